@@ -1,0 +1,1 @@
+"""What do the networks look like? One file per paper; no files read, no training."""

@@ -1,0 +1,47 @@
+"""What the classifier, the freezing and the cache ask of every backbone."""
+
+from typing import Any, ClassVar
+
+from flax import nnx
+from jaxtyping import Array, Float
+
+from fracjax.image_spec import ImageSpec
+
+
+class Backbone(nnx.Module):
+    """A network without its head, as a list of named blocks that run one after another.
+
+    Attributes:
+      IMAGE: the pictures it takes.
+      BLOCKS: names of its blocks, which are also attributes, in running order.
+      KERAS_LAYERS: one entry per layer of the Keras network, in the order of `model.layers`: the
+        path of our module that holds its parameters ("mixed9/b1x1/conv"), or "" if it has none.
+        Empty when no Keras network sets the numbering.
+      features: channels that leave the last block.
+    """
+
+    IMAGE: ClassVar[ImageSpec]
+    BLOCKS: ClassVar[tuple[str, ...]]
+    KERAS_LAYERS: ClassVar[tuple[str, ...]] = ()
+    features: int
+
+    def __call__(
+        self,
+        x: Float[Array, "b *map"],
+        *,
+        start: str | None = None,
+        stop: str | None = None,
+        rngs: nnx.Rngs | None = None,
+    ) -> Float[Array, "b *out"]:
+        """Run the blocks from `start` (included) to `stop` (left out)."""
+        raise NotImplementedError
+
+    def blocks(self, start: str | None = None, stop: str | None = None) -> list[Any]:
+        """The blocks from `start` (included) to `stop` (left out); None means the very ends.
+
+        Raises:
+          ValueError: no block has that name.
+        """
+        first = self.BLOCKS.index(start) if start else 0
+        last = self.BLOCKS.index(stop) if stop else len(self.BLOCKS)
+        return [getattr(self, name) for name in self.BLOCKS[first:last]]

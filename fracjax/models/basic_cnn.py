@@ -1,0 +1,120 @@
+"""The paper's basic CNN (section 6.1, Table 3), read as the Keras network that fits its counts.
+
+Each block is twice convolution (with bias), ReLU, BatchNorm, then 2×2 max pooling and dropout. The
+printed rows of Table 3 and its 1,920 non-trainable parameters fit no other order; with the head
+of ten classes that makes 51,676,714 parameters at 224×224, and 51,673,123 with three.
+
+A new network is in inference mode; `fracjax.training.freeze.training_view` makes it train.
+Dimension names: b batch, h height, w width, c channels, f features.
+"""
+
+from functools import partial
+from typing import ClassVar
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from fracjax.image_spec import ImageSpec
+from fracjax.models.backbone import Backbone
+
+IMAGE = ImageSpec(side=224, channels=3, low=0.0, high=1.0, smallest=8)
+
+_DROPOUT = 0.3
+_glorot = nnx.initializers.glorot_uniform()
+_batch_norm = partial(nnx.BatchNorm, momentum=0.99, epsilon=1e-3, use_running_average=True)
+_dropout = partial(nnx.Dropout, _DROPOUT, deterministic=True)
+
+
+def max_pool_2x2(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
+    """2×2 max pooling with stride 2; an odd last row or column is left out, as in Keras.
+
+    The same values and gradients as `nnx.max_pool`, the first of equal values taking the gradient,
+    but without its select-and-scatter, which is slow on CPUs.
+    """
+    h, w = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
+    corners = [x[:, i:h:2, j:w:2] for i in (0, 1) for j in (0, 1)]
+    return _first_max(_first_max(corners[0], corners[1]), _first_max(corners[2], corners[3]))
+
+
+def _first_max(a: Float[Array, "b h w c"], b: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+    # Not jnp.maximum, which halves the gradient of a tie. A NaN must come through from either.
+    return jnp.where((b > a) | jnp.isnan(b), b, a)
+
+
+class ConvBlock(nnx.Module):
+    """Two convolutions 3×3, a max pooling, dropout: half the side."""
+
+    def __init__(self, c_in: int, c_out: int, *, rngs: nnx.Rngs):
+        conv = partial(nnx.Conv, kernel_size=(3, 3), kernel_init=_glorot, rngs=rngs)
+        self.conv1 = conv(c_in, c_out)
+        self.norm1 = _batch_norm(c_out, rngs=rngs)
+        self.conv2 = conv(c_out, c_out)
+        self.norm2 = _batch_norm(c_out, rngs=rngs)
+        self.dropout = _dropout()
+
+    def __call__(
+        self, x: Float[Array, "b h w c"], *, rngs: nnx.Rngs | None
+    ) -> Float[Array, "b h2 w2 c2"]:
+        x = self.norm1(nnx.relu(self.conv1(x)))
+        x = self.norm2(nnx.relu(self.conv2(x)))
+        return self.dropout(max_pool_2x2(x), rngs=rngs)
+
+
+class DenseBlock(nnx.Module):
+    """Flatten, a dense layer, dropout."""
+
+    def __init__(self, f_in: int, f_out: int, *, rngs: nnx.Rngs):
+        self.linear = nnx.Linear(f_in, f_out, kernel_init=_glorot, rngs=rngs)
+        self.norm = _batch_norm(f_out, rngs=rngs)
+        # The dropout after this layer is the classifier's, so that it is not there twice.
+
+    def __call__(self, x: Float[Array, "b h w c"], *, rngs: nnx.Rngs | None) -> Float[Array, "b f"]:
+        del rngs
+        return self.norm(nnx.relu(self.linear(x.reshape(x.shape[0], -1))))
+
+
+class BasicCNN(Backbone):
+    """Three convolution blocks of 32, 64 and 128 filters, then a dense layer of 512 units.
+
+    Args:
+      image_size: side of the square pictures; the flattened map, and with it the dense layer,
+        grows with its square.
+      width: multiplies filters and units; 1.0 is the paper's network.
+      rngs: draws the initial parameters.
+    """
+
+    IMAGE: ClassVar[ImageSpec] = IMAGE
+    BLOCKS: ClassVar[tuple[str, ...]] = ("block1", "block2", "block3", "dense")
+
+    def __init__(self, *, image_size: int, width: float = 1.0, rngs: nnx.Rngs):
+        c1, c2, c3, units = (max(1, round(n * width)) for n in (32, 64, 128, 512))
+        side = image_size // 8
+        self.features = units
+        self.block1 = ConvBlock(IMAGE.channels, c1, rngs=rngs)
+        self.block2 = ConvBlock(c1, c2, rngs=rngs)
+        self.block3 = ConvBlock(c2, c3, rngs=rngs)
+        self.dense = DenseBlock(side * side * c3, units, rngs=rngs)
+
+    def __call__(
+        self,
+        x: Float[Array, "b h w c"],
+        *,
+        start: str | None = None,
+        stop: str | None = None,
+        rngs: nnx.Rngs | None = None,
+    ) -> Float[Array, "b f"] | Float[Array, "b h2 w2 c2"]:
+        """Run the blocks from `start` (included) to `stop` (left out).
+
+        Args:
+          x: pictures in [0, 1], or what enters block `start`.
+          start: first block to run; None is `block1`.
+          stop: first block not to run; None runs them all.
+          rngs: draws the dropout in training mode.
+
+        Returns:
+          What enters block `stop`; by default the features of the dense layer.
+        """
+        for block in self.blocks(start, stop):
+            x = block(x, rngs=rngs)
+        return x

@@ -1,0 +1,246 @@
+"""InceptionV3 backbone (Szegedy et al. 2016, arXiv:1512.00567), as built by Keras.
+
+Images in, feature map out; pooling and the head are in `classifier.py`. Where Keras differs from
+the paper we follow Keras, whose weights we load: no BatchNorm scale, epsilon 1e-3, momentum 0.99,
+no auxiliary head. 21,802,784 parameters, 34,432 of them running statistics.
+
+A new network is in inference mode; `fracjax.training.freeze.training_view` makes it train.
+Dimension names: b batch, h height, w width, c channels.
+"""
+
+from functools import partial
+from typing import ClassVar
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from fracjax.image_spec import ImageSpec
+from fracjax.models.backbone import Backbone
+from fracjax.models.inception_v3_layers import KERAS_LAYERS
+
+IMAGE = ImageSpec(side=299, channels=3, low=-1.0, high=1.0, smallest=75)
+
+# TensorFlow leaves the border padding out of the mean; Flax counts it by default.
+_avg_pool = partial(
+    nnx.avg_pool, window_shape=(3, 3), strides=(1, 1), padding="SAME", count_include_pad=False
+)
+_max_pool = partial(nnx.max_pool, window_shape=(3, 3), strides=(2, 2), padding="VALID")
+
+
+class ConvBN(nnx.Module):
+    """Bias-free convolution, BatchNorm, ReLU: the only layer the paper uses."""
+
+    def __init__(
+        self,
+        c_in: int,
+        c_out: int,
+        kernel: tuple[int, int],
+        *,
+        stride: int = 1,
+        padding: str = "SAME",
+        rngs: nnx.Rngs,
+    ):
+        self.conv = nnx.Conv(
+            c_in,
+            c_out,
+            kernel,
+            stride,
+            padding=padding,
+            use_bias=False,
+            kernel_init=nnx.initializers.glorot_uniform(),
+            rngs=rngs,
+        )
+        self.norm = nnx.BatchNorm(
+            c_out,
+            momentum=0.99,
+            epsilon=1e-3,
+            use_scale=False,
+            use_running_average=True,
+            rngs=rngs,
+        )
+
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
+        return nnx.relu(self.norm(self.conv(x)))
+
+
+class Stem(nnx.Module):
+    """Table 1, the rows above the first Inception block: an eighth of the side. 3 → 192."""
+
+    def __init__(self, c_in: int, *, rngs: nnx.Rngs):
+        conv = partial(ConvBN, rngs=rngs)
+        self.conv1 = conv(c_in, 32, (3, 3), stride=2, padding="VALID")
+        self.conv2 = conv(32, 32, (3, 3), padding="VALID")
+        self.conv3 = conv(32, 64, (3, 3))
+        self.conv4 = conv(64, 80, (1, 1), padding="VALID")
+        self.conv5 = conv(80, 192, (3, 3), padding="VALID")
+
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
+        x = _max_pool(self.conv3(self.conv2(self.conv1(x))))
+        return _max_pool(self.conv5(self.conv4(x)))
+
+
+class InceptionA(nnx.Module):
+    """Figure 5: the 35×35 grid. C → 224 + c_pool."""
+
+    def __init__(self, c_in: int, *, c_pool: int, rngs: nnx.Rngs):
+        conv = partial(ConvBN, rngs=rngs)
+        self.b1x1 = conv(c_in, 64, (1, 1))
+        self.b5x5_1 = conv(c_in, 48, (1, 1))
+        self.b5x5_2 = conv(48, 64, (5, 5))
+        self.b3x3dbl_1 = conv(c_in, 64, (1, 1))
+        self.b3x3dbl_2 = conv(64, 96, (3, 3))
+        self.b3x3dbl_3 = conv(96, 96, (3, 3))
+        self.pool = conv(c_in, c_pool, (1, 1))
+
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c2"]:
+        branches = (
+            self.b1x1(x),
+            self.b5x5_2(self.b5x5_1(x)),
+            self.b3x3dbl_3(self.b3x3dbl_2(self.b3x3dbl_1(x))),
+            self.pool(_avg_pool(x)),
+        )
+        return jnp.concatenate(branches, axis=-1)
+
+
+class ReductionA(nnx.Module):
+    """Figure 10: 35×35 to 17×17. C → C + 480."""
+
+    def __init__(self, c_in: int, *, rngs: nnx.Rngs):
+        conv = partial(ConvBN, rngs=rngs)
+        self.b3x3 = conv(c_in, 384, (3, 3), stride=2, padding="VALID")
+        self.b3x3dbl_1 = conv(c_in, 64, (1, 1))
+        self.b3x3dbl_2 = conv(64, 96, (3, 3))
+        self.b3x3dbl_3 = conv(96, 96, (3, 3), stride=2, padding="VALID")
+
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
+        branches = (
+            self.b3x3(x),
+            self.b3x3dbl_3(self.b3x3dbl_2(self.b3x3dbl_1(x))),
+            _max_pool(x),
+        )
+        return jnp.concatenate(branches, axis=-1)
+
+
+class InceptionB(nnx.Module):
+    """Figure 6 with n = 7: the 17×17 grid. C → 768; `c_mid` is the width inside the branches."""
+
+    def __init__(self, c_in: int, *, c_mid: int, rngs: nnx.Rngs):
+        conv = partial(ConvBN, rngs=rngs)
+        self.b1x1 = conv(c_in, 192, (1, 1))
+        self.b7x7_1 = conv(c_in, c_mid, (1, 1))
+        self.b7x7_2 = conv(c_mid, c_mid, (1, 7))
+        self.b7x7_3 = conv(c_mid, 192, (7, 1))
+        self.b7x7dbl_1 = conv(c_in, c_mid, (1, 1))
+        self.b7x7dbl_2 = conv(c_mid, c_mid, (7, 1))
+        self.b7x7dbl_3 = conv(c_mid, c_mid, (1, 7))
+        self.b7x7dbl_4 = conv(c_mid, c_mid, (7, 1))
+        self.b7x7dbl_5 = conv(c_mid, 192, (1, 7))
+        self.pool = conv(c_in, 192, (1, 1))
+
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c2"]:
+        twice = self.b7x7dbl_3(self.b7x7dbl_2(self.b7x7dbl_1(x)))
+        branches = (
+            self.b1x1(x),
+            self.b7x7_3(self.b7x7_2(self.b7x7_1(x))),
+            self.b7x7dbl_5(self.b7x7dbl_4(twice)),
+            self.pool(_avg_pool(x)),
+        )
+        return jnp.concatenate(branches, axis=-1)
+
+
+class ReductionB(nnx.Module):
+    """17×17 to 8×8, in the manner of Figure 10. C → C + 512."""
+
+    def __init__(self, c_in: int, *, rngs: nnx.Rngs):
+        conv = partial(ConvBN, rngs=rngs)
+        self.b3x3_1 = conv(c_in, 192, (1, 1))
+        self.b3x3_2 = conv(192, 320, (3, 3), stride=2, padding="VALID")
+        self.b7x7x3_1 = conv(c_in, 192, (1, 1))
+        self.b7x7x3_2 = conv(192, 192, (1, 7))
+        self.b7x7x3_3 = conv(192, 192, (7, 1))
+        self.b7x7x3_4 = conv(192, 192, (3, 3), stride=2, padding="VALID")
+
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
+        branches = (
+            self.b3x3_2(self.b3x3_1(x)),
+            self.b7x7x3_4(self.b7x7x3_3(self.b7x7x3_2(self.b7x7x3_1(x)))),
+            _max_pool(x),
+        )
+        return jnp.concatenate(branches, axis=-1)
+
+
+class InceptionC(nnx.Module):
+    """Figure 7: the 8×8 grid, with expanded filter banks. C → 2048."""
+
+    def __init__(self, c_in: int, *, rngs: nnx.Rngs):
+        conv = partial(ConvBN, rngs=rngs)
+        self.b1x1 = conv(c_in, 320, (1, 1))
+        self.b3x3_1 = conv(c_in, 384, (1, 1))
+        self.b3x3_2a = conv(384, 384, (1, 3))
+        self.b3x3_2b = conv(384, 384, (3, 1))
+        self.b3x3dbl_1 = conv(c_in, 448, (1, 1))
+        self.b3x3dbl_2 = conv(448, 384, (3, 3))
+        self.b3x3dbl_3a = conv(384, 384, (1, 3))
+        self.b3x3dbl_3b = conv(384, 384, (3, 1))
+        self.pool = conv(c_in, 192, (1, 1))
+
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c2"]:
+        single = self.b3x3_1(x)
+        double = self.b3x3dbl_2(self.b3x3dbl_1(x))
+        branches = (
+            self.b1x1(x),
+            self.b3x3_2a(single),
+            self.b3x3_2b(single),
+            self.b3x3dbl_3a(double),
+            self.b3x3dbl_3b(double),
+            self.pool(_avg_pool(x)),
+        )
+        return jnp.concatenate(branches, axis=-1)
+
+
+class InceptionV3(Backbone):
+    """Table 1 without its last three rows: pictures → 2048 channels on a grid of 1/32 the side."""
+
+    IMAGE: ClassVar[ImageSpec] = IMAGE
+    BLOCKS: ClassVar[tuple[str, ...]] = ("stem", *(f"mixed{i}" for i in range(11)))
+    KERAS_LAYERS: ClassVar[tuple[str, ...]] = KERAS_LAYERS
+
+    def __init__(self, *, rngs: nnx.Rngs):
+        self.features = 2048
+        self.stem = Stem(IMAGE.channels, rngs=rngs)
+        self.mixed0 = InceptionA(192, c_pool=32, rngs=rngs)
+        self.mixed1 = InceptionA(256, c_pool=64, rngs=rngs)
+        self.mixed2 = InceptionA(288, c_pool=64, rngs=rngs)
+        self.mixed3 = ReductionA(288, rngs=rngs)
+        self.mixed4 = InceptionB(768, c_mid=128, rngs=rngs)
+        self.mixed5 = InceptionB(768, c_mid=160, rngs=rngs)
+        self.mixed6 = InceptionB(768, c_mid=160, rngs=rngs)
+        self.mixed7 = InceptionB(768, c_mid=192, rngs=rngs)
+        self.mixed8 = ReductionB(768, rngs=rngs)
+        self.mixed9 = InceptionC(1280, rngs=rngs)
+        self.mixed10 = InceptionC(2048, rngs=rngs)
+
+    def __call__(
+        self,
+        x: Float[Array, "b h w c"],
+        *,
+        start: str | None = None,
+        stop: str | None = None,
+        rngs: nnx.Rngs | None = None,
+    ) -> Float[Array, "b h2 w2 c2"]:
+        """Run the blocks from `start` (included) to `stop` (left out).
+
+        Args:
+          x: pictures in [-1, 1], or what enters block `start`.
+          start: first block to run; None is the stem.
+          stop: first block not to run; None runs them all.
+          rngs: not used: this backbone draws nothing.
+
+        Returns:
+          What enters block `stop`; by default the 2048-channel map.
+        """
+        del rngs
+        for block in self.blocks(start, stop):
+            x = block(x)
+        return x

@@ -1,0 +1,1 @@
+"""Where do pretrained weights come from? Keras files, readable name tables, two-sided checks."""
