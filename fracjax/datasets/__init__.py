@@ -1,0 +1,1 @@
+"""Which studies are there? Files on disk to records in ArrayRecord."""
