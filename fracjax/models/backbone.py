@@ -7,6 +7,8 @@ from jaxtyping import Array, Float
 
 from fracjax.image_spec import ImageSpec
 
+HEAD = "head"  # the place after the last block, where a classifier's head begins
+
 
 class Backbone(nnx.Module):
     """A network without its head, as a list of named blocks that run one after another.
@@ -39,9 +41,12 @@ class Backbone(nnx.Module):
     def blocks(self, start: str | None = None, stop: str | None = None) -> list[Any]:
         """The blocks from `start` (included) to `stop` (left out); None means the very ends.
 
+        "head" is a place too: the end of the last block.
+
         Raises:
           ValueError: no block has that name.
         """
-        first = self.BLOCKS.index(start) if start else 0
-        last = self.BLOCKS.index(stop) if stop else len(self.BLOCKS)
+        places = (*self.BLOCKS, HEAD)
+        first = places.index(start) if start else 0
+        last = places.index(stop or HEAD)
         return [getattr(self, name) for name in self.BLOCKS[first:last]]

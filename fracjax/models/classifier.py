@@ -8,9 +8,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from fracjax.image_spec import ImageSpec
-from fracjax.models.backbone import Backbone
-
-HEAD = "head"  # as a `start` or `stop`: between the pooled features and the dropout
+from fracjax.models.backbone import HEAD, Backbone
 
 
 class Classifier(nnx.Module):
@@ -45,27 +43,15 @@ class Classifier(nnx.Module):
         rngs: nnx.Rngs | jax.Array | None = None,
         start: str | None = None,
     ) -> Float[Array, "b k"]:
-        """Logits of pictures, or of what `prefix(..., stop=start)` made of them.
+        """Logits of pictures, or of what `backbone(..., stop=start)` made of them.
 
         Args:
-          x: pictures in the range of `image`, or the output of a prefix.
+          x: pictures in the range of `image`, or what enters block `start`.
           rngs: a key (or streams) for dropout; needed in training mode only.
-          start: first block to run, or "head"; None runs everything.
+          start: first block to run, or "head" for none of them; None runs everything.
         """
         streams = nnx.Rngs(dropout=rngs) if isinstance(rngs, jax.Array) else rngs
-        pooled = x if start == HEAD else self._features(x, start, streams)
-        return self.head(self.dropout(pooled, rngs=streams))
-
-    def prefix(
-        self, x: Float[Array, "b h w c"], *, stop: str
-    ) -> Float[Array, "b f"] | Float[Array, "b h2 w2 c2"]:
-        """What enters block `stop`, or with "head" the pooled features; draws no randomness."""
-        if stop == HEAD:
-            return self._features(x, None, None)
-        return self.backbone(x, stop=stop)
-
-    def _features(
-        self, x: Float[Array, "b *map"], start: str | None, rngs: nnx.Rngs | None
-    ) -> Float[Array, "b f"]:
-        out = self.backbone(x, start=start, rngs=rngs)
-        return out.mean(axis=(1, 2)) if out.ndim == 4 else out
+        features = x if start == HEAD else self.backbone(x, start=start, rngs=streams)
+        if features.ndim == 4:
+            features = features.mean(axis=(1, 2))
+        return self.head(self.dropout(features, rngs=streams))

@@ -43,8 +43,16 @@ _LAYERS_C = [
     *("pool/conv", "b1x1/norm", "", "", "", "", "pool/norm", "", "", "", "", ""),
 ]
 _LAYERS = {
-    "stem": ["", *_wave("conv1"), *_wave("conv2"), *_wave("conv3"), ""]
-    + [*_wave("conv4"), *_wave("conv5"), ""],
+    "stem": [
+        "",
+        *_wave("conv1"),
+        *_wave("conv2"),
+        *_wave("conv3"),
+        "",
+        *_wave("conv4"),
+        *_wave("conv5"),
+        "",
+    ],
     **dict.fromkeys(("mixed0", "mixed1", "mixed2"), _LAYERS_A),
     "mixed3": _LAYERS_REDUCTION_A,
     **dict.fromkeys(("mixed4", "mixed5", "mixed6", "mixed7"), _LAYERS_B),
