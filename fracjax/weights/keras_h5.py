@@ -1,0 +1,129 @@
+"""Keras weight files → {name: array}. The only importer of h5py.
+
+Two layouts exist. Keras 3 writes `.weights.h5`: `layers/<class>_<n>/vars/0, 1, ...`, where the
+group's number says nothing and the layer's own name is an attribute. Keras 1 and 2 wrote `.h5`:
+`<layer>/<variable>:0`, listed in attributes, under `model_weights` if the whole model was saved.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from fracjax.errors import UserError
+
+# What `vars/0, 1, ...` are, by the layer's class and the number of its variables.
+_BATCH_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
+_VARIABLES = {
+    ("conv2d", 1): ("kernel",),
+    ("conv2d", 2): ("kernel", "bias"),
+    ("depthwise_conv2d", 1): ("kernel",),
+    ("depthwise_conv2d", 2): ("kernel", "bias"),
+    ("dense", 1): ("kernel",),
+    ("dense", 2): ("kernel", "bias"),
+    ("batch_normalization", 3): _BATCH_NORM[1:],
+    ("batch_normalization", 4): _BATCH_NORM,
+}
+
+
+def read(path: Path) -> dict[str, np.ndarray]:
+    """Read every weight of a Keras file of either layout.
+
+    Returns:
+      The arrays by "layer/variable", such as "conv2d_5/kernel".
+
+    Raises:
+      UserError: the file is missing, is no HDF5 file, is cut short, or holds no Keras weights.
+    """
+    if not path.is_file():
+        raise UserError(f"no file {path}; give the .h5 or .weights.h5 file that Keras wrote")
+    try:
+        with h5py.File(path) as file:
+            if "layers" in file and "layer_names" not in file.attrs:
+                arrays = _read_keras_3(file)
+            else:
+                group = file.get("model_weights", file)
+                arrays = _read_legacy(group)
+    except (OSError, RuntimeError, KeyError) as error:
+        raise UserError(
+            f"{path} cannot be read as a Keras weight file ({error}); if it is a download, "
+            "fetch it again and compare its checksum"
+        ) from error
+    if not arrays:
+        raise UserError(
+            f"{path} is an HDF5 file without Keras weights; expected one that "
+            "model.save_weights() wrote"
+        )
+    return arrays
+
+
+def _read_keras_3(file: h5py.File) -> dict[str, np.ndarray]:
+    arrays: dict[str, np.ndarray] = {}
+    nameless: list[str] = []
+
+    def visit(path: str, group: h5py.Group | h5py.Dataset) -> None:
+        if not (isinstance(group, h5py.Group) and path.endswith("/vars") and len(group)):
+            return
+        container = path.split("/")[-2]
+        if "name" not in group.attrs:
+            nameless.append(container)
+            return
+        kind = re.sub(r"_\d+$", "", container)
+        names = _VARIABLES.get((kind, len(group)), tuple(sorted(group, key=int)))
+        for index, name in enumerate(names):
+            arrays[f"{group.attrs['name']}/{name}"] = np.asarray(group[str(index)])
+
+    file.visititems(visit)
+    if nameless:
+        raise UserError(
+            f"{file.filename} does not record the names of its layers ({len(nameless)} without, "
+            f"such as {nameless[0]}), so they cannot be told apart; load it into its network with "
+            "a newer Keras 3 and save the weights again"
+        )
+    return arrays
+
+
+def _read_legacy(group: h5py.Group) -> dict[str, np.ndarray]:
+    arrays = {}
+    for layer in group.attrs.get("layer_names", ()):
+        layer_name = _text(layer)
+        weights = group[layer_name]
+        for weight in weights.attrs["weight_names"]:
+            # The path may repeat the layer or a scope: "conv2d_1/kernel:0", "conv2d_1_1/kernel:0".
+            variable = _text(weight).rpartition("/")[2].partition(":")[0]
+            arrays[f"{layer_name}/{variable}"] = np.asarray(weights[_text(weight)])
+    return arrays
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def by_build_order(arrays: dict[str, np.ndarray], kinds: Sequence[str]) -> dict[str, np.ndarray]:
+    """Renumber the anonymous layers of some classes from 0: "conv2d_95/kernel" → "conv2d_1/kernel".
+
+    Keras numbers layers without a name as it builds them and goes on counting from one network to
+    the next, and old versions began at 1. Only the rank of the number within its class means
+    anything.
+
+    Args:
+      arrays: by "layer/variable", as `read` returns them.
+      kinds: classes whose layers have no names of their own, such as "conv2d".
+    """
+    numbers: dict[str, dict[str, int]] = {kind: {} for kind in kinds}
+    for layer in {name.rpartition("/")[0] for name in arrays}:
+        match = re.fullmatch(r"(.*?)(?:_(\d+))?", layer)
+        if match and match[1] in numbers:
+            numbers[match[1]][layer] = int(match[2] or 0)
+    renamed = {
+        layer: f"{kind}_{rank}"
+        for kind, found in numbers.items()
+        for rank, layer in enumerate(sorted(found, key=found.__getitem__))
+    }
+    out = {}
+    for name, array in arrays.items():
+        layer, _, variable = name.rpartition("/")
+        out[f"{renamed.get(layer, layer)}/{variable}"] = array
+    return out

@@ -1,0 +1,138 @@
+"""Converted weights on disk: one .npz of a backbone's leaves, with where they came from."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from fracjax.errors import UserError
+from fracjax.weights.fill import fill
+
+CONVERTER = 1  # raise it when files converted before must not be used any more
+_PROVENANCE = "provenance"
+_ROOT = "backbone/"
+_WAY_OUT = "convert the Keras file again: python scripts/convert_weights.py FILE.h5"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where converted weights came from.
+
+    Attributes:
+      model: the network, by its name in `config.model`.
+      source: name of the Keras file.
+      sha256: of the Keras file.
+      converter: version of the conversion.
+      left_out: names of the arrays in the source that were not taken.
+    """
+
+    model: str
+    source: str
+    sha256: str
+    converter: int
+    left_out: tuple[str, ...]
+
+
+def describe(source: Path, *, model: str, left_out: tuple[str, ...]) -> Provenance:
+    """The provenance of weights converted now from the file `source`."""
+    with source.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Provenance(model, source.name, digest, CONVERTER, left_out)
+
+
+def save(path: Path, arrays: dict[str, np.ndarray], provenance: Provenance) -> None:
+    """Write a converted file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with unfinished.open("wb") as file:
+            record = np.array(json.dumps(dataclasses.asdict(provenance)))
+            np.savez(file, **{_PROVENANCE: record}, **arrays)  # pyright: ignore[reportArgumentType]
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def load(path: Path, *, model: str) -> tuple[dict[str, np.ndarray], Provenance]:
+    """Read a converted file.
+
+    Args:
+      path: a file that `save` wrote.
+      model: the network that the weights must be of.
+
+    Raises:
+      UserError: no such file, a Keras file, a damaged file, another model's weights, or an old
+        conversion.
+    """
+    if not path.is_file():
+        raise UserError(
+            f"no weights at {path}; convert the Keras file that you have with "
+            f"`python scripts/convert_weights.py FILE.h5 --out {path}`, or start from random "
+            "weights with --model.weights none"
+        )
+    if path.suffix in (".h5", ".hdf5", ".keras"):
+        raise UserError(
+            f"{path} is a Keras file, not a converted one; convert it first: "
+            f"python scripts/convert_weights.py {path}"
+        )
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        provenance = Provenance(**json.loads(str(arrays.pop(_PROVENANCE))))
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{path} is damaged, or was not written by scripts/convert_weights.py ({error}); "
+            f"{_WAY_OUT}"
+        ) from error
+    if provenance.model != model:
+        raise UserError(
+            f"{path} holds weights of {provenance.model} (from {provenance.source}), but the "
+            f"network is {model}; write --model.name {provenance.model}, or give other weights"
+        )
+    if provenance.converter != CONVERTER:
+        raise UserError(
+            f"{path} was converted by version {provenance.converter} of the conversion, this is "
+            f"version {CONVERTER}; {_WAY_OUT}"
+        )
+    return arrays, dataclasses.replace(provenance, left_out=tuple(provenance.left_out))
+
+
+def load_into(
+    params: dict[str, Any], stats: dict[str, Any], path: Path, *, model: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Replace the backbone's parameters and statistics by converted ones; the head stays.
+
+    Args:
+      params: a classifier's parameters, as `nnx.to_pure_dict` nests them.
+      stats: its BatchNorm statistics, likewise.
+      path: a converted file.
+      model: the network's name in `config.model`.
+
+    Raises:
+      UserError: as `load`; or the file does not fill the backbone leaf by leaf, with every
+        problem listed.
+    """
+    arrays, _ = load(path, model=model)
+    leaves = _backbone_shapes(params) | _backbone_shapes(stats)
+    filled = fill(leaves, arrays, {}, source=str(path), way_out=f"To mend it, {_WAY_OUT}")
+
+    def replace(leaf_path: tuple[Any, ...], leaf: Any) -> Any:
+        return filled.get(_join(leaf_path), leaf)
+
+    return jax.tree.map_with_path(replace, params), jax.tree.map_with_path(replace, stats)
+
+
+def _backbone_shapes(tree: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    paths = {_join(path): tuple(leaf.shape) for path, leaf in jax.tree.leaves_with_path(tree)}
+    return {path: shape for path, shape in paths.items() if path.startswith(_ROOT)}
+
+
+def _join(path: tuple[Any, ...]) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")

@@ -1,0 +1,35 @@
+"""Convert a Keras file of ImageNet weights, once, into the file that training reads.
+
+python scripts/convert_weights.py FILE.h5 [--model inception_v3] [--out PATH]
+"""
+
+import sys
+from pathlib import Path
+
+import tyro
+
+from fracjax.convert import convert
+from fracjax.errors import UserError
+
+
+def main(file: tyro.conf.Positional[Path], model: str = "inception_v3", out: Path | None = None):
+    """Convert a Keras file of ImageNet weights into the file that training reads.
+
+    Args:
+      file: the .weights.h5 or .h5 file that Keras wrote, with or without the top.
+      model: the network it is of.
+      out: the file to write; by default weights/MODEL.npz.
+    """
+    out = out or Path("weights") / f"{model}.npz"
+    provenance = convert(file, model=model, out=out)
+    left_out = ", ".join(provenance.left_out) or "nothing"
+    print(f"read  {file}  (sha256 {provenance.sha256}; left out: {left_out})")
+    print(f"wrote {out}  (use it with --model.weights {out})")
+
+
+if __name__ == "__main__":
+    try:
+        tyro.cli(main, description=__doc__)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
