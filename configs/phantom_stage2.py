@@ -1,0 +1,22 @@
+"""Stage 2 of the demonstration: which break? Three types, on the phantoms that stage 1 passes."""
+
+from pathlib import Path
+
+from fracjax.config import Augment, Config, Data, Model, Optim, Train
+
+
+def get_config() -> Config:
+    return Config(
+        workdir=Path("runs/phantom_stage2"),
+        data=Data(
+            name="phantom_types",
+            classes=("Comminuted fracture", "Fracture Dislocation", "Pathological fracture"),
+            image_size=96,
+            batch_size=32,
+            filter=Path("runs/phantom_stage1"),
+        ),
+        model=Model(name="basic_cnn", dropout=0.3, width=0.25),
+        augment=Augment(flip=True),
+        optim=Optim(learning_rate=1e-3),
+        train=Train(epochs=12, patience=12),
+    )

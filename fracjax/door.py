@@ -1,0 +1,20 @@
+"""How a script answers its user: a bad input is one message and exit code 2, not a traceback."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from fracjax.errors import UserError
+
+
+@contextmanager
+def door() -> Iterator[None]:
+    """Run a script's body; a `UserError` inside ends it with its message and exit code 2."""
+    try:
+        yield
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted; what was finished is kept", file=sys.stderr)
+        sys.exit(130)

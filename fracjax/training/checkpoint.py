@@ -1,0 +1,198 @@
+"""What a run leaves behind: its last and its best state, each usable by itself.
+
+`WORKDIR/checkpoints/last/EPOCH` resumes a run; `WORKDIR/checkpoints/best/EPOCH` is what evaluation
+takes. Both carry a `Meta`: config, classes, input range and the hash of the split.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from jax.sharding import Mesh
+
+from fracjax import config as config_lib
+from fracjax.config import Config
+from fracjax.errors import UserError
+from fracjax.image_spec import ImageSpec
+from fracjax.training.sharding import replicated
+from fracjax.training.state import TrainState
+
+
+@dataclass(frozen=True)
+class Meta:
+    """What the arrays of a checkpoint mean.
+
+    Attributes:
+      config: the run's config.
+      image: input range of its backbone.
+      split_hash: hash of the split file that it was trained on.
+      epoch: epochs completed.
+      history: figures of every epoch so far.
+      best_epoch: epoch of the lowest validation loss so far.
+      best_loss: that loss, in nats.
+    """
+
+    config: Config
+    image: ImageSpec
+    split_hash: str
+    epoch: int
+    history: list[dict[str, Any]]
+    best_epoch: int
+    best_loss: float
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in index order."""
+        return self.config.data.classes
+
+    def check_split(self, split_hash: str) -> None:
+        """Refuse a split other than the one of training: test studies may have been trained on."""
+        if split_hash != self.split_hash:
+            raise UserError(
+                f"{self.config.workdir} was trained on split {self.split_hash[:12]}, but the split "
+                f"file of {self.config.data.name} is now {split_hash[:12]}; restore that file, or "
+                "train again into another --workdir"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, fit for JSON."""
+        return {
+            **{name: getattr(self, name) for name in self.__dataclass_fields__},
+            "config": config_lib.to_dict(self.config),
+            "image": asdict(self.image),
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Meta":
+        """Inverse of `to_dict`."""
+        parsed = {
+            "config": config_lib.from_dict(values["config"]),
+            "image": ImageSpec(**values["image"]),
+        }
+        return cls(**(values | parsed))
+
+
+def config_path(workdir: Path) -> Path:
+    """Where a run keeps its resolved config for people to read."""
+    return workdir / "config.json"
+
+
+class Checkpoints:
+    """The two checkpoint folders of a run.
+
+    Saving is asynchronous and each folder appears whole or not at all, so a run killed at any
+    moment resumes from an epoch that was finished. Close it, or use it as a context manager.
+    """
+
+    def __init__(self, workdir: Path) -> None:
+        def manager(name: str) -> ocp.CheckpointManager:
+            options = ocp.CheckpointManagerOptions(max_to_keep=1, cleanup_tmp_directories=True)
+            return ocp.CheckpointManager(_folder(workdir, name), options=options)
+
+        self._last, self._best = manager("last"), manager("best")
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._last.close()
+        self._best.close()
+
+    def save_best(self, state: TrainState, meta: Meta) -> None:
+        """Keep the network of this epoch in place of the former best one."""
+        # A run killed between its two saves repeats the epoch, bit by bit.
+        if meta.epoch not in self._best.all_steps():
+            network = {"params": state.params, "batch_stats": state.batch_stats}
+            self._save(self._best, network, meta)
+
+    def save_last(self, state: TrainState, meta: Meta) -> None:
+        """Keep the whole state of this epoch in place of the former one."""
+        # `last` names a best epoch that must be on the disk by the time it is.
+        self._best.wait_until_finished()
+        self._save(self._last, vars(state), meta)
+
+    def _save(self, manager: ocp.CheckpointManager, tree: dict[str, Any], meta: Meta) -> None:
+        items = {"state": ocp.args.StandardSave(tree), "meta": ocp.args.JsonSave(meta.to_dict())}
+        manager.save(meta.epoch, args=ocp.args.Composite(**items))
+
+    def last(self, like: TrainState, mesh: Mesh) -> tuple[TrainState, Meta] | None:
+        """The state to resume from, on this mesh's devices, or None in a new workdir."""
+        epoch = self._last.latest_step()
+        if epoch is None:
+            return None
+        target = _on(mesh, vars(like))
+        restored = self._last.restore(
+            epoch,
+            args=ocp.args.Composite(
+                state=ocp.args.StandardRestore(target), meta=ocp.args.JsonRestore()
+            ),
+        )
+        return TrainState(**restored["state"]), Meta.from_dict(restored["meta"])
+
+
+def read_meta(workdir: Path, which: str = "best") -> Meta:
+    """What the best checkpoint of a run is, without its arrays.
+
+    Raises:
+      UserError: the folder is no run, or no epoch of it is finished.
+    """
+    path = _newest(workdir, which) / "meta" / "metadata"
+    return Meta.from_dict(json.loads(path.read_text()))
+
+
+def restore_network(workdir: Path, like: dict[str, Any], mesh: Mesh) -> dict[str, Any]:
+    """The best network of a run: `params` and `batch_stats`, on every device of the mesh.
+
+    Args:
+      workdir: the run.
+      like: `{"params": ..., "batch_stats": ...}` with the shapes that its config builds.
+      mesh: devices.
+
+    Raises:
+      UserError: the arrays on the disk are not those of the config beside them.
+    """
+    path = _newest(workdir, "best") / "state"
+    with ocp.StandardCheckpointer() as checkpointer:
+        saved = checkpointer.metadata(path).item_metadata.tree
+        expected, found = _shapes(like), _shapes(saved)
+        problems = [f"- missing: {name} {expected[name]}" for name in sorted(expected.keys() - found.keys())]
+        problems += [f"+ unknown: {name} {found[name]}" for name in sorted(found.keys() - expected.keys())]
+        problems += [
+            f"! {name}: model {expected[name]}, checkpoint {found[name]}"
+            for name in sorted(expected.keys() & found.keys())
+            if expected[name] != found[name]
+        ]
+        if problems:
+            raise UserError(
+                f"{path} does not hold the network of its config ({len(problems)} problems); "
+                "train it again into a new --workdir\n" + "\n".join(problems)
+            )
+        return checkpointer.restore(path, _on(mesh, like))
+
+
+def _folder(workdir: Path, name: str) -> Path:
+    return workdir.absolute() / "checkpoints" / name
+
+
+def _newest(workdir: Path, which: str) -> Path:
+    epochs = [p for p in _folder(workdir, which).glob("*") if p.name.isdigit()]
+    if not epochs:
+        what = "a run without a finished epoch" if config_path(workdir).exists() else "not a run"
+        raise UserError(
+            f"no {which} checkpoint in {workdir}: it is {what}; name the --workdir of a finished "
+            "`python scripts/train.py`"
+        )
+    return max(epochs, key=lambda p: int(p.name))
+
+
+def _on(mesh: Mesh, tree: Any) -> Any:
+    place = replicated(mesh)
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), tree)
+
+
+def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+    leaves = jax.tree.leaves_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): tuple(x.shape) for path, x in leaves}

@@ -1,0 +1,102 @@
+"""Everything that a config's network consists of, before the first step."""
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+from jax.sharding import Mesh
+
+from fracjax.config import NO_WEIGHTS, Config
+from fracjax.image_spec import ImageSpec
+from fracjax.models.build import build
+from fracjax.models.classifier import Classifier
+from fracjax.training import freeze, losses
+from fracjax.training.optimizer import make_optimizer
+from fracjax.training.sharding import replicated
+from fracjax.training.state import TrainState
+from fracjax.weights import store
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network with its freezing and its optimiser.
+
+    Attributes:
+      model: the network in inference mode.
+      training_view: the same parameters in training mode, frozen BatchNorms held.
+      tx: the optimiser, frozen leaves masked.
+      frozen_prefix: first block whose predecessors never change, or None.
+    """
+
+    model: Classifier
+    training_view: Classifier
+    tx: optax.GradientTransformation
+    frozen_prefix: str | None
+
+    @property
+    def image(self) -> ImageSpec:
+        """The pictures that the backbone takes."""
+        return self.model.image
+
+    def initial_state(self, mesh: Mesh) -> TrainState:
+        """State before the first step, on every device of the mesh."""
+        _, params, stats, _ = nnx.split(self.model, nnx.Param, nnx.BatchStat, ...)
+        params, stats = nnx.to_pure_dict(params), nnx.to_pure_dict(stats)
+        state = TrainState(jnp.zeros((), jnp.int32), params, stats, self.tx.init(params))
+        # A copy: the step donates what it is given, and the model keeps its own arrays.
+        return jax.device_put(jax.tree.map(jnp.copy, state), replicated(mesh))
+
+
+def build_network(config: Config) -> Network:
+    """Build, fill and freeze the network of a config.
+
+    Raises:
+      UserError: an impossible size, cut or weights file.
+    """
+    model = _build(config, nnx.Rngs(config.train.seed))
+    part = freeze.partition(model, config.freeze)
+    if config.model.weights != NO_WEIGHTS:
+        model = _filled(model, config)
+    return Network(
+        model=model,
+        training_view=freeze.training_view(model, part),
+        tx=freeze.partial_updates(make_optimizer(config.optim), part),
+        frozen_prefix=freeze.frozen_prefix(model, part),
+    )
+
+
+def abstract_network(config: Config) -> Classifier:
+    """The network of a config without its arrays: shapes, names and freezing at no cost.
+
+    Raises:
+      UserError: an impossible size or network.
+    """
+    return nnx.eval_shape(lambda: _build(config, nnx.Rngs(0)))
+
+
+def network_table(config: Config) -> list[freeze.Row]:
+    """Parameters, freezing and BatchNorm of every block, without data, weights or arrays.
+
+    Raises:
+      UserError: an impossible size, network or cut.
+    """
+    model = abstract_network(config)
+    return freeze.table(model, freeze.partition(model, config.freeze))
+
+
+def _build(config: Config, rngs: nnx.Rngs) -> Classifier:
+    outputs = losses.outputs_for(config.data.classes)
+    return build(config.model, outputs=outputs, image_size=config.data.image_size, rngs=rngs)
+
+
+def _filled(model: Classifier, config: Config) -> Classifier:
+    graph, params, stats, rest = nnx.split(model, nnx.Param, nnx.BatchStat, ...)
+    params, stats = store.load_into(
+        nnx.to_pure_dict(params),
+        nnx.to_pure_dict(stats),
+        config.model.weights,
+        model=config.model.name,
+    )
+    return nnx.merge(graph, params, stats, rest)

@@ -1,0 +1,46 @@
+"""The detector's threshold, stored beside the checkpoint it was chosen for."""
+
+import json
+from pathlib import Path
+
+from fracjax.errors import UserError
+from fracjax.evaluation import OperatingPoint
+from fracjax.training.checkpoint import Meta
+
+
+def path(workdir: Path) -> Path:
+    """Where a run keeps its operating point."""
+    return workdir / "operating_point.json"
+
+
+def store(workdir: Path, point: OperatingPoint, meta: Meta) -> None:
+    """Keep the point with what it was chosen on: checkpoint, split, validation."""
+    record = {
+        "operating_point": point.to_dict(),
+        "chosen_on": "validation",
+        "epoch": meta.best_epoch,
+        "split_hash": meta.split_hash,
+    }
+    path(workdir).write_text(json.dumps(record, indent=2) + "\n")
+
+
+def read(workdir: Path, meta: Meta) -> OperatingPoint:
+    """The stored point.
+
+    Raises:
+      UserError: none was chosen yet, or it was chosen for another checkpoint, another split or
+        another part than validation.
+    """
+    again = f"run `python scripts/evaluate.py --checkpoint {workdir} --split validation` first"
+    if not path(workdir).is_file():
+        raise UserError(f"{workdir} has no threshold yet; {again}")
+    record = json.loads(path(workdir).read_text())
+    expected = {
+        "chosen_on": "validation",
+        "epoch": meta.best_epoch,
+        "split_hash": meta.split_hash,
+    }
+    stale = [f"{k} is {record.get(k)}, not {v}" for k, v in expected.items() if record.get(k) != v]
+    if stale:
+        raise UserError(f"the threshold of {workdir} is not this checkpoint's: {'; '.join(stale)}; {again}")
+    return OperatingPoint.from_dict(record["operating_point"])

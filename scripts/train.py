@@ -1,0 +1,35 @@
+"""Train one network, or continue a run that was cut short.
+
+python scripts/train.py --config configs/stage1.py [--dry-run] [--data.batch-size 16 ...]
+"""
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from fracjax import config as config_lib
+from fracjax.door import door
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config", type=Path, default=Path("configs/stage1.py"))
+    parser.add_argument("--dry-run", action="store_true")
+    ours, overrides = parser.parse_known_args()
+    config = config_lib.load(ours.config, overrides, __doc__ or "")
+    console = Console()
+    # Imported late, so that --help and a misspelt flag are answered at once.
+    from fracjax.report.run import show_config, show_network, show_run
+    from fracjax.training.loop import fit
+
+    if ours.dry_run:
+        show_config(config, console)
+        show_network(config, console)
+    else:
+        show_run(fit(config, console), console)
+
+
+if __name__ == "__main__":
+    with door():
+        main()
