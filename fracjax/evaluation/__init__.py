@@ -1,0 +1,76 @@
+"""How good is it? Pure functions of arrays, exact in float64; they know no model and no device.
+
+Labels come first, scores second; a study is positive when score >= threshold. A figure that is 0/0
+is an error or undefined, never 0, and none goes without its n and its 95 % interval.
+"""
+
+from fracjax.evaluation.binary import AtThreshold, BinaryReport, binary_report
+from fracjax.evaluation.cascade_table import CascadeReport, Fate, cascade_report
+from fracjax.evaluation.confusion import (
+    accuracy,
+    confusion_at,
+    confusion_matrix,
+    f1,
+    macro,
+    precision,
+    recall,
+    sensitivity,
+    specificity,
+    youden_j,
+)
+from fracjax.evaluation.estimate import Estimate
+from fracjax.evaluation.intervals import (
+    auc_estimate,
+    delong_variance,
+    newcombe_auc,
+    proportion,
+    wilson,
+)
+from fracjax.evaluation.per_class import ClassFigures, PerClassReport, per_class_report
+from fracjax.evaluation.predictions import Predictions
+from fracjax.evaluation.roc import RocCurve, auc, average_precision, roc_curve
+from fracjax.evaluation.threshold import (
+    OperatingPoint,
+    choose_threshold,
+    parse_rule,
+    sensitivity_threshold,
+    youden_threshold,
+)
+
+__all__ = [
+    "AtThreshold",
+    "BinaryReport",
+    "CascadeReport",
+    "ClassFigures",
+    "Estimate",
+    "Fate",
+    "OperatingPoint",
+    "PerClassReport",
+    "Predictions",
+    "RocCurve",
+    "accuracy",
+    "auc",
+    "auc_estimate",
+    "average_precision",
+    "binary_report",
+    "cascade_report",
+    "choose_threshold",
+    "confusion_at",
+    "confusion_matrix",
+    "delong_variance",
+    "f1",
+    "macro",
+    "newcombe_auc",
+    "parse_rule",
+    "per_class_report",
+    "precision",
+    "proportion",
+    "recall",
+    "roc_curve",
+    "sensitivity",
+    "sensitivity_threshold",
+    "specificity",
+    "wilson",
+    "youden_j",
+    "youden_threshold",
+]

@@ -1,0 +1,254 @@
+"""What a model said about a set of studies: the hinge between models and figures.
+
+Any figure can be redone from this, or from its CSV, without the model. The order of rows never
+carries meaning: two sets of predictions meet by study id or not at all.
+"""
+
+import csv
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fracjax.evaluation import inputs
+
+_SUM_TOLERANCE = 1e-4  # of float32 softmax over any number of classes; bfloat16 is refused
+_ATTRIBUTE_TYPES = {"U": "str", "i": "int", "u": "int", "f": "float", "b": "bool"}
+_READ = {"str": str, "int": int, "float": float, "bool": {"True": True, "False": False}.__getitem__}
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Probabilities of n studies over k classes, beside the truth.
+
+    Attributes:
+      study: str[n], unique.
+      label: int[n], index of the true class.
+      probabilities: float64[n, k], rows summing to 1 within 1e-4.
+      classes: the k names; of a detector, (negative, positive).
+      attributes: further columns, each [n] of str, int, float or bool. "group" is the
+        near-duplicate group.
+
+    Raises:
+      ValueError: naming everything that is wrong with the arrays.
+    """
+
+    study: np.ndarray
+    label: np.ndarray
+    probabilities: np.ndarray
+    classes: tuple[str, ...]
+    attributes: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Hold plain arrays of known types, or refuse."""
+        arrays = {
+            "study": np.asarray(self.study),
+            "label": np.asarray(self.label),
+            "probabilities": np.asarray(self.probabilities),
+            "classes": tuple(self.classes),
+            "attributes": {name: np.asarray(a) for name, a in self.attributes.items()},
+        }
+        inputs.refuse(_problems(**arrays), "predictions")
+        arrays["label"] = arrays["label"].astype(np.int64)
+        arrays["probabilities"] = arrays["probabilities"].astype(np.float64)
+        for name, array in arrays.items():
+            object.__setattr__(self, name, array)
+
+    @property
+    def n(self) -> int:
+        """Number of studies."""
+        return self.study.size
+
+    @property
+    def fracture_score(self) -> np.ndarray:
+        """float[n]: probability of the second of two classes.
+
+        Raises:
+          ValueError: there are not two classes.
+        """
+        if len(self.classes) != 2:
+            raise ValueError(
+                f"a fracture score is of two classes (negative, positive); these are "
+                f"{', '.join(self.classes)}"
+            )
+        return self.probabilities[:, 1]
+
+    @property
+    def called(self) -> np.ndarray:
+        """int[n]: the most probable class of each study, the first of equals."""
+        return self.probabilities.argmax(axis=1)
+
+    @property
+    def groups(self) -> np.ndarray:
+        """Near-duplicate group of each study; without that attribute, the study itself."""
+        return self.attributes.get("group", self.study)
+
+    def take(self, index: ArrayLike) -> "Predictions":
+        """The studies of an integer index, in its order, or of a boolean mask."""
+        i = np.asarray(index)
+        return Predictions(
+            self.study[i],
+            self.label[i],
+            self.probabilities[i],
+            self.classes,
+            {name: a[i] for name, a in self.attributes.items()},
+        )
+
+    def aligned_to(self, other: "Predictions") -> "Predictions":
+        """These predictions in the order of `other`, of the same studies.
+
+        Raises:
+          ValueError: a study is in one and not in the other; or both have the same classes and a
+            study has another true class there.
+        """
+        problems = [
+            f"{missing.size} studies only in the {where}: {inputs.quote(missing)}"
+            for where, missing in (
+                ("first", np.setdiff1d(self.study, other.study)),
+                ("second", np.setdiff1d(other.study, self.study)),
+            )
+            if missing.size
+        ]
+        inputs.refuse(problems, "predictions to compare: they must be of the same studies")
+        order = np.argsort(self.study)
+        aligned = self.take(order[np.searchsorted(self.study, other.study, sorter=order)])
+        differ = aligned.label != other.label
+        if self.classes == other.classes and differ.any():
+            what = f"{differ.sum()} studies have another true class: "
+            inputs.refuse([what + inputs.quote(other.study[differ])], "predictions to compare")
+        return aligned
+
+    def to_csv(self, path: Path) -> None:
+        """Write one line per study; `from_csv` reads back the same numbers to the last bit.
+
+        Columns: study, label (the name of the class), p:CLASS for each class in order, and
+        TYPE:NAME for each attribute, TYPE being str, int, float or bool.
+        """
+        attributes = {f"{_type(a)}:{name}": a.tolist() for name, a in self.attributes.items()}
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["study", "label", *(f"p:{c}" for c in self.classes), *attributes])
+            for study, label, row, *values in zip(
+                self.study.tolist(),
+                self.label.tolist(),
+                self.probabilities.tolist(),
+                *attributes.values(),
+                strict=True,
+            ):
+                writer.writerow([study, self.classes[label], *row, *values])
+
+    @classmethod
+    def from_csv(cls, path: Path) -> "Predictions":
+        """Read what `to_csv` wrote.
+
+        Raises:
+          ValueError: naming every column and line that is wrong.
+          OSError: the file cannot be read.
+        """
+        with open(path, newline="", encoding="utf-8") as file:
+            header, *lines = list(csv.reader(file)) or [[]]
+        typed = [column.partition(":")[::2] for column in header]
+        classes = tuple(name for kind, name in typed[2:] if kind == "p")
+        problems = []
+        if header[:2] != ["study", "label"]:
+            problems.append(f"columns start with {header[:2]}; expected study, label")
+        if strange := [":".join(c) for c in typed[2:] if c[0] not in {"p", *_READ}]:
+            problems.append(
+                f"unknown columns {inputs.quote(strange)}; expected p:CLASS, str:NAME, int:NAME, "
+                "float:NAME or bool:NAME"
+            )
+        if len(set(header)) < len(header):
+            problems.append("a column name occurs twice")
+        if len(classes) < 2:
+            problems.append("fewer than two columns p:CLASS")
+        if not lines:
+            problems.append("no line of a study below the header")
+        inputs.refuse(problems, str(path))
+
+        index = {name: i for i, name in enumerate(classes)}
+        readers = [str, index.__getitem__]
+        readers += [_READ["float" if kind == "p" else kind] for kind, _ in typed[2:]]
+        columns = [[] for _ in header]
+        for number, line in enumerate(lines, start=2):
+            if len(line) != len(header):
+                problems.append(f"line {number} has {len(line)} fields; expected {len(header)}")
+                continue
+            for column, reader, name, text in zip(columns, readers, header, line, strict=True):
+                try:
+                    column.append(reader(text))
+                except (KeyError, ValueError):
+                    problems.append(f"line {number}: {name} is {text!r}")
+        inputs.refuse(problems, str(path))
+        arrays = {name: np.array(c) for name, c in zip(header, columns, strict=True)}
+        return cls(
+            study=arrays["study"],
+            label=arrays["label"],
+            probabilities=np.stack([arrays[f"p:{c}"] for c in classes], axis=-1),
+            classes=classes,
+            attributes={name: arrays[f"{kind}:{name}"] for kind, name in typed[2:] if kind != "p"},
+        )
+
+
+def _type(array: np.ndarray) -> str:
+    return _ATTRIBUTE_TYPES[array.dtype.kind]
+
+
+def _problems(
+    study: np.ndarray,
+    label: np.ndarray,
+    probabilities: np.ndarray,
+    classes: tuple[str, ...],
+    attributes: dict[str, np.ndarray],
+) -> list[str]:
+    """Everything that is wrong with the arrays of `Predictions`, in sentences."""
+    n, k = study.size, len(classes)
+    problems = []
+    if k < 2 or len(set(classes)) < k or not all(isinstance(c, str) and c for c in classes):
+        problems.append(f"classes are {classes}; expected two or more different names")
+    if study.ndim != 1 or n == 0 or study.dtype.kind != "U":
+        problems.append(f"study is {study.dtype}{study.shape}; expected strings, one per study")
+    else:
+        names, counts = np.unique(study, return_counts=True)
+        if (twice := names[counts > 1]).size:
+            problems.append(f"{twice.size} studies occur more than once: {inputs.quote(twice)}")
+        if "" in names:
+            problems.append("a study has an empty id")
+    if label.shape != (n,) or label.dtype.kind not in "iu":
+        problems.append(f"label is {label.dtype}{label.shape}; expected integers, ({n},)")
+    elif (wrong := (label < 0) | (label >= k)).any():
+        problems.append(
+            f"{wrong.sum()} labels are not class indices 0 .. {k - 1}: "
+            f"{inputs.quote(np.unique(label[wrong]))}"
+        )
+    problems += _probability_problems(probabilities, n, k, study)
+    for name, array in attributes.items():
+        if array.shape != (n,) or array.dtype.kind not in _ATTRIBUTE_TYPES:
+            problems.append(
+                f"attribute {name!r} is {array.dtype}{array.shape}; expected str, int, float or "
+                f"bool, ({n},)"
+            )
+    return problems
+
+
+def _probability_problems(
+    probabilities: np.ndarray, n: int, k: int, study: np.ndarray
+) -> list[str]:
+    if probabilities.shape != (n, k) or probabilities.dtype.kind != "f":
+        return [
+            f"probabilities are {probabilities.dtype}{probabilities.shape}; expected floats, "
+            f"({n}, {k})"
+        ]
+    finite = np.isfinite(probabilities).all(axis=1)
+    within = finite & np.all((probabilities >= 0) & (probabilities <= 1), axis=1)
+    sums = np.where(np.expand_dims(within, 1), probabilities, 1 / k).sum(axis=1, dtype=np.float64)
+    checks = {
+        "not finite": ~finite,
+        "below 0 or above 1": finite & ~within,
+        "not summing to 1": np.abs(sums - 1) > _SUM_TOLERANCE,
+    }
+    return [
+        f"{wrong.sum()} studies with probabilities {what}: {inputs.quote(study.ravel()[wrong])}"
+        for what, wrong in checks.items()
+        if wrong.any()
+    ]

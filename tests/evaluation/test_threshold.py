@@ -1,0 +1,147 @@
+# Estimates may be None and scikit-learn's returns are loosely typed; a None fails the test anyway.
+# pyright: reportOptionalOperand=false, reportOperatorIssue=false, reportArgumentType=false
+# pyright: reportCallIssue=false, reportOptionalMemberAccess=false
+# pyright: reportAttributeAccessIssue=false, reportIndexIssue=false
+
+import json
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from fracjax.errors import UserError
+from fracjax.evaluation import (
+    OperatingPoint,
+    choose_threshold,
+    confusion_at,
+    parse_rule,
+    roc_curve,
+    sensitivity,
+    specificity,
+    youden_threshold,
+)
+
+# high to low: 0.9+ 0.8+ 0.7- 0.6+ 0.5- 0.4-; J peaks at 0.8 (2/3 - 0) and at 0.6 (1 - 1/3)
+Y = np.array([1, 1, 0, 1, 0, 0])
+S = np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
+
+
+def test_youden_by_hand_takes_the_highest_of_equals():
+    point = choose_threshold("youden", Y, S)
+    assert point.threshold == 0.8
+    assert (point.n, point.n_positive) == (6, 3)
+    assert (point.sensitivity.value, point.specificity.value) == (2 / 3, 1)
+    assert (point.sensitivity.n, point.specificity.n) == (3, 3)
+    assert point.sensitivity.low < 2 / 3 < point.sensitivity.high
+
+
+def test_rounding_noise_does_not_decide():
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        y = np.r_[0, 1, rng.integers(0, 2, 40)]
+        curve = roc_curve(y, rng.integers(0, 30, 42) / 30)
+        p, q = curve.n_positive, curve.n_negative
+        points = zip(curve.true_positives.tolist(), curve.false_positives.tolist(), strict=True)
+        exact = [Fraction(tp, p) - Fraction(fp, q) for tp, fp in points]
+        assert youden_threshold(curve) == curve.thresholds[exact.index(max(exact))]
+
+
+def test_sensitivity_target_is_the_highest_threshold_that_reaches_it():
+    for target, threshold in ((1 / 3, 0.9), (0.5, 0.8), (2 / 3, 0.8), (0.67, 0.6), (1.0, 0.6)):
+        assert choose_threshold(f"sensitivity:{target!r}", Y, S).threshold == threshold
+
+
+def test_a_target_that_is_met_exactly_is_met():
+    # 19 of 20 is 0.95: no noise may ask for the twentieth.
+    y = np.r_[np.ones(20, int), 0]
+    point = choose_threshold("sensitivity:0.95", y, np.arange(21, 0, -1.0))
+    assert point.sensitivity.value == 0.95
+    assert point.threshold == 3.0
+
+
+def test_fixed_is_itself():
+    point = choose_threshold("fixed:0.65", Y, S)
+    assert point.threshold == 0.65
+    assert (point.sensitivity.value, point.specificity.value) == (2 / 3, 2 / 3)
+
+
+def test_equals_a_search_over_every_threshold():
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        y = np.r_[0, 1, rng.integers(0, 2, 60)]
+        s = rng.integers(0, 12, 62) / 12 + 0.2 * y
+        candidates = [np.inf, *np.unique(s)[::-1]]
+        matrices = np.array([confusion_at(y, s, t) for t in candidates])
+        sens, spec = sensitivity(matrices), specificity(matrices)
+        best = candidates[int(np.argmax(np.round(sens + spec, 12)))]
+        assert choose_threshold("youden", y, s).threshold == best
+        enough = candidates[int(np.argmax(sens >= 0.9))]
+        assert choose_threshold("sensitivity:0.9", y, s).threshold == enough
+
+
+def test_scores_that_know_nothing_call_no_study():
+    for scores in (np.full(6, 0.3), -S):
+        point = choose_threshold("youden", Y, scores)
+        assert point.threshold == np.inf
+        assert (point.sensitivity.value, point.specificity.value) == (0, 1)
+
+
+def test_the_order_of_studies_and_a_monotone_scale_change_nothing():
+    shuffle = np.random.default_rng(0).permutation(6)
+    assert choose_threshold("youden", Y[shuffle], S[shuffle]) == choose_threshold("youden", Y, S)
+    assert choose_threshold("youden", Y, 10 * S).threshold == 8.0
+
+
+@pytest.mark.parametrize("rule", ["youden", "sensitivity:0.95", "fixed:0.11"])
+def test_json_round_trip_is_exact(rule):
+    for scores in (S / 3, np.full(6, 1 / 3)):
+        point = choose_threshold(rule, Y, scores)
+        text = json.dumps(point.to_dict(), allow_nan=False)  # strict JSON, also for +inf
+        assert OperatingPoint.from_dict(json.loads(text)) == point
+
+
+def test_a_damaged_operating_point_is_refused():
+    data = choose_threshold("youden", Y, S).to_dict()
+    data["treshold"] = data.pop("threshold")
+    with pytest.raises(ValueError) as error:
+        OperatingPoint.from_dict(data)
+    assert "missing field: threshold" in str(error.value)
+    assert "unknown field: treshold" in str(error.value)
+
+
+def test_it_says_what_it_is_worth():
+    text = str(choose_threshold("youden", Y, S))
+    assert text == (
+        "threshold 0.8 (youden): sensitivity 0.667 [0.21, 0.94] n=3, "
+        "specificity 1.000 [0.44, 1.00] n=3"
+    )
+
+
+@pytest.mark.parametrize(
+    "rule, message",
+    [
+        ("yuden", "no threshold rule 'yuden'; expected youden, sensitivity:TARGET"),
+        ("youden:1", "no threshold rule"),
+        ("fixed", "no threshold rule"),
+        ("fixed:nan", "no threshold rule"),
+        ("fixed:0,11", "no threshold rule 'fixed:0,11'"),
+        ("sensitivity:95", "not 95; type sensitivity:0.95 for 95 %"),
+        ("sensitivity:0", "above 0 and up to 1, not 0"),
+    ],
+)
+def test_rules_that_do_not_exist(rule, message):
+    with pytest.raises(UserError) as error:
+        choose_threshold(rule, Y, S)
+    assert message in str(error.value)
+
+
+def test_a_class_must_not_be_absent():
+    with pytest.raises(ValueError, match="no fracture"):
+        choose_threshold("fixed:0.5", np.zeros(3, int), S[:3])
+
+
+def test_rules_are_parsed():
+    assert parse_rule("fixed:0.11") == ("fixed", 0.11)
+    assert parse_rule("sensitivity:1") == ("sensitivity", 1.0)
+    assert_array_equal(parse_rule("youden")[1], np.nan)
