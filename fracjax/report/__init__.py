@@ -1,0 +1,1 @@
+"""Who reads it? Tables for screens and Markdown, and figures as PNG."""

@@ -1,0 +1,123 @@
+import re
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from fracjax.evaluation import (
+    Predictions,
+    binary_report,
+    cascade_report,
+    choose_threshold,
+    per_class_report,
+)
+from fracjax.report.tables import Table, binary_tables, cascade_tables, per_class_table
+
+CLASSES = ("Intra-articular fracture", "Comminuted fracture", "Pathological fracture")
+# value [low, high] n=..., with the two-digit interval or more
+FIGURE = re.compile(r"-?\d\.\d{3} \[-?\d\.\d{2,4}, \d\.\d{2,4}\] n=\d+")
+
+
+def _screen(table: Table, width: int = 80) -> str:
+    console = Console(width=width, color_system=None, force_terminal=False)
+    with console.capture() as capture:
+        console.print(table.rich())
+    return capture.get()
+
+
+def _detector():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 90)
+    s = np.clip(0.3 + 0.3 * y + 0.2 * rng.normal(size=90), 0, 1)
+    return binary_report(y, s, choose_threshold("sensitivity:0.9", y, s))
+
+
+def _classifier(n=60):
+    rng = np.random.default_rng(0)
+    y = np.arange(n) % 3
+    return y, np.where(rng.random(n) < 0.7, y, rng.integers(0, 3, n))
+
+
+def _cascade(threshold=0.5):
+    y, p = _classifier()
+    study = np.array([f"s{i}" for i in range(60)])
+    s = np.random.default_rng(1).random(60)
+    return cascade_report(
+        Predictions(study, np.ones(60, int), np.stack([1 - s, s], 1), ("healthy", "fracture")),
+        threshold,
+        Predictions(study, y, np.eye(3)[p], CLASSES),
+    )
+
+
+def test_markdown_by_hand():
+    report = per_class_report([0, 0, 1], [0, 1, 1], ("a|b", "c"))
+    lines = per_class_table(report, "Three").markdown().splitlines()
+    assert lines[0] == "**Three: accuracy 0.667 [0.21, 0.94] n=3, 3 groups**"
+    assert lines[2:4] == [
+        "| class | precision (n called so) | recall (n of the class) | F1 (n of all) |",
+        "| --- | --- | --- | --- |",
+    ]
+    assert lines[4].startswith(
+        "| a\\|b | 1.000 [0.21, 1.00] n=1 | 0.500 [0.09, 0.91] n=2 | 0.667 ["
+    )
+    assert lines[-1].startswith("95 % intervals: Wilson, bootstrap of 3 groups")
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        *binary_tables(_detector()),
+        per_class_table(per_class_report(*_classifier(), CLASSES)),
+        *cascade_tables(_cascade()),
+    ],
+    ids=["overall", "threshold", "classes", "fates", "comparison"],
+)
+def test_a_screen_of_80_columns_shows_every_figure_whole(table):
+    text = _screen(table)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    cells = [c for row in table.rows for c in row if not isinstance(c, str)]
+    assert cells
+    for cell in cells:
+        assert cell.figure in text
+        assert f"n={cell.n}" in text
+        assert FIGURE.fullmatch(str(cell))
+
+
+def test_both_thresholds_are_named_and_counted():
+    report = _detector()
+    text = binary_tables(report)[1].markdown()
+    point = report.at_operating_point
+    assert f"at {point.threshold:.4g} (sensitivity:0.9)" in text
+    assert "| at 0.5 |" in text
+    (tn, fp), (fn, tp) = point.matrix
+    assert f"| TP / FN / FP / TN | {tp} / {fn} / {fp} / {tn} |" in text
+    assert f"{report.n_positive} fractures" in binary_tables(report)[0].title
+
+
+def test_the_comparison_shows_both_sides_and_end_to_end():
+    report = _cascade()
+    fates, comparison = cascade_tables(report)
+    assert comparison.header[1:] == ("without filter (60)", f"with filter ({report.with_filter.n})")
+    rows = {row[0]: row[1:] for row in comparison.rows}
+    assert rows["accuracy end to end"] == (report.without_filter.accuracy, report.total.found)
+    assert rows["macro F1"] == (report.without_filter.macro_f1, report.with_filter.macro_f1)
+    assert rows[f"{CLASSES[1]}: recall"][1] == report.with_filter.rows[1].recall
+    assert [row[0] for row in fates.rows] == [*CLASSES, "all"]
+
+
+def test_undefined_says_so_and_why_and_is_never_0():
+    table = per_class_table(per_class_report([0, 0], [0, 1], ("a", "b", "c")))
+    for text in (table.markdown(), _screen(table, 200)):
+        assert "undefined" in text
+        assert "b, recall (n of the class): undefined (no study of this class)." in text
+        assert "c, F1 (n of all): undefined (neither present nor called)." in text
+        assert "macro average, recall (n of the class): undefined for b, c." in text
+    _, comparison = cascade_tables(_cascade(np.inf))
+    assert "accuracy on what it sees, with filter (0): undefined (no studies)." in comparison.notes
+
+
+def test_a_class_name_is_not_markup():
+    table = per_class_table(per_class_report([0, 1], [0, 1], ("[red]x", "y[/]")))
+    assert "[red]x" in _screen(table)
+    assert "y[/]" in _screen(table)
