@@ -186,7 +186,7 @@ def curves_png(history: list[dict], path: Path, *, title: str = "Training") -> N
     metrics.sort(key=lambda metric: metric != "loss")
     epochs = [row["epoch"] for row in history]
     best = _best_epoch(history)
-    with _figure(path, max(5.0, 4.6 * len(metrics)), 3.6) as figure:
+    with _figure(path, max(5.6, 4.6 * len(metrics)), 3.6) as figure:
         figure.suptitle(title, x=0.01, ha="left", fontsize=12)
         panels = figure.subplots(1, len(metrics), squeeze=False)[0]
         handles = {}
@@ -210,11 +210,11 @@ def curves_png(history: list[dict], path: Path, *, title: str = "Training") -> N
                     color=_ORANGE,
                     linewidth=1.2,
                     linestyle=(0, (3, 3)),
-                    label=f"lowest validation loss: {best}",
+                    label=f"lowest validation loss (epoch {best})",
                 )
             axes.set(xlabel="epoch", xlim=(epochs[0] - 0.5, epochs[-1] + 0.5))
             axes.set(title="AUC" if metric == "auc" else metric.replace("_", " "))
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             axes.grid(color="#E4E4E4", linewidth=0.7)
             axes.set_axisbelow(True)
             handles |= dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))

@@ -101,13 +101,15 @@ def test_curves_draw_each_metric_and_the_best_epoch(tmp_path, drawn):
     np.testing.assert_array_equal(drawn[0].axes[1].lines[0].get_ydata(), [0.6, 0.7, np.nan])
     (legend,) = drawn[0].legends
     labels = [text.get_text() for text in legend.get_texts()]
-    assert labels == ["training", "validation", "lowest validation loss: 2"]
+    assert labels == ["training", "validation", "lowest validation loss (epoch 2)"]
 
 
 def test_one_epoch_is_drawn(tmp_path, drawn):
     curves_png([{"epoch": 1, "train_loss": 0.5, "validation_loss": 0.4}], tmp_path / "c.png")
     legend, inside = drawn[0].legends[0].get_window_extent(), drawn[0].bbox
     assert legend.x1 <= inside.x1
+    ticks = drawn[0].axes[0].get_xticks()
+    assert all(tick == int(tick) for tick in ticks)
 
 
 def test_curves_refuse_a_history_without_figures(tmp_path):
