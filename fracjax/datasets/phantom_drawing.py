@@ -16,9 +16,10 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from scipy.ndimage import gaussian_filter
 
-from fracjax.datasets.phantom_anatomy import draw_limb
 from fracjax.datasets.phantom_exposure import develop, draw_exposure, pixel_centres
-from fracjax.datasets.phantom_fractures import FRACTURE_TYPES, Scene, break_bone
+from fracjax.datasets.phantom_fractures import FRACTURE_TYPES, break_bone
+from fracjax.datasets.phantom_fragments import Scene
+from fracjax.datasets.phantom_limbs import draw_limb
 from fracjax.datasets.phantom_random import Stream
 from fracjax.errors import UserError
 
@@ -95,9 +96,9 @@ def _check(seed: int, fracture: str | None, side: int) -> None:
 
 
 def _limb_frame(stream: Stream, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """The pixel centres in the limb's frame: any direction, a little off the centre."""
-    angle = stream.uniform(0.0, 2.0 * np.pi)
-    across, along = stream.uniform(-0.05, 0.05), stream.uniform(-0.03, 0.03)
+    """The pixel centres in the limb's frame: joint below, as films are hung, but tilted."""
+    angle = np.pi / 2.0 + stream.uniform(-0.25, 0.25)
+    across, along = stream.uniform(-0.04, 0.04), stream.uniform(-0.02, 0.02)
     y, x = pixel_centres(side)
     cosine, sine = np.cos(angle), np.sin(angle)
     return x * cosine + y * sine - along, y * cosine - x * sine - across
@@ -105,18 +106,17 @@ def _limb_frame(stream: Stream, side: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _trabeculae(stream: Stream, side: int) -> Float[np.ndarray, "side side"]:
     """Fine mottle of mean 0 and standard deviation about 1."""
-    noise = stream.white_noise(side, side)
-    fine = 0.006 * side
-    texture = gaussian_filter(noise, fine, truncate=3.0)
-    return texture * (2.0 * np.pi**0.5 * fine)
+    grain = 0.0045 * side
+    mottle = gaussian_filter(stream.white_noise(side, side), grain, truncate=3.0)
+    return mottle * (2.0 * np.pi**0.5 * grain)
 
 
 def _box(change: Float[np.ndarray, "side side"]) -> tuple[float, float, float, float]:
-    """The rows and columns that hold all but the outermost 1 % of the change's energy, each end."""
+    """Bounds of the change: at each edge of the box, 2 % of its energy lies beyond."""
     edges = []
     for axis in (1, 0):
         energy = np.cumsum((change * change).sum(axis=axis))
-        first, last = np.searchsorted(energy, (0.01 * energy[-1], 0.99 * energy[-1]))
+        first, last = np.searchsorted(energy, (0.02 * energy[-1], 0.98 * energy[-1]))
         edges.append((max(float(first) - 1.0, 0.0), min(float(last) + 2.0, float(len(energy)))))
     (y0, y1), (x0, x1) = edges
     return y0, x0, y1, x1

@@ -54,10 +54,10 @@ def draw_exposure(stream: Stream, soft: float, bone: float) -> Exposure:
     collimated = stream.chance(0.6)
     edges = [stream.uniform(0.43, 0.56) if collimated else 1.0 for _ in range(4)]
     return Exposure(
-        noise=stream.uniform(0.012, 0.035),
+        noise=stream.uniform(0.008, 0.024),
         scatter=stream.uniform(0.03, 0.15),
         blur=stream.uniform(0.003, 0.0055),
-        black=stream.uniform(-0.1, 0.15) * soft,
+        black=stream.uniform(-0.3, 0.12) * soft,
         white=stream.uniform(0.95, 1.2) * (soft + bone),
         gamma=stream.uniform(0.85, 1.35),
         shutter=(edges[0], edges[1], edges[2], edges[3]),
@@ -90,9 +90,8 @@ def develop(
     seen = -np.log(np.maximum(light / (1.0 + exposure.scatter), 1e-3))
     value = np.clip((seen - exposure.black) / (exposure.white - exposure.black), 0.0, 1.0)
     value = value**exposure.gamma
-    y, x = pixel_centres(side)
-    value = np.maximum(value, _marker(exposure, y, x))
-    return np.rint(255.0 * value * _shutter(exposure, y, x, side)).astype(np.uint8)
+    value = np.maximum(value, _marker(exposure, side))
+    return np.rint(255.0 * value * _shutter(exposure, side)).astype(np.uint8)
 
 
 def pixel_centres(side: int) -> tuple[Picture, Picture]:
@@ -102,7 +101,8 @@ def pixel_centres(side: int) -> tuple[Picture, Picture]:
     return y, x
 
 
-def _shutter(exposure: Exposure, y: Picture, x: Picture, side: int) -> Picture:
+def _shutter(exposure: Exposure, side: int) -> Picture:
+    y, x = pixel_centres(side)
     cosine, sine = np.cos(exposure.shutter_turn), np.sin(exposure.shutter_turn)
     across, down = x * cosine + y * sine, y * cosine - x * sine
     left, right, top, bottom = exposure.shutter
@@ -112,12 +112,20 @@ def _shutter(exposure: Exposure, y: Picture, x: Picture, side: int) -> Picture:
     return 0.02 + 0.98 * np.clip(0.5 + inside * side / 2.0, 0.0, 1.0)
 
 
-def _marker(exposure: Exposure, y: Picture, x: Picture) -> Picture:
+def _marker(exposure: Exposure, side: int) -> Picture:
+    """How much of each pixel the lead letter covers, times its brightness."""
     if exposure.marker is None:
-        return np.zeros_like(y)
+        return np.zeros((side, side))
     letter = np.array([[int(c) for c in row] for row in _LETTERS[exposure.marker]], np.float64)
     top, left = exposure.marker_place
-    row = np.floor((y - top) * 7.0 / exposure.marker_height).astype(int)
-    column = np.floor((x - left) * 7.0 / exposure.marker_height).astype(int)
-    inside = (row >= 0) & (row < 7) & (column >= 0) & (column < 5)
-    return 0.95 * letter[np.clip(row, 0, 6), np.clip(column, 0, 4)] * inside
+    cell = exposure.marker_height / 7.0
+    rows, columns = _overlap(side, top, cell, 7), _overlap(side, left, cell, 5)
+    return 0.95 * (rows @ letter @ columns.T)
+
+
+def _overlap(side: int, start: float, cell: float, cells: int) -> Float[np.ndarray, "side cells"]:
+    """Share of each pixel of an axis that each cell of the letter's grid covers."""
+    pixel = np.arange(side)[:, None] / side - 0.5
+    edge = start + cell * np.arange(cells)[None, :]
+    shared = np.minimum(pixel + 1.0 / side, edge + cell) - np.maximum(pixel, edge)
+    return side * np.maximum(shared, 0.0)

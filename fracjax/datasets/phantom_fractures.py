@@ -1,39 +1,15 @@
 """The ten breaks of the paper's Table 1, each a change of one bone of the limb.
 
-A break cuts the bone into fragments and moves them: a fragment is the whole bone seen through
-moved coordinates, times the share of the ray that lies on its side of the break. Movements fade
-out along the shaft, as muscles and joints hold the far ends, so the picture changes near the break
-only. s is the way along the bone from the break towards the joint, t the way across it.
+Lengths are in radii of the bone at the break unless they are products with `r` or `head`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
-from fracjax.datasets.phantom_anatomy import Limb, Map, chord, smoothstep
+from fracjax.datasets.phantom_anatomy import Map, chord, smoothstep
+from fracjax.datasets.phantom_fragments import Scene, Site, pick_bone
 from fracjax.datasets.phantom_random import Stream
-
-
-@dataclass(frozen=True)
-class Scene:
-    """The limb and the points at which it is seen.
-
-    Attributes:
-      u, v: the points, in the limb's frame.
-      trabeculae: the texture there.
-      pixel: size of a pixel, in units of the picture's side; edges are one pixel soft.
-    """
-
-    limb: Limb
-    u: Map
-    v: Map
-    trabeculae: Map
-    pixel: float
-
-    def intact(self, bone) -> Map:
-        """The bone as it was."""
-        return bone.attenuation(self.u, self.v, self.trabeculae)
 
 
 def break_bone(scene: Scene, fracture: str, stream: Stream) -> Map:
@@ -41,72 +17,24 @@ def break_bone(scene: Scene, fracture: str, stream: Stream) -> Map:
     return _BREAKS[fracture](scene, stream)
 
 
-class _Site:
-    """A place on the shaft of one bone, chosen so that it lies well inside the picture."""
-
-    def __init__(self, scene: Scene, stream: Stream, low: float, high: float, clearance: float):
-        """Pick a bone and u in [low, high], at least `clearance` radii below its end."""
-        limb = scene.limb
-        thick = [b for b in limb.bones if b.shaft_radius > 0.036]
-        self.bone = stream.pick(thick)
-        self.scene, self.stream = scene, stream
-        high = min(high, self.bone.end - clearance * self.bone.shaft_radius)
-        self.u0 = stream.uniform(min(low, high), high)
-        self.radius = float(self.bone.radius(np.array([self.u0]))[0])
-        self.reach = 0.22
-
-    def local(self, u: Map, v: Map) -> tuple[Map, Map]:
-        return u - self.u0, v - self.bone.centreline(u)
-
-    def moved(self, half: int, shift=0.0, slide=0.0, tilt=0.0) -> tuple[Map, Map]:
-        """The scene's points as the fragment at s * half > 0 sees them after it has moved."""
-        u, v = self.scene.u, self.scene.v
-        s = u - self.u0
-        held = 1.0 - smoothstep(half * s / self.reach)
-        return u - slide * held, v - (shift + tilt * s) * held
-
-    def fragment(self, points: tuple[Map, Map], share: Callable[[Map, Map], Map]) -> Map:
-        """The part of the bone that `share(s, t)` leaves, at the moved points."""
-        u, v = points
-        return share(*self.local(u, v)) * self.bone.attenuation(u, v, self.scene.trabeculae)
-
-    def edge(self, x: Map) -> Map:
-        """1 where x > 0, 0 where x < 0, one pixel soft."""
-        return np.clip(0.5 + x / self.scene.pixel, 0.0, 1.0)
-
-    def band(self, x: Map, width: Map) -> Map:
-        """1 where |x| < width / 2, one pixel soft."""
-        rest = (width - self.scene.pixel) / 2.0
-        return np.clip(1.0 + (rest - np.abs(x)) / self.scene.pixel, 0.0, 1.0)
-
-    def jagged(self, size: float, teeth: int = 9) -> Callable[[Map], Map]:
-        """A broken line over t in [-1.6, 1.6] radii, of height `size` radii."""
-        knots = np.linspace(-1.6, 1.6, teeth) * self.radius
-        heights = self.stream.uniforms(teeth, -size, size) * self.radius
-        return lambda t: np.interp(t, knots, heights)
-
-    def added(self, broken: Map) -> Map:
-        return broken - self.scene.intact(self.bone)
-
-
 def _oblique(scene: Scene, stream: Stream) -> Map:
-    site = _Site(scene, stream, -0.2, 0.12, 2.5)
+    site = Site.on_shaft(scene, stream, -0.1, 0.06, 2.5)
     r, rise = site.radius, stream.sign() * stream.uniform(0.9, 1.7)
     teeth = site.jagged(0.12)
-    shift = stream.sign() * stream.uniform(0.3, 0.7) * r
+    shift = stream.sign() * stream.uniform(0.5, 0.9) * r
     slide = -stream.uniform(0.0, 0.3) * r
     tilt = stream.uniform(-0.15, 0.15)
-    line = lambda s, t: s - rise * t - teeth(t)  # noqa: E731
-    near = site.fragment(site.moved(-1, shift=-0.25 * shift), lambda s, t: site.edge(-line(s, t)))
-    far = site.fragment(
-        site.moved(1, shift=0.75 * shift, slide=slide + 0.2 * r, tilt=tilt),
-        lambda s, t: site.edge(line(s, t)),
-    )
+
+    def below(s: Map, t: Map) -> Map:
+        return site.edge(s - rise * t - teeth(t))
+
+    near = site.fragment(site.moved(-1, shift=-0.25 * shift), lambda s, t: 1.0 - below(s, t))
+    far = site.fragment(site.moved(1, shift=0.75 * shift, slide=slide + 0.2 * r, tilt=tilt), below)
     return site.added(near + far)
 
 
 def _spiral(scene: Scene, stream: Stream) -> Map:
-    site = _Site(scene, stream, -0.18, 0.05, 3.5)
+    site = Site.on_shaft(scene, stream, -0.12, 0.04, 3.2)
     r, hand = site.radius, stream.sign()
     pitch = stream.uniform(3.5, 5.5) * r
     teeth = site.jagged(0.08)
@@ -119,7 +47,7 @@ def _spiral(scene: Scene, stream: Stream) -> Map:
         return 0.5 * (site.edge(s - front) + site.edge(s - back))
 
     shift = stream.sign() * stream.uniform(0.15, 0.35) * r
-    apart = stream.uniform(0.15, 0.3) * r
+    apart = stream.uniform(0.25, 0.42) * r
     near = site.fragment(
         site.moved(-1, slide=-0.5 * apart, shift=-0.3 * shift), lambda s, t: 1.0 - side_of(s, t)
     )
@@ -128,18 +56,23 @@ def _spiral(scene: Scene, stream: Stream) -> Map:
 
 
 def _comminuted(scene: Scene, stream: Stream) -> Map:
-    site = _Site(scene, stream, -0.18, 0.08, 3.0)
+    site = Site.on_shaft(scene, stream, -0.12, 0.05, 3.0)
     r = site.radius
     half = stream.uniform(0.7, 1.1) * r
     lean = stream.uniform(-0.5, 0.5), stream.uniform(-0.5, 0.5)
     low, high = site.jagged(0.3), site.jagged(0.3)
     shift = stream.sign() * stream.uniform(0.3, 0.6) * r
-    below = lambda s, t: site.edge(lean[0] * t + low(t) - half - s)  # noqa: E731
-    above = lambda s, t: site.edge(s - half - lean[1] * t - high(t))  # noqa: E731
+
+    def above(s: Map, t: Map) -> Map:
+        return site.edge(lean[0] * t + low(t) - half - s)
+
+    def below(s: Map, t: Map) -> Map:
+        return site.edge(s - half - lean[1] * t - high(t))
+
     whole = site.fragment(
-        site.moved(-1, shift=-0.3 * shift, slide=-0.1 * r), below
+        site.moved(-1, shift=-0.3 * shift, slide=-0.1 * r), above
     ) + site.fragment(
-        site.moved(1, shift=0.5 * shift, slide=0.1 * r, tilt=stream.uniform(-0.2, 0.2)), above
+        site.moved(1, shift=0.5 * shift, slide=0.1 * r, tilt=stream.uniform(-0.2, 0.2)), below
     )
     # The middle splits lengthwise into pieces, each pushed its own way.
     cuts = [-2.0, stream.uniform(-0.5, -0.1), stream.uniform(0.1, 0.5), 2.0]
@@ -164,7 +97,7 @@ def _comminuted(scene: Scene, stream: Stream) -> Map:
 
 
 def _greenstick(scene: Scene, stream: Stream) -> Map:
-    site = _Site(scene, stream, -0.2, 0.1, 2.5)
+    site = Site.on_shaft(scene, stream, -0.1, 0.06, 2.5)
     r, convex = site.radius, stream.sign()
     bend = stream.uniform(0.22, 0.36)
     lean, teeth = stream.uniform(-0.3, 0.3), site.jagged(0.12)
@@ -176,30 +109,30 @@ def _greenstick(scene: Scene, stream: Stream) -> Map:
 
     def uncracked(s: Map, t: Map) -> Map:
         opening = np.maximum(convex * t / r - deep, 0.0)
-        width = gape * opening + scene.pixel * 0.8 * (opening > 0)
+        width = gape * opening + 0.005
         return 1.0 - site.band(s - lean * t - teeth(t), width) * (opening > 0)
 
     return site.added(site.fragment((scene.u, scene.v - apex), uncracked))
 
 
 def _hairline(scene: Scene, stream: Stream) -> Map:
-    site = _Site(scene, stream, -0.22, 0.14, 1.5)
+    site = Site.on_shaft(scene, stream, -0.1, 0.08, 1.5)
     r = site.radius
     lean, teeth = stream.sign() * stream.uniform(0.1, 0.6), site.jagged(0.18)
-    width, depth = stream.uniform(0.010, 0.014), stream.uniform(0.55, 0.8)
+    width, depth = stream.uniform(0.013, 0.018), stream.uniform(0.7, 0.9)
     side, stop = stream.sign(), stream.uniform(0.6, 1.2)
 
     def uncracked(s: Map, t: Map) -> Map:
         along = np.clip((stop * r - side * t) / (0.3 * r), 0.0, 1.0)
-        return 1.0 - depth * along * site.band(s - lean * t - teeth(t), width + 0.0 * t)
+        return 1.0 - depth * along * site.band(s - lean * t - teeth(t), width)
 
     return site.added(site.fragment((scene.u, scene.v), uncracked))
 
 
 def _impacted(scene: Scene, stream: Stream) -> Map:
-    site = _Site(scene, stream, 0.0, 0.2, 1.2)
+    site = Site.on_shaft(scene, stream, -0.02, 0.16, 1.9)
     r = site.radius
-    drive = stream.uniform(0.4, 0.65) * r  # how far the shaft is driven into the end
+    drive = stream.uniform(0.35, 0.6) * r  # how far the shaft is driven into the end
     low, high = site.jagged(0.16), site.jagged(0.16)
     tilt = stream.uniform(-0.15, 0.15)
     shift = stream.uniform(-0.12, 0.12) * r
@@ -209,17 +142,17 @@ def _impacted(scene: Scene, stream: Stream) -> Map:
         lambda s, t: site.edge(s - low(t)),
     )
     s, t = site.local(scene.u, scene.v)
-    crush = site.band(s - high(t), 0.7 * drive + 0.0 * t) * chord(1.12 * r + 0.0 * t, t)
-    return site.added(near + far + 0.35 * site.bone.density * crush)
+    crush = site.band(s - high(t), 0.7 * drive) * chord(1.12 * r, t)
+    return site.added(near + far + 0.12 * site.bone.density * crush)
 
 
 def _longitudinal(scene: Scene, stream: Stream) -> Map:
-    site = _Site(scene, stream, -0.16, 0.02, 4.0)
+    site = Site.on_shaft(scene, stream, -0.12, 0.02, 3.5)
     r = site.radius
     half = stream.uniform(2.0, 3.2) * r
     place, lean = stream.uniform(-0.35, 0.35) * r, stream.uniform(-0.12, 0.12)
     teeth = site.jagged(0.12, teeth=11)
-    width, apart = stream.uniform(0.012, 0.02), stream.uniform(0.0, 0.2) * r
+    width, apart = stream.uniform(0.016, 0.026), stream.uniform(0.1, 0.3) * r
 
     def whole(s: Map, t: Map) -> Map:
         taper = np.clip(2.0 * (1.0 - np.abs(s) / half), 0.0, 1.0)
@@ -234,7 +167,7 @@ def _longitudinal(scene: Scene, stream: Stream) -> Map:
 
 
 def _pathological(scene: Scene, stream: Stream) -> Map:
-    site = _Site(scene, stream, -0.2, 0.14, 1.5)
+    site = Site.on_shaft(scene, stream, -0.1, 0.08, 1.5)
     r, bone = site.radius, site.bone
     u, v = scene.u, scene.v
     swell = 1.0 + stream.uniform(0.1, 0.3)
@@ -259,35 +192,38 @@ def _pathological(scene: Scene, stream: Stream) -> Map:
         for s0, t0, a, b in lobes:
             inside = 1.0 - ((s - s0) / a) ** 2 - ((t - t0) / b) ** 2
             left = np.minimum(left, 1.0 - loss * np.sqrt(np.clip(inside * 1.5, 0.0, 1.0)))
-        return left * (1.0 - 0.6 * site.band(s - lean * t - teeth(t), 0.011 + 0.0 * t))
+        return left * (1.0 - 0.6 * site.band(s - lean * t - teeth(t), 0.011))
 
     return site.added(site.fragment(points, eaten))
 
 
 def _avulsion(scene: Scene, stream: Stream) -> Map:
-    site = _Site(scene, stream, -0.3, 0.5, 0.0)
-    bone, side = site.bone, stream.sign()
+    bone, side = pick_bone(scene, stream), stream.sign()
     head = bone.end_radius
-    site.u0 = bone.end - stream.uniform(0.35, 0.6) * head
-    r = float(bone.radius(np.array([site.u0]))[0])
-    # The corner beyond an oblique line is torn off and drawn outwards by its ligament.
-    lean, teeth = stream.uniform(0.5, 0.9), site.jagged(0.08)
+    site = Site(scene, stream, bone, bone.end - stream.uniform(0.35, 0.6) * head)
+    r = site.radius
+    lean, teeth = stream.uniform(0.25, 0.45), site.jagged(0.08)
     cut = stream.uniform(0.35, 0.5) * r
-    corner = lambda s, t: site.edge(side * t - cut + lean * s * 0.5 - teeth(s))  # noqa: E731
+
+    def corner(s: Map, t: Map) -> Map:
+        beside = site.edge(side * t - cut + lean * s - teeth(s))
+        return beside * site.edge(s + 0.55 * head)
+
+    # The ligament that tore the corner off draws it outwards and turns it.
     out, back = stream.uniform(0.3, 0.5) * head, stream.uniform(-0.1, 0.35) * head
     turn = side * stream.uniform(0.0, 0.4)
-    s, t = site.local(scene.u, scene.v)
-    near_end = lambda s, t: corner(s, t) * site.edge(s + 0.55 * head)  # noqa: E731
-    rest = site.fragment((scene.u, scene.v), lambda s, t: 1.0 - near_end(s, t))
-    points = (scene.u + turn * (t - side * r) + back, scene.v - side * out - turn * s)
-    return site.added(rest + site.fragment(points, near_end))
+    u, v = scene.u, scene.v
+    s, t = site.local(u, v)
+    rest = site.fragment((u, v), lambda s, t: 1.0 - corner(s, t))
+    points = (u + turn * (t - side * r) + back, v - side * out - turn * s)
+    return site.added(rest + site.fragment(points, corner))
 
 
 def _dislocation(scene: Scene, stream: Stream) -> Map:
     limb, u, v = scene.limb, scene.u, scene.v
     way = stream.sign()
     main = limb.bones[0]
-    held = 1.0 - smoothstep((u - limb.joint - 0.1) / 0.3)
+    held = np.clip(1.0 - (u - limb.joint) / 0.6, 0.0, 1.0)
     shift = way * stream.uniform(0.6, 0.95) * main.end_radius
     slide = stream.uniform(-0.35, 0.1) * main.end_radius
     moved = (u - slide * held, v - shift * held)
@@ -295,12 +231,14 @@ def _dislocation(scene: Scene, stream: Stream) -> Map:
     for bone in limb.beyond:
         change = change + bone.attenuation(*moved, scene.trabeculae) - scene.intact(bone)
     # The joint's rim breaks off on the side to which the bones have gone.
-    site = _Site(scene, stream, -0.3, 0.5, 0.0)
-    site.bone, site.u0 = main, main.end - 0.45 * main.end_radius
-    teeth, head = site.jagged(0.08), main.end_radius
-    rim = lambda s, t: (
-        site.edge(way * t - 0.45 * head + 0.4 * s - teeth(s)) * site.edge(s + 0.3 * head)
-    )
+    head = main.end_radius
+    site = Site(scene, stream, main, main.end - 0.45 * head)
+    teeth = site.jagged(0.08)
+
+    def rim(s: Map, t: Map) -> Map:
+        beside = site.edge(way * t - 0.45 * head + 0.4 * s - teeth(s))
+        return beside * site.edge(s + 0.3 * head)
+
     out = way * stream.uniform(0.15, 0.3) * head
     rest = site.fragment((u, v), lambda s, t: 1.0 - rim(s, t))
     chip = site.fragment((u - 0.1 * head, v - out), rim)

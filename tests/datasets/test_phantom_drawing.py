@@ -1,0 +1,141 @@
+"""The phantom: the same bytes everywhere, a twin without the break, a true box, no easy leak."""
+
+import hashlib
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from fracjax.datasets.phantom_drawing import FRACTURE_TYPES, draw
+from fracjax.datasets.phantom_random import Stream
+from fracjax.errors import UserError
+
+# Mean grey value of each cell of a 4x4 grid over `draw(seed, fracture, side=64)`, and the first
+# 16 hexadecimal digits of its bytes' SHA-256. Drawn on x86-64 with numpy 2.4 and scipy 1.17.
+GOLDEN = {}
+
+
+def grid_means(image):
+    side = image.shape[0] // 4
+    return image.astype(float).reshape(4, side, 4, side).mean(axis=(1, 3)).ravel()
+
+
+def digest(image):
+    return hashlib.sha256(image.tobytes()).hexdigest()[:16]
+
+
+def test_the_ten_types_are_those_of_the_published_folders():
+    assert FRACTURE_TYPES == (
+        "Avulsion fracture",
+        "Comminuted fracture",
+        "Fracture Dislocation",
+        "Greenstick fracture",
+        "Hairline Fracture",
+        "Impacted fracture",
+        "Longitudinal fracture",
+        "Oblique fracture",
+        "Pathological fracture",
+        "Spiral Fracture",
+    )
+
+
+def test_stream_is_made_of_the_raw_words_that_numpy_keeps_stable():
+    words = np.random.PCG64(np.random.SeedSequence((7, 3))).random_raw(2)
+    stream = Stream(7, 3)
+    assert stream.uniform() == (int(words[0]) >> 11) / 2**53
+    assert stream.uniforms(1, 0.0, 2.0)[0] == (int(words[1]) >> 11) / 2**52
+
+
+def test_white_noise_has_mean_0_and_variance_1():
+    noise = Stream(0).white_noise(200, 200)
+    # Five standard errors of 40,000 draws.
+    assert abs(noise.mean()) < 0.025
+    assert abs(noise.var() - 1.0) < 0.035
+
+
+@pytest.mark.parametrize("seed, fracture", GOLDEN)
+def test_golden(seed, fracture):
+    means, sha256 = GOLDEN[seed, fracture]
+    image = draw(seed, fracture, side=64).image
+    np.testing.assert_allclose(grid_means(image), means, atol=0.01)  # says where it went wrong
+    assert digest(image) == sha256
+
+
+def test_one_seed_draws_the_same_bytes_and_another_seed_another_limb():
+    for fracture in (None, *FRACTURE_TYPES):
+        first, second = draw(11, fracture, 96), draw(11, fracture, 96)
+        np.testing.assert_array_equal(first.image, second.image)
+        assert first.box == second.box
+        assert (draw(12, fracture, 96).image != first.image).mean() > 0.5
+
+
+def test_image_is_a_grey_square_and_a_healthy_limb_has_no_box():
+    for side in (32, 97, 128):
+        phantom = draw(5, None, side)
+        assert phantom.image.shape == (side, side)
+        assert phantom.image.dtype == np.uint8
+        assert phantom.box is None
+        assert phantom.bones in (1, 2)
+        assert phantom.image.std() > 15  # neither blank nor burnt out
+
+
+def test_limbs_have_one_or_two_long_bones_whether_broken_or_not():
+    bones = [draw(seed, None, 32).bones for seed in range(24)]
+    assert set(bones) == {1, 2}
+    assert [draw(seed, "Oblique fracture", 32).bones for seed in range(24)] == bones
+
+
+@pytest.mark.parametrize("fracture", FRACTURE_TYPES)
+def test_the_break_changes_the_picture_in_its_box_and_nowhere_else(fracture):
+    side = 128
+    for seed in range(8):
+        broken, healthy = draw(seed, fracture, side), draw(seed, None, side)
+        assert broken.box is not None
+        y0, x0, y1, x1 = broken.box
+        assert 0 <= y0 < y1 <= side
+        assert 0 <= x0 < x1 <= side
+        assert (y1 - y0) * (x1 - x0) < 0.3 * side**2  # a box around everything would tell nothing
+        change = (broken.image.astype(float) - healthy.image) ** 2
+        inside = change[int(y0) : int(y1), int(x0) : int(x1)]
+        assert change.max() > 15**2  # grey levels: the break is to be seen
+        assert inside.sum() > 0.85 * change.sum()
+        assert (change == 0).mean() > 0.5  # same limb, exposure, noise, borders and marker
+
+
+def test_the_box_scales_with_the_side():
+    for fracture in FRACTURE_TYPES:
+        small, large = draw(3, fracture, 128).box, draw(3, fracture, 256).box
+        assert small is not None
+        assert large is not None
+        np.testing.assert_allclose(np.array(large) / 2, small, atol=4.0)  # pixels of the small one
+
+
+def test_grey_values_alone_and_a_linear_model_do_not_tell_broken_from_healthy():
+    label = np.arange(800) % 2
+    images = np.stack(
+        [
+            draw(1000 + i, FRACTURE_TYPES[i // 2 % 10] if broken else None, 64).image
+            for i, broken in enumerate(label)
+        ]
+    )
+    pixels = images.reshape(800, -1).astype(float)
+    histogram = np.stack([np.histogram(image, 64, (0, 256))[0] for image in images])
+    for features, c in ((pixels, 1e-5), (pixels, 1e-3), (histogram, 0.1)):
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=500))
+        model.fit(features[:500], label[:500])
+        auc = roc_auc_score(label[500:], model.decision_function(features[500:]))
+        assert auc < 0.72  # with 300 test studies the standard error of 0.5 is 0.033
+
+
+def test_bad_input_is_refused_with_all_its_faults_and_the_way_out():
+    with pytest.raises(UserError) as error:
+        draw(-1, "spiral", 8)
+    message = str(error.value)
+    assert "seed is -1" in message
+    assert "side is 8 pixels; it must be 32 or more" in message
+    assert "unknown fracture type 'spiral'" in message
+    assert all(name in message for name in FRACTURE_TYPES)
+    assert "Perhaps you meant 'Spiral Fracture'" in message
