@@ -1,0 +1,117 @@
+"""Groups of near-duplicate pictures: copies, re-exports, flips, rotations, slight crops.
+
+Two stages. A perceptual hash (pHash, 64 bit, over the eight flips and rotations) proposes pairs;
+it alone would chain hundreds of lookalike hands into one group. Then the two thumbnails are laid
+over each other and their fine structure (local contrast, not the grey of a limb on black) must
+agree. Pairs that pass are joined by union-find.
+"""
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+from jaxtyping import Float32, Int, UInt8, UInt64
+from scipy.cluster.hierarchy import DisjointSet
+from scipy.ndimage import gaussian_filter
+
+from fracjax.datasets.audit import THUMBNAIL, dihedral
+
+HASH_DISTANCE = 12  # bits of 64 that may differ for a pair to be looked at
+_MARGIN = 6  # thumbnail pixels left out at each border: film edges and letter boxes look alike
+_SHIFT = 4  # thumbnail pixels that a copy may be moved (a crop moves it)
+_BATCH = 2048
+
+
+def near_duplicate_groups(
+    hashes: UInt64[np.ndarray, "n 8"],
+    thumbnails: UInt8[np.ndarray, "n side side"],
+    *,
+    similarity: float,
+    links: Sequence[Sequence[Hashable]] = (),
+) -> Int[np.ndarray, "n"]:
+    """Number of the group of every picture.
+
+    Args:
+      hashes: perceptual hash of each picture and of its seven flips and rotations, in the order of
+        `audit.dihedral`.
+      thumbnails: the pictures, squeezed to squares of `audit.THUMBNAIL` pixels.
+      similarity: smallest correlation of the fine structure, 0 to 1, that joins a pair.
+      links: of each picture, keys; pictures that share one are joined, alike or not.
+
+    Returns:
+      For each picture the index of the first picture of its group.
+    """
+    joined = DisjointSet(range(len(hashes)))
+    first, second, turn = candidate_pairs(hashes)
+    alike = fine_similarity(thumbnails, first, second, turn) >= similarity
+    for a, b in zip(first[alike].tolist(), second[alike].tolist(), strict=True):
+        joined.merge(a, b)
+    seen: dict[Hashable, int] = {}
+    for index, keys in enumerate(links):
+        for key in keys:
+            joined.merge(index, seen.setdefault(key, index))
+    groups = np.arange(len(hashes))
+    for members in joined.subsets():
+        groups[list(members)] = min(members)
+    return groups
+
+
+def candidate_pairs(
+    hashes: UInt64[np.ndarray, "n 8"],
+) -> tuple[Int[np.ndarray, "m"], Int[np.ndarray, "m"], Int[np.ndarray, "m"]]:
+    """Pairs i < j within `HASH_DISTANCE`, and the flip or rotation of j that comes nearest to i."""
+    pairs = []
+    for start in range(0, len(hashes), 1024):
+        rows = hashes[start : start + 1024, :1]
+        distances = np.stack(
+            [np.bitwise_count(rows ^ hashes[None, start:, turn]) for turn in range(8)]
+        )
+        near = distances.min(axis=0) <= HASH_DISTANCE
+        i, j = np.nonzero(near)
+        later = j > i
+        i, j = i[later], j[later]
+        pairs.append((i + start, j + start, distances[:, i, j].argmin(axis=0)))
+    if not pairs:
+        return np.zeros(0, int), np.zeros(0, int), np.zeros(0, int)
+    first, second, turn = zip(*pairs, strict=True)
+    return np.concatenate(first), np.concatenate(second), np.concatenate(turn)
+
+
+def fine_similarity(
+    thumbnails: UInt8[np.ndarray, "n side side"],
+    first: Int[np.ndarray, "m"],
+    second: Int[np.ndarray, "m"],
+    turn: Int[np.ndarray, "m"],
+) -> Float32[np.ndarray, "m"]:
+    """Correlation of the fine structure of each pair, at the best of the small shifts.
+
+    1 for a copy; about 0.1 for unrelated pictures, up to 0.7 for two hands on the same detector.
+    """
+    structure = _fine_structure(thumbnails)
+    views = dihedral(structure)
+    size = structure.shape[-1]
+    shifts = np.r_[0 : _SHIFT + 1, -_SHIFT:0]
+    result = np.zeros(len(first), np.float32)
+    for start in range(0, len(first), _BATCH):
+        part = slice(start, start + _BATCH)
+        one = structure[first[part]]
+        other = np.stack(
+            [views[t][j] for t, j in zip(turn[part], second[part], strict=True)], axis=0
+        )
+        spectrum = np.fft.rfft2(one) * np.conj(np.fft.rfft2(other))
+        correlation = np.fft.irfft2(spectrum, s=(size, size))
+        result[part] = correlation[:, shifts[:, None], shifts].max(axis=(1, 2))
+    return result
+
+
+def _fine_structure(
+    thumbnails: UInt8[np.ndarray, "n side side"],
+) -> Float32[np.ndarray, "n inner inner"]:
+    """Thumbnails less their blur, over their local contrast; mean 0 and norm 1 each."""
+    grey = thumbnails.astype(np.float32)
+    detail = grey - gaussian_filter(grey, (0, 1.5, 1.5))
+    # 3 grey levels: noise below that is not amplified into structure.
+    detail /= np.sqrt(gaussian_filter(detail**2, (0, 4, 4))) + 3
+    detail = detail[:, _MARGIN : THUMBNAIL - _MARGIN, _MARGIN : THUMBNAIL - _MARGIN]
+    detail = detail - detail.mean(axis=(1, 2), keepdims=True)
+    # A blank picture has no structure: it stays 0 and joins nothing.
+    return detail / np.maximum(np.linalg.norm(detail, axis=(1, 2), keepdims=True), 1e-6)

@@ -1,0 +1,147 @@
+"""A prepared dataset, opened for random access. No picture is decoded here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+from jaxtyping import Float32, Int32
+
+from fracjax.datasets import bone_break, fracatlas
+from fracjax.datasets.records import EVERYTHING
+from fracjax.errors import UserError
+
+MANIFEST, SPLITS = "manifest.csv", "splits.json"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Records of one dataset. Picklable: a worker opens the files anew.
+
+    Attributes:
+      name: of the dataset.
+      directory: DATA_DIR/NAME, with the records, manifest.csv and splits.json.
+      classes: in the order of their indices.
+      study: unique name of each record.
+      label: index into `classes`.
+      group: near-duplicate group of each.
+      attributes: name -> one value per record (int32 or str).
+      boxes: per record (ymin, xmin, ymax, xmax) of each finding, as fractions of the height and
+        width of the picture as displayed: apply its EXIF orientation before you use them.
+      masks: per record one outline per box, (y, x) points as the same fractions; may be empty.
+    """
+
+    name: str
+    directory: Path
+    classes: tuple[str, ...]
+    study: np.ndarray
+    label: Int32[np.ndarray, "n"]
+    group: np.ndarray
+    attributes: Mapping[str, np.ndarray]
+    boxes: list[Float32[np.ndarray, "_ 4"]]
+    masks: list[tuple[Float32[np.ndarray, "_ 2"], ...]]
+
+    def __len__(self) -> int:
+        return len(self.study)
+
+    def image_bytes(self, index: int) -> bytes:
+        """The encoded picture of one record, byte for byte the file of the source."""
+        return self._images[index]["image"]
+
+    @property
+    def manifest_path(self) -> Path:
+        return self.directory / MANIFEST
+
+    @property
+    def split_path(self) -> Path:
+        return self.directory / SPLITS
+
+    @cached_property
+    def _images(self) -> Any:
+        return _data_source(_builder(self.directory))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in self.__dict__.items() if key != "_images"}
+
+
+def open_prepared(name: str, data_dir: Path) -> Prepared:
+    """Open DATA_DIR/NAME, as written by scripts/prepare_data.py.
+
+    Raises:
+      UserError: it is missing or incomplete; the message has the command that prepares it.
+    """
+    directory = Path(data_dir) / name
+    wanted = (directory, directory / MANIFEST, directory / SPLITS)
+    if missing := [path for path in wanted if not path.exists()]:
+        raise UserError(
+            f"dataset {name!r} is not prepared: no {missing[0]}; {how_to(name, data_dir)}"
+        )
+    try:
+        builder = _builder(directory)
+    except (OSError, ValueError, IndexError) as error:
+        raise UserError(
+            f"dataset {name!r}: records in {directory} cannot be opened ({error}); "
+            + how_to(name, data_dir)
+        ) from error
+    features = builder.info.features
+    assert features is not None
+    records = list(_data_source(builder))
+    return Prepared(
+        name=name,
+        directory=directory,
+        classes=tuple(features["label"].names),
+        study=np.array([_text(record["study"]) for record in records]),
+        label=np.array([record["label"] for record in records], np.int32),
+        group=np.array([_text(record["group"]) for record in records]),
+        attributes={
+            key: _column([record["attributes"][key] for record in records])
+            for key in features["attributes"]
+        },
+        boxes=[np.asarray(record["boxes"], np.float32).reshape(-1, 4) for record in records],
+        masks=[_masks(record["mask_points"], record["mask_lengths"]) for record in records],
+    )
+
+
+def how_to(name: str, data_dir: Path) -> str:
+    """What to type, and what to fetch first, to have a dataset prepared."""
+    command = f"python scripts/prepare_data.py {name} --data-dir {data_dir}"
+    fetch = {"fracatlas": fracatlas.FETCH, "bone_break": bone_break.FETCH}
+    if name in ("phantom", "phantom_types"):
+        return f"run: {command}"
+    if name in fetch:
+        return f"{fetch[name]}, then run: {command} --source PATH_TO_ZIP_OR_FOLDER"
+    return (
+        f"run: python scripts/prepare_data.py folder --source FOLDER_OF_CLASS_FOLDERS "
+        f"--save-as {name} --data-dir {data_dir}"
+    )
+
+
+def _builder(directory: Path) -> tfds.core.DatasetBuilder:
+    versions = sorted(path.parent for path in directory.glob("*/dataset_info.json"))
+    if not versions:
+        raise FileNotFoundError("no dataset_info.json")
+    return tfds.builder_from_directory(str(versions[-1]))
+
+
+def _data_source(builder: tfds.core.DatasetBuilder) -> Any:
+    return builder.as_data_source(split=EVERYTHING, decoders={"image": tfds.decode.SkipDecoding()})
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _column(values: list[Any]) -> np.ndarray:
+    if values and isinstance(values[0], bytes | str):
+        return np.array([_text(value) for value in values])
+    return np.array(values, np.int32)
+
+
+def _masks(
+    points: Float32[np.ndarray, "p 2"], lengths: np.ndarray
+) -> tuple[Float32[np.ndarray, "_ 2"], ...]:
+    ends = np.cumsum(np.asarray(lengths, int))
+    return tuple(np.split(np.asarray(points, np.float32), ends[:-1])) if len(ends) else ()
