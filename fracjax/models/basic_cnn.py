@@ -17,13 +17,13 @@ from jaxtyping import Array, Float
 
 from fracjax.image_spec import ImageSpec
 from fracjax.models.backbone import Backbone
+from fracjax.models.random import Dropout, glorot_uniform
 
 IMAGE = ImageSpec(side=224, channels=3, low=0.0, high=1.0, smallest=8)
 
 _DROPOUT = 0.3
-_glorot = nnx.initializers.glorot_uniform()
 _batch_norm = partial(nnx.BatchNorm, momentum=0.99, epsilon=1e-3, use_running_average=True)
-_dropout = partial(nnx.Dropout, _DROPOUT, deterministic=True)
+_dropout = partial(Dropout, _DROPOUT, deterministic=True)
 
 
 def max_pool_2x2(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
@@ -46,7 +46,7 @@ class ConvBlock(nnx.Module):
     """Two convolutions 3×3, a max pooling, dropout: half the side."""
 
     def __init__(self, c_in: int, c_out: int, *, rngs: nnx.Rngs):
-        conv = partial(nnx.Conv, kernel_size=(3, 3), kernel_init=_glorot, rngs=rngs)
+        conv = partial(nnx.Conv, kernel_size=(3, 3), kernel_init=glorot_uniform, rngs=rngs)
         self.conv1 = conv(c_in, c_out)
         self.norm1 = _batch_norm(c_out, rngs=rngs)
         self.conv2 = conv(c_out, c_out)
@@ -65,7 +65,7 @@ class DenseBlock(nnx.Module):
     """Flatten, a dense layer, dropout."""
 
     def __init__(self, f_in: int, f_out: int, *, rngs: nnx.Rngs):
-        self.linear = nnx.Linear(f_in, f_out, kernel_init=_glorot, rngs=rngs)
+        self.linear = nnx.Linear(f_in, f_out, kernel_init=glorot_uniform, rngs=rngs)
         self.norm = _batch_norm(f_out, rngs=rngs)
         # The dropout after this layer is the classifier's, so that it is not there twice.
 

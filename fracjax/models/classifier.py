@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from fracjax.image_spec import ImageSpec
 from fracjax.models.backbone import HEAD, Backbone
+from fracjax.models.random import Dropout, glorot_uniform
 
 
 class Classifier(nnx.Module):
@@ -26,9 +27,9 @@ class Classifier(nnx.Module):
 
     def __init__(self, backbone: Backbone, *, outputs: int, dropout: float, rngs: nnx.Rngs):
         self.backbone = backbone
-        self.dropout = nnx.Dropout(dropout, deterministic=True)
+        self.dropout = Dropout(dropout, deterministic=True)
         self.head = nnx.Linear(
-            backbone.features, outputs, kernel_init=nnx.initializers.glorot_uniform(), rngs=rngs
+            backbone.features, outputs, kernel_init=glorot_uniform, rngs=rngs
         )
 
     @property

@@ -18,6 +18,7 @@ from jaxtyping import Array, Float
 from fracjax.image_spec import ImageSpec
 from fracjax.models.backbone import Backbone
 from fracjax.models.inception_v3_layers import KERAS_LAYERS
+from fracjax.models.random import glorot_uniform
 
 IMAGE = ImageSpec(side=299, channels=3, low=-1.0, high=1.0, smallest=75)
 
@@ -48,7 +49,7 @@ class ConvBN(nnx.Module):
             stride,
             padding=padding,
             use_bias=False,
-            kernel_init=nnx.initializers.glorot_uniform(),
+            kernel_init=glorot_uniform,
             rngs=rngs,
         )
         self.norm = nnx.BatchNorm(

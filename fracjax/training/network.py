@@ -55,10 +55,8 @@ def build_network(config: Config) -> Network:
     Raises:
       UserError: an impossible size, cut or weights file.
     """
-    model = _build(config, nnx.Rngs(config.train.seed))
+    model = _initial(config)
     part = freeze.partition(model, config.freeze)
-    if config.model.weights != NO_WEIGHTS:
-        model = _filled(model, config)
     return Network(
         model=model,
         training_view=freeze.training_view(model, part),
@@ -91,12 +89,23 @@ def _build(config: Config, rngs: nnx.Rngs) -> Classifier:
     return build(config.model, outputs=outputs, image_size=config.data.image_size, rngs=rngs)
 
 
-def _filled(model: Classifier, config: Config) -> Classifier:
-    graph, params, stats, rest = nnx.split(model, nnx.Param, nnx.BatchStat, ...)
-    params, stats = store.load_into(
-        nnx.to_pure_dict(params),
-        nnx.to_pure_dict(stats),
-        config.model.weights,
-        model=config.model.name,
-    )
-    return nnx.merge(graph, params, stats, rest)
+def _initial(config: Config) -> Classifier:
+    """Draw the random arrays, and no others: those that the weights file holds are not drawn."""
+    graph, params, stats, rest = nnx.split(abstract_network(config), nnx.Param, nnx.BatchStat, ...)
+    params, stats = nnx.to_pure_dict(params), nnx.to_pure_dict(stats)
+    pretrained = config.model.weights != NO_WEIGHTS
+    if pretrained:
+        params, stats = store.load_into(
+            params, stats, config.model.weights, model=config.model.name
+        )
+
+    def draw(key: jax.Array) -> tuple[dict, dict]:
+        _, params, stats, _ = nnx.split(
+            _build(config, nnx.Rngs(key)), nnx.Param, nnx.BatchStat, ...
+        )
+        params, stats = nnx.to_pure_dict(params), nnx.to_pure_dict(stats)
+        return ({"head": params["head"]}, {}) if pretrained else (params, stats)
+
+    # One program: drawn one by one, every shape would be compiled by itself.
+    drawn_params, drawn_stats = jax.jit(draw)(jax.random.key(config.train.seed))
+    return nnx.merge(graph, {**params, **drawn_params}, {**stats, **drawn_stats}, rest)

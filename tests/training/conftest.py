@@ -1,0 +1,31 @@
+"""A network and a set of pictures small enough to train in a test."""
+
+import numpy as np
+import pytest
+
+from fracjax.config import Augment, Config, Data, Freeze, Model, Optim
+from fracjax.pipeline.stream import Examples
+
+
+@pytest.fixture(scope="session")
+def examples() -> Examples:
+    """Twenty pictures of 16 pixels; those of class 1 have a bright stripe."""
+    rng = np.random.default_rng(0)
+    label = np.arange(20) % 2
+    image = rng.integers(0, 128, (20, 16, 16, 1), dtype=np.uint8)
+    image[label == 1, 7:9] += 120
+    name = np.array([f"s{i}" for i in range(20)])
+    return Examples(study=name, image=image, label=label, group=name)
+
+
+@pytest.fixture
+def config(tmp_path) -> Config:
+    """A small CNN, frozen below block2, with augmentation and dropout."""
+    return Config(
+        workdir=tmp_path / "run",
+        data=Data(image_size=16, batch_size=8),
+        model=Model(name="basic_cnn", width=0.125, dropout=0.5),
+        freeze=Freeze(cut="block2", batch_norm="above_cut"),
+        augment=Augment(flip=True, rotation=10.0, brightness=0.1),
+        optim=Optim(learning_rate=1e-2),
+    )
