@@ -5,26 +5,20 @@ python scripts/prepare_data.py fracatlas --source FracAtlas.zip
 python scripts/prepare_data.py folder --source my_xrays --classes healthy fracture
 """
 
-import sys
-
 import tyro
 
-from fracjax.datasets.prepare import Request, prepare
-from fracjax.errors import UserError
+from fracjax.datasets.request import Request
+from fracjax.door import door
 
 
 def main() -> None:
     request = tyro.cli(Request, description=__doc__, config=(tyro.conf.PositionalRequiredArgs,))
-    try:
-        print(prepare(request))
-    except UserError as error:
-        sys.exit(_refuse(error))
+    # Imported late, so that --help and a misspelt flag are answered at once.
+    from fracjax.datasets.prepare import prepare
 
-
-def _refuse(error: UserError) -> int:
-    print(f"prepare_data: {error}", file=sys.stderr)
-    return 2
+    print(prepare(request))
 
 
 if __name__ == "__main__":
-    main()
+    with door():
+        main()

@@ -65,4 +65,4 @@ def open_dataset(data: Data) -> Dataset:
             f"{data.name} has no class {', '.join(map(repr, unknown))}; its classes are "
             f"{', '.join(map(repr, prepared.classes))}: mend data.classes"
         )
-    return Dataset(data, prepared, splits.load(prepared.directory / data.split))
+    return Dataset(data, prepared, splits.Split.load(prepared.directory / data.split))

@@ -1,0 +1,58 @@
+"""The whole job: detector, its threshold, classifier behind it, cascade on held-out studies."""
+
+import dataclasses
+from pathlib import Path
+
+from rich.console import Console
+
+from fracjax.cascade import run_cascade
+from fracjax.config import Config
+from fracjax.datasets.prepare import COUNTS, Request, prepare
+from fracjax.errors import UserError
+from fracjax.report.cascade import report_cascade
+from fracjax.report.evaluate import evaluate
+from fracjax.report.run import show_run
+from fracjax.training.loop import fit
+from fracjax.training.sharding import data_mesh
+
+
+def run_two_stages(stage1: Config, stage2: Config, console: Console) -> Path:
+    """Train and evaluate both stages; what is already done in their workdirs is not done again.
+
+    Args:
+      stage1: the detector. Phantoms are drawn if they are not there; other datasets must be
+        prepared.
+      stage2: the classifier; its `data.filter` becomes the detector's workdir.
+      console: where progress and tables go.
+
+    Returns:
+      The folder of the cascade's figures.
+
+    Raises:
+      UserError: bad input to any of the steps.
+    """
+    if len(stage1.data.classes) != 2:
+        raise UserError(
+            f"stage 1 is a detector and needs two classes, not {len(stage1.data.classes)}: "
+            "give its config first, then that of stage 2"
+        )
+    behind = dataclasses.replace(stage2.data, filter=stage1.workdir)
+    stage2 = dataclasses.replace(stage2, data=behind)
+    mesh = data_mesh()
+    for title, config in (("Stage 1: detector", stage1), ("Stage 2: type", stage2)):
+        console.rule(title)
+        _draw_phantoms(config, console)
+        show_run(fit(config, console), console)
+        for part in ("validation", "test"):
+            evaluate(config.workdir, part, mesh, console)
+    console.rule("Both stages on held-out studies")
+    folder = stage2.workdir / "cascade" / "test"
+    report_cascade(run_cascade(stage1.workdir, stage2.workdir, "test", mesh), folder, console)
+    return folder
+
+
+def _draw_phantoms(config: Config, console: Console) -> None:
+    name, folder = config.data.name, config.data.dir / config.data.name
+    if name in COUNTS and not folder.exists():
+        console.print(f"drawing {COUNTS[name]} phantoms into {folder}", highlight=False)
+        console.print(str(prepare(Request(name=name, data_dir=config.data.dir))), highlight=False)

@@ -1,0 +1,40 @@
+"""Evaluate both stages together: the classifier with and without the detector's filter.
+
+python scripts/cascade.py --stage1 DIR --stage2 DIR [--split test] [--out DIR]
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import tyro
+from rich.console import Console
+
+from fracjax.door import door
+
+
+def main(
+    stage1: Path,
+    stage2: Path,
+    split: Literal["validation", "test"] = "test",
+    out: Path | None = None,
+) -> None:
+    """Evaluate both stages together.
+
+    Args:
+      stage1: workdir of the trained detector; `evaluate.py` must have chosen its threshold.
+      stage2: workdir of the trained classifier; its dataset and split are used.
+      split: part of the classifier's dataset.
+      out: folder to write to; by default STAGE2/cascade/SPLIT.
+    """
+    from fracjax.cascade import run_cascade
+    from fracjax.report.cascade import report_cascade
+    from fracjax.training.sharding import data_mesh
+
+    folder = out or stage2 / "cascade" / split
+    report_cascade(run_cascade(stage1, stage2, split, data_mesh()), folder, Console())
+    print(f"predictions of both stages, metrics.json and pictures are in {folder}")
+
+
+if __name__ == "__main__":
+    with door():
+        tyro.cli(main)
