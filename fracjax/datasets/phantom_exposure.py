@@ -54,12 +54,12 @@ def draw_exposure(stream: Stream, soft: float, bone: float) -> Exposure:
     collimated = stream.chance(0.6)
     edges = [stream.uniform(0.43, 0.56) if collimated else 1.0 for _ in range(4)]
     return Exposure(
-        noise=stream.uniform(0.008, 0.024),
+        noise=stream.uniform(0.006, 0.018),
         scatter=stream.uniform(0.03, 0.15),
         blur=stream.uniform(0.003, 0.0055),
-        black=stream.uniform(-0.3, 0.12) * soft,
-        white=stream.uniform(0.95, 1.2) * (soft + bone),
-        gamma=stream.uniform(0.85, 1.35),
+        black=stream.uniform(-0.2, 0.12) * soft,
+        white=stream.uniform(0.95, 1.12) * (soft + bone),
+        gamma=stream.uniform(0.9, 1.25),
         shutter=(edges[0], edges[1], edges[2], edges[3]),
         shutter_turn=stream.uniform(-0.06, 0.06),
         marker=stream.pick(("L", "R")) if stream.chance(0.35) else None,

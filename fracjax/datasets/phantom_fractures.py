@@ -46,8 +46,8 @@ def _spiral(scene: Scene, stream: Stream) -> Map:
         back = -pitch * angle * (0.55 + 0.45 * angle * angle) / 2.0 + 0.3 * pitch * (1 - angle**2)
         return 0.5 * (site.edge(s - front) + site.edge(s - back))
 
-    shift = stream.sign() * stream.uniform(0.15, 0.35) * r
-    apart = stream.uniform(0.25, 0.42) * r
+    shift = stream.sign() * stream.uniform(0.2, 0.45) * r
+    apart = stream.uniform(0.28, 0.45) * r
     near = site.fragment(
         site.moved(-1, slide=-0.5 * apart, shift=-0.3 * shift), lambda s, t: 1.0 - side_of(s, t)
     )
@@ -152,7 +152,7 @@ def _longitudinal(scene: Scene, stream: Stream) -> Map:
     half = stream.uniform(2.0, 3.2) * r
     place, lean = stream.uniform(-0.35, 0.35) * r, stream.uniform(-0.12, 0.12)
     teeth = site.jagged(0.12, teeth=11)
-    width, apart = stream.uniform(0.016, 0.026), stream.uniform(0.1, 0.3) * r
+    width, apart = stream.uniform(0.018, 0.028), stream.uniform(0.1, 0.3) * r
 
     def whole(s: Map, t: Map) -> Map:
         taper = np.clip(2.0 * (1.0 - np.abs(s) / half), 0.0, 1.0)
@@ -210,7 +210,7 @@ def _avulsion(scene: Scene, stream: Stream) -> Map:
         return beside * site.edge(s + 0.55 * head)
 
     # The ligament that tore the corner off draws it outwards and turns it.
-    out, back = stream.uniform(0.3, 0.5) * head, stream.uniform(-0.1, 0.35) * head
+    out, back = stream.uniform(0.38, 0.58) * head, stream.uniform(-0.1, 0.35) * head
     turn = side * stream.uniform(0.0, 0.4)
     u, v = scene.u, scene.v
     s, t = site.local(u, v)
@@ -224,7 +224,7 @@ def _dislocation(scene: Scene, stream: Stream) -> Map:
     way = stream.sign()
     main = limb.bones[0]
     held = np.clip(1.0 - (u - limb.joint) / 0.6, 0.0, 1.0)
-    shift = way * stream.uniform(0.6, 0.95) * main.end_radius
+    shift = way * stream.uniform(0.75, 1.15) * main.end_radius
     slide = stream.uniform(-0.35, 0.1) * main.end_radius
     moved = (u - slide * held, v - shift * held)
     change = np.zeros_like(u)

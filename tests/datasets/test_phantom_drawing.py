@@ -15,7 +15,26 @@ from fracjax.errors import UserError
 
 # Mean grey value of each cell of a 4x4 grid over `draw(seed, fracture, side=64)`, and the first
 # 16 hexadecimal digits of its bytes' SHA-256. Drawn on x86-64 with numpy 2.4 and scipy 1.17.
-GOLDEN = {}
+# fmt: off
+GOLDEN = {
+    (0, None): ([
+        45.18, 123.98, 98.64, 17.2, 25.94, 110.77, 111.09, 17.56,
+        11.79, 100.71, 142.82, 19.89, 11.47, 74.7, 121.0, 27.3,
+    ], "a1feb59cc928ed87"),
+    (1, "Oblique fracture"): ([
+        44.54, 132.61, 120.02, 48.38, 38.67, 127.43, 124.0, 45.86,
+        35.28, 140.84, 148.67, 47.61, 28.67, 116.31, 126.88, 46.0,
+    ], "f19d97d345c40485"),
+    (2, "Comminuted fracture"): ([
+        9.18, 64.69, 108.48, 32.27, 18.86, 105.87, 116.0, 28.3,
+        27.46, 130.58, 101.53, 17.97, 28.34, 118.58, 57.65, 8.25,
+    ], "d312ac0fe40af2ef"),
+    (3, "Fracture Dislocation"): ([
+        40.5, 103.71, 34.02, 6.61, 29.28, 124.11, 76.2, 7.77,
+        18.48, 107.62, 130.58, 17.7, 9.11, 67.18, 111.86, 31.23,
+    ], "b5775f33f9b0e5b4"),
+}
+# fmt: on
 
 
 def grid_means(image):
@@ -72,6 +91,16 @@ def test_one_seed_draws_the_same_bytes_and_another_seed_another_limb():
         assert (draw(12, fracture, 96).image != first.image).mean() > 0.5
 
 
+def test_another_machines_last_bits_do_not_change_a_byte(monkeypatch):
+    cases = [(seed, FRACTURE_TYPES[seed]) for seed in range(10)]
+    before = [draw(seed, fracture, 64).image for seed, fracture in cases]
+    for name in ("exp", "log", "sin", "cos"):
+        exact = getattr(np, name)
+        monkeypatch.setattr(np, name, lambda x, exact=exact: np.nextafter(exact(x), np.inf))
+    for image, (seed, fracture) in zip(before, cases, strict=True):
+        np.testing.assert_array_equal(draw(seed, fracture, 64).image, image)
+
+
 def test_image_is_a_grey_square_and_a_healthy_limb_has_no_box():
     for side in (32, 97, 128):
         phantom = draw(5, None, side)
@@ -114,20 +143,20 @@ def test_the_box_scales_with_the_side():
 
 
 def test_grey_values_alone_and_a_linear_model_do_not_tell_broken_from_healthy():
-    label = np.arange(800) % 2
+    label = np.arange(600) % 2
     images = np.stack(
         [
-            draw(1000 + i, FRACTURE_TYPES[i // 2 % 10] if broken else None, 64).image
+            draw(1000 + i, FRACTURE_TYPES[i // 2 % 10] if broken else None, 32).image
             for i, broken in enumerate(label)
         ]
     )
-    pixels = images.reshape(800, -1).astype(float)
+    pixels = images.reshape(600, -1).astype(float)
     histogram = np.stack([np.histogram(image, 64, (0, 256))[0] for image in images])
-    for features, c in ((pixels, 1e-5), (pixels, 1e-3), (histogram, 0.1)):
+    for features, c in ((pixels, 1e-4), (histogram, 1e-2)):
         model = make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=500))
-        model.fit(features[:500], label[:500])
-        auc = roc_auc_score(label[500:], model.decision_function(features[500:]))
-        assert auc < 0.72  # with 300 test studies the standard error of 0.5 is 0.033
+        model.fit(features[:400], label[:400])
+        auc = roc_auc_score(label[400:], model.decision_function(features[400:]))
+        assert auc < 0.7  # with 200 test studies the standard error of 0.5 is 0.041
 
 
 def test_bad_input_is_refused_with_all_its_faults_and_the_way_out():
