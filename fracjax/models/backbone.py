@@ -47,6 +47,9 @@ class Backbone(nnx.Module):
           ValueError: no block has that name.
         """
         places = (*self.BLOCKS, HEAD)
+        for place in (start, stop):
+            if place and place not in places:
+                raise ValueError(f"no block {place!r}; the blocks are {', '.join(places)}")
         first = places.index(start) if start else 0
         last = places.index(stop or HEAD)
         return [getattr(self, name) for name in self.BLOCKS[first:last]]

@@ -28,9 +28,7 @@ class Classifier(nnx.Module):
     def __init__(self, backbone: Backbone, *, outputs: int, dropout: float, rngs: nnx.Rngs):
         self.backbone = backbone
         self.dropout = Dropout(dropout, deterministic=True)
-        self.head = nnx.Linear(
-            backbone.features, outputs, kernel_init=glorot_uniform, rngs=rngs
-        )
+        self.head = nnx.Linear(backbone.features, outputs, kernel_init=glorot_uniform, rngs=rngs)
 
     @property
     def image(self) -> ImageSpec:

@@ -8,6 +8,7 @@ group's number says nothing and the layer's own name is an attribute. Keras 1 an
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -85,7 +86,7 @@ def _read_keras_3(file: h5py.File) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _read_legacy(group: h5py.Group) -> dict[str, np.ndarray]:
+def _read_legacy(group: Any) -> dict[str, np.ndarray]:
     arrays = {}
     for layer in group.attrs.get("layer_names", ()):
         layer_name = _text(layer)

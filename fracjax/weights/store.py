@@ -83,9 +83,11 @@ def load(path: Path, *, model: str) -> tuple[dict[str, np.ndarray], Provenance]:
             f"python scripts/convert_weights.py {path}"
         )
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # np.load leaves a damaged file open if it opened it itself.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        provenance = Provenance(**json.loads(str(arrays.pop(_PROVENANCE))))
+        record = json.loads(str(arrays.pop(_PROVENANCE)))
+        provenance = Provenance(**{**record, "left_out": tuple(record["left_out"])})
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise UserError(
             f"{path} is damaged, or was not written by scripts/convert_weights.py ({error}); "
@@ -101,7 +103,7 @@ def load(path: Path, *, model: str) -> tuple[dict[str, np.ndarray], Provenance]:
             f"{path} was converted by version {provenance.converter} of the conversion, this is "
             f"version {CONVERTER}; {_WAY_OUT}"
         )
-    return arrays, dataclasses.replace(provenance, left_out=tuple(provenance.left_out))
+    return arrays, provenance
 
 
 def load_into(

@@ -1,0 +1,36 @@
+import pytest
+from flax import nnx
+
+from fracjax.config import Model
+from fracjax.errors import UserError
+from fracjax.models.build import build
+
+
+def refusal(model: Model, outputs: int = 1, image_size: int = 224) -> str:
+    with pytest.raises(UserError) as error:
+        build(model, outputs=outputs, image_size=image_size, rngs=nnx.Rngs(0))
+    return str(error.value)
+
+
+def test_the_smallest_side_is_taken_and_one_less_is_not():
+    model = Model(name="basic_cnn", width=0.1)
+    net = nnx.eval_shape(lambda: build(model, outputs=1, image_size=8, rngs=nnx.Rngs(0)))
+    assert net.image.smallest == 8
+    assert "data.image-size is 7, but basic_cnn needs 8 pixels or more" in refusal(model, 1, 7)
+    assert "image-size is 74, but inception_v3 needs 75" in refusal(
+        Model(name="inception_v3"), image_size=74
+    )
+
+
+def test_every_problem_is_listed():
+    message = refusal(Model(name="inception_v3", width=0.5), outputs=0, image_size=32)
+    assert "needs 75" in message
+    assert "0 outputs" in message
+    assert "model.width is 0.5, but only basic_cnn has one" in message
+
+
+def test_an_unknown_network_is_refused_with_the_known_ones():
+    model = Model()
+    object.__setattr__(model, "name", "resnet")  # as from a file; the constructor is type-checked
+    message = refusal(model)
+    assert message == "no network 'resnet'; model.name is one of basic_cnn, inception_v3"
