@@ -93,12 +93,12 @@ def test_one_seed_draws_the_same_bytes_and_another_seed_another_limb():
 
 def test_another_machines_last_bits_do_not_change_a_byte(monkeypatch):
     cases = [(seed, FRACTURE_TYPES[seed]) for seed in range(10)]
-    before = [draw(seed, fracture, 64).image for seed, fracture in cases]
+    before = [draw(seed, fracture, 128).image for seed, fracture in cases]
     for name in ("exp", "log", "sin", "cos"):
         exact = getattr(np, name)
         monkeypatch.setattr(np, name, lambda x, exact=exact: np.nextafter(exact(x), np.inf))
     for image, (seed, fracture) in zip(before, cases, strict=True):
-        np.testing.assert_array_equal(draw(seed, fracture, 64).image, image)
+        np.testing.assert_array_equal(draw(seed, fracture, 128).image, image)
 
 
 def test_image_is_a_grey_square_and_a_healthy_limb_has_no_box():
