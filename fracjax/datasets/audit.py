@@ -19,6 +19,8 @@ import imagehash
 import numpy as np
 from jaxtyping import UInt8, UInt64
 from PIL import Image, ImageFile, UnidentifiedImageError
+from rich.console import Console
+from rich.progress import track
 
 from fracjax.datasets.source import PICTURE_SUFFIXES
 from fracjax.datasets.study import Study
@@ -66,7 +68,14 @@ def audit(studies: Sequence[Study], threads: int | None = None) -> list[Picture 
     them, because nothing here can tell which label is true; and a study name that comes twice.
     """
     with _strict_decoding(), ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        verdicts = list(pool.map(_examine, studies))
+        progress = track(
+            pool.map(_examine, studies),
+            "Decoding every picture",
+            total=len(studies),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        verdicts = list(progress)
     _refuse(verdicts, studies, _repeated_names(studies))
     _refuse(verdicts, studies, _label_conflicts(studies, verdicts))
     return verdicts
@@ -155,7 +164,7 @@ def _grey(image: Image.Image) -> UInt8[np.ndarray, "h w"]:
 
 def _digest(pixels: UInt8[np.ndarray, "h w"]) -> str:
     digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(pixels))
+    digest.update(pixels.tobytes())
     return digest.hexdigest()
 
 

@@ -24,10 +24,6 @@ CLASSES = (
     "Pathological fracture",
     "Spiral Fracture",
 )
-FETCH = (
-    "download the zip by hand (a sign-in click, CC BY 4.0) from "
-    "https://www.kaggle.com/datasets/pkdarabi/bone-break-classification-image-dataset"
-)
 # Figures from all over the web: unrelated ones correlate below 0.3, crops and re-exports above.
 SIMILARITY = 0.35
 # NAME_jpg.rf.<32 hex>.jpg. Panels cropped from one export keep name and hash, less a few characters
@@ -52,7 +48,7 @@ class BoneBreak(RecordBuilder):
             data_dir=data_dir,
         )
 
-    def studies(self) -> list[Study]:
+    def studies(self) -> list[Study]:  # noqa: D102 (see RecordBuilder)
         root = self.source.root_of(
             [f"{name}/" for name in CLASSES], "the zip of Bone Break Classification or its folder"
         )

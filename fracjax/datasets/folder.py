@@ -1,4 +1,4 @@
-"""A user's own pictures: ROOT/<class>/**/*.{jpg,jpeg,png}, with a CSV of attributes if there is one.
+"""A user's own pictures: ROOT/<class>/**/*.{jpg,jpeg,png}, with or without a CSV of attributes.
 
 The CSV has a column `filename`, the path below ROOT (`fracture/a.jpg`) or the bare file name where
 that is unique; every other column becomes a text attribute.
@@ -50,7 +50,7 @@ class Folder(RecordBuilder):
             data_dir=data_dir,
         )
 
-    def studies(self) -> list[Study]:
+    def studies(self) -> list[Study]:  # noqa: D102 (see RecordBuilder)
         paths = [name for name in self.source.names if name.split("/")[0] in self.classes]
         rows = self._rows(paths)
         return [

@@ -22,10 +22,6 @@ from fracjax.errors import UserError
 CLASSES = ("normal", "fracture")
 FLAGS = ("hand", "leg", "hip", "shoulder", "mixed", "hardware", "multiscan",
          "fracture_count", "frontal", "lateral", "oblique")  # fmt: skip
-FETCH = (
-    "download FracAtlas.zip (about 323 MB, CC BY 4.0) by hand from "
-    "https://figshare.com/articles/dataset/The_dataset/22363012"
-)
 # One detector, one protocol: two hands of two people correlate up to 0.7, copies above 0.9.
 SIMILARITY = 0.75
 _FOLDERS = {"images/Non_fractured/": "normal", "images/Fractured/": "fracture"}
@@ -49,7 +45,7 @@ class FracAtlas(RecordBuilder):
             data_dir=data_dir,
         )
 
-    def studies(self) -> list[Study]:
+    def studies(self) -> list[Study]:  # noqa: D102 (see RecordBuilder)
         root = self.source.root_of(
             [*_FOLDERS, _TABLE, _OUTLINES], "the zip of FracAtlas or its folder"
         )
@@ -125,7 +121,7 @@ def _read_table(data: bytes, path: str) -> dict[str, dict[str, int]]:
     return table
 
 
-Outlines = tuple[Float32[np.ndarray, "k 4"], tuple[Float32[np.ndarray, "p 2"], ...]]
+Outlines = tuple[Float32[np.ndarray, "k 4"], tuple[Float32[np.ndarray, "_ 2"], ...]]
 
 
 def _read_outlines(data: bytes, path: str) -> dict[str, Outlines]:

@@ -1,8 +1,8 @@
 """The manifest: one row per file of the source, taken or refused, and why."""
 
 import csv
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -44,9 +44,7 @@ class Row:
     note: str
 
 
-def examine(
-    studies: Sequence[Study], similarity: float | None
-) -> tuple[list[Row], list[Picture | Refusal]]:
+def examine(studies: Sequence[Study], similarity: float | None) -> list[Row]:
     """Audit all studies and group those that are taken.
 
     Args:
@@ -54,19 +52,20 @@ def examine(
       similarity: as in `near_duplicate_groups`; None where every study is a group of its own.
 
     Returns:
-      Rows and verdicts, both in the order of `studies`.
+      Their rows, in order.
     """
     verdicts = audit(studies)
-    taken = [i for i, verdict in enumerate(verdicts) if isinstance(verdict, Picture)]
-    group = dict(zip(taken, _groups(taken, studies, verdicts, similarity), strict=True))
-    notes = _notes(group, studies, verdicts)
+    pictures = {i: verdict for i, verdict in enumerate(verdicts) if isinstance(verdict, Picture)}
+    group = _groups(pictures, studies, similarity)
+    notes = _notes(pictures, group, studies)
     return [
         _row(study, verdict, studies[group[i]].study if i in group else "", notes.get(i, ""))
         for i, (study, verdict) in enumerate(zip(studies, verdicts, strict=True))
-    ], verdicts
+    ]
 
 
 def write_manifest(rows: Sequence[Row], path: Path) -> None:
+    """Write the rows as CSV, one column per field of `Row`."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(Row)])
         writer.writeheader()
@@ -81,45 +80,38 @@ def refusals_by_reason(rows: Sequence[Row]) -> dict[str, int]:
 
 
 def _groups(
-    taken: Sequence[int],
-    studies: Sequence[Study],
-    verdicts: Sequence[Picture | Refusal],
-    similarity: float | None,
-) -> list[int]:
-    """For each taken study the index, among all studies, of the first of its group."""
+    pictures: Mapping[int, Picture], studies: Sequence[Study], similarity: float | None
+) -> dict[int, int]:
+    """For the index of each taken study that of the first of its group."""
+    taken = list(pictures)
     if similarity is None or not taken:
-        return list(taken)
-    pictures = [verdict for verdict in verdicts if isinstance(verdict, Picture)]
+        return {i: i for i in taken}
     groups = near_duplicate_groups(
-        np.stack([picture.hashes for picture in pictures]),
-        np.stack([picture.thumbnail for picture in pictures]),
+        np.stack([picture.hashes for picture in pictures.values()]),
+        np.stack([picture.thumbnail for picture in pictures.values()]),
         similarity=similarity,
         links=[studies[i].links for i in taken],
     )
-    return [taken[group] for group in groups]
+    return {i: taken[group] for i, group in zip(taken, groups, strict=True)}
 
 
 def _notes(
-    group: dict[int, int], studies: Sequence[Study], verdicts: Sequence[Picture | Refusal]
+    pictures: Mapping[int, Picture], group: Mapping[int, int], studies: Sequence[Study]
 ) -> dict[int, str]:
-    labels: dict[int, set[str]] = {}
-    copies: dict[str, list[int]] = {}
-    for i, leader in group.items():
-        labels.setdefault(leader, set()).add(studies[i].label)
-        copies.setdefault(verdicts[i].pixels, []).append(i)
-    notes: dict[int, str] = {}
-    for i, leader in group.items():
+    labels: dict[int, set[str]] = defaultdict(set)
+    copies: dict[str, list[int]] = defaultdict(list)
+    for i, picture in pictures.items():
+        labels[group[i]].add(studies[i].label)
+        copies[picture.pixels].append(i)
+    notes = {}
+    for i, picture in pictures.items():
         found = []
-        if verdicts[i].orientation != 1:
-            found.append(f"EXIF orientation {verdicts[i].orientation}")
-        twins = [studies[j].study for j in copies[verdicts[i].pixels] if j != i]
-        if twins:
+        if picture.orientation != 1:
+            found.append(f"EXIF orientation {picture.orientation}")
+        if twins := [studies[j].study for j in copies[picture.pixels] if j != i]:
             found.append(f"pixel-identical to {', '.join(twins)}")
-        if len(labels[leader]) > 1:
-            found.append(
-                f"near-duplicates under {len(labels[leader])} labels: "
-                + ", ".join(sorted(labels[leader]))
-            )
+        if len(its := sorted(labels[group[i]])) > 1:
+            found.append(f"its group has {len(its)} labels: {', '.join(its)}")
         notes[i] = "; ".join(found)
     return notes
 

@@ -4,7 +4,8 @@
 """
 
 import io
-from functools import partial
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from fracjax.datasets.study import NO_BOXES, Study
 from fracjax.errors import UserError
 
 CLASSES = ("healthy", "fracture")
-_SMALLEST_COUNT = {"phantom": 40, "phantom_types": 100}  # enough for every class in every part
+_PER_CLASS = 4  # enough for every class in every part
 
 
 class PhantomBuilder(RecordBuilder, skip_registration=True):
@@ -33,8 +34,8 @@ class PhantomBuilder(RecordBuilder, skip_registration=True):
 
     def __init__(self, *, count: int, side: int, seed: int, data_dir: Path):
         problems = []
-        if count < _SMALLEST_COUNT[self.name]:
-            problems.append(f"--count {count}: expected at least {_SMALLEST_COUNT[self.name]}")
+        if count < (smallest := _PER_CLASS * len(self.class_names)):
+            problems.append(f"--count {count}: expected at least {smallest}")
         if side < 32:
             problems.append(f"--side {side}: expected at least 32 pixels")
         if seed < 0:
@@ -56,19 +57,21 @@ class PhantomBuilder(RecordBuilder, skip_registration=True):
         """The break of study number `index`, or None for a healthy limb."""
         raise NotImplementedError
 
-    def studies(self) -> list[Study]:
-        return [self._study(index) for index in range(self.count)]
+    def studies(self) -> list[Study]:  # noqa: D102 (see RecordBuilder)
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return list(pool.map(self._study, range(self.count)))
 
     def _study(self, index: int) -> Study:
         fracture = self.fracture_of(index)
         seed = limb_seed(self.seed, self.stream, index)
         phantom = draw(seed, fracture, self.side)
+        png = _png(phantom)
         name = f"{self.name}-{self.seed}-{index:06d}"
         return Study(
             study=name,
             path=f"{name}.png",
             label=self.label_of(fracture),
-            read=partial(_png, phantom),
+            read=lambda: png,
             attributes={"fracture_type": fracture or "none", "bones": phantom.bones, "seed": seed},
             boxes=NO_BOXES
             if phantom.box is None
@@ -88,11 +91,11 @@ class PhantomDetection(PhantomBuilder):
     class_names = CLASSES
     stream = 1
 
-    def fracture_of(self, index: int) -> str | None:
+    def fracture_of(self, index: int) -> str | None:  # noqa: D102
         half, broken = divmod(index, 2)
         return FRACTURE_TYPES[half % len(FRACTURE_TYPES)] if broken else None
 
-    def label_of(self, fracture: str | None) -> str:
+    def label_of(self, fracture: str | None) -> str:  # noqa: D102
         return CLASSES[fracture is not None]
 
 
@@ -104,10 +107,10 @@ class PhantomTypes(PhantomBuilder):
     class_names = tuple(FRACTURE_TYPES)
     stream = 2
 
-    def fracture_of(self, index: int) -> str | None:
+    def fracture_of(self, index: int) -> str | None:  # noqa: D102
         return FRACTURE_TYPES[index % len(FRACTURE_TYPES)]
 
-    def label_of(self, fracture: str | None) -> str:
+    def label_of(self, fracture: str | None) -> str:  # noqa: D102
         assert fracture is not None
         return fracture
 
@@ -119,5 +122,5 @@ def limb_seed(seed: int, stream: int, index: int) -> int:
 
 def _png(phantom: Phantom) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(phantom.image).save(buffer, "PNG")
+    Image.fromarray(phantom.image).save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()

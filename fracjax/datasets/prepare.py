@@ -1,50 +1,24 @@
 """From a source to a prepared dataset: audit, records, manifest, split; all of it or nothing."""
 
-import shutil
+import io
 import tempfile
 from collections import Counter
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+
+import tensorflow_datasets as tfds
 
 from fracjax.datasets.bone_break import BoneBreak
 from fracjax.datasets.folder import Folder
 from fracjax.datasets.fracatlas import FracAtlas
 from fracjax.datasets.manifest import TAKEN, refusals_by_reason, write_manifest
 from fracjax.datasets.phantom import PhantomDetection, PhantomTypes
-from fracjax.datasets.prepared import MANIFEST, SPLITS, how_to
+from fracjax.datasets.prepared import MANIFEST, SPLITS
 from fracjax.datasets.records import RecordBuilder
-from fracjax.datasets.splits import FRACTIONS, make_split
+from fracjax.datasets.request import Request, check
+from fracjax.datasets.splits import make_split
 from fracjax.errors import UserError
-
-Name = Literal["fracatlas", "bone_break", "folder", "phantom", "phantom_types"]
-COUNTS = {"phantom": 1200, "phantom_types": 1200}
-
-
-@dataclass(frozen=True)
-class Request:
-    """Which dataset to prepare, from what, into what."""
-
-    name: Name
-    """Which dataset: two published ones, your own folders, or synthetic radiographs."""
-    source: Path | None = None
-    """fracatlas, bone_break, folder: the zip, or the folder unpacked from it."""
-    data_dir: Path = Path("data")
-    """Folder of all prepared datasets; this one goes to DATA_DIR/NAME."""
-    save_as: str | None = None
-    """folder: name to prepare it under. None for "folder"."""
-    classes: tuple[str, ...] | None = None
-    """folder: class folders to take, the negative class first. None for all, alphabetically."""
-    attributes: Path | None = None
-    """folder: CSV with a column `filename` and one column per attribute."""
-    count: int | None = None
-    """phantom, phantom_types: number of studies. None for 1200."""
-    side: int | None = None
-    """phantom, phantom_types: height and width, pixels. None for 256."""
-    seed: int = 0
-    """Of the split and, for phantoms, of the limbs."""
-    fractions: tuple[float, float, float] = FRACTIONS
-    """Of train, validation and test; they add up to 1."""
 
 
 @dataclass(frozen=True)
@@ -98,13 +72,17 @@ def prepare(request: Request) -> Summary:
     Raises:
       UserError: flags that do not fit the dataset, an unusable source, a split that cannot be made.
     """
-    _check(request)
-    destination = request.data_dir / (request.save_as or request.name)
+    check(request)
+    destination = request.destination
+    _check_replaceable(destination, request.source)
     request.data_dir.mkdir(parents=True, exist_ok=True)
     # A leading dot, and on the same disk: a rename must not become a copy.
     with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=request.data_dir) as scratch:
         builder = _builder(request, Path(scratch))
-        builder.download_and_prepare()
+        # tfds announces a download that is none, and counts files with nested bars.
+        tfds.disable_progress_bar()
+        with redirect_stdout(io.StringIO()):
+            builder.download_and_prepare()
         written = Path(scratch) / builder.name
         rows = [row for row in builder.rows if row.status == TAKEN]
         split = make_split(
@@ -131,39 +109,31 @@ def prepare(request: Request) -> Summary:
     )
 
 
-_BELONGS = {
-    "source": ("fracatlas", "bone_break", "folder"),
-    "save_as": ("folder",),
-    "classes": ("folder",),
-    "attributes": ("folder",),
-    "count": ("phantom", "phantom_types"),
-    "side": ("phantom", "phantom_types"),
-}
-
-
-def _check(request: Request) -> None:
-    given = [flag for flag in _BELONGS if getattr(request, flag) is not None]
-    problems = [
-        f"--{flag.replace('_', '-')} is only for {', '.join(_BELONGS[flag])}"
-        for flag in given
-        if request.name not in _BELONGS[flag]
-    ]
-    if request.name in _BELONGS["source"] and request.source is None:
-        problems.append(f"--source is needed: {how_to(request.name, request.data_dir)}")
-    if request.save_as is not None and (
-        request.save_as in (*COUNTS, "fracatlas", "bone_break")
-        or Path(request.save_as).name != request.save_as
+def _check_replaceable(destination: Path, source: Path | None) -> None:
+    """An earlier preparation may be replaced; anything else in its place is the user's."""
+    if source is not None and destination.resolve() in (
+        source.resolve(),
+        *source.resolve().parents,
     ):
-        problems.append(f"--save-as {request.save_as}: expected a plain name of its own")
-    if problems:
-        raise UserError("; ".join(problems))
+        raise UserError(
+            f"--source {source} lies in {destination}, where the prepared dataset goes; "
+            "move it, or choose another --data-dir"
+        )
+    if destination.exists():
+        ours = {MANIFEST, SPLITS, str(RecordBuilder.VERSION)}
+        foreign = sorted({path.name for path in destination.iterdir()} - ours)
+        if foreign:
+            raise UserError(
+                f"{destination} holds what no preparation wrote: {', '.join(foreign[:5])}; "
+                "move it, or choose another --data-dir"
+            )
 
 
 def _builder(request: Request, data_dir: Path) -> RecordBuilder:
     if request.source is None:
         kind = PhantomDetection if request.name == "phantom" else PhantomTypes
         return kind(
-            count=COUNTS[request.name] if request.count is None else request.count,
+            count=1200 if request.count is None else request.count,
             side=256 if request.side is None else request.side,
             seed=request.seed,
             data_dir=data_dir,

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import tensorflow_datasets as tfds
 from jaxtyping import Float32, Int32
 
-from fracjax.datasets import bone_break, fracatlas
 from fracjax.datasets.records import EVERYTHING
+from fracjax.datasets.request import how_to
 from fracjax.errors import UserError
 
 MANIFEST, SPLITS = "manifest.csv", "splits.json"
@@ -53,10 +53,12 @@ class Prepared:
 
     @property
     def manifest_path(self) -> Path:
+        """The CSV of every file of the source, taken or refused."""
         return self.directory / MANIFEST
 
     @property
     def split_path(self) -> Path:
+        """The split made with it, for `Split.load`."""
         return self.directory / SPLITS
 
     @cached_property
@@ -86,36 +88,21 @@ def open_prepared(name: str, data_dir: Path) -> Prepared:
             f"dataset {name!r}: records in {directory} cannot be opened ({error}); "
             + how_to(name, data_dir)
         ) from error
-    features = builder.info.features
-    assert features is not None
+    features = cast(tfds.features.FeaturesDict, builder.info.features)
+    kinds = cast(tfds.features.FeaturesDict, features["attributes"])
     records = list(_data_source(builder))
     return Prepared(
         name=name,
         directory=directory,
-        classes=tuple(features["label"].names),
+        classes=tuple(cast(tfds.features.ClassLabel, features["label"]).names),
         study=np.array([_text(record["study"]) for record in records]),
         label=np.array([record["label"] for record in records], np.int32),
         group=np.array([_text(record["group"]) for record in records]),
         attributes={
-            key: _column([record["attributes"][key] for record in records])
-            for key in features["attributes"]
+            key: _column([record["attributes"][key] for record in records]) for key in kinds
         },
         boxes=[np.asarray(record["boxes"], np.float32).reshape(-1, 4) for record in records],
-        masks=[_masks(record["mask_points"], record["mask_lengths"]) for record in records],
-    )
-
-
-def how_to(name: str, data_dir: Path) -> str:
-    """What to type, and what to fetch first, to have a dataset prepared."""
-    command = f"python scripts/prepare_data.py {name} --data-dir {data_dir}"
-    fetch = {"fracatlas": fracatlas.FETCH, "bone_break": bone_break.FETCH}
-    if name in ("phantom", "phantom_types"):
-        return f"run: {command}"
-    if name in fetch:
-        return f"{fetch[name]}, then run: {command} --source PATH_TO_ZIP_OR_FOLDER"
-    return (
-        f"run: python scripts/prepare_data.py folder --source FOLDER_OF_CLASS_FOLDERS "
-        f"--save-as {name} --data-dir {data_dir}"
+        masks=[_masks(record) for record in records],
     )
 
 
@@ -127,7 +114,9 @@ def _builder(directory: Path) -> tfds.core.DatasetBuilder:
 
 
 def _data_source(builder: tfds.core.DatasetBuilder) -> Any:
-    return builder.as_data_source(split=EVERYTHING, decoders={"image": tfds.decode.SkipDecoding()})
+    encoded = {"image": tfds.decode.SkipDecoding()}
+    # tfds decorates the method and thereby hides its signature.
+    return builder.as_data_source(split=EVERYTHING, decoders=encoded)  # pyright: ignore
 
 
 def _text(value: Any) -> str:
@@ -140,8 +129,6 @@ def _column(values: list[Any]) -> np.ndarray:
     return np.array(values, np.int32)
 
 
-def _masks(
-    points: Float32[np.ndarray, "p 2"], lengths: np.ndarray
-) -> tuple[Float32[np.ndarray, "_ 2"], ...]:
-    ends = np.cumsum(np.asarray(lengths, int))
-    return tuple(np.split(np.asarray(points, np.float32), ends[:-1])) if len(ends) else ()
+def _masks(record: dict[str, Any]) -> tuple[Float32[np.ndarray, "_ 2"], ...]:
+    ends = np.cumsum(np.asarray(record["mask_lengths"], np.int32))
+    return tuple(np.split(record["mask_points"], ends[:-1])) if len(ends) else ()

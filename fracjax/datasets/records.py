@@ -35,7 +35,7 @@ class RecordBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """
 
     VERSION = tfds.core.Version("1.0.0")
-    # No list of URLs lies beside our builders; to look for one, tfds imports what it does not require.
+    # Else tfds looks for a list of URLs beside our code, with an import it does not declare.
     code_path = None
     description = ""
     homepage = ""
@@ -84,7 +84,7 @@ class RecordBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
         studies = self.studies()
-        self.rows, _ = examine(studies, self.similarity)
+        self.rows = examine(studies, self.similarity)
         taken = [
             (study, row)
             for study, row in zip(studies, self.rows, strict=True)

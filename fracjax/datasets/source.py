@@ -60,6 +60,7 @@ class Source:
             raise OSError(f"cannot be read from the zip: {error}") from error
 
     def close(self) -> None:
+        """Close the zip, if it is one."""
         if self._zip is not None:
             self._zip.close()
 
@@ -70,7 +71,11 @@ class Source:
           UserError: no prefix, or several, hold all of them.
         """
         first = inside[0]
-        prefixes = {name[:at] for name in self.names if (at := ("/" + name).find("/" + first)) >= 0}
+        prefixes = {
+            name[:at]
+            for name in self.names
+            if not name.startswith("__MACOSX") and (at := ("/" + name).find("/" + first)) >= 0
+        }
         roots = sorted(
             prefix
             for prefix in prefixes
@@ -87,6 +92,7 @@ class Source:
 
 
 def is_picture_name(name: str) -> bool:
+    """Whether the suffix promises a picture that we read."""
     return PurePosixPath(name).suffix.lower() in PICTURE_SUFFIXES
 
 

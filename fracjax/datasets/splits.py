@@ -15,10 +15,10 @@ from jaxtyping import Int
 from sklearn.model_selection import StratifiedGroupKFold
 
 from fracjax.datasets.prepared import Prepared
+from fracjax.datasets.request import FRACTIONS
 from fracjax.errors import UserError
 
 PARTS = ("train", "validation", "test")
-FRACTIONS = (0.70, 0.15, 0.15)
 _FOLDS = 20  # 14 + 3 + 3 of them are 70/15/15 exactly; each other fraction is met within 2.5 %
 _SHOWN = 5
 
@@ -61,6 +61,7 @@ class Split:
         return np.array(chosen, np.int64)
 
     def save(self, path: Path) -> None:
+        """Write the split as JSON, for `load`."""
         content = {
             "seed": self.seed,
             "fractions": list(self.fractions),

@@ -1,6 +1,6 @@
 """The one type between a source of pictures and the records written from it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,8 +31,8 @@ class Study:
     path: str
     label: str
     read: Callable[[], bytes]
-    attributes: dict[str, int | str] = field(default_factory=dict)
+    attributes: Mapping[str, int | str] = field(default_factory=dict)
     boxes: Float[np.ndarray, "k 4"] = field(default_factory=lambda: NO_BOXES)
-    masks: tuple[Float[np.ndarray, "p 2"], ...] = ()
+    masks: tuple[Float[np.ndarray, "_ 2"], ...] = ()
     links: tuple[str, ...] = ()
     problem: str | None = None

@@ -1,0 +1,149 @@
+import hashlib
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFile
+from trees import encode, picture
+
+from fracjax.datasets.audit import Picture, Refusal, audit, dihedral
+from fracjax.datasets.source import Source
+from fracjax.datasets.study import Study
+
+
+def study(path: str, data: bytes, label: str = "normal", name: str | None = None) -> Study:
+    return Study(study=name or path, path=path, label=label, read=lambda: data)
+
+
+def verdict(path: str, data: bytes) -> Picture | Refusal:
+    return audit([study(path, data)])[0]
+
+
+def reason(path: str, data: bytes) -> str:
+    refusal = verdict(path, data)
+    assert isinstance(refusal, Refusal), refusal
+    return refusal.reason
+
+
+def huge_png() -> bytes:
+    """60,000 x 60,000 pixels in a few bytes."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        crc = zlib.crc32(kind + body).to_bytes(4, "big")
+        return len(body).to_bytes(4, "big") + kind + body + crc
+
+    side = (60_000).to_bytes(4, "big")
+    header = chunk(b"IHDR", side + side + bytes([8, 0, 0, 0, 0]))
+    return (
+        b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
+    )
+
+
+def test_a_good_file_is_taken_with_its_facts():
+    data = encode(picture(0, height=96, width=80))
+    taken = verdict("a/b.jpg", data)
+    assert isinstance(taken, Picture)
+    assert taken.sha256 == hashlib.sha256(data).hexdigest()
+    assert (taken.height, taken.width, taken.orientation) == (96, 80, 1)
+
+
+def test_size_is_that_of_the_displayed_picture():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn
+    taken = verdict("a.jpg", encode(picture(0, height=96, width=80), exif=exif.tobytes()))
+    assert isinstance(taken, Picture)
+    assert (taken.height, taken.width, taken.orientation) == (80, 96, 6)
+
+
+@pytest.mark.parametrize("lost", [1, 10, 500])
+def test_a_truncated_jpeg_is_refused_however_little_is_lost(lost):
+    data = encode(picture(0), quality=95)
+    # The last bytes are padding and the end marker; cut into the coded rows.
+    assert reason("a.jpg", data[: len(data) - 4 - lost]).startswith("truncated: ")
+
+
+def test_strict_even_where_the_process_decodes_leniently(monkeypatch):
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    assert reason("a.jpg", encode(picture(0))[:-600]).startswith("truncated: ")
+    assert ImageFile.LOAD_TRUNCATED_IMAGES  # and the setting is given back
+
+
+@pytest.mark.parametrize(
+    "path, data, expected",
+    [
+        ("a.jpg", b"", "empty: zero bytes"),
+        ("a.jpg", b"hello", "not a picture: the content is neither JPEG nor PNG"),
+        ("Thumbs.db", b"x", "not a picture: its suffix is .db, expected .jpg, .jpeg, .png"),
+        ("README", b"x", "not a picture: it has no suffix, expected .jpg, .jpeg, .png"),
+        ("a.jpg", encode(picture(0), "PNG"), "wrong suffix: named .jpg, the content is PNG"),
+        ("a.png", encode(picture(0)), "wrong suffix: named .png, the content is JPEG"),
+        ("a.png", encode(picture(0), "PNG")[:-900], "truncated: "),
+        ("a.png", huge_png(), "decompression bomb: "),
+        ("a.jpg", encode(picture(0), "GIF"), "not a picture: "),
+    ],
+)
+def test_each_fault_is_named(path, data, expected):
+    assert reason(path, data).startswith(expected)
+
+
+def test_a_directory_posing_as_a_picture_and_a_broken_link_are_refused(tmp_path: Path):
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "link.jpg").symlink_to(tmp_path / "nowhere")
+    source = Source(tmp_path)
+    assert source.names == ["folder.jpg", "link.jpg"]
+    verdicts = audit([Study(n, n, "x", lambda n=n: source.read(n)) for n in source.names])
+    assert [v.reason for v in verdicts if isinstance(v, Refusal)] == [
+        "unreadable: a directory, not a file",
+        "unreadable: not a file (a broken link or a device)",
+    ]
+
+
+@pytest.mark.parametrize("turn", range(8))
+def test_identical_up_to_flips_and_rotations_under_two_labels_are_all_refused(turn):
+    pixels = picture(0)
+    turned = np.ascontiguousarray(dihedral(pixels)[turn])
+    first, second, third, other = audit(
+        [
+            study("a.png", encode(pixels, "PNG"), "normal"),
+            study("b.png", encode(turned, "PNG"), "fracture"),
+            study("c.png", encode(pixels, "PNG"), "normal"),
+            study("d.png", encode(picture(1), "PNG"), "fracture"),
+        ]
+    )
+    assert isinstance(first, Refusal)
+    assert first.reason == (
+        "label conflict: a.png (normal) is pixel-identical to b.png (fracture), c.png (normal)"
+    )
+    assert isinstance(second, Refusal)
+    assert isinstance(third, Refusal)
+    assert isinstance(other, Picture)
+
+
+def test_identical_under_one_label_is_no_conflict():
+    data = encode(picture(0))
+    verdicts = audit([study("a.jpg", data), study("b.jpg", data)])
+    assert all(isinstance(v, Picture) for v in verdicts)
+
+
+def test_a_study_name_that_comes_twice_is_refused_both_times():
+    verdicts = audit(
+        [
+            study("x/a.jpg", encode(picture(0)), name="a"),
+            study("y/a.jpg", encode(picture(1)), name="a"),
+        ]
+    )
+    assert [v.reason for v in verdicts if isinstance(v, Refusal)] == [
+        "study name a comes 2 times: y/a.jpg",
+        "study name a comes 2 times: x/a.jpg",
+    ]
+
+
+def test_sixteen_bit_pngs_keep_their_contrast():
+    deep = picture(0).astype(np.uint16) * 100 + 30_000  # convert("L") would clip it to white
+    shallow = verdict("a.png", encode(picture(0), "PNG"))
+    taken = verdict("b.png", encode(deep, "PNG"))
+    assert isinstance(taken, Picture)
+    assert isinstance(shallow, Picture)
+    distance = np.bitwise_count(taken.hashes[0] ^ shallow.hashes[0])
+    assert distance <= 4

@@ -1,0 +1,317 @@
+"""The published layouts, a user's folders and phantoms, each from a tiny source to open records."""
+
+import csv
+import hashlib
+import io
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from trees import encode, fracatlas_tree, picture, write, zipped
+
+from fracjax.datasets import bone_break
+from fracjax.datasets.phantom_drawing import draw
+from fracjax.datasets.prepare import prepare
+from fracjax.datasets.prepared import Prepared, open_prepared
+from fracjax.datasets.request import Request
+from fracjax.errors import UserError
+
+
+def manifest(prepared: Prepared) -> dict[str, dict[str, str]]:
+    with prepared.manifest_path.open(newline="") as file:
+        return {row["path"]: row for row in csv.DictReader(file)}
+
+
+def contents(prepared: Prepared) -> dict[str, tuple]:
+    return {
+        str(name): (
+            hashlib.sha256(prepared.image_bytes(i)).hexdigest(),
+            int(prepared.label[i]),
+            str(prepared.group[i]),
+            prepared.boxes[i].tolist(),
+            [mask.tolist() for mask in prepared.masks[i]],
+            {key: column[i] for key, column in prepared.attributes.items()},
+        )
+        for i, name in enumerate(prepared.study)
+    }
+
+
+@pytest.fixture(scope="module")
+def fracatlas(tmp_path_factory) -> tuple[Path, Prepared]:
+    """14 pictures, one of the normal ones truncated."""
+    root = fracatlas_tree(tmp_path_factory.mktemp("fracatlas") / "tree")
+    cut = root / "images" / "Non_fractured" / "IMG0000013.jpg"
+    cut.write_bytes(cut.read_bytes()[:-700])
+    data_dir = root.parent / "data"
+    summary = prepare(Request("fracatlas", source=root, data_dir=data_dir))
+    assert summary.taken == {"normal": 7, "fracture": 6}
+    assert summary.refused == {"truncated": 1}
+    return root, open_prepared("fracatlas", data_dir)
+
+
+def test_fracatlas_records_are_the_files_byte_for_byte(fracatlas):
+    root, prepared = fracatlas
+    assert prepared.classes == ("normal", "fracture")
+    assert sorted(prepared.study) == [f"IMG{i:07d}" for i in range(13)]
+    for i, (study, label) in enumerate(zip(prepared.study, prepared.label, strict=True)):
+        folder = ("Non_fractured", "Fractured")[label]
+        assert prepared.image_bytes(i) == (root / "images" / folder / f"{study}.jpg").read_bytes()
+
+
+def test_fracatlas_boxes_outlines_and_attributes(fracatlas):
+    _, prepared = fracatlas
+    i = prepared.study.tolist().index("IMG0000002")
+    # COCO: x 8, y 24, 40 wide, 48 high, in a picture 80 wide and 96 high
+    np.testing.assert_allclose(prepared.boxes[i], [[0.25, 0.1, 0.75, 0.6]], rtol=1e-6)
+    (mask,) = prepared.masks[i]
+    np.testing.assert_allclose(mask, [[0.25, 0.1], [0.25, 0.6], [0.75, 0.6]], rtol=1e-6)
+    assert prepared.attributes["fracture_count"][i] == 1
+    assert prepared.attributes["hand"].tolist() == [1] * 13
+    healthy = prepared.label == 0
+    assert {len(b) for b, h in zip(prepared.boxes, healthy, strict=True) if h} == {0}
+
+
+def test_the_manifest_names_the_truncated_file(fracatlas):
+    _, prepared = fracatlas
+    rows = manifest(prepared)
+    assert len(rows) == 14
+    refused = rows.pop("images/Non_fractured/IMG0000013.jpg")
+    assert refused["status"] == "refused"
+    assert refused["reason"].startswith("truncated: image file is truncated")
+    assert refused["group"] == ""
+    assert {row["status"] for row in rows.values()} == {"taken"}
+    taken = rows["images/Fractured/IMG0000000.jpg"]
+    assert (taken["width"], taken["height"], taken["label"]) == ("80", "96", "fracture")
+
+
+def test_the_zip_gives_the_same_records(fracatlas, tmp_path):
+    root, from_folder = fracatlas
+    path = zipped(root, "FracAtlas")
+    prepare(Request("fracatlas", source=path, data_dir=tmp_path))
+    from_zip = open_prepared("fracatlas", tmp_path)
+    assert contents(from_zip) == contents(from_folder)
+    assert from_zip.split_path.read_bytes() == from_folder.split_path.read_bytes()
+
+
+def test_fracatlas_whose_table_and_folders_disagree(tmp_path):
+    root = fracatlas_tree(tmp_path / "tree")
+    table = (root / "dataset.csv").read_text().splitlines()
+    table[1] = table[1][:-1] + "0"  # IMG0 lies among the fractured
+    del table[2]  # IMG1 has no row
+    table.append(table[2].replace("IMG0000002", "IMG0000099"))  # IMG99 has no file
+    (root / "dataset.csv").write_text("\n".join(table))
+    prepare(Request("fracatlas", source=root, data_dir=tmp_path))
+    rows = manifest(open_prepared("fracatlas", tmp_path))
+    assert {path: row["reason"] for path, row in rows.items() if row["status"] == "refused"} == {
+        "images/Fractured/IMG0000000.jpg": (
+            "label conflict: it lies among fracture, dataset.csv says fractured=0"
+        ),
+        "images/Fractured/IMG0000001.jpg": "not in dataset.csv: its attributes are unknown",
+        "IMG0000099.jpg": "missing: listed in dataset.csv, no such file",
+    }
+
+
+@pytest.mark.parametrize(
+    "damage, expected",
+    [
+        (lambda t: t.replace("hand,", "arm,"), "columns missing: hand"),
+        (lambda t: t.replace("IMG0000003.jpg,1", "IMG0000003.jpg,x"), "line 5: .*hand='x'"),
+        (lambda t: t.replace("IMG0000004", "IMG0000003"), "line 6: IMG0000003.jpg comes twice"),
+        (lambda t: t.strip()[:-1] + "7", "line 15: fractured=7, expected 0 or 1"),
+    ],
+)
+def test_a_bad_table_is_refused_with_its_lines(tmp_path, damage, expected):
+    root = fracatlas_tree(tmp_path / "tree")
+    table = root / "dataset.csv"
+    table.write_text(damage(table.read_text()))
+    with pytest.raises(UserError, match=expected):
+        prepare(Request("fracatlas", source=root, data_dir=tmp_path / "data"))
+
+
+@pytest.mark.parametrize(
+    "make, expected",
+    [
+        (lambda path: None, "found nothing, expected a zip or its unpacked folder"),
+        (lambda path: path.write_bytes(b"no zip"), "found a file that is not a zip"),
+        (lambda path: path.mkdir(), "found no such place"),
+        (lambda path: [fracatlas_tree(path / "a"), fracatlas_tree(path / "b")], "2 such places"),
+    ],
+)
+def test_a_source_of_another_layout_is_refused(tmp_path, make, expected):
+    make(tmp_path / "source")
+    with pytest.raises(UserError, match=expected):
+        prepare(Request("fracatlas", source=tmp_path / "source", data_dir=tmp_path / "data"))
+
+
+def bone_break_tree(root: Path) -> Path:
+    """Four figures of each class, and in the first two classes copies under other names."""
+    for c, name in enumerate(bone_break.CLASSES):
+        for i in range(4):
+            part = ("Train", "Test")[i % 2]
+            file = f"fig-{c}-{i}_jpg.rf.{c:08x}{i:024x}aa{c:02x}{i:02x}.jpg"
+            write(root / name / part / file, encode(picture(10 * c + i)))
+    first, second = (root / name for name in bone_break.CLASSES[:2])
+    mirrored = np.fliplr(picture(0)).copy()  # of fig-0-0, in the other part
+    write(first / "Test" / "mirror_png.rf.00aaff.jpg", encode(mirrored))
+    # panels of one figure: no likeness, one name
+    write(first / "Train" / "Segond-2_png.rf.ebec001.jpg", encode(picture(900)))
+    write(first / "Test" / "Segond-2_png.rf.ebec7002.jpg", encode(picture(901)))
+    # panels of one export: the hash's end survives a mangled name
+    write(first / "Train" / "35765-galleyfig1a_jpeg.rf.4e462790773a110b4171d25a.jpg",
+          encode(picture(902)))  # fmt: skip
+    write(second / "Test" / "35765-gal_jpeg.rf62790773a110b4171d25a.jpg", encode(picture(903)))
+    # counters are not figures: the same name in another class
+    write(first / "Train" / "image31_jpeg.rf.111111.jpg", encode(picture(904)))
+    write(second / "Train" / "image31_jpeg.rf.222222.jpg", encode(picture(905)))
+    return root
+
+
+def test_bone_break_groups_by_likeness_figure_and_export(tmp_path):
+    root = bone_break_tree(tmp_path / "tree" / "Bone Break" / "Bone Break")
+    prepare(Request("bone_break", source=tmp_path / "tree", data_dir=tmp_path))
+    prepared = open_prepared("bone_break", tmp_path)
+    assert prepared.classes == bone_break.CLASSES
+    assert len(prepared) == len([p for p in root.rglob("*") if p.is_file()])
+    members: dict[str, set[str]] = {}
+    for study, group in zip(prepared.study, prepared.group, strict=True):
+        members.setdefault(str(group), set()).add(str(study).split("/")[-1])
+    joined = sorted(sorted(names) for names in members.values() if len(names) > 1)
+    assert [[name.split("_")[0] for name in names] for names in joined] == [
+        ["35765-gal", "35765-galleyfig1a"],
+        ["Segond-2", "Segond-2"],
+        ["fig-0-0", "mirror"],
+    ]
+    i = [str(s).split("/")[-1] for s in prepared.study].index("mirror_png.rf.00aaff.jpg")
+    assert prepared.attributes["source"][i] == "mirror"
+    assert prepared.attributes["published_part"][i] == "Test"
+    rows = manifest(prepared)
+    (row,) = [row for path, row in rows.items() if "galleyfig1a" in path]
+    assert row["note"] == "its group has 2 labels: Avulsion fracture, Comminuted fracture"
+
+
+@pytest.mark.parametrize(
+    "file, name",
+    [
+        ("000002_png.rf.c3e00ebc.jpg", "000002"),
+        ("35765-galleyfig1a_jpeg.rf62790773a110b4171d25a.jpg", "35765-galleyfig1a"),
+        ("ot1020_otgr_f1_og_jpg.r458090596504941ee7e64eb43f41a.jpg", "ot1020_otgr_f1_og"),
+        ("Greenstick-300x265_jpg.rf86c08d814d3a4fb36e5.jpg", "greenstick-300x265"),
+        ("dasdadsasdasd.jpg", ""),
+        ("gr1e44caac83.jpg", ""),
+    ],
+)
+def test_figure_names_as_they_are_published(file, name):
+    assert bone_break.source_name(file) == name
+
+
+def test_a_bone_break_without_a_class_is_refused(tmp_path):
+    root = bone_break_tree(tmp_path / "tree")
+    shutil.rmtree(root / "Spiral Fracture")
+    with pytest.raises(
+        UserError, match=r"expected the zip of Bone Break.*Spiral Fracture/ side by"
+    ):
+        prepare(Request("bone_break", source=root, data_dir=tmp_path / "data"))
+
+
+def folder_tree(root: Path) -> Path:
+    for i in range(5):
+        write(root / "healthy" / f"h{i}.jpg", encode(picture(i)))
+        write(root / "broken" / "deep" / f"b{i}.png", encode(picture(50 + i), "PNG"))
+    return root
+
+
+def test_a_users_folders_with_attributes(tmp_path):
+    root = folder_tree(tmp_path / "mine")
+    table = tmp_path / "attributes.csv"
+    table.write_text("filename,sex,view\nh0.jpg,f,ap\nbroken/deep/b3.png,m,lateral\n")
+    request = Request(
+        "folder", source=root, data_dir=tmp_path, save_as="clinic", attributes=table,
+        classes=("healthy", "broken"),
+    )  # fmt: skip
+    assert prepare(request).directory == tmp_path / "clinic"
+    prepared = open_prepared("clinic", tmp_path)
+    assert prepared.classes == ("healthy", "broken")
+    views = dict(zip(prepared.study, prepared.attributes["view"], strict=True))
+    assert views.pop("healthy/h0.jpg") == "ap"
+    assert views.pop("broken/deep/b3.png") == "lateral"
+    assert set(views.values()) == {""}
+    assert set(prepared.label[[s.startswith("broken") for s in prepared.study]]) == {1}
+
+
+def test_folders_in_alphabetical_order_with_their_rubbish_named(tmp_path):
+    root = folder_tree(tmp_path / "mine")
+    write(root / "healthy" / "Thumbs.db", b"rubbish")
+    write(root / "healthy" / "empty.jpg", b"")
+    (root / "broken" / "folder.png").mkdir()
+    summary = prepare(Request("folder", source=root, data_dir=tmp_path))
+    assert summary.taken == {"broken": 5, "healthy": 5}
+    assert summary.refused == {"unreadable": 1, "not a picture": 1, "empty": 1}
+    rows = manifest(open_prepared("folder", tmp_path))
+    assert {path for path, row in rows.items() if row["status"] == "refused"} == {
+        "healthy/Thumbs.db", "healthy/empty.jpg", "broken/folder.png",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("name,view\na,b\n", "expected a header with `filename`"),
+        ("", "expected a header with `filename` and distinct columns, found nothing"),
+        ("filename,view\nh0.jpg\nh1.jpg,a,b\n", "line 2 has not 2 fields; line 3 has not 2 fields"),
+        ("filename,view\nh0.jpg,a\nh0.jpg,b\n", "line 3: h0.jpg comes twice"),
+        ("filename,view\nx.jpg,a\ny.jpg,a\n", "2 rows match no single picture: x.jpg is no file"),
+    ],
+)
+def test_a_bad_csv_is_refused_with_all_its_lines(tmp_path, text, expected):
+    table = tmp_path / "attributes.csv"
+    table.write_text(text)
+    with pytest.raises(UserError, match=expected):
+        prepare(
+            Request(
+                "folder", source=folder_tree(tmp_path / "mine"), data_dir=tmp_path, attributes=table
+            )
+        )
+
+
+@pytest.mark.parametrize(
+    "classes, expected",
+    [
+        (("healthy", "brokn"), "no folder for class brokn; .*found the folders broken, healthy"),
+        (("healthy", "healthy"), "a class is named twice"),
+        (("healthy",), "fewer than two classes"),
+    ],
+)
+def test_wrong_classes_are_refused(tmp_path, classes, expected):
+    root = folder_tree(tmp_path / "mine")
+    with pytest.raises(UserError, match=expected):
+        prepare(Request("folder", source=root, data_dir=tmp_path, classes=classes))
+
+
+def test_a_class_with_nothing_usable_is_refused(tmp_path):
+    root = folder_tree(tmp_path / "mine")
+    write(root / "odd" / "a.jpg", b"")
+    expected = r"no usable picture of: odd \(1 of 11 files refused, first: odd/a.jpg: empty"
+    with pytest.raises(UserError, match=expected):
+        prepare(Request("folder", source=root, data_dir=tmp_path))
+
+
+@pytest.mark.parametrize("name, count, classes", [("phantom", 40, 2), ("phantom_types", 40, 10)])
+def test_phantoms_are_what_their_seed_draws(tmp_path, name, count, classes):
+    summary = prepare(Request(name, data_dir=tmp_path, count=count, side=32, seed=5))
+    assert set(summary.taken.values()) == {count // classes}
+    prepared = open_prepared(name, tmp_path)
+    for i in range(0, count, 9):
+        fracture = str(prepared.attributes["fracture_type"][i])
+        drawn = draw(
+            int(prepared.attributes["seed"][i]), None if fracture == "none" else fracture, 32
+        )
+        with Image.open(io.BytesIO(prepared.image_bytes(i))) as stored:
+            np.testing.assert_array_equal(np.asarray(stored), drawn.image)
+        assert (drawn.box is None) == (len(prepared.boxes[i]) == 0)
+        if drawn.box is not None:
+            expected = (np.array([drawn.box]) / 32).clip(0, 1)
+            np.testing.assert_allclose(prepared.boxes[i], expected, atol=1e-6)
+            assert prepared.classes[prepared.label[i]] in ("fracture", fracture)
+    assert len(set(prepared.attributes["seed"].tolist())) == count

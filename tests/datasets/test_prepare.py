@@ -1,0 +1,181 @@
+"""All of it or nothing; and what a user reads when there is nothing."""
+
+import pickle
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+from trees import encode, fracatlas_tree, picture, write
+
+from fracjax.datasets import prepare as prepare_module
+from fracjax.datasets.prepare import prepare
+from fracjax.datasets.prepared import open_prepared
+from fracjax.datasets.records import RecordBuilder
+from fracjax.datasets.request import Request, check, how_to
+from fracjax.datasets.splits import Split
+from fracjax.errors import UserError
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "prepare_data.py"
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> Path:
+    return fracatlas_tree(tmp_path_factory.mktemp("source") / "tree")
+
+
+@pytest.mark.parametrize("name", ["phantom", "phantom_types", "fracatlas", "bone_break", "mine"])
+def test_a_missing_dataset_is_answered_with_one_line_and_the_command(tmp_path, name):
+    with pytest.raises(UserError) as caught:
+        open_prepared(name, tmp_path)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith(f"dataset '{name}' is not prepared: no {tmp_path / name}; ")
+    asked = "folder" if name == "mine" else name
+    assert f"python scripts/prepare_data.py {asked} --data-dir {tmp_path}" in message
+
+
+def test_what_to_fetch_by_hand_and_what_to_type():
+    assert how_to("fracatlas", Path("data")) == (
+        "download FracAtlas.zip (about 323 MB, CC BY 4.0) by hand from "
+        "https://figshare.com/articles/dataset/The_dataset/22363012, then run: "
+        "python scripts/prepare_data.py fracatlas --data-dir data --source ZIP_OR_UNPACKED_FOLDER"
+    )
+    assert "https://www.kaggle.com/" in how_to("bone_break", Path("data"))
+    assert "--save-as mine" in how_to("mine", Path("data"))
+
+
+def test_flags_that_do_not_belong_are_all_named():
+    request = Request("phantom", source=Path("x"), classes=("a", "b"), save_as="y")
+    with pytest.raises(UserError, match=r"--source is only.*--save-as is only.*--classes is only"):
+        check(request)
+    with pytest.raises(UserError, match=r"--count is only for phantom, .*--source is needed: sign"):
+        check(Request("bone_break", count=3))
+    for name in ("phantom", "..", "a/b", ""):
+        with pytest.raises(UserError, match="expected a plain name of its own"):
+            check(Request("folder", source=Path("x"), save_as=name))
+
+
+def test_phantoms_too_few_or_too_small_are_refused(tmp_path):
+    with pytest.raises(UserError, match=r"--count 3: .*; --side 8: .*; --seed -1: expected 0"):
+        prepare(Request("phantom", data_dir=tmp_path, count=3, side=8, seed=-1))
+
+
+class Interrupted(BaseException):
+    """As KeyboardInterrupt, which pytest would take for its own."""
+
+
+@pytest.mark.parametrize("step", ["records", "manifest", "split"])
+def test_an_interrupted_preparation_leaves_nothing(tmp_path, source, monkeypatch, step):
+    interrupt(monkeypatch, step)
+    with pytest.raises(Interrupted):
+        prepare(Request("fracatlas", source=source, data_dir=tmp_path))
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(UserError, match="is not prepared"):
+        open_prepared("fracatlas", tmp_path)
+
+
+@pytest.mark.parametrize("step", ["records", "split"])
+def test_an_interrupted_preparation_keeps_the_earlier_one(tmp_path, source, monkeypatch, step):
+    first = prepare(Request("fracatlas", source=source, data_dir=tmp_path))
+    with monkeypatch.context() as patch:
+        interrupt(patch, step)
+        with pytest.raises(Interrupted):
+            prepare(Request("fracatlas", source=source, data_dir=tmp_path, seed=7))
+    prepared = open_prepared("fracatlas", tmp_path)
+    assert Split.load(prepared.split_path).hash == first.split_hash
+    again = prepare(Request("fracatlas", source=source, data_dir=tmp_path, seed=7))
+    assert Split.load(prepared.split_path).hash == again.split_hash != first.split_hash
+    assert [path.name for path in tmp_path.iterdir()] == ["fracatlas"]
+
+
+def interrupt(monkeypatch, step: str) -> None:
+    def stop(*_, **__):
+        raise Interrupted
+
+    if step == "records":
+        # in the middle of the records, after some are on disk
+        write_all = RecordBuilder._generate_examples
+
+        def write_some(self, taken):
+            for count, example in enumerate(write_all(self, taken)):
+                if count == 5:
+                    raise Interrupted
+                yield example
+
+        monkeypatch.setattr(RecordBuilder, "_generate_examples", write_some)
+    else:
+        name = {"manifest": "write_manifest", "split": "make_split"}[step]
+        monkeypatch.setattr(prepare_module, name, stop)
+
+
+@pytest.mark.parametrize("lost", ["manifest.csv", "splits.json", "1.0.0/dataset_info.json"])
+def test_an_incomplete_dataset_does_not_open(tmp_path, source, lost):
+    prepare(Request("fracatlas", source=source, data_dir=tmp_path))
+    (tmp_path / "fracatlas" / lost).unlink()
+    with pytest.raises(UserError, match=r"python scripts/prepare_data.py fracatlas"):
+        open_prepared("fracatlas", tmp_path)
+
+
+def test_a_users_files_are_never_replaced(tmp_path):
+    tree = fracatlas_tree(tmp_path / "fracatlas")
+    with pytest.raises(UserError, match=r"lies in .*choose another --data-dir"):
+        prepare(Request("fracatlas", source=tree, data_dir=tmp_path))
+    elsewhere = fracatlas_tree(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="holds what no preparation wrote: Annotations, dataset"):
+        prepare(Request("fracatlas", source=elsewhere, data_dir=tmp_path))
+    assert (tree / "dataset.csv").exists()
+
+
+def test_the_same_source_gives_the_same_dataset(tmp_path, source):
+    for place in ("a", "b"):
+        prepare(Request("fracatlas", source=source, data_dir=tmp_path / place))
+    a, b = (open_prepared("fracatlas", tmp_path / place) for place in "ab")
+    assert a.study.tolist() == b.study.tolist()
+    assert a.split_path.read_bytes() == b.split_path.read_bytes()
+    assert a.manifest_path.read_bytes() == b.manifest_path.read_bytes()
+
+
+def test_a_pickled_dataset_reads_on(tmp_path, source):
+    prepare(Request("fracatlas", source=source, data_dir=tmp_path))
+    prepared = open_prepared("fracatlas", tmp_path)
+    before = prepared.image_bytes(3)
+    copy = pickle.loads(pickle.dumps(prepared))
+    assert copy.image_bytes(3) == before
+    assert copy.study.tolist() == prepared.study.tolist()
+
+
+def test_two_copies_of_one_picture_lie_in_one_part(tmp_path):
+    root = tmp_path / "mine"
+    for i in range(12):
+        for label in ("a", "b"):
+            pixels = picture(100 * i + (label == "b"), 200, 160)
+            write(root / label / f"{i}.jpg", encode(pixels))
+            write(root / label / f"{i}_again.jpg", encode(pixels[::-1].copy(), quality=60))
+    summary = prepare(Request("folder", source=root, data_dir=tmp_path))
+    assert summary.near_duplicates == (24, 48)
+    split = Split.load(tmp_path / "folder" / "splits.json")
+    for study, part in split.assignment.items():
+        assert split.assignment[study.replace("_again", "")] == part
+
+
+def test_the_script_prints_what_it_did_or_one_line(tmp_path, source, monkeypatch, capsys):
+    def run(*arguments: str) -> None:
+        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *arguments, "--data-dir", str(tmp_path)])
+        runpy.run_path(str(SCRIPT), run_name="__main__")
+
+    run("fracatlas", "--source", str(source))
+    printed = capsys.readouterr().out.splitlines()
+    for line in (
+        "studies taken: 14",
+        "  normal: 8",
+        "files refused: 0",
+        "near-duplicate groups: 0 (0 studies)",
+        f"manifest: {tmp_path / 'fracatlas' / 'manifest.csv'}",
+    ):
+        assert line in printed
+    with pytest.raises(SystemExit) as caught:
+        run("fracatlas", "--source", str(tmp_path / "none"))
+    assert caught.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "found nothing, expected a zip or its unpacked folder" in line

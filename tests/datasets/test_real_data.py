@@ -1,0 +1,79 @@
+"""Facts about the published files themselves; skipped where FRACJAX_DATA does not name them."""
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fracjax.datasets.audit import Picture, Refusal, audit
+from fracjax.datasets.bone_break import CLASSES, SIMILARITY, BoneBreak
+from fracjax.datasets.duplicates import near_duplicate_groups
+from fracjax.datasets.fracatlas import FracAtlas
+
+DATA = os.environ.get("FRACJAX_DATA")
+pytestmark = pytest.mark.skipif(not DATA, reason="FRACJAX_DATA names no folder of real radiographs")
+
+
+def folder(name: str) -> Path:
+    return Path(DATA or "") / name
+
+
+def test_the_truncated_files_of_fracatlas_are_refused_and_no_other(tmp_path):
+    studies = FracAtlas(source=folder("fracatlas"), data_dir=tmp_path).studies()
+    # A JPEG ends with this marker; 23 others lack only that, and all their rows are there.
+    suspect = [study for study in studies if b"\xff\xd9" not in study.read()[-64:]]
+    assert len(suspect) == 82
+    refused = [
+        (study, verdict)
+        for study, verdict in zip(suspect, audit(suspect), strict=True)
+        if isinstance(verdict, Refusal)
+    ]
+    assert len(refused) == 59
+    assert {study.label for study, _ in refused} == {"normal"}
+    assert all(verdict.reason.startswith("truncated: ") for _, verdict in refused)
+    others = [study for study in studies if study not in suspect][::40]
+    assert all(isinstance(verdict, Picture) for verdict in audit(others))
+
+
+def test_fracatlas_conflicts_are_refused_by_name(tmp_path):
+    studies = FracAtlas(source=folder("fracatlas"), data_dir=tmp_path).studies()
+    # Three fractures are pixel-identical to normal ones, one of them to two.
+    same = ["IMG0002886", "IMG0004243", "IMG0002998", "IMG0004280",
+            "IMG0003034", "IMG0004314", "IMG0004341"]  # fmt: skip
+    verdicts = audit([study for study in studies if study.study in same])
+    assert len(verdicts) == 7
+    assert all(isinstance(v, Refusal) and v.reason.startswith("label conflict") for v in verdicts)
+
+
+def test_fracatlas_boxes_fit_the_displayed_pictures(tmp_path):
+    studies = FracAtlas(source=folder("fracatlas"), data_dir=tmp_path).studies()
+    boxes = np.concatenate([study.boxes for study in studies])
+    with (folder("fracatlas") / "dataset.csv").open() as file:
+        assert len(boxes) == sum(int(row["fracture_count"]) for row in csv.DictReader(file))
+    assert (boxes[:, :2] < boxes[:, 2:]).all()
+
+
+def test_known_copies_in_bone_break_join_and_its_groups_stay_small(tmp_path):
+    studies = [
+        study
+        for study in BoneBreak(source=folder("bone_break"), data_dir=tmp_path).studies()
+        if study.label in CLASSES[5:7]
+    ]
+    verdicts = audit(studies)
+    pictures = [verdict for verdict in verdicts if isinstance(verdict, Picture)]
+    assert len(pictures) == len(studies)
+    groups = near_duplicate_groups(
+        np.stack([picture.hashes for picture in pictures]),
+        np.stack([picture.thumbnail for picture in pictures]),
+        similarity=SIMILARITY,
+        links=[study.links for study in studies],
+    )
+    assert np.unique(groups, return_counts=True)[1].max() <= 6
+    # One spiral fracture of the femur, impacted here and longitudinal there.
+    at = [i for i, study in enumerate(studies)
+          if study.study.endswith(("6f1a6bd4e56c2f10c48ba98921ed533f.jpg",
+                                   "497d0755d1e5bc96e3f209848b393018.jpg"))]  # fmt: skip
+    assert len(at) == 2
+    assert groups[at[0]] == groups[at[1]]
