@@ -1,5 +1,6 @@
 """A Keras file of ImageNet weights → the converted file that `config.model.weights` names."""
 
+import functools
 from pathlib import Path
 
 import jax
@@ -48,6 +49,7 @@ def convert(source: Path, *, model: str, out: Path) -> store.Provenance:
     return provenance
 
 
+@functools.cache
 def backbone_shapes(model: str) -> dict[str, tuple[int, ...]]:
     """Shape of every parameter and statistic of a backbone, by path."""
 
