@@ -10,12 +10,13 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 from jaxtyping import Float32, Int, UInt8, UInt64
+from scipy import fft
 from scipy.cluster.hierarchy import DisjointSet
 from scipy.ndimage import gaussian_filter
 
 from fracjax.datasets.audit import THUMBNAIL, dihedral
 
-HASH_DISTANCE = 12  # bits of 64 that may differ for a pair to be looked at
+HASH_DISTANCE = 16  # bits of 64 that may differ for a pair to be looked at
 _MARGIN = 6  # thumbnail pixels left out at each border: film edges and letter boxes look alike
 _SHIFT = 4  # thumbnail pixels that a copy may be moved (a crop moves it)
 _BATCH = 2048
@@ -84,7 +85,7 @@ def fine_similarity(
 ) -> Float32[np.ndarray, "m"]:
     """Correlation of the fine structure of each pair, at the best of the small shifts.
 
-    1 for a copy; about 0.1 for unrelated pictures, up to 0.7 for two hands on the same detector.
+    1 for a copy; about 0.1 for unrelated pictures, up to about 0.7 for two hands on one detector.
     """
     structure = _fine_structure(thumbnails)
     views = dihedral(structure)
@@ -97,8 +98,8 @@ def fine_similarity(
         other = np.stack(
             [views[t][j] for t, j in zip(turn[part], second[part], strict=True)], axis=0
         )
-        spectrum = np.fft.rfft2(one) * np.conj(np.fft.rfft2(other))
-        correlation = np.fft.irfft2(spectrum, s=(size, size))
+        spectrum = np.asarray(fft.rfft2(one)) * np.conj(np.asarray(fft.rfft2(other)))
+        correlation = np.asarray(fft.irfft2(spectrum, s=(size, size)))
         result[part] = correlation[:, shifts[:, None], shifts].max(axis=(1, 2))
     return result
 

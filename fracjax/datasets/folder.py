@@ -13,7 +13,7 @@ from fracjax.datasets.source import Source
 from fracjax.datasets.study import Study
 from fracjax.errors import UserError
 
-SIMILARITY = 0.75  # as for FracAtlas: pictures of one clinic look alike
+SIMILARITY = 0.65  # as for FracAtlas: pictures of one clinic look alike
 
 
 class Folder(RecordBuilder):

@@ -1,4 +1,5 @@
 import hashlib
+import warnings
 import zlib
 from pathlib import Path
 
@@ -85,6 +86,15 @@ def test_strict_even_where_the_process_decodes_leniently(monkeypatch):
 )
 def test_each_fault_is_named(path, data, expected):
     assert reason(path, data).startswith(expected)
+
+
+def test_a_warning_is_a_fault_even_where_the_process_ignores_warnings(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 96 * 80 - 1)  # Pillow warns up to twice that
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert reason("a.jpg", encode(picture(0))).startswith(
+            "decompression bomb: Image size (7680"
+        )
 
 
 def test_a_directory_posing_as_a_picture_and_a_broken_link_are_refused(tmp_path: Path):
