@@ -11,12 +11,12 @@ def get_config() -> Config:
         data=Data(
             name="phantom_types",
             classes=("Comminuted fracture", "Fracture Dislocation", "Pathological fracture"),
-            image_size=96,
-            batch_size=32,
+            image_size=64,
+            batch_size=16,
             filter=Path("runs/phantom_stage1"),
         ),
-        model=Model(name="basic_cnn", dropout=0.3, width=0.25),
+        model=Model(name="basic_cnn", dropout=0.1, width=0.25),
         augment=Augment(flip=True),
-        optim=Optim(learning_rate=1e-3),
+        optim=Optim(learning_rate=1.5e-3, schedule="one_cycle"),
         train=Train(epochs=12, patience=12),
     )

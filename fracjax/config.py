@@ -51,7 +51,8 @@ class Model:
     weights: Path = NO_WEIGHTS
     """Converted backbone weights (`scripts/convert_weights.py`), or `none` for random ones."""
     dropout: float = 0.5
-    """Share of the pooled features dropped before the head in training, 0 to below 1."""
+    """Share of the features dropped in training, 0 to below 1: before the head and, in the basic
+    CNN, after each block. The paper has 0.5, and 0.3 for the basic CNN."""
     width: float = 1.0
     """Multiplier of the basic CNN's filters and dense units; 1.0 is the paper's network."""
 
@@ -94,7 +95,9 @@ class Optim:
     """Adam (Kingma and Ba 2015)."""
 
     learning_rate: float = 1e-4
-    """Step size of Adam."""
+    """Step size of Adam; with a schedule, its largest value."""
+    schedule: Literal["constant", "one_cycle"] = "constant"
+    """The same step size throughout, or up over the first fifth of all steps, then down to zero."""
 
 
 @dataclass(frozen=True)
@@ -204,13 +207,12 @@ def _get_config(path: Path) -> Config:
 
 def _nearest(error: Exception) -> str:
     """Name the field that an unknown keyword argument was probably meant to be."""
-    found = re.search(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(error))
-    group = found and {c.__name__: c for c in _GROUPS}.get(found[1])
-    if not found or not group:
+    found = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+    if not found:
         return ""
-    names = [f.name for f in dataclasses.fields(group)]
-    near = difflib.get_close_matches(found[2], names, 1, cutoff=0.5)
-    return f"; perhaps you meant {near[0]}" if near else f"; its fields are {', '.join(names)}"
+    names = {field.name for group in _GROUPS for field in dataclasses.fields(group)}
+    near = difflib.get_close_matches(found[1], names, 1, cutoff=0.5)
+    return f"; perhaps you meant {near[0]}" if near else f"; the fields are {', '.join(sorted(names))}"
 
 
 _GROUPS = (Config, Data, Model, Freeze, Augment, Optim, Train)

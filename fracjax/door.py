@@ -1,5 +1,6 @@
 """How a script answers its user: a bad input is one message and exit code 2, not a traceback."""
 
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,8 @@ from fracjax.errors import UserError
 @contextmanager
 def door() -> Iterator[None]:
     """Run a script's body; a `UserError` inside ends it with its message and exit code 2."""
+    # Orbax warns of files that it does not need, and of saves that overlap.
+    logging.getLogger("absl").setLevel(logging.ERROR)
     try:
         yield
     except UserError as error:

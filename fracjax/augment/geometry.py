@@ -10,12 +10,12 @@ from fracjax.config import Augment
 
 def draw_affine(key: Key[Array, ""], policy: Augment) -> Float[Array, "2 3"]:
     """Draw the map from an output to an input position, (y, x) in [-1, 1] about the centre."""
-    flip, rotation, zoom, shift = jax.random.split(key, 4)
-    angle = jnp.deg2rad(policy.rotation) * jax.random.uniform(rotation, minval=-1.0)
-    scale = 1.0 + policy.zoom * jax.random.uniform(zoom, minval=-1.0)
-    mirror = jnp.where(policy.flip & jax.random.bernoulli(flip), -1.0, 1.0)
+    draws = jax.random.uniform(key, (5,), minval=-1.0)
+    angle = jnp.deg2rad(policy.rotation) * draws[0]
+    scale = 1.0 + policy.zoom * draws[1]
+    mirror = jnp.where(policy.flip & (draws[2] < 0), -1.0, 1.0)
     # A shift by the whole side is 2 in these units.
-    offset = 2.0 * policy.translation * jax.random.uniform(shift, (2,), minval=-1.0)
+    offset = 2.0 * policy.translation * draws[3:]
     cos, sin = jnp.cos(angle) / scale, jnp.sin(angle) / scale
     return jnp.array([[cos, -sin * mirror, offset[0]], [sin, cos * mirror, offset[1]]])
 
@@ -29,7 +29,8 @@ def warp(image: Float[Array, "h w 1"], affine: Float[Array, "2 3"]) -> Float[Arr
     half = jnp.array([(height - 1) / 2, (width - 1) / 2])
     grid = jnp.stack(jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij"))
     centred = (grid - half[:, None, None]) / half[:, None, None]
-    mapped = jnp.einsum("ij,jhw->ihw", affine[:, :2], centred) + affine[:, 2, None, None]
-    # Grid points must hit pixels exactly: the identity leaves every picture as it is.
-    places = mapped * half[:, None, None] + half[:, None, None]
+    # Added to the grid as a displacement, so that the identity hits every pixel exactly.
+    turn = affine[:, :2] - jnp.eye(2)
+    moved = jnp.einsum("ij,jhw->ihw", turn, centred) + affine[:, 2, None, None]
+    places = grid + moved * half[:, None, None]
     return map_coordinates(image[..., 0], list(places), order=1, mode="constant")[..., None]

@@ -21,9 +21,7 @@ from fracjax.models.random import Dropout, glorot_uniform
 
 IMAGE = ImageSpec(side=224, channels=3, low=0.0, high=1.0, smallest=8)
 
-_DROPOUT = 0.3
 _batch_norm = partial(nnx.BatchNorm, momentum=0.99, epsilon=1e-3, use_running_average=True)
-_dropout = partial(Dropout, _DROPOUT, deterministic=True)
 
 
 def max_pool_2x2(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
@@ -45,13 +43,13 @@ def _first_max(a: Float[Array, "b h w c"], b: Float[Array, "b h w c"]) -> Float[
 class ConvBlock(nnx.Module):
     """Two convolutions 3×3, a max pooling, dropout: half the side."""
 
-    def __init__(self, c_in: int, c_out: int, *, rngs: nnx.Rngs):
+    def __init__(self, c_in: int, c_out: int, *, dropout: float, rngs: nnx.Rngs):
         conv = partial(nnx.Conv, kernel_size=(3, 3), kernel_init=glorot_uniform, rngs=rngs)
         self.conv1 = conv(c_in, c_out)
         self.norm1 = _batch_norm(c_out, rngs=rngs)
         self.conv2 = conv(c_out, c_out)
         self.norm2 = _batch_norm(c_out, rngs=rngs)
-        self.dropout = _dropout()
+        self.dropout = Dropout(dropout, deterministic=True)
 
     def __call__(
         self, x: Float[Array, "b h w c"], *, rngs: nnx.Rngs | None
@@ -81,19 +79,22 @@ class BasicCNN(Backbone):
       image_size: side of the square pictures; the flattened map, and with it the dense layer,
         grows with its square.
       width: multiplies filters and units; 1.0 is the paper's network.
+      dropout: share of the features dropped after each block in training; the paper's is 0.3.
       rngs: draws the initial parameters.
     """
 
     IMAGE: ClassVar[ImageSpec] = IMAGE
     BLOCKS: ClassVar[tuple[str, ...]] = ("block1", "block2", "block3", "dense")
 
-    def __init__(self, *, image_size: int, width: float = 1.0, rngs: nnx.Rngs):
+    def __init__(
+        self, *, image_size: int, width: float = 1.0, dropout: float = 0.3, rngs: nnx.Rngs
+    ):
         c1, c2, c3, units = (max(1, round(n * width)) for n in (32, 64, 128, 512))
         side = image_size // 8
         self.features = units
-        self.block1 = ConvBlock(IMAGE.channels, c1, rngs=rngs)
-        self.block2 = ConvBlock(c1, c2, rngs=rngs)
-        self.block3 = ConvBlock(c2, c3, rngs=rngs)
+        self.block1 = ConvBlock(IMAGE.channels, c1, dropout=dropout, rngs=rngs)
+        self.block2 = ConvBlock(c1, c2, dropout=dropout, rngs=rngs)
+        self.block3 = ConvBlock(c2, c3, dropout=dropout, rngs=rngs)
         self.dense = DenseBlock(side * side * c3, units, rngs=rngs)
 
     def __call__(

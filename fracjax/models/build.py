@@ -31,7 +31,9 @@ def build(model: Model, *, outputs: int, image_size: int, rngs: nnx.Rngs) -> Cla
     if model.name == "inception_v3":
         backbone = InceptionV3(rngs=rngs)
     else:
-        backbone = BasicCNN(image_size=image_size, width=model.width, rngs=rngs)
+        backbone = BasicCNN(
+            image_size=image_size, width=model.width, dropout=model.dropout, rngs=rngs
+        )
     return Classifier(backbone, outputs=outputs, dropout=model.dropout, rngs=rngs)
 
 

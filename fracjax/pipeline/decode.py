@@ -3,20 +3,13 @@
 import io
 import os
 from collections.abc import Sequence
-from typing import Protocol
 
 import grain
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
-
-class Encoded(Protocol):
-    """Anything that hands out encoded files by number, as a prepared dataset does."""
-
-    def image_bytes(self, index: int) -> bytes:
-        """The file of record `index`, byte for byte."""
-        ...
+from fracjax.datasets.prepared import Prepared
 
 
 def decode(data: bytes, side: int) -> UInt8[np.ndarray, "side side 1"]:
@@ -34,7 +27,7 @@ def decode(data: bytes, side: int) -> UInt8[np.ndarray, "side side 1"]:
 
 
 def decode_all(
-    records: Encoded, indices: Sequence[int] | np.ndarray, side: int
+    records: Prepared, indices: Sequence[int] | np.ndarray, side: int
 ) -> UInt8[np.ndarray, "n side side 1"]:
     """Decode the records `indices`, in that order, on every core (Pillow releases the GIL)."""
     out = np.empty((len(indices), side, side, 1), np.uint8)

@@ -31,8 +31,8 @@ from fracjax.training.sharding import by_study, check_batch, data_mesh
 from fracjax.training.state import TrainState
 from fracjax.training.step import Step, make_train_step
 
-# Fields that may differ between the runs that share a workdir: where things lie, and how long.
-MAY_CHANGE = ("workdir", "data.dir", "train.epochs")
+# Fields that may differ between the runs that share a workdir: where things lie, and for how long.
+MAY_CHANGE = ("workdir:", "data.dir:", "train.epochs:")
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,9 @@ def _check_workdir(config: Config) -> None:
     if not path.exists():
         return
     theirs = config_lib.from_dict(json.loads(path.read_text()))
-    changed = [
-        d for d in config_lib.differences(config, theirs) if not d.startswith(MAY_CHANGE)
-    ]
+    # A schedule is drawn over all epochs: another number of them is another schedule.
+    may_change = MAY_CHANGE if config.optim.schedule == "constant" else MAY_CHANGE[:2]
+    changed = [d for d in config_lib.differences(config, theirs) if not d.startswith(may_change)]
     if changed:
         raise UserError(
             f"{config.workdir} is the run of another config ({'; '.join(changed)}; this one first); "
@@ -164,9 +164,11 @@ class _Run:
         self.config, self.network, self.material = config, network, material
         self.split_hash, self.mesh = split_hash, mesh
         self.key = jax.random.key(config.train.seed)
+        self.steps_per_epoch = -(-len(material.views[0]) // config.data.batch_size)
+        self.tx = network.optimizer(config.optim, self.steps_per_epoch * config.train.epochs)
         self.step: Step = make_train_step(
             network.training_view,
-            network.tx,
+            self.tx,
             image=network.image,
             policy=config.augment,
             mesh=mesh,
@@ -177,18 +179,17 @@ class _Run:
         )
 
     def train(self, checkpoints: Checkpoints, events: Events, console: Console) -> Meta:
-        state = self.network.initial_state(self.mesh)
+        state = self.network.initial_state(self.tx, self.mesh)
         meta = Meta(self.config, self.network.image, self.split_hash, 0, [], 0, math.inf)
         resumed = checkpoints.last(state, self.mesh)
         if resumed:
             state, meta = resumed
             meta.check_split(self.split_hash)
             console.print(f"resumed after epoch {meta.epoch}", highlight=False)
-        per_epoch = -(-len(self.material.views[0]) // self.config.data.batch_size)
         with progress_bar(
             console,
-            steps=self.config.train.epochs * per_epoch,
-            done=meta.epoch * per_epoch,
+            steps=self.config.train.epochs * self.steps_per_epoch,
+            done=meta.epoch * self.steps_per_epoch,
             batch_size=self.config.data.batch_size,
         ) as bar:
             while not self._finished(meta):
@@ -277,7 +278,7 @@ class _Run:
         )
 
 
-def _shown(value: float) -> str:
+def _shown(value: int | float) -> str:
     return str(value) if isinstance(value, int) else f"{value:.4f}"
 
 

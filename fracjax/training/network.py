@@ -8,7 +8,7 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh
 
-from fracjax.config import NO_WEIGHTS, Config
+from fracjax.config import NO_WEIGHTS, Config, Optim
 from fracjax.image_spec import ImageSpec
 from fracjax.models.build import build
 from fracjax.models.classifier import Classifier
@@ -21,18 +21,18 @@ from fracjax.weights import store
 
 @dataclass(frozen=True)
 class Network:
-    """A network with its freezing and its optimiser.
+    """A network with its freezing.
 
     Attributes:
       model: the network in inference mode.
       training_view: the same parameters in training mode, frozen BatchNorms held.
-      tx: the optimiser, frozen leaves masked.
+      partition: what is frozen.
       frozen_prefix: first block whose predecessors never change, or None.
     """
 
     model: Classifier
     training_view: Classifier
-    tx: optax.GradientTransformation
+    partition: freeze.Partition
     frozen_prefix: str | None
 
     @property
@@ -40,11 +40,15 @@ class Network:
         """The pictures that the backbone takes."""
         return self.model.image
 
-    def initial_state(self, mesh: Mesh) -> TrainState:
+    def optimizer(self, optim: Optim, steps: int) -> optax.GradientTransformation:
+        """The optimiser of a run of so many steps, frozen leaves masked."""
+        return freeze.partial_updates(make_optimizer(optim, steps), self.partition)
+
+    def initial_state(self, tx: optax.GradientTransformation, mesh: Mesh) -> TrainState:
         """State before the first step, on every device of the mesh."""
         _, params, stats, _ = nnx.split(self.model, nnx.Param, nnx.BatchStat, ...)
         params, stats = nnx.to_pure_dict(params), nnx.to_pure_dict(stats)
-        state = TrainState(jnp.zeros((), jnp.int32), params, stats, self.tx.init(params))
+        state = TrainState(jnp.zeros((), jnp.int32), params, stats, tx.init(params))
         # A copy: the step donates what it is given, and the model keeps its own arrays.
         return jax.device_put(jax.tree.map(jnp.copy, state), replicated(mesh))
 
@@ -60,7 +64,7 @@ def build_network(config: Config) -> Network:
     return Network(
         model=model,
         training_view=freeze.training_view(model, part),
-        tx=freeze.partial_updates(make_optimizer(config.optim), part),
+        partition=part,
         frozen_prefix=freeze.frozen_prefix(model, part),
     )
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-from jaxtyping import Array, Int
 
 
 @jax.tree_util.register_dataclass
@@ -19,7 +18,7 @@ class TrainState:
       opt_state: Optax's state.
     """
 
-    step: Int[Array, ""]
+    step: Any  # an int32 scalar, or what JAX puts in its place while it maps a tree
     params: dict[str, Any]
     batch_stats: dict[str, Any]
     opt_state: Any

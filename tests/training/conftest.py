@@ -18,14 +18,13 @@ def examples() -> Examples:
     return Examples(study=name, image=image, label=label, group=name)
 
 
-@pytest.fixture
-def config(tmp_path) -> Config:
+@pytest.fixture(scope="session")
+def config() -> Config:
     """A small CNN, frozen below block2, with augmentation and dropout."""
     return Config(
-        workdir=tmp_path / "run",
         data=Data(image_size=16, batch_size=8),
         model=Model(name="basic_cnn", width=0.125, dropout=0.5),
         freeze=Freeze(cut="block2", batch_norm="above_cut"),
         augment=Augment(flip=True, rotation=10.0, brightness=0.1),
-        optim=Optim(learning_rate=1e-2),
+        optim=Optim(learning_rate=1e-3),
     )

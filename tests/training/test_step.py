@@ -1,6 +1,7 @@
 """The training step: devices, padding, freezing, recompiles."""
 
 import dataclasses
+import functools
 
 import jax
 import numpy as np
@@ -14,17 +15,19 @@ from fracjax.training.sharding import by_study, check_batch, data_mesh
 from fracjax.training.step import make_train_step
 
 
+@functools.cache  # compiling is what takes the time here
 def _step(config, devices):
     mesh, network = data_mesh(devices), build_network(config)
+    tx = network.optimizer(config.optim, steps=100)
     step = make_train_step(
-        network.training_view, network.tx, image=network.image, policy=config.augment, mesh=mesh
+        network.training_view, tx, image=network.image, policy=config.augment, mesh=mesh
     )
-    return mesh, network, step
+    return mesh, lambda: network.initial_state(tx, mesh), step
 
 
 def _train(config, examples, *, devices=1, epochs=1):
-    mesh, network, step = _step(config, devices)
-    state, losses = network.initial_state(mesh), []
+    mesh, initial_state, step = _step(config, devices)
+    state, losses = initial_state(), []
     for epoch in range(epochs):
         for batch in training_batches(examples, batch_size=8, seed=0, epoch=epoch):
             state, metrics = step(state, jax.device_put(batch, by_study(mesh)), jax.random.key(0))
@@ -36,7 +39,7 @@ def _train(config, examples, *, devices=1, epochs=1):
 def test_one_device_equals_four(config, examples):
     one, losses_one = _train(config, examples, devices=1)
     four, losses_four = _train(config, examples, devices=4)
-    assert_allclose(losses_one, losses_four, rtol=1e-5)
+    assert_allclose(losses_one, losses_four, rtol=1e-5, atol=1e-5)
     jax.tree.map(
         lambda a, b: assert_allclose(a, b, rtol=1e-5, atol=1e-5), one.params, four.params
     )
@@ -51,7 +54,7 @@ def test_same_seed_gives_the_same_bits(config, examples):
 
 
 def test_frozen_leaves_are_bit_identical_and_the_others_move(config, examples):
-    before = build_network(config).initial_state(data_mesh(1))
+    before = _step(config, 1)[1]()
     after = _train(config, examples, epochs=2)[0]
     for tree in ("params", "batch_stats"):
         ours, theirs = getattr(before, tree)["backbone"], getattr(after, tree)["backbone"]
@@ -61,8 +64,7 @@ def test_frozen_leaves_are_bit_identical_and_the_others_move(config, examples):
 
 
 def test_the_loss_falls_on_pictures_that_differ_by_a_stripe(config, examples):
-    easy = dataclasses.replace(config, freeze=Freeze(cut="none"))
-    losses = _train(easy, examples, epochs=6)[1]
+    losses = _train(config, examples, epochs=12)[1]
     assert np.mean(losses[-3:]) < 0.5 * np.mean(losses[:3]), losses
 
 
@@ -74,25 +76,24 @@ def test_rows_that_fill_up_a_batch_do_not_count_in_the_loss(config, examples):
         model=dataclasses.replace(config.model, dropout=0.0),
         freeze=Freeze(cut="head", batch_norm="frozen"),
     )
-    mesh, network, step = _step(plain, 1)
+    mesh, initial_state, step = _step(plain, 1)
     half = BatchSource(examples.take(np.arange(4)), np.arange(4), 8)[0]
     twice = {**half, "valid": np.ones(8, bool)}
     assert half["valid"].sum() == 4
     key = jax.random.key(0)
-    filled, m1 = step(network.initial_state(mesh), jax.device_put(half, by_study(mesh)), key)
-    doubled, m2 = step(network.initial_state(mesh), jax.device_put(twice, by_study(mesh)), key)
+    filled, m1 = step(initial_state(), jax.device_put(half, by_study(mesh)), key)
+    doubled, m2 = step(initial_state(), jax.device_put(twice, by_study(mesh)), key)
     assert_allclose(m1.compute()["loss"], m2.compute()["loss"], rtol=1e-6)
     jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-5), filled.params, doubled.params)
 
 
 def test_metrics_are_means_over_valid_studies(config, examples):
     """20 studies in batches of 8: the mean over the epoch weighs every study once."""
-    mesh, network, step = _step(config, 1)
-    state, total, seen = network.initial_state(mesh), None, []
+    mesh, initial_state, step = _step(config, 1)
+    state, total, seen = initial_state(), None, []
     for batch in training_batches(examples, batch_size=8, seed=0, epoch=0):
-        seen.append((int(batch["valid"].sum()), None))
         state, metrics = step(state, jax.device_put(batch, by_study(mesh)), jax.random.key(0))
-        seen[-1] = (seen[-1][0], float(metrics.compute()["loss"]))
+        seen.append((int(batch["valid"].sum()), float(metrics.compute()["loss"])))
         total = metrics if total is None else total.merge(metrics)
     assert [n for n, _ in seen] == [8, 8, 4]
     expected = sum(n * loss for n, loss in seen) / 20
@@ -101,10 +102,11 @@ def test_metrics_are_means_over_valid_studies(config, examples):
 
 def test_frozen_weight_gradients_are_not_computed(config, examples):
     """XLA drops what nobody reads: freezing all but the head leaves little but the forward pass."""
+
     def flops(freeze):
-        mesh, network, step = _step(dataclasses.replace(config, freeze=freeze), 1)
+        mesh, initial_state, step = _step(dataclasses.replace(config, freeze=freeze), 1)
         batch = BatchSource(examples, np.arange(20), 8)[0]
-        compiled = step.lower(network.initial_state(mesh), batch, jax.random.key(0)).compile()
+        compiled = step.lower(initial_state(), batch, jax.random.key(0)).compile()
         return compiled.cost_analysis()["flops"]
 
     full = flops(Freeze(cut="none"))
