@@ -149,6 +149,7 @@ def _material(
             key=jax.random.fold_in(key, view) if view else None,
             batch_size=config.data.batch_size,
             mesh=mesh,
+            folder=config.workdir / "features",
         )
 
     views = [cached(train, v, f"training view {v + 1} of {count}") for v in range(count)]

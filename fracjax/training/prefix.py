@@ -2,10 +2,14 @@
 
 Where the blocks below the cut neither train nor update statistics, their output for a given picture
 never changes. Training then starts at the cut, at a tenth of the arithmetic of InceptionV3; the
-price is that a study has only as many augmented views as were cached.
+price is that a study has only as many augmented views as were cached. The features are kept in the
+workdir under a name made of all that shapes them, so that a run that was killed does not compute
+them again.
 """
 
 import dataclasses
+import hashlib
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +36,7 @@ def cache_view(
     key: jax.Array | None,
     batch_size: int,
     mesh: Mesh,
+    folder: Path,
 ) -> Examples:
     """`examples` with their pictures replaced by the float16 output of the blocks before `stop`.
 
@@ -47,7 +52,46 @@ def cache_view(
       key: randomness of this view; None leaves the pictures as they are.
       batch_size: studies per step.
       mesh: devices.
+      folder: where the features are kept, and looked for first.
     """
+    path = folder / f"{_digest(net, examples, stop, policy, key, batch_size)}.npy"
+    if not path.exists():
+        features = _compute(net, examples, stop, image, policy, key, batch_size, mesh)
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(".unfinished")
+        with unfinished.open("wb") as file:
+            np.save(file, features)
+        unfinished.rename(path)
+    return dataclasses.replace(examples, image=np.load(path, mmap_mode="r"))
+
+
+def _digest(
+    net: Classifier,
+    examples: Examples,
+    stop: str,
+    policy: Augment,
+    key: jax.Array | None,
+    batch_size: int,
+) -> str:
+    """Name of the features: a hash of the pictures, the backbone and the augmentation."""
+    parts = [stop] if key is None else [stop, policy, jax.random.key_data(key).tolist(), batch_size]
+    digest = hashlib.sha256(repr(parts).encode())
+    digest.update(examples.image.tobytes())
+    for leaf in jax.tree.leaves(nnx.state(net.backbone, nnx.Param, nnx.BatchStat)):
+        digest.update(np.asarray(leaf).tobytes())
+    return digest.hexdigest()[:32]
+
+
+def _compute(
+    net: Classifier,
+    examples: Examples,
+    stop: str,
+    image: ImageSpec,
+    policy: Augment,
+    key: jax.Array | None,
+    batch_size: int,
+    mesh: Mesh,
+) -> np.ndarray:
     view = nnx.view(net, deterministic=True, use_running_average=True)
     graph, params, stats, rest = nnx.split(view, nnx.Param, nnx.BatchStat, ...)
 
@@ -66,4 +110,4 @@ def cache_view(
         ]
         for step, batch in enumerate(evaluation_batches(examples, batch_size=batch_size))
     ]
-    return dataclasses.replace(examples, image=np.concatenate(features))
+    return np.concatenate(features)
