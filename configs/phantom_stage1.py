@@ -1,4 +1,8 @@
-"""Stage 1 of the demonstration: is the drawn bone broken? The basic CNN, a quarter as wide."""
+"""Stage 1 of the demonstration: is the drawn bone broken? The basic CNN on two cores in a minute.
+
+A quarter of the paper's width, 64 pixels, batches of 16, and a step size that goes up and down
+once. Dropout is 0.1: the paper's 0.3 takes this small network twice the epochs.
+"""
 
 from pathlib import Path
 
@@ -13,5 +17,5 @@ def get_config() -> Config:
         model=Model(name="basic_cnn", dropout=0.1, width=0.25),
         augment=Augment(flip=True),
         optim=Optim(learning_rate=1.5e-3, schedule="one_cycle"),
-        train=Train(epochs=8, patience=8),
+        train=Train(epochs=10, patience=10),
     )

@@ -1,4 +1,7 @@
-"""Stage 2 of the demonstration: which break? Three types, on the phantoms that stage 1 passes."""
+"""Stage 2 of the demonstration: which break? Three types, on the phantoms that stage 1 passes.
+
+The network and the schedule of `phantom_stage1.py`.
+"""
 
 from pathlib import Path
 
@@ -18,5 +21,5 @@ def get_config() -> Config:
         model=Model(name="basic_cnn", dropout=0.1, width=0.25),
         augment=Augment(flip=True),
         optim=Optim(learning_rate=1.5e-3, schedule="one_cycle"),
-        train=Train(epochs=12, patience=12),
+        train=Train(epochs=16, patience=16),
     )

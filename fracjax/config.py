@@ -212,7 +212,9 @@ def _nearest(error: Exception) -> str:
         return ""
     names = {field.name for group in _GROUPS for field in dataclasses.fields(group)}
     near = difflib.get_close_matches(found[1], names, 1, cutoff=0.5)
-    return f"; perhaps you meant {near[0]}" if near else f"; the fields are {', '.join(sorted(names))}"
+    return (
+        f"; perhaps you meant {near[0]}" if near else f"; the fields are {', '.join(sorted(names))}"
+    )
 
 
 _GROUPS = (Config, Data, Model, Freeze, Augment, Optim, Train)

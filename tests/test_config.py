@@ -60,7 +60,10 @@ def test_help_documents_every_field_with_its_default(tmp_path, capsys, monkeypat
     [
         ("x = 1", r"defines no get_config\(\)"),
         ("def get_config(): pass", r"returned NoneType.*return Config"),
-        ("def get_config(): return Config(data=Data(batchsize=4))", r"perhaps you meant batch_size"),
+        (
+            "def get_config(): return Config(data=Data(batchsize=4))",
+            r"perhaps you meant batch_size",
+        ),
         ("def get_config(): return Config(dta=1)", r"perhaps you meant data"),
         ("def get_config(): return Config(", r"does not make a config"),
     ],

@@ -47,7 +47,8 @@ def test_imports_run_one_way():
         f"{path.relative_to(HOUSE)} imports {name}"
         for path, names in FILES.items()
         for name in names
-        if name.startswith("fracjax.") and name.split(".")[1] not in MAY_IMPORT[_room(path)]
+        if name.startswith("fracjax.")
+        and name.split(".")[1] not in MAY_IMPORT[_room(path)]
         # `from fracjax import config` names a module, `from fracjax import __version__` does not.
         and name != "fracjax.__version__"
     ]

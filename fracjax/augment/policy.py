@@ -8,7 +8,9 @@ from fracjax.augment import geometry, intensity
 from fracjax.config import Augment
 
 
-def augment(key: Key[Array, ""], images: UInt8[Array, "b h w 1"], policy: Augment) -> Float[Array, "b h w 1"]:
+def augment(
+    key: Key[Array, ""], images: UInt8[Array, "b h w 1"], policy: Augment
+) -> Float[Array, "b h w 1"]:
     """Change every picture by its own draw; grey values stay in [0, 255].
 
     A strength of zero is left out of the program, so an empty policy is the identity, exactly.

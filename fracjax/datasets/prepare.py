@@ -131,10 +131,12 @@ def _check_replaceable(destination: Path, source: Path | None) -> None:
 
 def _builder(request: Request, data_dir: Path) -> RecordBuilder:
     if request.source is None:
-        kind = PhantomDetection if request.name == "phantom" else PhantomTypes
+        kind, count = {"phantom": (PhantomDetection, 2400), "phantom_types": (PhantomTypes, 1200)}[
+            request.name
+        ]
         return kind(
-            count=1200 if request.count is None else request.count,
-            side=256 if request.side is None else request.side,
+            count=count if request.count is None else request.count,
+            side=96 if request.side is None else request.side,
             seed=request.seed,
             data_dir=data_dir,
         )

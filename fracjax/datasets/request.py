@@ -27,9 +27,9 @@ class Request:
     attributes: Path | None = None
     """folder: CSV with a column `filename` and one column per attribute."""
     count: int | None = None
-    """phantom, phantom_types: number of studies. None for 1,200."""
+    """phantom, phantom_types: number of studies. None for 2,400 and 1,200."""
     side: int | None = None
-    """phantom, phantom_types: height and width, pixels. None for 256."""
+    """phantom, phantom_types: height and width, pixels. None for 96."""
     seed: int = 0
     """Of the split and, for phantoms, of the limbs."""
     fractions: tuple[float, float, float] = FRACTIONS

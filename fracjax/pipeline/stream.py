@@ -70,8 +70,8 @@ class BatchSource:
     def __len__(self) -> int:
         return -(-len(self.order) // self.batch_size)
 
-    def __getitem__(self, step: int) -> Batch:
-        place = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
+    def __getitem__(self, index: int) -> Batch:
+        place = np.arange(index * self.batch_size, (index + 1) * self.batch_size)
         rows = self.order[place % len(self.order)]
         return Batch(
             image=self.examples.image[rows],

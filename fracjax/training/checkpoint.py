@@ -158,8 +158,12 @@ def restore_network(workdir: Path, like: dict[str, Any], mesh: Mesh) -> dict[str
     with ocp.StandardCheckpointer() as checkpointer:
         saved = checkpointer.metadata(path).item_metadata.tree
         expected, found = _shapes(like), _shapes(saved)
-        problems = [f"- missing: {name} {expected[name]}" for name in sorted(expected.keys() - found.keys())]
-        problems += [f"+ unknown: {name} {found[name]}" for name in sorted(found.keys() - expected.keys())]
+        problems = [
+            f"- missing: {name} {expected[name]}" for name in sorted(expected.keys() - found.keys())
+        ]
+        problems += [
+            f"+ unknown: {name} {found[name]}" for name in sorted(found.keys() - expected.keys())
+        ]
         problems += [
             f"! {name}: model {expected[name]}, checkpoint {found[name]}"
             for name in sorted(expected.keys() & found.keys())
@@ -195,4 +199,6 @@ def _on(mesh: Mesh, tree: Any) -> Any:
 
 def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
     leaves = jax.tree.leaves_with_path(tree)
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): tuple(x.shape) for path, x in leaves}
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): tuple(x.shape) for path, x in leaves
+    }

@@ -9,7 +9,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jax.sharding import Mesh
 from rich.console import Console
 
@@ -97,8 +96,8 @@ def _check_workdir(config: Config) -> None:
     changed = [d for d in config_lib.differences(config, theirs) if not d.startswith(may_change)]
     if changed:
         raise UserError(
-            f"{config.workdir} is the run of another config ({'; '.join(changed)}; this one first); "
-            "name another --workdir, or train with that config to continue it"
+            f"{config.workdir} is the run of another config ({'; '.join(changed)}, this one "
+            "first); name another --workdir, or train with that config to continue it"
         )
 
 
@@ -133,8 +132,8 @@ def _material(
     stop = network.frozen_prefix
     if stop is None:
         raise UserError(
-            "freeze.cached-views needs a prefix that is wholly frozen: set freeze.cut to a block and "
-            "freeze.batch-norm to above_cut or frozen, or write --freeze.cached-views 0"
+            "freeze.cached-views needs a prefix that is wholly frozen: set freeze.cut to a block "
+            "and freeze.batch-norm to above_cut or frozen, or write --freeze.cached-views 0"
         )
     key = jax.random.key(config.train.seed + 1)
 

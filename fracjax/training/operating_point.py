@@ -42,5 +42,7 @@ def read(workdir: Path, meta: Meta) -> OperatingPoint:
     }
     stale = [f"{k} is {record.get(k)}, not {v}" for k, v in expected.items() if record.get(k) != v]
     if stale:
-        raise UserError(f"the threshold of {workdir} is not this checkpoint's: {'; '.join(stale)}; {again}")
+        raise UserError(
+            f"the threshold of {workdir} is not this checkpoint's: {'; '.join(stale)}; {again}"
+        )
     return OperatingPoint.from_dict(record["operating_point"])

@@ -56,7 +56,7 @@ def make_train_step(
 
     def step(state: TrainState, batch: Batch, key: jax.Array) -> tuple[TrainState, Metrics]:
         draw, dropout = jax.random.split(jax.random.fold_in(key, state.step))
-        pictures = jnp.asarray(batch["image"])
+        pictures, label = jnp.asarray(batch["image"]), jnp.asarray(batch["label"])
         if start is None:
             pictures = image.normalise(augment(draw, pictures, policy))
         else:
@@ -65,7 +65,7 @@ def make_train_step(
         def mean_loss(params):
             net = nnx.merge(graph, params, state.batch_stats, rest)
             logits = net(pictures, rngs=nnx.Rngs(dropout=dropout), start=start)
-            per_study = losses.loss(logits, batch["label"])
+            per_study = losses.loss(logits, label)
             mean = jnp.sum(per_study * batch["valid"]) / jnp.sum(batch["valid"])
             return mean, (logits, per_study, nnx.to_pure_dict(nnx.state(net, nnx.BatchStat)))
 
@@ -75,10 +75,10 @@ def make_train_step(
         updates, opt_state = tx.update(grads, state.opt_state, state.params)
         metrics = Metrics.single_from_model_output(
             loss=per_study,
-            correct=losses.correct(logits, batch["label"]),
+            correct=losses.correct(logits, label),
             mask=batch["valid"],
         )
-        params = optax.apply_updates(state.params, updates)
+        params: dict = optax.apply_updates(state.params, updates)  # pyright: ignore
         return TrainState(state.step + 1, params, batch_stats, opt_state), metrics
 
     everywhere = replicated(mesh)

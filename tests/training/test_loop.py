@@ -15,7 +15,8 @@ from rich.console import Console
 
 from fracjax import config as config_lib
 from fracjax.config import Config, Data, Model, Optim, Train
-from fracjax.datasets.prepare import Request, prepare
+from fracjax.datasets.prepare import prepare
+from fracjax.datasets.request import Request
 from fracjax.errors import UserError
 from fracjax.training import loop
 from fracjax.training.checkpoint import Checkpoints, read_meta
@@ -178,7 +179,9 @@ def test_a_missing_dataset_is_refused_before_a_workdir_is_made(config, tmp_path)
 
 def test_a_class_that_the_dataset_has_not_is_refused(config, tmp_path):
     data = dataclasses.replace(config.data, classes=("healthy", "broken"))
-    with pytest.raises(UserError, match=r"no class 'broken'; its classes are 'healthy', 'fracture'"):
+    with pytest.raises(
+        UserError, match=r"no class 'broken'; its classes are 'healthy', 'fracture'"
+    ):
         fit(dataclasses.replace(config, workdir=tmp_path / "run", data=data), QUIET)
 
 
@@ -205,7 +208,9 @@ def test_a_checkpoint_of_another_network_is_refused_with_every_difference(
     meta = json.loads(meta_path.read_text())
     meta["config"]["model"]["width"] = 0.125
     meta_path.write_text(json.dumps(meta))
-    with pytest.raises(UserError, match=r"\(43 problems\)[\s\S]*block1/conv1/kernel: model .*, checkpoint"):
+    with pytest.raises(
+        UserError, match=r"\(43 problems\)[\s\S]*block1/conv1/kernel: model .*, checkpoint"
+    ):
         open_trained(copy, data_mesh())
 
 

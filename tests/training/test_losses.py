@@ -10,9 +10,7 @@ from fracjax.training import losses
 def test_binary_cross_entropy_by_hand():
     # p = 0.8 for a logit of ln 4: -ln 0.8 if it is a fracture, -ln 0.2 if not.
     logits = jnp.full((2, 1), np.log(4.0))
-    assert_allclose(
-        losses.loss(logits, jnp.array([1, 0])), [-np.log(0.8), -np.log(0.2)], rtol=1e-6
-    )
+    assert_allclose(losses.loss(logits, jnp.array([1, 0])), [-np.log(0.8), -np.log(0.2)], rtol=1e-6)
 
 
 def test_cross_entropy_by_hand():

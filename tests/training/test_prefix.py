@@ -35,7 +35,8 @@ def _cached(network, examples, folder, *, stop="block2", key=None, policy=Augmen
 
 
 @pytest.mark.parametrize(("stop", "shape"), [("block2", (20, 8, 8, 4)), ("head", (20, 64))])
-def test_logits_from_cached_features_are_those_of_the_pictures(network, examples, tmp_path, stop, shape
+def test_logits_from_cached_features_are_those_of_the_pictures(
+    network, examples, tmp_path, stop, shape
 ):
     mesh = data_mesh(1)
     state = network.initial_state(network.optimizer(Optim(), steps=1), mesh)

@@ -40,9 +40,7 @@ def test_one_device_equals_four(config, examples):
     one, losses_one = _train(config, examples, devices=1)
     four, losses_four = _train(config, examples, devices=4)
     assert_allclose(losses_one, losses_four, rtol=1e-5, atol=1e-5)
-    jax.tree.map(
-        lambda a, b: assert_allclose(a, b, rtol=1e-5, atol=1e-5), one.params, four.params
-    )
+    jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-5, atol=1e-5), one.params, four.params)
     jax.tree.map(
         lambda a, b: assert_allclose(a, b, rtol=1e-5, atol=1e-5), one.batch_stats, four.batch_stats
     )
@@ -97,6 +95,7 @@ def test_metrics_are_means_over_valid_studies(config, examples):
         total = metrics if total is None else total.merge(metrics)
     assert [n for n, _ in seen] == [8, 8, 4]
     expected = sum(n * loss for n, loss in seen) / 20
+    assert total is not None
     assert_allclose(total.compute()["loss"], expected, rtol=1e-6)
 
 
@@ -104,7 +103,7 @@ def test_frozen_weight_gradients_are_not_computed(config, examples):
     """XLA drops what nobody reads: freezing all but the head leaves little but the forward pass."""
 
     def flops(freeze):
-        mesh, initial_state, step = _step(dataclasses.replace(config, freeze=freeze), 1)
+        _mesh, initial_state, step = _step(dataclasses.replace(config, freeze=freeze), 1)
         batch = BatchSource(examples, np.arange(20), 8)[0]
         compiled = step.lower(initial_state(), batch, jax.random.key(0)).compile()
         return compiled.cost_analysis()["flops"]
