@@ -1,10 +1,8 @@
 """The detector at its threshold, then the classifier: both stages on the same studies."""
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from jax.sharding import Mesh
 
 from fracjax.errors import UserError
@@ -60,8 +58,7 @@ def run_cascade(stage1: Path, stage2: Path, part: str, mesh: Mesh) -> Cascade:
     classifier.meta.check_split(dataset.split.hash)
     seen_by_classifier = dataset.part(part)
     seen_by_detector = dataset.part(part, detector.meta.config.data.image_size)
-    all_broken = dataclasses.replace(seen_by_detector, label=np.ones_like(seen_by_detector.label))
-    detected = detector.predict(all_broken)
+    detected = detector.detect(seen_by_detector)
     typed = classifier.predict(seen_by_classifier)
     return Cascade(
         part=part,

@@ -26,4 +26,4 @@ def passing(detector: Path, dataset: Dataset, part: str, mesh: Mesh) -> Bool[np.
     trained = open_detector(detector, mesh)
     threshold = operating_point.read(detector, trained.meta).threshold
     examples = dataset.part(part, trained.meta.config.data.image_size)
-    return trained.predict(examples).fracture_score >= threshold
+    return trained.detect(examples).fracture_score >= threshold

@@ -1,9 +1,11 @@
 """A run that has been trained, opened from its workdir alone."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 
@@ -42,6 +44,10 @@ class Trained:
             self.meta.config.data.batch_size,
         )
         return to_predictions(logits, examples, self.meta.classes)
+
+    def detect(self, examples: Examples) -> Predictions:
+        """A detector's predictions on studies of fracture types, all of them being fractures."""
+        return self.predict(dataclasses.replace(examples, label=np.ones_like(examples.label)))
 
 
 def open_trained(workdir: Path, mesh: Mesh) -> Trained:

@@ -1,0 +1,175 @@
+"""The whole job on a handful of phantoms: what is written, read, refused."""
+
+import csv
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from fracjax.cascade import run_cascade
+from fracjax.config import Config, Data, Model, Optim, Train
+from fracjax.datasets.prepare import prepare
+from fracjax.datasets.request import Request
+from fracjax.errors import UserError
+from fracjax.evaluation import Predictions, auc, cascade_report
+from fracjax.pipeline.parts import open_dataset
+from fracjax.report.evaluate import evaluate
+from fracjax.report.two_stages import run_two_stages
+from fracjax.training import operating_point
+from fracjax.training.checkpoint import read_meta
+from fracjax.training.filter import passing
+from fracjax.training.sharding import data_mesh
+
+QUIET = Console(quiet=True)
+TYPES = ("Comminuted fracture", "Fracture Dislocation", "Impacted fracture")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Both stages, trained badly, which is all that is needed here."""
+    root = tmp_path_factory.mktemp("two_stages")
+    for name, count in (("phantom", 80), ("phantom_types", 160)):
+        prepare(Request(name=name, data_dir=root / "data", count=count, side=32))
+    stage1 = Config(
+        workdir=root / "stage1",
+        threshold="sensitivity:0.75",
+        data=Data(dir=root / "data", image_size=16, batch_size=8),
+        model=Model(width=0.0625, dropout=0.0),
+        optim=Optim(learning_rate=1e-3),
+        train=Train(epochs=2),
+    )
+    data = dataclasses.replace(stage1.data, name="phantom_types", classes=TYPES)
+    stage2 = dataclasses.replace(stage1, workdir=root / "stage2", data=data)
+    folder = run_two_stages(stage1, stage2, QUIET)
+    return stage1, dataclasses.replace(stage2, data=read_meta(stage2.workdir).config.data), folder
+
+
+def _metrics(folder):
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def test_every_promised_file_is_there_and_not_empty(runs):
+    stage1, stage2, folder = runs
+    for workdir, pictures in (
+        (stage1.workdir, ("roc", "confusion")),
+        (stage2.workdir, ("confusion",)),
+    ):
+        for part in ("validation", "test"):
+            made = workdir / "evaluation" / part
+            names = [
+                "predictions.csv",
+                "metrics.json",
+                *(f"{p}.png" for p in (*pictures, "training")),
+            ]
+            assert all((made / name).stat().st_size > 0 for name in names)
+    names = ("detector.csv", "classifier.csv", "metrics.json", "confusion_with_filter.png")
+    assert all((folder / name).stat().st_size > 0 for name in names)
+
+
+def test_the_threshold_is_chosen_on_validation_and_only_read_on_test(runs):
+    stage1, *_ = runs
+    stored = json.loads(operating_point.path(stage1.workdir).read_text())
+    assert stored["chosen_on"] == "validation"
+    parts = {p: _metrics(stage1.workdir / "evaluation" / p) for p in ("validation", "test")}
+    assert parts["test"]["operating_point"] == parts["validation"]["operating_point"]
+    assert parts["test"]["operating_point"] == stored["operating_point"]
+    found = parts["validation"]["figures"]["at_operating_point"]["sensitivity"]
+    assert found["value"] >= 0.75
+    assert found["n"] == 6
+
+
+def test_any_figure_can_be_redone_from_the_csv(runs):
+    stage1, *_ = runs
+    folder = stage1.workdir / "evaluation" / "test"
+    predictions = Predictions.from_csv(folder / "predictions.csv")
+    assert predictions.n == 12
+    expected = _metrics(folder)["figures"]["auc"]["value"]
+    assert auc(predictions.label, predictions.fracture_score) == pytest.approx(expected, abs=1e-12)
+
+
+def test_evaluation_is_on_the_studies_of_the_split_and_nothing_else(runs):
+    stage1, *_ = runs
+    dataset = open_dataset(stage1.data)
+    for part in ("validation", "test"):
+        with (stage1.workdir / "evaluation" / part / "predictions.csv").open() as file:
+            rows = [row["study"] for row in csv.DictReader(file)]
+        index = dataset.split.indices(dataset.prepared, part)
+        assert sorted(rows) == sorted(dataset.prepared.study[index].tolist())
+
+
+def test_the_cascade_is_what_its_two_csv_files_say(runs):
+    stage1, stage2, folder = runs
+    detector = Predictions.from_csv(folder / "detector.csv")
+    classifier = Predictions.from_csv(folder / "classifier.csv")
+    assert classifier.classes == TYPES
+    written = _metrics(folder)
+    report = cascade_report(detector, float(written["operating_point"]["threshold"]), classifier)
+    assert json.loads(json.dumps(report.to_dict())) == written["figures"]
+    assert written["source"]["stage2"]["split_hash"] == read_meta(stage2.workdir).split_hash
+
+
+def test_the_classifier_trains_on_what_the_detector_calls_fractured(runs):
+    stage1, stage2, _ = runs
+    assert stage2.data.filter == stage1.workdir
+    dataset = open_dataset(stage2.data)
+    mask = passing(stage1.workdir, dataset, "test", data_mesh())
+    cascade = run_cascade(stage1.workdir, stage2.workdir, "test", data_mesh())
+    assert mask.sum() == round(cascade.report.passed.value * cascade.report.n)
+    assert np.array_equal(mask, cascade.detector.fracture_score >= cascade.point.threshold)
+
+
+def test_test_before_validation_is_refused(runs, tmp_path):
+    stage1, *_ = runs
+    copy = tmp_path / "copy"
+    shutil.copytree(stage1.workdir, copy)
+    operating_point.path(copy).unlink()
+    with pytest.raises(UserError, match=r"no threshold yet; run .*--split validation"):
+        evaluate(copy, "test", data_mesh(), QUIET)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("chosen_on", "test"), ("epoch", 99), ("split_hash", "0" * 64)]
+)
+def test_a_threshold_chosen_elsewhere_is_refused(runs, tmp_path, field, value):
+    stage1, *_ = runs
+    copy = tmp_path / "copy"
+    shutil.copytree(stage1.workdir, copy)
+    record = json.loads(operating_point.path(copy).read_text()) | {field: value}
+    operating_point.path(copy).write_text(json.dumps(record))
+    with pytest.raises(UserError, match=rf"not this checkpoint's: {field} is {value}"):
+        evaluate(copy, "test", data_mesh(), QUIET)
+
+
+def test_another_split_than_that_of_training_is_refused(runs, tmp_path):
+    """Its test studies may have been trained on."""
+    stage1, *_ = runs
+    path = stage1.data.dir / "phantom" / "splits.json"
+    backup = tmp_path / "splits.json"
+    shutil.copy(path, backup)
+    try:
+        prepare(Request(name="phantom", data_dir=tmp_path, count=80, side=32, seed=0))
+        prepared = open_dataset(dataclasses.replace(stage1.data, dir=tmp_path))
+        from fracjax.datasets.splits import make_split
+
+        names = [prepared.prepared.classes[i] for i in prepared.prepared.label]
+        other = make_split(prepared.prepared.study, names, prepared.prepared.group, seed=7)
+        other.save(path)
+        with pytest.raises(
+            UserError, match=r"was trained on split .*, but the split file of phantom"
+        ):
+            evaluate(stage1.workdir, "validation", data_mesh(), QUIET)
+    finally:
+        shutil.copy(backup, path)
+
+
+def test_stages_in_the_wrong_order_are_refused(runs):
+    stage1, stage2, _ = runs
+    with pytest.raises(UserError, match=r"no detector: it tells 3 classes apart"):
+        run_cascade(stage2.workdir, stage1.workdir, "test", data_mesh())
+    with pytest.raises(UserError, match=r"name a run of stage 2"):
+        run_cascade(stage1.workdir, stage1.workdir, "test", data_mesh())
+    with pytest.raises(UserError, match=r"stage 1 is a detector and needs two classes, not 3"):
+        run_two_stages(stage2, stage1, QUIET)
