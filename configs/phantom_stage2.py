@@ -1,6 +1,7 @@
 """Stage 2 of the demonstration: which break? Three types, on the phantoms that stage 1 passes.
 
-The network and the schedule of `phantom_stage1.py`.
+The network and the schedule of `phantom_stage1.py`. Batches of 8, because there are few studies and
+the running statistics of BatchNorm take some five hundred steps to settle.
 """
 
 from pathlib import Path
@@ -15,11 +16,11 @@ def get_config() -> Config:
             name="phantom_types",
             classes=("Comminuted fracture", "Fracture Dislocation", "Pathological fracture"),
             image_size=64,
-            batch_size=16,
+            batch_size=8,
             filter=Path("runs/phantom_stage1"),
         ),
         model=Model(name="basic_cnn", dropout=0.1, width=0.25),
         augment=Augment(flip=True),
         optim=Optim(learning_rate=1.5e-3, schedule="one_cycle"),
-        train=Train(epochs=16, patience=16),
+        train=Train(epochs=24, patience=24),
     )

@@ -13,9 +13,11 @@ from fracjax.cascade import run_cascade
 from fracjax.config import Config, Data, Model, Optim, Train
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.request import Request
+from fracjax.datasets.splits import Split, make_split
 from fracjax.errors import UserError
 from fracjax.evaluation import Predictions, auc, cascade_report
 from fracjax.pipeline.parts import open_dataset
+from fracjax.report import evaluate as report_evaluate
 from fracjax.report.evaluate import evaluate
 from fracjax.report.two_stages import run_two_stages
 from fracjax.training import operating_point
@@ -101,7 +103,7 @@ def test_evaluation_is_on_the_studies_of_the_split_and_nothing_else(runs):
 
 
 def test_the_cascade_is_what_its_two_csv_files_say(runs):
-    stage1, stage2, folder = runs
+    _, stage2, folder = runs
     detector = Predictions.from_csv(folder / "detector.csv")
     classifier = Predictions.from_csv(folder / "classifier.csv")
     assert classifier.classes == TYPES
@@ -143,26 +145,17 @@ def test_a_threshold_chosen_elsewhere_is_refused(runs, tmp_path, field, value):
         evaluate(copy, "test", data_mesh(), QUIET)
 
 
-def test_another_split_than_that_of_training_is_refused(runs, tmp_path):
+def test_another_split_than_that_of_training_is_refused(runs, tmp_path, monkeypatch):
     """Its test studies may have been trained on."""
     stage1, *_ = runs
-    path = stage1.data.dir / "phantom" / "splits.json"
-    backup = tmp_path / "splits.json"
-    shutil.copy(path, backup)
-    try:
-        prepare(Request(name="phantom", data_dir=tmp_path, count=80, side=32, seed=0))
-        prepared = open_dataset(dataclasses.replace(stage1.data, dir=tmp_path))
-        from fracjax.datasets.splits import make_split
-
-        names = [prepared.prepared.classes[i] for i in prepared.prepared.label]
-        other = make_split(prepared.prepared.study, names, prepared.prepared.group, seed=7)
-        other.save(path)
-        with pytest.raises(
-            UserError, match=r"was trained on split .*, but the split file of phantom"
-        ):
-            evaluate(stage1.workdir, "validation", data_mesh(), QUIET)
-    finally:
-        shutil.copy(backup, path)
+    dataset = open_dataset(stage1.data)
+    prepared = dataset.prepared
+    names = [prepared.classes[i] for i in prepared.label]
+    make_split(prepared.study.tolist(), names, prepared.group.tolist(), seed=7).save(tmp_path / "s")
+    other = dataclasses.replace(dataset, split=Split.load(tmp_path / "s"))
+    monkeypatch.setattr(report_evaluate, "open_dataset", lambda data: other)
+    with pytest.raises(UserError, match=r"was trained on split .*, but the split file of phantom"):
+        evaluate(stage1.workdir, "validation", data_mesh(), QUIET)
 
 
 def test_stages_in_the_wrong_order_are_refused(runs):
