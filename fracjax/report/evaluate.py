@@ -58,7 +58,7 @@ def evaluate(workdir: Path, part: str, mesh: Mesh, console: Console) -> Path:
         figures = _report_detector(predictions, point, folder, title, console)
     else:
         figures = _report_classifier(predictions, folder, title, console)
-    curves_png(trained.meta.history, folder / "training.png")
+    curves_png(read_meta(workdir, "last").history, folder / "training.png")
     write_metrics(folder, {"part": part, **about(trained.meta)}, figures)
     return folder
 

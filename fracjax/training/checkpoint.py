@@ -133,6 +133,11 @@ class Checkpoints:
         return TrainState(**restored["state"]), Meta.from_dict(restored["meta"])
 
 
+def has(workdir: Path, which: str) -> bool:
+    """Whether an epoch of a run is finished, its state `last` or `best` on the disk."""
+    return bool(_epochs(workdir, which))
+
+
 def read_meta(workdir: Path, which: str = "best") -> Meta:
     """What the best checkpoint of a run is, without its arrays.
 
@@ -181,8 +186,12 @@ def _folder(workdir: Path, name: str) -> Path:
     return workdir.absolute() / "checkpoints" / name
 
 
+def _epochs(workdir: Path, which: str) -> list[Path]:
+    return [p for p in _folder(workdir, which).glob("*") if p.name.isdigit()]
+
+
 def _newest(workdir: Path, which: str) -> Path:
-    epochs = [p for p in _folder(workdir, which).glob("*") if p.name.isdigit()]
+    epochs = _epochs(workdir, which)
     if not epochs:
         what = "a run without a finished epoch" if config_path(workdir).exists() else "not a run"
         raise UserError(

@@ -2,7 +2,6 @@
 
 import json
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,9 @@ from fracjax.training import checkpoint, losses
 from fracjax.training.checkpoint import Checkpoints, Meta
 from fracjax.training.events import Events
 from fracjax.training.filter import passing
+from fracjax.training.material import Material, make_material
 from fracjax.training.network import Network, build_network
 from fracjax.training.predict import Forward, make_forward, predict_logits
-from fracjax.training.prefix import cache_view
 from fracjax.training.progress import Bar, progress_bar
 from fracjax.training.sharding import by_study, check_batch, data_mesh
 from fracjax.training.state import TrainState
@@ -32,21 +31,6 @@ from fracjax.training.step import Step, make_train_step
 
 # Fields that may differ between the runs that share a workdir: where things lie, and for how long.
 MAY_CHANGE = ("workdir:", "data.dir:", "train.epochs:")
-
-
-@dataclass(frozen=True)
-class Material:
-    """What the steps of a run read.
-
-    Attributes:
-      views: the training studies, once as they are or once per cached view.
-      validation: the validation studies, in the form of the views.
-      start: first block to run on them; None when they are pictures.
-    """
-
-    views: list[Examples]
-    validation: Examples
-    start: str | None
 
 
 def fit(config: Config, console: Console) -> Meta:
@@ -68,6 +52,9 @@ def fit(config: Config, console: Console) -> Meta:
     check_batch(config.data.batch_size, mesh)
     _check_workdir(config)
     dataset = open_dataset(config.data)
+    if (done := _finished_run(config)) is not None:
+        done.check_split(dataset.split.hash)
+        return done
     network = build_network(config)
     train, validation = dataset.part("train"), dataset.part("validation")
     if config.data.filter is not None:
@@ -80,7 +67,7 @@ def fit(config: Config, console: Console) -> Meta:
         f"on, split {dataset.split.hash[:12]}, {mesh.size} device(s)",
         highlight=False,
     )
-    material = _material(config, network, train, validation, mesh, console)
+    material = make_material(config, network, train, validation, mesh, console)
     run = _Run(config, network, material, dataset.split.hash, mesh)
     with Checkpoints(config.workdir) as checkpoints, Events(config.workdir) as events:
         return run.train(checkpoints, events, console)
@@ -101,6 +88,19 @@ def _check_workdir(config: Config) -> None:
         )
 
 
+def _is_finished(meta: Meta, config: Config) -> bool:
+    waited = meta.epoch - meta.best_epoch
+    return meta.epoch >= config.train.epochs or waited >= config.train.patience
+
+
+def _finished_run(config: Config) -> Meta | None:
+    """What a run that needs no further epoch says of itself; None if there is something to do."""
+    if not checkpoint.has(config.workdir, "last"):
+        return None
+    meta = checkpoint.read_meta(config.workdir, "last")
+    return meta if _is_finished(meta, config) else None
+
+
 def _claim(config: Config) -> None:
     config.workdir.mkdir(parents=True, exist_ok=True)
     text = json.dumps(config_lib.to_dict(config), indent=2) + "\n"
@@ -116,43 +116,6 @@ def _check_filtered(config: Config, *parts: Examples) -> None:
                 f"the detector in {config.data.filter} lets no {part} study of {', '.join(lost)} "
                 "pass; choose its threshold for more sensitivity, or leave data.filter out"
             )
-
-
-def _material(
-    config: Config,
-    network: Network,
-    train: Examples,
-    validation: Examples,
-    mesh: Mesh,
-    console: Console,
-) -> Material:
-    count = config.freeze.cached_views
-    if not count:
-        return Material([train], validation, None)
-    stop = network.frozen_prefix
-    if stop is None:
-        raise UserError(
-            "freeze.cached-views needs a prefix that is wholly frozen: set freeze.cut to a block "
-            "and freeze.batch-norm to above_cut or frozen, or write --freeze.cached-views 0"
-        )
-    key = jax.random.key(config.train.seed + 1)
-
-    def cached(examples: Examples, view: int, name: str) -> Examples:
-        console.print(f"computing the features before {stop}: {name}", highlight=False)
-        return cache_view(
-            network.model,
-            examples,
-            stop=stop,
-            image=network.image,
-            policy=config.augment,
-            key=jax.random.fold_in(key, view) if view else None,
-            batch_size=config.data.batch_size,
-            mesh=mesh,
-            folder=config.workdir / "features",
-        )
-
-    views = [cached(train, v, f"training view {v + 1} of {count}") for v in range(count)]
-    return Material(views, cached(validation, 0, "validation"), stop)
 
 
 class _Run:
@@ -192,7 +155,7 @@ class _Run:
             done=meta.epoch * self.steps_per_epoch,
             batch_size=self.config.data.batch_size,
         ) as bar:
-            while not self._finished(meta):
+            while not _is_finished(meta, self.config):
                 bar.epoch(meta.epoch + 1, self.config.train.epochs)
                 state, trained = self._epoch(state, meta.epoch, bar)
                 row = {"epoch": meta.epoch + 1, **trained, **self._validate(state)}
@@ -200,14 +163,10 @@ class _Run:
                 if meta.best_epoch == meta.epoch:
                     checkpoints.save_best(state, meta)
                 checkpoints.save_last(state, meta)
+                _write_history(self.config.workdir, meta)
                 events.write(meta.epoch, {k: v for k, v in row.items() if k != "epoch"})
                 bar.note("  ".join(f"{k} {_shown(v)}" for k, v in row.items()))
-        _write_history(self.config.workdir, meta)
         return meta
-
-    def _finished(self, meta: Meta) -> bool:
-        waited = meta.epoch - meta.best_epoch
-        return meta.epoch >= self.config.train.epochs or waited >= self.config.train.patience
 
     def _epoch(
         self, state: TrainState, epoch: int, bar: Bar

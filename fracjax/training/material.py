@@ -1,0 +1,70 @@
+"""What the steps of a run read: decoded pictures, or features of them that were computed once."""
+
+from dataclasses import dataclass
+
+import jax
+from jax.sharding import Mesh
+from rich.console import Console
+
+from fracjax.config import Config
+from fracjax.errors import UserError
+from fracjax.pipeline.stream import Examples
+from fracjax.training.network import Network
+from fracjax.training.prefix import cache_view
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the steps of a run read.
+
+    Attributes:
+      views: the training studies, once as they are or once per cached view.
+      validation: the validation studies, in the form of the views.
+      start: first block to run on them; None when they are pictures.
+    """
+
+    views: list[Examples]
+    validation: Examples
+    start: str | None
+
+
+def make_material(
+    config: Config,
+    network: Network,
+    train: Examples,
+    validation: Examples,
+    mesh: Mesh,
+    console: Console,
+) -> Material:
+    """The studies as the config has them: pictures, or cached features of the frozen prefix.
+
+    Raises:
+      UserError: features are asked for, but no prefix is frozen.
+    """
+    count = config.freeze.cached_views
+    if not count:
+        return Material([train], validation, None)
+    stop = network.frozen_prefix
+    if stop is None:
+        raise UserError(
+            "freeze.cached-views needs a prefix that is wholly frozen: set freeze.cut to a block "
+            "and freeze.batch-norm to above_cut or frozen, or write --freeze.cached-views 0"
+        )
+    key = jax.random.key(config.train.seed + 1)
+
+    def cached(examples: Examples, view: int, name: str) -> Examples:
+        console.print(f"computing the features before {stop}: {name}", highlight=False)
+        return cache_view(
+            network.model,
+            examples,
+            stop=stop,
+            image=network.image,
+            policy=config.augment,
+            key=jax.random.fold_in(key, view) if view else None,
+            batch_size=config.data.batch_size,
+            mesh=mesh,
+            folder=config.workdir / "features",
+        )
+
+    views = [cached(train, v, f"training view {v + 1} of {count}") for v in range(count)]
+    return Material(views, cached(validation, 0, "validation"), stop)
