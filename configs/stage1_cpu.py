@@ -17,5 +17,5 @@ def get_config() -> Config:
         workdir=Path("runs/stage1_cpu"),
         freeze=Freeze(cut="249", batch_norm="frozen", cached_views=3),
         optim=Optim(learning_rate=1e-4, schedule="one_cycle"),
-        train=Train(epochs=16, patience=16),
+        train=Train(epochs=16, patience=5),
     )
