@@ -8,9 +8,8 @@ from jax.sharding import Mesh
 from fracjax.errors import UserError
 from fracjax.evaluation import CascadeReport, OperatingPoint, Predictions, cascade_report
 from fracjax.pipeline.parts import open_dataset
-from fracjax.training import operating_point
-from fracjax.training.checkpoint import Meta
-from fracjax.training.trained import open_detector, open_trained
+from fracjax.training.filter import open_filter
+from fracjax.training.trained import Trained, open_trained
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,8 @@ class Cascade:
       detector: its predictions; `label` is 1 for every study, all of them being fractures.
       classifier: its predictions, of all studies, those that do not pass included.
       report: figures with and without the filter.
-      metas: what the two checkpoints say of themselves, detector first.
+      stages: the two runs, detector first.
+      same_filter: whether the classifier was trained on what this detector lets through.
     """
 
     part: str
@@ -31,10 +31,13 @@ class Cascade:
     detector: Predictions
     classifier: Predictions
     report: CascadeReport
-    metas: tuple[Meta, Meta]
+    stages: tuple[Trained, Trained]
+    same_filter: bool
 
 
-def run_cascade(stage1: Path, stage2: Path, part: str, mesh: Mesh) -> Cascade:
+def run_cascade(
+    stage1: Path, stage2: Path, part: str, mesh: Mesh, data_dir: Path | None = None
+) -> Cascade:
     """Apply both stages to a part of the classifier's dataset, each at its own picture size.
 
     Args:
@@ -42,19 +45,20 @@ def run_cascade(stage1: Path, stage2: Path, part: str, mesh: Mesh) -> Cascade:
       stage2: workdir of the classifier, whose dataset and split are used.
       part: train, validation or test.
       mesh: devices.
+      data_dir: where the prepared datasets are now; the classifier's `data.dir` by default.
 
     Raises:
       UserError: a folder that is no such run, no threshold yet, a dataset that is not there or
         that is split otherwise than in training.
     """
-    detector, classifier = open_detector(stage1, mesh), open_trained(stage2, mesh)
-    point = operating_point.read(stage1, detector.meta)
-    if classifier.meta.classes == detector.meta.classes:
+    front, classifier = open_filter(stage1, mesh), open_trained(stage2, mesh)
+    detector, point = front.detector, front.point
+    if set(classifier.meta.classes) == set(detector.meta.classes):
         raise UserError(
             f"{stage2} tells the classes of the detector in {stage1} apart "
             f"({', '.join(detector.meta.classes)}); name a run of stage 2"
         )
-    dataset = open_dataset(classifier.meta.config.data)
+    dataset = open_dataset(classifier.meta.config.data, data_dir)
     classifier.meta.check_split(dataset.split.hash)
     seen_by_classifier = dataset.part(part)
     seen_by_detector = dataset.part(part, detector.meta.config.data.image_size)
@@ -66,5 +70,6 @@ def run_cascade(stage1: Path, stage2: Path, part: str, mesh: Mesh) -> Cascade:
         detector=detected,
         classifier=typed,
         report=cascade_report(detected, point.threshold, typed),
-        metas=(detector.meta, classifier.meta),
+        stages=(detector, classifier),
+        same_filter=classifier.meta.filter == front.identity,
     )

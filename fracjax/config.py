@@ -134,6 +134,8 @@ def check(config: Config) -> Config:
     Raises:
       UserError: listing every field that is not, with what it must be.
     """
+    if problems := _type_problems(config):
+        raise UserError("bad config: " + "; ".join(problems))
     data, model, augment, train = config.data, config.model, config.augment, config.train
     fractions = {
         "model.dropout": model.dropout,
@@ -162,6 +164,33 @@ def check(config: Config) -> Config:
     if problems:
         raise UserError("bad config: " + "; ".join(problems))
     return config
+
+
+def _type_problems(config: Any, prefix: str = "") -> list[str]:
+    """Name the fields that hold something else than they are declared to."""
+    problems = []
+    for name, hint in typing.get_type_hints(type(config)).items():
+        value, flag = getattr(config, name), f"{prefix}{name.replace('_', '-')}"
+        if hint in _GROUPS and isinstance(value, hint):
+            problems += _type_problems(value, f"{flag}.")
+        elif typing.get_origin(hint) is Literal:
+            options = [str(option) for option in typing.get_args(hint)]
+            if value not in options:
+                near = difflib.get_close_matches(str(value), options, 1)
+                guess = f"; perhaps you meant {near[0]}" if near else ""
+                problems.append(f"{flag} is {value!r}, not one of {', '.join(options)}{guess}")
+        elif not _is(value, hint):
+            wanted = hint.__name__ if isinstance(hint, type) else str(hint)
+            problems.append(f"{flag} is {value!r}, a {type(value).__name__}, not {wanted}")
+    return problems
+
+
+def _is(value: Any, hint: Any) -> bool:
+    if typing.get_origin(hint) is tuple:
+        return isinstance(value, tuple) and all(isinstance(item, str) for item in value)
+    if hint in (int, float) and isinstance(value, bool):
+        return False
+    return isinstance(value, (int, float) if hint is float else hint)
 
 
 def load(path: Path, overrides: Sequence[str] = (), description: str = "") -> Config:
@@ -195,14 +224,16 @@ def _get_config(path: Path) -> Config:
         if not hasattr(module, "get_config"):
             raise UserError(f"{path} defines no get_config(); it must return a fracjax Config")
         config = module.get_config()
-    except (TypeError, SyntaxError, NameError, ImportError, AttributeError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # whatever the user's own code may raise
         raise UserError(f"{path} does not make a config: {error}{_nearest(error)}") from error
     if not isinstance(config, Config):
         raise UserError(
             f"get_config() in {path} returned {type(config).__name__}, not a fracjax Config; "
             "end it with `return Config(...)`"
         )
-    return config
+    return check(config)
 
 
 def _nearest(error: Exception) -> str:

@@ -10,12 +10,15 @@ from fracjax.errors import UserError
 
 @contextmanager
 def door() -> Iterator[None]:
-    """Run a script's body; a `UserError` inside ends it with its message and exit code 2."""
+    """Run a script's body; a `UserError` or `OSError` ends it with its message and code 2."""
     # Orbax warns of files that it does not need, and of saves that overlap.
     logging.getLogger("absl").setLevel(logging.ERROR)
     try:
         yield
     except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:  # a full disk, a folder that may not be written
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

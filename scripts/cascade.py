@@ -17,6 +17,7 @@ def main(
     stage2: Path,
     split: Literal["validation", "test"] = "test",
     out: Path | None = None,
+    data_dir: Path | None = None,
 ) -> None:
     """Evaluate both stages together.
 
@@ -25,13 +26,15 @@ def main(
       stage2: workdir of the trained classifier; its dataset and split are used.
       split: part of the classifier's dataset.
       out: folder to write to; by default STAGE2/cascade/SPLIT.
+      data_dir: where the prepared datasets are, if not where they were in training.
     """
     from fracjax.cascade import run_cascade
     from fracjax.report.cascade import report_cascade
     from fracjax.training.sharding import data_mesh
 
     folder = out or stage2 / "cascade" / split
-    report_cascade(run_cascade(stage1, stage2, split, data_mesh()), folder, Console())
+    cascade = run_cascade(stage1, stage2, split, data_mesh(), data_dir)
+    report_cascade(cascade, folder, Console())
     print(f"predictions of both stages, metrics.json and pictures are in {folder}")
 
 

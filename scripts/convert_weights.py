@@ -3,13 +3,12 @@
 python scripts/convert_weights.py FILE.h5 [--model inception_v3] [--out PATH]
 """
 
-import sys
 from pathlib import Path
 
 import tyro
 
 from fracjax.convert import convert
-from fracjax.errors import UserError
+from fracjax.door import door
 
 
 def main(file: tyro.conf.Positional[Path], model: str = "inception_v3", out: Path | None = None):
@@ -28,8 +27,5 @@ def main(file: tyro.conf.Positional[Path], model: str = "inception_v3", out: Pat
 
 
 if __name__ == "__main__":
-    try:
+    with door():
         tyro.cli(main, description=__doc__)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)

@@ -1,6 +1,6 @@
 """Evaluate one checkpoint. On validation a detector's threshold is chosen; on test it is read.
 
-python scripts/evaluate.py --checkpoint DIR --split validation|test
+python scripts/evaluate.py --checkpoint DIR --split validation|test [--threshold RULE]
 """
 
 from pathlib import Path
@@ -12,18 +12,26 @@ from rich.console import Console
 from fracjax.door import door
 
 
-def main(checkpoint: Path, split: Literal["validation", "test"]) -> None:
+def main(
+    checkpoint: Path,
+    split: Literal["validation", "test"],
+    threshold: str | None = None,
+    data_dir: Path | None = None,
+) -> None:
     """Evaluate one checkpoint.
 
     Args:
       checkpoint: workdir of a trained run.
       split: part to evaluate on. A detector's threshold is chosen and stored on validation, and
         only read on test.
+      threshold: with --split validation, how to choose it: youden, sensitivity:X or fixed:X; by
+        default as the run's config says.
+      data_dir: where the prepared datasets are, if not where they were in training.
     """
     from fracjax.report.evaluate import evaluate
     from fracjax.training.sharding import data_mesh
 
-    folder = evaluate(checkpoint, split, data_mesh(), Console())
+    folder = evaluate(checkpoint, split, data_mesh(), Console(), rule=threshold, data_dir=data_dir)
     print(f"predictions.csv, metrics.json and pictures are in {folder}")
 
 

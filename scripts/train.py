@@ -1,6 +1,9 @@
 """Train one network, or continue a run that was cut short.
 
 python scripts/train.py --config configs/stage1.py [--dry-run] [--data.batch-size 16 ...]
+
+--config FILE is a Python file with get_config(), configs/stage1.py by default. --dry-run prints the
+resolved config and the network's table, and touches no data. All else are fields of the config:
 """
 
 import argparse

@@ -66,6 +66,15 @@ def test_help_documents_every_field_with_its_default(tmp_path, capsys, monkeypat
         ),
         ("def get_config(): return Config(dta=1)", r"perhaps you meant data"),
         ("def get_config(): return Config(", r"does not make a config"),
+        ("def get_config(): raise ValueError('odd')", r"does not make a config: odd"),
+        (
+            "def get_config(): return Config(freeze=Freeze(batch_norm='abovecut'))",
+            r"freeze.batch-norm is 'abovecut', not one of .*; perhaps you meant above_cut",
+        ),
+        (
+            "def get_config(): return Config(train=Train(epochs=2.5), data=Data(filter='x'))",
+            r"data.filter is 'x', a str, not .*Path.*train.epochs is 2.5, a float, not int",
+        ),
     ],
 )
 def test_a_file_that_makes_no_config_is_refused(tmp_path, body, message):

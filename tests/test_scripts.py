@@ -37,7 +37,15 @@ def test_a_dry_run_prints_config_and_network_without_data(tmp_path):
         (("cascade.py", "--stage1", "nowhere", "--stage2", "nowhere"), "not a run"),
         (("convert_weights.py", "nowhere.h5"), "no file nowhere.h5"),
         (
-            ("train.py", "--data.dir", "nowhere", "--model.weights", "none"),
+            (
+                "train.py",
+                "--workdir",
+                "nowhere",
+                "--data.dir",
+                "nowhere",
+                "--model.weights",
+                "none",
+            ),
             "python scripts/prepare_data.py fracatlas",
         ),
         (

@@ -20,9 +20,9 @@ from fracjax.pipeline.parts import open_dataset
 from fracjax.report import evaluate as report_evaluate
 from fracjax.report.evaluate import evaluate
 from fracjax.report.two_stages import run_two_stages
-from fracjax.training import operating_point
+from fracjax.training import loop, operating_point
 from fracjax.training.checkpoint import read_meta
-from fracjax.training.filter import passing
+from fracjax.training.filter import open_filter
 from fracjax.training.sharding import data_mesh
 
 QUIET = Console(quiet=True)
@@ -33,8 +33,8 @@ TYPES = ("Comminuted fracture", "Fracture Dislocation", "Impacted fracture")
 def runs(tmp_path_factory):
     """Both stages, trained badly, which is all that is needed here."""
     root = tmp_path_factory.mktemp("two_stages")
-    for name, count in (("phantom", 80), ("phantom_types", 160)):
-        prepare(Request(name=name, data_dir=root / "data", count=count, side=32))
+    prepare(Request("phantom", data_dir=root / "data", count=80, side=32))
+    prepare(Request("phantom_types", data_dir=root / "data", count=160, side=32))
     stage1 = Config(
         workdir=root / "stage1",
         threshold="sensitivity:0.75",
@@ -113,14 +113,71 @@ def test_the_cascade_is_what_its_two_csv_files_say(runs):
     assert written["source"]["stage2"]["split_hash"] == read_meta(stage2.workdir).split_hash
 
 
-def test_the_classifier_trains_on_what_the_detector_calls_fractured(runs):
+def test_the_classifier_trains_on_what_the_detector_calls_fractured(runs, tmp_path, monkeypatch):
+    """At a threshold in the middle of the scores, half of the studies must be gone."""
     stage1, stage2, _ = runs
-    assert stage2.data.filter == stage1.workdir
-    dataset = open_dataset(stage2.data)
-    mask = passing(stage1.workdir, dataset, "test", data_mesh())
-    cascade = run_cascade(stage1.workdir, stage2.workdir, "test", data_mesh())
-    assert mask.sum() == round(cascade.report.passed.value * cascade.report.n)
-    assert np.array_equal(mask, cascade.detector.fracture_score >= cascade.point.threshold)
+    copy = tmp_path / "detector"
+    shutil.copytree(stage1.workdir, copy)
+    dataset, before = open_dataset(stage2.data), open_filter(copy, data_mesh())
+    parts = {part: dataset.part(part) for part in ("train", "validation")}
+    scores = {part: before.detector.detect(e).fracture_score for part, e in parts.items()}
+    middle = float(np.median(scores["train"]))
+    point = dataclasses.replace(before.point, threshold=middle)
+    operating_point.store(copy, point, before.detector.meta)
+    given = {}
+
+    def caught(config, network, train, validation, mesh, console):
+        given.update(train=train, validation=validation)
+        raise InterruptedError
+
+    monkeypatch.setattr(loop, "make_material", caught)
+    monkeypatch.setattr(loop, "_check_filtered", lambda *_: None)
+    data = dataclasses.replace(stage2.data, filter=copy)
+    config = dataclasses.replace(stage2, workdir=tmp_path / "run", data=data)
+    with pytest.raises(InterruptedError):
+        loop.fit(config, QUIET)
+    for part, examples in parts.items():
+        kept = examples.study[scores[part] >= middle].tolist()
+        assert given[part].study.tolist() == kept
+    assert 0 < len(given["train"]) < len(parts["train"])
+
+
+def test_a_classifier_does_not_go_on_behind_another_threshold(runs):
+    stage1, stage2, _ = runs
+    front = open_filter(stage1.workdir, data_mesh())
+    point = dataclasses.replace(front.point, threshold=front.point.threshold / 2)
+    original = operating_point.path(stage1.workdir).read_bytes()
+    try:
+        operating_point.store(stage1.workdir, point, front.detector.meta)
+        with pytest.raises(UserError, match=r"was trained on what the detector .* lets through"):
+            loop.fit(stage2, QUIET)
+        cascade = run_cascade(stage1.workdir, stage2.workdir, "test", data_mesh())
+        assert not cascade.same_filter
+    finally:
+        operating_point.path(stage1.workdir).write_bytes(original)
+    assert run_cascade(stage1.workdir, stage2.workdir, "test", data_mesh()).same_filter
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"chosen_on": '])
+def test_a_damaged_threshold_is_refused(runs, tmp_path, text):
+    stage1, *_ = runs
+    copy = tmp_path / "copy"
+    shutil.copytree(stage1.workdir, copy)
+    operating_point.path(copy).write_text(text)
+    with pytest.raises(UserError, match=r"run .*--split validation"):
+        evaluate(copy, "test", data_mesh(), QUIET)
+
+
+def test_another_rule_may_be_chosen_on_validation_only(runs, tmp_path):
+    stage1, *_ = runs
+    copy = tmp_path / "copy"
+    shutil.copytree(stage1.workdir, copy)
+    evaluate(copy, "validation", data_mesh(), QUIET, rule="fixed:0.25")
+    assert open_filter(copy, data_mesh()).point.threshold == 0.25
+    with pytest.raises(UserError, match=r"on --split validation only"):
+        evaluate(copy, "test", data_mesh(), QUIET, rule="youden")
+    with pytest.raises(UserError, match=r"no threshold rule 'best'"):
+        evaluate(copy, "validation", data_mesh(), QUIET, rule="best")
 
 
 def test_test_before_validation_is_refused(runs, tmp_path):

@@ -1,6 +1,7 @@
 """The studies that a config asks for: a prepared dataset, its split, the classes that are kept."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -51,14 +52,14 @@ class Dataset:
         )
 
 
-def open_dataset(data: Data) -> Dataset:
-    """Open the dataset and the split that a config names.
+def open_dataset(data: Data, data_dir: Path | None = None) -> Dataset:
+    """Open the dataset and the split that a config names, in `data_dir` if they were moved.
 
     Raises:
       UserError: the dataset is not prepared, the split file is missing, leaks or is of another
         dataset, or a class does not exist.
     """
-    prepared = open_prepared(data.name, data.dir)
+    prepared = open_prepared(data.name, data_dir or data.dir)
     unknown = [c for c in data.classes if c not in prepared.classes]
     if unknown:
         raise UserError(

@@ -28,8 +28,15 @@ def report_cascade(cascade: Cascade, folder: Path, console: Console) -> None:
         folder / "confusion_with_filter.png",
         title=f"{cascade.part}, with the filter",
     )
-    detector, classifier = cascade.metas
-    source = {"part": cascade.part, "stage1": about(detector), "stage2": about(classifier)}
+    detector, classifier = cascade.stages
+    if not cascade.same_filter:
+        console.print("The classifier was not trained on what this detector lets through.")
+    source = {
+        "part": cascade.part,
+        "stage1": about(detector.workdir, detector.meta),
+        "stage2": about(classifier.workdir, classifier.meta),
+        "trained_behind_this_detector": cascade.same_filter,
+    }
     figures = {"operating_point": cascade.point.to_dict(), "figures": report.to_dict()}
     write_metrics(folder, source, figures)
     for table in cascade_tables(report):

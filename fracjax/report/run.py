@@ -8,11 +8,17 @@ from rich.table import Table
 from fracjax import config as config_lib
 from fracjax.config import Config
 from fracjax.training.checkpoint import Meta, config_path
+from fracjax.training.loop import check_run
 from fracjax.training.network import network_table
 
 
 def show_config(config: Config, console: Console) -> None:
-    """Print the resolved config, every field."""
+    """Print the resolved config, every field.
+
+    Raises:
+      UserError: it asks for what cannot be.
+    """
+    check_run(config)
     console.print_json(json.dumps(config_lib.to_dict(config)))
 
 

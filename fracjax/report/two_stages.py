@@ -10,10 +10,11 @@ from fracjax.config import Config
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.request import Request
 from fracjax.errors import UserError
+from fracjax.pipeline.parts import open_dataset
 from fracjax.report.cascade import report_cascade
 from fracjax.report.evaluate import evaluate
 from fracjax.report.run import show_run
-from fracjax.training.loop import fit
+from fracjax.training.loop import check_run, fit
 from fracjax.training.sharding import data_mesh
 
 
@@ -40,9 +41,12 @@ def run_two_stages(stage1: Config, stage2: Config, console: Console) -> Path:
     behind = dataclasses.replace(stage2.data, filter=stage1.workdir)
     stage2 = dataclasses.replace(stage2, data=behind)
     mesh = data_mesh()
+    for config in (stage1, stage2):  # before hours are spent on the first of them
+        check_run(config)
+        _draw_phantoms(config, console)
+        open_dataset(config.data)
     for title, config in (("Stage 1: detector", stage1), ("Stage 2: type", stage2)):
         console.rule(title)
-        _draw_phantoms(config, console)
         show_run(fit(config, console), console)
         for part in ("validation", "test"):
             evaluate(config.workdir, part, mesh, console)

@@ -4,7 +4,6 @@
 takes. Both carry a `Meta`: config, classes, input range and the hash of the split.
 """
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from jax.sharding import Mesh
 from fracjax import config as config_lib
 from fracjax.config import Config
 from fracjax.errors import UserError
+from fracjax.files import read_json
 from fracjax.image_spec import ImageSpec
 from fracjax.training.sharding import replicated
 from fracjax.training.state import TrainState
@@ -33,6 +33,7 @@ class Meta:
       history: figures of every epoch so far.
       best_epoch: epoch of the lowest validation loss so far.
       best_loss: that loss, in nats.
+      filter: the detector that chose the studies of training (`Filter.identity`), or None.
     """
 
     config: Config
@@ -42,6 +43,7 @@ class Meta:
     history: list[dict[str, Any]]
     best_epoch: int
     best_loss: float
+    filter: dict[str, Any] | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -55,6 +57,14 @@ class Meta:
                 f"{self.config.workdir} was trained on split {self.split_hash[:12]}, but the split "
                 f"file of {self.config.data.name} is now {split_hash[:12]}; restore that file, or "
                 "train again into another --workdir"
+            )
+
+    def check_filter(self, identity: dict[str, Any] | None) -> None:
+        """Refuse to go on with a detector, or a threshold, other than that of the first epoch."""
+        if identity != self.filter:
+            raise UserError(
+                f"{self.config.workdir} was trained on what the detector {self.filter} lets "
+                f"through, but data.filter is now {identity}; train into another --workdir"
             )
 
     def to_dict(self) -> dict[str, Any]:
@@ -145,7 +155,8 @@ def read_meta(workdir: Path, which: str = "best") -> Meta:
       UserError: the folder is no run, or no epoch of it is finished.
     """
     path = _newest(workdir, which) / "meta" / "metadata"
-    return Meta.from_dict(json.loads(path.read_text()))
+    again = "restore that file, or train again into another --workdir"
+    return Meta.from_dict(read_json(path, again))
 
 
 def restore_network(workdir: Path, like: dict[str, Any], mesh: Mesh) -> dict[str, Any]:

@@ -1,29 +1,47 @@
 """The studies that a trained detector lets through to the classifier (paper, §3.4)."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Bool
 
+from fracjax.evaluation import OperatingPoint
+from fracjax.evaluation.threshold import json_number
 from fracjax.pipeline.parts import Dataset
 from fracjax.training import operating_point
-from fracjax.training.trained import open_detector
+from fracjax.training.trained import Trained, open_detector
 
 
-def passing(detector: Path, dataset: Dataset, part: str, mesh: Mesh) -> Bool[np.ndarray, " n"]:
-    """Which studies of a part the detector calls fractured at its stored threshold.
+@dataclass(frozen=True)
+class Filter:
+    """A detector at its stored threshold."""
 
-    Args:
-      detector: workdir of the detector's run.
-      dataset: the classifier's data, here decoded at the detector's picture size.
-      part: train or validation.
-      mesh: devices.
+    detector: Trained
+    point: OperatingPoint
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Which network at which threshold this is, fit for JSON."""
+        return {
+            "epoch": self.detector.meta.best_epoch,
+            "split_hash": self.detector.meta.split_hash,
+            "threshold": json_number(self.point.threshold),
+        }
+
+    def passing(self, dataset: Dataset, part: str) -> Bool[np.ndarray, " n"]:
+        """Which studies of a part it calls fractured, seen at its own picture size."""
+        examples = dataset.part(part, self.detector.meta.config.data.image_size)
+        return self.detector.detect(examples).fracture_score >= self.point.threshold
+
+
+def open_filter(workdir: Path, mesh: Mesh) -> Filter:
+    """Open the detector of a run.
 
     Raises:
       UserError: no detector there, or no threshold chosen yet.
     """
-    trained = open_detector(detector, mesh)
-    threshold = operating_point.read(detector, trained.meta).threshold
-    examples = dataset.part(part, trained.meta.config.data.image_size)
-    return trained.detect(examples).fracture_score >= threshold
+    detector = open_detector(workdir, mesh)
+    return Filter(detector, operating_point.read(workdir, detector.meta))

@@ -1,8 +1,7 @@
 """`fit`: from a config to a trained run in its workdir. The only file that knows the others."""
 
-import json
+import dataclasses
 import math
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,14 +14,15 @@ from fracjax import config as config_lib
 from fracjax.config import Config
 from fracjax.errors import UserError
 from fracjax.evaluation import auc, parse_rule
+from fracjax.files import write_json
 from fracjax.pipeline.parts import open_dataset
 from fracjax.pipeline.stream import Examples, training_batches
 from fracjax.training import checkpoint, losses
 from fracjax.training.checkpoint import Checkpoints, Meta
 from fracjax.training.events import Events
-from fracjax.training.filter import passing
-from fracjax.training.material import Material, make_material
-from fracjax.training.network import Network, build_network
+from fracjax.training.filter import open_filter
+from fracjax.training.material import Material, check_views, make_material
+from fracjax.training.network import Network, build_network, network_table
 from fracjax.training.predict import Forward, make_forward, predict_logits
 from fracjax.training.progress import Bar, progress_bar
 from fracjax.training.sharding import by_study, check_batch, data_mesh
@@ -48,18 +48,22 @@ def fit(config: Config, console: Console) -> Meta:
         last good checkpoint kept.
     """
     mesh = data_mesh()
-    parse_rule(config.threshold)
+    check_run(config)
     check_batch(config.data.batch_size, mesh)
     _check_workdir(config)
     dataset = open_dataset(config.data)
+    detector = open_filter(config.data.filter, mesh) if config.data.filter else None
+    identity = detector.identity if detector else None
     if (done := _finished_run(config)) is not None:
         done.check_split(dataset.split.hash)
+        done.check_filter(identity)
         return done
     network = build_network(config)
+    check_views(config, network)
     train, validation = dataset.part("train"), dataset.part("validation")
-    if config.data.filter is not None:
-        train = train.take(passing(config.data.filter, dataset, "train", mesh))
-        validation = validation.take(passing(config.data.filter, dataset, "validation", mesh))
+    if detector:
+        train = train.take(detector.passing(dataset, "train"))
+        validation = validation.take(detector.passing(dataset, "validation"))
         _check_filtered(config, train, validation)
     _claim(config)
     console.print(
@@ -68,22 +72,37 @@ def fit(config: Config, console: Console) -> Meta:
         highlight=False,
     )
     material = make_material(config, network, train, validation, mesh, console)
-    run = _Run(config, network, material, dataset.split.hash, mesh)
+    new = Meta(config, network.image, dataset.split.hash, 0, [], 0, math.inf, identity)
+    run = _Run(new, network, material, mesh)
     with Checkpoints(config.workdir) as checkpoints, Events(config.workdir) as events:
         return run.train(checkpoints, events, console)
 
 
+def check_run(config: Config) -> None:
+    """Refuse what can be refused at no cost: threshold rule, network, cut.
+
+    Raises:
+      UserError: as it says.
+    """
+    parse_rule(config.threshold)
+    network_table(config)
+
+
 def _check_workdir(config: Config) -> None:
-    path = checkpoint.config_path(config.workdir)
-    if not path.exists():
+    workdir = config.workdir
+    if workdir.exists() and not workdir.is_dir():
+        raise UserError(f"--workdir {workdir} is a file; name a folder")
+    # A run without a finished epoch has nothing to lose: its config may be mended.
+    kept = [which for which in ("last", "best") if checkpoint.has(workdir, which)]
+    if not kept:
         return
-    theirs = config_lib.from_dict(json.loads(path.read_text()))
+    theirs = checkpoint.read_meta(workdir, kept[0]).config
     # A schedule is drawn over all epochs: another number of them is another schedule.
     may_change = MAY_CHANGE if config.optim.schedule == "constant" else MAY_CHANGE[:2]
     changed = [d for d in config_lib.differences(config, theirs) if not d.startswith(may_change)]
     if changed:
         raise UserError(
-            f"{config.workdir} is the run of another config ({'; '.join(changed)}, this one "
+            f"{workdir} is the run of another config ({'; '.join(changed)}, this one "
             "first); name another --workdir, or train with that config to continue it"
         )
 
@@ -103,8 +122,7 @@ def _finished_run(config: Config) -> Meta | None:
 
 def _claim(config: Config) -> None:
     config.workdir.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(config_lib.to_dict(config), indent=2) + "\n"
-    checkpoint.config_path(config.workdir).write_text(text)
+    write_json(checkpoint.config_path(config.workdir), config_lib.to_dict(config))
 
 
 def _check_filtered(config: Config, *parts: Examples) -> None:
@@ -121,11 +139,10 @@ def _check_filtered(config: Config, *parts: Examples) -> None:
 class _Run:
     """The epochs of one run."""
 
-    def __init__(
-        self, config: Config, network: Network, material: Material, split_hash: str, mesh: Mesh
-    ) -> None:
-        self.config, self.network, self.material = config, network, material
-        self.split_hash, self.mesh = split_hash, mesh
+    def __init__(self, new: Meta, network: Network, material: Material, mesh: Mesh) -> None:
+        config = new.config
+        self.new, self.config, self.network, self.mesh = new, config, network, mesh
+        self.material = material
         self.key = jax.random.key(config.train.seed)
         self.steps_per_epoch = -(-len(material.views[0]) // config.data.batch_size)
         self.tx = network.optimizer(config.optim, self.steps_per_epoch * config.train.epochs)
@@ -143,11 +160,12 @@ class _Run:
 
     def train(self, checkpoints: Checkpoints, events: Events, console: Console) -> Meta:
         state = self.network.initial_state(self.tx, self.mesh)
-        meta = Meta(self.config, self.network.image, self.split_hash, 0, [], 0, math.inf)
+        meta = self.new
         resumed = checkpoints.last(state, self.mesh)
         if resumed:
             state, meta = resumed
-            meta.check_split(self.split_hash)
+            meta.check_split(self.new.split_hash)
+            meta.check_filter(self.new.filter)
             console.print(f"resumed after epoch {meta.epoch}", highlight=False)
         with progress_bar(
             console,
@@ -163,7 +181,7 @@ class _Run:
                 if meta.best_epoch == meta.epoch:
                     checkpoints.save_best(state, meta)
                 checkpoints.save_last(state, meta)
-                _write_history(self.config.workdir, meta)
+                write_json(self.config.workdir / "history.json", meta.history)
                 events.write(meta.epoch, {k: v for k, v in row.items() if k != "epoch"})
                 bar.note("  ".join(f"{k} {_shown(v)}" for k, v in row.items()))
         return meta
@@ -198,10 +216,16 @@ class _Run:
         if not math.isfinite(loss):
             raise UserError(
                 f"the loss is {loss} at step {step} of {self.config.workdir}: training stopped "
-                f"between steps {max(step - 1, 1)} and {step + 1}; the checkpoints of the last "
-                "finished epoch are kept; try a lower --optim.learning-rate"
+                f"between steps {max(step - 1, 1)} and {step + 1}; {self._way_out()}"
             )
         bar.step(loss)
+
+    def _way_out(self) -> str:
+        if checkpoint.has(self.config.workdir, "last"):
+            kept = "the checkpoints of the last finished epoch are kept; try another --workdir with"
+        else:
+            kept = "no epoch was finished; try"
+        return f"{kept} a lower --optim.learning-rate"
 
     def _validate(self, state: TrainState) -> dict[str, float]:
         examples = self.material.validation
@@ -217,8 +241,7 @@ class _Run:
         if not math.isfinite(row["validation_loss"]):
             raise UserError(
                 f"the validation loss of {self.config.workdir} is {row['validation_loss']} after "
-                f"step {int(state.step)}; the checkpoints of the last finished epoch are kept; try "
-                "a lower --optim.learning-rate"
+                f"step {int(state.step)}; {self._way_out()}"
             )
         if logits.shape[1] == 1:
             row["validation_auc"] = auc(examples.label, logits[:, 0].astype(np.float64))
@@ -226,10 +249,8 @@ class _Run:
 
     def _record(self, meta: Meta, row: dict[str, Any]) -> Meta:
         better = row["validation_loss"] < meta.best_loss
-        return Meta(
-            config=self.config,
-            image=self.network.image,
-            split_hash=self.split_hash,
+        return dataclasses.replace(
+            self.new,
             epoch=row["epoch"],
             history=[*meta.history, row],
             best_epoch=row["epoch"] if better else meta.best_epoch,
@@ -239,7 +260,3 @@ class _Run:
 
 def _shown(value: int | float) -> str:
     return str(value) if isinstance(value, int) else f"{value:.4f}"
-
-
-def _write_history(workdir: Path, meta: Meta) -> None:
-    (workdir / "history.json").write_text(json.dumps(meta.history, indent=2) + "\n")

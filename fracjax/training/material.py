@@ -36,20 +36,12 @@ def make_material(
     mesh: Mesh,
     console: Console,
 ) -> Material:
-    """The studies as the config has them: pictures, or cached features of the frozen prefix.
-
-    Raises:
-      UserError: features are asked for, but no prefix is frozen.
-    """
+    """The studies as the config has them: pictures, or cached features of the frozen prefix."""
     count = config.freeze.cached_views
     if not count:
         return Material([train], validation, None)
     stop = network.frozen_prefix
-    if stop is None:
-        raise UserError(
-            "freeze.cached-views needs a prefix that is wholly frozen: set freeze.cut to a block "
-            "and freeze.batch-norm to above_cut or frozen, or write --freeze.cached-views 0"
-        )
+    assert stop is not None, "check_views came first"
     key = jax.random.key(config.train.seed + 1)
 
     def cached(examples: Examples, view: int, name: str) -> Examples:
@@ -68,3 +60,16 @@ def make_material(
 
     views = [cached(train, v, f"training view {v + 1} of {count}") for v in range(count)]
     return Material(views, cached(validation, 0, "validation"), stop)
+
+
+def check_views(config: Config, network: Network) -> None:
+    """Refuse cached views where no prefix is frozen.
+
+    Raises:
+      UserError: as it says.
+    """
+    if config.freeze.cached_views and network.frozen_prefix is None:
+        raise UserError(
+            "freeze.cached-views needs a prefix that is wholly frozen: set freeze.cut to a block "
+            "and freeze.batch-norm to above_cut or frozen, or write --freeze.cached-views 0"
+        )

@@ -1,5 +1,6 @@
 """Everything that a config's network consists of, before the first step."""
 
+import functools
 from dataclasses import dataclass
 
 import jax
@@ -78,6 +79,7 @@ def abstract_network(config: Config) -> Classifier:
     return nnx.eval_shape(lambda: _build(config, nnx.Rngs(0)))
 
 
+@functools.cache
 def network_table(config: Config) -> list[freeze.Row]:
     """Parameters, freezing and BatchNorm of every block, without data, weights or arrays.
 

@@ -1,10 +1,10 @@
 """The detector's threshold, stored beside the checkpoint it was chosen for."""
 
-import json
 from pathlib import Path
 
 from fracjax.errors import UserError
 from fracjax.evaluation import OperatingPoint
+from fracjax.files import read_json, write_json
 from fracjax.training.checkpoint import Meta
 
 
@@ -21,7 +21,7 @@ def store(workdir: Path, point: OperatingPoint, meta: Meta) -> None:
         "epoch": meta.best_epoch,
         "split_hash": meta.split_hash,
     }
-    path(workdir).write_text(json.dumps(record, indent=2) + "\n")
+    write_json(path(workdir), record)
 
 
 def read(workdir: Path, meta: Meta) -> OperatingPoint:
@@ -34,7 +34,7 @@ def read(workdir: Path, meta: Meta) -> OperatingPoint:
     again = f"run `python scripts/evaluate.py --checkpoint {workdir} --split validation` first"
     if not path(workdir).is_file():
         raise UserError(f"{workdir} has no threshold yet; {again}")
-    record = json.loads(path(workdir).read_text())
+    record = read_json(path(workdir), again)
     expected = {
         "chosen_on": "validation",
         "epoch": meta.best_epoch,
@@ -45,4 +45,7 @@ def read(workdir: Path, meta: Meta) -> OperatingPoint:
         raise UserError(
             f"the threshold of {workdir} is not this checkpoint's: {'; '.join(stale)}; {again}"
         )
-    return OperatingPoint.from_dict(record["operating_point"])
+    try:
+        return OperatingPoint.from_dict(record["operating_point"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path(workdir)} is damaged ({error}); {again}") from error

@@ -19,11 +19,15 @@ from jax.sharding import Mesh
 
 from fracjax.augment.policy import augment
 from fracjax.config import Augment
+from fracjax.errors import UserError
 from fracjax.image_spec import ImageSpec
 from fracjax.models.backbone import HEAD
 from fracjax.models.classifier import Classifier
 from fracjax.pipeline.stream import Examples, evaluation_batches
 from fracjax.training.sharding import by_study, replicated
+
+FEATURES_VERSION = 1
+"""Raise it with every change to a network or an augmentation that changes their output."""
 
 
 def cache_view(
@@ -40,8 +44,7 @@ def cache_view(
 ) -> Examples:
     """`examples` with their pictures replaced by the float16 output of the blocks before `stop`.
 
-    Float16 keeps eleven significant bits of activations that stay below a hundred; it halves the
-    memory and moves a logit by less than the order of summation does.
+    Float16 keeps eleven significant bits and halves the memory; logits move by about a thousandth.
 
     Args:
       net: the network; it runs in inference mode.
@@ -53,10 +56,18 @@ def cache_view(
       batch_size: studies per step.
       mesh: devices.
       folder: where the features are kept, and looked for first.
+
+    Raises:
+      UserError: an activation is too large for float16.
     """
-    path = folder / f"{_digest(net, examples, stop, policy, key, batch_size)}.npy"
+    path = folder / f"{_digest(net, examples, stop, image, policy, key, batch_size)}.npy"
     if not path.exists():
         features = _compute(net, examples, stop, image, policy, key, batch_size, mesh)
+        if not np.isfinite(features).all():
+            raise UserError(
+                f"activations before {stop} exceed float16's 65,504 or are not finite, so they "
+                "cannot be kept; write --freeze.cached-views 0"
+            )
         folder.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(".unfinished")
         with unfinished.open("wb") as file:
@@ -69,12 +80,15 @@ def _digest(
     net: Classifier,
     examples: Examples,
     stop: str,
+    image: ImageSpec,
     policy: Augment,
     key: jax.Array | None,
     batch_size: int,
 ) -> str:
     """Name of the features: a hash of the pictures, the backbone and the augmentation."""
-    parts = [stop] if key is None else [stop, policy, jax.random.key_data(key).tolist(), batch_size]
+    parts = [FEATURES_VERSION, type(net.backbone).__name__, stop, image]
+    if key is not None:
+        parts += [policy, jax.random.key_data(key).tolist(), batch_size]
     digest = hashlib.sha256(repr(parts).encode())
     digest.update(examples.image.tobytes())
     for leaf in jax.tree.leaves(nnx.state(net.backbone, nnx.Param, nnx.BatchStat)):

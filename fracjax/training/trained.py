@@ -27,12 +27,14 @@ class Trained:
       meta: what its checkpoint says of it.
       network: `params` and `batch_stats`.
       forward: the jitted network.
+      batch_size: studies per step; the run's, made up to what these devices can share.
     """
 
     workdir: Path
     meta: Meta
     network: dict[str, Any]
     forward: Forward
+    batch_size: int
 
     def predict(self, examples: Examples) -> Predictions:
         """Probabilities of all examples, in their order."""
@@ -41,7 +43,7 @@ class Trained:
             self.network["params"],
             self.network["batch_stats"],
             examples,
-            self.meta.config.data.batch_size,
+            self.batch_size,
         )
         return to_predictions(logits, examples, self.meta.classes)
 
@@ -61,7 +63,9 @@ def open_trained(workdir: Path, mesh: Mesh) -> Trained:
     _, params, stats, _ = nnx.split(model, nnx.Param, nnx.BatchStat, ...)
     like = {"params": nnx.to_pure_dict(params), "batch_stats": nnx.to_pure_dict(stats)}
     network = checkpoint.restore_network(workdir, like, mesh)
-    return Trained(workdir, meta, network, make_forward(model, image=meta.image, mesh=mesh))
+    forward = make_forward(model, image=meta.image, mesh=mesh)
+    batch_size = -(-meta.config.data.batch_size // mesh.size) * mesh.size
+    return Trained(workdir, meta, network, forward, batch_size)
 
 
 def open_detector(workdir: Path, mesh: Mesh) -> Trained:

@@ -2,13 +2,13 @@
 
 import dataclasses
 import json
-import os
+import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import jax
+import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from rich.console import Console
@@ -18,7 +18,9 @@ from fracjax.config import Config, Data, Model, Optim, Train
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.request import Request
 from fracjax.errors import UserError
-from fracjax.training import loop
+from fracjax.evaluation import auc
+from fracjax.pipeline.parts import open_dataset
+from fracjax.training import loop, trained
 from fracjax.training.checkpoint import Checkpoints, read_meta
 from fracjax.training.loop import fit
 from fracjax.training.network import build_network
@@ -77,42 +79,53 @@ def test_a_run_leaves_config_checkpoints_history_and_events(config, straight):
 
 def test_the_best_checkpoint_predicts_with_the_figures_of_its_epoch(config, straight):
     """The validation AUC of the best epoch comes back from the checkpoint alone."""
-    from fracjax.evaluation import auc
-    from fracjax.pipeline.parts import open_dataset
-
-    trained = open_trained(config.workdir, data_mesh())
-    examples = open_dataset(trained.meta.config.data).part("validation")
-    predictions = trained.predict(examples)
+    run = open_trained(config.workdir, data_mesh())
+    examples = open_dataset(run.meta.config.data).part("validation")
+    predictions = run.predict(examples)
     row = straight.history[straight.best_epoch - 1]
     assert auc(predictions.label, predictions.fracture_score) == pytest.approx(
         row["validation_auc"], abs=1e-6
     )
 
 
-def test_a_killed_run_continues_to_the_same_bits(config, straight, tmp_path):
+_DIE = """
+import json, os, signal, sys
+from rich.console import Console
+from fracjax import config
+from fracjax.training.checkpoint import Checkpoints
+from fracjax.training.loop import fit
+from fracjax.training.progress import Bar
+
+def kill_before(method, when):
+    original = method["of"].__dict__[method["name"]]
+    def dies(self, *args):
+        if when(*args):
+            self._best.wait_until_finished() if hasattr(self, "_best") else None
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(self, *args)
+    setattr(method["of"], method["name"], dies)
+
+if sys.argv[2] == "between the two saves of epoch 2":
+    kill_before({"of": Checkpoints, "name": "save_last"}, lambda state, meta: meta.epoch == 2)
+else:
+    steps = []
+    kill_before({"of": Bar, "name": "step"}, lambda loss: steps.append(loss) or len(steps) == 8)
+fit(config.from_dict(json.load(open(sys.argv[1]))), Console(quiet=True))
+"""
+
+
+@pytest.mark.parametrize(
+    ("moment", "finished"), [("between the two saves of epoch 2", 1), ("within epoch 3", 2)]
+)
+def test_a_killed_run_continues_to_the_same_bits(config, straight, tmp_path, moment, finished):
+    assert straight.history[1]["validation_loss"] < straight.history[0]["validation_loss"]
     killed = dataclasses.replace(config, workdir=tmp_path / "killed")
     path = tmp_path / "killed.json"
     path.write_text(json.dumps(config_lib.to_dict(killed)))
-    code = (
-        "import json, sys\n"
-        "from rich.console import Console\n"
-        "from fracjax import config\n"
-        "from fracjax.training.loop import fit\n"
-        "fit(config.from_dict(json.load(open(sys.argv[1]))), Console())\n"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, str(path)], env=os.environ, stdout=subprocess.DEVNULL
-    )
-    # Kill it somewhere in the epochs that follow the first finished one.
-    finished = tmp_path / "killed" / "checkpoints" / "last"
-    deadline = time.monotonic() + 240
-    while not any(p.name.isdigit() for p in finished.glob("*")):
-        assert process.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert read_meta(killed.workdir, "last").epoch < 4, "killed too late to show anything"
+    process = subprocess.run([sys.executable, "-c", _DIE, str(path), moment], check=False)
+    assert process.returncode == -signal.SIGKILL
+    assert read_meta(killed.workdir, "last").epoch == finished
+    assert read_meta(killed.workdir, "best").epoch == 2
     meta = fit(killed, QUIET)
     assert meta.history == straight.history
     ours, theirs = _last_state(killed)[0], _last_state(config)[0]
@@ -152,6 +165,12 @@ def test_a_workdir_of_another_config_is_refused_and_left_alone(config, straight)
     assert config_lib.from_dict(json.loads((config.workdir / "config.json").read_text())) == config
 
 
+def test_a_workdir_that_is_a_file_is_refused(config, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"file is a file; name a folder"):
+        fit(dataclasses.replace(config, workdir=tmp_path / "file"), QUIET)
+
+
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
     config, straight, tmp_path, monkeypatch
 ):
@@ -162,10 +181,52 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
     fit(short, QUIET)
     monkeypatch.setattr(loop, "MAY_CHANGE", (*loop.MAY_CHANGE, "optim."))
     bad = dataclasses.replace(short, optim=Optim(learning_rate=1e30), train=config.train)
-    with pytest.raises(UserError, match=r"loss .* (nan|inf) .*step.*--optim.learning-rate"):
+    with pytest.raises(UserError, match=r"loss .* (nan|inf) .*step.*epoch are kept.*learning-rate"):
         fit(bad, QUIET)
     assert read_meta(short.workdir, "last").epoch == 2
     assert open_trained(short.workdir, data_mesh()).meta.epoch in (1, 2)
+
+
+def test_what_a_loss_that_is_not_finite_advises_works(config, tmp_path):
+    """No epoch was finished, so the same workdir takes the mended config."""
+    bad = dataclasses.replace(
+        config, workdir=tmp_path / "run", optim=Optim(learning_rate=1e30), train=Train(epochs=1)
+    )
+    with pytest.raises(
+        UserError, match=r"no epoch was finished; try a lower --optim.learn"
+    ):
+        fit(bad, QUIET)
+    assert fit(dataclasses.replace(bad, optim=config.optim), QUIET).epoch == 1
+
+
+def test_cached_views_train_in_turn_resume_and_predict_from_pictures(config, tmp_path, monkeypatch):
+    seen = []
+
+    def batches(examples, **options):
+        seen.append(np.asarray(examples.image).copy())
+        return original(examples, **options)
+
+    original = loop.training_batches
+    monkeypatch.setattr(loop, "training_batches", batches)
+    cached = dataclasses.replace(
+        config,
+        workdir=tmp_path / "straight",
+        model=dataclasses.replace(config.model, dropout=0.0),
+        freeze=config_lib.Freeze(cut="block2", batch_norm="above_cut", cached_views=2),
+        augment=config_lib.Augment(brightness=0.2),
+        train=Train(epochs=3),
+    )
+    straight = fit(cached, QUIET)
+    assert_array_equal(seen[0], seen[2])  # epoch e trains on view e mod 2
+    assert np.abs(seen[0].astype(np.float32) - seen[1].astype(np.float32)).max() > 0.01
+    assert len(list((cached.workdir / "features").iterdir())) == 3  # two views, and validation
+    again = dataclasses.replace(cached, workdir=tmp_path / "resumed")
+    fit(dataclasses.replace(again, train=Train(epochs=2)), QUIET)
+    assert fit(again, QUIET).history == straight.history
+    run = open_trained(cached.workdir, data_mesh())
+    examples = open_dataset(cached.data).part("validation")
+    loss = -np.log(run.predict(examples).probabilities[np.arange(9), examples.label]).mean()
+    assert loss == pytest.approx(straight.best_loss, abs=2e-3)  # features are float16
 
 
 def test_a_missing_dataset_is_refused_before_a_workdir_is_made(config, tmp_path):
@@ -185,10 +246,16 @@ def test_a_class_that_the_dataset_has_not_is_refused(config, tmp_path):
         fit(dataclasses.replace(config, workdir=tmp_path / "run", data=data), QUIET)
 
 
-def test_cached_views_without_a_frozen_prefix_are_refused(config, tmp_path):
-    freeze = config_lib.Freeze(cached_views=2)
+def test_cached_views_without_a_frozen_prefix_are_refused_and_the_advice_works(config, tmp_path):
+    bad = dataclasses.replace(
+        config,
+        workdir=tmp_path / "run",
+        freeze=config_lib.Freeze(cached_views=2),
+        train=Train(epochs=1),
+    )
     with pytest.raises(UserError, match=r"prefix that is wholly frozen.*cached-views 0"):
-        fit(dataclasses.replace(config, workdir=tmp_path / "run", freeze=freeze), QUIET)
+        fit(bad, QUIET)
+    assert fit(dataclasses.replace(bad, freeze=config_lib.Freeze()), QUIET).epoch == 1
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
@@ -200,8 +267,6 @@ def test_a_checkpoint_of_another_network_is_refused_with_every_difference(
     config, straight, tmp_path
 ):
     """The arrays on the disk and the config beside them must agree."""
-    import shutil
-
     copy = tmp_path / "copy"
     shutil.copytree(config.workdir, copy)
     meta_path = next((copy / "checkpoints" / "best").glob("*/meta/metadata"))
@@ -215,8 +280,6 @@ def test_a_checkpoint_of_another_network_is_refused_with_every_difference(
 
 
 def test_a_classifier_is_no_detector(config, straight, tmp_path, monkeypatch):
-    from fracjax.training import trained
-
     meta = read_meta(config.workdir)
     data = dataclasses.replace(meta.config.data, classes=("a", "b", "c"))
     three = dataclasses.replace(meta, config=dataclasses.replace(meta.config, data=data))

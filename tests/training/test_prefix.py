@@ -8,6 +8,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fracjax.config import Augment, Optim
+from fracjax.errors import UserError
+from fracjax.image_spec import ImageSpec
 from fracjax.training import prefix
 from fracjax.training.network import build_network
 from fracjax.training.predict import make_forward, predict_logits
@@ -68,15 +70,50 @@ def test_an_augmented_view_repeats_by_key_on_any_number_of_devices(network, exam
     assert np.abs(one.astype(np.float32) - other.astype(np.float32)).max() > 0.01
 
 
-def test_features_are_computed_once_and_again_when_anything_changes(
-    network, examples, tmp_path, monkeypatch
-):
+def test_features_are_computed_once(network, examples, tmp_path, monkeypatch):
     first = _cached(network, examples, tmp_path).image
-    assert len(list(tmp_path.iterdir())) == 1
     monkeypatch.setattr(prefix, "_compute", None)  # would fail if it were called
     assert_array_equal(_cached(network, examples, tmp_path).image, first)
+
+
+KEY, BRIGHT = jax.random.key(0), Augment(brightness=0.2)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"stop": "block3"},
+        {"key": jax.random.key(1)},
+        {"policy": Augment(brightness=0.3)},
+        {"batch_size": 4},
+        {"image": ImageSpec(224, 3, -1.0, 1.0, 8)},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_features_are_named_by_all_that_shapes_them(network, examples, change):
+    same = {
+        "net": network.model,
+        "examples": examples,
+        "stop": "block2",
+        "image": network.image,
+        "policy": BRIGHT,
+        "key": KEY,
+        "batch_size": 8,
+    }
+    assert prefix._digest(**same) == prefix._digest(**same)
+    assert prefix._digest(**same) != prefix._digest(**same | change)
+
+
+def test_features_are_named_by_pictures_and_weights(config, network, examples):
+    rest = ("block2", network.image, BRIGHT, KEY, 8)
+    name = prefix._digest(network.model, examples, *rest)
     brighter = dataclasses.replace(examples, image=examples.image + 1)
-    with pytest.raises(TypeError):
-        _cached(network, brighter, tmp_path)
-    with pytest.raises(TypeError):
-        _cached(network, examples, tmp_path, key=jax.random.key(0))
+    reseeded = dataclasses.replace(config, train=dataclasses.replace(config.train, seed=1))
+    assert prefix._digest(network.model, brighter, *rest) != name
+    assert prefix._digest(build_network(reseeded).model, examples, *rest) != name
+
+
+def test_activations_too_large_for_float16_are_refused(network, examples, tmp_path, monkeypatch):
+    monkeypatch.setattr(prefix, "_compute", lambda *_: np.full((20, 1), np.inf, np.float16))
+    with pytest.raises(UserError, match=r"exceed float16's 65,504 .*cached-views 0"):
+        _cached(network, examples, tmp_path)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from fracjax.config import Freeze
+from fracjax.config import Augment, Freeze
 from fracjax.pipeline.stream import BatchSource, training_batches
 from fracjax.training.network import build_network
 from fracjax.training.sharding import by_study, check_batch, data_mesh
@@ -66,23 +66,23 @@ def test_the_loss_falls_on_pictures_that_differ_by_a_stripe(config, examples):
     assert np.mean(losses[-3:]) < 0.5 * np.mean(losses[:3]), losses
 
 
-def test_rows_that_fill_up_a_batch_do_not_count_in_the_loss(config, examples):
-    """Half a batch filled up with itself has the gradients of that half seen twice."""
+def test_rows_that_are_not_valid_count_in_no_loss_and_no_gradient(config, examples):
+    """Four studies beside four others that do not count are those four studies seen twice."""
     plain = dataclasses.replace(
         config,
-        augment=type(config.augment)(),
+        augment=Augment(),
         model=dataclasses.replace(config.model, dropout=0.0),
         freeze=Freeze(cut="head", batch_norm="frozen"),
     )
     mesh, initial_state, step = _step(plain, 1)
-    half = BatchSource(examples.take(np.arange(4)), np.arange(4), 8)[0]
-    twice = {**half, "valid": np.ones(8, bool)}
-    assert half["valid"].sum() == 4
+    beside = {**BatchSource(examples, np.arange(8), 8)[0], "valid": np.arange(8) < 4}
+    beside["label"] = np.where(beside["valid"], beside["label"], 1 - beside["label"])
+    twice = {**BatchSource(examples, np.arange(4), 8)[0], "valid": np.ones(8, bool)}
     key = jax.random.key(0)
-    filled, m1 = step(initial_state(), jax.device_put(half, by_study(mesh)), key)
-    doubled, m2 = step(initial_state(), jax.device_put(twice, by_study(mesh)), key)
+    ours, m1 = step(initial_state(), jax.device_put(beside, by_study(mesh)), key)
+    theirs, m2 = step(initial_state(), jax.device_put(twice, by_study(mesh)), key)
     assert_allclose(m1.compute()["loss"], m2.compute()["loss"], rtol=1e-6)
-    jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-5), filled.params, doubled.params)
+    jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-5), ours.params, theirs.params)
 
 
 def test_metrics_are_means_over_valid_studies(config, examples):
