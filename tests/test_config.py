@@ -67,14 +67,6 @@ def test_help_documents_every_field_with_its_default(tmp_path, capsys, monkeypat
         ("def get_config(): return Config(dta=1)", r"perhaps you meant data"),
         ("def get_config(): return Config(", r"does not make a config"),
         ("def get_config(): raise ValueError('odd')", r"does not make a config: odd"),
-        (
-            "def get_config(): return Config(freeze=Freeze(batch_norm='abovecut'))",
-            r"freeze.batch-norm is 'abovecut', not one of .*; perhaps you meant above_cut",
-        ),
-        (
-            "def get_config(): return Config(train=Train(epochs=2.5), data=Data(filter='x'))",
-            r"data.filter is 'x', a str, not .*Path.*train.epochs is 2.5, a float, not int",
-        ),
     ],
 )
 def test_a_file_that_makes_no_config_is_refused(tmp_path, body, message):
@@ -85,6 +77,21 @@ def test_a_file_that_makes_no_config_is_refused(tmp_path, body, message):
 def test_a_missing_file_is_answered_with_the_nearest_one():
     with pytest.raises(UserError, match=r"no config file .*stage_1.py; near it are .*stage1.py"):
         load(CONFIGS[0].with_name("stage_1.py"))
+
+
+def test_values_of_other_types_are_refused_all_at_once():
+    bad = Config()  # set past the type checks that tests run under, and users do not
+    object.__setattr__(bad.freeze, "batch_norm", "abovecut")
+    object.__setattr__(bad.data, "filter", "runs/x")
+    object.__setattr__(bad.train, "epochs", 2.5)
+    with pytest.raises(UserError) as error:
+        config_lib.check(bad)
+    for part in (
+        "freeze.batch-norm is 'abovecut', not one of all, above_cut, frozen; perhaps you meant",
+        "data.filter is 'runs/x', a str, not",
+        "train.epochs is 2.5, a float, not int",
+    ):
+        assert part in str(error.value)
 
 
 def test_impossible_values_are_refused_all_at_once():

@@ -210,7 +210,7 @@ def test_another_split_than_that_of_training_is_refused(runs, tmp_path, monkeypa
     names = [prepared.classes[i] for i in prepared.label]
     make_split(prepared.study.tolist(), names, prepared.group.tolist(), seed=7).save(tmp_path / "s")
     other = dataclasses.replace(dataset, split=Split.load(tmp_path / "s"))
-    monkeypatch.setattr(report_evaluate, "open_dataset", lambda data: other)
+    monkeypatch.setattr(report_evaluate, "open_dataset", lambda *_: other)
     with pytest.raises(UserError, match=r"was trained on split .*, but the split file of phantom"):
         evaluate(stage1.workdir, "validation", data_mesh(), QUIET)
 

@@ -124,7 +124,8 @@ def test_a_killed_run_continues_to_the_same_bits(config, straight, tmp_path, mom
     path.write_text(json.dumps(config_lib.to_dict(killed)))
     process = subprocess.run([sys.executable, "-c", _DIE, str(path), moment], check=False)
     assert process.returncode == -signal.SIGKILL
-    assert read_meta(killed.workdir, "last").epoch == finished
+    # Saving is asynchronous: a kill soon after an epoch may lose it.
+    assert 1 <= read_meta(killed.workdir, "last").epoch <= finished
     assert read_meta(killed.workdir, "best").epoch == 2
     meta = fit(killed, QUIET)
     assert meta.history == straight.history
@@ -192,9 +193,7 @@ def test_what_a_loss_that_is_not_finite_advises_works(config, tmp_path):
     bad = dataclasses.replace(
         config, workdir=tmp_path / "run", optim=Optim(learning_rate=1e30), train=Train(epochs=1)
     )
-    with pytest.raises(
-        UserError, match=r"no epoch was finished; try a lower --optim.learn"
-    ):
+    with pytest.raises(UserError, match=r"no epoch was finished; try a lower --optim.learn"):
         fit(bad, QUIET)
     assert fit(dataclasses.replace(bad, optim=config.optim), QUIET).epoch == 1
 
