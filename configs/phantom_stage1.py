@@ -17,5 +17,5 @@ def get_config() -> Config:
         model=Model(name="basic_cnn", dropout=0.1, width=0.25),
         augment=Augment(flip=True),
         optim=Optim(learning_rate=1.5e-3, schedule="one_cycle"),
-        train=Train(epochs=10, patience=10),
+        train=Train(epochs=8, patience=8),
     )
