@@ -1,7 +1,7 @@
 """Random numbers of the networks: initial kernels and dropout masks, drawn as flat vectors.
 
-The numbers are those that Flax would draw, but XLA's CPU compiler takes ten seconds and more over
-the index arithmetic of each random array of four dimensions, and a tenth of that over a flat one.
+The numbers are those that Flax would draw, but XLA's CPU compiler takes five to ten times as long
+over the index arithmetic of a random array of four dimensions (`benchmarks/compile_random.py`).
 """
 
 import math
