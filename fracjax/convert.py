@@ -3,12 +3,12 @@
 import functools
 from pathlib import Path
 
-import jax
 from flax import nnx
 
 from fracjax.config import Model
 from fracjax.errors import UserError
 from fracjax.models.build import IMAGES, build
+from fracjax.trees import leaf_shapes
 from fracjax.weights import inception_v3, keras_h5, store
 from fracjax.weights.fill import fill
 
@@ -58,8 +58,4 @@ def backbone_shapes(model: str) -> dict[str, tuple[int, ...]]:
         return build(Model(name=model), outputs=1, image_size=image_size, rngs=nnx.Rngs(0))  # pyright: ignore[reportArgumentType]
 
     state = nnx.to_pure_dict(nnx.state(nnx.eval_shape(network)))
-    leaves = jax.tree.leaves_with_path({"backbone": state["backbone"]})
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape)
-        for path, leaf in leaves
-    }
+    return leaf_shapes({"backbone": state["backbone"]})

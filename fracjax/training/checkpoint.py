@@ -19,6 +19,7 @@ from fracjax.files import read_json
 from fracjax.image_spec import ImageSpec
 from fracjax.training.sharding import replicated
 from fracjax.training.state import TrainState
+from fracjax.trees import leaf_shapes
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ def restore_network(workdir: Path, like: dict[str, Any], mesh: Mesh) -> dict[str
     path = _newest(workdir, "best") / "state"
     with ocp.StandardCheckpointer() as checkpointer:
         saved = checkpointer.metadata(path).item_metadata.tree
-        expected, found = _shapes(like), _shapes(saved)
+        expected, found = leaf_shapes(like), leaf_shapes(saved)
         problems = [
             f"- missing: {name} {expected[name]}" for name in sorted(expected.keys() - found.keys())
         ]
@@ -215,10 +216,3 @@ def _newest(workdir: Path, which: str) -> Path:
 def _on(mesh: Mesh, tree: Any) -> Any:
     place = replicated(mesh)
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), tree)
-
-
-def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
-    leaves = jax.tree.leaves_with_path(tree)
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): tuple(x.shape) for path, x in leaves
-    }

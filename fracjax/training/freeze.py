@@ -13,13 +13,13 @@ Keras's `layer.trainable = False`.
 """
 
 import difflib
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import jax
-import numpy as np
 import optax
 from flax import nnx
 
@@ -27,6 +27,7 @@ from fracjax.config import Freeze
 from fracjax.errors import UserError
 from fracjax.models.backbone import HEAD, Backbone
 from fracjax.models.classifier import Classifier
+from fracjax.trees import leaf_name, leaf_shapes
 
 TRAIN = "train"
 FREEZE = "freeze"
@@ -72,14 +73,14 @@ def labels(params: dict[str, Any], part: Partition) -> dict[str, Any]:
     Raises:
       ValueError: a frozen path matches no leaf. Left silent, it would train.
     """
-    paths = {_join(path) for path, _ in jax.tree.leaves_with_path(params)}
+    paths = {leaf_name(path) for path, _ in jax.tree.leaves_with_path(params)}
     if part.frozen - paths:
         raise ValueError(
             f"frozen paths match no parameter: {sorted(part.frozen - paths)}; "
             f"the parameters are in {sorted(params)}"
         )
     return jax.tree.map_with_path(
-        lambda path, _: FREEZE if _join(path) in part.frozen else TRAIN, params
+        lambda path, _: FREEZE if leaf_name(path) in part.frozen else TRAIN, params
     )
 
 
@@ -204,13 +205,9 @@ def _inside(path: str, where: str) -> bool:
     return not where or path == where or path.startswith(where + "/")
 
 
-def _join(path: tuple[Any, ...]) -> str:
-    return jax.tree_util.keystr(path, simple=True, separator="/")
-
-
 def _sizes(module: nnx.Module, kind: type[nnx.Variable]) -> dict[str, int]:
-    leaves = jax.tree.leaves_with_path(nnx.to_pure_dict(nnx.state(module, kind)))
-    return {_join(path): int(np.prod(leaf.shape)) for path, leaf in leaves}
+    shapes = leaf_shapes(nnx.to_pure_dict(nnx.state(module, kind)))
+    return {name: math.prod(shape) for name, shape in shapes.items()}
 
 
 def _batch_norms(module: nnx.Module) -> set[str]:

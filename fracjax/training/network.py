@@ -2,6 +2,7 @@
 
 import functools
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -47,11 +48,16 @@ class Network:
 
     def initial_state(self, tx: optax.GradientTransformation, mesh: Mesh) -> TrainState:
         """State before the first step, on every device of the mesh."""
-        _, params, stats, _ = nnx.split(self.model, nnx.Param, nnx.BatchStat, ...)
-        params, stats = nnx.to_pure_dict(params), nnx.to_pure_dict(stats)
+        params, stats = arrays(self.model)
         state = TrainState(jnp.zeros((), jnp.int32), params, stats, tx.init(params))
         # A copy: the step donates what it is given, and the model keeps its own arrays.
         return jax.device_put(jax.tree.map(jnp.copy, state), replicated(mesh))
+
+
+def arrays(model: Classifier) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Parameters and BatchNorm statistics as plain nested dicts; the model may be abstract."""
+    _, params, stats, _ = nnx.split(model, nnx.Param, nnx.BatchStat, ...)
+    return nnx.to_pure_dict(params), nnx.to_pure_dict(stats)
 
 
 def build_network(config: Config) -> Network:
@@ -97,8 +103,9 @@ def _build(config: Config, rngs: nnx.Rngs) -> Classifier:
 
 def _initial(config: Config) -> Classifier:
     """Draw the random arrays, and no others: those that the weights file holds are not drawn."""
-    graph, params, stats, rest = nnx.split(abstract_network(config), nnx.Param, nnx.BatchStat, ...)
-    params, stats = nnx.to_pure_dict(params), nnx.to_pure_dict(stats)
+    abstract = abstract_network(config)
+    graph, _, _, rest = nnx.split(abstract, nnx.Param, nnx.BatchStat, ...)
+    params, stats = arrays(abstract)
     pretrained = config.model.weights != NO_WEIGHTS
     if pretrained:
         params, stats = store.load_into(
@@ -106,10 +113,7 @@ def _initial(config: Config) -> Classifier:
         )
 
     def draw(key: jax.Array) -> tuple[dict, dict]:
-        _, params, stats, _ = nnx.split(
-            _build(config, nnx.Rngs(key)), nnx.Param, nnx.BatchStat, ...
-        )
-        params, stats = nnx.to_pure_dict(params), nnx.to_pure_dict(stats)
+        params, stats = arrays(_build(config, nnx.Rngs(key)))
         return ({"head": params["head"]}, {}) if pretrained else (params, stats)
 
     # One program: drawn one by one, every shape would be compiled by itself.

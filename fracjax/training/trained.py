@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flax import nnx
 from jax.sharding import Mesh
 
 from fracjax.errors import UserError
@@ -14,7 +13,7 @@ from fracjax.evaluation import Predictions
 from fracjax.pipeline.stream import Examples
 from fracjax.training import checkpoint
 from fracjax.training.checkpoint import Meta
-from fracjax.training.network import abstract_network
+from fracjax.training.network import abstract_network, arrays
 from fracjax.training.predict import Forward, make_forward, predict_logits, to_predictions
 
 
@@ -60,8 +59,8 @@ def open_trained(workdir: Path, mesh: Mesh) -> Trained:
     """
     meta = checkpoint.read_meta(workdir)
     model = abstract_network(meta.config)
-    _, params, stats, _ = nnx.split(model, nnx.Param, nnx.BatchStat, ...)
-    like = {"params": nnx.to_pure_dict(params), "batch_stats": nnx.to_pure_dict(stats)}
+    params, stats = arrays(model)
+    like = {"params": params, "batch_stats": stats}
     network = checkpoint.restore_network(workdir, like, mesh)
     forward = make_forward(model, image=meta.image, mesh=mesh)
     batch_size = -(-meta.config.data.batch_size // mesh.size) * mesh.size

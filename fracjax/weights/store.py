@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from fracjax.errors import UserError
+from fracjax.trees import leaf_name, leaf_shapes
 from fracjax.weights.fill import fill
 
 CONVERTER = 1  # raise it when files converted before must not be used any more
@@ -126,15 +127,10 @@ def load_into(
     filled = fill(leaves, arrays, {}, source=str(path), way_out=f"To mend it, {_WAY_OUT}")
 
     def replace(leaf_path: tuple[Any, ...], leaf: Any) -> Any:
-        return filled.get(_join(leaf_path), leaf)
+        return filled.get(leaf_name(leaf_path), leaf)
 
     return jax.tree.map_with_path(replace, params), jax.tree.map_with_path(replace, stats)
 
 
 def _backbone_shapes(tree: dict[str, Any]) -> dict[str, tuple[int, ...]]:
-    paths = {_join(path): tuple(leaf.shape) for path, leaf in jax.tree.leaves_with_path(tree)}
-    return {path: shape for path, shape in paths.items() if path.startswith(_ROOT)}
-
-
-def _join(path: tuple[Any, ...]) -> str:
-    return jax.tree_util.keystr(path, simple=True, separator="/")
+    return {name: shape for name, shape in leaf_shapes(tree).items() if name.startswith(_ROOT)}
