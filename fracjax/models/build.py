@@ -5,12 +5,20 @@ from flax import nnx
 from fracjax.config import Model
 from fracjax.errors import UserError
 from fracjax.image_spec import ImageSpec
-from fracjax.models import basic_cnn, inception_v3
+from fracjax.models import basic_cnn, efficientnet_b0, inception_v3, mobilenet_v2
+from fracjax.models.backbone import Backbone
 from fracjax.models.basic_cnn import BasicCNN
 from fracjax.models.classifier import Classifier
+from fracjax.models.efficientnet_b0 import EfficientNetB0
 from fracjax.models.inception_v3 import InceptionV3
+from fracjax.models.mobilenet_v2 import MobileNetV2
 
-IMAGES: dict[str, ImageSpec] = {"basic_cnn": basic_cnn.IMAGE, "inception_v3": inception_v3.IMAGE}
+IMAGES: dict[str, ImageSpec] = {
+    "basic_cnn": basic_cnn.IMAGE,
+    "inception_v3": inception_v3.IMAGE,
+    "efficientnet_b0": efficientnet_b0.IMAGE,
+    "mobilenet_v2": mobilenet_v2.IMAGE,
+}
 """The pictures that each network takes, by its name in `config.model`."""
 
 
@@ -25,16 +33,21 @@ def build(model: Model, *, outputs: int, image_size: int, rngs: nnx.Rngs) -> Cla
 
     Raises:
       UserError: listing what is impossible: an unknown network, a side that leaves no map, no
-        outputs, a width where the network has none.
+        outputs, a width or dropped paths where the network has none.
     """
     check(model, outputs=outputs, image_size=image_size)
-    if model.name == "inception_v3":
-        backbone = InceptionV3(rngs=rngs)
-    else:
-        backbone = BasicCNN(
-            image_size=image_size, width=model.width, dropout=model.dropout, rngs=rngs
-        )
+    backbone = _backbone(model, image_size, rngs)
     return Classifier(backbone, outputs=outputs, dropout=model.dropout, rngs=rngs)
+
+
+def _backbone(model: Model, image_size: int, rngs: nnx.Rngs) -> Backbone:
+    if model.name == "inception_v3":
+        return InceptionV3(rngs=rngs)
+    if model.name == "efficientnet_b0":
+        return EfficientNetB0(drop_path=model.drop_path, rngs=rngs)
+    if model.name == "mobilenet_v2":
+        return MobileNetV2(rngs=rngs)
+    return BasicCNN(image_size=image_size, width=model.width, dropout=model.dropout, rngs=rngs)
 
 
 def check(model: Model, *, outputs: int, image_size: int) -> None:
@@ -57,5 +70,12 @@ def check(model: Model, *, outputs: int, image_size: int) -> None:
         problems.append(
             f"model.width is {model.width}, but only basic_cnn has one: leave it at 1.0"
         )
+    if model.name != "efficientnet_b0" and model.drop_path != 0.2:
+        problems.append(
+            f"model.drop-path is {model.drop_path}, but only efficientnet_b0 drops paths: leave it "
+            "at 0.2"
+        )
+    if not 0 <= model.drop_path < 1:
+        problems.append(f"model.drop-path is {model.drop_path}; it is a share, 0 to below 1")
     if problems:
         raise UserError("impossible network: " + "; ".join(problems))

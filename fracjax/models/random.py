@@ -23,8 +23,24 @@ def glorot_uniform(
     return flat.reshape(shape)
 
 
+def fan_out_normal(
+    key: Key[Array, ""], shape: tuple[int, ...], dtype: Any = jnp.float32, **_: Any
+) -> Float[Array, "*shape"]:
+    """Normal of variance 2 / fan out, cut at two deviations and scaled up to make up for it.
+
+    Keras's `VarianceScaling(2.0, "fan_out", "truncated_normal")`, from which EfficientNet starts.
+    """
+    fan_out = math.prod(shape[:-2]) * shape[-1]
+    deviation = math.sqrt(2.0 / fan_out) / 0.87962566103423978  # that of the cut normal
+    flat = jax.random.truncated_normal(key, -2.0, 2.0, (math.prod(shape),), dtype)
+    return (deviation * flat).reshape(shape)
+
+
 class Dropout(nnx.Dropout):
-    """Zero a share `rate` of the values and scale up the rest, in training mode."""
+    """Zero a share `rate` of the values and scale up the rest, in training mode.
+
+    Axes in `broadcast_dims` share one draw.
+    """
 
     def __call__(
         self, inputs: Float[Array, "*dims"], *, rngs: nnx.Rngs | None = None
@@ -34,5 +50,13 @@ class Dropout(nnx.Dropout):
         if rngs is None:
             raise ValueError("dropout in training mode draws from `rngs`: pass a key or streams")
         keep = 1.0 - self.rate
-        mask = jax.random.bernoulli(rngs.dropout(), keep, (inputs.size,)).reshape(inputs.shape)
+        shape = [1 if i in self.broadcast_dims else n for i, n in enumerate(inputs.shape)]
+        mask = jax.random.bernoulli(rngs.dropout(), keep, (math.prod(shape),)).reshape(shape)
         return jnp.where(mask, inputs / keep, 0.0)
+
+
+class DropPath(Dropout):
+    """Stochastic depth (Huang et al. 2016): zero the whole branch of a share `rate` of pictures."""
+
+    def __init__(self, rate: float):
+        super().__init__(rate, broadcast_dims=(1, 2, 3), deterministic=True)

@@ -23,14 +23,31 @@ def test_the_smallest_side_is_taken_and_one_less_is_not():
 
 
 def test_every_problem_is_listed():
-    message = refusal(Model(name="inception_v3", width=0.5), outputs=0, image_size=32)
+    message = refusal(
+        Model(name="inception_v3", width=0.5, drop_path=0.1), outputs=0, image_size=32
+    )
     assert "needs 75" in message
     assert "0 outputs" in message
     assert "model.width is 0.5, but only basic_cnn has one" in message
+    assert "model.drop-path is 0.1, but only efficientnet_b0 drops paths" in message
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, float("nan")])
+def test_a_share_of_paths_that_is_none_is_refused(share):
+    message = refusal(Model(name="efficientnet_b0", drop_path=share))
+    assert f"model.drop-path is {share}; it is a share, 0 to below 1" in message
+
+
+def test_the_share_of_dropped_paths_reaches_the_network():
+    model = Model(name="efficientnet_b0", drop_path=0.32)
+    net = nnx.eval_shape(lambda: build(model, outputs=3, image_size=32, rngs=nnx.Rngs(0)))
+    rates = {name: getattr(net.backbone, name).drop.rate for name in ("block2b", "block6d")}
+    assert rates == {"block2b": pytest.approx(0.04), "block6d": pytest.approx(0.28)}
+    assert not hasattr(net.backbone.block1a, "drop")
 
 
 def test_an_unknown_network_is_refused_with_the_known_ones():
     model = Model()
     object.__setattr__(model, "name", "resnet")  # as from a file; the constructor is type-checked
     message = refusal(model)
-    assert message == "no network 'resnet'; model.name is one of basic_cnn, inception_v3"
+    assert message.startswith("no network 'resnet'; model.name is one of basic_cnn, inception_v3, ")

@@ -1,0 +1,206 @@
+"""EfficientNet-B0 backbone (Tan and Le 2019, arXiv:1905.11946, Table 1), as built by Keras.
+
+Images in, feature map out; pooling and the head are in `classifier.py`. Where Keras differs from
+the paper we follow Keras, whose weights we load: pictures in [0, 255], normalised inside with
+ImageNet's mean and deviation; BatchNorm with momentum 0.99 and epsilon 1e-3; branches dropped with
+a share that grows to `drop_path` (Huang et al. 2016). 4,049,564 parameters, 42,016 of them running
+statistics.
+
+A new network is in inference mode; `fracjax.training.freeze.training_view` makes it train.
+Dimension names: b batch, h height, w width, c channels.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from fracjax.image_spec import ImageSpec
+from fracjax.models.backbone import Backbone
+from fracjax.models.depthwise import DepthwiseConv
+from fracjax.models.random import DropPath, fan_out_normal
+
+IMAGE = ImageSpec(side=224, channels=3, low=0.0, high=255.0, smallest=32)
+MEAN = (0.485, 0.456, 0.406)  # of ImageNet's red, green and blue, in [0, 1]
+DEVIATION = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A row of Table 1: `layers` blocks, the first of them with the stride."""
+
+    kernel: int
+    expand: int
+    channels: int
+    layers: int
+    stride: int
+
+
+STAGES = (
+    Stage(kernel=3, expand=1, channels=16, layers=1, stride=1),
+    Stage(kernel=3, expand=6, channels=24, layers=2, stride=2),
+    Stage(kernel=5, expand=6, channels=40, layers=2, stride=2),
+    Stage(kernel=3, expand=6, channels=80, layers=3, stride=2),
+    Stage(kernel=5, expand=6, channels=112, layers=3, stride=1),
+    Stage(kernel=5, expand=6, channels=192, layers=4, stride=2),
+    Stage(kernel=3, expand=6, channels=320, layers=1, stride=1),
+)
+"""Stages 2 to 8 of Table 1, which Keras numbers from 1."""
+
+_batch_norm = partial(nnx.BatchNorm, momentum=0.99, epsilon=1e-3, use_running_average=True)
+
+
+def _conv(c_in: int, c_out: int, side: int = 1, **options) -> nnx.Conv:
+    return nnx.Conv(c_in, c_out, (side, side), kernel_init=fan_out_normal, **options)
+
+
+class Stem(nnx.Module):
+    """Normalisation, then stage 1 of Table 1: half the side. 3 → 32."""
+
+    def __init__(self, c_in: int, *, rngs: nnx.Rngs):
+        self.conv = _conv(c_in, 32, 3, strides=2, use_bias=False, rngs=rngs)
+        self.bn = _batch_norm(32, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
+        mean, deviation = (jnp.asarray(v, x.dtype)[None, None, None] for v in (MEAN, DEVIATION))
+        return nnx.swish(self.bn(self.conv((x / 255.0 - mean) / deviation)))
+
+
+class MBConv(nnx.Module):
+    """Inverted bottleneck (Sandler et al. 2018) with squeeze and excitation (Hu et al. 2018).
+
+    The squeezed width is a quarter of what enters the block, not of what is expanded.
+    """
+
+    def __init__(
+        self,
+        c_in: int,
+        c_out: int,
+        *,
+        kernel: int,
+        expand: int,
+        stride: int,
+        drop: float,
+        rngs: nnx.Rngs,
+    ):
+        wide, squeezed = c_in * expand, c_in // 4
+        self.expands = expand > 1
+        self.residual = stride == 1 and c_in == c_out
+        if self.expands:
+            self.expand_conv = _conv(c_in, wide, use_bias=False, rngs=rngs)
+            self.expand_bn = _batch_norm(wide, rngs=rngs)
+        self.dwconv = DepthwiseConv(
+            wide, kernel, stride=stride, kernel_init=fan_out_normal, rngs=rngs
+        )
+        self.bn = _batch_norm(wide, rngs=rngs)
+        self.se_reduce = _conv(wide, squeezed, rngs=rngs)
+        self.se_expand = _conv(squeezed, wide, rngs=rngs)
+        self.project_conv = _conv(wide, c_out, use_bias=False, rngs=rngs)
+        self.project_bn = _batch_norm(c_out, rngs=rngs)
+        if self.residual:
+            self.drop = DropPath(drop)
+
+    def __call__(
+        self, x: Float[Array, "b h w c"], *, rngs: nnx.Rngs | None
+    ) -> Float[Array, "b h2 w2 c2"]:
+        y = nnx.swish(self.expand_bn(self.expand_conv(x))) if self.expands else x
+        y = nnx.swish(self.bn(self.dwconv(y)))
+        y = y * self._excitation(y)
+        y = self.project_bn(self.project_conv(y))
+        return self.drop(y, rngs=rngs) + x if self.residual else y
+
+    def _excitation(self, y: Float[Array, "b h w c"]) -> Float[Array, "b 1 1 c"]:
+        squeezed = nnx.swish(self.se_reduce(y.mean((1, 2), keepdims=True)))
+        return nnx.sigmoid(self.se_expand(squeezed))
+
+
+class Top(nnx.Module):
+    """Stage 9 of Table 1 without its pooling: 320 → 1280."""
+
+    def __init__(self, c_in: int, c_out: int, *, rngs: nnx.Rngs):
+        self.conv = _conv(c_in, c_out, use_bias=False, rngs=rngs)
+        self.bn = _batch_norm(c_out, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c2"]:
+        return nnx.swish(self.bn(self.conv(x)))
+
+
+def _blocks() -> dict[str, dict[str, int]]:
+    """Every MBConv's sizes by Keras's name: block1a, block2a, block2b, ..., block7a."""
+    blocks, c_in = {}, 32
+    for number, stage in enumerate(STAGES, start=1):
+        for layer in range(stage.layers):
+            blocks[f"block{number}{'abcd'[layer]}"] = {
+                "c_in": c_in,
+                "c_out": stage.channels,
+                "kernel": stage.kernel,
+                "expand": stage.expand,
+                "stride": stage.stride if layer == 0 else 1,
+            }
+            c_in = stage.channels
+    return blocks
+
+
+MBCONVS = _blocks()
+
+
+def _keras_layers() -> tuple[str, ...]:
+    """The network is a chain, so that Keras lists it in running order. "" has no parameters."""
+    layers = ["", "", "", "", "stem/conv", "stem/bn", ""]  # input, scale, normalise, pad; swish
+    for name, sizes in MBCONVS.items():
+        expand = ["expand_conv", "expand_bn", ""] if sizes["expand"] > 1 else []
+        pad = [""] if sizes["stride"] == 2 else []
+        se = ["", "", "se_reduce", "se_expand", ""]  # mean, reshape; multiply
+        add = ["", ""] if sizes["stride"] == 1 and sizes["c_in"] == sizes["c_out"] else []
+        units = [*expand, *pad, "dwconv", "bn", "", *se, "project_conv", "project_bn", *add]
+        layers += [unit and f"{name}/{unit}" for unit in units]
+    return (*layers, "top/conv", "top/bn", "")
+
+
+class EfficientNetB0(Backbone):
+    """Table 1 without its last pooling: pictures → 1280 channels on a grid of 1/32 the side.
+
+    Args:
+      drop_path: share of pictures whose branch is dropped in training; block i of 16, counted from
+        0, has `drop_path * i / 16`.
+      rngs: draws the initial parameters.
+    """
+
+    IMAGE: ClassVar[ImageSpec] = IMAGE
+    BLOCKS: ClassVar[tuple[str, ...]] = ("stem", *MBCONVS, "top")
+    # Keras's `weights=None` network. With "imagenet" it has one layer more, a second rescaling
+    # after the normalisation, and every later index is one higher.
+    KERAS_LAYERS: ClassVar[tuple[str, ...]] = _keras_layers()
+
+    def __init__(self, *, drop_path: float = 0.2, rngs: nnx.Rngs):
+        self.features = 1280
+        self.stem = Stem(IMAGE.channels, rngs=rngs)
+        for i, (name, sizes) in enumerate(MBCONVS.items()):
+            setattr(self, name, MBConv(**sizes, drop=drop_path * i / len(MBCONVS), rngs=rngs))
+        self.top = Top(320, self.features, rngs=rngs)
+
+    def __call__(
+        self,
+        x: Float[Array, "b h w c"],
+        *,
+        start: str | None = None,
+        stop: str | None = None,
+        rngs: nnx.Rngs | None = None,
+    ) -> Float[Array, "b h2 w2 c2"]:
+        """Run the blocks from `start` (included) to `stop` (left out).
+
+        Args:
+          x: pictures in [0, 255], or what enters block `start`.
+          start: first block to run; None is the stem.
+          stop: first block not to run; None runs them all.
+          rngs: draws the branches to drop in training mode.
+
+        Returns:
+          What enters block `stop`; by default the 1280-channel map.
+        """
+        for block in self.blocks(start, stop):
+            x = block(x, rngs=rngs) if isinstance(block, MBConv) else block(x)
+        return x

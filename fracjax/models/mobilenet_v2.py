@@ -1,0 +1,154 @@
+"""MobileNetV2 backbone (Sandler et al. 2018, arXiv:1801.04381, Table 2), as built by Keras.
+
+Images in, feature map out; pooling and the head are in `classifier.py`. Where Keras differs from
+the paper we follow Keras, whose weights we load: BatchNorm with momentum 0.999 and epsilon 1e-3.
+2,257,984 parameters, 34,112 of them running statistics.
+
+A new network is in inference mode; `fracjax.training.freeze.training_view` makes it train.
+Dimension names: b batch, h height, w width, c channels.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+from flax import nnx
+from jaxtyping import Array, Float
+
+from fracjax.image_spec import ImageSpec
+from fracjax.models.backbone import Backbone
+from fracjax.models.depthwise import DepthwiseConv
+from fracjax.models.random import glorot_uniform
+
+IMAGE = ImageSpec(side=224, channels=3, low=-1.0, high=1.0, smallest=32)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of Table 2: `repeats` bottlenecks, the first of them with the stride."""
+
+    expand: int
+    channels: int
+    repeats: int
+    stride: int
+
+
+ROWS = (
+    Row(expand=1, channels=16, repeats=1, stride=1),
+    Row(expand=6, channels=24, repeats=2, stride=2),
+    Row(expand=6, channels=32, repeats=3, stride=2),
+    Row(expand=6, channels=64, repeats=4, stride=2),
+    Row(expand=6, channels=96, repeats=3, stride=1),
+    Row(expand=6, channels=160, repeats=3, stride=2),
+    Row(expand=6, channels=320, repeats=1, stride=1),
+)
+"""The bottlenecks of Table 2."""
+
+_batch_norm = partial(nnx.BatchNorm, momentum=0.999, epsilon=1e-3, use_running_average=True)
+
+
+def _conv(c_in: int, c_out: int, side: int, *, stride: int = 1, rngs: nnx.Rngs) -> nnx.Conv:
+    return nnx.Conv(
+        c_in, c_out, (side, side), stride, use_bias=False, kernel_init=glorot_uniform, rngs=rngs
+    )
+
+
+class ConvBN(nnx.Module):
+    """Convolution, BatchNorm, ReLU6: the first and the last layer of Table 2 before the pooling."""
+
+    def __init__(self, c_in: int, c_out: int, side: int, *, stride: int, rngs: nnx.Rngs):
+        self.conv = _conv(c_in, c_out, side, stride=stride, rngs=rngs)
+        self.bn = _batch_norm(c_out, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
+        return nnx.relu6(self.bn(self.conv(x)))
+
+
+class Bottleneck(nnx.Module):
+    """Table 1 and Figure 4: expand, filter each channel, project without a nonlinearity."""
+
+    def __init__(self, c_in: int, c_out: int, *, expand: int, stride: int, rngs: nnx.Rngs):
+        wide = c_in * expand
+        self.expands = expand > 1
+        self.residual = stride == 1 and c_in == c_out
+        if self.expands:
+            self.expand = _conv(c_in, wide, 1, rngs=rngs)
+            self.expand_BN = _batch_norm(wide, rngs=rngs)
+        self.depthwise = DepthwiseConv(
+            wide, 3, stride=stride, kernel_init=glorot_uniform, rngs=rngs
+        )
+        self.depthwise_BN = _batch_norm(wide, rngs=rngs)
+        self.project = _conv(wide, c_out, 1, rngs=rngs)
+        self.project_BN = _batch_norm(c_out, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
+        y = nnx.relu6(self.expand_BN(self.expand(x))) if self.expands else x
+        y = nnx.relu6(self.depthwise_BN(self.depthwise(y)))
+        y = self.project_BN(self.project(y))
+        return x + y if self.residual else y
+
+
+def _bottlenecks() -> dict[str, dict[str, int]]:
+    """Every bottleneck's sizes by Keras's name: expanded_conv, block_1, ..., block_16."""
+    blocks, c_in = {}, 32
+    for row in ROWS:
+        for repeat in range(row.repeats):
+            name = f"block_{len(blocks)}" if blocks else "expanded_conv"
+            stride = row.stride if repeat == 0 else 1
+            blocks[name] = dict(c_in=c_in, c_out=row.channels, expand=row.expand, stride=stride)
+            c_in = row.channels
+    return blocks
+
+
+BOTTLENECKS = _bottlenecks()
+
+
+def _keras_layers() -> tuple[str, ...]:
+    """The network is a chain, so that Keras lists it in running order. "" has no parameters."""
+    layers = ["", "Conv1/conv", "Conv1/bn", ""]  # the input; ReLU6
+    for name, sizes in BOTTLENECKS.items():
+        expand = ["expand", "expand_BN", ""] if sizes["expand"] > 1 else []
+        pad = [""] if sizes["stride"] == 2 else []
+        add = [""] if sizes["stride"] == 1 and sizes["c_in"] == sizes["c_out"] else []
+        units = [*expand, *pad, "depthwise", "depthwise_BN", "", "project", "project_BN", *add]
+        layers += [unit and f"{name}/{unit}" for unit in units]
+    return (*layers, "Conv_1/conv", "Conv_1/bn", "")
+
+
+class MobileNetV2(Backbone):
+    """Table 2 up to its pooling: pictures → 1280 channels on a grid of 1/32 the side."""
+
+    IMAGE: ClassVar[ImageSpec] = IMAGE
+    BLOCKS: ClassVar[tuple[str, ...]] = ("Conv1", *BOTTLENECKS, "Conv_1")
+    KERAS_LAYERS: ClassVar[tuple[str, ...]] = _keras_layers()
+
+    def __init__(self, *, rngs: nnx.Rngs):
+        self.features = 1280
+        self.Conv1 = ConvBN(IMAGE.channels, 32, 3, stride=2, rngs=rngs)
+        for name, sizes in BOTTLENECKS.items():
+            setattr(self, name, Bottleneck(**sizes, rngs=rngs))
+        self.Conv_1 = ConvBN(320, self.features, 1, stride=1, rngs=rngs)
+
+    def __call__(
+        self,
+        x: Float[Array, "b h w c"],
+        *,
+        start: str | None = None,
+        stop: str | None = None,
+        rngs: nnx.Rngs | None = None,
+    ) -> Float[Array, "b h2 w2 c2"]:
+        """Run the blocks from `start` (included) to `stop` (left out).
+
+        Args:
+          x: pictures in [-1, 1], or what enters block `start`.
+          start: first block to run; None is `Conv1`.
+          stop: first block not to run; None runs them all.
+          rngs: not used: this backbone draws nothing.
+
+        Returns:
+          What enters block `stop`; by default the 1280-channel map.
+        """
+        del rngs
+        for block in self.blocks(start, stop):
+            x = block(x)
+        return x
