@@ -5,19 +5,22 @@ from flax import nnx
 from fracjax.config import Model
 from fracjax.errors import UserError
 from fracjax.image_spec import ImageSpec
-from fracjax.models import basic_cnn, efficientnet_b0, inception_v3, mobilenet_v2
+from fracjax.models import basic_cnn, efficientnet_b0, inception_v3, mobilenet_v2, vit
 from fracjax.models.backbone import Backbone
 from fracjax.models.basic_cnn import BasicCNN
 from fracjax.models.classifier import Classifier
 from fracjax.models.efficientnet_b0 import EfficientNetB0
 from fracjax.models.inception_v3 import InceptionV3
 from fracjax.models.mobilenet_v2 import MobileNetV2
+from fracjax.models.vit import ViT
 
 IMAGES: dict[str, ImageSpec] = {
     "basic_cnn": basic_cnn.IMAGE,
     "inception_v3": inception_v3.IMAGE,
     "efficientnet_b0": efficientnet_b0.IMAGE,
     "mobilenet_v2": mobilenet_v2.IMAGE,
+    "vit_ti16": vit.IMAGE,
+    "vit_s16": vit.IMAGE,
 }
 """The pictures that each network takes, by its name in `config.model`."""
 
@@ -32,8 +35,8 @@ def build(model: Model, *, outputs: int, image_size: int, rngs: nnx.Rngs) -> Cla
       rngs: draws the initial parameters.
 
     Raises:
-      UserError: listing what is impossible: an unknown network, a side that leaves no map, no
-        outputs, a width or dropped paths where the network has none.
+      UserError: listing what is impossible: an unknown network, a side that leaves no map or cuts
+        a patch, no outputs, a width or dropped paths where the network has none.
     """
     check(model, outputs=outputs, image_size=image_size)
     backbone = _backbone(model, image_size, rngs)
@@ -47,6 +50,10 @@ def _backbone(model: Model, image_size: int, rngs: nnx.Rngs) -> Backbone:
         return EfficientNetB0(drop_path=model.drop_path, rngs=rngs)
     if model.name == "mobilenet_v2":
         return MobileNetV2(rngs=rngs)
+    if model.name == "vit_ti16":
+        return ViT(width=192, heads=3, image_size=image_size, rngs=rngs)
+    if model.name == "vit_s16":
+        return ViT(width=384, heads=6, image_size=image_size, rngs=rngs)
     return BasicCNN(image_size=image_size, width=model.width, dropout=model.dropout, rngs=rngs)
 
 
@@ -63,6 +70,11 @@ def check(model: Model, *, outputs: int, image_size: int) -> None:
     if image_size < smallest:
         problems.append(
             f"data.image-size is {image_size}, but {model.name} needs {smallest} pixels or more"
+        )
+    elif model.name.startswith("vit_") and (rest := image_size % vit.PATCH):
+        problems.append(
+            f"data.image-size is {image_size}, but {model.name} cuts pictures into patches of "
+            f"{vit.PATCH}: write {image_size - rest} or {image_size - rest + vit.PATCH}"
         )
     if outputs < 1:
         problems.append(f"{outputs} outputs; a network needs 1 (sigmoid) or one per class")

@@ -1,0 +1,157 @@
+"""Vision Transformer with patches of 16×16 (Dosovitskiy et al. 2021, arXiv:2010.11929).
+
+ViT-Ti and ViT-S have the widths of Touvron et al. 2021 (arXiv:2012.12877). Numbers that the paper
+leaves to its code are that code's: LayerNorm epsilon 1e-6, exact GELU, biases everywhere.
+5,524,416 and 21,665,664 parameters at 224×224, of which the position embeddings grow with the
+picture's area. There is no dropout inside: the paper fine-tunes without (Table 4), and the one
+before the head is the classifier's.
+
+Dimension names: b batch, h height, w width, c channels, n tokens (class token first, then patches
+by rows), f features.
+"""
+
+import math
+from functools import partial
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float, Key
+
+from fracjax.image_spec import ImageSpec
+from fracjax.models.backbone import Backbone
+from fracjax.models.random import glorot_uniform
+
+PATCH = 16  # pixels
+IMAGE = ImageSpec(side=224, channels=3, low=-1.0, high=1.0, smallest=PATCH)
+
+_linear = partial(nnx.Linear, kernel_init=glorot_uniform)
+
+
+def embedding_normal(key: Key[Array, ""], shape: tuple[int, ...]) -> Float[Array, "*shape"]:
+    """Normal of deviation 0.02 before it is cut at two deviations; drawn flat (`random.py`)."""
+    flat = jax.random.truncated_normal(key, -2.0, 2.0, (math.prod(shape),))
+    return (0.02 * flat).reshape(shape)
+
+
+class Embed(nnx.Module):
+    """Equation 1: patches through one linear layer, class token before them, positions added."""
+
+    def __init__(self, features: int, *, image_size: int, rngs: nnx.Rngs):
+        tokens = 1 + (image_size // PATCH) ** 2
+        # A linear layer over cut-out patches, not a convolution: the same numbers, but with a
+        # kernel per ensemble member XLA would make the convolution a slow, grouped one.
+        self.patch = _linear(PATCH * PATCH * IMAGE.channels, features, rngs=rngs)
+        self.class_token = nnx.Param(embedding_normal(rngs.params(), (1, 1, features)))
+        self.position = nnx.Param(embedding_normal(rngs.params(), (1, tokens, features)))
+
+    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b n f"]:
+        b, h, w, c = x.shape
+        x = x.reshape(b, h // PATCH, PATCH, w // PATCH, PATCH, c).swapaxes(2, 3)
+        x = self.patch(x.reshape(b, -1, PATCH * PATCH * c))
+        first = jnp.broadcast_to(self.class_token[...], (b, 1, x.shape[-1]))
+        return jnp.concatenate([first, x], axis=1) + self.position[...]
+
+
+class Attention(nnx.Module):
+    """Equations 5 to 8: multi-head self-attention."""
+
+    def __init__(self, features: int, *, heads: int, rngs: nnx.Rngs):
+        self.heads = heads
+        self.query = _linear(features, features, rngs=rngs)
+        self.key = _linear(features, features, rngs=rngs)
+        self.value = _linear(features, features, rngs=rngs)
+        self.out = _linear(features, features, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "b n f"]) -> Float[Array, "b n f"]:
+        by_head = (*x.shape[:2], self.heads, -1)
+        q, k, v = (part(x).reshape(by_head) for part in (self.query, self.key, self.value))
+        return self.out(jax.nn.dot_product_attention(q, k, v).reshape(x.shape))
+
+
+class MLP(nnx.Module):
+    """Two layers with a GELU between them, four times as wide inside."""
+
+    def __init__(self, features: int, *, rngs: nnx.Rngs):
+        self.linear1 = _linear(features, 4 * features, rngs=rngs)
+        self.linear2 = _linear(4 * features, features, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "b n f"]) -> Float[Array, "b n f"]:
+        return self.linear2(nnx.gelu(self.linear1(x), approximate=False))
+
+
+class LayerNorm(nnx.LayerNorm):
+    """Over the features of each token."""
+
+    def __init__(self, features: int, *, rngs: nnx.Rngs):
+        # The fast variance, E[x²] - E[x]², loses digits where a token's mean is large.
+        super().__init__(features, epsilon=1e-6, use_fast_variance=False, rngs=rngs)
+
+
+class Block(nnx.Module):
+    """Equations 2 and 3: attention, then the MLP; each normalised before and added to its input."""
+
+    def __init__(self, features: int, *, heads: int, rngs: nnx.Rngs):
+        self.norm1 = LayerNorm(features, rngs=rngs)
+        self.attention = Attention(features, heads=heads, rngs=rngs)
+        self.norm2 = LayerNorm(features, rngs=rngs)
+        self.mlp = MLP(features, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "b n f"]) -> Float[Array, "b n f"]:
+        x = x + self.attention(self.norm1(x))
+        return x + self.mlp(self.norm2(x))
+
+
+class ClassTokenNorm(LayerNorm):
+    """Equation 4: the class token, normalised."""
+
+    def __call__(self, x: Float[Array, "b n f"], **_: Any) -> Float[Array, "b f"]:
+        return super().__call__(x[:, 0])
+
+
+class ViT(Backbone):
+    """Figure 1 without its head: pictures → the class token after `depth` equal blocks.
+
+    Args:
+      width: features of a token; 192 makes ViT-Ti, 384 ViT-S.
+      heads: of each attention; 3 in ViT-Ti, 6 in ViT-S.
+      image_size: side of the square pictures, a multiple of 16.
+      depth: blocks; fewer than the paper's are for tests.
+      rngs: draws the initial parameters.
+    """
+
+    IMAGE: ClassVar[ImageSpec] = IMAGE
+
+    def __init__(self, *, width: int, heads: int, image_size: int, depth: int = 12, rngs: nnx.Rngs):
+        self.features = width
+        names = [f"block{i}" for i in range(depth)]
+        self.BLOCKS = ("embed", *names, "norm")  # pyright: ignore[reportAttributeAccessIssue]
+        self.embed = Embed(width, image_size=image_size, rngs=rngs)
+        for name in names:
+            setattr(self, name, Block(width, heads=heads, rngs=rngs))
+        self.norm = ClassTokenNorm(width, rngs=rngs)
+
+    def __call__(
+        self,
+        x: Float[Array, "b h w c"] | Float[Array, "b n f"],
+        *,
+        start: str | None = None,
+        stop: str | None = None,
+        rngs: nnx.Rngs | None = None,
+    ) -> Float[Array, "b f"] | Float[Array, "b n f"]:
+        """Run the blocks from `start` (included) to `stop` (left out).
+
+        Args:
+          x: pictures in [-1, 1], or the tokens that enter block `start`.
+          start: first block to run; None is `embed`.
+          stop: first block not to run; None runs them all.
+          rngs: not used: this backbone draws nothing.
+
+        Returns:
+          The tokens that enter block `stop`; by default the features of the class token.
+        """
+        del rngs
+        for block in self.blocks(start, stop):
+            x = block(x)
+        return x
