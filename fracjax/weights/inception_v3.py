@@ -4,6 +4,8 @@ The order is that of `keras.applications.inception_v3`, which builds branch by b
 layers no names, so that they count conv2d, conv2d_1, ... in this order.
 """
 
+from fracjax.weights.published import Published
+
 _A = "b1x1 b5x5_1 b5x5_2 b3x3dbl_1 b3x3dbl_2 b3x3dbl_3 pool"
 _B = "b1x1 b7x7_1 b7x7_2 b7x7_3 b7x7dbl_1 b7x7dbl_2 b7x7dbl_3 b7x7dbl_4 b7x7dbl_5 pool"
 _C = "b1x1 b3x3_1 b3x3_2a b3x3_2b b3x3dbl_1 b3x3dbl_2 b3x3dbl_3a b3x3dbl_3b pool"
@@ -43,3 +45,25 @@ ANONYMOUS = ("conv2d", "batch_normalization")
 
 LEFT_OUT = ("predictions/kernel", "predictions/bias")
 """The ImageNet head, in files with the top."""
+
+RENAMED: dict[str, str] = {}
+"""Layers that older files name otherwise: their name there, and here."""
+
+SWAPPED: tuple[str, ...] = ()
+"""Arrays whose last two axes are the other way round here."""
+
+CONSTANTS: dict[str, tuple[tuple[float, ...], ...]] = {}
+"""Arrays that are built into our network, with the values that they may have."""
+
+_FOLDER = "https://storage.googleapis.com/tensorflow/keras-applications/inception_v3/"
+PUBLISHED = (
+    Published(
+        _FOLDER + "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        md5="bcbd6486424b2319ff4ef7d526e38f63",
+    ),
+    Published(
+        _FOLDER + "inception_v3_weights_tf_dim_ordering_tf_kernels.h5",
+        md5="9a0d58056eeedaa3f26cb7ebd46da564",
+    ),
+)
+"""Without the top, then with it; the checksums are those in `keras.applications.inception_v3`."""

@@ -15,6 +15,8 @@ import numpy as np
 from fracjax.errors import UserError
 from fracjax.trees import leaf_name, leaf_shapes
 from fracjax.weights.fill import fill
+from fracjax.weights.published import verdict
+from fracjax.weights.tables import TABLES, way_to_get
 
 CONVERTER = 1  # raise it when files converted before must not be used any more
 _PROVENANCE = "provenance"
@@ -32,6 +34,7 @@ class Provenance:
       sha256: of the Keras file.
       converter: version of the conversion.
       left_out: names of the arrays in the source that were not taken.
+      published: whether the Keras file is the one that Keras publishes, in words.
     """
 
     model: str
@@ -39,13 +42,17 @@ class Provenance:
     sha256: str
     converter: int
     left_out: tuple[str, ...]
+    published: str = "not looked up"
 
 
 def describe(source: Path, *, model: str, left_out: tuple[str, ...]) -> Provenance:
     """The provenance of weights converted now from the file `source`."""
     with source.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Provenance(model, source.name, digest, CONVERTER, left_out)
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0)
+        md5 = hashlib.file_digest(file, "md5").hexdigest()  # what Keras publishes
+    published = verdict(TABLES[model].PUBLISHED, md5)
+    return Provenance(model, source.name, sha256, CONVERTER, left_out, published)
 
 
 def save(path: Path, arrays: dict[str, np.ndarray], provenance: Provenance) -> None:
@@ -61,8 +68,8 @@ def save(path: Path, arrays: dict[str, np.ndarray], provenance: Provenance) -> N
         unfinished.unlink(missing_ok=True)
 
 
-def load(path: Path, *, model: str) -> tuple[dict[str, np.ndarray], Provenance]:
-    """Read a converted file.
+def check(path: Path, *, model: str) -> Provenance:
+    """Refuse what `load` would refuse, but read only where the weights came from.
 
     Args:
       path: a file that `save` wrote.
@@ -73,27 +80,13 @@ def load(path: Path, *, model: str) -> tuple[dict[str, np.ndarray], Provenance]:
         conversion.
     """
     if not path.is_file():
-        raise UserError(
-            f"no weights at {path}; convert the Keras file that you have with "
-            f"`python scripts/convert_weights.py FILE.h5 --out {path}`, or start from random "
-            "weights with --model.weights none"
-        )
+        raise UserError(f"no weights at {path}; {way_to_get(model, str(path))}")
     if path.suffix in (".h5", ".hdf5", ".keras"):
         raise UserError(
             f"{path} is a Keras file, not a converted one; convert it first: "
             f"python scripts/convert_weights.py {path}"
         )
-    try:
-        # np.load leaves a damaged file open if it opened it itself.
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        record = json.loads(str(arrays.pop(_PROVENANCE)))
-        provenance = Provenance(**{**record, "left_out": tuple(record["left_out"])})
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise UserError(
-            f"{path} is damaged, or was not written by scripts/convert_weights.py ({error}); "
-            f"{_WAY_OUT}"
-        ) from error
+    provenance = _read(path, only_provenance=True)[1]
     if provenance.model != model:
         raise UserError(
             f"{path} holds weights of {provenance.model} (from {provenance.source}), but the "
@@ -104,7 +97,36 @@ def load(path: Path, *, model: str) -> tuple[dict[str, np.ndarray], Provenance]:
             f"{path} was converted by version {provenance.converter} of the conversion, this is "
             f"version {CONVERTER}; {_WAY_OUT}"
         )
-    return arrays, provenance
+    return provenance
+
+
+def load(path: Path, *, model: str) -> tuple[dict[str, np.ndarray], Provenance]:
+    """Read a converted file.
+
+    Args:
+      path: a file that `save` wrote.
+      model: the network that the weights must be of.
+
+    Raises:
+      UserError: as `check`.
+    """
+    check(path, model=model)
+    return _read(path)
+
+
+def _read(path: Path, *, only_provenance: bool = False) -> tuple[dict[str, np.ndarray], Provenance]:
+    try:
+        # np.load leaves a damaged file open if it opened it itself.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            record = json.loads(str(file[_PROVENANCE]))
+            provenance = Provenance(**{**record, "left_out": tuple(record["left_out"])})
+            names = [] if only_provenance else [n for n in file.files if n != _PROVENANCE]
+            return {name: file[name] for name in names}, provenance
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{path} is damaged, or was not written by scripts/convert_weights.py ({error}); "
+            f"{_WAY_OUT}"
+        ) from error
 
 
 def load_into(

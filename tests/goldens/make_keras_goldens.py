@@ -5,7 +5,7 @@ KERAS_BACKEND=jax python tests/goldens/make_keras_goldens.py [--weights FILE.wei
 Written with keras 3.15.1. `--weights` is the InceptionV3 file of FRACJAX_WEIGHTS, for the golden of
 the real weights. Fill-ins come from `recipe.py`; layers are named by the rank of their number.
 
-  keras_inception_v3_layers.csv   index, name, class, parameters, trainable ones
+  keras_NETWORK_layers.csv        index, name, class, parameters, trainable ones
   keras_inception_v3.npz          feature maps or their means, random weights and statistics
   keras_inception_v3_real.npz     means of the map, real weights
   keras_basic_cnn.npz             logits in inference, then in training mode with new statistics
@@ -40,9 +40,10 @@ def inception(side):
     return keras.applications.InceptionV3(include_top=False, weights=None, input_shape=(*side, 3))
 
 
-def make_layers():
-    model = inception((299, 299))
-    with (HERE / "keras_inception_v3_layers.csv").open("w", newline="") as file:
+def make_layers(name, application):
+    keras.backend.clear_session()
+    model = application(include_top=False, weights=None)
+    with (HERE / f"keras_{name}_layers.csv").open("w", newline="") as file:
         out = csv.writer(file, lineterminator="\n")
         out.writerow(("index", "layer", "class", "parameters", "trainable"))
         for index, layer in enumerate(model.layers):
@@ -114,7 +115,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", type=Path)
     weights = parser.parse_args().weights
-    make_layers()
+    make_layers("inception_v3", keras.applications.InceptionV3)
+    make_layers("efficientnet_b0", keras.applications.EfficientNetB0)
+    make_layers("mobilenet_v2", keras.applications.MobileNetV2)
     make_features()
     make_basic_cnn()
     if weights:

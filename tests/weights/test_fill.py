@@ -32,6 +32,33 @@ def test_a_transposed_kernel_is_refused_though_it_has_as_many_values():
         run({"conv2d/kernel": np.ones((3, 2)), "bn/mean": np.ones(3)})
 
 
+def test_a_swapped_array_is_turned_and_its_shape_is_told_as_it_is_in_the_source():
+    array = np.arange(6.0).reshape(3, 2)
+    arrays = {"conv2d/kernel": array, "bn/mean": np.ones(3)}
+    assert_array_equal(run(arrays, swapped=("conv2d/kernel",))["stem/kernel"], array.T)
+    arrays["conv2d/kernel"] = array.T
+    with pytest.raises(UserError) as error:
+        run(arrays, swapped=("conv2d/kernel",))
+    assert (
+        "! stem/kernel: shape (2, 3) in the model, which is (3, 2) there, (2, 3) in conv2d/kernel"
+        in str(error.value)
+    )
+
+
+def test_a_constant_has_one_of_its_values_and_is_not_taken():
+    arrays = {"conv2d/kernel": np.ones((2, 3)), "bn/mean": np.ones(3)}
+    constants = {"scale": ((1.0, 2.0), (1.0, 4.0))}
+    for value in constants["scale"]:
+        filled = run({**arrays, "scale": np.array(value, np.float32)}, constants=constants)
+        assert list(filled) == ["stem/kernel", "stem/mean"]
+    for wrong in ([1.0, 3.0], [1.0], [1.0, np.nan]):
+        with pytest.raises(UserError, match="built into the model") as error:
+            run({**arrays, "scale": np.array(wrong)}, constants=constants)
+        assert "(1.0, 2.0) or (1.0, 4.0) built into the model" in str(error.value)
+    with pytest.raises(UserError, match="- not in the source: scale, which the model has built in"):
+        run(arrays, constants=constants)
+
+
 def test_values_that_are_not_finite_are_refused():
     with pytest.raises(UserError, match="stem/mean: 2 values in bn/mean are not finite"):
         run({"conv2d/kernel": np.ones((2, 3)), "bn/mean": np.array([1, np.nan, np.inf])})

@@ -1,3 +1,7 @@
+import runpy
+import zipfile
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
@@ -5,6 +9,9 @@ from numpy.testing import assert_array_equal
 
 from fracjax.errors import UserError
 from fracjax.weights.keras_h5 import by_build_order, read
+
+GOLDENS = Path(__file__).parents[1] / "goldens"
+recipe = runpy.run_path(str(GOLDENS / "recipe.py"))
 
 
 @pytest.fixture
@@ -64,6 +71,33 @@ def test_legacy_names_lose_scope_and_suffix(tmp_path, root):
     assert_array_equal(arrays["bn/moving_mean"], np.ones(3))
 
 
+def test_a_depthwise_kernel_has_one_name_in_old_and_new_files(tmp_path, keras_3):
+    with h5py.File(keras_3, "r+") as file:
+        file["layers/depthwise_conv2d/vars/0"] = np.full((3, 3, 2, 1), 5.0)
+        file["layers/depthwise_conv2d/vars"].attrs["name"] = "dwconv"
+    with h5py.File(tmp_path / "old.h5", "w") as file:
+        file.attrs["layer_names"] = [b"dwconv"]
+        file["dwconv/dwconv/depthwise_kernel:0"] = np.full((3, 3, 2, 1), 5.0)
+        file["dwconv"].attrs["weight_names"] = [b"dwconv/depthwise_kernel:0"]
+    new, old = (read(path)["dwconv/kernel"] for path in (keras_3, tmp_path / "old.h5"))
+    assert_array_equal(new, np.full((3, 3, 2, 1), 5.0))
+    assert_array_equal(old, new)
+
+
+@pytest.mark.parametrize("name", ["keras_nested.keras", "keras_nested_legacy.h5"])
+def test_a_trained_network_within_a_network_is_read_without_its_optimiser(name):
+    arrays = read(GOLDENS / name)  # written by Keras itself
+    shapes = {
+        "pointwise/kernel": (1, 1, 3, 4),
+        "dwconv/kernel": (3, 3, 4, 1),
+        **{f"bn/{v}": (4,) for v in ("gamma", "beta", "moving_mean", "moving_variance")},
+        **{"out/kernel": (4, 2), "out/bias": (2,)},
+    }
+    assert {name: array.shape for name, array in arrays.items()} == shapes
+    for name, array in arrays.items():
+        assert_array_equal(array, recipe["weight"](name, shapes[name]))
+
+
 def test_anonymous_layers_are_renumbered_by_rank_not_by_text():
     names = ["conv2d_9/kernel", "conv2d_10/kernel", "conv2d_100/kernel", "dense_7/bias"]
     arrays = {name: np.array(float(i)) for i, name in enumerate(names)}
@@ -115,6 +149,19 @@ def test_an_hdf5_file_of_something_else_is_refused(tmp_path):
     with h5py.File(tmp_path / "net.h5", "w") as file:
         file["temperature"] = np.zeros(3)
     assert "without Keras weights" in refusal(tmp_path / "net.h5")
+
+
+def test_a_zip_file_of_something_else_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "net.keras", "w") as archive:
+        archive.writestr("config.json", "{}")
+    assert "is a zip file without model.weights.h5" in refusal(tmp_path / "net.keras")
+
+
+def test_a_damaged_zip_file_is_refused(tmp_path):
+    data = bytearray((GOLDENS / "keras_nested.keras").read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "net.keras").write_bytes(bytes(data))
+    assert "cannot be read as a Keras weight file" in refusal(tmp_path / "net.keras")
 
 
 def test_a_keras_3_file_without_layer_names_is_refused(keras_3):

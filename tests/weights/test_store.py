@@ -48,7 +48,9 @@ def test_arrays_and_provenance_come_back(converted):
         sha256=hashlib.sha256(b"weights").hexdigest(),
         converter=store.CONVERTER,
         left_out=("top/bias",),
+        published=provenance.published,
     )
+    assert hashlib.md5(b"weights").hexdigest() in provenance.published
     assert [p.name for p in converted.parent.iterdir()] == ["net.npz"]  # nothing unfinished
 
 
@@ -122,7 +124,41 @@ def test_a_keras_file_is_refused_with_the_command(tmp_path):
     assert message.endswith(f"scripts/convert_weights.py {tmp_path / 'net.weights.h5'}")
 
 
-def test_a_missing_file_is_refused_with_the_command(tmp_path):
-    message = refusal(tmp_path / "none.npz")
-    assert f"convert_weights.py FILE.h5 --out {tmp_path / 'none.npz'}" in message
-    assert "--model.weights none" in message
+def test_a_missing_file_is_refused_with_the_way_to_get_it(tmp_path):
+    path = tmp_path / "none.npz"
+    name = "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    assert refusal(path) == (
+        f"no weights at {path}; download "
+        f"https://storage.googleapis.com/tensorflow/keras-applications/inception_v3/{name} "
+        "(md5 bcbd6486424b2319ff4ef7d526e38f63), convert it with `python "
+        f"scripts/convert_weights.py {name} --model inception_v3 --out {path}`, or start from "
+        "random weights with --model.weights none"
+    )
+    assert "efficientnetb0_notop.h5 --model efficientnet_b0" in refusal(path, "efficientnet_b0")
+    assert "1.0_224_no_top.h5, convert it" in refusal(path, "mobilenet_v2")
+    assert "no weights of basic_cnn are published that convert, so" in refusal(path, "basic_cnn")
+
+
+# The look that costs nothing
+
+
+def test_check_reads_no_array(converted, monkeypatch):
+    expected = store.load(converted, model="inception_v3")[1]
+    data = converted.read_bytes()
+    at = data.find(ARRAYS["backbone/stem/conv/kernel"].tobytes())
+    converted.write_bytes(data[:at] + b"\xff" + data[at + 1 :])  # an array is damaged
+    assert store.check(converted, model="inception_v3") == expected
+    with pytest.raises(UserError, match="is damaged"):
+        store.load(converted, model="inception_v3")
+
+
+def test_check_refuses_as_load_does(converted, tmp_path):
+    (tmp_path / "net.keras").write_bytes(b"")
+    cases = [
+        (tmp_path / "none.npz", "inception_v3", "no weights at"),
+        (tmp_path / "net.keras", "inception_v3", "is a Keras file, not a converted one"),
+        (converted, "mobilenet_v2", "holds weights of inception_v3"),
+    ]
+    for path, model, message in cases:
+        with pytest.raises(UserError, match=message):
+            store.check(path, model=model)
