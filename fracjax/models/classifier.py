@@ -5,6 +5,7 @@ Dimension names: b batch, h height, w width, c channels, f features, k outputs.
 
 import jax
 from flax import nnx
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from fracjax.image_spec import ImageSpec
@@ -48,7 +49,13 @@ class Classifier(nnx.Module):
           x: pictures in the range of `image`, or what enters block `start`.
           rngs: a key (or streams) for dropout; needed in training mode only.
           start: first block to run, or "head" for none of them; None runs everything.
+
+        Raises:
+          UserError: the pictures are plainly not in the range of `image`. Under `jax.jit` there
+            are no values to look at.
         """
+        if start is None and not isinstance(x, Tracer):
+            self.image.check(x)
         streams = nnx.Rngs(dropout=rngs) if isinstance(rngs, jax.Array) else rngs
         features = x if start == HEAD else self.backbone(x, start=start, rngs=streams)
         if features.ndim == 4:

@@ -6,6 +6,7 @@ from flax import nnx
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fracjax.config import Model
+from fracjax.errors import UserError
 from fracjax.image_spec import ImageSpec
 from fracjax.models.backbone import Backbone
 from fracjax.models.build import build
@@ -17,7 +18,7 @@ X = jnp.asarray(np.random.default_rng(0).uniform(0, 1, (4, 16, 16, 3)), jnp.floa
 class Identity(Backbone):
     """Its pictures are its features."""
 
-    IMAGE = ImageSpec(2, 2, 0.0, 1.0, 1)
+    IMAGE = ImageSpec(side=2, channels=2, low=0.0, high=10.0, smallest=1)
     BLOCKS = ()
     features = 2
 
@@ -42,6 +43,14 @@ def test_a_map_is_averaged_before_the_head():
     assert_array_equal(net(x), [[13.0]])
     assert_array_equal(net(x, start="head"), [[13.0]])
     assert net.image.side == 2
+
+
+def test_pictures_of_another_range_are_refused_where_they_enter(net):
+    with pytest.raises(UserError, match=r"go from 0 to 255, and should be in \[0, 1\]"):
+        net(255 * jnp.round(X))
+    features = jnp.full((4, 64), 255.0)
+    assert net(features, start="head").shape == (4, 3)  # features have no range
+    assert jax.eval_shape(net, 255 * X).shape == (4, 3)  # no values to look at
 
 
 def test_a_prefix_and_the_rest_make_the_whole(net):
