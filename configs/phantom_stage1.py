@@ -6,7 +6,7 @@ once. Dropout is 0.1: the paper's 0.3 takes this small network twice the epochs.
 
 from pathlib import Path
 
-from fracjax.config import Augment, Config, Data, Model, Optim, Train
+from fracjax.config import Augment, Config, Data, Model, Phase, Train
 
 
 def get_config() -> Config:
@@ -16,6 +16,6 @@ def get_config() -> Config:
         data=Data(name="phantom", classes=("healthy", "fracture"), image_size=64, batch_size=16),
         model=Model(name="basic_cnn", dropout=0.1, width=0.25),
         augment=Augment(flip=True),
-        optim=Optim(learning_rate=1.5e-3, schedule="one_cycle"),
-        train=Train(epochs=8, patience=8),
+        phases=(Phase(epochs=8, learning_rate=1.5e-3, schedule="one_cycle"),),
+        train=Train(patience=8),
     )

@@ -6,7 +6,7 @@ the running statistics of BatchNorm take some five hundred steps to settle.
 
 from pathlib import Path
 
-from fracjax.config import Augment, Config, Data, Model, Optim, Train
+from fracjax.config import Augment, Config, Data, Model, Phase, Train
 
 
 def get_config() -> Config:
@@ -21,6 +21,6 @@ def get_config() -> Config:
         ),
         model=Model(name="basic_cnn", dropout=0.1, width=0.25),
         augment=Augment(flip=True),
-        optim=Optim(learning_rate=1.5e-3, schedule="one_cycle"),
-        train=Train(epochs=24, patience=24),
+        phases=(Phase(epochs=24, learning_rate=1.5e-3, schedule="one_cycle"),),
+        train=Train(patience=24),
     )

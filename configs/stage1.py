@@ -1,23 +1,25 @@
 """Stage 1: is there a fracture? FracAtlas, InceptionV3 from ImageNet, trained from mixed9 on.
 
-The paper's protocol (§6.2, §7.2, §7.4) with three changes: a learning rate of 1e-4 as §7.3 has it,
-not 1e-2; rotation by 10 degrees, not 36; and a threshold that finds 95 % of the fractures of the
-validation studies, where Youden's misses a third of them.
+`stage1_paper.py` with four changes. The learning rate is 1e-4, as section 7.3 has it, since 1e-2
+wrecks pretrained weights in the first steps. Rotation is by 10 degrees, which is what a limb on a
+table turns. The threshold finds 95 % of the fractures of the validation studies, where Youden's
+misses a third of them. The patience is 5, since the validation loss is noisy.
 """
 
+import dataclasses
 from pathlib import Path
 
-from fracjax.config import Augment, Config, Data, Freeze, Model, Optim, Train
+from fracjax.config import Config, Phase, Train
+from fracjax.config_file import load
 
 
 def get_config() -> Config:
-    return Config(
+    paper = load(Path(__file__).with_name("stage1_paper.py"))
+    return dataclasses.replace(
+        paper,
         workdir=Path("runs/stage1"),
         threshold="sensitivity:0.95",
-        data=Data(name="fracatlas", classes=("normal", "fracture"), image_size=224, batch_size=32),
-        model=Model(name="inception_v3", weights=Path("weights/inception_v3.npz"), dropout=0.5),
-        freeze=Freeze(cut="249", batch_norm="all"),
-        augment=Augment(flip=True, rotation=10.0, zoom=0.2, brightness=0.2, contrast=0.2),
-        optim=Optim(learning_rate=1e-4),
-        train=Train(epochs=50, patience=3),
+        augment=dataclasses.replace(paper.augment, rotation=10.0),
+        phases=(Phase(epochs=50, learning_rate=1e-4, cut="249"),),
+        train=Train(patience=5),
     )

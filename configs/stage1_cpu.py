@@ -8,14 +8,15 @@ goes up and down once over the sixteen epochs, which are few.
 import dataclasses
 from pathlib import Path
 
-from fracjax.config import Config, Freeze, Optim, Train, load
+from fracjax.config import Config, Freeze, Phase, Train
+from fracjax.config_file import load
 
 
 def get_config() -> Config:
     return dataclasses.replace(
         load(Path(__file__).with_name("stage1.py")),
         workdir=Path("runs/stage1_cpu"),
-        freeze=Freeze(cut="249", batch_norm="frozen", cached_views=3),
-        optim=Optim(learning_rate=1e-4, schedule="one_cycle"),
-        train=Train(epochs=16, patience=5),
+        freeze=Freeze(batch_norm="frozen", cached_views=3),
+        phases=(Phase(epochs=16, learning_rate=1e-4, cut="249", schedule="one_cycle"),),
+        train=Train(patience=5),
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from jax.sharding import Mesh
 
+from fracjax.config import NO_FOLD
 from fracjax.errors import UserError
 from fracjax.evaluation import CascadeReport, OperatingPoint, Predictions, cascade_report
 from fracjax.pipeline.parts import open_dataset
@@ -57,6 +58,11 @@ def run_cascade(
         raise UserError(
             f"{stage2} tells the classes of the detector in {stage1} apart "
             f"({', '.join(detector.meta.classes)}); name a run of stage 2"
+        )
+    if part == "validation" and classifier.meta.config.data.fold != NO_FOLD:
+        raise UserError(
+            f"the networks of {stage2} are folds of a cross-validation: all but one have trained "
+            "on any study of validation; write --split test"
         )
     dataset = open_dataset(classifier.meta.config.data, data_dir)
     classifier.meta.check_split(dataset.split.hash)

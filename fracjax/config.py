@@ -1,25 +1,15 @@
 """The schema of a run: frozen dataclasses in which every field stands once.
 
-A file in `configs/` builds a `Config` in `get_config()`; `load` reads it and applies the command
-line's overrides. `to_dict` and `from_dict` carry it through a checkpoint's JSON.
+A file in `configs/` builds a `Config` in `get_config()`; `fracjax.config_file.load` reads it and
+applies the command line's overrides.
 """
 
-import dataclasses
-import difflib
-import importlib.util
-import re
-import types
-import typing
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
-
-import tyro
-
-from fracjax.errors import UserError
+from typing import Literal
 
 NO_WEIGHTS = Path("none")
+NO_FOLD = "none"
 
 
 @dataclass(frozen=True)
@@ -40,29 +30,44 @@ class Data:
     """Studies per step, over all devices together."""
     filter: Path | None = None
     """Workdir of a trained detector: train and validate on the studies that it calls positive."""
+    fold: str = NO_FOLD
+    """`2/5`: validate on the second of five folds of the training and validation studies, and train
+    on the other four. `none`: the split as it is."""
+    subset: float = 1.0
+    """Share of the near-duplicate groups to train on, drawn by `train.seed`; above 0, up to 1."""
+    oversample: bool = False
+    """Show studies of the smaller classes again, other ones in each epoch, until every class is as
+    frequent as the largest."""
 
 
 @dataclass(frozen=True)
 class Model:
     """Which network, and the weights it starts from."""
 
-    name: Literal["basic_cnn", "inception_v3"] = "basic_cnn"
+    name: Literal[
+        "basic_cnn", "inception_v3", "efficientnet_b0", "mobilenet_v2", "vit_ti16", "vit_s16"
+    ] = "basic_cnn"
     """Backbone."""
     weights: Path = NO_WEIGHTS
     """Converted backbone weights (`scripts/convert_weights.py`), or `none` for random ones."""
+    head: Literal["sigmoid", "softmax"] = "sigmoid"
+    """Head of two classes: one logit with a sigmoid, or two with a softmax. More classes always
+    have a softmax."""
     dropout: float = 0.5
     """Share of the features dropped in training, 0 to below 1: before the head and, in the basic
     CNN, after each block. The paper has 0.5, and 0.3 for the basic CNN."""
+    drop_path: float = 0.2
+    """EfficientNet-B0 only: share of residual branches dropped in training, 0 to below 1. It grows
+    from 0 at the first block to this at the last one; 0.2 is Keras's. With 0 the features of a
+    frozen prefix can be cached."""
     width: float = 1.0
     """Multiplier of the basic CNN's filters and dense units; 1.0 is the paper's network."""
 
 
 @dataclass(frozen=True)
 class Freeze:
-    """Which part of the backbone is held."""
+    """What is held beside the layers below the cut of a phase."""
 
-    cut: str = "none"
-    """First part that trains: none (all of it), a block (mixed9), a Keras layer (249), or head."""
     batch_norm: Literal["all", "above_cut", "frozen"] = "all"
     """Which BatchNorms train and use batch statistics: everywhere, above the cut, or nowhere."""
     cached_views: int = 0
@@ -91,30 +96,58 @@ class Augment:
 
 
 @dataclass(frozen=True)
-class Optim:
-    """Adam (Kingma and Ba 2015)."""
+class Loss:
+    """What is minimised: cross-entropy, in nats, with these changes."""
 
+    label_smoothing: float = 0.0
+    """Share of the label that is spread evenly over all classes, 0 to below 1."""
+    focal_gamma: float = 0.0
+    """Exponent of the focal loss, which plays down studies that are already right; 0 is off, 2 is
+    usual, values between 0 and 1 have no finite gradient."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """Weight of a training study: 1, or inversely proportional to the size of its class."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One stretch of training, with an optimiser of its own (Adam, Kingma and Ba 2015)."""
+
+    epochs: int = 50
+    """Largest number of passes over the training studies."""
     learning_rate: float = 1e-4
     """Step size of Adam; with a schedule, its largest value."""
-    schedule: Literal["constant", "one_cycle"] = "constant"
-    """The same step size throughout, or up over the first fifth of all steps, then down to zero."""
+    cut: str = "none"
+    """First part that trains: none (all of it), a block (mixed9), a Keras layer (249), or head."""
+    schedule: Literal["constant", "one_cycle", "plateau"] = "constant"
+    """The same step size throughout; up over the first fifth of the phase's steps, then down to
+    zero; or reduced whenever the validation loss stops falling."""
 
 
 @dataclass(frozen=True)
 class Train:
-    """How long, and from which seed."""
+    """When to stop, when to slow down, and from which seed."""
 
-    epochs: int = 50
-    """Largest number of passes over the training studies."""
     patience: int = 3
-    """Epochs without a lower validation loss after which training stops."""
+    """Epochs without a lower validation loss after which a phase stops."""
+    plateau_patience: int = 10
+    """Epochs without a lower validation loss after which `plateau` reduces the step size."""
+    plateau_factor: float = 0.1
+    """Factor by which it is reduced, above 0, below 1."""
     seed: int = 0
     """Seed of the initial weights, the order of the studies, augmentation and dropout."""
 
 
 @dataclass(frozen=True)
+class Ensemble:
+    """Several networks of one config, trained in one step."""
+
+    members: int = 1
+    """Networks; member i has the seed `train.seed` + i, and with it its own subset of the data."""
+
+
+@dataclass(frozen=True)
 class Config:
-    """One run: a network trained on one dataset into one workdir."""
+    """One run: a network, or several at once, trained on one dataset into one workdir."""
 
     workdir: Path = Path("runs/run")
     """Folder of the run: config, checkpoints, TensorBoard events, history, evaluation."""
@@ -124,177 +157,15 @@ class Config:
     model: Model = field(default_factory=Model)
     freeze: Freeze = field(default_factory=Freeze)
     augment: Augment = field(default_factory=Augment)
-    optim: Optim = field(default_factory=Optim)
+    loss: Loss = field(default_factory=Loss)
+    phases: tuple[Phase, ...] = (Phase(),)
+    """Phases of training, one after the other; each begins where the one before it ended."""
     train: Train = field(default_factory=Train)
+    ensemble: Ensemble = field(default_factory=Ensemble)
+    folds: int = 0
+    """Cross-validation: train so many networks at once, each validated on one of as many folds of
+    the training and validation studies; 0 is off. The test studies stay apart."""
 
 
-def check(config: Config) -> Config:
-    """Return `config` if every field is possible by itself.
-
-    Raises:
-      UserError: listing every field that is not, with what it must be.
-    """
-    if problems := _type_problems(config):
-        raise UserError("bad config: " + "; ".join(problems))
-    data, model, augment, train = config.data, config.model, config.augment, config.train
-    fractions = {
-        "model.dropout": model.dropout,
-        "augment.zoom": augment.zoom,
-        "augment.translation": augment.translation,
-        "augment.brightness": augment.brightness,
-        "augment.contrast": augment.contrast,
-    }
-    at_least = {
-        "data.image-size": (data.image_size, 1),
-        "data.batch-size": (data.batch_size, 1),
-        "train.epochs": (train.epochs, 1),
-        "train.patience": (train.patience, 1),
-        "train.seed": (train.seed, 0),
-        "freeze.cached-views": (config.freeze.cached_views, 0),
-        "augment.rotation": (augment.rotation, 0),
-    }
-    above_zero = {"optim.learning-rate": config.optim.learning_rate, "model.width": model.width}
-    problems = [f"{n} is {v}, not in [0, 1)" for n, v in fractions.items() if not 0 <= v < 1]
-    problems += [f"{n} is {v}, below {least}" for n, (v, least) in at_least.items() if v < least]
-    problems += [f"{n} is {v}, not above 0" for n, v in above_zero.items() if not v > 0]
-    if len(data.classes) < 2:
-        problems.append(f"data.classes is {data.classes}: name two classes or more, in index order")
-    if len(set(data.classes)) != len(data.classes):
-        problems.append(f"data.classes names a class twice: {data.classes}")
-    if problems:
-        raise UserError("bad config: " + "; ".join(problems))
-    return config
-
-
-def _type_problems(config: Any, prefix: str = "") -> list[str]:
-    """Name the fields that hold something else than they are declared to."""
-    problems = []
-    for name, hint in typing.get_type_hints(type(config)).items():
-        value, flag = getattr(config, name), f"{prefix}{name.replace('_', '-')}"
-        if hint in _GROUPS and isinstance(value, hint):
-            problems += _type_problems(value, f"{flag}.")
-        elif typing.get_origin(hint) is Literal:
-            options = [str(option) for option in typing.get_args(hint)]
-            if value not in options:
-                near = difflib.get_close_matches(str(value), options, 1)
-                guess = f"; perhaps you meant {near[0]}" if near else ""
-                problems.append(f"{flag} is {value!r}, not one of {', '.join(options)}{guess}")
-        elif not _is(value, hint):
-            wanted = hint.__name__ if isinstance(hint, type) else str(hint)
-            problems.append(f"{flag} is {value!r}, a {type(value).__name__}, not {wanted}")
-    return problems
-
-
-def _is(value: Any, hint: Any) -> bool:
-    if typing.get_origin(hint) is tuple:
-        return isinstance(value, tuple) and all(isinstance(item, str) for item in value)
-    if hint in (int, float) and isinstance(value, bool):
-        return False
-    return isinstance(value, (int, float) if hint is float else hint)
-
-
-def load(path: Path, overrides: Sequence[str] = (), description: str = "") -> Config:
-    """Read `get_config()` of a config file and apply `--group.field value` overrides.
-
-    Args:
-      path: the config file.
-      overrides: what the command line says of single fields; `--help` prints them all and exits.
-      description: opens the help page.
-
-    Raises:
-      UserError: no such file, no `get_config`, a field that does not exist, a result that is no
-        `Config`, or a value that is out of range.
-      SystemExit: from the parser of the overrides, which prints the nearest right field.
-    """
-    default = _get_config(path)
-    return check(tyro.cli(Config, default=default, args=list(overrides), description=description))
-
-
-def _get_config(path: Path) -> Config:
-    if not path.is_file():
-        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.py")], 3)
-        hint = f"; near it are {', '.join(near)}" if near else "; see configs/ for examples"
-        raise UserError(f"no config file {path}{hint}")
-    spec = importlib.util.spec_from_file_location(f"fracjax_config_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise UserError(f"{path} is not a Python file; a config is one that defines get_config()")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-        if not hasattr(module, "get_config"):
-            raise UserError(f"{path} defines no get_config(); it must return a fracjax Config")
-        config = module.get_config()
-    except UserError:
-        raise
-    except Exception as error:  # whatever the user's own code may raise
-        raise UserError(f"{path} does not make a config: {error}{_nearest(error)}") from error
-    if not isinstance(config, Config):
-        raise UserError(
-            f"get_config() in {path} returned {type(config).__name__}, not a fracjax Config; "
-            "end it with `return Config(...)`"
-        )
-    return check(config)
-
-
-def _nearest(error: Exception) -> str:
-    """Name the field that an unknown keyword argument was probably meant to be."""
-    found = re.search(r"unexpected keyword argument '(\w+)'", str(error))
-    if not found:
-        return ""
-    names = {field.name for group in _GROUPS for field in dataclasses.fields(group)}
-    near = difflib.get_close_matches(found[1], names, 1, cutoff=0.5)
-    return (
-        f"; perhaps you meant {near[0]}" if near else f"; the fields are {', '.join(sorted(names))}"
-    )
-
-
-_GROUPS = (Config, Data, Model, Freeze, Augment, Optim, Train)
-
-
-def to_dict(config: Any) -> dict[str, Any]:
-    """Plain nested dicts, lists, numbers and strings, fit for JSON."""
-    plain = lambda v: str(v) if isinstance(v, Path) else list(v) if isinstance(v, tuple) else v  # noqa: E731
-    return {
-        f.name: to_dict(value) if dataclasses.is_dataclass(value) else plain(value)
-        for f in dataclasses.fields(config)
-        for value in [getattr(config, f.name)]
-    }
-
-
-def from_dict(values: dict[str, Any], schema: type = Config) -> Any:
-    """Inverse of `to_dict`.
-
-    Raises:
-      UserError: a field is unknown or missing, as in a checkpoint of another version.
-    """
-    hints = typing.get_type_hints(schema)
-    names = {f.name for f in dataclasses.fields(schema)}
-    if names != set(values):
-        raise UserError(
-            f"a config of another version of fracjax: {schema.__name__} has no field(s) "
-            f"{sorted(set(values) - names)} and misses {sorted(names - set(values))}"
-        )
-    return schema(**{name: _revive(hints[name], value) for name, value in values.items()})
-
-
-def _revive(hint: Any, value: Any) -> Any:
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return from_dict(value, hint)
-    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if value is not None and Path in options:
-        return Path(value)
-    return tuple(value) if isinstance(value, list) else value
-
-
-def differences(ours: Config, theirs: Config) -> list[str]:
-    """Name every field in which two configs differ, as `data.batch_size: 32 != 16`."""
-
-    def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-        out = {}
-        for name, value in values.items():
-            path = f"{prefix}{name}"
-            out |= flat(value, f"{path}.") if isinstance(value, dict) else {path: value}
-        return out
-
-    a, b = flat(to_dict(ours)), flat(to_dict(theirs))
-    return [f"{name}: {a[name]} != {b[name]}" for name in a if a[name] != b[name]]
+GROUPS = (Config, Data, Model, Freeze, Augment, Loss, Phase, Train, Ensemble)
+"""Every dataclass of the schema."""

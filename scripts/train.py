@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from fracjax import config as config_lib
+from fracjax import config_file
 from fracjax.door import door
 
 
@@ -20,17 +20,17 @@ def main() -> None:
     parser.add_argument("--config", type=Path, default=Path("configs/stage1.py"))
     parser.add_argument("--dry-run", action="store_true")
     ours, overrides = parser.parse_known_args()
-    config = config_lib.load(ours.config, overrides, __doc__ or "")
+    config = config_file.load(ours.config, overrides, __doc__ or "")
     console = Console()
     # Imported late, so that --help and a misspelt flag are answered at once.
     from fracjax.report.run import show_config, show_network, show_run
-    from fracjax.training.loop import fit
+    from fracjax.training.loop import fit_members
 
     if ours.dry_run:
         show_config(config, console)
         show_network(config, console)
     else:
-        show_run(fit(config, console), console)
+        show_run(config.workdir, fit_members(config, console), console)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 import tyro
 from rich.console import Console
 
-from fracjax.config import load
+from fracjax.config_file import load
 from fracjax.door import door
 
 

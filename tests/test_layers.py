@@ -7,7 +7,17 @@ import fracjax
 
 HOUSE = Path(fracjax.__file__).parent
 ROOMS = {"datasets", "augment", "models", "weights", "evaluation"}  # strangers to each other
-GROUND = {"config", "image_spec", "errors", "door", "files", "trees", ""}
+GROUND = {
+    "config",
+    "config_check",
+    "config_file",
+    "image_spec",
+    "errors",
+    "door",
+    "files",
+    "trees",
+    "",
+}
 MAY_IMPORT = {
     **{room: GROUND | {room} for room in ROOMS},
     **{ground: GROUND for ground in GROUND},

@@ -49,7 +49,7 @@ def test_a_dry_run_prints_config_and_network_without_data(tmp_path):
             "python scripts/prepare_data.py fracatlas",
         ),
         (
-            ("train.py", "--dry-run", "--freeze.cut", "mixd9"),
+            ("train.py", "--dry-run", "--phases.0.cut", "mixd9"),
             "perhaps you meant mixed9",
         ),
     ],

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from fracjax.cascade import run_cascade
-from fracjax.config import Config, Data, Model, Optim, Train
+from fracjax.config import Config, Data, Model, Phase
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.request import Request
 from fracjax.datasets.splits import Split, make_split
@@ -40,8 +40,7 @@ def runs(tmp_path_factory):
         threshold="sensitivity:0.75",
         data=Data(dir=root / "data", image_size=16, batch_size=8),
         model=Model(width=0.0625, dropout=0.0),
-        optim=Optim(learning_rate=1e-3),
-        train=Train(epochs=2),
+        phases=(Phase(epochs=2, learning_rate=1e-3),),
     )
     data = dataclasses.replace(stage1.data, name="phantom_types", classes=TYPES)
     stage2 = dataclasses.replace(stage1, workdir=root / "stage2", data=data)
@@ -123,15 +122,15 @@ def test_the_classifier_trains_on_what_the_detector_calls_fractured(runs, tmp_pa
     scores = {part: before.detector.detect(e).fracture_score for part, e in parts.items()}
     middle = float(np.median(scores["train"]))
     point = dataclasses.replace(before.point, threshold=middle)
-    operating_point.store(copy, point, before.detector.meta)
+    operating_point.store(copy, point, before.detector.metas)
     given = {}
 
-    def caught(config, network, train, validation, mesh, console):
+    def caught(config, network, train, validation, mesh, console, folder):
         given.update(train=train, validation=validation)
         raise InterruptedError
 
     monkeypatch.setattr(loop, "make_material", caught)
-    monkeypatch.setattr(loop, "_check_filtered", lambda *_: None)
+    monkeypatch.setattr(loop, "_check_classes", lambda *_: None)
     data = dataclasses.replace(stage2.data, filter=copy)
     config = dataclasses.replace(stage2, workdir=tmp_path / "run", data=data)
     with pytest.raises(InterruptedError):
@@ -148,7 +147,7 @@ def test_a_classifier_does_not_go_on_behind_another_threshold(runs):
     point = dataclasses.replace(front.point, threshold=front.point.threshold / 2)
     original = operating_point.path(stage1.workdir).read_bytes()
     try:
-        operating_point.store(stage1.workdir, point, front.detector.meta)
+        operating_point.store(stage1.workdir, point, front.detector.metas)
         with pytest.raises(UserError, match=r"was trained on what the detector .* lets through"):
             loop.fit(stage2, QUIET)
         cascade = run_cascade(stage1.workdir, stage2.workdir, "test", data_mesh())

@@ -75,26 +75,14 @@ def open_prepared(name: str, data_dir: Path) -> Prepared:
     Raises:
       UserError: it is missing or incomplete; the message has the command that prepares it.
     """
-    directory = Path(data_dir) / name
-    wanted = (directory, directory / MANIFEST, directory / SPLITS)
-    if missing := [path for path in wanted if not path.exists()]:
-        raise UserError(
-            f"dataset {name!r} is not prepared: no {missing[0]}; {how_to(name, data_dir)}"
-        )
-    try:
-        builder = _builder(directory)
-    except (OSError, ValueError, IndexError) as error:
-        raise UserError(
-            f"dataset {name!r}: records in {directory} cannot be opened ({error}); "
-            + how_to(name, data_dir)
-        ) from error
+    builder = _open_builder(name, data_dir)
     features = cast(tfds.features.FeaturesDict, builder.info.features)
     kinds = cast(tfds.features.FeaturesDict, features["attributes"])
     records = list(_data_source(builder))
     return Prepared(
         name=name,
-        directory=directory,
-        classes=tuple(cast(tfds.features.ClassLabel, features["label"]).names),
+        directory=Path(data_dir) / name,
+        classes=_classes(builder),
         study=np.array([_text(record["study"]) for record in records]),
         label=np.array([record["label"] for record in records], np.int32),
         group=np.array([_text(record["group"]) for record in records]),
@@ -104,6 +92,36 @@ def open_prepared(name: str, data_dir: Path) -> Prepared:
         boxes=[np.asarray(record["boxes"], np.float32).reshape(-1, 4) for record in records],
         masks=[_masks(record) for record in records],
     )
+
+
+def classes_of(name: str, data_dir: Path) -> tuple[str, ...]:
+    """The classes of a prepared dataset, in the order of their indices; no record is read.
+
+    Raises:
+      UserError: as `open_prepared`.
+    """
+    return _classes(_open_builder(name, data_dir))
+
+
+def _open_builder(name: str, data_dir: Path) -> tfds.core.DatasetBuilder:
+    directory = Path(data_dir) / name
+    wanted = (directory, directory / MANIFEST, directory / SPLITS)
+    if missing := [path for path in wanted if not path.exists()]:
+        raise UserError(
+            f"dataset {name!r} is not prepared: no {missing[0]}; {how_to(name, data_dir)}"
+        )
+    try:
+        return _builder(directory)
+    except (OSError, ValueError, IndexError) as error:
+        raise UserError(
+            f"dataset {name!r}: records in {directory} cannot be opened ({error}); "
+            + how_to(name, data_dir)
+        ) from error
+
+
+def _classes(builder: tfds.core.DatasetBuilder) -> tuple[str, ...]:
+    features = cast(tfds.features.FeaturesDict, builder.info.features)
+    return tuple(cast(tfds.features.ClassLabel, features["label"]).names)
 
 
 def _builder(directory: Path) -> tfds.core.DatasetBuilder:

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Int
 
-from fracjax.config import Data
+from fracjax.config import NO_FOLD, Data
 from fracjax.datasets import splits
-from fracjax.datasets.prepared import Prepared, open_prepared
+from fracjax.datasets.folds import cut_fold
+from fracjax.datasets.prepared import Prepared, classes_of, open_prepared
 from fracjax.errors import UserError
 from fracjax.pipeline.decode import decode_all
 from fracjax.pipeline.stream import Examples
@@ -31,9 +33,8 @@ class Dataset:
         Raises:
           UserError: the part holds no study of one of the classes.
         """
-        index = self.split.indices(self.prepared, name)
         wanted = [self.prepared.classes.index(c) for c in self.data.classes]
-        index = index[np.isin(self.prepared.label[index], wanted)]
+        index = self._indices(name, wanted)
         renumber = np.full(len(self.prepared.classes), -1)
         renumber[wanted] = np.arange(len(wanted))
         label = renumber[self.prepared.label[index]]
@@ -51,6 +52,25 @@ class Dataset:
             attributes={n: column[index] for n, column in self.prepared.attributes.items()},
         )
 
+    def _indices(self, name: str, wanted: list[int]) -> Int[np.ndarray, " n"]:
+        """Records of a part that are of a wanted class; of a fold, if the config names one."""
+
+        def of_split(part: str) -> Int[np.ndarray, " n"]:
+            index = self.split.indices(self.prepared, part)
+            return index[np.isin(self.prepared.label[index], wanted)]
+
+        if self.data.fold == NO_FOLD or name == "test":
+            return of_split(name)
+        pool = np.sort(np.concatenate([of_split("train"), of_split("validation")]))
+        train, validation = cut_fold(
+            self.prepared.label[pool],
+            self.prepared.group[pool],
+            fold=self.data.fold,
+            seed=self.split.seed,
+            source=self.prepared.name,
+        )
+        return pool[train if name == "train" else validation]
+
 
 def open_dataset(data: Data, data_dir: Path | None = None) -> Dataset:
     """Open the dataset and the split that a config names, in `data_dir` if they were moved.
@@ -59,11 +79,13 @@ def open_dataset(data: Data, data_dir: Path | None = None) -> Dataset:
       UserError: the dataset is not prepared, the split file is missing, leaks or is of another
         dataset, or a class does not exist.
     """
-    prepared = open_prepared(data.name, data_dir or data.dir)
-    unknown = [c for c in data.classes if c not in prepared.classes]
+    directory = data_dir or data.dir
+    known = classes_of(data.name, directory)
+    unknown = [c for c in data.classes if c not in known]
     if unknown:
         raise UserError(
-            f"{data.name} has no class {', '.join(map(repr, unknown))}; its classes are "
-            f"{', '.join(map(repr, prepared.classes))}: mend data.classes"
+            f"{data.name} has no class {', '.join(map(repr, unknown))}; its {len(known)} classes "
+            f"are {', '.join(map(repr, known))}: mend data.classes"
         )
+    prepared = open_prepared(data.name, directory)
     return Dataset(data, prepared, splits.Split.load(prepared.directory / data.split))

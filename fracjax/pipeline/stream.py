@@ -7,7 +7,9 @@ from typing import TypedDict
 import grain
 import jax
 import numpy as np
-from jaxtyping import Bool, Int, Shaped
+from jaxtyping import Bool, Float32, Int, Shaped
+
+from fracjax.pipeline.sampling import epoch_order, oversampled_order
 
 
 class Batch(TypedDict):
@@ -15,11 +17,12 @@ class Batch(TypedDict):
 
     The last batch of an epoch is filled up with studies that were already seen; `valid` is False
     for these. They count in no loss and no metric, and being real studies they leave the
-    statistics of BatchNorm as they should be.
+    statistics of BatchNorm as they should be. `weight` is that of the study in the loss.
     """
 
     image: Shaped[np.ndarray | jax.Array, "b *dims"]
     label: Int[np.ndarray | jax.Array, " b"]
+    weight: Float32[np.ndarray | jax.Array, " b"]
     valid: Bool[np.ndarray | jax.Array, " b"]
     index: Int[np.ndarray | jax.Array, " b"]
 
@@ -54,18 +57,21 @@ class Examples:
         )
 
 
-def epoch_order(n: int, *, seed: int, epoch: int) -> Int[np.ndarray, " n"]:
-    """The order in which epoch `epoch` visits `n` studies: every study once."""
-    return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(n)
-
-
 @dataclass(frozen=True)
 class BatchSource:
-    """Random access to the batches of one pass; batch `i` is the same whenever it is asked for."""
+    """Random access to the batches of one pass; batch `i` is the same whenever it is asked for.
+
+    Attributes:
+      examples: the studies.
+      order: rows of them, in the order of the pass.
+      batch_size: studies per batch.
+      class_weights: weight of a study in the loss by its class; None for 1.
+    """
 
     examples: Examples
-    order: Int[np.ndarray, " n"]
+    order: Int[np.ndarray, " m"]
     batch_size: int
+    class_weights: Float32[np.ndarray, " k"] | None = None
 
     def __len__(self) -> int:
         return -(-len(self.order) // self.batch_size)
@@ -73,20 +79,41 @@ class BatchSource:
     def __getitem__(self, index: int) -> Batch:
         place = np.arange(index * self.batch_size, (index + 1) * self.batch_size)
         rows = self.order[place % len(self.order)]
+        label = self.examples.label[rows].astype(np.int32)
+        weights = self.class_weights
         return Batch(
             image=self.examples.image[rows],
-            label=self.examples.label[rows].astype(np.int32),
+            label=label,
+            weight=np.ones(len(rows), np.float32) if weights is None else weights[label],
             valid=place < len(self.order),
             index=rows.astype(np.int32),
         )
 
 
 def training_batches(
-    examples: Examples, *, batch_size: int, seed: int, epoch: int
+    examples: Examples,
+    *,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    oversample: bool = False,
+    class_weights: Float32[np.ndarray, " k"] | None = None,
 ) -> Iterator[Batch]:
     """The shuffled batches of one epoch."""
-    order = epoch_order(len(examples), seed=seed, epoch=epoch)
-    return _read_ahead(BatchSource(examples, order, batch_size))
+    if oversample:
+        order = oversampled_order(examples.label, seed=seed, epoch=epoch)
+    else:
+        order = epoch_order(len(examples), seed=seed, epoch=epoch)
+    return _read_ahead(BatchSource(examples, order, batch_size, class_weights))
+
+
+def steps_per_epoch(examples: Examples, *, batch_size: int, oversample: bool = False) -> int:
+    """Batches of one epoch of training."""
+    studies = len(examples)
+    if oversample:
+        counts = np.bincount(examples.label)
+        studies = int(counts.max() * np.count_nonzero(counts))
+    return -(-studies // batch_size)
 
 
 def evaluation_batches(examples: Examples, *, batch_size: int) -> Iterator[Batch]:

@@ -1,5 +1,6 @@
 """One checkpoint on one part of its split: predictions, figures, tables and pictures."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from fracjax.errors import UserError
 from fracjax.evaluation import (
     OperatingPoint,
     Predictions,
+    aggregate,
     binary_report,
     choose_threshold,
     parse_rule,
@@ -18,11 +20,13 @@ from fracjax.evaluation import (
 )
 from fracjax.files import write_json
 from fracjax.pipeline.parts import open_dataset
+from fracjax.report.members import members_table, report_members
 from fracjax.report.plots import confusion_png, curves_png, roc_png
 from fracjax.report.tables import binary_tables, per_class_table
 from fracjax.training import operating_point
 from fracjax.training.checkpoint import Meta, has, read_meta
-from fracjax.training.trained import Trained, open_trained
+from fracjax.training.members import member_dirs
+from fracjax.training.trained import Trained, epochs_of, open_trained, read_metas
 
 
 def evaluate(
@@ -54,38 +58,73 @@ def evaluate(
       UserError: no run there, its dataset is gone or split otherwise, or the test part is asked
         for before a threshold was chosen.
     """
-    meta = read_meta(workdir)
+    metas = read_metas(workdir)
+    meta = metas[0]
     detector = len(meta.classes) == 2
     # Refused before minutes are spent on predictions.
     if rule is not None and not (detector and part == "validation"):
         raise UserError("--threshold chooses a detector's threshold, on --split validation only")
     parse_rule(rule := rule or meta.config.threshold)
     if detector and part == "test":
-        operating_point.read(workdir, meta)
+        operating_point.read(workdir, metas)
     trained = open_trained(workdir, mesh)
-    dataset = open_dataset(trained.meta.config.data, data_dir)
-    trained.meta.check_split(dataset.split.hash)
-    predictions = trained.predict(dataset.part(part))
     folder = workdir / "evaluation" / part
     folder.mkdir(parents=True, exist_ok=True)
+    predictions, each = _predict(trained, part, data_dir)
     predictions.to_csv(folder / "predictions.csv")
-    title = f"{trained.meta.config.data.name}, {part}"
+    title = f"{meta.config.data.name}, {part}"
     if detector:
         point = _operating_point(trained, part, predictions, rule)
         figures = _report_detector(predictions, point, folder, title, console)
     else:
+        point = None
         figures = _report_classifier(predictions, folder, title, console)
-    whole = "last" if has(workdir, "last") else "best"
-    curves_png(read_meta(workdir, whole).history, folder / "training.png")
-    write_metrics(folder, {"part": part, **about(workdir, meta)}, figures)
+    if len(each) > 1:
+        members = report_members(each, point, folds=part == "validation" and _cross(metas))
+        console.print(members_table(members).rich())
+        figures["members"] = members.to_dict()
+        for number, one in enumerate(each, 1):
+            one.to_csv(folder / f"member_{number}.csv")
+    for number, where in enumerate(member_dirs(workdir), 1):
+        whole = "last" if has(where, "last") else "best"
+        name = "training.png" if len(metas) == 1 else f"training_{number}.png"
+        curves_png(read_meta(where, whole).history, folder / name)
+    write_metrics(folder, {"part": part, **about(workdir, metas)}, figures)
     return folder
 
 
-def about(workdir: Path, meta: Meta) -> dict[str, Any]:
-    """Where a figure comes from: checkpoint, dataset, split."""
+def _predict(
+    trained: Trained, part: str, data_dir: Path | None
+) -> tuple[Predictions, list[Predictions]]:
+    """Predictions of the run as a whole, and of each of its networks.
+
+    The folds of a cross-validation validate each on its own studies; the whole is then all of them,
+    each study predicted by the one network that did not train on it. Else it is the mean.
+    """
+    each = []
+    for index, meta in enumerate(trained.metas):
+        data = meta.config.data
+        if index == 0 or data.fold != trained.metas[index - 1].config.data.fold:
+            dataset = open_dataset(data, data_dir)
+            meta.check_split(dataset.split.hash)
+            examples = dataset.part(part)
+        each.append(trained.predict_with(index, examples))
+    folds = part == "validation" and _cross(trained.metas)
+    return (aggregate.pooled if folds else aggregate.mean)(each), each
+
+
+def _cross(metas: Sequence[Meta]) -> bool:
+    """Whether the networks are the folds of a cross-validation."""
+    return len({meta.config.data.fold for meta in metas}) > 1
+
+
+def about(workdir: Path, metas: Sequence[Meta]) -> dict[str, Any]:
+    """Where a figure comes from: checkpoints, dataset, split."""
+    meta = metas[0]
     return {
         "checkpoint": str(workdir),
-        "epoch": meta.epoch,
+        "networks": len(metas),
+        "epoch": epochs_of(metas),
         "model": meta.config.model.name,
         "dataset": meta.config.data.name,
         "classes": list(meta.classes),
@@ -105,9 +144,9 @@ def _operating_point(
     trained: Trained, part: str, predictions: Predictions, rule: str
 ) -> OperatingPoint:
     if part != "validation":
-        return operating_point.read(trained.workdir, trained.meta)
+        return operating_point.read(trained.workdir, trained.metas)
     point = choose_threshold(rule, predictions.label, predictions.fracture_score)
-    operating_point.store(trained.workdir, point, trained.meta)
+    operating_point.store(trained.workdir, point, trained.metas)
     return point
 
 

@@ -14,7 +14,7 @@ from fracjax.pipeline.parts import open_dataset
 from fracjax.report.cascade import report_cascade
 from fracjax.report.evaluate import evaluate
 from fracjax.report.run import show_run
-from fracjax.training.loop import check_run, fit
+from fracjax.training.loop import check_run, fit_members
 from fracjax.training.sharding import data_mesh
 
 
@@ -47,7 +47,7 @@ def run_two_stages(stage1: Config, stage2: Config, console: Console) -> Path:
         open_dataset(config.data)
     for title, config in (("Stage 1: detector", stage1), ("Stage 2: type", stage2)):
         console.rule(title)
-        show_run(fit(config, console), console)
+        show_run(config.workdir, fit_members(config, console), console)
         for part in ("validation", "test"):
             evaluate(config.workdir, part, mesh, console)
     console.rule("Both stages on held-out studies")

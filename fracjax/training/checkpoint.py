@@ -12,7 +12,7 @@ import jax
 import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 
-from fracjax import config as config_lib
+from fracjax import config_file
 from fracjax.config import Config
 from fracjax.errors import UserError
 from fracjax.files import read_json
@@ -72,7 +72,7 @@ class Meta:
         """Plain values, fit for JSON."""
         return {
             **{name: getattr(self, name) for name in self.__dataclass_fields__},
-            "config": config_lib.to_dict(self.config),
+            "config": config_file.to_dict(self.config),
             "image": asdict(self.image),
         }
 
@@ -80,7 +80,7 @@ class Meta:
     def from_dict(cls, values: dict[str, Any]) -> "Meta":
         """Inverse of `to_dict`."""
         parsed = {
-            "config": config_lib.from_dict(values["config"]),
+            "config": config_file.from_dict(values["config"]),
             "image": ImageSpec(**values["image"]),
         }
         return cls(**(values | parsed))

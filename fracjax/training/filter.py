@@ -26,7 +26,7 @@ class Filter:
     def identity(self) -> dict[str, Any]:
         """Which network at which threshold this is, fit for JSON."""
         return {
-            "epoch": self.detector.meta.best_epoch,
+            "epoch": self.detector.epochs,
             "split_hash": self.detector.meta.split_hash,
             "threshold": json_number(self.point.threshold),
         }
@@ -44,4 +44,4 @@ def open_filter(workdir: Path, mesh: Mesh) -> Filter:
       UserError: no detector there, or no threshold chosen yet.
     """
     detector = open_detector(workdir, mesh)
-    return Filter(detector, operating_point.read(workdir, detector.meta))
+    return Filter(detector, operating_point.read(workdir, detector.metas))

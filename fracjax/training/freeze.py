@@ -1,7 +1,8 @@
 """Which parameters train, and which BatchNorms use the statistics of the batch.
 
-Both follow from two fields of the config. `cut` is the first part of the backbone that trains; what
-comes before it is below the cut. `batch_norm` says what becomes of the BatchNorms:
+Both follow from two words of the config. The cut of a phase is the first part of the backbone that
+trains; what comes before it is below the cut. `freeze.batch_norm` says what becomes of the
+BatchNorms:
 
   all        their offset and scale train everywhere, and they use batch statistics everywhere, also
              below the cut (the paper, sections 6.2 and 6.3)
@@ -23,7 +24,6 @@ import jax
 import optax
 from flax import nnx
 
-from fracjax.config import Freeze
 from fracjax.errors import UserError
 from fracjax.models.backbone import HEAD, Backbone
 from fracjax.models.classifier import Classifier
@@ -46,18 +46,23 @@ class Partition:
     held: frozenset[str]
 
 
-def partition(model: Classifier, freeze: Freeze) -> Partition:
-    """Work out what `freeze` holds of `model`, which may be abstract (`nnx.eval_shape`).
+def partition(model: Classifier, cut: str, batch_norm: str) -> Partition:
+    """Work out what is held of `model`, which may be abstract (`nnx.eval_shape`).
+
+    Args:
+      model: the network.
+      cut: none, a block, an index into Keras's layers, or head; as in `config.phases`.
+      batch_norm: all, above_cut or frozen; as in `config.freeze`.
 
     Raises:
       UserError: the cut is no part of this backbone; the message names the nearest ones.
     """
-    is_below = _below(model.backbone, freeze.cut)
+    is_below = _below(model.backbone, cut)
     norms = _batch_norms(model)
     held = {
         path
         for path in norms
-        if freeze.batch_norm == "frozen" or (freeze.batch_norm == "above_cut" and is_below(path))
+        if batch_norm == "frozen" or (batch_norm == "above_cut" and is_below(path))
     }
     frozen = set()
     for path in _sizes(model, nnx.Param):
@@ -99,7 +104,9 @@ def training_view(model: Classifier, part: Partition) -> Classifier:
     A view, not `model.train()`: that would flip every BatchNorm back, held or not. Dropout is on
     everywhere, below the cut too, as in Keras.
     """
-    view = nnx.view(model, deterministic=False, use_running_average=False)
+    modes = {"deterministic": False, "use_running_average": False}
+    # A network need not have BatchNorm.
+    view = nnx.view(model, raise_if_not_found=False, **modes)
     if not part.held:  # nnx.view raises when `only` selects nothing
         return view
     held = {tuple(path.split("/")) for path in part.held}
@@ -182,7 +189,7 @@ def _below(backbone: Backbone, cut: str) -> Callable[[str], bool]:
     if re.fullmatch(r"-?\d+", cut) and layers:
         if not 0 <= int(cut) < len(layers):
             raise UserError(
-                f"freeze.cut is {cut}, but Keras's layers of this network go from 0 to "
+                f"the cut is {cut}, but Keras's layers of this network go from 0 to "
                 f"{len(layers) - 1}; write one of them, or head to freeze them all"
             )
         place = {path: index for index, path in enumerate(layers) if path}
@@ -194,7 +201,7 @@ def _below(backbone: Backbone, cut: str) -> Callable[[str], bool]:
         hint = f"perhaps you meant {' or '.join(near)}; " if near else ""
         numbers = f", or a Keras layer index from 0 to {len(layers) - 1}" if layers else ""
         raise UserError(
-            f"freeze.cut is {cut!r}, which this network does not have; {hint}"
+            f"the cut is {cut!r}, which this network does not have; {hint}"
             f"it is one of {', '.join(valid)}{numbers}"
         )
     first = valid.index(cut) - 1  # index of the first block that trains

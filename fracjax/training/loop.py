@@ -1,47 +1,54 @@
 """`fit`: from a config to a trained run in its workdir. The only file that knows the others."""
 
 import dataclasses
+import functools
 import math
-from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from rich.console import Console
 
-from fracjax import config as config_lib
-from fracjax.config import Config
+from fracjax import config_file
+from fracjax.config import Config, Data
 from fracjax.errors import UserError
-from fracjax.evaluation import auc, parse_rule
+from fracjax.evaluation import parse_rule
 from fracjax.files import write_json
-from fracjax.pipeline.parts import open_dataset
-from fracjax.pipeline.stream import Examples, training_batches
-from fracjax.training import checkpoint, losses
-from fracjax.training.checkpoint import Checkpoints, Meta
-from fracjax.training.events import Events
-from fracjax.training.filter import open_filter
-from fracjax.training.material import Material, check_views, make_material
-from fracjax.training.network import Network, build_network, network_table
-from fracjax.training.predict import Forward, make_forward, predict_logits
-from fracjax.training.progress import Bar, progress_bar
-from fracjax.training.sharding import by_study, check_batch, data_mesh
-from fracjax.training.state import TrainState
-from fracjax.training.step import Step, make_train_step
+from fracjax.pipeline.parts import Dataset, open_dataset
+from fracjax.pipeline.sampling import subset_rows
+from fracjax.pipeline.stream import Examples
+from fracjax.training import checkpoint
+from fracjax.training.checkpoint import Meta
+from fracjax.training.epochs import run_epochs
+from fracjax.training.filter import Filter, open_filter
+from fracjax.training.material import check_views, make_material
+from fracjax.training.member import Member
+from fracjax.training.members import member_configs
+from fracjax.training.network import abstract_network, build_network, network_tables
+from fracjax.training.phases import next_place
+from fracjax.training.sharding import check_batch, data_mesh
 
 # Fields that may differ between the runs that share a workdir: where things lie, and for how long.
-MAY_CHANGE = ("workdir:", "data.dir:", "train.epochs:")
+MAY_CHANGE = ("workdir:", "data.dir:")
 
 
 def fit(config: Config, console: Console) -> Meta:
-    """Train until the epochs are over or validation stops improving; resume if there is a state.
+    """Train the one network of a config; as `fit_members`."""
+    (meta,) = fit_members(config, console)
+    return meta
+
+
+def fit_members(config: Config, console: Console) -> list[Meta]:
+    """Train every network of a run until its phases are over; resume those that have a state.
+
+    One network is trained by itself, several (an ensemble, folds) in one program: each step takes
+    all of them, each on its own studies with its own randomness.
 
     Args:
       config: the run.
       console: where the progress goes.
 
     Returns:
-      What the last checkpoint says of the run.
+      What the last checkpoint says of each network.
 
     Raises:
       UserError: bad input, before anything is overwritten; or a loss that is not finite, with the
@@ -50,42 +57,84 @@ def fit(config: Config, console: Console) -> Meta:
     mesh = data_mesh()
     check_run(config)
     check_batch(config.data.batch_size, mesh)
-    _check_workdir(config)
+    configs = member_configs(config)
+    for one in configs:
+        _check_workdir(one)
     dataset = open_dataset(config.data)
     detector = open_filter(config.data.filter, mesh) if config.data.filter else None
     identity = detector.identity if detector else None
-    if (done := _finished_run(config)) is not None:
-        done.check_split(dataset.split.hash)
-        done.check_filter(identity)
+    new = [
+        Meta(one, abstract_network(one).image, dataset.split.hash, 0, [], 0, math.inf, identity)
+        for one in configs
+    ]
+    finished = [_finished_run(meta) for meta in new]
+    done = [meta for meta in finished if meta is not None]
+    if len(done) == len(configs):
         return done
-    network = build_network(config)
-    check_views(config, network)
-    train, validation = dataset.part("train"), dataset.part("validation")
-    if detector:
-        train = train.take(detector.passing(dataset, "train"))
-        validation = validation.take(detector.passing(dataset, "validation"))
-        _check_filtered(config, train, validation)
-    _claim(config)
-    console.print(
-        f"{dataset.prepared.name}: {len(train)} studies to train on, {len(validation)} to validate "
-        f"on, split {dataset.split.hash[:12]}, {mesh.size} device(s)",
-        highlight=False,
-    )
-    material = make_material(config, network, train, validation, mesh, console)
-    new = Meta(config, network.image, dataset.split.hash, 0, [], 0, math.inf, identity)
-    run = _Run(new, network, material, mesh)
-    with Checkpoints(config.workdir) as checkpoints, Events(config.workdir) as events:
-        return run.train(checkpoints, events, console)
+    if len(configs) > 1:
+        _claim(config)
+    members = _members(new, dataset, detector, mesh, console, config)
+    try:
+        for member in members:
+            member.begin(console)
+        run_epochs(members, mesh, console)
+    finally:
+        for member in members:
+            member.close()
+    return [member.meta for member in members]
 
 
 def check_run(config: Config) -> None:
-    """Refuse what can be refused at no cost: threshold rule, network, cut.
+    """Refuse what can be refused at no cost: threshold rule, network, cuts, weights file, views.
 
     Raises:
       UserError: as it says.
     """
     parse_rule(config.threshold)
-    network_table(config)
+    network_tables(config)
+    check_views(config)
+
+
+def _members(
+    new: list[Meta],
+    dataset: Dataset,
+    detector: Filter | None,
+    mesh: Mesh,
+    console: Console,
+    config: Config,
+) -> list[Member]:
+    @functools.cache  # members of an ensemble share them
+    def studies(data: Data) -> tuple[Examples, Examples]:
+        return _studies(dataclasses.replace(dataset, data=data), detector)
+
+    members = []
+    for meta in new:
+        one = meta.config
+        train, validation = studies(one.data)
+        if one.data.subset < 1:
+            rows = subset_rows(train.label, train.group, share=one.data.subset, seed=one.train.seed)
+            train = train.take(rows)
+        _check_classes(one, train, validation)
+        _claim(one)
+        console.print(
+            f"{one.workdir}: {len(train)} studies of {dataset.prepared.name} to train on, "
+            f"{len(validation)} to validate on, split {dataset.split.hash[:12]}, "
+            f"{mesh.size} device(s)",
+            highlight=False,
+        )
+        network = build_network(one)
+        folder = config.workdir / "features"
+        material = make_material(one, network, train, validation, mesh, console, folder)
+        members.append(Member(meta, network, material, mesh))
+    return members
+
+
+def _studies(dataset: Dataset, detector: Filter | None) -> tuple[Examples, Examples]:
+    train, validation = dataset.part("train"), dataset.part("validation")
+    if detector:
+        train = train.take(detector.passing(dataset, "train"))
+        validation = validation.take(detector.passing(dataset, "validation"))
+    return train, validation
 
 
 def _check_workdir(config: Config) -> None:
@@ -97,9 +146,10 @@ def _check_workdir(config: Config) -> None:
     if not kept:
         return
     theirs = checkpoint.read_meta(workdir, kept[0]).config
-    # A schedule is drawn over all epochs: another number of them is another schedule.
-    may_change = MAY_CHANGE if config.optim.schedule == "constant" else MAY_CHANGE[:2]
-    changed = [d for d in config_lib.differences(config, theirs) if not d.startswith(may_change)]
+    # A cycle is drawn over all epochs of a phase: another number of them is another schedule.
+    last = f"phases.{len(config.phases) - 1}.epochs:"
+    may_change = MAY_CHANGE + (() if config.phases[-1].schedule == "one_cycle" else (last,))
+    changed = [d for d in config_file.differences(config, theirs) if not d.startswith(may_change)]
     if changed:
         raise UserError(
             f"{workdir} is the run of another config ({'; '.join(changed)}, this one "
@@ -107,156 +157,33 @@ def _check_workdir(config: Config) -> None:
         )
 
 
-def _is_finished(meta: Meta, config: Config) -> bool:
-    waited = meta.epoch - meta.best_epoch
-    return meta.epoch >= config.train.epochs or waited >= config.train.patience
-
-
-def _finished_run(config: Config) -> Meta | None:
-    """What a run that needs no further epoch says of itself; None if there is something to do."""
-    if not checkpoint.has(config.workdir, "last"):
+def _finished_run(new: Meta) -> Meta | None:
+    """What a network that needs no further epoch says of itself; None if there is work to do."""
+    workdir = new.config.workdir
+    if not checkpoint.has(workdir, "last"):
         return None
-    meta = checkpoint.read_meta(config.workdir, "last")
-    return meta if _is_finished(meta, config) else None
+    meta = checkpoint.read_meta(workdir, "last")
+    meta.check_split(new.split_hash)
+    meta.check_filter(new.filter)
+    return meta if next_place(meta.history, new.config) is None else None
 
 
 def _claim(config: Config) -> None:
     config.workdir.mkdir(parents=True, exist_ok=True)
-    write_json(checkpoint.config_path(config.workdir), config_lib.to_dict(config))
+    write_json(checkpoint.config_path(config.workdir), config_file.to_dict(config))
 
 
-def _check_filtered(config: Config, *parts: Examples) -> None:
+def _check_classes(config: Config, *parts: Examples) -> None:
     for part, examples in zip(("train", "validation"), parts, strict=True):
         counts = np.bincount(examples.label, minlength=len(config.data.classes))
         lost = [c for c, n in zip(config.data.classes, counts, strict=True) if n == 0]
-        if lost:
+        if lost and config.data.filter:
             raise UserError(
                 f"the detector in {config.data.filter} lets no {part} study of {', '.join(lost)} "
                 "pass; choose its threshold for more sensitivity, or leave data.filter out"
             )
-
-
-class _Run:
-    """The epochs of one run."""
-
-    def __init__(self, new: Meta, network: Network, material: Material, mesh: Mesh) -> None:
-        config = new.config
-        self.new, self.config, self.network, self.mesh = new, config, network, mesh
-        self.material = material
-        self.key = jax.random.key(config.train.seed)
-        self.steps_per_epoch = -(-len(material.views[0]) // config.data.batch_size)
-        self.tx = network.optimizer(config.optim, self.steps_per_epoch * config.train.epochs)
-        self.step: Step = make_train_step(
-            network.training_view,
-            self.tx,
-            image=network.image,
-            policy=config.augment,
-            mesh=mesh,
-            start=material.start,
-        )
-        self.forward: Forward = make_forward(
-            network.model, image=network.image, mesh=mesh, start=material.start
-        )
-
-    def train(self, checkpoints: Checkpoints, events: Events, console: Console) -> Meta:
-        state = self.network.initial_state(self.tx, self.mesh)
-        meta = self.new
-        resumed = checkpoints.last(state, self.mesh)
-        if resumed:
-            state, meta = resumed
-            meta.check_split(self.new.split_hash)
-            meta.check_filter(self.new.filter)
-            console.print(f"resumed after epoch {meta.epoch}", highlight=False)
-        with progress_bar(
-            console,
-            steps=self.config.train.epochs * self.steps_per_epoch,
-            done=meta.epoch * self.steps_per_epoch,
-            batch_size=self.config.data.batch_size,
-        ) as bar:
-            while not _is_finished(meta, self.config):
-                bar.epoch(meta.epoch + 1, self.config.train.epochs)
-                state, trained = self._epoch(state, meta.epoch, bar)
-                row = {"epoch": meta.epoch + 1, **trained, **self._validate(state)}
-                meta = self._record(meta, row)
-                if meta.best_epoch == meta.epoch:
-                    checkpoints.save_best(state, meta)
-                checkpoints.save_last(state, meta)
-                write_json(self.config.workdir / "history.json", meta.history)
-                events.write(meta.epoch, {k: v for k, v in row.items() if k != "epoch"})
-                bar.note("  ".join(f"{k} {_shown(v)}" for k, v in row.items()))
-        return meta
-
-    def _epoch(
-        self, state: TrainState, epoch: int, bar: Bar
-    ) -> tuple[TrainState, dict[str, float]]:
-        examples = self.material.views[epoch % len(self.material.views)]
-        batches = training_batches(
-            examples,
-            batch_size=self.config.data.batch_size,
-            seed=self.config.train.seed,
-            epoch=epoch,
-        )
-        total, pending = None, None
-        first = int(state.step) + 1
-        for offset, batch in enumerate(batches):
-            placed = jax.device_put(batch, by_study(self.mesh))
-            state, metrics = self.step(state, placed, self.key)
-            total = metrics if total is None else total.merge(metrics)
-            # The figures of the step before: asking for this one's would stall the device.
-            if pending is not None:
-                self._report(pending, first + offset - 1, bar)
-            pending = metrics
-        if total is None:
-            raise AssertionError("an epoch has one batch at least")
-        self._report(pending, int(state.step), bar)
-        return state, {f"train_{k}": float(v) for k, v in total.compute().items()}
-
-    def _report(self, metrics: Any, step: int, bar: Bar) -> None:
-        loss = float(metrics.compute()["loss"])
-        if not math.isfinite(loss):
+        if lost:
             raise UserError(
-                f"the loss is {loss} at step {step} of {self.config.workdir}: training stopped "
-                f"between steps {max(step - 1, 1)} and {step + 1}; {self._way_out()}"
+                f"{config.workdir} has no {part} study of {', '.join(lost)}; raise data.subset, or "
+                "leave the class out"
             )
-        bar.step(loss)
-
-    def _way_out(self) -> str:
-        if checkpoint.has(self.config.workdir, "last"):
-            kept = "the checkpoints of the last finished epoch are kept; try another --workdir with"
-        else:
-            kept = "no epoch was finished; try"
-        return f"{kept} a lower --optim.learning-rate"
-
-    def _validate(self, state: TrainState) -> dict[str, float]:
-        examples = self.material.validation
-        logits = predict_logits(
-            self.forward, state.params, state.batch_stats, examples, self.config.data.batch_size
-        )
-        per_study = losses.loss(jnp.asarray(logits), jnp.asarray(examples.label))
-        right = losses.correct(jnp.asarray(logits), jnp.asarray(examples.label))
-        row = {
-            "validation_loss": float(np.mean(np.asarray(per_study, np.float64))),
-            "validation_accuracy": float(np.mean(np.asarray(right, np.float64))),
-        }
-        if not math.isfinite(row["validation_loss"]):
-            raise UserError(
-                f"the validation loss of {self.config.workdir} is {row['validation_loss']} after "
-                f"step {int(state.step)}; {self._way_out()}"
-            )
-        if logits.shape[1] == 1:
-            row["validation_auc"] = auc(examples.label, logits[:, 0].astype(np.float64))
-        return row
-
-    def _record(self, meta: Meta, row: dict[str, Any]) -> Meta:
-        better = row["validation_loss"] < meta.best_loss
-        return dataclasses.replace(
-            self.new,
-            epoch=row["epoch"],
-            history=[*meta.history, row],
-            best_epoch=row["epoch"] if better else meta.best_epoch,
-            best_loss=row["validation_loss"] if better else meta.best_loss,
-        )
-
-
-def _shown(value: int | float) -> str:
-    return str(value) if isinstance(value, int) else f"{value:.4f}"

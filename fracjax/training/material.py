@@ -1,6 +1,7 @@
 """What the steps of a run read: decoded pictures, or features of them that were computed once."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import jax
 from jax.sharding import Mesh
@@ -9,7 +10,7 @@ from rich.console import Console
 from fracjax.config import Config
 from fracjax.errors import UserError
 from fracjax.pipeline.stream import Examples
-from fracjax.training.network import Network
+from fracjax.training.network import Network, frozen_prefix
 from fracjax.training.prefix import cache_view
 
 
@@ -35,8 +36,13 @@ def make_material(
     validation: Examples,
     mesh: Mesh,
     console: Console,
+    folder: Path,
 ) -> Material:
-    """The studies as the config has them: pictures, or cached features of the frozen prefix."""
+    """The studies as the config has them: pictures, or cached features of the frozen prefix.
+
+    The features are kept in `folder` under a name made of all that shapes them, so that the
+    networks of one run may share it.
+    """
     count = config.freeze.cached_views
     if not count:
         return Material([train], validation, None)
@@ -55,21 +61,22 @@ def make_material(
             key=jax.random.fold_in(key, view) if view else None,
             batch_size=config.data.batch_size,
             mesh=mesh,
-            folder=config.workdir / "features",
+            folder=folder,
         )
 
     views = [cached(train, v, f"training view {v + 1} of {count}") for v in range(count)]
     return Material(views, cached(validation, 0, "validation"), stop)
 
 
-def check_views(config: Config, network: Network) -> None:
+def check_views(config: Config) -> None:
     """Refuse cached views where no prefix is frozen.
 
     Raises:
       UserError: as it says.
     """
-    if config.freeze.cached_views and network.frozen_prefix is None:
+    if config.freeze.cached_views and frozen_prefix(config) is None:
         raise UserError(
-            "freeze.cached-views needs a prefix that is wholly frozen: set freeze.cut to a block "
-            "and freeze.batch-norm to above_cut or frozen, or write --freeze.cached-views 0"
+            "freeze.cached-views needs a prefix that is wholly frozen in every phase: set their "
+            "cut to a block, freeze.batch-norm to above_cut or frozen (and, for EfficientNet-B0, "
+            "model.drop-path to 0), or write --freeze.cached-views 0"
         )

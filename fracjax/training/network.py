@@ -1,6 +1,7 @@
 """Everything that a config's network consists of, before the first step."""
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +11,9 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh
 
-from fracjax.config import NO_WEIGHTS, Config, Optim
+from fracjax.config import NO_WEIGHTS, Config, Model
 from fracjax.image_spec import ImageSpec
+from fracjax.models.backbone import HEAD
 from fracjax.models.build import build
 from fracjax.models.classifier import Classifier
 from fracjax.training import freeze, losses
@@ -27,14 +29,12 @@ class Network:
 
     Attributes:
       model: the network in inference mode.
-      training_view: the same parameters in training mode, frozen BatchNorms held.
-      partition: what is frozen.
-      frozen_prefix: first block whose predecessors never change, or None.
+      partitions: what is frozen in each phase of the run.
+      frozen_prefix: first block whose predecessors never change in any phase, or None.
     """
 
     model: Classifier
-    training_view: Classifier
-    partition: freeze.Partition
+    partitions: tuple[freeze.Partition, ...]
     frozen_prefix: str | None
 
     @property
@@ -42,14 +42,19 @@ class Network:
         """The pictures that the backbone takes."""
         return self.model.image
 
-    def optimizer(self, optim: Optim, steps: int) -> optax.GradientTransformation:
-        """The optimiser of a run of so many steps, frozen leaves masked."""
-        return freeze.partial_updates(make_optimizer(optim, steps), self.partition)
+    def training_view(self, phase: int) -> Classifier:
+        """The same parameters in training mode, the BatchNorms that the phase holds held."""
+        return freeze.training_view(self.model, self.partitions[phase])
 
-    def initial_state(self, tx: optax.GradientTransformation, mesh: Mesh) -> TrainState:
-        """State before the first step, on every device of the mesh."""
+    def optimizer(self, phase: int) -> optax.GradientTransformation:
+        """The optimiser of a phase, frozen leaves masked."""
+        return freeze.partial_updates(make_optimizer(), self.partitions[phase])
+
+    def initial_state(self, phase: int, mesh: Mesh) -> TrainState:
+        """State before the first step of a run that begins in this phase, on every device."""
         params, stats = arrays(self.model)
-        state = TrainState(jnp.zeros((), jnp.int32), params, stats, tx.init(params))
+        opt_state = self.optimizer(phase).init(params)
+        state = TrainState(jnp.zeros((), jnp.int32), params, stats, opt_state)
         # A copy: the step donates what it is given, and the model keeps its own arrays.
         return jax.device_put(jax.tree.map(jnp.copy, state), replicated(mesh))
 
@@ -67,13 +72,25 @@ def build_network(config: Config) -> Network:
       UserError: an impossible size, cut or weights file.
     """
     model = _initial(config)
-    part = freeze.partition(model, config.freeze)
-    return Network(
-        model=model,
-        training_view=freeze.training_view(model, part),
-        partition=part,
-        frozen_prefix=freeze.frozen_prefix(model, part),
-    )
+    parts = _partitions(model, config)
+    return Network(model, parts, frozen_prefix(config))
+
+
+def frozen_prefix(config: Config) -> str | None:
+    """First block whose predecessors are constant in every phase; None if the first is not.
+
+    Raises:
+      UserError: an impossible size, network or cut.
+    """
+    model = abstract_network(config)
+    ends = [freeze.frozen_prefix(model, part) for part in _partitions(model, config)]
+    places = (None, *model.backbone.BLOCKS, HEAD)
+    return min(ends, key=places.index)
+
+
+def _partitions(model: Classifier, config: Config) -> tuple[freeze.Partition, ...]:
+    norms = config.freeze.batch_norm
+    return tuple(freeze.partition(model, phase.cut, norms) for phase in config.phases)
 
 
 def abstract_network(config: Config) -> Classifier:
@@ -86,19 +103,24 @@ def abstract_network(config: Config) -> Classifier:
 
 
 @functools.cache
-def network_table(config: Config) -> list[freeze.Row]:
-    """Parameters, freezing and BatchNorm of every block, without data, weights or arrays.
+def network_tables(config: Config) -> list[list[freeze.Row]]:
+    """Parameters, freezing and BatchNorm of every block in each phase, without data or weights.
 
     Raises:
       UserError: an impossible size, network or cut.
     """
     model = abstract_network(config)
-    return freeze.table(model, freeze.partition(model, config.freeze))
+    return [freeze.table(model, part) for part in _partitions(model, config)]
 
 
 def _build(config: Config, rngs: nnx.Rngs) -> Classifier:
-    outputs = losses.outputs_for(config.data.classes)
-    return build(config.model, outputs=outputs, image_size=config.data.image_size, rngs=rngs)
+    return build(
+        config.model, outputs=_outputs(config), image_size=config.data.image_size, rngs=rngs
+    )
+
+
+def _outputs(config: Config) -> int:
+    return losses.outputs_for(config.data.classes, config.model.head)
 
 
 def _initial(config: Config) -> Classifier:
@@ -106,16 +128,22 @@ def _initial(config: Config) -> Classifier:
     abstract = abstract_network(config)
     graph, _, _, rest = nnx.split(abstract, nnx.Param, nnx.BatchStat, ...)
     params, stats = arrays(abstract)
-    pretrained = config.model.weights != NO_WEIGHTS
-    if pretrained:
+    if config.model.weights != NO_WEIGHTS:
         params, stats = store.load_into(
             params, stats, config.model.weights, model=config.model.name
         )
+    draw = _draw(config.model, _outputs(config), config.data.image_size)
+    drawn_params, drawn_stats = draw(jax.random.key(config.train.seed))
+    return nnx.merge(graph, {**params, **drawn_params}, {**stats, **drawn_stats}, rest)
+
+
+@functools.cache
+def _draw(model: Model, outputs: int, image_size: int) -> Callable[[jax.Array], tuple[dict, dict]]:
+    """One program for all seeds: drawn one by one, every shape would be compiled by itself."""
 
     def draw(key: jax.Array) -> tuple[dict, dict]:
-        params, stats = arrays(_build(config, nnx.Rngs(key)))
-        return ({"head": params["head"]}, {}) if pretrained else (params, stats)
+        net = build(model, outputs=outputs, image_size=image_size, rngs=nnx.Rngs(key))
+        params, stats = arrays(net)
+        return (params, stats) if model.weights == NO_WEIGHTS else ({"head": params["head"]}, {})
 
-    # One program: drawn one by one, every shape would be compiled by itself.
-    drawn_params, drawn_stats = jax.jit(draw)(jax.random.key(config.train.seed))
-    return nnx.merge(graph, {**params, **drawn_params}, {**stats, **drawn_stats}, rest)
+    return jax.jit(draw)

@@ -1,11 +1,14 @@
 """The detector's threshold, stored beside the checkpoint it was chosen for."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from fracjax.errors import UserError
 from fracjax.evaluation import OperatingPoint
 from fracjax.files import read_json, write_json
 from fracjax.training.checkpoint import Meta
+from fracjax.training.trained import epochs_of
 
 
 def path(workdir: Path) -> Path:
@@ -13,18 +16,20 @@ def path(workdir: Path) -> Path:
     return workdir / "operating_point.json"
 
 
-def store(workdir: Path, point: OperatingPoint, meta: Meta) -> None:
-    """Keep the point with what it was chosen on: checkpoint, split, validation."""
-    record = {
-        "operating_point": point.to_dict(),
+def store(workdir: Path, point: OperatingPoint, metas: Sequence[Meta]) -> None:
+    """Keep the point with what it was chosen on: checkpoints, split, validation."""
+    write_json(path(workdir), {"operating_point": point.to_dict(), **_chosen_on(metas)})
+
+
+def _chosen_on(metas: Sequence[Meta]) -> dict[str, Any]:
+    return {
         "chosen_on": "validation",
-        "epoch": meta.best_epoch,
-        "split_hash": meta.split_hash,
+        "epoch": epochs_of(metas),
+        "split_hash": metas[0].split_hash,
     }
-    write_json(path(workdir), record)
 
 
-def read(workdir: Path, meta: Meta) -> OperatingPoint:
+def read(workdir: Path, metas: Sequence[Meta]) -> OperatingPoint:
     """The stored point.
 
     Raises:
@@ -35,11 +40,7 @@ def read(workdir: Path, meta: Meta) -> OperatingPoint:
     if not path(workdir).is_file():
         raise UserError(f"{workdir} has no threshold yet; {again}")
     record = read_json(path(workdir), again)
-    expected = {
-        "chosen_on": "validation",
-        "epoch": meta.best_epoch,
-        "split_hash": meta.split_hash,
-    }
+    expected = _chosen_on(metas)
     stale = [f"{k} is {record.get(k)}, not {v}" for k, v in expected.items() if record.get(k) != v]
     if stale:
         raise UserError(

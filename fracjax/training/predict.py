@@ -25,7 +25,7 @@ def make_forward(
 
     With `start`, the images are cached features and the network runs from that block.
     """
-    view = nnx.view(net, deterministic=True, use_running_average=True)
+    view = nnx.view(net, deterministic=True, use_running_average=True, raise_if_not_found=False)
     graph, _, _, rest = nnx.split(view, nnx.Param, nnx.BatchStat, ...)
 
     def forward(params: dict, batch_stats: dict, images: jax.Array) -> jax.Array:

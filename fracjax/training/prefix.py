@@ -106,7 +106,7 @@ def _compute(
     batch_size: int,
     mesh: Mesh,
 ) -> np.ndarray:
-    view = nnx.view(net, deterministic=True, use_running_average=True)
+    view = nnx.view(net, deterministic=True, use_running_average=True, raise_if_not_found=False)
     graph, params, stats, rest = nnx.split(view, nnx.Param, nnx.BatchStat, ...)
 
     def forward(params, stats, pictures: jax.Array, step: jax.Array) -> jax.Array:

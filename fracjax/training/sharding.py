@@ -17,9 +17,9 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
-def by_study(mesh: Mesh) -> NamedSharding:
-    """The first axis split over the devices."""
-    return NamedSharding(mesh, PartitionSpec("data"))
+def by_study(mesh: Mesh, axis: int = 0) -> NamedSharding:
+    """One axis, that of the studies, split over the devices."""
+    return NamedSharding(mesh, PartitionSpec(*[None] * axis, "data"))
 
 
 def check_batch(batch_size: int, mesh: Mesh) -> None:

@@ -1,6 +1,7 @@
-"""The training step: a pure function of (state, batch, key), jitted over a mesh."""
+"""The training step: a pure function of (state, batch, key, step size), jitted over a mesh."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import clu.metrics
 import flax.struct
@@ -11,10 +12,11 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from fracjax.augment.policy import augment
-from fracjax.config import Augment
+from fracjax.config import Augment, Loss
 from fracjax.image_spec import ImageSpec
 from fracjax.pipeline.stream import Batch
 from fracjax.training import losses
+from fracjax.training.optimizer import apply
 from fracjax.training.sharding import by_study, replicated
 from fracjax.training.state import TrainState
 
@@ -27,64 +29,116 @@ class Metrics(clu.metrics.Collection):
     accuracy: clu.metrics.Average.from_output("correct")  # pyright: ignore[reportInvalidTypeForm]
 
 
-Step = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]
+Step = Callable[[TrainState, Batch, jax.Array, jax.Array], tuple[TrainState, Metrics]]
 
 
-def make_train_step(
-    view: nnx.Module,
-    tx: optax.GradientTransformation,
-    *,
-    image: ImageSpec,
-    policy: Augment,
-    mesh: Mesh,
-    start: str | None = None,
-) -> Step:
-    """Build `step(state, batch, key) -> (state, metrics)`.
+@dataclass(frozen=True)
+class Recipe:
+    """What a training step is made of.
 
-    The step donates `state`: drop the old one. Randomness comes from `key` and `state.step` alone
-    and is drawn per study, so one device and eight give the same pictures and the same dropout.
-
-    Args:
+    Attributes:
       view: the network in training mode, with frozen BatchNorms held (`freeze.training_view`).
       tx: the optimiser, frozen leaves masked (`freeze.partial_updates`).
       image: value range that the backbone expects.
       policy: augmentation; not applied to cached features.
-      mesh: devices, along the axis `data`.
+      loss: what is minimised.
       start: first block to run when the batch holds features of the blocks before it.
     """
-    graph, _, _, rest = nnx.split(view, nnx.Param, nnx.BatchStat, ...)
 
-    def step(state: TrainState, batch: Batch, key: jax.Array) -> tuple[TrainState, Metrics]:
+    view: nnx.Module
+    tx: optax.GradientTransformation
+    image: ImageSpec
+    policy: Augment
+    loss: Loss = losses.CROSS_ENTROPY
+    start: str | None = None
+
+
+def make_train_step(recipe: Recipe, mesh: Mesh) -> Step:
+    """Build `step(state, batch, key, step_size) -> (state, metrics)`.
+
+    The step donates `state`: drop the old one. Randomness comes from `key` and `state.step` alone
+    and is drawn per study, so one device and eight give the same pictures and the same dropout.
+    The batch is split over the mesh by study.
+    """
+    everywhere = replicated(mesh)
+    return jax.jit(
+        _pure_step(recipe),
+        in_shardings=(everywhere, by_study(mesh), everywhere, everywhere),
+        out_shardings=everywhere,
+        donate_argnums=0,
+    )
+
+
+def make_joint_step(recipe: Recipe, mesh: Mesh, *, one_by_one: bool | None = None) -> Step:
+    """As `make_train_step`, for several networks in one program.
+
+    Every argument has the networks first: states and metrics stacked, batches (k, b, ...), keys and
+    step sizes (k,). A network whose batch has no valid study stays as it is, its step counter
+    included; its metrics are 0/0.
+
+    Args:
+      recipe: what the step of one network is made of.
+      mesh: devices; each batch is split over them by study.
+      one_by_one: run the networks in a loop within the program, not all at once. The default is so
+        on a CPU only: side by side their convolutions become grouped ones, which are slow there.
+    """
+    step = _pure_step(recipe)
+    if one_by_one is None:
+        one_by_one = jax.default_backend() == "cpu"
+
+    def unless_idle(state, batch, key, step_size):
+        def idle(state, batch, key, step_size):
+            shape = jax.eval_shape(step, state, batch, key, step_size)[1]
+            return state, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shape)
+
+        return jax.lax.cond(jnp.any(batch["valid"]), step, idle, state, batch, key, step_size)
+
+    def joint(*stacked):
+        if one_by_one:
+            return jax.lax.map(lambda one: unless_idle(*one), stacked)
+        return jax.vmap(unless_idle)(*stacked)
+
+    everywhere, batches = replicated(mesh), by_study(mesh, axis=1)
+    return jax.jit(
+        joint,
+        in_shardings=(everywhere, batches, everywhere, everywhere),
+        out_shardings=everywhere,
+        donate_argnums=0,
+    )
+
+
+def _pure_step(recipe: Recipe) -> Step:
+    graph, _, _, rest = nnx.split(recipe.view, nnx.Param, nnx.BatchStat, ...)
+    start = recipe.start
+
+    def step(
+        state: TrainState, batch: Batch, key: jax.Array, step_size: jax.Array
+    ) -> tuple[TrainState, Metrics]:
         draw, dropout = jax.random.split(jax.random.fold_in(key, state.step))
         pictures, label = jnp.asarray(batch["image"]), jnp.asarray(batch["label"])
         if start is None:
-            pictures = image.normalise(augment(draw, pictures, policy))
+            pictures = recipe.image.normalise(augment(draw, pictures, recipe.policy))
         else:
             pictures = pictures.astype(jnp.float32)
 
         def mean_loss(params):
             net = nnx.merge(graph, params, state.batch_stats, rest)
             logits = net(pictures, rngs=nnx.Rngs(dropout=dropout), start=start)
-            per_study = losses.loss(logits, label)
+            # Weights do not change the divisor, as in Keras: they are 1 on average.
+            per_study = losses.loss(logits, label, recipe.loss) * batch["weight"]
             mean = jnp.sum(per_study * batch["valid"]) / jnp.sum(batch["valid"])
             return mean, (logits, per_study, nnx.to_pure_dict(nnx.state(net, nnx.BatchStat)))
 
         # The gradients of frozen leaves must not be read, not even for a norm: XLA drops what
         # nobody reads, and the backward pass through the frozen backbone with it.
         grads, (logits, per_study, batch_stats) = jax.grad(mean_loss, has_aux=True)(state.params)
-        updates, opt_state = tx.update(grads, state.opt_state, state.params)
+        updates, opt_state = recipe.tx.update(grads, state.opt_state, state.params)
         metrics = Metrics.single_from_model_output(
             loss=per_study,
             correct=losses.correct(logits, label),
             mask=batch["valid"],
         )
-        params: dict = optax.apply_updates(state.params, updates)  # pyright: ignore
+        params = apply(state.params, updates, step_size)
         return TrainState(state.step + 1, params, batch_stats, opt_state), metrics
 
-    everywhere = replicated(mesh)
-    return jax.jit(
-        step,
-        in_shardings=(everywhere, by_study(mesh), everywhere),
-        out_shardings=everywhere,
-        donate_argnums=0,
-    )
+    return step

@@ -1,6 +1,7 @@
 """A run that has been trained, opened from its workdir alone."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,39 +11,61 @@ from jax.sharding import Mesh
 
 from fracjax.errors import UserError
 from fracjax.evaluation import Predictions
+from fracjax.evaluation.aggregate import mean
 from fracjax.pipeline.stream import Examples
 from fracjax.training import checkpoint
 from fracjax.training.checkpoint import Meta
+from fracjax.training.members import member_dirs
 from fracjax.training.network import abstract_network, arrays
 from fracjax.training.predict import Forward, make_forward, predict_logits, to_predictions
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The best network of a run, ready to predict.
+    """The best networks of a run, ready to predict: one, or the members of an ensemble.
 
     Attributes:
       workdir: the run.
-      meta: what its checkpoint says of it.
-      network: `params` and `batch_stats`.
+      metas: what the checkpoint of each network says of it.
+      networks: `params` and `batch_stats` of each.
       forward: the jitted network.
       batch_size: studies per step; the run's, made up to what these devices can share.
     """
 
     workdir: Path
-    meta: Meta
-    network: dict[str, Any]
+    metas: tuple[Meta, ...]
+    networks: tuple[dict[str, Any], ...]
     forward: Forward
     batch_size: int
 
+    @property
+    def meta(self) -> Meta:
+        """What the networks have in common: read it for config, classes, split and filter."""
+        return self.metas[0]
+
+    @property
+    def epochs(self) -> int | list[int]:
+        """Epoch of the best checkpoint; of several networks, one for each."""
+        return epochs_of(self.metas)
+
     def predict(self, examples: Examples) -> Predictions:
-        """Probabilities of all examples, in their order."""
+        """Probabilities of all examples, in their order; the mean over the networks."""
+        return mean(self.predict_each(examples))
+
+    def predict_each(self, examples: Examples) -> list[Predictions]:
+        """Probabilities of all examples by each network.
+
+        Raises:
+          UserError: the pictures are not what a network of this run takes.
+        """
+        check_pictures(examples.image, self.meta.config.data.image_size)
+        return [self.predict_with(i, examples) for i in range(len(self.networks))]
+
+    def predict_with(self, index: int, examples: Examples) -> Predictions:
+        """Probabilities of all examples by one network."""
+        network = self.networks[index]
         logits = predict_logits(
-            self.forward,
-            self.network["params"],
-            self.network["batch_stats"],
-            examples,
-            self.batch_size,
+            self.forward, network["params"], network["batch_stats"], examples, self.batch_size
         )
         return to_predictions(logits, examples, self.meta.classes)
 
@@ -51,20 +74,52 @@ class Trained:
         return self.predict(dataclasses.replace(examples, label=np.ones_like(examples.label)))
 
 
+def epochs_of(metas: Sequence[Meta]) -> int | list[int]:
+    """Epoch of the best checkpoint; of several networks, one for each."""
+    epochs = [meta.best_epoch for meta in metas]
+    return epochs[0] if len(epochs) == 1 else epochs
+
+
+def read_metas(workdir: Path) -> tuple[Meta, ...]:
+    """What the best checkpoint of each network of a run says of it.
+
+    Raises:
+      UserError: the folder is no run, or a network of it has no finished epoch.
+    """
+    return tuple(checkpoint.read_meta(folder) for folder in member_dirs(workdir))
+
+
 def open_trained(workdir: Path, mesh: Mesh) -> Trained:
-    """Restore the best network of a run.
+    """Restore the best networks of a run.
 
     Raises:
       UserError: no run there, or its arrays are not those of its config.
     """
-    meta = checkpoint.read_meta(workdir)
+    metas = read_metas(workdir)
+    meta = metas[0]
     model = abstract_network(meta.config)
     params, stats = arrays(model)
     like = {"params": params, "batch_stats": stats}
-    network = checkpoint.restore_network(workdir, like, mesh)
+    networks = tuple(
+        checkpoint.restore_network(folder, like, mesh) for folder in member_dirs(workdir)
+    )
     forward = make_forward(model, image=meta.image, mesh=mesh)
     batch_size = -(-meta.config.data.batch_size // mesh.size) * mesh.size
-    return Trained(workdir, meta, network, forward, batch_size)
+    return Trained(workdir, metas, networks, forward, batch_size)
+
+
+def check_pictures(images: np.ndarray, side: int) -> None:
+    """Refuse what is no batch of decoded pictures: grey values 0 to 255 as uint8.
+
+    Raises:
+      UserError: another type, as pictures already scaled to [0, 1] would be, or another shape.
+    """
+    if images.dtype != np.uint8 or images.shape[1:] != (side, side, 1):
+        raise UserError(
+            f"pictures are {images.dtype}{list(images.shape)}; this network takes "
+            f"uint8[n, {side}, {side}, 1], grey values from 0 to 255 as they are in the file: it "
+            "scales them itself"
+        )
 
 
 def open_detector(workdir: Path, mesh: Mesh) -> Trained:
@@ -73,7 +128,7 @@ def open_detector(workdir: Path, mesh: Mesh) -> Trained:
     Raises:
       UserError: as `open_trained`, or the run is a classifier of more classes.
     """
-    classes = checkpoint.read_meta(workdir).classes
+    classes = read_metas(workdir)[0].classes
     if len(classes) != 2:
         raise UserError(
             f"{workdir} is no detector: it tells {len(classes)} classes apart "

@@ -8,7 +8,7 @@ import pytest
 from flax import nnx
 from numpy.testing import assert_allclose, assert_array_equal
 
-from fracjax.config import Freeze, Model
+from fracjax.config import Model
 from fracjax.models.basic_cnn import BasicCNN, max_pool_2x2
 from fracjax.models.build import build
 from fracjax.models.classifier import Classifier
@@ -115,7 +115,7 @@ def test_logits_equal_keras_in_inference(small, golden):
 
 
 def test_logits_and_new_statistics_equal_keras_in_training(small, golden):
-    view = training_view(small, partition(small, Freeze("none", "all")))
+    view = training_view(small, partition(small, "none", "all"))
     graph, state = nnx.split(view)
     values = nnx.to_pure_dict(state)
 

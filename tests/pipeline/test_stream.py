@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from fracjax.pipeline.sampling import epoch_order
 from fracjax.pipeline.stream import (
     BatchSource,
     Examples,
-    epoch_order,
     evaluation_batches,
     training_batches,
 )

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fracjax.config import Augment, Config, Data, Freeze, Model, Optim
+from fracjax.config import Augment, Config, Data, Freeze, Model, Phase
 from fracjax.pipeline.stream import Examples
 
 
@@ -24,7 +24,7 @@ def config() -> Config:
     return Config(
         data=Data(image_size=16, batch_size=8),
         model=Model(name="basic_cnn", width=0.125, dropout=0.5),
-        freeze=Freeze(cut="block2", batch_norm="above_cut"),
+        freeze=Freeze(batch_norm="above_cut"),
         augment=Augment(flip=True, rotation=10.0, brightness=0.1),
-        optim=Optim(learning_rate=1e-3),
+        phases=(Phase(learning_rate=1e-3, cut="block2"),),
     )

@@ -13,14 +13,14 @@ import pytest
 from numpy.testing import assert_array_equal
 from rich.console import Console
 
-from fracjax import config as config_lib
-from fracjax.config import Config, Data, Model, Optim, Train
+from fracjax import config_file
+from fracjax.config import Augment, Config, Data, Freeze, Model, Phase, Train
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.request import Request
 from fracjax.errors import UserError
 from fracjax.evaluation import auc
 from fracjax.pipeline.parts import open_dataset
-from fracjax.training import loop, trained
+from fracjax.training import loop, member, trained
 from fracjax.training.checkpoint import Checkpoints, read_meta
 from fracjax.training.loop import fit
 from fracjax.training.network import build_network
@@ -43,8 +43,8 @@ def config(data_dir, tmp_path_factory) -> Config:
         workdir=tmp_path_factory.mktemp("runs") / "straight",
         data=Data(dir=data_dir, image_size=16, batch_size=16),
         model=Model(width=0.0625),
-        optim=Optim(learning_rate=1e-3),
-        train=Train(epochs=4, patience=4),
+        phases=(Phase(epochs=4, learning_rate=1e-3),),
+        train=Train(patience=4),
     )
 
 
@@ -54,10 +54,15 @@ def straight(config):
     return fit(config, QUIET)
 
 
+def _epochs(config, epochs):
+    """The phases of a config of one phase, of so many epochs."""
+    return (dataclasses.replace(config.phases[0], epochs=epochs),)
+
+
 def _last_state(config):
     mesh = data_mesh()
     network = build_network(config)
-    like = network.initial_state(network.optimizer(config.optim, steps=16), mesh)
+    like = network.initial_state(0, mesh)
     with Checkpoints(config.workdir) as checkpoints:
         found = checkpoints.last(like, mesh)
     assert found is not None
@@ -66,7 +71,7 @@ def _last_state(config):
 
 def test_a_run_leaves_config_checkpoints_history_and_events(config, straight):
     written = json.loads((config.workdir / "config.json").read_text())
-    assert config_lib.from_dict(written) == config
+    assert config_file.from_dict(written) == config
     assert [row["epoch"] for row in straight.history] == [1, 2, 3, 4]
     losses = [row["validation_loss"] for row in straight.history]
     assert straight.best_loss == min(losses)
@@ -91,7 +96,7 @@ def test_the_best_checkpoint_predicts_with_the_figures_of_its_epoch(config, stra
 _DIE = """
 import json, os, signal, sys
 from rich.console import Console
-from fracjax import config
+from fracjax import config_file
 from fracjax.training.checkpoint import Checkpoints
 from fracjax.training.loop import fit
 from fracjax.training.progress import Bar
@@ -110,7 +115,7 @@ if sys.argv[2] == "between the two saves of epoch 2":
 else:
     steps = []
     kill_before({"of": Bar, "name": "step"}, lambda loss: steps.append(loss) or len(steps) == 8)
-fit(config.from_dict(json.load(open(sys.argv[1]))), Console(quiet=True))
+fit(config_file.from_dict(json.load(open(sys.argv[1]))), Console(quiet=True))
 """
 
 
@@ -121,7 +126,7 @@ def test_a_killed_run_continues_to_the_same_bits(config, straight, tmp_path, mom
     assert straight.history[1]["validation_loss"] < straight.history[0]["validation_loss"]
     killed = dataclasses.replace(config, workdir=tmp_path / "killed")
     path = tmp_path / "killed.json"
-    path.write_text(json.dumps(config_lib.to_dict(killed)))
+    path.write_text(json.dumps(config_file.to_dict(killed)))
     process = subprocess.run([sys.executable, "-c", _DIE, str(path), moment], check=False)
     assert process.returncode == -signal.SIGKILL
     # Saving is asynchronous: a kill soon after an epoch may lose it.
@@ -139,11 +144,9 @@ def test_a_finished_run_is_not_trained_again(config, straight):
 
 def test_more_epochs_continue_a_finished_run(config, straight, tmp_path):
     """Two epochs, then four: the same bits as four at once."""
-    short = dataclasses.replace(
-        config, workdir=tmp_path / "run", train=dataclasses.replace(config.train, epochs=2)
-    )
+    short = dataclasses.replace(config, workdir=tmp_path / "run", phases=_epochs(config, 2))
     assert fit(short, QUIET).epoch == 2
-    longer = dataclasses.replace(short, train=config.train)
+    longer = dataclasses.replace(short, phases=config.phases)
     assert fit(longer, QUIET).history == straight.history
 
 
@@ -151,9 +154,9 @@ def test_training_stops_after_the_patience_is_over(config, tmp_path):
     still = dataclasses.replace(
         config,
         workdir=tmp_path / "run",
-        optim=Optim(learning_rate=1e-30),
-        freeze=config_lib.Freeze(batch_norm="frozen"),
-        train=Train(epochs=9, patience=2),
+        phases=(Phase(epochs=9, learning_rate=1e-30),),
+        freeze=Freeze(batch_norm="frozen"),
+        train=Train(patience=2),
     )
     meta = fit(still, QUIET)
     assert (meta.epoch, meta.best_epoch) == (3, 1)
@@ -163,7 +166,7 @@ def test_a_workdir_of_another_config_is_refused_and_left_alone(config, straight)
     other = dataclasses.replace(config, model=dataclasses.replace(config.model, width=0.125))
     with pytest.raises(UserError, match=r"model.width: 0.125 != 0.0625.*another --workdir"):
         fit(other, QUIET)
-    assert config_lib.from_dict(json.loads((config.workdir / "config.json").read_text())) == config
+    assert config_file.from_dict(json.loads((config.workdir / "config.json").read_text())) == config
 
 
 def test_a_workdir_that_is_a_file_is_refused(config, tmp_path):
@@ -176,13 +179,13 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
     config, straight, tmp_path, monkeypatch
 ):
     """The first two epochs are fine; then the learning rate explodes."""
-    short = dataclasses.replace(
-        config, workdir=tmp_path / "run", train=dataclasses.replace(config.train, epochs=2)
-    )
+    short = dataclasses.replace(config, workdir=tmp_path / "run", phases=_epochs(config, 2))
     fit(short, QUIET)
-    monkeypatch.setattr(loop, "MAY_CHANGE", (*loop.MAY_CHANGE, "optim."))
-    bad = dataclasses.replace(short, optim=Optim(learning_rate=1e30), train=config.train)
-    with pytest.raises(UserError, match=r"loss .* (nan|inf) .*step.*epoch are kept.*learning-rate"):
+    monkeypatch.setattr(loop, "MAY_CHANGE", (*loop.MAY_CHANGE, "phases."))
+    bad = dataclasses.replace(short, phases=(Phase(epochs=4, learning_rate=1e30),))
+    with pytest.raises(
+        UserError, match=r"loss .* (nan|inf); .*epoch are kept.*--phases.0.learning-rate"
+    ):
         fit(bad, QUIET)
     assert read_meta(short.workdir, "last").epoch == 2
     assert open_trained(short.workdir, data_mesh()).meta.epoch in (1, 2)
@@ -191,11 +194,11 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
 def test_what_a_loss_that_is_not_finite_advises_works(config, tmp_path):
     """No epoch was finished, so the same workdir takes the mended config."""
     bad = dataclasses.replace(
-        config, workdir=tmp_path / "run", optim=Optim(learning_rate=1e30), train=Train(epochs=1)
+        config, workdir=tmp_path / "run", phases=(Phase(epochs=1, learning_rate=1e30),)
     )
-    with pytest.raises(UserError, match=r"no epoch was finished; try a lower --optim.learn"):
+    with pytest.raises(UserError, match=r"no epoch was finished; try a lower --phases.0.learn"):
         fit(bad, QUIET)
-    assert fit(dataclasses.replace(bad, optim=config.optim), QUIET).epoch == 1
+    assert fit(dataclasses.replace(bad, phases=_epochs(config, 1)), QUIET).epoch == 1
 
 
 def test_cached_views_train_in_turn_resume_and_predict_from_pictures(config, tmp_path, monkeypatch):
@@ -205,22 +208,22 @@ def test_cached_views_train_in_turn_resume_and_predict_from_pictures(config, tmp
         seen.append(np.asarray(examples.image).copy())
         return original(examples, **options)
 
-    original = loop.training_batches
-    monkeypatch.setattr(loop, "training_batches", batches)
+    original = member.training_batches
+    monkeypatch.setattr(member, "training_batches", batches)
     cached = dataclasses.replace(
         config,
         workdir=tmp_path / "straight",
         model=dataclasses.replace(config.model, dropout=0.0),
-        freeze=config_lib.Freeze(cut="block2", batch_norm="above_cut", cached_views=2),
-        augment=config_lib.Augment(brightness=0.2),
-        train=Train(epochs=3),
+        freeze=Freeze(batch_norm="above_cut", cached_views=2),
+        augment=Augment(brightness=0.2),
+        phases=(Phase(epochs=3, learning_rate=1e-3, cut="block2"),),
     )
     straight = fit(cached, QUIET)
     assert_array_equal(seen[0], seen[2])  # epoch e trains on view e mod 2
     assert np.abs(seen[0].astype(np.float32) - seen[1].astype(np.float32)).max() > 0.01
     assert len(list((cached.workdir / "features").iterdir())) == 3  # two views, and validation
     again = dataclasses.replace(cached, workdir=tmp_path / "resumed")
-    fit(dataclasses.replace(again, train=Train(epochs=2)), QUIET)
+    fit(dataclasses.replace(again, phases=_epochs(cached, 2)), QUIET)
     assert fit(again, QUIET).history == straight.history
     run = open_trained(cached.workdir, data_mesh())
     examples = open_dataset(cached.data).part("validation")
@@ -240,7 +243,7 @@ def test_a_missing_dataset_is_refused_before_a_workdir_is_made(config, tmp_path)
 def test_a_class_that_the_dataset_has_not_is_refused(config, tmp_path):
     data = dataclasses.replace(config.data, classes=("healthy", "broken"))
     with pytest.raises(
-        UserError, match=r"no class 'broken'; its classes are 'healthy', 'fracture'"
+        UserError, match=r"no class 'broken'; its 2 classes are 'healthy', 'fracture'"
     ):
         fit(dataclasses.replace(config, workdir=tmp_path / "run", data=data), QUIET)
 
@@ -249,12 +252,12 @@ def test_cached_views_without_a_frozen_prefix_are_refused_and_the_advice_works(c
     bad = dataclasses.replace(
         config,
         workdir=tmp_path / "run",
-        freeze=config_lib.Freeze(cached_views=2),
-        train=Train(epochs=1),
+        freeze=Freeze(cached_views=2),
+        phases=_epochs(config, 1),
     )
     with pytest.raises(UserError, match=r"prefix that is wholly frozen.*cached-views 0"):
         fit(bad, QUIET)
-    assert fit(dataclasses.replace(bad, freeze=config_lib.Freeze()), QUIET).epoch == 1
+    assert fit(dataclasses.replace(bad, freeze=Freeze()), QUIET).epoch == 1
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):

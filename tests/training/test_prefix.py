@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from fracjax.config import Augment, Optim
+from fracjax.config import Augment
 from fracjax.errors import UserError
 from fracjax.image_spec import ImageSpec
 from fracjax.training import prefix
@@ -41,7 +41,7 @@ def test_logits_from_cached_features_are_those_of_the_pictures(
     network, examples, tmp_path, stop, shape
 ):
     mesh = data_mesh(1)
-    state = network.initial_state(network.optimizer(Optim(), steps=1), mesh)
+    state = network.initial_state(0, mesh)
     view = _cached(network, examples, tmp_path, stop=stop)
     assert view.image.shape == shape
     pictures, features = (

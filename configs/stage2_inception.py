@@ -1,0 +1,22 @@
+"""Stage 2: which of three types? Bone break, InceptionV3 from ImageNet, behind `stage1.py`.
+
+`stage2_inception_paper.py` with two changes: a learning rate of 1e-4, as section 7.3 has it, since
+1e-2 wrecks pretrained weights in the first steps; and mirror images, which are as likely.
+"""
+
+import dataclasses
+from pathlib import Path
+
+from fracjax.config import Config, Phase
+from fracjax.config_file import load
+
+
+def get_config() -> Config:
+    paper = load(Path(__file__).with_name("stage2_inception_paper.py"))
+    return dataclasses.replace(
+        paper,
+        workdir=Path("runs/stage2_inception"),
+        data=dataclasses.replace(paper.data, filter=Path("runs/stage1")),
+        augment=dataclasses.replace(paper.augment, flip=True),
+        phases=(Phase(epochs=75, learning_rate=1e-4, cut="249"),),
+    )

@@ -1,0 +1,29 @@
+"""Stage 2 as the paper has it (§6.2, §7.5, §7.6): InceptionV3 on bone break's three classes.
+
+Every number is the paper's: a learning rate of 1e-2, up to 75 epochs, patience 10, on the studies
+that stage 1 lets through. Of the augmentation of section 7.2 the geometric and intensity changes
+are here, in sizes that the paper does not give; its noise, its thirteen colour transformations and
+the jet colour map are not.
+"""
+
+from pathlib import Path
+
+from fracjax.config import Augment, Config, Data, Freeze, Model, Phase, Train
+
+
+def get_config() -> Config:
+    return Config(
+        workdir=Path("runs/stage2_inception_paper"),
+        data=Data(
+            name="bone_break",
+            classes=("Comminuted fracture", "Fracture Dislocation", "Pathological fracture"),
+            image_size=224,
+            batch_size=32,
+            filter=Path("runs/stage1_paper"),
+        ),
+        model=Model(name="inception_v3", weights=Path("weights/inception_v3.npz"), dropout=0.5),
+        freeze=Freeze(batch_norm="all"),
+        augment=Augment(rotation=10.0, zoom=0.2, translation=0.1, brightness=0.2, contrast=0.2),
+        phases=(Phase(epochs=75, learning_rate=1e-2, cut="249"),),
+        train=Train(patience=10),
+    )

@@ -1,0 +1,52 @@
+"""Cross-validation: the training and validation studies cut into folds by near-duplicate group.
+
+The test part of the split stays apart, whatever the fold.
+"""
+
+from collections import defaultdict
+
+import numpy as np
+from jaxtyping import Int, Shaped
+from sklearn.model_selection import StratifiedGroupKFold
+
+from fracjax.errors import UserError
+
+
+def parse_fold(fold: str) -> tuple[int, int]:
+    """Number and count of a fold: (2, 5) of `2/5`, the second of five."""
+    number, of = fold.split("/")
+    return int(number), int(of)
+
+
+def cut_fold(
+    label: Int[np.ndarray, " n"],
+    group: Shaped[np.ndarray, " n"],
+    *,
+    fold: str,
+    seed: int,
+    source: str,
+) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " v"]]:
+    """Rows to train on and rows to validate on; over all folds each row is validated on once.
+
+    Args:
+      label: class of each study; the folds have the classes in like shares.
+      group: near-duplicate group of each study; it stays whole.
+      fold: such as "2/5".
+      seed: shuffles the groups; the same for all folds of a run.
+      source: name of the dataset, for the message.
+
+    Raises:
+      UserError: a class has fewer groups than there are folds.
+    """
+    number, of = parse_fold(fold)
+    groups = defaultdict(set)
+    for name, its in zip(label.tolist(), group.tolist(), strict=True):
+        groups[name].add(its)
+    fewest = min(len(its) for its in groups.values())
+    if fewest < of:
+        raise UserError(
+            f"{of} folds of {source} need {of} near-duplicate groups of every class, but its "
+            f"smallest class has {fewest}; write --folds {fewest} or less, or leave the class out"
+        )
+    cutter = StratifiedGroupKFold(of, shuffle=True, random_state=seed)
+    return list(cutter.split(np.zeros(len(label)), label, group))[number - 1]

@@ -1,0 +1,112 @@
+"""Several networks: their predictions as one, their figures as mean and spread."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from fracjax.evaluation.estimate import Estimate
+from fracjax.evaluation.predictions import Predictions
+
+
+def mean(predictions: Sequence[Predictions]) -> Predictions:
+    """Mean of the probabilities of every class, study by study.
+
+    Raises:
+      ValueError: the predictions are not of the same studies and classes.
+    """
+    return _combined(predictions, [one.probabilities for one in _aligned(predictions)])
+
+
+def vote(predictions: Sequence[Predictions], threshold: float | None = None) -> Predictions:
+    """Share of the networks that call each class, as probabilities.
+
+    A network calls its most probable class; or, of two classes and with a threshold, the second
+    one when its score reaches the threshold. Among classes with as many votes, that of the larger
+    mean probability is called: it weighs a thousandth, less than any vote. With a threshold a tie
+    is even, 0.5, and thereby positive at 0.5: the side that misses no fracture.
+
+    Raises:
+      ValueError: the predictions are not of the same studies and classes.
+    """
+    aligned = _aligned(predictions)
+    k = len(aligned[0].classes)
+    if threshold is not None:
+        calls = [(one.fracture_score >= threshold).astype(np.int64) for one in aligned]
+        return _combined(predictions, [np.eye(k)[call] for call in calls])
+    share = np.mean([np.eye(k)[one.called] for one in aligned], axis=0)
+    hint = np.mean([one.probabilities for one in aligned], axis=0)
+    return _combined(predictions, [(1 - _HINT) * share + _HINT * hint])
+
+
+def pooled(predictions: Sequence[Predictions]) -> Predictions:
+    """The predictions of disjoint studies, such as the folds of a cross-validation, as one set.
+
+    Raises:
+      ValueError: a study occurs twice, or the classes or attributes differ.
+    """
+    first = predictions[0]
+    if any(one.classes != first.classes for one in predictions):
+        raise ValueError("predictions to pool are of different classes")
+    return Predictions(
+        study=np.concatenate([one.study for one in predictions]),
+        label=np.concatenate([one.label for one in predictions]),
+        probabilities=np.concatenate([one.probabilities for one in predictions]),
+        classes=first.classes,
+        attributes={
+            name: np.concatenate([one.attributes[name] for one in predictions])
+            for name in first.attributes
+        },
+    )
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One figure of several networks.
+
+    Attributes:
+      values: of each network; None where it is undefined.
+      mean: of them; None if one is undefined.
+      sd: sample standard deviation (divisor: networks - 1) of them, likewise. It says how far one
+        training differs from another, not how far the figure is from the truth: that is what the
+        interval of each is for.
+    """
+
+    values: tuple[float | None, ...]
+    mean: float | None
+    sd: float | None
+
+    def __str__(self) -> str:
+        if self.mean is None or self.sd is None:
+            return "undefined"
+        return f"{self.mean:.3f} ± {self.sd:.3f}"
+
+    def to_dict(self) -> dict:
+        """A dict that JSON can hold."""
+        return asdict(self)
+
+
+def spread(estimates: Sequence[Estimate]) -> Spread:
+    """Mean and standard deviation of one figure over two networks or more."""
+    values = tuple(estimate.value for estimate in estimates)
+    defined = [value for value in values if value is not None]
+    if len(defined) < len(values):
+        return Spread(values, None, None)
+    return Spread(values, float(np.mean(defined)), float(np.std(defined, ddof=1)))
+
+
+_HINT = 1e-3  # less than a vote of a thousand networks
+
+
+def _aligned(predictions: Sequence[Predictions]) -> list[Predictions]:
+    first = predictions[0]
+    if any(one.classes != first.classes for one in predictions):
+        raise ValueError("predictions to combine are of different classes")
+    return [first, *(one.aligned_to(first) for one in predictions[1:])]
+
+
+def _combined(predictions: Sequence[Predictions], probabilities: list[np.ndarray]) -> Predictions:
+    first = predictions[0]
+    return Predictions(
+        first.study, first.label, np.mean(probabilities, axis=0), first.classes, first.attributes
+    )

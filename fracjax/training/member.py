@@ -1,0 +1,177 @@
+"""One network of a run: its studies, its state, its record. A run has one, or several at once."""
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from rich.console import Console
+
+from fracjax.errors import UserError
+from fracjax.evaluation import auc
+from fracjax.files import write_json
+from fracjax.pipeline.stream import Batch, steps_per_epoch, training_batches
+from fracjax.training import checkpoint, losses
+from fracjax.training.checkpoint import Checkpoints, Meta
+from fracjax.training.events import Events
+from fracjax.training.material import Material
+from fracjax.training.network import Network
+from fracjax.training.phases import Place, next_place, step_sizes
+from fracjax.training.predict import Forward, predict_logits
+from fracjax.training.sharding import replicated
+from fracjax.training.state import TrainState
+
+
+class Member:
+    """One network in training.
+
+    Attributes:
+      config: its own: workdir, seed, fold.
+      network: what it starts from.
+      meta: what its next checkpoint will say.
+      state: parameters, statistics, optimiser.
+      place: the epoch that comes next; None if its training is over.
+      steps: of one epoch.
+      start: first block to run on its studies; None when they are pictures.
+    """
+
+    def __init__(self, new: Meta, network: Network, material: Material, mesh: Mesh) -> None:
+        config = new.config
+        self.config, self.network, self.meta, self._mesh = config, network, new, mesh
+        self._material, self._open = material, ExitStack()
+        self._checkpoints = self._open.enter_context(Checkpoints(config.workdir))
+        self._events = self._open.enter_context(Events(config.workdir))
+        self.key = jax.random.key(config.train.seed)
+        self.start = material.start
+        data, train = config.data, material.views[0]
+        self.steps = steps_per_epoch(train, batch_size=data.batch_size, oversample=data.oversample)
+        self._class_weights = losses.class_weights(train.label, len(data.classes), config.loss)
+        self._phase = 0  # whose optimiser the state holds
+        self.state: TrainState
+
+    def close(self) -> None:
+        """Wait until everything is written."""
+        self._open.close()
+
+    def begin(self, console: Console) -> None:
+        """Take up the last checkpoint, or start anew.
+
+        Raises:
+          UserError: the checkpoint is of another split, or behind another detector.
+        """
+        config, new = self.config, self.meta
+        if checkpoint.has(config.workdir, "last"):
+            self._phase = checkpoint.read_meta(config.workdir, "last").history[-1]["phase"] - 1
+        self.state = self.network.initial_state(self._phase, self._mesh)
+        if resumed := self._checkpoints.last(self.state, self._mesh):
+            self.state, self.meta = resumed
+            self.meta.check_split(new.split_hash)
+            self.meta.check_filter(new.filter)
+            # Where things lie now, and for how long to go on.
+            self.meta = dataclasses.replace(self.meta, config=config)
+            console.print(f"{config.workdir}: resumed after epoch {self.meta.epoch}")
+
+    @property
+    def place(self) -> Place | None:
+        """The epoch that comes next; None if training is over."""
+        return next_place(self.meta.history, self.config)
+
+    def enter(self, phase: int) -> None:
+        """Begin a phase with a new optimiser, unless the state is already within it."""
+        if phase != self._phase:
+            opt_state = self.network.optimizer(phase).init(self.state.params)
+            opt_state = jax.device_put(opt_state, replicated(self._mesh))
+            self.state = dataclasses.replace(self.state, opt_state=opt_state)
+            self._phase = phase
+
+    def batches(self) -> Iterator[Batch]:
+        """The batches of the next epoch."""
+        epoch = self.meta.epoch
+        return training_batches(
+            self._material.views[epoch % len(self._material.views)],
+            batch_size=self.config.data.batch_size,
+            seed=self.config.train.seed,
+            epoch=epoch,
+            oversample=self.config.data.oversample,
+            class_weights=self._class_weights,
+        )
+
+    def step_sizes(self) -> np.ndarray:
+        """The step size of each step of the next epoch."""
+        place = self.place
+        assert place is not None, "asked of a run that is over"
+        phase = self.config.phases[place.phase]
+        return step_sizes(phase, self.config.train, place.losses, self.steps)
+
+    def finish_epoch(self, state: TrainState, trained: dict[str, float], forward: Forward) -> str:
+        """Validate, record and save an epoch; return its figures in one line."""
+        place = self.place
+        assert place is not None, "an epoch of a run that is over"
+        rate = float(self.step_sizes()[-1])
+        self.state = state
+        row = {
+            "epoch": self.meta.epoch + 1,
+            "phase": place.phase + 1,
+            "learning_rate": rate,
+            **{f"train_{name}": value for name, value in trained.items()},
+            **self._validate(forward),
+        }
+        better = row["validation_loss"] < self.meta.best_loss
+        self.meta = dataclasses.replace(
+            self.meta,
+            epoch=row["epoch"],
+            history=[*self.meta.history, row],
+            best_epoch=row["epoch"] if better else self.meta.best_epoch,
+            best_loss=row["validation_loss"] if better else self.meta.best_loss,
+        )
+        if better:
+            self._checkpoints.save_best(state, self.meta)
+        self._checkpoints.save_last(state, self.meta)
+        write_json(self.config.workdir / "history.json", self.meta.history)
+        self._events.write(self.meta.epoch, {k: v for k, v in row.items() if isinstance(v, float)})
+        return "  ".join(f"{name} {_shown(value)}" for name, value in row.items())
+
+    def refuse(self, what: str, loss: float) -> None:
+        """Stop at a loss that is not finite.
+
+        Raises:
+          UserError: always; with what is kept and what to try.
+        """
+        if checkpoint.has(self.config.workdir, "last"):
+            kept = "the checkpoints of the last finished epoch are kept; try another --workdir with"
+        else:
+            kept = "no epoch was finished; try"
+        raise UserError(
+            f"the {what} of {self.config.workdir} is {loss}; {kept} a lower "
+            f"--phases.{self._phase}.learning-rate"
+        )
+
+    def _validate(self, forward: Forward) -> dict[str, float]:
+        examples, state = self._material.validation, self.state
+        logits = predict_logits(
+            forward, state.params, state.batch_stats, examples, self.config.data.batch_size
+        )
+        # As in Keras: smoothing and gamma count on validation, too, weights do not.
+        label = jnp.asarray(examples.label)
+        per_study = losses.loss(jnp.asarray(logits), label, self.config.loss)
+        right = losses.correct(jnp.asarray(logits), label)
+        row = {
+            "validation_loss": float(np.mean(np.asarray(per_study, np.float64))),
+            "validation_accuracy": float(np.mean(np.asarray(right, np.float64))),
+        }
+        if not math.isfinite(row["validation_loss"]):
+            after = f"validation loss after step {int(state.step)}"
+            self.refuse(after, row["validation_loss"])
+        if len(self.config.data.classes) == 2:
+            score = logits.astype(np.float64) @ ([1.0] if logits.shape[1] == 1 else [-1.0, 1.0])
+            row["validation_auc"] = auc(examples.label, score)
+        return row
+
+
+def _shown(value: Any) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.4g}"
