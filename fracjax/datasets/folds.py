@@ -44,9 +44,10 @@ def cut_fold(
         groups[name].add(its)
     fewest = min(len(its) for its in groups.values())
     if fewest < of:
+        fewer = f"write --folds {fewest} or less, or " if fewest > 1 else ""
         raise UserError(
             f"{of} folds of {source} need {of} near-duplicate groups of every class, but its "
-            f"smallest class has {fewest}; write --folds {fewest} or less, or leave the class out"
+            f"smallest class has {fewest}; {fewer}leave the class out"
         )
     cutter = StratifiedGroupKFold(of, shuffle=True, random_state=seed)
     return list(cutter.split(np.zeros(len(label)), label, group))[number - 1]

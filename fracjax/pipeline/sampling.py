@@ -32,16 +32,20 @@ def subset_rows(
 ) -> Int[np.ndarray, " m"]:
     """Rows of a share of the groups of every class, at least one group of each, in order.
 
-    A group that lies in two classes is drawn with the first of them.
+    A group that lies in two classes is drawn with the first of them; a class that would be left
+    with none has one of its groups added.
     """
     rng = np.random.Generator(np.random.Philox(key=[seed, _SUBSET]))
     names, first = np.unique(group, return_index=True)
-    kept = []
+    kept = names[:0]
     for name in np.unique(label):
         its = names[label[first] == name]
-        if len(its):
-            kept.append(rng.permutation(its)[: max(1, round(share * len(its)))])
-    return np.flatnonzero(np.isin(group, np.concatenate(kept)))
+        kept = np.append(kept, rng.permutation(its)[: max(1, round(share * len(its)))])
+    for name in np.unique(label):
+        its = group[label == name]
+        if not np.isin(its, kept).any():
+            kept = np.append(kept, rng.choice(its, 1))
+    return np.flatnonzero(np.isin(group, kept))
 
 
 _SUBSET = 2**32  # no epoch has this number
