@@ -14,7 +14,7 @@ from fracjax.pipeline.parts import open_dataset
 from fracjax.report.cascade import report_cascade
 from fracjax.report.evaluate import evaluate
 from fracjax.report.run import show_run
-from fracjax.training.loop import check_run, fit_members
+from fracjax.training.loop import check_run, check_weights, fit_members
 from fracjax.training.sharding import data_mesh
 
 
@@ -43,6 +43,7 @@ def run_two_stages(stage1: Config, stage2: Config, console: Console) -> Path:
     mesh = data_mesh()
     for config in (stage1, stage2):  # before hours are spent on the first of them
         check_run(config)
+        check_weights(config)
         _draw_phantoms(config, console)
         open_dataset(config.data)
     for title, config in (("Stage 1: detector", stage1), ("Stage 2: type", stage2)):

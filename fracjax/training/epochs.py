@@ -94,12 +94,13 @@ def _epoch(
         pending = metrics
     assert total is not None, "an epoch has one batch at least"
     _report(pending, members, active, bar)
-    figures = {name: np.atleast_1d(values) for name, values in total.compute().items()}
-    return [
-        (_unstack(state, i, len(members)), {name: float(v[i]) for name, v in figures.items()})
-        for i, member in enumerate(members)
-        if member in active
-    ]
+    out = []
+    for i, member in enumerate(members):
+        if member in active:
+            figures = _unstack(total, i, len(members)).compute()
+            own = _unstack(state, i, len(members))
+            out.append((own, {name: float(value) for name, value in figures.items()}))
+    return out
 
 
 def _report(metrics: Metrics | None, members: list[Member], active: list[Member], bar: Bar) -> None:

@@ -9,7 +9,7 @@ from jax.sharding import Mesh
 from rich.console import Console
 
 from fracjax import config_file
-from fracjax.config import Config, Data
+from fracjax.config import NO_WEIGHTS, Config, Data
 from fracjax.errors import UserError
 from fracjax.evaluation import parse_rule
 from fracjax.files import write_json
@@ -26,6 +26,7 @@ from fracjax.training.members import member_configs
 from fracjax.training.network import abstract_network, build_network, network_tables
 from fracjax.training.phases import next_place
 from fracjax.training.sharding import check_batch, data_mesh
+from fracjax.weights import store
 
 # Fields that may differ between the runs that share a workdir: where things lie, and for how long.
 MAY_CHANGE = ("workdir:", "data.dir:")
@@ -56,6 +57,7 @@ def fit_members(config: Config, console: Console) -> list[Meta]:
     """
     mesh = data_mesh()
     check_run(config)
+    check_weights(config)
     check_batch(config.data.batch_size, mesh)
     configs = member_configs(config)
     for one in configs:
@@ -85,7 +87,7 @@ def fit_members(config: Config, console: Console) -> list[Meta]:
 
 
 def check_run(config: Config) -> None:
-    """Refuse what can be refused at no cost: threshold rule, network, cuts, weights file, views.
+    """Refuse what can be refused without a file: threshold rule, network, cuts, cached views.
 
     Raises:
       UserError: as it says.
@@ -93,6 +95,16 @@ def check_run(config: Config) -> None:
     parse_rule(config.threshold)
     network_tables(config)
     check_views(config)
+
+
+def check_weights(config: Config) -> None:
+    """Refuse weights that are not there or of another network, without reading their arrays.
+
+    Raises:
+      UserError: as it says, with the way to get them.
+    """
+    if config.model.weights != NO_WEIGHTS:
+        store.check(config.model.weights, model=config.model.name)
 
 
 def _members(
