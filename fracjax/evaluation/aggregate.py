@@ -48,6 +48,8 @@ def pooled(predictions: Sequence[Predictions]) -> Predictions:
     first = predictions[0]
     if any(one.classes != first.classes for one in predictions):
         raise ValueError("predictions to pool are of different classes")
+    if any(one.attributes.keys() != first.attributes.keys() for one in predictions):
+        raise ValueError("predictions to pool have different attributes")
     return Predictions(
         study=np.concatenate([one.study for one in predictions]),
         label=np.concatenate([one.label for one in predictions]),
