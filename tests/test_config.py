@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fracjax import config_file
-from fracjax.config import GROUPS, Config, Data, Phase, Train
+from fracjax.config import GROUPS, Config, Data, Ensemble, Loss, Phase, Train
 from fracjax.config_check import check
 from fracjax.config_file import load
 from fracjax.errors import UserError
@@ -83,7 +83,9 @@ def test_a_missing_file_is_answered_with_the_nearest_one():
 
 
 def test_values_of_other_types_are_refused_all_at_once():
-    bad = Config()  # set past the type checks that tests run under, and users do not
+    # Set past the type checks that tests run under, and users do not. A phase of its own: the
+    # default one is shared by all configs.
+    bad = Config(phases=(Phase(),))
     object.__setattr__(bad.freeze, "batch_norm", "abovecut")
     object.__setattr__(bad.data, "filter", "runs/x")
     object.__setattr__(bad.phases[0], "epochs", 2.5)
@@ -108,6 +110,108 @@ def test_impossible_values_are_refused_all_at_once():
         assert name in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (Config(folds=1), "folds is 1: there must be something to train on; write 0, or 2 or more"),
+        (Config(folds=-1), "folds is -1, below 0"),
+        (
+            Config(folds=5, ensemble=Ensemble(members=3)),
+            "folds is 5 and ensemble.members 3: the networks of a run are one or the other",
+        ),
+        (
+            Config(folds=5, data=Data(fold="2/5")),
+            "folds is 5, so data.fold must be none",
+        ),
+        (Config(ensemble=Ensemble(members=0)), "ensemble.members is 0, below 1"),
+        (Config(data=Data(subset=0.0)), "data.subset is 0.0, not above 0"),
+        (Config(data=Data(subset=1.1)), "data.subset is 1.1, above 1, which is all studies"),
+        (Config(loss=Loss(label_smoothing=1.0)), "loss.label-smoothing is 1.0, not in [0, 1)"),
+        (
+            Config(loss=Loss(focal_gamma=0.5)),
+            "loss.focal-gamma is 0.5: between 0 and 1 its gradient is infinite; write 0 for none, "
+            "or 1 or more",
+        ),
+        (Config(loss=Loss(focal_gamma=-1.0)), "loss.focal-gamma is -1.0, below 0"),
+        (Config(train=Train(plateau_factor=1.0)), "train.plateau-factor is 1.0, not below 1"),
+        (Config(train=Train(plateau_factor=0.0)), "train.plateau-factor is 0.0, not above 0"),
+        (Config(train=Train(plateau_patience=0)), "train.plateau-patience is 0, below 1"),
+        (Config(phases=()), "phases is empty: a run has one Phase at least"),
+        (Config(phases=(Phase(), Phase(epochs=0))), "phases.1.epochs is 0, below 1"),
+    ],
+    ids=lambda x: x if isinstance(x, str) else "",
+)
+def test_what_no_run_can_have_is_refused_by_itself(bad, message):
+    with pytest.raises(UserError) as error:
+        check(bad)
+    assert str(error.value) == f"bad config: {message}"
+
+
+@pytest.mark.parametrize(
+    "fold", ["6/5", "0/5", "1/1", "2", "2/", "a/b", "02/5", "2/5 ", "-1/5", ""]
+)
+def test_a_fold_that_there_is_not_is_refused(fold):
+    with pytest.raises(UserError) as error:
+        check(Config(data=Data(fold=fold)))
+    expected = f"data.fold is {fold!r}, neither none nor like 2/5, the second of five folds"
+    assert str(error.value) == f"bad config: {expected}"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Config(folds=2),
+        Config(ensemble=Ensemble(members=2), data=Data(subset=1.0, fold="5/5")),
+        Config(loss=Loss(focal_gamma=1.0, label_smoothing=0.0)),
+        Config(loss=Loss(focal_gamma=0.0, label_smoothing=0.99)),
+        Config(train=Train(plateau_factor=0.99, plateau_patience=1)),
+    ],
+    ids=lambda _: "",
+)
+def test_what_is_just_possible_is_taken(config):
+    assert check(config) == config
+
+
+@pytest.mark.parametrize("phases", [(Phase(), 20), [Phase()], Phase(), (Phase, Phase())])
+def test_phases_that_are_no_phases_are_refused(phases):
+    bad = Config()
+    object.__setattr__(bad, "phases", phases)
+    with pytest.raises(UserError, match=r"phases(\.\d)? is .*, not (a Phase|tuple)"):
+        check(bad)
+
+
+def test_a_field_of_a_later_phase_is_named_with_its_number():
+    bad = Config(phases=(Phase(), Phase()))
+    object.__setattr__(bad.phases[1], "schedule", "one-cycle")
+    with pytest.raises(UserError, match=r"phases.1.schedule is 'one-cycle'.*meant one_cycle"):
+        check(bad)
+
+
+def test_overrides_reach_every_phase(tmp_path):
+    path = _file(tmp_path, "def get_config(): return Config(phases=(Phase(), Phase(epochs=9)))")
+    config = load(path, ["--phases.1.learning-rate", "0.5", "--phases.0.cut", "head"])
+    assert config.phases == (Phase(cut="head"), Phase(epochs=9, learning_rate=0.5))
+
+
+def test_several_phases_survive_json():
+    config = Config(
+        phases=(Phase(epochs=2, cut="head"), Phase(schedule="plateau"), Phase()),
+        data=Data(filter=Path("runs/x"), fold="1/2", subset=0.5, oversample=True),
+        loss=Loss(label_smoothing=0.1, focal_gamma=2.0, class_weights="balanced"),
+        ensemble=Ensemble(members=3),
+    )
+    again = config_file.from_dict(json.loads(json.dumps(config_file.to_dict(config))))
+    assert again == config
+    assert all(isinstance(phase, Phase) for phase in again.phases)
+
+
+def test_a_phase_of_another_version_is_refused():
+    values = config_file.to_dict(Config())
+    values["phases"][0]["momentum"] = 0.9
+    with pytest.raises(UserError, match=r"Phase has no field\(s\) \['momentum'\] and misses \[\]"):
+        config_file.from_dict(values)
+
+
 def test_a_config_of_another_version_is_refused():
     values = config_file.to_dict(Config())
     values["data"]["colour"] = 1
@@ -119,3 +223,24 @@ def test_a_config_of_another_version_is_refused():
 def test_differences_name_the_fields():
     other = dataclasses.replace(Config(), data=Data(batch_size=8))
     assert config_file.differences(Config(), other) == ["data.batch_size: 32 != 8"]
+
+
+def test_differences_name_the_phase():
+    ours = Config(phases=(Phase(), Phase(epochs=20)))
+    theirs = Config(phases=(Phase(cut="head"), Phase(epochs=30)))
+    assert config_file.differences(ours, theirs) == [
+        "phases.0.cut: none != head",
+        "phases.1.epochs: 20 != 30",
+    ]
+    assert config_file.differences(ours, ours) == []
+
+
+def test_a_phase_that_only_one_config_has_is_a_difference():
+    one, two = Config(), Config(phases=(Phase(), Phase(epochs=20, learning_rate=0.5, cut="head")))
+    assert config_file.differences(one, two) == [
+        "phases.1.epochs: absent != 20",
+        "phases.1.learning_rate: absent != 0.5",
+        "phases.1.cut: absent != head",
+        "phases.1.schedule: absent != constant",
+    ]
+    assert config_file.differences(two, one)[0] == "phases.1.epochs: 20 != absent"

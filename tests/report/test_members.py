@@ -103,7 +103,7 @@ def test_folds_are_pooled_and_neither_averaged_nor_counted():
     assert report.together["all folds pooled"] == (alone.auc, at.sensitivity, at.specificity)
     assert alone.auc.n == 7
     # Each fold ranks its own studies without a fault; all of them together are not.
-    assert [s.mean for s in report.spreads][0] == 1.0
+    assert report.spreads[0].mean == 1.0
     assert alone.auc.value == pytest.approx(11 / 12)
     assert members_table(report).title == "3 networks, 2 + 3 + 2 studies"
 

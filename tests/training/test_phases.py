@@ -97,7 +97,7 @@ def test_one_cycle_is_that_of_optax_over_the_whole_phase(epochs, steps):
     losses = [1.0] * epochs  # what they are does not matter, how many they are does
     sizes = [step_sizes(phase, TRAIN, losses[:n], steps) for n in range(epochs)]
     cycle = optax.cosine_onecycle_schedule(epochs * steps, 2e-3, pct_start=0.2)
-    expected = [float(cycle(n)) for n in range(epochs * steps)]
+    expected = [np.asarray(cycle(n)) for n in range(epochs * steps)]
     # float32, of the largest: a cosine close to -1 has no digits of its own.
     assert_allclose(np.concatenate(sizes), expected, rtol=1e-5, atol=1e-6 * 2e-3)
 
