@@ -1,0 +1,130 @@
+"""Ensembles and folds from their workdir: what is written, and that stage 2 takes them as a run."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from rich.console import Console
+
+from fracjax.cascade import run_cascade
+from fracjax.config import Config, Data, Ensemble, Model, Phase
+from fracjax.datasets.prepare import prepare
+from fracjax.datasets.request import Request
+from fracjax.errors import UserError
+from fracjax.evaluation import Predictions
+from fracjax.pipeline.parts import open_dataset
+from fracjax.report.evaluate import evaluate
+from fracjax.training.filter import open_filter
+from fracjax.training.loop import fit_members
+from fracjax.training.sharding import data_mesh
+from fracjax.training.trained import open_trained
+
+QUIET = Console(quiet=True)
+TYPES = ("Comminuted fracture", "Fracture Dislocation", "Impacted fracture")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A detector of two members and a classifier of two folds, trained badly."""
+    root = tmp_path_factory.mktemp("ensembles")
+    prepare(Request("phantom", data_dir=root / "data", count=80, side=32))
+    prepare(Request("phantom_types", data_dir=root / "data", count=160, side=32))
+    detector = Config(
+        workdir=root / "detector",
+        threshold="sensitivity:0.75",
+        data=Data(dir=root / "data", image_size=16, batch_size=8),
+        model=Model(width=0.0625, dropout=0.0),
+        phases=(Phase(epochs=1, learning_rate=1e-3),),
+        ensemble=Ensemble(members=2),
+    )
+    types = dataclasses.replace(detector.data, name="phantom_types", classes=TYPES)
+    classifier = dataclasses.replace(
+        detector, workdir=root / "types", data=types, ensemble=Ensemble(), folds=2
+    )
+    for config in (detector, classifier):
+        fit_members(config, QUIET)
+        for part in ("validation", "test"):
+            evaluate(config.workdir, part, data_mesh(), QUIET)
+    return detector, classifier
+
+
+def _read(config: Config, part: str):
+    folder = config.workdir / "evaluation" / part
+    whole = Predictions.from_csv(folder / "predictions.csv")
+    each = [Predictions.from_csv(folder / f"member_{i}.csv") for i in (1, 2)]
+    return whole, each, json.loads((folder / "metrics.json").read_text())
+
+
+def test_an_ensemble_predicts_the_mean_of_its_members(runs):
+    whole, each, metrics = _read(runs[0], "test")
+    mean = (each[0].probabilities + each[1].probabilities) / 2
+    assert_allclose(whole.probabilities, mean, atol=1e-12)
+    assert np.abs(each[0].probabilities - each[1].probabilities).max() > 1e-3
+    assert metrics["source"]["networks"] == 2
+    again = open_trained(runs[0].workdir, data_mesh())
+    examples = open_dataset(runs[0].data).part("test")
+    assert_allclose(again.predict(examples).probabilities, mean, atol=1e-12)
+
+
+def test_mean_and_standard_deviation_are_those_of_the_members(runs):
+    for config, name in zip(runs, ("AUC", "accuracy"), strict=True):
+        members = _read(config, "test")[2]["members"]
+        values = [one[name]["value"] for one in members["each"]]
+        spread = members["mean_and_sd"][name]
+        assert spread["mean"] == pytest.approx(np.mean(values))
+        assert spread["sd"] == pytest.approx(np.std(values, ddof=1))
+        assert set(members["together"]) == {"mean of probabilities", "majority vote"}
+
+
+def test_folds_validate_every_study_of_training_and_validation_once(runs):
+    whole, each, metrics = _read(runs[1], "validation")
+    dataset = open_dataset(runs[1].data)
+    studies = [s for part in ("train", "validation") for s in dataset.part(part).study]
+    assert sorted(whole.study) == sorted(studies)
+    assert not set(each[0].study) & set(each[1].study)
+    assert set(metrics["members"]["together"]) == {"all folds pooled"}
+    assert metrics["figures"]["n"] == len(studies)
+
+
+def test_a_fold_is_validated_by_the_network_that_did_not_train_on_it(runs):
+    _, each, _ = _read(runs[1], "validation")
+    for i, predictions in enumerate(each):
+        trained = open_trained(runs[1].workdir, data_mesh())
+        fold = trained.metas[i].config.data.fold
+        assert fold == f"{i + 1}/2"
+        data = dataclasses.replace(runs[1].data, fold=fold)
+        part = open_dataset(data).part("validation")
+        assert part.study.tolist() == predictions.study.tolist()
+        ours = trained.predict_with(i, part)
+        assert_allclose(ours.probabilities, predictions.probabilities, atol=1e-12)
+
+
+def test_stages_may_be_ensembles(runs):
+    detector, classifier = runs
+    front = open_filter(detector.workdir, data_mesh())
+    assert front.identity["epoch"] == [1, 1]
+    cascade = run_cascade(detector.workdir, classifier.workdir, "test", data_mesh())
+    whole, _, _ = _read(classifier, "test")
+    assert_allclose(
+        cascade.classifier.aligned_to(whole).probabilities, whole.probabilities, atol=1e-12
+    )
+
+
+def test_folds_have_no_validation_part_for_a_cascade(runs):
+    with pytest.raises(UserError, match=r"folds of a cross-validation.*write --split test"):
+        run_cascade(runs[0].workdir, runs[1].workdir, "validation", data_mesh())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda x: x.astype(np.float32) / 255, lambda x: x[:, :8], lambda x: x[..., 0]],
+    ids=["scaled already", "another size", "no channel"],
+)
+def test_pictures_of_another_kind_are_refused(runs, change):
+    trained = open_trained(runs[0].workdir, data_mesh())
+    examples = open_dataset(runs[0].data).part("test")
+    bad = dataclasses.replace(examples, image=change(examples.image))
+    with pytest.raises(UserError, match=r"takes uint8\[n, 16, 16, 1\], grey values from 0 to 255"):
+        trained.predict(bad)
