@@ -19,7 +19,8 @@ def weight(name: str, shape: tuple[int, ...]) -> np.ndarray:
     """A weight by its Keras name, such as "conv2d_5/kernel"; kernels keep the signal's scale."""
     variable = name.rpartition("/")[2]
     if variable == "kernel":
-        bound = float(np.sqrt(6 / np.prod(shape[:-1])))
+        depthwise = len(shape) == 4 and shape[-1] == 1  # (h, w, c, 1): each output sees h × w
+        bound = float(np.sqrt(6 / np.prod(shape[:2] if depthwise else shape[:-1])))
         return uniform(name, shape, -bound, bound)
     low, high = {
         "bias": (-0.2, 0.2),
@@ -36,3 +37,16 @@ def picture(name: str, shape: tuple[int, ...], low: float = -1.0, high: float = 
     b, h, w, c = shape
     coarse = uniform(name, (b, -(-h // 8), -(-w // 8), c), low, high)
     return np.repeat(np.repeat(coarse, 8, axis=1), 8, axis=2)[:, :h, :w]
+
+
+def sketch(name: str, array: np.ndarray) -> np.ndarray:
+    """The norm of an array, then eight sums of its values with signs drawn from the name alone.
+
+    The squared norm of the difference of two such eights is on average that of the two arrays, so
+    that a golden of nine numbers stands for a whole array.
+    """
+    flat = np.asarray(array, np.float64).ravel()
+    words = np.random.PCG64(zlib.crc32(name.encode())).random_raw(-(-flat.size // 64))
+    bits = np.unpackbits(words.astype("<u8").view(np.uint8))[: flat.size]
+    signed = np.pad(np.where(bits, flat, -flat), (0, -flat.size % 8))
+    return np.array([np.sqrt(flat @ flat), *signed.reshape(-1, 8).sum(0)])

@@ -1,0 +1,135 @@
+"""One pass in training mode equals Keras's: features, new statistics and every gradient.
+
+In float64 on both sides: in float32 two correct implementations differ by 1e-3 in some gradients,
+since every BatchNorm divides by what little its batch varies.
+"""
+
+import runpy
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from fracjax.models.basic_cnn import BasicCNN
+from fracjax.models.classifier import Classifier
+from fracjax.models.efficientnet_b0 import EfficientNetB0
+from fracjax.models.inception_v3 import InceptionV3
+from fracjax.models.mobilenet_v2 import MobileNetV2
+from fracjax.trees import leaf_name
+from fracjax.weights.tables import TABLES
+
+GOLDENS = Path(__file__).parents[1] / "goldens"
+recipe = runpy.run_path(str(GOLDENS / "recipe.py"))
+
+
+def small_cnn() -> Classifier:
+    """The golden's network: a quarter of the width, without dropout."""
+    backbone = BasicCNN(image_size=18, width=0.25, dropout=0.0, rngs=nnx.Rngs(0))
+    return Classifier(backbone, outputs=3, dropout=0.0, rngs=nnx.Rngs(0))
+
+
+# Our modules and Keras's layers, both in the order in which they are built.
+CNN_LAYERS = {
+    **{f"block{i // 2 + 1}/conv{i % 2 + 1}": f"conv2d_{i}" for i in range(6)},
+    **{f"block{i // 2 + 1}/norm{i % 2 + 1}": f"batch_normalization_{i}" for i in range(6)},
+    **{"dense/linear": "dense_0", "dense/norm": "batch_normalization_6"},
+}
+CNN_VARIABLES = {"scale": "gamma", "mean": "moving_mean", "var": "moving_variance"}
+
+
+def keras_name(network: str, leaf: str) -> str:
+    """Keras's name of a leaf such as "stem/conv/kernel"."""
+    if network != "basic_cnn":
+        return TABLES[network].NAMES[f"backbone/{leaf}"]
+    module, _, variable = leaf.removeprefix("backbone/").rpartition("/")
+    if "norm" in module and variable == "bias":
+        variable = "beta"
+    return f"{CNN_LAYERS.get(module, 'dense_1')}/{CNN_VARIABLES.get(variable, variable)}"
+
+
+def swapped(network: str, name: str) -> bool:
+    return network != "basic_cnn" and name in TABLES[network].SWAPPED
+
+
+def weights_by_recipe(network: str, tree):
+    def value(path, leaf):
+        name = keras_name(network, leaf_name(path))
+        *window, c_in, c_out = leaf.shape if leaf.ndim > 1 else (0, *leaf.shape)
+        turn = swapped(network, name)
+        array = recipe["weight"](name, (*window, c_out, c_in) if turn else leaf.shape)
+        return (array.swapaxes(2, 3) if turn else array).astype(np.float64)
+
+    return jax.tree.map_with_path(value, nnx.to_pure_dict(tree))
+
+
+def one_pass(network: str, build, side: int):
+    """Features in inference, those in training, changes of the statistics, gradients."""
+    net = nnx.eval_shape(build)
+    image = net.image if network == "basic_cnn" else net.IMAGE
+    params, stats = (
+        weights_by_recipe(network, nnx.state(net, kind)) for kind in (nnx.Param, nnx.BatchStat)
+    )
+    x = recipe["picture"]("picture", (4, side, side, 3), image.low, image.high).astype(np.float64)
+    graphs = [
+        nnx.split(nnx.view(net, use_running_average=mode), nnx.Param, nnx.BatchStat)[0]
+        for mode in (True, False)
+    ]
+
+    def features(graph, params, stats, x):
+        merged = nnx.merge(graph, params, stats)
+        out = merged(x)
+        out = out.mean((1, 2)) if out.ndim == 4 else out
+        return out, nnx.to_pure_dict(nnx.state(merged, nnx.BatchStat))
+
+    @jax.jit
+    def run(params, stats, x):
+        def loss(params):
+            out, moved = features(graphs[1], params, stats, x)
+            weights = recipe["uniform"]("loss", out.shape, -1.0, 1.0)
+            return (out * weights).sum() / 4, (out, jax.tree.map(jnp.subtract, moved, stats))
+
+        (_, (out, changes)), gradients = jax.value_and_grad(loss, has_aux=True)(params)
+        return features(graphs[0], params, stats, x)[0], out, changes, gradients
+
+    return jax.tree.map(np.asarray, run(params, stats, x))
+
+
+def worst(network: str, tree, golden) -> float:
+    """Largest difference of a leaf from Keras's, relative to the norm of Keras's."""
+    theirs = {str(name): sketch for name, sketch in golden.tolist()}
+    errors = {}
+    for path, leaf in jax.tree.leaves_with_path(tree):
+        name = keras_name(network, leaf_name(path))
+        array = np.asarray(leaf)
+        ours = recipe["sketch"](name, array.swapaxes(2, 3) if swapped(network, name) else array)
+        norm = theirs[name][0]
+        # A shift after which a convolution 1×1 and a BatchNorm follow changes nothing: its gradient
+        # is 0, and both sides have only rounding there.
+        if norm < 1e-9:
+            assert name.endswith(("project_bn/beta", "project_BN/beta")), name
+            norm = 1.0
+        errors[name] = np.linalg.norm(ours[1:] - theirs[name][1:]) / norm
+    assert errors.keys() == theirs.keys()
+    return max(errors.values())
+
+
+@pytest.mark.parametrize(
+    ("network", "build", "side"),
+    [
+        ("basic_cnn", small_cnn, 18),
+        ("mobilenet_v2", lambda: MobileNetV2(rngs=nnx.Rngs(0)), 96),
+        ("efficientnet_b0", lambda: EfficientNetB0(drop_path=0.0, rngs=nnx.Rngs(0)), 96),
+        ("inception_v3", lambda: InceptionV3(rngs=nnx.Rngs(0)), 139),
+    ],
+)
+def test_features_statistics_and_every_gradient_equal_keras(network, build, side):
+    with jax.enable_x64(True):
+        inference, training, changes, gradients = one_pass(network, build, side)
+    with np.load(GOLDENS / f"keras_{network}_training.npz") as golden:
+        for ours, theirs in ((inference, golden["inference"]), (training, golden["training"])):
+            assert np.abs(ours - theirs).max() <= 1e-6 * np.abs(theirs).max()
+        assert worst(network, changes, golden["statistics"]) <= 1e-6
+        assert worst(network, gradients, golden["gradients"]) <= 1e-6
