@@ -5,12 +5,11 @@ from pathlib import Path
 
 from jax.sharding import Mesh
 
-from fracjax.config import NO_FOLD
 from fracjax.errors import UserError
 from fracjax.evaluation import CascadeReport, OperatingPoint, Predictions, cascade_report
 from fracjax.pipeline.parts import open_dataset
 from fracjax.training.filter import open_filter
-from fracjax.training.trained import Trained, open_trained
+from fracjax.training.trained import Trained, cross_validated, open_trained
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def run_cascade(
             f"{stage2} tells the classes of the detector in {stage1} apart "
             f"({', '.join(detector.meta.classes)}); name a run of stage 2"
         )
-    if part == "validation" and classifier.meta.config.data.fold != NO_FOLD:
+    if part == "validation" and cross_validated(classifier.metas):
         raise UserError(
             f"the networks of {stage2} are folds of a cross-validation: all but one have trained "
             "on any study of validation; write --split test"

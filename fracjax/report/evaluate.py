@@ -26,7 +26,13 @@ from fracjax.report.tables import binary_tables, per_class_table
 from fracjax.training import operating_point
 from fracjax.training.checkpoint import Meta, has, read_meta
 from fracjax.training.members import member_dirs
-from fracjax.training.trained import Trained, epochs_of, open_trained, read_metas
+from fracjax.training.trained import (
+    Trained,
+    cross_validated,
+    epochs_of,
+    open_trained,
+    read_metas,
+)
 
 
 def evaluate(
@@ -80,7 +86,7 @@ def evaluate(
         point = None
         figures = _report_classifier(predictions, folder, title, console)
     if len(each) > 1:
-        members = report_members(each, point, folds=part == "validation" and _cross(metas))
+        members = report_members(each, point, folds=part == "validation" and cross_validated(metas))
         console.print(members_table(members).rich())
         figures["members"] = members.to_dict()
         for number, one in enumerate(each, 1):
@@ -109,13 +115,8 @@ def _predict(
             meta.check_split(dataset.split.hash)
             examples = dataset.part(part)
         each.append(trained.predict_with(index, examples))
-    folds = part == "validation" and _cross(trained.metas)
+    folds = part == "validation" and cross_validated(trained.metas)
     return (aggregate.pooled if folds else aggregate.mean)(each), each
-
-
-def _cross(metas: Sequence[Meta]) -> bool:
-    """Whether the networks are the folds of a cross-validation."""
-    return len({meta.config.data.fold for meta in metas}) > 1
 
 
 def about(workdir: Path, metas: Sequence[Meta]) -> dict[str, Any]:

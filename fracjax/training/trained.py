@@ -80,6 +80,11 @@ def epochs_of(metas: Sequence[Meta]) -> int | list[int]:
     return epochs[0] if len(epochs) == 1 else epochs
 
 
+def cross_validated(metas: Sequence[Meta]) -> bool:
+    """Whether the networks are the folds of a cross-validation, each with its own validation."""
+    return len({meta.config.data.fold for meta in metas}) > 1
+
+
 def read_metas(workdir: Path) -> tuple[Meta, ...]:
     """What the best checkpoint of each network of a run says of it.
 

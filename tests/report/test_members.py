@@ -36,7 +36,7 @@ def _values(row):
 def _classifiers(count: int, n: int = 40) -> list[Predictions]:
     rng = np.random.default_rng(0)
     study, label = np.array([f"s{i}" for i in range(n)]), np.arange(n) % 3
-    rows = [rng.dirichlet(np.ones(3), n) + np.eye(3)[label] for _ in range(count)]
+    rows = [rng.dirichlet(np.ones(3), n) + 0.3 * np.eye(3)[label] for _ in range(count)]
     return [Predictions(study, label, row / row.sum(1, keepdims=True), TYPES) for row in rows]
 
 
@@ -87,6 +87,7 @@ def test_classifiers_have_the_figures_of_each_of_the_mean_and_of_the_vote():
     ):
         alone = per_class_report(one.label, one.probabilities, one.classes, one.groups)
         assert found == (alone.accuracy, alone.macro_f1)
+    assert len(set(report.together.values())) == 2  # else the one could stand for the other
 
 
 def test_folds_are_pooled_and_neither_averaged_nor_counted():

@@ -1,0 +1,61 @@
+"""Which runs make no cascade. What a cascade says is in test_two_stages.py."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from fracjax import cascade
+from fracjax.config import Config, Data
+from fracjax.errors import UserError
+from fracjax.models.basic_cnn import BasicCNN
+from fracjax.training.checkpoint import Meta
+from fracjax.training.sharding import data_mesh
+
+TYPES = ("a", "b", "c")
+
+
+def _run(classes, *folds):
+    metas = [
+        Meta(Config(data=Data(classes=classes, fold=fold)), BasicCNN.IMAGE, "hash", 1, [], 1, 0.5)
+        for fold in folds
+    ]
+    return SimpleNamespace(meta=metas[0], metas=metas)
+
+
+def _cascade(monkeypatch, classifier, part):
+    front = SimpleNamespace(detector=_run(("healthy", "fracture"), "none"), point=None)
+    monkeypatch.setattr(cascade, "open_filter", lambda *_: front)
+    monkeypatch.setattr(cascade, "open_trained", lambda *_: classifier)
+
+    def reached(*_):
+        raise InterruptedError
+
+    monkeypatch.setattr(cascade, "open_dataset", reached)
+    cascade.run_cascade(Path("one"), Path("two"), part, data_mesh())
+
+
+def test_folds_have_no_validation_that_all_of_them_left_out(monkeypatch):
+    folds = _run(TYPES, "1/3", "2/3", "3/3")
+    with pytest.raises(
+        UserError, match=r"networks of two are folds of a cross-validation.*write --split test"
+    ):
+        _cascade(monkeypatch, folds, "validation")
+
+
+@pytest.mark.parametrize(
+    ("folds", "part"),
+    [
+        (("1/3", "2/3", "3/3"), "test"),
+        (("2/3",), "validation"),  # one network, and its own validation
+        (("none", "none"), "validation"),
+    ],
+)
+def test_what_no_network_was_trained_on_is_predicted(monkeypatch, folds, part):
+    with pytest.raises(InterruptedError):
+        _cascade(monkeypatch, _run(TYPES, *folds), part)
+
+
+def test_a_classifier_of_the_detectors_classes_is_refused(monkeypatch):
+    with pytest.raises(UserError, match=r"two tells the classes of the detector in one apart"):
+        _cascade(monkeypatch, _run(("fracture", "healthy"), "none"), "test")
