@@ -9,9 +9,10 @@ import pytest
 from flax import nnx
 from numpy.testing import assert_array_equal
 
-from fracjax.config import Model
+from fracjax.config import Config, Freeze, Model, Phase
 from fracjax.errors import UserError
 from fracjax.models.build import build
+from fracjax.training import network
 from fracjax.training.freeze import (
     FREEZE,
     TRAIN,
@@ -244,6 +245,21 @@ def test_frozen_prefix_ends_at_the_first_block_that_is_not_constant(inception, c
 
 def test_a_block_with_dropout_is_not_constant(cnn):
     assert frozen_prefix(cnn, partition(cnn, "head", "above_cut")) is None
+
+
+def test_the_prefix_of_a_run_is_frozen_in_every_phase():
+    def prefix(*cuts, mode="above_cut"):
+        phases = tuple(Phase(cut=cut) for cut in cuts)
+        model = Model(name="inception_v3")
+        return network.frozen_prefix(
+            Config(model=model, phases=phases, freeze=Freeze(batch_norm=mode))
+        )
+
+    assert prefix("head") == "head"
+    assert prefix("head", "mixed9") == "mixed9"
+    assert prefix("mixed9", "head", "mixed8") == "mixed8"
+    assert prefix("head", "none") is None
+    assert prefix("head", "mixed9", mode="all") is None
 
 
 # The table

@@ -162,6 +162,53 @@ def test_training_stops_after_the_patience_is_over(config, tmp_path):
     assert (meta.epoch, meta.best_epoch) == (3, 1)
 
 
+def test_every_plateau_reduces_the_step_size(config, tmp_path):
+    """Steps of 1e-30 move nothing, so that no epoch brings a lower loss."""
+    still = dataclasses.replace(
+        config,
+        workdir=tmp_path / "run",
+        phases=(Phase(epochs=9, learning_rate=1e-30, schedule="plateau"),),
+        freeze=Freeze(batch_norm="frozen"),
+        train=Train(patience=4, plateau_patience=2, plateau_factor=0.5),
+    )
+    rates = [row["learning_rate"] for row in fit(still, QUIET).history]
+    assert rates == pytest.approx([1e-30, 1e-30, 1e-30, 5e-31, 5e-31], rel=1e-6)
+
+
+def test_a_phase_trains_what_its_cut_says_and_resumes_to_the_same_bits(
+    config, tmp_path, monkeypatch
+):
+    """The head, then all; cut short at the end of the first phase and within the second."""
+    phases = (Phase(2, 1e-3, "head"), Phase(2, 1e-3, "none"))
+    whole = dataclasses.replace(
+        config, workdir=tmp_path / "whole", phases=phases, freeze=Freeze(batch_norm="above_cut")
+    )
+    straight = fit(whole, QUIET)
+    assert [row["phase"] for row in straight.history] == [1, 1, 2, 2]
+    first, _ = _last_state(dataclasses.replace(whole, phases=phases[1:]))
+    initial = build_network(whole).initial_state(0, data_mesh()).params["backbone"]
+    moved = jax.tree.map(lambda a, b: bool((a != b).any()), initial, first.params["backbone"])
+    assert all(jax.tree.leaves(moved))
+    original = member.Member.finish_epoch
+    for number in (2, 3):
+        cut = dataclasses.replace(whole, workdir=tmp_path / f"cut{number}")
+
+        def finish(self, *arguments, number=number):
+            if self.meta.epoch == number:
+                raise InterruptedError
+            return original(self, *arguments)
+
+        monkeypatch.setattr(member.Member, "finish_epoch", finish)
+        with pytest.raises(InterruptedError):
+            fit(cut, QUIET)
+        monkeypatch.setattr(member.Member, "finish_epoch", original)
+        if number == 2:  # nothing but the head has trained so far
+            like = dataclasses.replace(cut, phases=phases[:1])
+            kept = _last_state(like)[0].params["backbone"]
+            jax.tree.map(assert_array_equal, kept, initial)
+        assert fit(cut, QUIET).history == straight.history
+
+
 def test_a_workdir_of_another_config_is_refused_and_left_alone(config, straight):
     other = dataclasses.replace(config, model=dataclasses.replace(config.model, width=0.125))
     with pytest.raises(UserError, match=r"model.width: 0.125 != 0.0625.*another --workdir"):
