@@ -1,9 +1,10 @@
-"""Make goldens of one pass in training mode with Keras 3 on the JAX backend, in float64.
+"""Make goldens with Keras 3 on the JAX backend in float64, where no rounding hides a difference.
 
-KERAS_BACKEND=jax python tests/goldens/make_keras_training_goldens.py
+KERAS_BACKEND=jax python tests/goldens/make_keras_float64_goldens.py
 
 Written with keras 3.15.1. Weights, statistics and pictures come from `recipe.py`; dropout is off.
-Of each network, `keras_NETWORK_training.npz` has
+`keras_odd_sides.npz` has, by network, features in inference mode, averaged over the map, on odd and
+unequal sides. `keras_NETWORK_training.npz` has
 
   inference    features in inference mode, averaged over the map, (b, f)
   training     the same in training mode
@@ -17,35 +18,13 @@ from pathlib import Path
 
 import jax
 import keras  # pyright: ignore[reportMissingImports]
+import keras_variables
 import make_keras_goldens
 import numpy as np
 import recipe
 
 HERE = Path(__file__).parent
 BATCH = 4
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of EfficientNet's pictures
-
-
-def by_name(model, *, numbered):
-    """Every variable by its name; layers that Keras names by number get the rank of the number."""
-    name_of = make_keras_goldens.ranked if numbered else lambda layer: layer.name
-    return {
-        f"{name_of(layer)}/{v.path.rpartition('/')[2]}": v
-        for layer in model.layers
-        if layer.name != "normalization"
-        for v in layer.weights
-    }
-
-
-def fill(model, variables):
-    for name, variable in variables.items():
-        variable.assign(recipe.weight(name, tuple(variable.shape)))
-    for layer in model.layers:
-        if layer.name == "normalization":
-            layer.set_weights([np.array(MEAN), np.square(DEVIATION), *layer.get_weights()[2:]])
-            layer.finalize_state()
-        if isinstance(layer, keras.layers.Dropout):
-            layer.rate = 0.0
 
 
 def pooled(features):
@@ -59,8 +38,8 @@ def sketches(arrays):
 
 
 def make(name, model, x, *, numbered=False):
-    variables = by_name(model, numbered=numbered)
-    fill(model, variables)
+    variables = keras_variables.by_name(model, numbered=numbered)
+    keras_variables.fill(model, variables)
     trained = [v.value for v in model.trainable_variables]
     others = [v.value for v in model.non_trainable_variables]
     weights = recipe.uniform("loss", (x.shape[0], model.output_shape[-1]), -1, 1)
@@ -87,9 +66,23 @@ def make(name, model, x, *, numbered=False):
     )
 
 
-def application(build, side):
+def make_odd_sides():
+    """Keras pads by hand before a stride, by whether the side is odd."""
+    means = {}
+    for name, build, low, high in (
+        ("efficientnet_b0", keras.applications.EfficientNetB0, 0.0, 255.0),
+        ("mobilenet_v2", keras.applications.MobileNetV2, -1.0, 1.0),
+    ):
+        model = application(build, 75, 101)
+        keras_variables.fill(model, keras_variables.by_name(model, numbered=False))
+        x = recipe.picture("picture", (2, 75, 101, 3), low, high).astype(np.float64)
+        means[name] = np.asarray(pooled(model(x, training=False)), np.float32)
+    np.savez_compressed(HERE / "keras_odd_sides.npz", **means)
+
+
+def application(build, *side):
     keras.backend.clear_session()
-    return build(include_top=False, weights=None, input_shape=(side, side, 3))
+    return build(include_top=False, weights=None, input_shape=(*side, 3))
 
 
 def picture(side, low, high):
@@ -101,9 +94,12 @@ if __name__ == "__main__":
     keras.config.set_floatx("float64")
     # Keras's BatchNorm asks what float64 and float32 make together, and is told float32.
     keras.src.backend.result_type = lambda *_: "float64"
+    make_odd_sides()
     apps = keras.applications
-    make("mobilenet_v2", application(apps.MobileNetV2, 96), picture(96, -1, 1))
-    make("efficientnet_b0", application(apps.EfficientNetB0, 96), picture(96, 0, 255))
+    make("mobilenet_v2", application(apps.MobileNetV2, 96, 96), picture(96, -1, 1))
+    make("efficientnet_b0", application(apps.EfficientNetB0, 96, 96), picture(96, 0, 255))
     cnn = make_keras_goldens.basic_cnn(18, (8, 16, 32), 128, 3)
     make("basic_cnn", cnn, picture(18, 0, 1), numbered=True)
-    make("inception_v3", application(apps.InceptionV3, 139), picture(139, -1, 1), numbered=True)
+    make(
+        "inception_v3", application(apps.InceptionV3, 139, 139), picture(139, -1, 1), numbered=True
+    )

@@ -16,23 +16,12 @@ import csv
 from pathlib import Path
 
 import keras  # pyright: ignore[reportMissingImports]
+import keras_variables
 import numpy as np
 import recipe
 
 HERE = Path(__file__).parent
 SIZES = ((107, 139), (224, 224), (299, 299))
-
-
-def ranked(layer):
-    """A layer's name with its number; Keras calls the first of a kind `conv2d`, by rank 0."""
-    return layer.name if layer.name.rpartition("_")[2].isdigit() else f"{layer.name}_0"
-
-
-def fill_by_recipe(model):
-    for layer in model.layers:
-        names = [f"{ranked(layer)}/{v.path.rpartition('/')[2]}" for v in layer.weights]
-        shapes = [tuple(v.shape) for v in layer.weights]
-        layer.set_weights([recipe.weight(n, s) for n, s in zip(names, shapes, strict=True)])
 
 
 def inception(side):
@@ -55,7 +44,7 @@ def make_features():
     maps = {}
     for side in SIZES:
         model = inception(side)
-        fill_by_recipe(model)
+        keras_variables.fill(model, keras_variables.by_name(model, numbered=True))
         out = np.asarray(model(recipe.picture("picture", (1, *side, 3)), training=False))
         small = side[0] < 150
         maps[f"{side[0]}x{side[1]}"] = out if small else out.mean(axis=(1, 2))
@@ -92,12 +81,12 @@ def basic_cnn(side, filters, units, classes):
 def make_basic_cnn():
     counts = [basic_cnn(224, (32, 64, 128), 512, k).count_params() for k in (10, 3)]
     model = basic_cnn(18, (8, 16, 32), 128, 3)  # 18 → 9 → 4 → 2: an odd side on the way
-    fill_by_recipe(model)
+    keras_variables.fill(model, keras_variables.by_name(model, numbered=True))
     x = recipe.picture("picture", (5, 18, 18, 3), 0.0, 1.0)
     logits = np.asarray(model(x, training=False))
     trained = np.asarray(model(x, training=True))
     stats = {
-        f"{ranked(layer)}/{name}": np.asarray(getattr(layer, name))
+        f"{keras_variables.ranked(layer)}/{name}": np.asarray(getattr(layer, name))
         for layer in model.layers
         if isinstance(layer, keras.layers.BatchNormalization)
         for name in ("moving_mean", "moving_variance")
