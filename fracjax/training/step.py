@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 from jax.sharding import Mesh
+from jax.typing import ArrayLike
 
 from fracjax.augment.policy import augment
 from fracjax.config import Augment, Loss
@@ -29,7 +30,7 @@ class Metrics(clu.metrics.Collection):
     accuracy: clu.metrics.Average.from_output("correct")  # pyright: ignore[reportInvalidTypeForm]
 
 
-Step = Callable[[TrainState, Batch, jax.Array, jax.Array], tuple[TrainState, Metrics]]
+Step = Callable[[TrainState, Batch, jax.Array, ArrayLike], tuple[TrainState, Metrics]]
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def _pure_step(recipe: Recipe) -> Step:
     start = recipe.start
 
     def step(
-        state: TrainState, batch: Batch, key: jax.Array, step_size: jax.Array
+        state: TrainState, batch: Batch, key: jax.Array, step_size: ArrayLike
     ) -> tuple[TrainState, Metrics]:
         draw, dropout = jax.random.split(jax.random.fold_in(key, state.step))
         pictures, label = jnp.asarray(batch["image"]), jnp.asarray(batch["label"])

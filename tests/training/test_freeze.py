@@ -1,5 +1,6 @@
 import csv
 from pathlib import Path
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -248,7 +249,7 @@ def test_a_block_with_dropout_is_not_constant(cnn):
 
 
 def test_the_prefix_of_a_run_is_frozen_in_every_phase():
-    def prefix(*cuts, mode="above_cut"):
+    def prefix(*cuts, mode: Literal["all", "above_cut"] = "above_cut"):
         phases = tuple(Phase(cut=cut) for cut in cuts)
         model = Model(name="inception_v3")
         return network.frozen_prefix(
