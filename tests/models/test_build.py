@@ -43,7 +43,7 @@ def test_the_share_of_dropped_paths_reaches_the_network():
     net = nnx.eval_shape(lambda: build(model, outputs=3, image_size=32, rngs=nnx.Rngs(0)))
     rates = {name: getattr(net.backbone, name).drop.rate for name in ("block2b", "block6d")}
     assert rates == {"block2b": pytest.approx(0.04), "block6d": pytest.approx(0.28)}
-    assert not hasattr(net.backbone.block1a, "drop")
+    assert not hasattr(net.backbone.blocks("block1a")[0], "drop")
 
 
 def test_an_unknown_network_is_refused_with_the_known_ones():
