@@ -3,7 +3,9 @@
 Two phases of 20 epochs: the head at 1e-4, then from Keras's layer 200 on ("the last 37") at 5e-6,
 with early stopping and a reduction of the learning rate on a plateau. The paper gives neither
 patience nor factor: 10 is the patience of section 7.6, 5 and 0.1 are ours and Keras's. Data and
-augmentation are those of `stage2_inception_paper.py`.
+augmentation are those of `stage2_inception_paper.py`. BatchNorm trains in both phases, as section
+6.3 says; section 7.7 has the first phase train "solely" the dense layer (--freeze.batch-norm frozen
+holds BatchNorm in both).
 """
 
 import dataclasses

@@ -1,6 +1,6 @@
 """Stage 2 on two CPU cores in ten minutes: `stage2_inception.py` with features computed once.
 
-As in `stage1_cpu.py`, with eight views, because there are few studies.
+As in `stage1_cpu.py`, with eight views, because there are few studies, and up to 40 epochs, not 75.
 """
 
 import dataclasses

@@ -64,7 +64,7 @@ def run_cascade(
             "on any study of validation; write --split test"
         )
     dataset = open_dataset(classifier.meta.config.data, data_dir)
-    classifier.meta.check_split(dataset.split.hash)
+    classifier.meta.check_split(dataset.split_hash)
     seen_by_classifier = dataset.part(part)
     seen_by_detector = dataset.part(part, detector.meta.config.data.image_size)
     detected = detector.detect(seen_by_detector)

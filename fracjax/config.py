@@ -10,6 +10,7 @@ from typing import Literal
 
 NO_WEIGHTS = Path("none")
 NO_FOLD = "none"
+NO_FILTER = Path("none")  # on a command line; in Python it is None
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class Data:
     batch_size: int = 32
     """Studies per step, over all devices together."""
     filter: Path | None = None
-    """Workdir of a trained detector: train and validate on the studies that it calls positive."""
+    """Workdir of a trained detector: train and validate on the studies that it calls positive;
+    `none` for all."""
     fold: str = NO_FOLD
     """`2/5`: validate on the second of five folds of the training and validation studies, and train
     on the other four. `none`: the split as it is."""
@@ -142,7 +144,8 @@ class Ensemble:
     """Several networks of one config, trained in one step."""
 
     members: int = 1
-    """Networks; member i has the seed `train.seed` + i, and with it its own subset of the data."""
+    """Networks; member i has the seed `train.seed` + i, and with it its own subset of the data.
+    Runs to compare need seeds that are at least so far apart."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What no run can have: refused field by field, all of them at once."""
 
 import difflib
+import math
 import re
 import typing
 from typing import Any, Literal
@@ -72,7 +73,7 @@ def check(config: Config) -> Config:
 
 
 def _joint_problems(config: Config) -> list[str]:
-    """What cannot be about folds and members."""
+    """What cannot be together, of folds, members and the balance of classes."""
     problems = []
     if config.folds == 1:
         problems.append("folds is 1: there must be something to train on; write 0, or 2 or more")
@@ -80,6 +81,11 @@ def _joint_problems(config: Config) -> list[str]:
         problems.append(
             f"folds is {config.folds} and ensemble.members {config.ensemble.members}: the networks "
             "of a run are one or the other"
+        )
+    if config.data.oversample and config.loss.class_weights == "balanced":
+        problems.append(
+            "data.oversample and loss.class-weights balanced both make up for rare classes: choose "
+            "one of them"
         )
     if config.data.fold != NO_FOLD:
         found = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", config.data.fold)
@@ -112,6 +118,8 @@ def _type_problems(config: Any, prefix: str = "") -> list[str]:
                 near = difflib.get_close_matches(str(value), options, 1)
                 guess = f"; perhaps you meant {near[0]}" if near else ""
                 problems.append(f"{flag} is {value!r}, not one of {', '.join(options)}{guess}")
+        elif hint is float and isinstance(value, float) and not math.isfinite(value):
+            problems.append(f"{flag} is {value}, not a finite number")
         elif not _is(value, hint):
             wanted = hint.__name__ if isinstance(hint, type) else str(hint)
             problems.append(f"{flag} is {value!r}, a {type(value).__name__}, not {wanted}")

@@ -12,7 +12,7 @@ from typing import Any
 
 import tyro
 
-from fracjax.config import GROUPS, Config
+from fracjax.config import GROUPS, NO_FILTER, Config
 from fracjax.config_check import check
 from fracjax.errors import UserError
 
@@ -31,7 +31,10 @@ def load(path: Path, overrides: Sequence[str] = (), description: str = "") -> Co
       SystemExit: from the parser of the overrides, which prints the nearest right field.
     """
     default = _get_config(path)
-    return check(tyro.cli(Config, default=default, args=list(overrides), description=description))
+    config = tyro.cli(Config, default=default, args=list(overrides), description=description)
+    if config.data.filter == NO_FILTER:
+        config = dataclasses.replace(config, data=dataclasses.replace(config.data, filter=None))
+    return check(config)
 
 
 def _get_config(path: Path) -> Config:

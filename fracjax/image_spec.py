@@ -73,6 +73,6 @@ class ImageSpec:
             return [found]
         if self.high > 1.0 and 0.0 < found_high <= 1.0:
             return [f"{found}: this looks like [0, 1]"]
-        if self.low < 0.0 <= found_low and found_high > 0.0:
+        if self.low < 0.0 <= found_low <= 0.05 * self.high and found_high > 0.0:
             return [f"{found}: without any below 0, this looks like [0, {self.high:g}]"]
         return []

@@ -1,6 +1,6 @@
 """The whole job in one command: detector, threshold, classifier, cascade. On phantoms by default.
 
-python scripts/two_stages.py [--stage1 configs/stage1.py] [--stage2 configs/stage2.py]
+python scripts/two_stages.py [--stage1 configs/stage1.py --stage2 configs/stage2_inception.py]
 """
 
 from pathlib import Path

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fracjax import config_file
+from fracjax import config, config_file
 from fracjax.config import GROUPS, Config, Data, Ensemble, Loss, Phase, Train
 from fracjax.config_check import check
 from fracjax.config_file import load
@@ -244,3 +244,21 @@ def test_a_phase_that_only_one_config_has_is_a_difference():
         "phases.1.schedule: absent != constant",
     ]
     assert config_file.differences(two, one)[0] == "phases.1.epochs: 20 != absent"
+
+
+def test_two_cures_for_rare_classes_are_refused_together():
+    bad = Config(data=Data(oversample=True), loss=config.Loss(class_weights="balanced"))
+    with pytest.raises(UserError, match=r"both make up for rare classes"):
+        check(bad)
+
+
+def test_a_number_that_is_not_finite_is_refused():
+    with pytest.raises(UserError, match=r"phases.0.learning-rate is inf, not a finite number"):
+        check(Config(phases=(Phase(learning_rate=float("inf")),)))
+
+
+def test_no_detector_is_written_as_none(tmp_path):
+    path = _file(tmp_path, "def get_config(): return Config(data=Data(filter=Path('runs/x')))")
+    path.write_text("from pathlib import Path\n" + path.read_text())
+    assert load(path).data.filter == Path("runs/x")
+    assert load(path, ["--data.filter", "none"]).data.filter is None

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from fracjax.datasets.prepare import prepare
 from fracjax.datasets.request import Request
 from fracjax.errors import UserError
 from fracjax.evaluation import Predictions
+from fracjax.pipeline import parts
 from fracjax.pipeline.parts import open_dataset
 from fracjax.report.evaluate import evaluate
 from fracjax.training.filter import open_filter
@@ -115,6 +117,47 @@ def test_stages_may_be_ensembles(runs):
 def test_folds_have_no_validation_part_for_a_cascade(runs):
     with pytest.raises(UserError, match=r"folds of a cross-validation.*write --split test"):
         run_cascade(runs[0].workdir, runs[1].workdir, "validation", data_mesh())
+
+
+def test_a_workdir_of_other_networks_is_refused(runs):
+    """Evaluation takes all networks of a workdir: none may be left from another run."""
+    detector, _ = runs
+    for other in (Ensemble(members=1), Ensemble(members=3)):
+        config = dataclasses.replace(detector, ensemble=other)
+        if other.members > 2:  # a third is not there yet, and would join the two
+            assert len(fit_members(config, QUIET)) == 3
+            with pytest.raises(UserError, match=r"other networks \(member_3\) than the 2"):
+                fit_members(detector, QUIET)
+            shutil.rmtree(detector.workdir / "member_3")
+        else:
+            with pytest.raises(
+                UserError, match=r"other networks \(member_1, member_2\) than the 1"
+            ):
+                fit_members(config, QUIET)
+
+
+def test_the_folds_of_a_detector_are_no_detector(runs, tmp_path):
+    detector, _ = runs
+    config = dataclasses.replace(detector, workdir=tmp_path / "folds", ensemble=Ensemble(), folds=2)
+    fit_members(config, QUIET)
+    evaluate(config.workdir, "validation", data_mesh(), QUIET)
+    with pytest.raises(UserError, match=r"chosen on the scores of single networks"):
+        evaluate(config.workdir, "test", data_mesh(), QUIET)
+    with pytest.raises(UserError, match=r"train one network, or --ensemble.members"):
+        open_filter(config.workdir, data_mesh())
+
+
+def test_a_fold_of_other_studies_is_refused(runs, monkeypatch):
+    """As after an update of the library that cuts them."""
+    _, classifier = runs
+
+    def cut(label, group, *, fold, seed, source):
+        rows = np.arange(len(label))
+        return rows[::2], rows[1::2]
+
+    monkeypatch.setattr(parts, "cut_fold", cut)
+    with pytest.raises(UserError, match=r"was trained on split"):
+        evaluate(classifier.workdir, "validation", data_mesh(), QUIET)
 
 
 @pytest.mark.parametrize(

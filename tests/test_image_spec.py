@@ -78,3 +78,8 @@ def test_shapes_and_types_are_refused_all_at_once():
     assert "shape is (4, 4, 1), not (b, h, w, 3); they are uint8, not float. Write" in message
     assert "not (b, h, w, 3)" in refusal(UNIT, np.zeros((1, 4, 4, 1), np.float32))
     UNIT.check(np.zeros((1, 4, 4, 3), jnp.bfloat16))
+
+
+def test_a_bright_batch_is_no_batch_of_another_range():
+    spec = ImageSpec(side=8, channels=3, low=-1.0, high=1.0, smallest=1)
+    spec.check(spec.normalise(jnp.full((1, 8, 8, 1), 200, jnp.uint8)))

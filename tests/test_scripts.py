@@ -50,7 +50,27 @@ def test_a_dry_run_prints_config_and_network_without_data(tmp_path):
         ),
         (
             ("train.py", "--dry-run", "--phases.0.cut", "mixd9"),
-            "perhaps you meant mixed9",
+            "phases.0.cut: the cut is 'mixd9', which this network does not have; perhaps you meant",
+        ),
+        (
+            ("train.py", "--dry-run", "--phases.0.cut", "311", "--threshold", "best"),
+            "no threshold rule 'best'; expected youden, sensitivity:TARGET",
+        ),
+        (
+            ("train.py", "--workdir", "nowhere"),
+            "python scripts/convert_weights.py inception_v3_weights_tf_dim_ordering_tf_kernels_no",
+        ),
+        (
+            (
+                "train.py",
+                "--workdir",
+                "nowhere",
+                "--model.weights",
+                "none",
+                "--data.filter",
+                "nowhere",
+            ),
+            "or write --data.filter none",
         ),
     ],
 )

@@ -130,7 +130,7 @@ def test_the_classifier_trains_on_what_the_detector_calls_fractured(runs, tmp_pa
         raise InterruptedError
 
     monkeypatch.setattr(loop, "make_material", caught)
-    monkeypatch.setattr(loop, "_check_classes", lambda *_: None)
+    monkeypatch.setattr(loop, "_check_filtered", lambda *_: None)
     data = dataclasses.replace(stage2.data, filter=copy)
     config = dataclasses.replace(stage2, workdir=tmp_path / "run", data=data)
     with pytest.raises(InterruptedError):

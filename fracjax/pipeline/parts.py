@@ -1,5 +1,6 @@
 """The studies that a config asks for: a prepared dataset, its split, the classes that are kept."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,14 @@ class Dataset:
     prepared: Prepared
     split: splits.Split
 
+    @property
+    def split_hash(self) -> str:
+        """Hash of the split file; with a fold, of the studies that it validates on as well."""
+        if self.data.fold == NO_FOLD:
+            return self.split.hash
+        held = sorted(self.prepared.study[self._indices("validation")].tolist())
+        return hashlib.sha256("\n".join([self.split.hash, *held]).encode()).hexdigest()
+
     def part(self, name: str, side: int | None = None) -> Examples:
         """Decode one part of the split.
 
@@ -33,8 +42,8 @@ class Dataset:
         Raises:
           UserError: the part holds no study of one of the classes.
         """
-        wanted = [self.prepared.classes.index(c) for c in self.data.classes]
-        index = self._indices(name, wanted)
+        wanted = self._wanted()
+        index = self._indices(name)
         renumber = np.full(len(self.prepared.classes), -1)
         renumber[wanted] = np.arange(len(wanted))
         label = renumber[self.prepared.label[index]]
@@ -52,12 +61,15 @@ class Dataset:
             attributes={n: column[index] for n, column in self.prepared.attributes.items()},
         )
 
-    def _indices(self, name: str, wanted: list[int]) -> Int[np.ndarray, " n"]:
+    def _wanted(self) -> list[int]:
+        return [self.prepared.classes.index(c) for c in self.data.classes]
+
+    def _indices(self, name: str) -> Int[np.ndarray, " n"]:
         """Records of a part that are of a wanted class; of a fold, if the config names one."""
 
         def of_split(part: str) -> Int[np.ndarray, " n"]:
             index = self.split.indices(self.prepared, part)
-            return index[np.isin(self.prepared.label[index], wanted)]
+            return index[np.isin(self.prepared.label[index], self._wanted())]
 
         if self.data.fold == NO_FOLD or name == "test":
             return of_split(name)

@@ -32,6 +32,7 @@ from fracjax.training.trained import (
     epochs_of,
     open_trained,
     read_metas,
+    refuse_folds,
 )
 
 
@@ -71,12 +72,17 @@ def evaluate(
     if rule is not None and not (detector and part == "validation"):
         raise UserError("--threshold chooses a detector's threshold, on --split validation only")
     parse_rule(rule := rule or meta.config.threshold)
+    folds = cross_validated(metas)
     if detector and part == "test":
+        if folds:
+            refuse_folds(workdir)
         operating_point.read(workdir, metas)
     trained = open_trained(workdir, mesh)
     folder = workdir / "evaluation" / part
     folder.mkdir(parents=True, exist_ok=True)
-    predictions, each = _predict(trained, part, data_dir)
+    each = _predict_each(trained, part, data_dir)
+    pooled = folds and part == "validation"
+    predictions = (aggregate.pooled if pooled else aggregate.mean)(each)
     predictions.to_csv(folder / "predictions.csv")
     title = f"{meta.config.data.name}, {part}"
     if detector:
@@ -86,7 +92,7 @@ def evaluate(
         point = None
         figures = _report_classifier(predictions, folder, title, console)
     if len(each) > 1:
-        members = report_members(each, point, folds=part == "validation" and cross_validated(metas))
+        members = report_members(each, point, folds=pooled)
         console.print(members_table(members).rich())
         figures["members"] = members.to_dict()
         for number, one in enumerate(each, 1):
@@ -99,24 +105,21 @@ def evaluate(
     return folder
 
 
-def _predict(
-    trained: Trained, part: str, data_dir: Path | None
-) -> tuple[Predictions, list[Predictions]]:
-    """Predictions of the run as a whole, and of each of its networks.
+def _predict_each(trained: Trained, part: str, data_dir: Path | None) -> list[Predictions]:
+    """Predictions of each network of a run, of the studies that are this part for it.
 
-    The folds of a cross-validation validate each on its own studies; the whole is then all of them,
-    each study predicted by the one network that did not train on it. Else it is the mean.
+    The folds of a cross-validation validate each on its own studies: each study is predicted by the
+    one network that did not train on it.
     """
     each = []
     for index, meta in enumerate(trained.metas):
         data = meta.config.data
         if index == 0 or data.fold != trained.metas[index - 1].config.data.fold:
             dataset = open_dataset(data, data_dir)
-            meta.check_split(dataset.split.hash)
+            meta.check_split(dataset.split_hash)
             examples = dataset.part(part)
         each.append(trained.predict_with(index, examples))
-    folds = part == "validation" and cross_validated(trained.metas)
-    return (aggregate.pooled if folds else aggregate.mean)(each), each
+    return each
 
 
 def about(workdir: Path, metas: Sequence[Meta]) -> dict[str, Any]:

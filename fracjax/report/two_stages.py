@@ -14,8 +14,8 @@ from fracjax.pipeline.parts import open_dataset
 from fracjax.report.cascade import report_cascade
 from fracjax.report.evaluate import evaluate
 from fracjax.report.run import show_run
-from fracjax.training.loop import check_run, check_weights, fit_members
-from fracjax.training.sharding import data_mesh
+from fracjax.training.loop import check_run, check_weights, check_workdir, fit_members
+from fracjax.training.sharding import check_batch, data_mesh
 
 
 def run_two_stages(stage1: Config, stage2: Config, console: Console) -> Path:
@@ -44,6 +44,9 @@ def run_two_stages(stage1: Config, stage2: Config, console: Console) -> Path:
     for config in (stage1, stage2):  # before hours are spent on the first of them
         check_run(config)
         check_weights(config)
+        check_batch(config.data.batch_size, mesh)
+        check_workdir(config)
+    for config in (stage1, stage2):
         _draw_phantoms(config, console)
         open_dataset(config.data)
     for title, config in (("Stage 1: detector", stage1), ("Stage 2: type", stage2)):

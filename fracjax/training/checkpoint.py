@@ -157,7 +157,10 @@ def read_meta(workdir: Path, which: str = "best") -> Meta:
     """
     path = _newest(workdir, which) / "meta" / "metadata"
     again = "restore that file, or train again into another --workdir"
-    return Meta.from_dict(read_json(path, again))
+    try:
+        return Meta.from_dict(read_json(path, again))
+    except UserError as error:
+        raise UserError(f"{workdir}: {error}; {again}") from error
 
 
 def restore_network(workdir: Path, like: dict[str, Any], mesh: Mesh) -> dict[str, Any]:

@@ -3,9 +3,9 @@
 import dataclasses
 import functools
 import math
+from contextlib import ExitStack
 
 import numpy as np
-from jax.sharding import Mesh
 from rich.console import Console
 
 from fracjax import config_file
@@ -16,26 +16,33 @@ from fracjax.files import write_json
 from fracjax.pipeline.parts import Dataset, open_dataset
 from fracjax.pipeline.sampling import subset_rows
 from fracjax.pipeline.stream import Examples
-from fracjax.training import checkpoint
+from fracjax.training import checkpoint, operating_point
 from fracjax.training.checkpoint import Meta
 from fracjax.training.epochs import run_epochs
 from fracjax.training.filter import Filter, open_filter
 from fracjax.training.material import check_views, make_material
 from fracjax.training.member import Member
-from fracjax.training.members import member_configs
-from fracjax.training.network import abstract_network, build_network, network_tables
+from fracjax.training.members import MEMBER, member_configs
+from fracjax.training.network import abstract_network, build_network
 from fracjax.training.phases import next_place
 from fracjax.training.sharding import check_batch, data_mesh
+from fracjax.training.trained import read_detector
 from fracjax.weights import store
 
 # Fields that may differ between the runs that share a workdir: where things lie, and for how long.
-MAY_CHANGE = ("workdir:", "data.dir:")
+# The detector may lie elsewhere, too: `Meta.check_filter` knows it by what it is.
+MAY_CHANGE = ("workdir:", "data.dir:", "data.filter:")
 
 
 def fit(config: Config, console: Console) -> Meta:
-    """Train the one network of a config; as `fit_members`."""
-    (meta,) = fit_members(config, console)
-    return meta
+    """Train the one network of a config; as `fit_members`.
+
+    Raises:
+      UserError: the config makes several; or as `fit_members`.
+    """
+    if len(member_configs(config)) > 1:
+        raise UserError("this config makes several networks; train them with fit_members")
+    return fit_members(config, console)[0]
 
 
 def fit_members(config: Config, console: Console) -> list[Meta]:
@@ -58,16 +65,17 @@ def fit_members(config: Config, console: Console) -> list[Meta]:
     mesh = data_mesh()
     check_run(config)
     check_weights(config)
+    check_filter(config)
     check_batch(config.data.batch_size, mesh)
     configs = member_configs(config)
-    for one in configs:
-        _check_workdir(one)
+    check_workdir(config)
     dataset = open_dataset(config.data)
     detector = open_filter(config.data.filter, mesh) if config.data.filter else None
     identity = detector.identity if detector else None
+    parts = [dataclasses.replace(dataset, data=one.data) for one in configs]
     new = [
-        Meta(one, abstract_network(one).image, dataset.split.hash, 0, [], 0, math.inf, identity)
-        for one in configs
+        Meta(one, abstract_network(one).image, part.split_hash, 0, [], 0, math.inf, identity)
+        for one, part in zip(configs, parts, strict=True)
     ]
     finished = [_finished_run(meta) for meta in new]
     done = [meta for meta in finished if meta is not None]
@@ -75,14 +83,25 @@ def fit_members(config: Config, console: Console) -> list[Meta]:
         return done
     if len(configs) > 1:
         _claim(config)
-    members = _members(new, dataset, detector, mesh, console, config)
-    try:
+    studies = _studies(new, dataset, detector)
+    with ExitStack() as opened:
+        members = []
+        for meta, (train, validation) in zip(new, studies, strict=True):
+            one = meta.config
+            _claim(one)
+            console.print(
+                f"{one.workdir}: {len(train)} studies of {dataset.prepared.name} to train on, "
+                f"{len(validation)} to validate on, split {meta.split_hash[:12]}, "
+                f"{mesh.size} device(s)",
+                highlight=False,
+            )
+            network = build_network(one)
+            folder = config.workdir / "features"
+            material = make_material(one, network, train, validation, mesh, console, folder)
+            members.append(opened.enter_context(Member(meta, network, material, mesh)))
         for member in members:
             member.begin(console)
         run_epochs(members, mesh, console)
-    finally:
-        for member in members:
-            member.close()
     return [member.meta for member in members]
 
 
@@ -92,9 +111,14 @@ def check_run(config: Config) -> None:
     Raises:
       UserError: as it says.
     """
-    parse_rule(config.threshold)
-    network_tables(config)
-    check_views(config)
+    problems = []
+    for check in (lambda: parse_rule(config.threshold), lambda: check_views(config)):
+        try:
+            check()
+        except UserError as error:
+            problems.append(str(error))
+    if problems:
+        raise UserError("; ".join(dict.fromkeys(problems)))
 
 
 def check_weights(config: Config) -> None:
@@ -107,54 +131,75 @@ def check_weights(config: Config) -> None:
         store.check(config.model.weights, model=config.model.name)
 
 
-def _members(
-    new: list[Meta],
-    dataset: Dataset,
-    detector: Filter | None,
-    mesh: Mesh,
-    console: Console,
-    config: Config,
-) -> list[Member]:
+def check_filter(config: Config) -> None:
+    """Refuse a detector that is not trained, or has no threshold yet, without reading its arrays.
+
+    Raises:
+      UserError: as it says.
+    """
+    detector = config.data.filter
+    if detector is None:
+        return
+    try:
+        operating_point.read(detector, read_detector(detector))
+    except UserError as error:
+        raise UserError(
+            f"data.filter is {detector}, which is no detector to train behind: {error}. Train one "
+            "there first, or write --data.filter none"
+        ) from error
+
+
+def _studies(
+    new: list[Meta], dataset: Dataset, detector: Filter | None
+) -> list[tuple[Examples, Examples]]:
+    """What each network trains and validates on."""
+
     @functools.cache  # members of an ensemble share them
-    def studies(data: Data) -> tuple[Examples, Examples]:
-        return _studies(dataclasses.replace(dataset, data=data), detector)
+    def passing(data: Data) -> tuple[Examples, Examples]:
+        ours = dataclasses.replace(dataset, data=data)
+        train, validation = ours.part("train"), ours.part("validation")
+        if detector:
+            train = train.take(detector.passing(ours, "train"))
+            validation = validation.take(detector.passing(ours, "validation"))
+            _check_filtered(data, train, validation)
+        return train, validation
 
-    members = []
+    out = []
     for meta in new:
-        one = meta.config
-        train, validation = studies(one.data)
-        if one.data.subset < 1:
-            rows = subset_rows(train.label, train.group, share=one.data.subset, seed=one.train.seed)
-            train = train.take(rows)
-        _check_classes(one, train, validation)
-        _claim(one)
-        console.print(
-            f"{one.workdir}: {len(train)} studies of {dataset.prepared.name} to train on, "
-            f"{len(validation)} to validate on, split {dataset.split.hash[:12]}, "
-            f"{mesh.size} device(s)",
-            highlight=False,
+        data = meta.config.data
+        train, validation = passing(data)
+        if data.subset < 1:
+            seed = meta.config.train.seed
+            train = train.take(subset_rows(train.label, train.group, share=data.subset, seed=seed))
+        out.append((train, validation))
+    return out
+
+
+def check_workdir(config: Config) -> None:
+    """Refuse a workdir of another config, or of other networks than those of this one.
+
+    Raises:
+      UserError: naming what differs.
+    """
+    configs = member_configs(config)
+    expected = {one.workdir for one in configs}
+    there = {config.workdir, *config.workdir.glob(f"{MEMBER}*")}
+    others = [p.name for p in there - expected if any(checkpoint.has(p, w) for w in _KEPT)]
+    if others:
+        raise UserError(
+            f"{config.workdir} holds a run of other networks ({', '.join(sorted(others))}) than "
+            f"the {len(configs)} of this config; name another --workdir"
         )
-        network = build_network(one)
-        folder = config.workdir / "features"
-        material = make_material(one, network, train, validation, mesh, console, folder)
-        members.append(Member(meta, network, material, mesh))
-    return members
+    for one in configs:
+        _check_member(one)
 
 
-def _studies(dataset: Dataset, detector: Filter | None) -> tuple[Examples, Examples]:
-    train, validation = dataset.part("train"), dataset.part("validation")
-    if detector:
-        train = train.take(detector.passing(dataset, "train"))
-        validation = validation.take(detector.passing(dataset, "validation"))
-    return train, validation
-
-
-def _check_workdir(config: Config) -> None:
+def _check_member(config: Config) -> None:
     workdir = config.workdir
     if workdir.exists() and not workdir.is_dir():
         raise UserError(f"--workdir {workdir} is a file; name a folder")
     # A run without a finished epoch has nothing to lose: its config may be mended.
-    kept = [which for which in ("last", "best") if checkpoint.has(workdir, which)]
+    kept = [which for which in _KEPT if checkpoint.has(workdir, which)]
     if not kept:
         return
     theirs = checkpoint.read_meta(workdir, kept[0]).config
@@ -185,17 +230,15 @@ def _claim(config: Config) -> None:
     write_json(checkpoint.config_path(config.workdir), config_file.to_dict(config))
 
 
-def _check_classes(config: Config, *parts: Examples) -> None:
+def _check_filtered(data: Data, *parts: Examples) -> None:
     for part, examples in zip(("train", "validation"), parts, strict=True):
-        counts = np.bincount(examples.label, minlength=len(config.data.classes))
-        lost = [c for c, n in zip(config.data.classes, counts, strict=True) if n == 0]
-        if lost and config.data.filter:
-            raise UserError(
-                f"the detector in {config.data.filter} lets no {part} study of {', '.join(lost)} "
-                "pass; choose its threshold for more sensitivity, or leave data.filter out"
-            )
+        counts = np.bincount(examples.label, minlength=len(data.classes))
+        lost = [c for c, n in zip(data.classes, counts, strict=True) if n == 0]
         if lost:
             raise UserError(
-                f"{config.workdir} has no {part} study of {', '.join(lost)}; raise data.subset, or "
-                "leave the class out"
+                f"the detector in {data.filter} lets no {part} study of {', '.join(lost)} pass; "
+                "choose its threshold for more sensitivity, or write --data.filter none"
             )
+
+
+_KEPT = ("last", "best")

@@ -69,14 +69,22 @@ def make_material(
 
 
 def check_views(config: Config) -> None:
-    """Refuse cached views where no prefix is frozen.
+    """Refuse an impossible network or cut, and cached views where no prefix is frozen.
 
     Raises:
       UserError: as it says.
     """
-    if config.freeze.cached_views and frozen_prefix(config) is None:
+    prefix = frozen_prefix(config)
+    if not config.freeze.cached_views:
+        return
+    if prefix is None:
         raise UserError(
             "freeze.cached-views needs a prefix that is wholly frozen in every phase: set their "
-            "cut to a block, freeze.batch-norm to above_cut or frozen (and, for EfficientNet-B0, "
-            "model.drop-path to 0), or write --freeze.cached-views 0"
+            "cut to a block and freeze.batch-norm to above_cut or frozen, or write "
+            "--freeze.cached-views 0"
+        )
+    if config.model.name == "efficientnet_b0" and config.model.drop_path > 0:
+        raise UserError(
+            "freeze.cached-views keeps what is constant, but EfficientNet-B0 drops branches below "
+            "the cut, too: write --model.drop-path 0, or --freeze.cached-views 0"
         )

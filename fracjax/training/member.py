@@ -54,9 +54,11 @@ class Member:
         self._phase = 0  # whose optimiser the state holds
         self.state: TrainState
 
-    def close(self) -> None:
-        """Wait until everything is written."""
-        self._open.close()
+    def __enter__(self) -> "Member":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()  # waits until everything is written
 
     def begin(self, console: Console) -> None:
         """Take up the last checkpoint, or start anew.

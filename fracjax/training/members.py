@@ -23,15 +23,15 @@ def member_configs(config: Config) -> list[Config]:
             data = dataclasses.replace(data, fold=f"{i + 1}/{config.folds}")
         else:
             train = dataclasses.replace(train, seed=train.seed + i)
-        workdir = config.workdir / f"{_PREFIX}{i + 1}"
+        workdir = config.workdir / f"{MEMBER}{i + 1}"
         configs.append(dataclasses.replace(alone, workdir=workdir, data=data, train=train, folds=0))
     return configs
 
 
 def member_dirs(workdir: Path) -> list[Path]:
     """The folders of the networks of a run, in order; the workdir itself if there is but one."""
-    folders = [p for p in workdir.glob(f"{_PREFIX}*") if p.name.removeprefix(_PREFIX).isdigit()]
-    return sorted(folders, key=lambda p: int(p.name.removeprefix(_PREFIX))) or [workdir]
+    folders = [p for p in workdir.glob(f"{MEMBER}*") if p.name.removeprefix(MEMBER).isdigit()]
+    return sorted(folders, key=lambda p: int(p.name.removeprefix(MEMBER))) or [workdir]
 
 
-_PREFIX = "member_"
+MEMBER = "member_"

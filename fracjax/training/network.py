@@ -12,6 +12,7 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from fracjax.config import NO_WEIGHTS, Config, Model
+from fracjax.errors import UserError
 from fracjax.image_spec import ImageSpec
 from fracjax.models.backbone import HEAD
 from fracjax.models.build import build
@@ -89,8 +90,15 @@ def frozen_prefix(config: Config) -> str | None:
 
 
 def _partitions(model: Classifier, config: Config) -> tuple[freeze.Partition, ...]:
-    norms = config.freeze.batch_norm
-    return tuple(freeze.partition(model, phase.cut, norms) for phase in config.phases)
+    parts, problems = [], []
+    for number, phase in enumerate(config.phases):
+        try:
+            parts.append(freeze.partition(model, phase.cut, config.freeze.batch_norm))
+        except UserError as error:
+            problems.append(f"phases.{number}.cut: {error}")
+    if problems:
+        raise UserError("; ".join(problems))
+    return tuple(parts)
 
 
 def abstract_network(config: Config) -> Classifier:

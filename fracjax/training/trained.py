@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from jax.sharding import Mesh
@@ -53,16 +53,16 @@ class Trained:
         return mean(self.predict_each(examples))
 
     def predict_each(self, examples: Examples) -> list[Predictions]:
-        """Probabilities of all examples by each network.
-
-        Raises:
-          UserError: the pictures are not what a network of this run takes.
-        """
-        check_pictures(examples.image, self.meta.config.data.image_size)
+        """Probabilities of all examples by each network; as `predict_with`."""
         return [self.predict_with(i, examples) for i in range(len(self.networks))]
 
     def predict_with(self, index: int, examples: Examples) -> Predictions:
-        """Probabilities of all examples by one network."""
+        """Probabilities of all examples by one network.
+
+        Raises:
+          UserError: the pictures are not what this network takes.
+        """
+        check_pictures(examples.image, self.meta.config.data.image_size)
         network = self.networks[index]
         logits = predict_logits(
             self.forward, network["params"], network["batch_stats"], examples, self.batch_size
@@ -127,16 +127,42 @@ def check_pictures(images: np.ndarray, side: int) -> None:
         )
 
 
-def open_detector(workdir: Path, mesh: Mesh) -> Trained:
-    """Restore a run that has two classes.
+def read_detector(workdir: Path) -> tuple[Meta, ...]:
+    """What the checkpoints of a detector say, without their arrays.
 
     Raises:
-      UserError: as `open_trained`, or the run is a classifier of more classes.
+      UserError: as `read_metas`; or the run is a classifier of more classes, or a cross-validation.
     """
-    classes = read_metas(workdir)[0].classes
+    metas = read_metas(workdir)
+    classes = metas[0].classes
     if len(classes) != 2:
         raise UserError(
             f"{workdir} is no detector: it tells {len(classes)} classes apart "
             f"({', '.join(classes)}), and a detector two; name a run of stage 1"
         )
+    if cross_validated(metas):
+        refuse_folds(workdir)
+    return metas
+
+
+def open_detector(workdir: Path, mesh: Mesh) -> Trained:
+    """Restore a run that has two classes.
+
+    Raises:
+      UserError: as `open_trained` and `read_detector`.
+    """
+    read_detector(workdir)
     return open_trained(workdir, mesh)
+
+
+def refuse_folds(workdir: Path) -> NoReturn:
+    """Refuse to use the folds of a cross-validation as one detector.
+
+    Raises:
+      UserError: always.
+    """
+    raise UserError(
+        f"{workdir} is a cross-validation: its threshold was chosen on the scores of single "
+        "networks and does not fit their mean; its figures are those of --split validation. For "
+        "test studies and for stage 2 train one network, or --ensemble.members"
+    )

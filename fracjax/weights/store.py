@@ -21,7 +21,6 @@ from fracjax.weights.tables import TABLES, way_to_get
 CONVERTER = 1  # raise it when files converted before must not be used any more
 _PROVENANCE = "provenance"
 _ROOT = "backbone/"
-_WAY_OUT = "convert the Keras file again: python scripts/convert_weights.py FILE.h5"
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def check(path: Path, *, model: str) -> Provenance:
     if provenance.converter != CONVERTER:
         raise UserError(
             f"{path} was converted by version {provenance.converter} of the conversion, this is "
-            f"version {CONVERTER}; {_WAY_OUT}"
+            f"version {CONVERTER}; {_convert_again(path)}"
         )
     return provenance
 
@@ -125,7 +124,7 @@ def _read(path: Path, *, only_provenance: bool = False) -> tuple[dict[str, np.nd
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise UserError(
             f"{path} is damaged, or was not written by scripts/convert_weights.py ({error}); "
-            f"{_WAY_OUT}"
+            f"{_convert_again(path)}"
         ) from error
 
 
@@ -146,12 +145,19 @@ def load_into(
     """
     arrays, _ = load(path, model=model)
     leaves = _backbone_shapes(params) | _backbone_shapes(stats)
-    filled = fill(leaves, arrays, {}, source=str(path), way_out=f"To mend it, {_WAY_OUT}")
+    filled = fill(
+        leaves, arrays, {}, source=str(path), way_out=f"To mend it, {_convert_again(path)}"
+    )
 
     def replace(leaf_path: tuple[Any, ...], leaf: Any) -> Any:
         return filled.get(leaf_name(leaf_path), leaf)
 
     return jax.tree.map_with_path(replace, params), jax.tree.map_with_path(replace, stats)
+
+
+def _convert_again(path: Path) -> str:
+    script = "python scripts/convert_weights.py"
+    return f"convert the Keras file again: {script} FILE.h5 --out {path}"
 
 
 def _backbone_shapes(tree: dict[str, Any]) -> dict[str, tuple[int, ...]]:

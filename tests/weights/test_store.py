@@ -73,7 +73,7 @@ def test_a_file_that_fills_only_half_is_refused_with_every_problem(converted):
     )
     assert "- not in the source: backbone/stem/norm/mean" in lines[2]
     assert lines[3] == "+ not in the model: backbone/b (1,)"
-    assert lines[4].endswith("python scripts/convert_weights.py FILE.h5")
+    assert lines[4].endswith(f"python scripts/convert_weights.py FILE.h5 --out {converted}")
 
 
 # Refusals in one line
