@@ -80,24 +80,27 @@ def make_joint_step(recipe: Recipe, mesh: Mesh, *, one_by_one: bool | None = Non
     Args:
       recipe: what the step of one network is made of.
       mesh: devices; each batch is split over them by study.
-      one_by_one: run the networks in a loop within the program, not all at once. The default is so
-        on a CPU only: side by side their convolutions become grouped ones, which are slow there.
+      one_by_one: write the networks one after the other into the program, not side by side by
+        `vmap`. The default is so on a CPU only: side by side their convolutions become grouped
+        ones, which are slow there (`benchmarks/joint_step.py`).
     """
     step = _pure_step(recipe)
     if one_by_one is None:
         one_by_one = jax.default_backend() == "cpu"
 
+    # Not `lax.cond`, nor `lax.map` over the networks: within either, XLA's CPU backend computes on
+    # a single core and without its fast convolutions, at a tenth of the speed.
     def unless_idle(state, batch, key, step_size):
-        def idle(state, batch, key, step_size):
-            shape = jax.eval_shape(step, state, batch, key, step_size)[1]
-            return state, jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shape)
-
-        return jax.lax.cond(jnp.any(batch["valid"]), step, idle, state, batch, key, step_size)
+        busy = jnp.any(batch["valid"])
+        new, metrics = step(state, batch, key, step_size)
+        return jax.tree.map(lambda ours, old: jnp.where(busy, ours, old), new, state), metrics
 
     def joint(*stacked):
-        if one_by_one:
-            return jax.lax.map(lambda one: unless_idle(*one), stacked)
-        return jax.vmap(unless_idle)(*stacked)
+        if not one_by_one:
+            return jax.vmap(unless_idle)(*stacked)
+        count = stacked[3].shape[0]
+        each = [unless_idle(*jax.tree.map(lambda x, i=i: x[i], stacked)) for i in range(count)]
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
 
     everywhere, batches = replicated(mesh), by_study(mesh, axis=1)
     return jax.jit(
