@@ -13,6 +13,7 @@ from fracjax.config import NO_WEIGHTS, Config, Data
 from fracjax.errors import UserError
 from fracjax.evaluation import parse_rule
 from fracjax.files import write_json
+from fracjax.models.build import IMAGES
 from fracjax.pipeline.parts import Dataset, open_dataset
 from fracjax.pipeline.sampling import subset_rows
 from fracjax.pipeline.stream import Examples
@@ -23,7 +24,7 @@ from fracjax.training.filter import Filter, open_filter
 from fracjax.training.material import check_views, make_material
 from fracjax.training.member import Member
 from fracjax.training.members import MEMBER, member_configs
-from fracjax.training.network import abstract_network, build_network
+from fracjax.training.network import build_network
 from fracjax.training.phases import next_place
 from fracjax.training.sharding import check_batch, data_mesh
 from fracjax.training.trained import read_detector
@@ -72,11 +73,11 @@ def fit_members(config: Config, console: Console) -> list[Meta]:
     dataset = open_dataset(config.data)
     detector = open_filter(config.data.filter, mesh) if config.data.filter else None
     identity = detector.identity if detector else None
-    parts = [dataclasses.replace(dataset, data=one.data) for one in configs]
-    new = [
-        Meta(one, abstract_network(one).image, part.split_hash, 0, [], 0, math.inf, identity)
-        for one, part in zip(configs, parts, strict=True)
-    ]
+    image = IMAGES[config.model.name]
+    new = []
+    for one in configs:
+        split_hash = dataclasses.replace(dataset, data=one.data).split_hash
+        new.append(Meta(one, image, split_hash, 0, [], 0, math.inf, identity))
     finished = [_finished_run(meta) for meta in new]
     done = [meta for meta in finished if meta is not None]
     if len(done) == len(configs):

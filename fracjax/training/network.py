@@ -74,7 +74,7 @@ def build_network(config: Config) -> Network:
     """
     model = _initial(config)
     parts = _partitions(model, config)
-    return Network(model, parts, frozen_prefix(config))
+    return Network(model, parts, _common_prefix(model, parts))
 
 
 def frozen_prefix(config: Config) -> str | None:
@@ -84,9 +84,12 @@ def frozen_prefix(config: Config) -> str | None:
       UserError: an impossible size, network or cut.
     """
     model = abstract_network(config)
-    ends = [freeze.frozen_prefix(model, part) for part in _partitions(model, config)]
+    return _common_prefix(model, _partitions(model, config))
+
+
+def _common_prefix(model: Classifier, parts: tuple[freeze.Partition, ...]) -> str | None:
     places = (None, *model.backbone.BLOCKS, HEAD)
-    return min(ends, key=places.index)
+    return min((freeze.frozen_prefix(model, part) for part in parts), key=places.index)
 
 
 def _partitions(model: Classifier, config: Config) -> tuple[freeze.Partition, ...]:
