@@ -27,8 +27,22 @@ class Data:
     """Split file; a relative path is looked up in the prepared dataset's folder."""
     image_size: int = 224
     """Side of the square picture that the network sees, in pixels."""
+    fit: Literal["stretch", "pad"] = "stretch"
+    """How a picture becomes a square: stretched, as in the paper, or padded with black, which keeps
+    its proportions."""
+    channels: Literal["auto", "grey", "colour"] = "auto"
+    """Channels to keep of every picture: one (grey), three (colour), or three only if a file of the
+    dataset has colour (auto)."""
+    colormap: Literal["none", "jet", "hot", "bone", "viridis"] = "none"
+    """Colour map of the grey values, after augmentation, on every part of the split."""
     batch_size: int = 32
     """Studies per step, over all devices together."""
+    mode: Literal["auto", "resident", "stream"] = "auto"
+    """Where the decoded studies wait: all of them in the devices' memory (resident), or on the
+    disk, read ahead of the step (stream). auto is resident if they take at most half of the memory
+    that is free."""
+    workers: int = 0
+    """Processes that read ahead in stream mode; 0 reads in threads of this one."""
     filter: Path | None = None
     """Workdir of a trained detector: train and validate on the studies that it calls positive;
     `none` for all."""
@@ -79,6 +93,24 @@ class Freeze:
     """
 
 
+Colour = Literal[
+    "gamma",
+    "blur",
+    "equalise",
+    "stretch",
+    "clahe",
+    "jet",
+    "hot",
+    "bone",
+    "viridis",
+    "hue",
+    "sharpen",
+    "negative",
+    "sobel",
+]
+"""The thirteen colour transformations of section 7.2."""
+
+
 @dataclass(frozen=True)
 class Augment:
     """Random changes to a training picture, drawn on the device."""
@@ -95,6 +127,19 @@ class Augment:
     """Largest shift of the grey values, as a share of the full range."""
     contrast: float = 0.0
     """Largest relative change of contrast about the picture's mean, 0 to below 1."""
+    noise: float = 0.0
+    """Standard deviation of Gaussian noise, as a share of the full range, 0 to below 1."""
+    colours: tuple[Colour, ...] = ()
+    """Colour transformations of which each picture gets one, or with the same chance none."""
+    mixup: float = 0.0
+    """Parameter of the Beta distribution by which pairs of pictures, and their losses, are mixed
+    (mixup, Zhang et al. 2018); 0 is off, 0.2 is usual."""
+    cutmix: float = 0.0
+    """The same for the area of a rectangle that is taken from another picture (CutMix, Yun et al.
+    2019); 0 is off, 1 is usual. With both on, each pair is mixed in one of the two ways."""
+    test_views: int = 1
+    """Views of each study whose probabilities are averaged when it is evaluated: the study as it
+    is, and the others drawn from this policy."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +180,11 @@ class Train:
     """Epochs without a lower validation loss after which `plateau` reduces the step size."""
     plateau_factor: float = 0.1
     """Factor by which it is reduced, above 0, below 1."""
+    steps_per_dispatch: int = 0
+    """Steps that the device takes between two words with the host, in resident mode; 0 is the whole
+    epoch on an accelerator, and 1 on a CPU."""
+    checkpoint_steps: int = 0
+    """Steps after which the state is saved within an epoch, too; 0 saves after each epoch only."""
     seed: int = 0
     """Seed of the initial weights, the order of the studies, augmentation and dropout."""
 

@@ -27,6 +27,7 @@ def check(config: Config) -> Config:
         "augment.translation": augment.translation,
         "augment.brightness": augment.brightness,
         "augment.contrast": augment.contrast,
+        "augment.noise": augment.noise,
         "loss.label-smoothing": config.loss.label_smoothing,
     }
     at_least = {
@@ -38,6 +39,12 @@ def check(config: Config) -> Config:
         "train.seed": (train.seed, 0),
         "freeze.cached-views": (config.freeze.cached_views, 0),
         "augment.rotation": (augment.rotation, 0),
+        "augment.mixup": (augment.mixup, 0),
+        "augment.cutmix": (augment.cutmix, 0),
+        "augment.test-views": (augment.test_views, 1),
+        "data.workers": (data.workers, 0),
+        "train.steps-per-dispatch": (train.steps_per_dispatch, 0),
+        "train.checkpoint-steps": (train.checkpoint_steps, 0),
         "ensemble.members": (config.ensemble.members, 1),
         "folds": (config.folds, 0),
         "loss.focal-gamma": (config.loss.focal_gamma, 0),
@@ -63,6 +70,8 @@ def check(config: Config) -> Config:
             f"loss.focal-gamma is {config.loss.focal_gamma}: between 0 and 1 its gradient is "
             "infinite; write 0 for none, or 1 or more"
         )
+    if len(set(augment.colours)) != len(augment.colours):
+        problems.append(f"augment.colours names one twice: {augment.colours}")
     if len(data.classes) < 2:
         problems.append(f"data.classes is {data.classes}: name two classes or more, in index order")
     if len(set(data.classes)) != len(data.classes):
@@ -113,17 +122,25 @@ def _type_problems(config: Any, prefix: str = "") -> list[str]:
                 else:
                     problems.append(f"{flag}.{i} is {phase!r}, not a Phase")
         elif typing.get_origin(hint) is Literal:
-            options = [str(option) for option in typing.get_args(hint)]
-            if value not in options:
-                near = difflib.get_close_matches(str(value), options, 1)
-                guess = f"; perhaps you meant {near[0]}" if near else ""
-                problems.append(f"{flag} is {value!r}, not one of {', '.join(options)}{guess}")
+            problems += _not_among(flag, value, hint)
+        elif name == "colours" and isinstance(value, tuple):
+            for item in value:
+                problems += _not_among(flag, item, typing.get_args(hint)[0])
         elif hint is float and isinstance(value, float) and not math.isfinite(value):
             problems.append(f"{flag} is {value}, not a finite number")
         elif not _is(value, hint):
             wanted = hint.__name__ if isinstance(hint, type) else str(hint)
             problems.append(f"{flag} is {value!r}, a {type(value).__name__}, not {wanted}")
     return problems
+
+
+def _not_among(flag: str, value: Any, hint: Any) -> list[str]:
+    options = [str(option) for option in typing.get_args(hint)]
+    if value in options:
+        return []
+    near = difflib.get_close_matches(str(value), options, 1)
+    guess = f"; perhaps you meant {near[0]}" if near else ""
+    return [f"{flag} is {value!r}, not one of {', '.join(options)}{guess}"]
 
 
 def _is(value: Any, hint: Any) -> bool:
