@@ -23,10 +23,10 @@ from fracjax.models.backbone import HEAD
 from fracjax.pipeline.parts import open_dataset
 from fracjax.pipeline.stream import Examples
 from fracjax.report.tables import per_class_table
+from fracjax.sharding import data_mesh
 from fracjax.training.loop import check_run, check_weights
 from fracjax.training.network import build_network
 from fracjax.training.prefix import cache_view
-from fracjax.training.sharding import data_mesh
 
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
 

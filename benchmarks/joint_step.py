@@ -20,8 +20,8 @@ import tyro
 
 from fracjax.config import Model
 from fracjax.config_file import load
+from fracjax.sharding import by_study, data_mesh, replicated
 from fracjax.training.network import build_network
-from fracjax.training.sharding import by_study, data_mesh, replicated
 from fracjax.training.step import Recipe, make_joint_step, make_train_step
 
 

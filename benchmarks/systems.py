@@ -87,9 +87,9 @@ def _measure(config: Config, n: int, steps: int) -> dict[str, Any]:
     import jax
     import numpy as np
 
+    from fracjax.sharding import data_mesh
     from fracjax.training.network import build_network, network_tables
     from fracjax.training.predict import make_forward
-    from fracjax.training.sharding import data_mesh
     from fracjax.training.step import Recipe, make_train_step
 
     device, imported = jax.devices()[0], _resident()

@@ -30,7 +30,7 @@ def main(
     """
     from fracjax.cascade import run_cascade
     from fracjax.report.cascade import report_cascade
-    from fracjax.training.sharding import data_mesh
+    from fracjax.sharding import data_mesh
 
     folder = out or stage2 / "cascade" / split
     cascade = run_cascade(stage1, stage2, split, data_mesh(), data_dir)

@@ -29,7 +29,7 @@ def main(
       data_dir: where the prepared datasets are, if not where they were in training.
     """
     from fracjax.report.evaluate import evaluate
-    from fracjax.training.sharding import data_mesh
+    from fracjax.sharding import data_mesh
 
     folder = evaluate(checkpoint, split, data_mesh(), Console(), rule=threshold, data_dir=data_dir)
     print(f"predictions.csv, metrics.json and pictures are in {folder}")

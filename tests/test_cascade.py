@@ -9,8 +9,8 @@ from fracjax import cascade
 from fracjax.config import Config, Data
 from fracjax.errors import UserError
 from fracjax.models.basic_cnn import BasicCNN
+from fracjax.sharding import data_mesh
 from fracjax.training.checkpoint import Meta
-from fracjax.training.sharding import data_mesh
 
 TYPES = ("a", "b", "c")
 

@@ -18,9 +18,9 @@ from fracjax.evaluation import Predictions
 from fracjax.pipeline import parts
 from fracjax.pipeline.parts import open_dataset
 from fracjax.report.evaluate import evaluate
+from fracjax.sharding import data_mesh
 from fracjax.training.filter import open_filter
 from fracjax.training.loop import fit_members
-from fracjax.training.sharding import data_mesh
 from fracjax.training.trained import open_trained
 
 QUIET = Console(quiet=True)

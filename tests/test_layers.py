@@ -12,6 +12,7 @@ GROUND = {
     "config_check",
     "config_file",
     "image_spec",
+    "sharding",
     "errors",
     "door",
     "files",

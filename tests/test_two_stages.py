@@ -20,10 +20,10 @@ from fracjax.pipeline.parts import open_dataset
 from fracjax.report import evaluate as report_evaluate
 from fracjax.report.evaluate import evaluate
 from fracjax.report.two_stages import run_two_stages
+from fracjax.sharding import data_mesh
 from fracjax.training import loop, operating_point
 from fracjax.training.checkpoint import read_meta
 from fracjax.training.filter import open_filter
-from fracjax.training.sharding import data_mesh
 
 QUIET = Console(quiet=True)
 TYPES = ("Comminuted fracture", "Fracture Dislocation", "Impacted fracture")

@@ -14,8 +14,8 @@ from fracjax.pipeline.parts import open_dataset
 from fracjax.report.cascade import report_cascade
 from fracjax.report.evaluate import evaluate
 from fracjax.report.run import show_run
+from fracjax.sharding import check_batch, data_mesh
 from fracjax.training.loop import check_run, check_weights, check_workdir, fit_members
-from fracjax.training.sharding import check_batch, data_mesh
 
 
 def run_two_stages(stage1: Config, stage2: Config, console: Console) -> Path:

@@ -17,7 +17,7 @@ from fracjax.config import Config
 from fracjax.errors import UserError
 from fracjax.files import read_json
 from fracjax.image_spec import ImageSpec
-from fracjax.training.sharding import replicated
+from fracjax.sharding import replicated
 from fracjax.training.state import TrainState
 from fracjax.trees import leaf_shapes
 

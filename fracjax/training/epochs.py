@@ -15,10 +15,10 @@ from jax.sharding import Mesh
 from rich.console import Console
 
 from fracjax.pipeline.stream import Batch
+from fracjax.sharding import by_study, replicated
 from fracjax.training.member import Member
 from fracjax.training.predict import make_forward
 from fracjax.training.progress import Bar, progress_bar
-from fracjax.training.sharding import by_study, replicated
 from fracjax.training.step import Metrics, Recipe, Step, make_joint_step, make_train_step
 
 

@@ -17,6 +17,7 @@ from fracjax.models.build import IMAGES
 from fracjax.pipeline.parts import Dataset, open_dataset
 from fracjax.pipeline.sampling import subset_rows
 from fracjax.pipeline.stream import Examples
+from fracjax.sharding import check_batch, data_mesh
 from fracjax.training import checkpoint, operating_point
 from fracjax.training.checkpoint import Meta
 from fracjax.training.epochs import run_epochs
@@ -26,7 +27,6 @@ from fracjax.training.member import Member
 from fracjax.training.members import MEMBER, member_configs
 from fracjax.training.network import build_network
 from fracjax.training.phases import next_place
-from fracjax.training.sharding import check_batch, data_mesh
 from fracjax.training.trained import read_detector
 from fracjax.weights import store
 

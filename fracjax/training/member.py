@@ -16,6 +16,7 @@ from fracjax.errors import UserError
 from fracjax.evaluation import auc
 from fracjax.files import write_json
 from fracjax.pipeline.stream import Batch, steps_per_epoch, training_batches
+from fracjax.sharding import replicated
 from fracjax.training import checkpoint, losses
 from fracjax.training.checkpoint import Checkpoints, Meta
 from fracjax.training.events import Events
@@ -23,7 +24,6 @@ from fracjax.training.material import Material
 from fracjax.training.network import Network
 from fracjax.training.phases import Place, next_place, step_sizes
 from fracjax.training.predict import Forward, predict_logits
-from fracjax.training.sharding import replicated
 from fracjax.training.state import TrainState
 
 

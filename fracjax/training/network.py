@@ -17,9 +17,9 @@ from fracjax.image_spec import ImageSpec
 from fracjax.models.backbone import HEAD
 from fracjax.models.build import build
 from fracjax.models.classifier import Classifier
+from fracjax.sharding import replicated
 from fracjax.training import freeze, losses
 from fracjax.training.optimizer import make_optimizer
-from fracjax.training.sharding import replicated
 from fracjax.training.state import TrainState
 from fracjax.weights import store
 

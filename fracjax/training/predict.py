@@ -12,8 +12,8 @@ from jaxtyping import Float
 from fracjax.evaluation.predictions import Predictions
 from fracjax.image_spec import ImageSpec
 from fracjax.pipeline.stream import Examples, evaluation_batches
+from fracjax.sharding import by_study, replicated
 from fracjax.training import losses
-from fracjax.training.sharding import by_study, replicated
 
 Forward = Callable[[dict, dict, jax.Array], jax.Array]
 

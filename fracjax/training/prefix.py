@@ -24,7 +24,7 @@ from fracjax.image_spec import ImageSpec
 from fracjax.models.backbone import HEAD
 from fracjax.models.classifier import Classifier
 from fracjax.pipeline.stream import Examples, evaluation_batches
-from fracjax.training.sharding import by_study, replicated
+from fracjax.sharding import by_study, replicated
 
 FEATURES_VERSION = 1
 """Raise it with every change to a network or an augmentation that changes their output."""

@@ -16,9 +16,9 @@ from fracjax.augment.policy import augment
 from fracjax.config import Augment, Loss
 from fracjax.image_spec import ImageSpec
 from fracjax.pipeline.stream import Batch
+from fracjax.sharding import by_study, replicated
 from fracjax.training import losses
 from fracjax.training.optimizer import apply
-from fracjax.training.sharding import by_study, replicated
 from fracjax.training.state import TrainState
 
 

@@ -9,7 +9,7 @@ from scipy import ndimage
 from fracjax.augment import geometry, intensity
 from fracjax.augment.policy import augment
 from fracjax.config import Augment
-from fracjax.training.sharding import by_study, data_mesh, replicated
+from fracjax.sharding import by_study, data_mesh, replicated
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (8, 12, 12, 1), dtype=np.uint8)
 EVERYTHING = Augment(

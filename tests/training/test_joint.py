@@ -16,12 +16,12 @@ from fracjax.datasets.prepare import prepare
 from fracjax.datasets.request import Request
 from fracjax.pipeline.parts import open_dataset
 from fracjax.pipeline.stream import training_batches
+from fracjax.sharding import by_study, data_mesh, replicated
 from fracjax.training import freeze
 from fracjax.training.checkpoint import read_meta
 from fracjax.training.loop import fit, fit_members
 from fracjax.training.members import member_configs, member_dirs
 from fracjax.training.network import build_network
-from fracjax.training.sharding import by_study, data_mesh, replicated
 from fracjax.training.step import Recipe, make_joint_step, make_train_step
 
 QUIET = Console(quiet=True)

@@ -20,11 +20,11 @@ from fracjax.datasets.request import Request
 from fracjax.errors import UserError
 from fracjax.evaluation import auc
 from fracjax.pipeline.parts import open_dataset
+from fracjax.sharding import data_mesh
 from fracjax.training import loop, member, trained
 from fracjax.training.checkpoint import Checkpoints, read_meta
 from fracjax.training.loop import fit
 from fracjax.training.network import build_network
-from fracjax.training.sharding import data_mesh
 from fracjax.training.trained import open_detector, open_trained
 
 QUIET = Console(quiet=True)

@@ -10,11 +10,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from fracjax.config import Augment
 from fracjax.errors import UserError
 from fracjax.image_spec import ImageSpec
+from fracjax.sharding import data_mesh
 from fracjax.training import prefix
 from fracjax.training.network import build_network
 from fracjax.training.predict import make_forward, predict_logits
 from fracjax.training.prefix import cache_view
-from fracjax.training.sharding import data_mesh
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from fracjax.config import Augment, Freeze, Phase
 from fracjax.pipeline.stream import BatchSource, training_batches
+from fracjax.sharding import by_study, check_batch, data_mesh, replicated
 from fracjax.training import freeze
 from fracjax.training.network import build_network
-from fracjax.training.sharding import by_study, check_batch, data_mesh, replicated
 from fracjax.training.step import Recipe, make_train_step
 
 RATE = np.float32(1e-3)
