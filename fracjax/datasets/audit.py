@@ -5,7 +5,6 @@ A truncated JPEG decodes leniently with a grey strip at the bottom. In FracAtlas
 """
 
 import hashlib
-import io
 import os
 import warnings
 from collections import defaultdict
@@ -18,17 +17,16 @@ from pathlib import PurePosixPath
 import imagehash
 import numpy as np
 from jaxtyping import UInt8, UInt64
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile
 from rich.console import Console
 from rich.progress import track
 
-from fracjax.datasets.source import PICTURE_SUFFIXES
+from fracjax.datasets.picture import Opened, open_picture
+from fracjax.datasets.pixels import Unreadable, has_colour
+from fracjax.datasets.source import KIND_OF_SUFFIX
 from fracjax.datasets.study import Study
 
 THUMBNAIL = 64  # pixels a side; what perceptual hash and alignment see
-_FORMAT_OF_SUFFIX = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG"}
-_ORIENTATION = 0x0112  # EXIF tag
-_SWAPS_SIDES = (5, 6, 7, 8)  # EXIF orientations whose display is a quarter turn away
 
 
 @dataclass(frozen=True)
@@ -39,6 +37,7 @@ class Picture:
       sha256: of the file.
       width, height: in pixels, as displayed (EXIF orientation applied).
       orientation: EXIF orientation, 1 where none is given.
+      channels: 3 if it has colour, else 1.
       pixels: digest of the 8-bit grey pixels, the same for all eight flips and rotations.
       hashes: perceptual hash of the picture and of its seven flips and rotations.
       thumbnail: the whole picture squeezed to a small square.
@@ -48,6 +47,7 @@ class Picture:
     width: int
     height: int
     orientation: int
+    channels: int
     pixels: str
     hashes: UInt64[np.ndarray, "8"]
     thumbnail: UInt8[np.ndarray, "64 64"]
@@ -104,9 +104,9 @@ def _examine(study: Study) -> Picture | Refusal:
     if study.problem:
         return Refusal(study.problem)
     suffix = PurePosixPath(study.path).suffix.lower()
-    if suffix not in PICTURE_SUFFIXES:
+    if suffix not in KIND_OF_SUFFIX:
         named = f"its suffix is {suffix}" if suffix else "it has no suffix"
-        return Refusal(f"not a picture: {named}, expected {', '.join(PICTURE_SUFFIXES)}")
+        return Refusal(f"not a picture: {named}, expected {', '.join(KIND_OF_SUFFIX)}")
     try:
         data = study.read()
     except OSError as error:
@@ -115,51 +115,31 @@ def _examine(study: Study) -> Picture | Refusal:
         return Refusal("empty: zero bytes")
     sha256 = hashlib.sha256(data).hexdigest()
     try:
-        return _decode(data, suffix, sha256)
-    except UnidentifiedImageError:
-        return Refusal("not a picture: the content is neither JPEG nor PNG", sha256)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        return Refusal(f"decompression bomb: {error}", sha256)
-    except (OSError, SyntaxError, ValueError, EOFError, Warning) as error:
-        reason = str(error)
-        truncated = "truncated" in reason.lower()
-        return Refusal(f"{'truncated' if truncated else 'does not decode'}: {reason}", sha256)
+        opened = open_picture(data)
+    except Unreadable as error:
+        return Refusal(str(error), sha256)
+    if opened.kind != KIND_OF_SUFFIX[suffix]:
+        return Refusal(
+            f"wrong suffix: named {suffix}, the content is {opened.kind}; rename it", sha256
+        )
+    return _facts(opened, sha256)
 
 
-def _decode(data: bytes, suffix: str, sha256: str) -> Picture | Refusal:
-    with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
-        kind = "JPEG" if image.format == "MPO" else image.format  # a JPEG with a second picture
-        if kind != _FORMAT_OF_SUFFIX[suffix]:
-            return Refusal(
-                f"wrong suffix: named {suffix}, the content is {kind}; rename it", sha256
-            )
-        image.load()
-        orientation = image.getexif().get(_ORIENTATION, 1)
-        grey = _grey(image)
+def _facts(opened: Opened, sha256: str) -> Picture:
+    grey = np.asarray(opened.image.convert("L"))
     height, width = grey.shape
-    if orientation in _SWAPS_SIDES:
-        height, width = width, height
     small = Image.fromarray(grey).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
     thumbnail = np.asarray(small)
     return Picture(
         sha256=sha256,
         width=width,
         height=height,
-        orientation=orientation,
+        orientation=opened.orientation,
+        channels=3 if has_colour(opened.image) else 1,
         pixels=min(_digest(view) for view in dihedral(grey)),
         hashes=np.array([_perceptual_hash(view) for view in dihedral(thumbnail)], np.uint64),
         thumbnail=thumbnail,
     )
-
-
-def _grey(image: Image.Image) -> UInt8[np.ndarray, "h w"]:
-    if image.mode.startswith("I"):  # 16 bit, where convert("L") would clip
-        deep = np.asarray(image, np.float64)
-        deep = deep - deep.min()
-        return np.round(deep * (255 / max(deep.max(), 1))).astype(np.uint8)
-    if image.mode in ("P", "PA", "LA", "RGBA") or "transparency" in image.info:
-        image = image.convert("RGBA").convert("RGB")
-    return np.asarray(image.convert("L"))
 
 
 def _digest(pixels: UInt8[np.ndarray, "h w"]) -> str:

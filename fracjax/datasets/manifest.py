@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,7 @@ class Row:
       sha256: of the file; empty when it could not be read.
       width, height: pixels as displayed; 0 when refused.
       orientation: EXIF orientation; 0 when refused.
+      channels: 3 if the picture has colour (see `pixels.has_colour`), else 1; 0 when refused.
       note: what a careful reader should know of a file that was taken.
     """
 
@@ -41,6 +43,7 @@ class Row:
     width: int
     height: int
     orientation: int
+    channels: int
     note: str
 
 
@@ -72,11 +75,30 @@ def write_manifest(rows: Sequence[Row], path: Path) -> None:
         writer.writerows(asdict(row) for row in rows)
 
 
+def read_manifest(path: Path) -> list[Row]:
+    """The rows that `write_manifest` wrote.
+
+    Raises:
+      ValueError: it has not the columns of `Row`, or not their types.
+    """
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        kinds = {field.name: field.type for field in fields(Row)}
+        if absent := kinds.keys() - set(reader.fieldnames or ()):
+            raise ValueError(f"columns missing: {', '.join(sorted(absent))}")
+        return [_parsed(row, kinds) for row in reader]
+
+
 def refusals_by_reason(rows: Sequence[Row]) -> dict[str, int]:
     """How many files were refused for each kind of reason, the most frequent first."""
     return dict(
         Counter(row.reason.split(":")[0] for row in rows if row.status == REFUSED).most_common()
     )
+
+
+def _parsed(row: Mapping[str, str], kinds: Mapping[str, Any]) -> Row:
+    values: dict[str, Any] = {name: kind(row[name]) for name, kind in kinds.items()}
+    return Row(**values)
 
 
 def _groups(
@@ -129,5 +151,6 @@ def _row(study: Study, verdict: Picture | Refusal, group: str, note: str) -> Row
         width=picture.width if picture else 0,
         height=picture.height if picture else 0,
         orientation=picture.orientation if picture else 0,
+        channels=picture.channels if picture else 0,
         note=note,
     )

@@ -14,7 +14,7 @@ from fracjax.datasets.folder import Folder
 from fracjax.datasets.fracatlas import FracAtlas
 from fracjax.datasets.manifest import TAKEN, refusals_by_reason, write_manifest
 from fracjax.datasets.phantom import PhantomDetection, PhantomTypes
-from fracjax.datasets.prepared import MANIFEST, SPLITS
+from fracjax.datasets.prepared import DECODED, MANIFEST, SPLITS
 from fracjax.datasets.records import RecordBuilder
 from fracjax.datasets.request import Request, check
 from fracjax.datasets.splits import make_split
@@ -120,7 +120,7 @@ def _check_replaceable(destination: Path, source: Path | None) -> None:
             "move it, or choose another --data-dir"
         )
     if destination.exists():
-        ours = {MANIFEST, SPLITS, str(RecordBuilder.VERSION)}
+        ours = {MANIFEST, SPLITS, DECODED, str(RecordBuilder.VERSION)}
         foreign = sorted({path.name for path in destination.iterdir()} - ours)
         if foreign:
             raise UserError(

@@ -8,13 +8,15 @@ from typing import Any, cast
 
 import numpy as np
 import tensorflow_datasets as tfds
-from jaxtyping import Float32, Int32
+from jaxtyping import Bool, Float32, Int32
 
+from fracjax.datasets.manifest import TAKEN, Row, read_manifest
 from fracjax.datasets.records import EVERYTHING
 from fracjax.datasets.request import how_to
 from fracjax.errors import UserError
 
 MANIFEST, SPLITS = "manifest.csv", "splits.json"
+DECODED = "decoded"  # folder for a cache of decoded pictures; a new preparation drops it
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,8 @@ class Prepared:
       study: unique name of each record.
       label: index into `classes`.
       group: near-duplicate group of each.
+      sha256: of each encoded picture, in hexadecimal.
+      colour: whether it has colour; a grey picture may still be stored with three channels.
       attributes: name -> one value per record (int32 or str).
       boxes: per record (ymin, xmin, ymax, xmax) of each finding, as fractions of the height and
         width of the picture as displayed: apply its EXIF orientation before you use them.
@@ -40,6 +44,8 @@ class Prepared:
     study: np.ndarray
     label: Int32[np.ndarray, "n"]
     group: np.ndarray
+    sha256: np.ndarray
+    colour: Bool[np.ndarray, "n"]
     attributes: Mapping[str, np.ndarray]
     boxes: list[Float32[np.ndarray, "_ 4"]]
     masks: list[tuple[Float32[np.ndarray, "_ 2"], ...]]
@@ -79,13 +85,17 @@ def open_prepared(name: str, data_dir: Path) -> Prepared:
     features = cast(tfds.features.FeaturesDict, builder.info.features)
     kinds = cast(tfds.features.FeaturesDict, features["attributes"])
     records = list(_data_source(builder))
+    study = [_text(record["study"]) for record in records]
+    rows = _rows_of(study, name, Path(data_dir))
     return Prepared(
         name=name,
         directory=Path(data_dir) / name,
         classes=_classes(builder),
-        study=np.array([_text(record["study"]) for record in records]),
+        study=np.array(study),
         label=np.array([record["label"] for record in records], np.int32),
         group=np.array([_text(record["group"]) for record in records]),
+        sha256=np.array([row.sha256 for row in rows]),
+        colour=np.array([row.channels == 3 for row in rows], bool),
         attributes={
             key: _column([record["attributes"][key] for record in records]) for key in kinds
         },
@@ -101,6 +111,21 @@ def classes_of(name: str, data_dir: Path) -> tuple[str, ...]:
       UserError: as `open_prepared`.
     """
     return _classes(_open_builder(name, data_dir))
+
+
+def _rows_of(study: list[str], name: str, data_dir: Path) -> list[Row]:
+    """The manifest's row of each record, in the order of the records."""
+    try:
+        rows = read_manifest(data_dir / name / MANIFEST)
+        of_study = {row.study: row for row in rows if row.status == TAKEN}
+        if absent := set(study) - of_study.keys():
+            raise ValueError(f"{len(absent)} records missing, first {min(absent)}")
+    except ValueError as error:
+        raise UserError(
+            f"dataset {name!r} was prepared by an earlier version ({MANIFEST}: {error}); "
+            + how_to(name, data_dir)
+        ) from error
+    return [of_study[one] for one in study]
 
 
 def _open_builder(name: str, data_dir: Path) -> tfds.core.DatasetBuilder:

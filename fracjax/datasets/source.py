@@ -6,7 +6,14 @@ from pathlib import Path, PurePosixPath
 
 from fracjax.errors import UserError
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
+KIND_OF_SUFFIX = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".png": "PNG",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".bmp": "BMP",
+}
 MAX_FILE_BYTES = 256 * 2**20  # a radiograph is far smaller; a zip member may claim any size
 
 
@@ -93,7 +100,7 @@ class Source:
 
 def is_picture_name(name: str) -> bool:
     """Whether the suffix promises a picture that we read."""
-    return PurePosixPath(name).suffix.lower() in PICTURE_SUFFIXES
+    return PurePosixPath(name).suffix.lower() in KIND_OF_SUFFIX
 
 
 def _check_size(size: int) -> None:

@@ -1,40 +1,75 @@
-"""Encoded files to grey squares, each file once."""
+"""Encoded files to squares of one form, each file once."""
 
-import io
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import grain
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image
 
+from fracjax.datasets.picture import open_picture
 from fracjax.datasets.prepared import Prepared
 
+DECODE_VERSION = 2  # raise it with every change that alters pixels
 
-def decode(data: bytes, side: int) -> UInt8[np.ndarray, "side side 1"]:
-    """Decode one file: upright by its EXIF tag, grey, stretched to a square as in the paper (§7.3).
+
+@dataclass(frozen=True)
+class Form:
+    """What every picture of a set is decoded to.
+
+    Attributes:
+      side: height and width, pixels.
+      fit: stretched to the square, as in the paper (§7.3), or padded with black.
+      channels: 1 (grey) or 3 (colour).
+    """
+
+    side: int
+    fit: Literal["stretch", "pad"] = "stretch"
+    channels: int = 1
+
+
+def decode(data: bytes, form: Form) -> UInt8[np.ndarray, "side side c"]:
+    """Decode one file: upright, of 8 bits, in the form's size and channels.
 
     Shrinking averages over the pixels it merges, so that thin lines fade and do not vanish.
+
+    Raises:
+      Unreadable: it does not decode. The audit has refused such files before.
     """
-    with Image.open(io.BytesIO(data)) as file:
-        image = ImageOps.exif_transpose(file)
-        if image.mode.startswith("I"):  # 16-bit: PIL would clip at 255, not scale
-            wide = np.asarray(image, np.float32)
-            image = Image.fromarray(np.clip(wide / 257.0, 0, 255).astype(np.uint8))
-        grey = image.convert("L").resize((side, side), Image.Resampling.BILINEAR)
-    return np.asarray(grey)[..., None]
+    image = open_picture(data).image.convert("L" if form.channels == 1 else "RGB")
+    width, height = _inner_size(image.size, form)
+    image = image.resize((width, height), Image.Resampling.BILINEAR)
+    pixels = np.asarray(image).reshape(height, width, form.channels)
+    if (height, width) == (form.side, form.side):
+        return pixels
+    square = np.zeros((form.side, form.side, form.channels), np.uint8)
+    top, left = (form.side - height) // 2, (form.side - width) // 2
+    square[top : top + height, left : left + width] = pixels
+    return square
 
 
 def decode_all(
     records: Prepared, indices: Sequence[int] | np.ndarray, side: int
 ) -> UInt8[np.ndarray, "n side side 1"]:
     """Decode the records `indices`, in that order, on every core (Pillow releases the GIL)."""
+    form = Form(side)
     out = np.empty((len(indices), side, side, 1), np.uint8)
     files = grain.MapDataset.source([int(i) for i in indices]).map(
-        lambda index: decode(records.image_bytes(index), side)
+        lambda index: decode(records.image_bytes(index), form)
     )
     threads = grain.ReadOptions(num_threads=os.cpu_count() or 1, prefetch_buffer_size=64)
     for row, image in enumerate(files.to_iter_dataset(threads)):
         out[row] = image
     return out
+
+
+def _inner_size(size: tuple[int, int], form: Form) -> tuple[int, int]:
+    """Width and height of the picture within its square."""
+    if form.fit == "stretch":
+        return form.side, form.side
+    longer = max(size)
+    width, height = (max(1, round(form.side * edge / longer)) for edge in size)
+    return width, height

@@ -1,5 +1,6 @@
 """All of it or nothing; and what a user reads when there is nothing."""
 
+import hashlib
 import pickle
 import runpy
 import sys
@@ -10,7 +11,7 @@ from trees import encode, fracatlas_tree, picture, write
 
 from fracjax.datasets import prepare as prepare_module
 from fracjax.datasets.prepare import prepare
-from fracjax.datasets.prepared import open_prepared
+from fracjax.datasets.prepared import DECODED, open_prepared
 from fracjax.datasets.records import RecordBuilder
 from fracjax.datasets.request import Request, check, how_to
 from fracjax.datasets.splits import Split
@@ -115,6 +116,38 @@ def test_an_incomplete_dataset_does_not_open(tmp_path, source, lost):
     (tmp_path / "fracatlas" / lost).unlink()
     with pytest.raises(UserError, match=r"python scripts/prepare_data.py fracatlas"):
         open_prepared("fracatlas", tmp_path)
+
+
+def test_a_manifest_of_an_earlier_version_is_answered_with_the_command(tmp_path, source):
+    prepare(Request("fracatlas", source=source, data_dir=tmp_path))
+    path = tmp_path / "fracatlas" / "manifest.csv"
+    kept = path.read_text()
+    path.write_text(kept.replace(",channels,", ",x,"))
+    with pytest.raises(
+        UserError,
+        match=r"earlier version \(manifest.csv: columns missing: channels\); "
+        r".*python scripts/prepare_data.py fracatlas",
+    ):
+        open_prepared("fracatlas", tmp_path)
+    lines = kept.splitlines(keepends=True)
+    path.write_text("".join(lines[:1] + lines[2:]))
+    with pytest.raises(UserError, match=r"earlier version .*1 records missing, first IMG0000000"):
+        open_prepared("fracatlas", tmp_path)
+
+
+def test_each_record_has_the_digest_of_its_bytes(tmp_path, source):
+    prepare(Request("fracatlas", source=source, data_dir=tmp_path))
+    prepared = open_prepared("fracatlas", tmp_path)
+    for i in range(len(prepared)):
+        assert prepared.sha256[i] == hashlib.sha256(prepared.image_bytes(i)).hexdigest()
+    assert not prepared.colour.any()
+
+
+def test_a_cache_of_decoded_pictures_goes_with_the_preparation_it_belongs_to(tmp_path, source):
+    prepare(Request("fracatlas", source=source, data_dir=tmp_path))
+    write(tmp_path / "fracatlas" / DECODED / "cache", b"x")
+    prepare(Request("fracatlas", source=source, data_dir=tmp_path))
+    assert not (tmp_path / "fracatlas" / DECODED).exists()
 
 
 def test_a_users_files_are_never_replaced(tmp_path):

@@ -25,6 +25,8 @@ def prepared(study, group) -> Prepared:
         study=np.array(study),
         label=np.zeros(len(study), np.int32),
         group=np.array(group),
+        sha256=np.array(study),
+        colour=np.zeros(len(study), bool),
         attributes={},
         boxes=[],
         masks=[],
