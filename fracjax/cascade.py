@@ -38,7 +38,7 @@ class Cascade:
 def run_cascade(
     stage1: Path, stage2: Path, part: str, mesh: Mesh, data_dir: Path | None = None
 ) -> Cascade:
-    """Apply both stages to a part of the classifier's dataset, each at its own picture size.
+    """Apply both stages to a part of the classifier's dataset, each on pictures of its own form.
 
     Args:
       stage1: workdir of the detector, its threshold chosen on validation.
@@ -65,8 +65,8 @@ def run_cascade(
         )
     dataset = open_dataset(classifier.meta.config.data, data_dir)
     classifier.meta.check_split(dataset.split_hash)
-    seen_by_classifier = dataset.part(part)
-    seen_by_detector = dataset.part(part, detector.meta.config.data.image_size)
+    seen_by_classifier = dataset.part(part, classifier.meta.form)
+    seen_by_detector = dataset.part(part, detector.meta.form)
     detected = detector.detect(seen_by_detector)
     typed = classifier.predict(seen_by_classifier)
     return Cascade(

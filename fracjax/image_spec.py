@@ -28,9 +28,9 @@ class ImageSpec:
     smallest: int
 
     def normalise(
-        self, image: UInt8[Array, "*b h w 1"] | Float[Array, "*b h w 1"]
-    ) -> Float[Array, "*b h w c"]:
-        """Map grey values in [0, 255] to `channels` equal planes in [low, high]."""
+        self, image: UInt8[Array, "*b h w c"] | Float[Array, "*b h w c"]
+    ) -> Float[Array, "*b h w d"]:
+        """Map values in [0, 255] to `channels` planes in [low, high]; grey ones are equal."""
         scaled = image.astype(jnp.float32) * ((self.high - self.low) / 255.0) + self.low
         return jnp.broadcast_to(scaled, (*image.shape[:-1], self.channels))
 

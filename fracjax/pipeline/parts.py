@@ -12,8 +12,9 @@ from fracjax.datasets import splits
 from fracjax.datasets.folds import cut_fold
 from fracjax.datasets.prepared import Prepared, classes_of, open_prepared
 from fracjax.errors import UserError
-from fracjax.pipeline.decode import decode_all
-from fracjax.pipeline.stream import Examples
+from fracjax.pipeline.decode import Form
+from fracjax.pipeline.decoded import open_decoded
+from fracjax.pipeline.examples import Examples
 
 
 @dataclass(frozen=True)
@@ -32,15 +33,24 @@ class Dataset:
         held = sorted(self.prepared.study[self._indices("validation")].tolist())
         return hashlib.sha256("\n".join([self.split.hash, *held]).encode()).hexdigest()
 
-    def part(self, name: str, side: int | None = None) -> Examples:
-        """Decode one part of the split.
+    @property
+    def form(self) -> Form:
+        """What the config has the pictures of this dataset decoded to."""
+        data = self.data
+        colour = data.channels == "colour" or (
+            data.channels == "auto" and bool(self.prepared.colour.any())
+        )
+        return Form(side=data.image_size, fit=data.fit, channels=3 if colour else 1)
+
+    def part(self, name: str, form: Form | None = None) -> Examples:
+        """One part of the split; the whole dataset is decoded the first time that it is asked for.
 
         Args:
           name: train, validation or test.
-          side: side of the pictures in pixels; the config's by default.
+          form: what the pictures are decoded to; the config's by default.
 
         Raises:
-          UserError: the part holds no study of one of the classes.
+          UserError: the part holds no study of one of the classes, or a record does not decode.
         """
         wanted = self._wanted()
         index = self._indices(name)
@@ -55,10 +65,11 @@ class Dataset:
             )
         return Examples(
             study=self.prepared.study[index],
-            image=decode_all(self.prepared, index, side or self.data.image_size),
+            image=open_decoded(self.prepared, form or self.form),
             label=label,
             group=self.prepared.group[index],
             attributes={n: column[index] for n, column in self.prepared.attributes.items()},
+            row=index,
         )
 
     def _wanted(self) -> list[int]:

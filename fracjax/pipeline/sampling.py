@@ -1,30 +1,70 @@
-"""Which studies an epoch visits, and in which order: pure functions of seed and epoch."""
+"""Which studies an epoch visits, and in which order: drawn on the device from seed and epoch."""
 
+from functools import partial
+
+import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int, Shaped
+from jaxtyping import Array, Int, Int32, Shaped
 
 
-def epoch_order(n: int, *, seed: int, epoch: int) -> Int[np.ndarray, " n"]:
+def draw_order(
+    label: Int[np.ndarray, " n"], *, seed: int, epoch: int, oversample: bool = False
+) -> Int32[Array, " m"]:
+    """The order in which an epoch visits the studies; the same on every machine.
+
+    Args:
+      label: class index of each study.
+      seed: of the run.
+      epoch: from 0 on.
+      oversample: whether classes are made up to the size of the largest.
+    """
+    if oversample:
+        counts = np.bincount(label)
+        members = jnp.asarray(label, jnp.int32)
+        return oversampled_order(members, tuple(int(n) for n in counts if n), seed, epoch)
+    return epoch_order(len(label), seed, epoch)
+
+
+@partial(jax.jit, static_argnums=0)
+def epoch_order(n: int, seed: int, epoch: int) -> Int32[Array, " n"]:
     """The order in which epoch `epoch` visits `n` studies: every study once."""
-    return _generator(seed, epoch).permutation(n)
+    return jax.random.permutation(_key(seed, epoch), jnp.arange(n, dtype=jnp.int32))
 
 
+@partial(jax.jit, static_argnums=1)
 def oversampled_order(
-    label: Int[np.ndarray, " n"], *, seed: int, epoch: int
-) -> Int[np.ndarray, " m"]:
+    label: Int32[Array, " n"], counts: tuple[int, ...], seed: int, epoch: int
+) -> Int32[Array, " m"]:
     """Every study once, and those of smaller classes again until all classes are of one size.
 
     What is repeated is drawn anew each epoch, and no study is seen more than once oftener than
     another one of its class.
+
+    Args:
+      label: class index of each study.
+      counts: studies of each class that is there, in the order of the indices.
+      seed: of the run.
+      epoch: from 0 on.
     """
-    rng = _generator(seed, epoch)
-    rows = []
-    most = np.bincount(label).max()
-    for name in np.unique(label):
-        members = np.flatnonzero(label == name)
-        whole, rest = divmod(most, len(members))
-        rows += [np.tile(members, whole), rng.permutation(members)[:rest]]
-    return rng.permutation(np.concatenate(rows))
+    within, between = jax.random.split(_key(seed, epoch))
+    # The studies of a class side by side, shuffled within it: its first few are what is repeated.
+    shuffled = jax.random.permutation(within, jnp.arange(label.size, dtype=jnp.int32))
+    grouped = shuffled[jnp.argsort(label[shuffled], stable=True)]
+    starts = np.cumsum([0, *counts[:-1]])
+    turns = np.arange(max(counts))
+    places = np.concatenate(
+        [start + turns % count for start, count in zip(starts, counts, strict=True)]
+    )
+    return jax.random.permutation(between, grouped[places])
+
+
+def studies_per_epoch(label: Int[np.ndarray, " n"], *, oversample: bool) -> int:
+    """Length of the order of an epoch."""
+    if not oversample:
+        return len(label)
+    counts = np.bincount(label)
+    return int(counts.max() * np.count_nonzero(counts))
 
 
 def subset_rows(
@@ -48,8 +88,10 @@ def subset_rows(
     return np.flatnonzero(np.isin(group, kept))
 
 
-_SUBSET = 2**32  # no epoch has this number
+_SUBSET = 2**32
+# No step has this number: the steps' randomness is folded from the same seed.
+_ORDER = 2**31
 
 
-def _generator(seed: int, epoch: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(key=[seed, epoch]))
+def _key(seed: int, epoch: int) -> jax.Array:
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), _ORDER), epoch)

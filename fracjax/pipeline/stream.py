@@ -1,92 +1,57 @@
-"""Batches of one epoch, by grain: an order drawn from (seed, epoch), read ahead of the device."""
+"""Stream mode: batches read from the disk by grain, ahead of the step, onto the devices."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from typing import TypedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
 
 import grain
 import jax
 import numpy as np
-from jaxtyping import Bool, Float32, Int, Shaped
+from jax.sharding import NamedSharding
+from jaxtyping import Float32, Int
 
-from fracjax.pipeline.sampling import epoch_order, oversampled_order
-
-
-class Batch(TypedDict):
-    """What a step takes; every array has the batch first.
-
-    The last batch of an epoch is filled up with studies that were already seen; `valid` is False
-    for these. They count in no loss and no metric, and being real studies they leave the
-    statistics of BatchNorm as they should be. `weight` is that of the study in the loss.
-    """
-
-    image: Shaped[np.ndarray | jax.Array, "b *dims"]
-    label: Int[np.ndarray | jax.Array, " b"]
-    weight: Float32[np.ndarray | jax.Array, " b"]
-    valid: Bool[np.ndarray | jax.Array, " b"]
-    index: Int[np.ndarray | jax.Array, " b"]
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Decoded studies of one part of a split.
-
-    Attributes:
-      study: name of each study.
-      image: grey uint8 squares, or features of a frozen prefix.
-      label: class index of each study.
-      group: near-duplicate group of each study.
-      attributes: what else the dataset knows of each study, by name.
-    """
-
-    study: Shaped[np.ndarray, " n"]
-    image: Shaped[np.ndarray, "n *dims"]
-    label: Int[np.ndarray, " n"]
-    group: Shaped[np.ndarray, " n"]
-    attributes: dict[str, Shaped[np.ndarray, " n"]] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.label)
-
-    def take(self, rows: Shaped[np.ndarray, " m"]) -> "Examples":
-        """The examples of these rows: indices or a mask."""
-        return replace(
-            self,
-            **{name: getattr(self, name)[rows] for name in ("study", "image", "label", "group")},
-            attributes={name: column[rows] for name, column in self.attributes.items()},
-        )
+from fracjax.pipeline.examples import Batch, Examples
+from fracjax.pipeline.sampling import draw_order, studies_per_epoch
 
 
 @dataclass(frozen=True)
 class BatchSource:
     """Random access to the batches of one pass; batch `i` is the same whenever it is asked for.
 
+    So the place in a pass is all the state that reading has, and a checkpoint needs no more of it.
+
     Attributes:
       examples: the studies.
-      order: rows of them, in the order of the pass.
-      batch_size: studies per batch.
+      order: places of them, in the order of the pass.
+      batch_size: studies per batch, over all processes together.
       class_weights: weight of a study in the loss by its class; None for 1.
+      process: which of how many processes this is; each reads its own part of every batch.
     """
 
     examples: Examples
     order: Int[np.ndarray, " m"]
     batch_size: int
     class_weights: Float32[np.ndarray, " k"] | None = None
+    process: tuple[int, int] = (0, 1)
 
     def __len__(self) -> int:
         return -(-len(self.order) // self.batch_size)
 
-    def __getitem__(self, index: int) -> Batch:
-        place = np.arange(index * self.batch_size, (index + 1) * self.batch_size)
-        rows = self.order[place % len(self.order)]
-        label = self.examples.label[rows].astype(np.int32)
+    def __getitem__(self, number: int) -> Batch:
+        if not 0 <= number < len(self):
+            raise IndexError(f"batch {number} of {len(self)}")
+        process, processes = self.process
+        share = self.batch_size // processes
+        place = number * self.batch_size + process * share + np.arange(share)
+        index = self.order[place % len(self.order)]
+        label = self.examples.label[index].astype(np.int32)
         weights = self.class_weights
         return Batch(
-            image=self.examples.image[rows],
+            image=self.examples.pictures(index),
             label=label,
-            weight=np.ones(len(rows), np.float32) if weights is None else weights[label],
+            weight=np.ones(share, np.float32) if weights is None else weights[label],
             valid=place < len(self.order),
-            index=rows.astype(np.int32),
+            index=index.astype(np.int32),
         )
 
 
@@ -98,29 +63,80 @@ def training_batches(
     epoch: int,
     oversample: bool = False,
     class_weights: Float32[np.ndarray, " k"] | None = None,
-) -> Iterator[Batch]:
+) -> BatchSource:
     """The shuffled batches of one epoch."""
-    if oversample:
-        order = oversampled_order(examples.label, seed=seed, epoch=epoch)
-    else:
-        order = epoch_order(len(examples), seed=seed, epoch=epoch)
-    return _read_ahead(BatchSource(examples, order, batch_size, class_weights))
+    order = draw_order(examples.label, seed=seed, epoch=epoch, oversample=oversample)
+    process = (jax.process_index(), jax.process_count())
+    return BatchSource(examples, np.asarray(order), batch_size, class_weights, process)
+
+
+def evaluation_batches(examples: Examples, *, batch_size: int) -> BatchSource:
+    """Every study once, in order."""
+    process = (jax.process_index(), jax.process_count())
+    return BatchSource(examples, np.arange(len(examples)), batch_size, process=process)
 
 
 def steps_per_epoch(examples: Examples, *, batch_size: int, oversample: bool = False) -> int:
     """Batches of one epoch of training."""
-    studies = len(examples)
-    if oversample:
-        counts = np.bincount(examples.label)
-        studies = int(counts.max() * np.count_nonzero(counts))
-    return -(-studies // batch_size)
+    return -(-studies_per_epoch(examples.label, oversample=oversample) // batch_size)
 
 
-def evaluation_batches(examples: Examples, *, batch_size: int) -> Iterator[Batch]:
-    """Every study once, in order."""
-    return _read_ahead(BatchSource(examples, np.arange(len(examples)), batch_size))
+@dataclass(frozen=True)
+class SideBySide:
+    """Batches of several networks, stacked networks first; of a single one as they are.
+
+    A network whose pass is over is idle: a batch without a valid study.
+
+    Attributes:
+      sources: the pass of each network; None if it is idle throughout.
+      begin: the batch of each at which to begin.
+    """
+
+    sources: Sequence[BatchSource | None]
+    begin: Sequence[int]
+
+    def __len__(self) -> int:
+        return max(self._left(i) for i in range(len(self.sources)))
+
+    def __getitem__(self, number: int) -> Batch:
+        busy = [self._left(i) > number for i in range(len(self.sources))]
+        batches = [
+            source[begin + number] if is_busy and source else None
+            for source, begin, is_busy in zip(self.sources, self.begin, busy, strict=True)
+        ]
+        like = next(batch for batch in batches if batch is not None)
+        idle = cast(Batch, {**like, "valid": np.zeros_like(like["valid"])})
+        filled = [idle if batch is None else batch for batch in batches]
+        if len(filled) == 1:
+            return filled[0]
+        return jax.tree.map(lambda *leaves: np.stack(leaves), *filled)
+
+    def _left(self, index: int) -> int:
+        source = self.sources[index]
+        return 0 if source is None else len(source) - self.begin[index]
 
 
-def _read_ahead(source: BatchSource) -> Iterator[Batch]:
-    options = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
-    return iter(grain.MapDataset.source(source).to_iter_dataset(options))
+def stream(
+    source: BatchSource | SideBySide, sharding: NamedSharding, *, workers: int = 0
+) -> Iterator[Batch]:
+    """Read a pass ahead of its use: a few batches on the host, two of them on the devices.
+
+    Args:
+      source: the batches.
+      sharding: how they lie on the devices.
+      workers: processes that read; 0 for threads of this one. They are started for each pass, which
+        takes seconds: they pay where reading does not keep up, and passes are long.
+    """
+
+    def place(batch: Batch) -> Any:
+        return jax.tree.map(
+            lambda array: jax.make_array_from_process_local_data(sharding, array), batch
+        )
+
+    # Grain asks for a sequence by duck typing.
+    batches = grain.MapDataset.source(cast(Any, source))
+    ahead = batches.to_iter_dataset(grain.ReadOptions(num_threads=2, prefetch_buffer_size=4))
+    if workers:
+        ahead = ahead.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers))
+    placed = grain.experimental.ThreadPrefetchIterDataset(ahead.map(place), prefetch_buffer_size=2)
+    return iter(placed)

@@ -117,7 +117,7 @@ def _predict_each(trained: Trained, part: str, data_dir: Path | None) -> list[Pr
         if index == 0 or data.fold != trained.metas[index - 1].config.data.fold:
             dataset = open_dataset(data, data_dir)
             meta.check_split(dataset.split_hash)
-            examples = dataset.part(part)
+            examples = dataset.part(part, meta.form)
         each.append(trained.predict_with(index, examples))
     return each
 

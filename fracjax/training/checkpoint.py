@@ -1,10 +1,10 @@
 """What a run leaves behind: its last and its best state, each usable by itself.
 
-`WORKDIR/checkpoints/last/EPOCH` resumes a run; `WORKDIR/checkpoints/best/EPOCH` is what evaluation
+`WORKDIR/checkpoints/last/STEP` resumes a run; `WORKDIR/checkpoints/best/EPOCH` is what evaluation
 takes. Both carry a `Meta`: config, classes, input range and the hash of the split.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from fracjax.config import Config
 from fracjax.errors import UserError
 from fracjax.files import read_json
 from fracjax.image_spec import ImageSpec
+from fracjax.pipeline.decode import Form
 from fracjax.sharding import replicated
 from fracjax.training.state import TrainState
 from fracjax.trees import leaf_shapes
@@ -34,7 +35,11 @@ class Meta:
       history: figures of every epoch so far.
       best_epoch: epoch of the lowest validation loss so far.
       best_loss: that loss, in nats.
+      channels: of the pictures that the network is trained on: 1 (grey) or 3 (colour).
       filter: the detector that chose the studies of training (`Filter.identity`), or None.
+      step: steps taken of the epoch that has begun; 0 between epochs. With the seed and the epoch
+        it is all the state that the order of the studies has.
+      sums: figures of that epoch so far (`Metrics.sums`).
     """
 
     config: Config
@@ -44,12 +49,21 @@ class Meta:
     history: list[dict[str, Any]]
     best_epoch: int
     best_loss: float
+    channels: int
     filter: dict[str, Any] | None = None
+    step: int = 0
+    sums: dict[str, list[float]] = field(default_factory=dict)
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names in index order."""
         return self.config.data.classes
+
+    @property
+    def form(self) -> Form:
+        """What the network's pictures are decoded to."""
+        data = self.config.data
+        return Form(side=data.image_size, fit=data.fit, channels=self.channels)
 
     def check_split(self, split_hash: str) -> None:
         """Refuse a split other than the one of training: test studies may have been trained on."""
@@ -117,26 +131,28 @@ class Checkpoints:
         # A run killed between its two saves repeats the epoch, bit by bit.
         if meta.epoch not in self._best.all_steps():
             network = {"params": state.params, "batch_stats": state.batch_stats}
-            self._save(self._best, network, meta)
+            self._save(self._best, meta.epoch, network, meta)
 
     def save_last(self, state: TrainState, meta: Meta) -> None:
-        """Keep the whole state of this epoch in place of the former one."""
+        """Keep the whole state after this epoch, or within the next, in place of the former one."""
         # `last` names a best epoch that must be on the disk by the time it is.
         self._best.wait_until_finished()
-        self._save(self._last, vars(state), meta)
+        self._save(self._last, int(state.step), vars(state), meta)
 
-    def _save(self, manager: ocp.CheckpointManager, tree: dict[str, Any], meta: Meta) -> None:
+    def _save(
+        self, manager: ocp.CheckpointManager, number: int, tree: dict[str, Any], meta: Meta
+    ) -> None:
         items = {"state": ocp.args.StandardSave(tree), "meta": ocp.args.JsonSave(meta.to_dict())}
-        manager.save(meta.epoch, args=ocp.args.Composite(**items))
+        manager.save(number, args=ocp.args.Composite(**items))
 
     def last(self, like: TrainState, mesh: Mesh) -> tuple[TrainState, Meta] | None:
         """The state to resume from, on this mesh's devices, or None in a new workdir."""
-        epoch = self._last.latest_step()
-        if epoch is None:
+        step = self._last.latest_step()
+        if step is None:
             return None
         target = _on(mesh, vars(like))
         restored = self._last.restore(
-            epoch,
+            step,
             args=ocp.args.Composite(
                 state=ocp.args.StandardRestore(target), meta=ocp.args.JsonRestore()
             ),
@@ -145,8 +161,8 @@ class Checkpoints:
 
 
 def has(workdir: Path, which: str) -> bool:
-    """Whether an epoch of a run is finished, its state `last` or `best` on the disk."""
-    return bool(_epochs(workdir, which))
+    """Whether a state of a run, its `last` or its `best` one, is on the disk."""
+    return bool(_saved(workdir, which))
 
 
 def read_meta(workdir: Path, which: str = "best") -> Meta:
@@ -201,19 +217,19 @@ def _folder(workdir: Path, name: str) -> Path:
     return workdir.absolute() / "checkpoints" / name
 
 
-def _epochs(workdir: Path, which: str) -> list[Path]:
+def _saved(workdir: Path, which: str) -> list[Path]:
     return [p for p in _folder(workdir, which).glob("*") if p.name.isdigit()]
 
 
 def _newest(workdir: Path, which: str) -> Path:
-    epochs = _epochs(workdir, which)
-    if not epochs:
+    saved = _saved(workdir, which)
+    if not saved:
         what = "a run without a finished epoch" if config_path(workdir).exists() else "not a run"
         raise UserError(
             f"no {which} checkpoint in {workdir}: it is {what}; name the --workdir of a finished "
             "`python scripts/train.py`"
         )
-    return max(epochs, key=lambda p: int(p.name))
+    return max(saved, key=lambda p: int(p.name))
 
 
 def _on(mesh: Mesh, tree: Any) -> Any:

@@ -32,8 +32,8 @@ class Filter:
         }
 
     def passing(self, dataset: Dataset, part: str) -> Bool[np.ndarray, " n"]:
-        """Which studies of a part it calls fractured, seen at its own picture size."""
-        examples = dataset.part(part, self.detector.meta.config.data.image_size)
+        """Which studies of a part it calls fractured, seen as it was trained."""
+        examples = dataset.part(part, self.detector.meta.form)
         return self.detector.detect(examples).fracture_score >= self.point.threshold
 
 

@@ -14,9 +14,9 @@ from fracjax.errors import UserError
 from fracjax.evaluation import parse_rule
 from fracjax.files import write_json
 from fracjax.models.build import IMAGES
+from fracjax.pipeline.examples import Examples
 from fracjax.pipeline.parts import Dataset, open_dataset
 from fracjax.pipeline.sampling import subset_rows
-from fracjax.pipeline.stream import Examples
 from fracjax.sharding import check_batch, data_mesh
 from fracjax.training import checkpoint, operating_point
 from fracjax.training.checkpoint import Meta
@@ -32,7 +32,16 @@ from fracjax.weights import store
 
 # Fields that may differ between the runs that share a workdir: where things lie, and for how long.
 # The detector may lie elsewhere, too: `Meta.check_filter` knows it by what it is.
-MAY_CHANGE = ("workdir:", "data.dir:", "data.filter:")
+# Both modes, and every number of workers and of steps at a time, give the same batches.
+MAY_CHANGE = (
+    "workdir:",
+    "data.dir:",
+    "data.filter:",
+    "data.mode:",
+    "data.workers:",
+    "train.steps_per_dispatch:",
+    "train.checkpoint_steps:",
+)
 
 
 def fit(config: Config, console: Console) -> Meta:
@@ -76,8 +85,9 @@ def fit_members(config: Config, console: Console) -> list[Meta]:
     image = IMAGES[config.model.name]
     new = []
     for one in configs:
-        split_hash = dataclasses.replace(dataset, data=one.data).split_hash
-        new.append(Meta(one, image, split_hash, 0, [], 0, math.inf, identity))
+        own = dataclasses.replace(dataset, data=one.data)
+        channels = own.form.channels
+        new.append(Meta(one, image, own.split_hash, 0, [], 0, math.inf, channels, identity))
     finished = [_finished_run(meta) for meta in new]
     done = [meta for meta in finished if meta is not None]
     if len(done) == len(configs):

@@ -9,9 +9,9 @@ from rich.console import Console
 
 from fracjax.config import Config
 from fracjax.errors import UserError
-from fracjax.pipeline.stream import Examples
+from fracjax.pipeline.examples import Examples
 from fracjax.training.network import Network, frozen_prefix
-from fracjax.training.prefix import cache_view
+from fracjax.training.prefix import Prefix, cache_view
 
 
 @dataclass(frozen=True)
@@ -49,20 +49,19 @@ def make_material(
     stop = network.frozen_prefix
     assert stop is not None, "check_views came first"
     key = jax.random.key(config.train.seed + 1)
+    prefix = Prefix(
+        net=network.model,
+        stop=stop,
+        image=network.image,
+        policy=config.augment,
+        batch_size=config.data.batch_size,
+        colormap=config.data.colormap,
+    )
 
     def cached(examples: Examples, view: int, name: str) -> Examples:
         console.print(f"computing the features before {stop}: {name}", highlight=False)
-        return cache_view(
-            network.model,
-            examples,
-            stop=stop,
-            image=network.image,
-            policy=config.augment,
-            key=jax.random.fold_in(key, view) if view else None,
-            batch_size=config.data.batch_size,
-            mesh=mesh,
-            folder=folder,
-        )
+        drawn = jax.random.fold_in(key, view) if view else None
+        return cache_view(prefix, examples, key=drawn, mesh=mesh, folder=folder)
 
     views = [cached(train, v, f"training view {v + 1} of {count}") for v in range(count)]
     return Material(views, cached(validation, 0, "validation"), stop)
@@ -82,6 +81,11 @@ def check_views(config: Config) -> None:
             "freeze.cached-views needs a prefix that is wholly frozen in every phase: set their "
             "cut to a block and freeze.batch-norm to above_cut or frozen, or write "
             "--freeze.cached-views 0"
+        )
+    if config.augment.mixup or config.augment.cutmix:
+        raise UserError(
+            "freeze.cached-views keeps features of single pictures, which cannot be mixed: write "
+            "--augment.mixup 0 --augment.cutmix 0, or --freeze.cached-views 0"
         )
     if config.model.name == "efficientnet_b0" and config.model.drop_path > 0:
         raise UserError(

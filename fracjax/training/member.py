@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -10,12 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
+from jaxtyping import Float, Int32
 from rich.console import Console
 
 from fracjax.errors import UserError
 from fracjax.evaluation import auc
 from fracjax.files import write_json
-from fracjax.pipeline.stream import Batch, steps_per_epoch, training_batches
+from fracjax.pipeline.sampling import draw_order
+from fracjax.pipeline.stream import BatchSource, steps_per_epoch, training_batches
 from fracjax.sharding import replicated
 from fracjax.training import checkpoint, losses
 from fracjax.training.checkpoint import Checkpoints, Meta
@@ -23,7 +24,6 @@ from fracjax.training.events import Events
 from fracjax.training.material import Material
 from fracjax.training.network import Network
 from fracjax.training.phases import Place, next_place, step_sizes
-from fracjax.training.predict import Forward, predict_logits
 from fracjax.training.state import TrainState
 
 
@@ -37,20 +37,20 @@ class Member:
       state: parameters, statistics, optimiser.
       place: the epoch that comes next; None if its training is over.
       steps: of one epoch.
-      start: first block to run on its studies; None when they are pictures.
+      material: its studies; `material.start` is the first block to run on them.
+      class_weights: weight of a training study by its class.
     """
 
     def __init__(self, new: Meta, network: Network, material: Material, mesh: Mesh) -> None:
         config = new.config
         self.config, self.network, self.meta, self._mesh = config, network, new, mesh
-        self._material, self._open = material, ExitStack()
+        self.material, self._open = material, ExitStack()
         self._checkpoints = self._open.enter_context(Checkpoints(config.workdir))
         self._events = self._open.enter_context(Events(config.workdir))
         self.key = jax.random.key(config.train.seed)
-        self.start = material.start
         data, train = config.data, material.views[0]
         self.steps = steps_per_epoch(train, batch_size=data.batch_size, oversample=data.oversample)
-        self._class_weights = losses.class_weights(train.label, len(data.classes), config.loss)
+        self.class_weights = losses.class_weights(train.label, len(data.classes), config.loss)
         self._phase = 0  # whose optimiser the state holds
         self.state: TrainState
 
@@ -68,7 +68,10 @@ class Member:
         """
         config, new = self.config, self.meta
         if checkpoint.has(config.workdir, "last"):
-            self._phase = checkpoint.read_meta(config.workdir, "last").history[-1]["phase"] - 1
+            saved = checkpoint.read_meta(config.workdir, "last")
+            place = next_place(saved.history, config) if saved.step else None
+            # Within an epoch the state is of the phase of that epoch, else of the last one's.
+            self._phase = place.phase if place else saved.history[-1]["phase"] - 1
         self.state = self.network.initial_state(self._phase, self._mesh)
         if resumed := self._checkpoints.last(self.state, self._mesh):
             self.state, self.meta = resumed
@@ -76,7 +79,8 @@ class Member:
             self.meta.check_filter(new.filter)
             # Where things lie now, and for how long to go on.
             self.meta = dataclasses.replace(self.meta, config=config)
-            console.print(f"{config.workdir}: resumed after epoch {self.meta.epoch}")
+            within = f", step {self.meta.step} of the next" if self.meta.step else ""
+            console.print(f"{config.workdir}: resumed after epoch {self.meta.epoch}{within}")
 
     @property
     def place(self) -> Place | None:
@@ -91,16 +95,30 @@ class Member:
             self.state = dataclasses.replace(self.state, opt_state=opt_state)
             self._phase = phase
 
-    def batches(self) -> Iterator[Batch]:
-        """The batches of the next epoch."""
-        epoch = self.meta.epoch
+    @property
+    def view(self) -> int:
+        """Which view of its studies the next epoch trains on."""
+        return self.meta.epoch % len(self.material.views)
+
+    def order(self) -> Int32[jax.Array, " m"]:
+        """The order of the next epoch."""
+        config = self.config
+        return draw_order(
+            self.material.views[self.view].label,
+            seed=config.train.seed,
+            epoch=self.meta.epoch,
+            oversample=config.data.oversample,
+        )
+
+    def batches(self) -> BatchSource:
+        """The batches of the next epoch, from the disk."""
         return training_batches(
-            self._material.views[epoch % len(self._material.views)],
+            self.material.views[self.view],
             batch_size=self.config.data.batch_size,
             seed=self.config.train.seed,
-            epoch=epoch,
+            epoch=self.meta.epoch,
             oversample=self.config.data.oversample,
-            class_weights=self._class_weights,
+            class_weights=self.class_weights,
         )
 
     def step_sizes(self) -> np.ndarray:
@@ -110,18 +128,28 @@ class Member:
         phase = self.config.phases[place.phase]
         return step_sizes(phase, self.config.train, place.losses, self.steps)
 
-    def finish_epoch(self, state: TrainState, trained: dict[str, float], forward: Forward) -> str:
-        """Validate, record and save an epoch; return its figures in one line."""
+    def save_within(self, state: TrainState, step: int, sums: dict[str, list[float]]) -> None:
+        """Save an epoch that is not over: after so many steps, with the figures so far."""
+        self.state = state
+        self.meta = dataclasses.replace(self.meta, step=step, sums=sums)
+        self._checkpoints.save_last(state, self.meta)
+
+    def finish_epoch(self, trained: dict[str, float], logits: Float[np.ndarray, "n k"]) -> str:
+        """Record and save an epoch, after validation; return its figures in one line.
+
+        Args:
+          trained: figures of training.
+          logits: of the validation studies, by `state`.
+        """
         place = self.place
         assert place is not None, "an epoch of a run that is over"
         rate = float(self.step_sizes()[-1])
-        self.state = state
         row = {
             "epoch": self.meta.epoch + 1,
             "phase": place.phase + 1,
             "learning_rate": rate,
             **{f"train_{name}": value for name, value in trained.items()},
-            **self._validate(forward),
+            **self._validate(logits),
         }
         better = row["validation_loss"] < self.meta.best_loss
         self.meta = dataclasses.replace(
@@ -130,10 +158,12 @@ class Member:
             history=[*self.meta.history, row],
             best_epoch=row["epoch"] if better else self.meta.best_epoch,
             best_loss=row["validation_loss"] if better else self.meta.best_loss,
+            step=0,
+            sums={},
         )
         if better:
-            self._checkpoints.save_best(state, self.meta)
-        self._checkpoints.save_last(state, self.meta)
+            self._checkpoints.save_best(self.state, self.meta)
+        self._checkpoints.save_last(self.state, self.meta)
         write_json(self.config.workdir / "history.json", self.meta.history)
         self._events.write(self.meta.epoch, {k: v for k, v in row.items() if isinstance(v, float)})
         return "  ".join(f"{name} {_shown(value)}" for name, value in row.items())
@@ -153,11 +183,8 @@ class Member:
             f"--phases.{self._phase}.learning-rate"
         )
 
-    def _validate(self, forward: Forward) -> dict[str, float]:
-        examples, state = self._material.validation, self.state
-        logits = predict_logits(
-            forward, state.params, state.batch_stats, examples, self.config.data.batch_size
-        )
+    def _validate(self, logits: Float[np.ndarray, "n k"]) -> dict[str, float]:
+        examples, state = self.material.validation, self.state
         # As in Keras: smoothing and gamma count on validation, too, weights do not.
         label = jnp.asarray(examples.label)
         per_study = losses.loss(jnp.asarray(logits), label, self.config.loss)

@@ -1,6 +1,7 @@
 """The prediction step over the studies of a split: every study once, in order."""
 
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
@@ -9,57 +10,116 @@ from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Float
 
+from fracjax.augment.policy import augment
+from fracjax.config import Augment
 from fracjax.evaluation.predictions import Predictions
 from fracjax.image_spec import ImageSpec
-from fracjax.pipeline.stream import Examples, evaluation_batches
+from fracjax.pipeline.examples import Batch, Examples
+from fracjax.pipeline.stream import evaluation_batches, stream
 from fracjax.sharding import by_study, replicated
-from fracjax.training import losses
+from fracjax.training.inputs import network_input
 
-Forward = Callable[[dict, dict, jax.Array], jax.Array]
+_AHEAD = 2  # batches whose logits are not waited for
+
+
+class Forward(Protocol):
+    """A network in inference mode, jitted."""
+
+    def __call__(
+        self, params: dict, batch_stats: dict, images: jax.Array, key: jax.Array | None
+    ) -> jax.Array:
+        """Logits of the images; with a key, of a view of each that is drawn by it."""
+        ...
 
 
 def make_forward(
-    net: nnx.Module, *, image: ImageSpec, mesh: Mesh, start: str | None = None
+    net: nnx.Module,
+    *,
+    image: ImageSpec,
+    mesh: Mesh,
+    start: str | None = None,
+    colormap: str = "none",
+    policy: Augment | None = None,
 ) -> Forward:
-    """Build `forward(params, batch_stats, images) -> logits`, in inference mode.
+    """Build `forward(params, batch_stats, images, key) -> logits`.
 
-    With `start`, the images are cached features and the network runs from that block.
+    Args:
+      net: the network, in any mode.
+      image: value range that its backbone expects.
+      mesh: devices.
+      start: first block to run, when the images are cached features.
+      colormap: colour map of what the network sees.
+      policy: what views are drawn from; none are without it.
     """
     view = nnx.view(net, deterministic=True, use_running_average=True, raise_if_not_found=False)
     graph, _, _, rest = nnx.split(view, nnx.Param, nnx.BatchStat, ...)
 
-    def forward(params: dict, batch_stats: dict, images: jax.Array) -> jax.Array:
+    def forward(
+        params: dict, batch_stats: dict, images: jax.Array, key: jax.Array | None
+    ) -> jax.Array:
         net = nnx.merge(graph, params, batch_stats, rest)
-        if start is None:
-            return net(image.normalise(images))
-        return net(images.astype(jnp.float32), start=start)
+        if start is not None:
+            return net(images.astype(jnp.float32), start=start)
+        if key is not None and policy is not None:
+            images = augment(key, images, policy)
+        return net(network_input(images, image, colormap))
 
     everywhere = replicated(mesh)
     return jax.jit(
-        forward, in_shardings=(everywhere, everywhere, by_study(mesh)), out_shardings=everywhere
+        forward,
+        in_shardings=(everywhere, everywhere, by_study(mesh), everywhere),
+        out_shardings=everywhere,
     )
 
 
 def predict_logits(
-    forward: Forward, params: dict, batch_stats: dict, examples: Examples, batch_size: int
+    forward: Forward,
+    params: dict,
+    batch_stats: dict,
+    examples: Examples,
+    *,
+    batch_size: int,
+    mesh: Mesh,
+    key: jax.Array | None = None,
 ) -> Float[np.ndarray, "n k"]:
-    """Logits of all examples, in their order; rows that fill up the last batch are left out."""
-    rows = [
-        np.asarray(forward(params, batch_stats, jnp.asarray(batch["image"])))[batch["valid"]]
-        for batch in evaluation_batches(examples, batch_size=batch_size)
-    ]
-    return np.concatenate(rows)
+    """Logits of all examples, in their order; with a key, of a view of each."""
+    source = evaluation_batches(examples, batch_size=batch_size)
+    batches = pictures_of(stream(source, by_study(mesh)))
+    return logits_of(forward, params, batch_stats, batches, key)[: len(examples)]
+
+
+def pictures_of(batches: Iterable[Batch]) -> Iterator[jax.Array]:
+    """The pictures of placed batches."""
+    for batch in batches:
+        yield jnp.asarray(batch["image"])
+
+
+def logits_of(
+    forward: Forward,
+    params: dict,
+    batch_stats: dict,
+    batches: Iterable[jax.Array],
+    key: jax.Array | None = None,
+) -> Float[np.ndarray, "m k"]:
+    """Logits of all batches, those of the studies that fill up the last one included."""
+    rows = []
+    for number, images in enumerate(batches):
+        drawn = None if key is None else jax.random.fold_in(key, number)
+        rows.append(forward(params, batch_stats, images, drawn))
+        # Without end ahead, the batches themselves would pile up in the device's memory.
+        jax.block_until_ready(rows[-_AHEAD:][0])
+    return np.concatenate(jax.device_get(rows))
 
 
 def to_predictions(
-    logits: Float[np.ndarray, "n k"], examples: Examples, classes: tuple[str, ...]
+    probabilities: Float[np.ndarray, "n k"], examples: Examples, classes: tuple[str, ...]
 ) -> Predictions:
-    """Join logits with the studies they belong to; the group travels as an attribute."""
-    probabilities = np.asarray(losses.probabilities(jnp.asarray(logits)), np.float64)
+    """Join probabilities with the studies they belong to; the group travels as an attribute."""
+    exact = np.asarray(probabilities, np.float64)
     return Predictions(
         study=examples.study,
         label=examples.label,
-        probabilities=probabilities / probabilities.sum(axis=1, keepdims=True),
+        probabilities=exact / exact.sum(axis=1, keepdims=True),
         classes=classes,
         attributes={**examples.attributes, "group": examples.group},
     )

@@ -9,6 +9,7 @@ them again.
 
 import dataclasses
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -16,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
+from jaxtyping import Float16
 
 from fracjax.augment.policy import augment
 from fracjax.config import Augment
@@ -23,105 +25,115 @@ from fracjax.errors import UserError
 from fracjax.image_spec import ImageSpec
 from fracjax.models.backbone import HEAD
 from fracjax.models.classifier import Classifier
-from fracjax.pipeline.stream import Examples, evaluation_batches
+from fracjax.pipeline.examples import Examples
+from fracjax.pipeline.stored import StoredRows
+from fracjax.pipeline.stream import evaluation_batches, stream
 from fracjax.sharding import by_study, replicated
+from fracjax.training.inputs import network_input
 
-FEATURES_VERSION = 1
+FEATURES_VERSION = 2
 """Raise it with every change to a network or an augmentation that changes their output."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Prefix:
+    """The blocks whose output is kept.
+
+    Attributes:
+      net: the network; it runs in inference mode.
+      stop: first block that is left out; `head` runs the whole backbone.
+      image: value range that the backbone expects.
+      policy: what views are drawn from.
+      batch_size: studies per step.
+      colormap: colour map of what the network sees.
+    """
+
+    net: Classifier
+    stop: str
+    image: ImageSpec
+    policy: Augment
+    batch_size: int
+    colormap: str = "none"
+
+
 def cache_view(
-    net: Classifier,
-    examples: Examples,
-    *,
-    stop: str,
-    image: ImageSpec,
-    policy: Augment,
-    key: jax.Array | None,
-    batch_size: int,
-    mesh: Mesh,
-    folder: Path,
+    prefix: Prefix, examples: Examples, *, key: jax.Array | None, mesh: Mesh, folder: Path
 ) -> Examples:
-    """`examples` with their pictures replaced by the float16 output of the blocks before `stop`.
+    """`examples` with their pictures replaced by the float16 output of a prefix.
 
     Float16 keeps eleven significant bits and halves the memory; logits move by about a thousandth.
 
     Args:
-      net: the network; it runs in inference mode.
+      prefix: the blocks.
       examples: decoded studies.
-      stop: first block that is left out; `head` runs the whole backbone.
-      image: value range that the backbone expects.
-      policy: augmentation of this view.
       key: randomness of this view; None leaves the pictures as they are.
-      batch_size: studies per step.
       mesh: devices.
       folder: where the features are kept, and looked for first.
 
     Raises:
       UserError: an activation is too large for float16.
     """
-    path = folder / f"{_digest(net, examples, stop, image, policy, key, batch_size)}.npy"
+    path = folder / f"{digest(prefix, examples, key)}.npy"
     if not path.exists():
-        features = _compute(net, examples, stop, image, policy, key, batch_size, mesh)
-        if not np.isfinite(features).all():
-            raise UserError(
-                f"activations before {stop} exceed float16's 65,504 or are not finite, so they "
-                "cannot be kept; write --freeze.cached-views 0"
-            )
         folder.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(".unfinished")
-        with unfinished.open("wb") as file:
-            np.save(file, features)
+        _write(unfinished, features(prefix, examples, key, mesh), prefix.stop, len(examples))
         unfinished.rename(path)
-    return dataclasses.replace(examples, image=np.load(path, mmap_mode="r"))
+    return dataclasses.replace(examples, image=StoredRows(path), row=None)
 
 
-def _digest(
-    net: Classifier,
-    examples: Examples,
-    stop: str,
-    image: ImageSpec,
-    policy: Augment,
-    key: jax.Array | None,
-    batch_size: int,
-) -> str:
+def digest(prefix: Prefix, examples: Examples, key: jax.Array | None) -> str:
     """Name of the features: a hash of the pictures, the backbone and the augmentation."""
-    parts = [FEATURES_VERSION, type(net.backbone).__name__, stop, image]
+    parts = [FEATURES_VERSION, type(prefix.net.backbone).__name__, prefix.stop, prefix.image]
+    parts += [prefix.colormap, examples.image.shape[1:]]
     if key is not None:
-        parts += [policy, jax.random.key_data(key).tolist(), batch_size]
-    digest = hashlib.sha256(repr(parts).encode())
-    digest.update(examples.image.tobytes())
-    for leaf in jax.tree.leaves(nnx.state(net.backbone, nnx.Param, nnx.BatchStat)):
-        digest.update(np.asarray(leaf).tobytes())
-    return digest.hexdigest()[:32]
+        parts += [prefix.policy, jax.random.key_data(key).tolist(), prefix.batch_size]
+    name = hashlib.sha256(repr(parts).encode())
+    if isinstance(examples.image, StoredRows):
+        # The file is named by its content.
+        name.update(examples.image.path.name.encode() + examples.rows.astype(np.int64).tobytes())
+    else:
+        name.update(examples.pictures().tobytes())
+    for leaf in jax.tree.leaves(nnx.state(prefix.net.backbone, nnx.Param, nnx.BatchStat)):
+        name.update(np.asarray(leaf).tobytes())
+    return name.hexdigest()[:32]
 
 
-def _compute(
-    net: Classifier,
-    examples: Examples,
-    stop: str,
-    image: ImageSpec,
-    policy: Augment,
-    key: jax.Array | None,
-    batch_size: int,
-    mesh: Mesh,
-) -> np.ndarray:
-    view = nnx.view(net, deterministic=True, use_running_average=True, raise_if_not_found=False)
+def features(
+    prefix: Prefix, examples: Examples, key: jax.Array | None, mesh: Mesh
+) -> Iterator[Float16[np.ndarray, "b *dims"]]:
+    """The features of all examples, batch by batch; those that fill up the last batch are cut."""
+    view = nnx.view(
+        prefix.net, deterministic=True, use_running_average=True, raise_if_not_found=False
+    )
     graph, params, stats, rest = nnx.split(view, nnx.Param, nnx.BatchStat, ...)
 
     def forward(params, stats, pictures: jax.Array, step: jax.Array) -> jax.Array:
         backbone = nnx.merge(graph, params, stats, rest).backbone
         if key is not None:
-            pictures = augment(jax.random.fold_in(key, step), pictures, policy)
-        last = None if stop == HEAD else stop
-        return backbone(image.normalise(pictures), stop=last).astype(jnp.float16)
+            pictures = augment(jax.random.fold_in(key, step), pictures, prefix.policy)
+        last = None if prefix.stop == HEAD else prefix.stop
+        seen = network_input(pictures, prefix.image, prefix.colormap)
+        return backbone(seen, stop=last).astype(jnp.float16)
 
     everywhere = replicated(mesh)
     run = jax.jit(forward, in_shardings=(everywhere, everywhere, by_study(mesh), everywhere))
-    features = [
-        np.asarray(run(params, stats, jnp.asarray(batch["image"]), jnp.asarray(step)))[
-            batch["valid"]
-        ]
-        for step, batch in enumerate(evaluation_batches(examples, batch_size=batch_size))
-    ]
-    return np.concatenate(features)
+    source = evaluation_batches(examples, batch_size=prefix.batch_size)
+    for step, batch in enumerate(stream(source, by_study(mesh))):
+        left = len(examples) - step * prefix.batch_size
+        yield np.asarray(run(params, stats, batch["image"], jnp.asarray(step)))[:left]
+
+
+def _write(path: Path, batches: Iterator[np.ndarray], stop: str, count: int) -> None:
+    with path.open("wb") as file:
+        for number, batch in enumerate(batches):
+            if not np.isfinite(batch).all():
+                raise UserError(
+                    f"activations before {stop} exceed float16's 65,504 or are not finite, so they "
+                    "cannot be kept; write --freeze.cached-views 0"
+                )
+            if number == 0:
+                shape = (count, *batch.shape[1:])
+                header = {"descr": "<f2", "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(file, header)
+            file.write(batch.tobytes())

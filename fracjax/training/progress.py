@@ -27,12 +27,12 @@ class Bar:
         """Say which epoch runs."""
         self._progress.update(self._task, epoch=f"epoch {epoch}/{epochs}")
 
-    def step(self, loss: float) -> None:
-        """One more step is done, with this loss."""
+    def step(self, loss: float, steps: int) -> None:
+        """So many more steps are done, with this mean loss."""
         speed = self._progress.tasks[self._task].speed or 0.0
         self._progress.update(
             self._task,
-            advance=1,
+            advance=steps,
             loss=f"loss {loss:.4f}",
             rate=f"{speed * self._batch_size:.0f} images/s",
         )

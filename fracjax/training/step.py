@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import clu.metrics
 import flax.struct
@@ -12,12 +13,14 @@ from flax import nnx
 from jax.sharding import Mesh
 from jax.typing import ArrayLike
 
+from fracjax.augment.mixing import mix
 from fracjax.augment.policy import augment
 from fracjax.config import Augment, Loss
 from fracjax.image_spec import ImageSpec
-from fracjax.pipeline.stream import Batch
+from fracjax.pipeline.examples import Batch
 from fracjax.sharding import by_study, replicated
 from fracjax.training import losses
+from fracjax.training.inputs import network_input
 from fracjax.training.optimizer import apply
 from fracjax.training.state import TrainState
 
@@ -28,6 +31,27 @@ class Metrics(clu.metrics.Collection):
 
     loss: clu.metrics.Average.from_output("loss")  # pyright: ignore[reportInvalidTypeForm]
     accuracy: clu.metrics.Average.from_output("correct")  # pyright: ignore[reportInvalidTypeForm]
+
+    def sums(self) -> dict[str, list[float]]:
+        """Sum and number of studies of each figure of one network, fit for JSON."""
+        return {
+            name: [float(getattr(self, name).total), int(getattr(self, name).count)]
+            for name in FIGURES
+        }
+
+    @classmethod
+    def of(cls, sums: dict[str, list[float]]) -> "Metrics":
+        """Inverse of `sums`; an empty dict is the beginning of an epoch."""
+        start: Any = cls.empty()
+        return start.replace(
+            **{
+                name: getattr(start, name).replace(total=jnp.float32(total), count=jnp.int32(count))
+                for name, (total, count) in sums.items()
+            }
+        )
+
+
+FIGURES = ("loss", "accuracy")
 
 
 Step = Callable[[TrainState, Batch, jax.Array, ArrayLike], tuple[TrainState, Metrics]]
@@ -42,6 +66,7 @@ class Recipe:
       tx: the optimiser, frozen leaves masked (`freeze.partial_updates`).
       image: value range that the backbone expects.
       policy: augmentation; not applied to cached features.
+      colormap: colour map of what the network sees.
       loss: what is minimised.
       start: first block to run when the batch holds features of the blocks before it.
     """
@@ -50,6 +75,7 @@ class Recipe:
     tx: optax.GradientTransformation
     image: ImageSpec
     policy: Augment
+    colormap: str = "none"
     loss: Loss = losses.CROSS_ENTROPY
     start: str | None = None
 
@@ -63,7 +89,7 @@ def make_train_step(recipe: Recipe, mesh: Mesh) -> Step:
     """
     everywhere = replicated(mesh)
     return jax.jit(
-        _pure_step(recipe),
+        pure_step(recipe),
         in_shardings=(everywhere, by_study(mesh), everywhere, everywhere),
         out_shardings=everywhere,
         donate_argnums=0,
@@ -71,7 +97,18 @@ def make_train_step(recipe: Recipe, mesh: Mesh) -> Step:
 
 
 def make_joint_step(recipe: Recipe, mesh: Mesh, *, one_by_one: bool | None = None) -> Step:
-    """As `make_train_step`, for several networks in one program.
+    """As `make_train_step`, for several networks in one program; arguments of `pure_joint_step`."""
+    everywhere, batches = replicated(mesh), by_study(mesh, axis=1)
+    return jax.jit(
+        pure_joint_step(recipe, one_by_one=one_by_one),
+        in_shardings=(everywhere, batches, everywhere, everywhere),
+        out_shardings=everywhere,
+        donate_argnums=0,
+    )
+
+
+def pure_joint_step(recipe: Recipe, *, one_by_one: bool | None = None) -> Step:
+    """As `pure_step`, for several networks.
 
     Every argument has the networks first: states and metrics stacked, batches (k, b, ...), keys and
     step sizes (k,). A network whose batch has no valid study stays as it is, its step counter
@@ -79,12 +116,11 @@ def make_joint_step(recipe: Recipe, mesh: Mesh, *, one_by_one: bool | None = Non
 
     Args:
       recipe: what the step of one network is made of.
-      mesh: devices; each batch is split over them by study.
       one_by_one: write the networks one after the other into the program, not side by side by
         `vmap`. The default is so on a CPU only: side by side their convolutions become grouped
         ones, which are slow there (`benchmarks/joint_step.py`).
     """
-    step = _pure_step(recipe)
+    step = pure_step(recipe)
     if one_by_one is None:
         one_by_one = jax.default_backend() == "cpu"
 
@@ -102,34 +138,40 @@ def make_joint_step(recipe: Recipe, mesh: Mesh, *, one_by_one: bool | None = Non
         each = [unless_idle(*jax.tree.map(lambda x, i=i: x[i], stacked)) for i in range(count)]
         return jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
 
-    everywhere, batches = replicated(mesh), by_study(mesh, axis=1)
-    return jax.jit(
-        joint,
-        in_shardings=(everywhere, batches, everywhere, everywhere),
-        out_shardings=everywhere,
-        donate_argnums=0,
-    )
+    return joint
 
 
-def _pure_step(recipe: Recipe) -> Step:
+def pure_step(recipe: Recipe) -> Step:
+    """The step itself, before it is jitted."""
     graph, _, _, rest = nnx.split(recipe.view, nnx.Param, nnx.BatchStat, ...)
     start = recipe.start
 
     def step(
         state: TrainState, batch: Batch, key: jax.Array, step_size: ArrayLike
     ) -> tuple[TrainState, Metrics]:
-        draw, dropout = jax.random.split(jax.random.fold_in(key, state.step))
+        draw, dropout, pairs = jax.random.split(jax.random.fold_in(key, state.step), 3)
         pictures, label = jnp.asarray(batch["image"]), jnp.asarray(batch["label"])
+        mixed = None
         if start is None:
-            pictures = recipe.image.normalise(augment(draw, pictures, recipe.policy))
+            pictures = augment(draw, pictures, recipe.policy)
+            if recipe.policy.mixup or recipe.policy.cutmix:
+                mixed = mix(pairs, pictures, recipe.policy)
+                pictures = mixed.images
+            pictures = network_input(pictures, recipe.image, recipe.colormap)
         else:
             pictures = pictures.astype(jnp.float32)
+
+        def loss_of(logits, label, weight):
+            # Weights do not change the divisor, as in Keras: they are 1 on average.
+            return losses.loss(logits, label, recipe.loss) * weight
 
         def mean_loss(params):
             net = nnx.merge(graph, params, state.batch_stats, rest)
             logits = net(pictures, rngs=nnx.Rngs(dropout=dropout), start=start)
-            # Weights do not change the divisor, as in Keras: they are 1 on average.
-            per_study = losses.loss(logits, label, recipe.loss) * batch["weight"]
+            per_study = loss_of(logits, label, batch["weight"])
+            if mixed is not None:
+                other = loss_of(logits, label[mixed.partner], batch["weight"][mixed.partner])
+                per_study = mixed.share * per_study + (1 - mixed.share) * other
             mean = jnp.sum(per_study * batch["valid"]) / jnp.sum(batch["valid"])
             return mean, (logits, per_study, nnx.to_pure_dict(nnx.state(net, nnx.BatchStat)))
 

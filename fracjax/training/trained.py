@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
 from fracjax.errors import UserError
 from fracjax.evaluation import Predictions
 from fracjax.evaluation.aggregate import mean
-from fracjax.pipeline.stream import Examples
-from fracjax.training import checkpoint
+from fracjax.pipeline.decode import Form
+from fracjax.pipeline.examples import Examples, Pictures
+from fracjax.training import checkpoint, losses
 from fracjax.training.checkpoint import Meta
 from fracjax.training.members import member_dirs
 from fracjax.training.network import abstract_network, arrays
@@ -29,14 +32,18 @@ class Trained:
       metas: what the checkpoint of each network says of it.
       networks: `params` and `batch_stats` of each.
       forward: the jitted network.
+      mesh: devices.
       batch_size: studies per step; the run's, made up to what these devices can share.
+      test_views: views of each study whose probabilities are averaged.
     """
 
     workdir: Path
     metas: tuple[Meta, ...]
     networks: tuple[dict[str, Any], ...]
     forward: Forward
+    mesh: Mesh
     batch_size: int
+    test_views: int
 
     @property
     def meta(self) -> Meta:
@@ -62,16 +69,30 @@ class Trained:
         Raises:
           UserError: the pictures are not what this network takes.
         """
-        check_pictures(examples.image, self.meta.config.data.image_size)
+        check_pictures(examples.image, self.meta.form)
         network = self.networks[index]
-        logits = predict_logits(
-            self.forward, network["params"], network["batch_stats"], examples, self.batch_size
-        )
-        return to_predictions(logits, examples, self.meta.classes)
+        key = jax.random.fold_in(jax.random.key(self.meta.config.train.seed), _VIEWS)
+        views = [
+            predict_logits(
+                self.forward,
+                network["params"],
+                network["batch_stats"],
+                examples,
+                batch_size=self.batch_size,
+                mesh=self.mesh,
+                key=jax.random.fold_in(key, view) if view else None,
+            )
+            for view in range(self.test_views)
+        ]
+        each = [np.asarray(losses.probabilities(jnp.asarray(v)), np.float64) for v in views]
+        return to_predictions(np.mean(each, axis=0), examples, self.meta.classes)
 
     def detect(self, examples: Examples) -> Predictions:
         """A detector's predictions on studies of fracture types, all of them being fractures."""
         return self.predict(dataclasses.replace(examples, label=np.ones_like(examples.label)))
+
+
+_VIEWS = 2**31 + 1  # no step has this number
 
 
 def epochs_of(metas: Sequence[Meta]) -> int | list[int]:
@@ -108,22 +129,30 @@ def open_trained(workdir: Path, mesh: Mesh) -> Trained:
     networks = tuple(
         checkpoint.restore_network(folder, like, mesh) for folder in member_dirs(workdir)
     )
-    forward = make_forward(model, image=meta.image, mesh=mesh)
-    batch_size = -(-meta.config.data.batch_size // mesh.size) * mesh.size
-    return Trained(workdir, metas, networks, forward, batch_size)
+    config = meta.config
+    forward = make_forward(
+        model,
+        image=meta.image,
+        mesh=mesh,
+        colormap=config.data.colormap,
+        policy=config.augment,
+    )
+    batch_size = -(-config.data.batch_size // mesh.size) * mesh.size
+    return Trained(workdir, metas, networks, forward, mesh, batch_size, config.augment.test_views)
 
 
-def check_pictures(images: np.ndarray, side: int) -> None:
+def check_pictures(images: Pictures, form: Form) -> None:
     """Refuse what is no batch of decoded pictures: grey values 0 to 255 as uint8.
 
     Raises:
       UserError: another type, as pictures already scaled to [0, 1] would be, or another shape.
     """
-    if images.dtype != np.uint8 or images.shape[1:] != (side, side, 1):
+    expected = (form.side, form.side, form.channels)
+    if images.dtype != np.uint8 or tuple(images.shape[1:]) != expected:
         raise UserError(
             f"pictures are {images.dtype}{list(images.shape)}; this network takes "
-            f"uint8[n, {side}, {side}, 1], grey values from 0 to 255 as they are in the file: it "
-            "scales them itself"
+            f"uint8[n, {', '.join(map(str, expected))}], values from 0 to 255 as they "
+            "are in the file: it scales them itself"
         )
 
 

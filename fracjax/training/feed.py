@@ -1,0 +1,192 @@
+"""How the studies of a run reach its steps: from the devices' own memory, or from the disk."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Float
+
+from fracjax.pipeline.memory import choose_mode, room_for
+from fracjax.pipeline.resident import Resident, evaluation_pass, make_resident
+from fracjax.pipeline.stream import SideBySide, evaluation_batches, stream
+from fracjax.sharding import by_study, replicated
+from fracjax.training.dispatch import make_dispatch
+from fracjax.training.member import Member
+from fracjax.training.predict import Forward, logits_of, pictures_of
+from fracjax.training.state import TrainState
+from fracjax.training.step import (
+    Metrics,
+    Recipe,
+    make_joint_step,
+    make_train_step,
+    pure_joint_step,
+    pure_step,
+)
+
+Advance = Callable[[TrainState, Metrics, int, int], tuple[TrainState, Metrics]]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What the networks of a run need of an epoch besides their studies.
+
+    Attributes:
+      active: which of them take part.
+      begin: the step at which each begins.
+      key: randomness of their steps; of several stacked, as the state is.
+      sizes: (networks, steps), step size of each step of the epoch.
+    """
+
+    active: list[bool]
+    begin: list[int]
+    key: jax.Array
+    sizes: Float[np.ndarray, "networks steps"]
+
+
+class Feed(Protocol):
+    """Where the studies of a run wait."""
+
+    chunk: int
+    """Steps of a dispatch at most; 0 for all of an epoch."""
+
+    def compile(self, recipe: Recipe) -> None:
+        """Make the program of a phase."""
+        ...
+
+    def open(self, epoch: Epoch) -> Advance:
+        """The function that takes the steps of an epoch, from one to another."""
+        ...
+
+    def validate(self, index: int, forward: Forward) -> Float[np.ndarray, "n k"]:
+        """Logits of the validation studies of a network, in their order."""
+        ...
+
+
+def make_feed(members: list[Member], mesh: Mesh) -> tuple[Feed, str]:
+    """Choose the mode of a run; with the reason, for its user.
+
+    Raises:
+      UserError: resident mode is asked for, and there is no room.
+    """
+    data = members[0].config.data
+    parts = [part for m in members for part in (*m.material.views, m.material.validation)]
+    room = room_for(parts, mesh)
+    mode = choose_mode(data.mode, room)
+    feed = ResidentFeed(members, mesh) if mode == "resident" else StreamFeed(members, mesh)
+    return feed, f"{mode} mode: {room}"
+
+
+class ResidentFeed:
+    """All studies lie in the devices' memory; epochs are drawn, and batches gathered, there."""
+
+    def __init__(self, members: list[Member], mesh: Mesh) -> None:
+        self._members, self._mesh = members, mesh
+        asked = members[0].config.train.steps_per_dispatch
+        on_cpu = jax.default_backend() == "cpu"
+        self.chunk = asked or (1 if on_cpu else 0)
+        parts = [part for m in members for part in (*m.material.views, m.material.validation)]
+        weights = [m.class_weights for m in members for _ in range(len(m.material.views) + 1)]
+        placed = iter(make_resident(parts, mesh, weights))
+        self._views = [[next(placed) for _ in (*m.material.views, None)] for m in members]
+
+    def compile(self, recipe: Recipe) -> None:
+        """Make the program of a phase."""
+        networks = len(self._members)
+        self._dispatch = make_dispatch(
+            pure_step(recipe) if networks == 1 else pure_joint_step(recipe),
+            self._mesh,
+            networks=networks,
+            batch_size=self._members[0].config.data.batch_size,
+            looped=self.chunk != 1,
+        )
+
+    def open(self, epoch: Epoch) -> Advance:
+        """Draw the orders on the devices."""
+        everywhere = replicated(self._mesh)
+        studies = tuple(
+            views[member.view] for views, member in zip(self._views, self._members, strict=True)
+        )
+        orders, begin, active, sizes = jax.device_put(
+            (
+                tuple(member.order() for member in self._members),
+                np.array(epoch.begin, np.int32),
+                np.array(epoch.active),
+                epoch.sizes,
+            ),
+            everywhere,
+        )
+
+        def advance(state: TrainState, total: Metrics, start: int, stop: int):
+            return self._dispatch(
+                state,
+                total,
+                epoch.key,
+                sizes,
+                studies,
+                orders,
+                begin,
+                active,
+                np.int32(start),
+                np.int32(stop),
+            )
+
+        return advance
+
+    def validate(self, index: int, forward: Forward) -> Float[np.ndarray, "n k"]:
+        """Logits of the validation studies of a network, in their order."""
+        member, state = self._members[index], self._members[index].state
+        studies: Resident = self._views[index][-1]
+        size = member.config.data.batch_size
+        batches = evaluation_pass(studies, batch_size=size, mesh=self._mesh)
+        return logits_of(forward, state.params, state.batch_stats, batches)[: studies.row.size]
+
+
+class StreamFeed:
+    """Batches come from the disk, read ahead of the step."""
+
+    chunk = 1
+
+    def __init__(self, members: list[Member], mesh: Mesh) -> None:
+        self._members, self._mesh = members, mesh
+        self._merge = jax.jit(lambda total, metrics: total.merge(metrics))
+
+    def compile(self, recipe: Recipe) -> None:
+        """Make the program of a phase."""
+        alone = len(self._members) == 1
+        self._step = (make_train_step if alone else make_joint_step)(recipe, self._mesh)
+
+    def open(self, epoch: Epoch) -> Advance:
+        """Begin to read."""
+        sources = [
+            member.batches() if active else None
+            for member, active in zip(self._members, epoch.active, strict=True)
+        ]
+        networks = len(self._members)
+        batches = stream(
+            SideBySide(sources, epoch.begin),
+            by_study(self._mesh, axis=int(networks > 1)),
+            workers=self._members[0].config.data.workers,
+        )
+        last = epoch.sizes.shape[1] - 1
+
+        def advance(state: TrainState, total: Metrics, start: int, stop: int):
+            for number in range(start, stop):
+                places = np.minimum(number + np.array(epoch.begin), last)
+                rates = epoch.sizes[np.arange(networks), places]
+                rate = rates[0] if networks == 1 else rates
+                state, metrics = self._step(state, next(batches), epoch.key, rate)
+                total = self._merge(total, metrics)
+            return state, total
+
+        return advance
+
+    def validate(self, index: int, forward: Forward) -> Float[np.ndarray, "n k"]:
+        """Logits of the validation studies of a network, in their order."""
+        member, state = self._members[index], self._members[index].state
+        studies = member.material.validation
+        source = evaluation_batches(studies, batch_size=member.config.data.batch_size)
+        batches = pictures_of(stream(source, by_study(self._mesh)))
+        return logits_of(forward, state.params, state.batch_stats, batches)[: len(studies)]
