@@ -6,6 +6,7 @@ A truncated JPEG decodes leniently with a grey strip at the bottom. In FracAtlas
 
 import hashlib
 import os
+import threading
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,18 @@ from fracjax.datasets.source import KIND_OF_SUFFIX
 from fracjax.datasets.study import Study
 
 THUMBNAIL = 64  # pixels a side; what perceptual hash and alignment see
+# Of these kinds many a sound radiograph has a slightly invalid tag.
+_LENIENT_KINDS = ("DICOM", "TIFF")
+
+
+class _Heard(threading.local):
+    """Warnings about the file that this thread decodes."""
+
+    def __init__(self):
+        self.warnings: list[str] = []
+
+
+_heard = _Heard()
 
 
 @dataclass(frozen=True)
@@ -41,6 +54,7 @@ class Picture:
       pixels: digest of the 8-bit grey pixels, the same for all eight flips and rotations.
       hashes: perceptual hash of the picture and of its seven flips and rotations.
       thumbnail: the whole picture squeezed to a small square.
+      note: what its decoder complained of, and went on.
     """
 
     sha256: str
@@ -51,6 +65,7 @@ class Picture:
     pixels: str
     hashes: UInt64[np.ndarray, "8"]
     thumbnail: UInt8[np.ndarray, "64 64"]
+    note: str
 
 
 @dataclass(frozen=True)
@@ -89,15 +104,21 @@ def dihedral(square: np.ndarray) -> list[np.ndarray]:
 
 @contextmanager
 def _strict_decoding() -> Iterator[None]:
-    # Both settings belong to the process, not to a thread: hence once, around the pool.
+    # All of this belongs to the process, not to a thread: hence once, around the pool.
     lenient = ImageFile.LOAD_TRUNCATED_IMAGES
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
+            warnings.simplefilter("always", UserWarning)
+            warnings.showwarning = _remember
             yield
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = lenient
+
+
+def _remember(message: Warning | str, *_: object) -> None:
+    _heard.warnings.append(" ".join(str(message).split()))
 
 
 def _examine(study: Study) -> Picture | Refusal:
@@ -114,6 +135,7 @@ def _examine(study: Study) -> Picture | Refusal:
     if not data:
         return Refusal("empty: zero bytes")
     sha256 = hashlib.sha256(data).hexdigest()
+    _heard.warnings = []
     try:
         opened = open_picture(data)
     except Unreadable as error:
@@ -122,10 +144,12 @@ def _examine(study: Study) -> Picture | Refusal:
         return Refusal(
             f"wrong suffix: named {suffix}, the content is {opened.kind}; rename it", sha256
         )
-    return _facts(opened, sha256)
+    if _heard.warnings and opened.kind not in _LENIENT_KINDS:
+        return Refusal(f"does not decode: {_heard.warnings[0]}", sha256)
+    return _facts(opened, sha256, "; ".join(dict.fromkeys(_heard.warnings)))
 
 
-def _facts(opened: Opened, sha256: str) -> Picture:
+def _facts(opened: Opened, sha256: str, note: str) -> Picture:
     grey = np.asarray(opened.image.convert("L"))
     height, width = grey.shape
     small = Image.fromarray(grey).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
@@ -139,6 +163,7 @@ def _facts(opened: Opened, sha256: str) -> Picture:
         pixels=min(_digest(view) for view in dihedral(grey)),
         hashes=np.array([_perceptual_hash(view) for view in dihedral(thumbnail)], np.uint64),
         thumbnail=thumbnail,
+        note=note,
     )
 
 

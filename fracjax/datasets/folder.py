@@ -1,7 +1,7 @@
-"""A user's own pictures: ROOT/<class>/**/*.{jpg,jpeg,png}, with or without a CSV of attributes.
+"""A user's own pictures: ROOT/<class>/**/*.{jpg,png,tif,bmp,dcm}, with or without attributes.
 
-The CSV has a column `filename`, the path below ROOT (`fracture/a.jpg`) or the bare file name where
-that is unique; every other column becomes a text attribute.
+The CSV of attributes has a column `filename`, the path below ROOT (`fracture/a.jpg`) or the bare
+file name where that is unique; every other column becomes a text attribute.
 """
 
 import csv

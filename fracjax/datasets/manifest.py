@@ -127,7 +127,7 @@ def _notes(
         copies[picture.pixels].append(i)
     notes = {}
     for i, picture in pictures.items():
-        found = []
+        found = [picture.note] if picture.note else []
         if picture.orientation != 1:
             found.append(f"EXIF orientation {picture.orientation}")
         if twins := [studies[j].study for j in copies[picture.pixels] if j != i]:

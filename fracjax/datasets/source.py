@@ -13,6 +13,8 @@ KIND_OF_SUFFIX = {
     ".tif": "TIFF",
     ".tiff": "TIFF",
     ".bmp": "BMP",
+    ".dcm": "DICOM",
+    ".dicom": "DICOM",
 }
 MAX_FILE_BYTES = 256 * 2**20  # a radiograph is far smaller; a zip member may claim any size
 

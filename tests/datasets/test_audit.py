@@ -74,8 +74,8 @@ def test_strict_even_where_the_process_decodes_leniently(monkeypatch):
     "path, data, expected",
     [
         ("a.jpg", b"", "empty: zero bytes"),
-        ("a.jpg", b"hello", "not a picture: the content is neither JPEG nor PNG"),
-        ("Thumbs.db", b"x", "not a picture: its suffix is .db, expected .jpg, .jpeg, .png"),
+        ("a.jpg", b"hello", "not a picture: the content is neither JPEG, PNG, TIFF, BMP nor DICOM"),
+        ("Thumbs.db", b"x", "not a picture: its suffix is .db, expected .jpg, .jpeg, .png, .tif"),
         ("README", b"x", "not a picture: it has no suffix, expected .jpg, .jpeg, .png"),
         ("a.jpg", encode(picture(0), "PNG"), "wrong suffix: named .jpg, the content is PNG"),
         ("a.png", encode(picture(0)), "wrong suffix: named .png, the content is JPEG"),
