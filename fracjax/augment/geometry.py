@@ -1,36 +1,69 @@
-"""Flip, rotation, zoom and translation as one warp, so that a picture is interpolated once."""
+"""Flip, rotation, zoom and translation as one warp, so that a picture is interpolated once.
+
+The ranges are those of Keras's RandomFlip("horizontal"), RandomRotation, RandomZoom (one factor
+for both axes) and RandomTranslation; what comes from outside the picture is black, which is what
+lies outside the collimator of a radiograph.
+"""
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.ndimage import map_coordinates
 from jaxtyping import Array, Float, Key
 
 from fracjax.config import Augment
 
 
 def draw_affine(key: Key[Array, ""], policy: Augment) -> Float[Array, "2 3"]:
-    """Draw the map from an output to an input position, (y, x) in [-1, 1] about the centre."""
+    """Draw the map from an output to an input position, (y, x) from the centre of the picture.
+
+    The last column is a shift, as a share of the picture's height and width. A strength of zero
+    leaves its part of the map as in the identity, exactly.
+    """
     draws = jax.random.uniform(key, (5,), minval=-1.0)
     angle = jnp.deg2rad(policy.rotation) * draws[0]
-    scale = 1.0 + policy.zoom * draws[1]
+    zoom = 1.0 + policy.zoom * draws[1]
     mirror = jnp.where(policy.flip & (draws[2] < 0), -1.0, 1.0)
-    # A shift by the whole side is 2 in these units.
-    offset = 2.0 * policy.translation * draws[3:]
-    cos, sin = jnp.cos(angle) / scale, jnp.sin(angle) / scale
-    return jnp.array([[cos, -sin * mirror, offset[0]], [sin, cos * mirror, offset[1]]])
+    shift = policy.translation * draws[3:]
+    cos, sin = zoom * jnp.cos(angle), zoom * jnp.sin(angle)
+    return jnp.array([[cos, -sin * mirror, shift[0]], [sin, cos * mirror, shift[1]]])
 
 
-def warp(image: Float[Array, "h w 1"], affine: Float[Array, "2 3"]) -> Float[Array, "h w 1"]:
+def warp(image: Float[Array, "h w c"], affine: Float[Array, "2 3"]) -> Float[Array, "h w c"]:
     """Sample `image` at the mapped positions, bilinear, black outside.
 
-    Black is what lies outside the collimator of a radiograph.
+    Four pixels are fetched per position for all channels at once; on a CPU that is as fast as
+    `map_coordinates` for one channel, and three times as fast for three.
     """
-    height, width, _ = image.shape
-    half = jnp.array([(height - 1) / 2, (width - 1) / 2])
-    grid = jnp.stack(jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij"))
-    centred = (grid - half[:, None, None]) / half[:, None, None]
-    # Added to the grid as a displacement, so that the identity hits every pixel exactly.
+    height, width, channels = image.shape
+    y, x = _positions(affine, height, width)
+    # A ring of black is enough: whatever lies further out lands on it.
+    y, x = jnp.clip(y, -1.0, height), jnp.clip(x, -1.0, width)
+    top, left = jnp.floor(y), jnp.floor(x)
+    down, right = (y - top)[..., None], (x - left)[..., None]
+    pixels = jnp.pad(image, ((1, 2), (1, 2), (0, 0))).reshape(-1, channels)
+    row = width + 3
+    corner = (top.astype(jnp.int32) + 1) * row + left.astype(jnp.int32) + 1
+
+    def fetch(offset: int) -> Float[Array, "h w c"]:
+        return pixels.at[corner + offset].get(mode="promise_in_bounds")
+
+    upper = fetch(0) * (1 - right) + fetch(1) * right
+    lower = fetch(row) * (1 - right) + fetch(row + 1) * right
+    return upper * (1 - down) + lower * down
+
+
+def _positions(
+    affine: Float[Array, "2 3"], height: int, width: int
+) -> tuple[Float[Array, "h w"], Float[Array, "h w"]]:
+    """Where each output pixel comes from, in pixels.
+
+    Written as a displacement of the grid, so that the identity hits every pixel exactly, and
+    without a matrix product, which an accelerator would round to fewer digits.
+    """
+    row, column = jnp.meshgrid(
+        jnp.arange(height, dtype=jnp.float32), jnp.arange(width, dtype=jnp.float32), indexing="ij"
+    )
+    up, across = row - (height - 1) / 2, column - (width - 1) / 2
     turn = affine[:, :2] - jnp.eye(2)
-    moved = jnp.einsum("ij,jhw->ihw", turn, centred) + affine[:, 2, None, None]
-    places = grid + moved * half[:, None, None]
-    return map_coordinates(image[..., 0], list(places), order=1, mode="constant")[..., None]
+    y = row + (turn[0, 0] * up + turn[0, 1] * across + height * affine[0, 2])
+    x = column + (turn[1, 0] * up + turn[1, 1] * across + width * affine[1, 2])
+    return y, x

@@ -1,30 +1,55 @@
-"""The changes that a config asks for, composed and applied to a batch."""
+"""The changes that a config asks for, composed and applied to a batch.
+
+The composition is that of section 7.2's "multi_augment_generator": one of the colour
+transformations or none, then the five changes made for radiographs. The four geometric ones are
+one warp, so that a picture is interpolated once.
+"""
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, UInt8
 
-from fracjax.augment import geometry, intensity
+from fracjax.augment import colours, geometry, intensity
+from fracjax.augment.per_picture import per_picture
 from fracjax.config import Augment
 
 
 def augment(
-    key: Key[Array, ""], images: UInt8[Array, "b h w 1"], policy: Augment
-) -> Float[Array, "b h w 1"]:
-    """Change every picture by its own draw; grey values stay in [0, 255].
+    key: Key[Array, ""], images: UInt8[Array, "b h w c"], policy: Augment
+) -> Float[Array, "b h w c2"]:
+    """Change every picture by its own draw; values stay in [0, 255].
 
     A strength of zero is left out of the program, so an empty policy is the identity, exactly.
+
+    Returns:
+      Pictures in three channels if the policy has a colour map among its colours, otherwise in as
+      many as they came in.
     """
 
-    def one(key: Key[Array, ""], image: UInt8[Array, "h w 1"]) -> Float[Array, "h w 1"]:
-        warp, bright, contrast = jax.random.split(key, 3)
-        out = image.astype(jnp.float32)
-        if policy.flip or policy.rotation or policy.zoom or policy.translation:
-            out = geometry.warp(out, geometry.draw_affine(warp, policy))
-        if policy.brightness:
-            out = intensity.brightness(bright, out, policy.brightness)
-        if policy.contrast:
-            out = intensity.contrast(contrast, out, policy.contrast)
-        return jnp.clip(out, 0.0, 255.0)
+    def colour(key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h w c2"]:
+        return colours.one_of(key, image, policy.colours)
 
-    return jax.vmap(one)(jax.random.split(key, images.shape[0]), images)
+    def move(key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
+        return geometry.warp(image, geometry.draw_affine(key, policy))
+
+    def expose(key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
+        bright, contrast, noise = jax.random.split(key, 3)
+        if policy.brightness:
+            image = intensity.brightness(bright, image, policy.brightness)
+        if policy.contrast:
+            image = intensity.contrast(contrast, image, policy.contrast)
+        if policy.noise:
+            image = intensity.noise(noise, image, policy.noise)
+        return image
+
+    stages = (
+        (colour, bool(policy.colours)),
+        (move, bool(policy.flip or policy.rotation or policy.zoom or policy.translation)),
+        (expose, bool(policy.brightness or policy.contrast or policy.noise)),
+    )
+    out = images.astype(jnp.float32)
+    for stage, (change, wanted) in enumerate(stages):
+        if wanted:
+            keys = jax.random.split(jax.random.fold_in(key, stage), len(images))
+            out = per_picture(change, keys, out)
+    return out

@@ -1,102 +1,144 @@
-"""Augmentation: the identity, by hand, against SciPy, and the same on every device."""
+"""The policy: the identity, its order, each colour, one program, the same on every device."""
+
+import typing
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pictures
+import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy import ndimage
 
-from fracjax.augment import geometry, intensity
+from fracjax import config
+from fracjax.augment import colours, geometry, per_picture
 from fracjax.augment.policy import augment
 from fracjax.config import Augment
 from fracjax.sharding import by_study, data_mesh, replicated
 
-IMAGES = np.random.default_rng(0).integers(0, 256, (8, 12, 12, 1), dtype=np.uint8)
+THIRTEEN = typing.get_args(config.Colour)
+IMAGES = np.stack([pictures.soft(32, 32, seed=seed) for seed in range(8)])
+MOVED = Augment(flip=True, rotation=30.0, zoom=0.2, translation=0.1)
 EVERYTHING = Augment(
-    flip=True, rotation=30.0, zoom=0.2, translation=0.1, brightness=0.2, contrast=0.2
+    flip=True,
+    rotation=30.0,
+    zoom=0.2,
+    translation=0.1,
+    brightness=0.2,
+    contrast=0.2,
+    noise=0.05,
+    colours=THIRTEEN,
 )
+TRACES = []
 
 
-def test_no_strength_is_the_identity_exactly():
-    assert_array_equal(augment(jax.random.key(0), jnp.asarray(IMAGES), Augment()), IMAGES)
+@jax.jit
+def everything(key, images):
+    TRACES.append(images.shape)
+    return augment(key, images, EVERYTHING)
 
 
-def test_the_identity_warp_is_exact():
-    image = jnp.asarray(IMAGES[0], jnp.float32)
-    assert_array_equal(geometry.warp(image, jnp.eye(2, 3)), image)
-
-
-def test_a_mirrored_warp_is_the_picture_from_right_to_left():
-    mirror = jnp.array([[1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
-    image = jnp.asarray(IMAGES[0], jnp.float32)
-    assert_allclose(geometry.warp(image, mirror), IMAGES[0][:, ::-1], atol=1e-3)
-
-
-def test_flip_happens_in_about_half_of_the_draws():
-    keys = jax.random.split(jax.random.key(0), 400)
-    affine = jax.jit(jax.vmap(lambda key: geometry.draw_affine(key, Augment(flip=True))))(keys)
-    assert set(np.asarray(affine[:, 1, 1]).tolist()) == {-1.0, 1.0}
-    assert 150 < int((affine[:, 1, 1] < 0).sum()) < 250
-
-
-def test_rotation_equals_scipys():
-    image = ndimage.gaussian_filter(IMAGES[0, :, :, 0].astype(np.float32), 1.5)
-    angle = np.deg2rad(20.0)
-    affine = jnp.array([[np.cos(angle), -np.sin(angle), 0.0], [np.sin(angle), np.cos(angle), 0.0]])
-    ours = geometry.warp(jnp.asarray(image[..., None]), affine)[..., 0]
-    matrix = np.asarray(affine[:, :2], np.float64)
-    centre = np.array([5.5, 5.5])
-    theirs = ndimage.affine_transform(
-        image.astype(np.float64),
-        matrix,
-        centre - matrix @ centre,  # pyright: ignore[reportArgumentType]  its stub wants a float
-        order=1,
-        mode="grid-constant",
-    )
-    assert_allclose(ours, theirs, atol=1e-2)  # of 255
-
-
-def test_draws_stay_within_the_strengths():
-    keys = jax.random.split(jax.random.key(1), 300)
-    policy = Augment(rotation=10.0, zoom=0.2, translation=0.1)
-    affine = np.asarray(jax.jit(jax.vmap(lambda key: geometry.draw_affine(key, policy)))(keys))
-    angle = np.rad2deg(np.arctan2(affine[:, 1, 0], affine[:, 0, 0]))
-    scale = 1 / np.hypot(affine[:, 0, 0], affine[:, 1, 0])
-    for values, bound in ((angle, 10.0), (scale - 1, 0.2), (affine[:, :, 2] / 2, 0.1)):
-        assert np.abs(values).max() <= bound * (1 + 1e-5)
-        assert np.abs(values).max() > 0.9 * bound
-
-
-def test_contrast_keeps_the_mean_and_scales_the_distance_from_it():
-    image = jnp.asarray(IMAGES[0], jnp.float32)
-    changed = intensity.contrast(jax.random.key(3), image, 0.5)
-    assert_allclose(changed.mean(), image.mean(), rtol=1e-5)
-    factor = (changed - changed.mean()) / (image - image.mean())
-    assert_allclose(factor, factor[0, 0, 0], rtol=1e-3)
-    assert 0.5 <= float(factor[0, 0, 0]) <= 1.5
-
-
-def test_brightness_adds_the_same_everywhere():
-    image = jnp.asarray(IMAGES[0], jnp.float32)
-    shift = intensity.brightness(jax.random.key(3), image, 0.2) - image
-    assert_allclose(shift, shift[0, 0, 0], atol=1e-4)
-    assert 0 < abs(float(shift[0, 0, 0])) <= 0.2 * 255
+@pytest.mark.parametrize("channels", [1, 3])
+def test_no_strength_is_the_identity_exactly(channels):
+    images = np.repeat(IMAGES, channels, axis=-1)
+    out = augment(jax.random.key(0), jnp.asarray(images), Augment())
+    assert out.dtype == jnp.float32
+    assert_array_equal(out, images)
 
 
 def test_every_study_has_its_own_draw_and_values_stay_in_range():
     same = jnp.broadcast_to(jnp.asarray(IMAGES[:1]), IMAGES.shape)
-    out = np.asarray(jax.jit(lambda i: augment(jax.random.key(0), i, EVERYTHING))(same))
+    out = np.asarray(everything(jax.random.key(0), same))
+    assert out.shape == (8, 32, 32, 3)
     assert out.min() >= 0
     assert out.max() <= 255
-    assert all(np.abs(out[0] - other).max() > 1 for other in out[1:])
+    assert all(np.abs(a - b).max() > 1 for i, a in enumerate(out) for b in out[:i])
+
+
+def test_another_key_is_another_picture_and_no_other_program():
+    first = everything(jax.random.key(1), IMAGES)
+    programs = len(TRACES)
+    second, again = everything(jax.random.key(2), IMAGES), everything(jax.random.key(1), IMAGES)
+    assert len(TRACES) == programs
+    assert_array_equal(first, again)
+    assert np.abs(np.asarray(first) - np.asarray(second)).max() > 1
 
 
 def test_the_same_key_gives_the_same_pictures_on_one_device_and_on_four():
-    def run(mesh):
-        return jax.jit(
-            lambda key, images: augment(key, images, EVERYTHING),
-            in_shardings=(replicated(mesh), by_study(mesh)),
-        )(jax.random.key(5), IMAGES)
-
+    mesh = data_mesh(4)
+    on_four = jax.jit(
+        lambda key, images: augment(key, images, EVERYTHING),
+        in_shardings=(replicated(mesh), by_study(mesh)),
+    )(jax.random.key(5), IMAGES)
+    assert len(on_four.sharding.device_set) == 4
+    assert not on_four.sharding.is_fully_replicated
     # Sums in another order: of 255.
-    assert_allclose(run(data_mesh(1)), run(data_mesh(4)), atol=1e-3)
+    assert_allclose(everything(jax.random.key(5), IMAGES), on_four, atol=1e-2)
+
+
+def test_one_picture_after_the_other_gives_the_same_pictures_as_all_at_once(monkeypatch):
+    def in_turn(key, images):
+        return augment(key, images, EVERYTHING)
+
+    monkeypatch.setattr(per_picture, "in_turn", lambda: True)
+    out = jax.jit(in_turn)(jax.random.key(7), IMAGES)
+    assert_allclose(out, everything(jax.random.key(7), IMAGES), atol=1e-2)  # of 255
+
+
+def test_only_colour_maps_make_colour_of_grey():
+    def channels_of(policy, channels):
+        images = jax.ShapeDtypeStruct((8, 32, 32, channels), jnp.uint8)
+        return jax.eval_shape(lambda i: augment(jax.random.key(0), i, policy), images).shape[-1]
+
+    assert channels_of(EVERYTHING, 1) == 3
+    assert channels_of(Augment(colours=("gamma", "hue", "negative")), 1) == 1
+    assert channels_of(Augment(colours=("gamma", "hue", "negative")), 3) == 3
+    assert channels_of(Augment(colours=("viridis",)), 1) == 3
+    assert channels_of(MOVED, 1) == 1
+
+
+def test_every_version_is_drawn_about_as_often_as_any_other():
+    keys = jax.random.split(jax.random.key(0), 1400)
+    drawn = jax.jit(jax.vmap(lambda key: colours.draw_version(key, THIRTEEN)))(keys)
+    counts = np.bincount(np.asarray(drawn), minlength=14)
+    assert len(counts) == 14
+    # Chi-square with 13 degrees of freedom: above 34.5 in one of a thousand cases.
+    assert np.sum((counts - 100.0) ** 2 / 100.0) < 34.5
+
+
+def test_a_picture_gets_what_the_version_says():
+    names = ("negative", "jet")
+    draw = jax.jit(jax.vmap(lambda key, image: colours.one_of(key, image, names)))
+    keys = jax.random.split(jax.random.key(0), 40)
+    image = jnp.asarray(IMAGES[0], jnp.float32)
+    out = np.asarray(draw(keys, jnp.broadcast_to(image, (40, *image.shape))))
+    versions = [colours.TRANSFORMATIONS[name](keys[0], image, 1.0) for name in names]
+    expected = [np.broadcast_to(version, out.shape[1:]) for version in (image, *versions)]
+    which = [[np.array_equal(one, version) for version in expected].index(True) for one in out]
+    assert set(which) == {0, 1, 2}
+
+
+def test_colour_then_warp_then_exposure():
+    white = np.full((32, 40, 40, 1), 255, np.uint8)
+    policy = Augment(rotation=40.0, brightness=0.3, colours=("negative",))
+    out = np.asarray(jax.jit(lambda i: augment(jax.random.key(0), i, policy))(white))[..., 0]
+    centre, corner = out[:, 20, 20], out[:, 0, 0]
+    negative = centre < 128
+    assert 6 <= negative.sum() <= 26
+    # Turned first, the corners from outside would be white in the negative.
+    assert_allclose(np.ptp(out[negative], axis=(1, 2)), 0, atol=1e-2)
+    # Exposed first, the corners from outside would be black.
+    assert np.sum((corner[~negative] > 1) & (corner[~negative] <= 0.3 * 255)) >= 3
+
+
+def test_a_policy_of_one_stage_is_that_stage():
+    key = jax.random.key(4)
+    moved = np.asarray(jax.jit(lambda i: augment(key, i, MOVED))(IMAGES))
+
+    @jax.jit
+    @jax.vmap
+    def alone(key, image):
+        return geometry.warp(image, geometry.draw_affine(key, MOVED))
+
+    keys = jax.random.split(jax.random.fold_in(key, 1), 8)
+    assert_allclose(moved, alone(keys, IMAGES.astype(np.float32)), atol=1e-2)  # of 255
+    assert np.abs(moved - IMAGES).max() > 1

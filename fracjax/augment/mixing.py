@@ -1,0 +1,116 @@
+"""Mixup and CutMix: a picture with some of another one in it.
+
+Sources: Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization", arXiv:1710.09412; Yun et
+al. 2019, "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features",
+arXiv:1905.04899.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int32, Key, Scalar
+
+from fracjax.config import Augment
+
+
+class Mixed(NamedTuple):
+    """Mixed pictures, and of which two each one is.
+
+    Attributes:
+      images: Float[b h w c], in [0, 255].
+      partner: Int32[b], row of the other picture.
+      share: Float[b], of the picture's own label in the loss; the rest is its partner's.
+    """
+
+    images: Float[Array, "b h w c"]
+    partner: Int32[Array, " b"]
+    share: Float[Array, " b"]
+
+
+def mix(key: Key[Array, ""], images: Float[Array, "b h w c"], policy: Augment) -> Mixed:
+    """Mix each picture with the next one of its batch, whose order is random already.
+
+    With both ways on, a fair coin chooses for each pair. With none, each picture stays as it is,
+    with a share of 1.
+    """
+    size = images.shape[0]
+    partner = (jnp.arange(size, dtype=jnp.int32) + 1) % size
+    if not policy.mixup and not policy.cutmix:
+        return Mixed(images, partner, jnp.ones(size))
+
+    def one(
+        key: Key[Array, ""], image: Float[Array, "h w c"], other: Float[Array, "h w c"]
+    ) -> tuple[Float[Array, "h w c"], Float[Array, ""]]:
+        if not policy.cutmix:
+            return mixup(key, image, other, policy.mixup)
+        if not policy.mixup:
+            return cutmix(key, image, other, policy.cutmix)
+        coin, blended, pasted = jax.random.split(key, 3)
+        heads = jax.random.bernoulli(coin)
+        of_mixup = mixup(blended, image, other, policy.mixup)
+        of_cutmix = cutmix(pasted, image, other, policy.cutmix)
+        return jax.tree.map(lambda a, b: jnp.where(heads, a, b), of_mixup, of_cutmix)
+
+    keys = jax.random.split(key, size)
+    mixed, share = jax.vmap(one)(keys, images, jnp.roll(images, -1, axis=0))
+    return Mixed(mixed, partner, share)
+
+
+def mixup(
+    key: Key[Array, ""],
+    image: Float[Array, "h w c"],
+    other: Float[Array, "h w c"],
+    strength: float | Scalar,
+) -> tuple[Float[Array, "h w c"], Float[Array, ""]]:
+    """Mean of two pictures, weighted by a draw from Beta(strength, strength).
+
+    Returns:
+      The picture and its own weight, which is the larger of the two: with pairs taken in turn, both
+      orders occur, and a picture mostly of its own makes a mix of a picture with itself harmless.
+    """
+    drawn = _beta(key, strength)
+    share = jnp.maximum(drawn, 1.0 - drawn)
+    return share * image + (1.0 - share) * other, share
+
+
+def cutmix(
+    key: Key[Array, ""],
+    image: Float[Array, "h w c"],
+    other: Float[Array, "h w c"],
+    strength: float | Scalar,
+) -> tuple[Float[Array, "h w c"], Float[Array, ""]]:
+    """Paste a rectangle of another picture, at its own place, into a picture.
+
+    The rectangle's share of the area is 1 minus a draw from Beta(strength, strength), its
+    proportions are the picture's, and its centre lies anywhere in the picture, so that part of it
+    may be cut off.
+
+    Returns:
+      The picture, and the share of its pixels that are its own.
+    """
+    drawn, where = jax.random.split(key)
+    side = jnp.sqrt(1.0 - _beta(drawn, strength))
+    centre = jax.random.uniform(where, (2,))
+    height, width, _ = image.shape
+    rows = _span(height, side, centre[0])
+    columns = _span(width, side, centre[1])
+    inside = rows[:, None] & columns[None, :]
+    share = 1.0 - jnp.sum(rows) * jnp.sum(columns) / (height * width)
+    return jnp.where(inside[..., None], other, image), share
+
+
+def _span(length: int, share: Float[Array, ""], centre: Float[Array, ""]) -> Bool[Array, " length"]:
+    """Pixels along a side that lie in a span of this share of it, about `centre` in [0, 1)."""
+    pixels = jnp.round(length * share).astype(jnp.int32)
+    first = jnp.floor(length * centre).astype(jnp.int32) - pixels // 2
+    place = jnp.arange(length)
+    return (place >= first) & (place < first + pixels)
+
+
+def _beta(key: Key[Array, ""], strength: float | Scalar) -> Float[Array, ""]:
+    """A draw from Beta(strength, strength); 1 at strength 0, exactly."""
+    off = jnp.asarray(strength) == 0
+    parameter = jnp.where(off, 1.0, strength)
+    drawn = jax.random.beta(key, parameter, parameter)
+    return jnp.where(off, 1.0, drawn)
