@@ -1,7 +1,7 @@
 """Studies with their pictures, and the batches made of them."""
 
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypedDict
+from typing import Protocol, TypedDict, runtime_checkable
 
 import jax
 import numpy as np
@@ -23,6 +23,7 @@ class Batch(TypedDict):
     index: Int[np.ndarray | jax.Array, " b"]
 
 
+@runtime_checkable
 class Pictures(Protocol):
     """An array of pictures or features, or something on the disk that is read like one."""
 

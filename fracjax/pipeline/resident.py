@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.sharding import Mesh, PartitionSpec
-from jaxtyping import Array, Bool, Float32, Int, Int32, Shaped
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float32, Int, Int32, Shaped
 
 from fracjax.pipeline.examples import Batch, Examples, Pictures
 from fracjax.pipeline.stored import StoredRows
@@ -77,7 +78,7 @@ def _identity(image: Pictures) -> object:
     return image.path if isinstance(image, StoredRows) else id(image)
 
 
-def place(pictures: Pictures, rows: Int[np.ndarray, " m"], mesh: Mesh) -> Shaped[Array, "m *dims"]:
+def place(pictures: Pictures, rows: Int[np.ndarray, " m"], mesh: Mesh) -> Shaped[Array, "k *dims"]:
     """Split these rows over the devices, in chunks: the host never holds a second copy.
 
     Rows are added at the end, all zero, for the devices to have the same number.
@@ -109,7 +110,7 @@ def _fill(pictures: Pictures, rows: np.ndarray, share: int, device: Any) -> jax.
     return jax.device_put(shard, device)
 
 
-def _write_rows(shard: jax.Array, block: jax.Array, start: int) -> jax.Array:
+def _write_rows(shard: jax.Array, block: jax.Array, start: ArrayLike) -> jax.Array:
     return lax.dynamic_update_slice_in_dim(shard, block, start, axis=0)
 
 
@@ -143,11 +144,11 @@ def take(
 def batch_at(
     studies: Resident,
     order: Int32[Array, " m"],
-    number: Int32[Array, ""] | int,
+    number: ArrayLike,
     *,
     batch_size: int,
     mesh: Mesh,
-    active: Bool[Array, ""] | bool = True,
+    active: ArrayLike = True,
 ) -> Batch:
     """Batch `number` of a pass: what `BatchSource` reads from the disk, to the bit.
 
@@ -179,6 +180,6 @@ def evaluation_pass(
 
 
 @partial(jax.jit, static_argnums=(2, 3))
-def _in_order(studies: Resident, number: jax.Array, batch_size: int, mesh: Mesh) -> Any:
+def _in_order(studies: Resident, number: ArrayLike, batch_size: int, mesh: Mesh) -> Any:
     order = jnp.arange(studies.row.size, dtype=jnp.int32)
     return batch_at(studies, order, number, batch_size=batch_size, mesh=mesh)["image"]

@@ -5,6 +5,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Int, Int32, Shaped
 
 
@@ -27,14 +28,14 @@ def draw_order(
 
 
 @partial(jax.jit, static_argnums=0)
-def epoch_order(n: int, seed: int, epoch: int) -> Int32[Array, " n"]:
+def epoch_order(n: int, seed: ArrayLike, epoch: ArrayLike) -> Int32[Array, " n"]:
     """The order in which epoch `epoch` visits `n` studies: every study once."""
     return jax.random.permutation(_key(seed, epoch), jnp.arange(n, dtype=jnp.int32))
 
 
 @partial(jax.jit, static_argnums=1)
 def oversampled_order(
-    label: Int32[Array, " n"], counts: tuple[int, ...], seed: int, epoch: int
+    label: Int32[Array, " n"], counts: tuple[int, ...], seed: ArrayLike, epoch: ArrayLike
 ) -> Int32[Array, " m"]:
     """Every study once, and those of smaller classes again until all classes are of one size.
 
@@ -93,5 +94,5 @@ _SUBSET = 2**32
 _ORDER = 2**31
 
 
-def _key(seed: int, epoch: int) -> jax.Array:
+def _key(seed: ArrayLike, epoch: ArrayLike) -> jax.Array:
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), _ORDER), epoch)

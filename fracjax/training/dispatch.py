@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 from jax.sharding import Mesh
+from jax.typing import ArrayLike
 
 from fracjax.pipeline.resident import batch_at
 from fracjax.sharding import by_study, replicated
@@ -49,10 +50,10 @@ def make_dispatch(
         orders: tuple[jax.Array, ...],
         begin: jax.Array,
         active: jax.Array,
-        start: jax.Array,
-        stop: jax.Array,
+        start: ArrayLike,
+        stop: ArrayLike,
     ) -> tuple[TrainState, Metrics]:
-        def one(number: jax.Array, so_far: tuple[TrainState, Metrics]):
+        def one(number: ArrayLike, so_far: tuple[TrainState, Metrics]):
             state, total = so_far
             batches = [
                 batch_at(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -46,6 +46,7 @@ class Epoch:
     sizes: Float[np.ndarray, "networks steps"]
 
 
+@runtime_checkable
 class Feed(Protocol):
     """Where the studies of a run wait."""
 

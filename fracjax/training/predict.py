@@ -1,7 +1,7 @@
 """The prediction step over the studies of a split: every study once, in order."""
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,7 @@ from fracjax.training.inputs import network_input
 _AHEAD = 2  # batches whose logits are not waited for
 
 
+@runtime_checkable
 class Forward(Protocol):
     """A network in inference mode, jitted."""
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from fracjax.pipeline.sampling import oversampled_order, subset_rows
+from fracjax.pipeline.sampling import draw_order, subset_rows
 from fracjax.pipeline.stream import (
     Examples,
     evaluation_batches,
@@ -13,6 +13,10 @@ from fracjax.pipeline.stream import (
 )
 
 LABEL = np.repeat([0, 1, 2], [23, 10, 4])
+
+
+def _oversampled(label, *, seed, epoch):
+    return np.asarray(draw_order(label, seed=seed, epoch=epoch, oversample=True))
 
 
 def _examples(label) -> Examples:
@@ -26,7 +30,7 @@ def _examples(label) -> Examples:
 
 def test_oversampling_by_hand():
     # Three of class 0; so class 1 has its only study three times, class 2 one of its two twice.
-    order = oversampled_order(np.array([0, 0, 0, 1, 2, 2]), seed=0, epoch=0)
+    order = _oversampled(np.array([0, 0, 0, 1, 2, 2]), seed=0, epoch=0)
     times = np.bincount(order)
     assert times[:4].tolist() == [1, 1, 1, 3]
     assert sorted(times[4:]) == [1, 2]
@@ -34,7 +38,7 @@ def test_oversampling_by_hand():
 
 @pytest.mark.parametrize("epoch", range(5))
 def test_every_study_comes_and_every_class_as_often(epoch):
-    order = oversampled_order(LABEL, seed=1, epoch=epoch)
+    order = _oversampled(LABEL, seed=1, epoch=epoch)
     assert_array_equal(np.bincount(LABEL[order]), [23, 23, 23])
     times = np.bincount(order, minlength=len(LABEL))
     assert times.min() == 1
@@ -44,7 +48,7 @@ def test_every_study_comes_and_every_class_as_often(epoch):
 
 
 def test_what_is_repeated_and_the_order_depend_on_seed_and_epoch_alone():
-    draw = lambda seed, epoch: oversampled_order(LABEL, seed=seed, epoch=epoch)  # noqa: E731
+    draw = lambda seed, epoch: _oversampled(LABEL, seed=seed, epoch=epoch)  # noqa: E731
     assert_array_equal(draw(1, 2), draw(1, 2))
     drawn = [draw(*place) for place in ((1, 2), (2, 2), (1, 3))]
     assert len({tuple(order) for order in drawn}) == 3
@@ -52,13 +56,13 @@ def test_what_is_repeated_and_the_order_depend_on_seed_and_epoch_alone():
 
 
 def test_the_classes_are_mixed():
-    order = oversampled_order(LABEL, seed=0, epoch=0)
+    order = _oversampled(LABEL, seed=0, epoch=0)
     halves = [np.bincount(LABEL[half], minlength=3) for half in np.array_split(order, 2)]
     assert min(map(min, halves)) > 5  # of 11.5
 
 
 def test_classes_of_one_size_are_only_shuffled():
-    order = oversampled_order(np.array([1, 0, 1, 0]), seed=0, epoch=0)
+    order = _oversampled(np.array([1, 0, 1, 0]), seed=0, epoch=0)
     assert sorted(order) == [0, 1, 2, 3]
 
 

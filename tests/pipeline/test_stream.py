@@ -47,15 +47,15 @@ def test_rows_that_fill_up_are_the_first_ones_of_the_same_epoch():
 
 
 def test_the_order_depends_on_seed_and_epoch_alone():
-    assert_array_equal(epoch_order(50, seed=1, epoch=2), epoch_order(50, seed=1, epoch=2))
-    others = [epoch_order(50, seed=s, epoch=e).tolist() for s, e in ((1, 2), (2, 2), (1, 3))]
+    assert_array_equal(epoch_order(50, 1, 2), epoch_order(50, 1, 2))
+    others = [epoch_order(50, s, e).tolist() for s, e in ((1, 2), (2, 2), (1, 3))]
     assert len({tuple(o) for o in others}) == 3
 
 
 def test_take_keeps_all_columns_together():
     taken = _examples(6).take(np.array([4, 1]))
     assert taken.study.tolist() == ["s4", "s1"]
-    assert taken.image[:, 0, 0, 0].tolist() == [4, 1]
+    assert taken.pictures()[:, 0, 0, 0].tolist() == [4, 1]
     assert taken.label.tolist() == [0, 1]
     assert taken.group.tolist() == [4, 1]
     assert taken.attributes["age"].tolist() == [40, 10]

@@ -114,7 +114,7 @@ if sys.argv[2] == "between the two saves of epoch 2":
     kill_before({"of": Checkpoints, "name": "save_last"}, lambda state, meta: meta.epoch == 2)
 else:
     steps = []
-    kill_before({"of": Bar, "name": "step"}, lambda loss: steps.append(loss) or len(steps) == 8)
+    kill_before({"of": Bar, "name": "step"}, lambda loss, _: steps.append(loss) or len(steps) == 8)
 fit(config_file.from_dict(json.load(open(sys.argv[1]))), Console(quiet=True))
 """
 
@@ -252,7 +252,7 @@ def test_cached_views_train_in_turn_resume_and_predict_from_pictures(config, tmp
     seen = []
 
     def batches(examples, **options):
-        seen.append(np.asarray(examples.image).copy())
+        seen.append(examples.pictures())
         return original(examples, **options)
 
     original = member.training_batches
@@ -260,6 +260,7 @@ def test_cached_views_train_in_turn_resume_and_predict_from_pictures(config, tmp
     cached = dataclasses.replace(
         config,
         workdir=tmp_path / "straight",
+        data=dataclasses.replace(config.data, mode="stream"),
         model=dataclasses.replace(config.model, dropout=0.0),
         freeze=Freeze(batch_norm="above_cut", cached_views=2),
         augment=Augment(brightness=0.2),

@@ -10,11 +10,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from fracjax.config import Augment
 from fracjax.errors import UserError
 from fracjax.image_spec import ImageSpec
+from fracjax.pipeline.stored import StoredRows
 from fracjax.sharding import data_mesh
 from fracjax.training import prefix
 from fracjax.training.network import build_network
 from fracjax.training.predict import make_forward, predict_logits
-from fracjax.training.prefix import cache_view
+from fracjax.training.prefix import Prefix, cache_view
 
 
 @pytest.fixture(scope="module")
@@ -22,18 +23,14 @@ def network(config):
     return build_network(config)
 
 
-def _cached(network, examples, folder, *, stop="block2", key=None, policy=Augment(), devices=1):  # noqa: B008
-    return cache_view(
-        network.model,
-        examples,
-        stop=stop,
-        image=network.image,
-        policy=policy,
-        key=key,
-        batch_size=8,
-        mesh=data_mesh(devices),
-        folder=folder,
-    )
+def _prefix(network, **changes):
+    whole = {"stop": "block2", "policy": Augment(), "batch_size": 8, "image": network.image}
+    return Prefix(net=network.model, **(whole | changes))
+
+
+def _cached(network, examples, folder, *, key=None, devices=1, **changes):
+    how = _prefix(network, **changes)
+    return cache_view(how, examples, key=key, mesh=data_mesh(devices), folder=folder)
 
 
 @pytest.mark.parametrize(("stop", "shape"), [("block2", (20, 8, 8, 4)), ("head", (20, 64))])
@@ -50,7 +47,8 @@ def test_logits_from_cached_features_are_those_of_the_pictures(
             state.params,
             state.batch_stats,
             source,
-            8,
+            batch_size=8,
+            mesh=mesh,
         )
         for start, source in ((None, examples), (stop, view))
     )
@@ -63,7 +61,7 @@ def test_an_augmented_view_repeats_by_key_on_any_number_of_devices(network, exam
     one, four, other = (
         _cached(
             network, examples, tmp_path / str(d), key=jax.random.key(k), policy=policy, devices=d
-        ).image
+        ).pictures()
         for k, d in ((0, 1), (0, 4), (1, 1))
     )
     assert_array_equal(one, four)
@@ -71,9 +69,9 @@ def test_an_augmented_view_repeats_by_key_on_any_number_of_devices(network, exam
 
 
 def test_features_are_computed_once(network, examples, tmp_path, monkeypatch):
-    first = _cached(network, examples, tmp_path).image
-    monkeypatch.setattr(prefix, "_compute", None)  # would fail if it were called
-    assert_array_equal(_cached(network, examples, tmp_path).image, first)
+    first = _cached(network, examples, tmp_path).pictures()
+    monkeypatch.setattr(prefix, "features", None)  # would fail if it were called
+    assert_array_equal(_cached(network, examples, tmp_path).pictures(), first)
 
 
 KEY, BRIGHT = jax.random.key(0), Augment(brightness=0.2)
@@ -86,34 +84,32 @@ KEY, BRIGHT = jax.random.key(0), Augment(brightness=0.2)
         {"key": jax.random.key(1)},
         {"policy": Augment(brightness=0.3)},
         {"batch_size": 4},
+        {"colormap": "jet"},
         {"image": ImageSpec(224, 3, -1.0, 1.0, 8)},
     ],
     ids=lambda change: next(iter(change)),
 )
 def test_features_are_named_by_all_that_shapes_them(network, examples, change):
-    same = {
-        "net": network.model,
-        "examples": examples,
-        "stop": "block2",
-        "image": network.image,
-        "policy": BRIGHT,
-        "key": KEY,
-        "batch_size": 8,
-    }
-    assert prefix._digest(**same) == prefix._digest(**same)
-    assert prefix._digest(**same) != prefix._digest(**same | change)
+    def name(policy=BRIGHT, key=KEY, **changes):
+        return prefix.digest(_prefix(network, policy=policy, **changes), examples, key)
+
+    assert name() == name()
+    assert name() != name(**change)
 
 
-def test_features_are_named_by_pictures_and_weights(config, network, examples):
-    rest = ("block2", network.image, BRIGHT, KEY, 8)
-    name = prefix._digest(network.model, examples, *rest)
+def test_features_are_named_by_pictures_rows_and_weights(config, network, examples, tmp_path):
+    name = prefix.digest(_prefix(network), examples, KEY)
     brighter = dataclasses.replace(examples, image=examples.image + 1)
     reseeded = dataclasses.replace(config, train=dataclasses.replace(config.train, seed=1))
-    assert prefix._digest(network.model, brighter, *rest) != name
-    assert prefix._digest(build_network(reseeded).model, examples, *rest) != name
+    assert prefix.digest(_prefix(network), brighter, KEY) != name
+    assert prefix.digest(_prefix(build_network(reseeded)), examples, KEY) != name
+    np.save(tmp_path / "a.npy", examples.image)
+    stored = dataclasses.replace(examples, image=StoredRows(tmp_path / "a.npy"))
+    other = [stored, stored.take(np.arange(20)[::-1]), stored.take(np.arange(10))]
+    assert len({prefix.digest(_prefix(network), one, KEY) for one in other}) == 3
 
 
 def test_activations_too_large_for_float16_are_refused(network, examples, tmp_path, monkeypatch):
-    monkeypatch.setattr(prefix, "_compute", lambda *_: np.full((20, 1), np.inf, np.float16))
+    monkeypatch.setattr(prefix, "features", lambda *_: iter([np.full((20, 1), np.inf, np.float16)]))
     with pytest.raises(UserError, match=r"exceed float16's 65,504 .*cached-views 0"):
         _cached(network, examples, tmp_path)

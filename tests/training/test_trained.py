@@ -13,20 +13,22 @@ from fracjax.config import Config, Data
 from fracjax.errors import UserError
 from fracjax.evaluation import Predictions
 from fracjax.models.basic_cnn import BasicCNN
+from fracjax.pipeline.decode import Form
+from fracjax.sharding import data_mesh
 from fracjax.training.checkpoint import Meta
 from fracjax.training.trained import Trained, check_pictures, cross_validated, epochs_of
 
 
 def _meta(fold: str = "none", best: int = 1) -> Meta:
     config = Config(data=Data(fold=fold, image_size=16))
-    return Meta(config, BasicCNN.IMAGE, "hash", 9, [], best, math.inf)
+    return Meta(config, BasicCNN.IMAGE, "hash", 9, [], best, math.inf, 1)
 
 
 def _trained(metas, logits) -> Trained:
     """A run whose network answers with its only parameter, whatever the picture."""
     networks = tuple({"params": {"z": z}, "batch_stats": {}} for z in logits)
-    forward = lambda params, _, image: jnp.full((len(image), 1), params["z"])  # noqa: E731
-    return Trained(Path("x"), tuple(metas), networks, forward, 8)
+    forward = lambda params, _, image, key: jnp.full((len(image), 1), params["z"])  # noqa: E731
+    return Trained(Path("x"), tuple(metas), networks, forward, data_mesh(1), 8, 1)
 
 
 def test_folds_are_told_from_an_ensemble_and_from_a_single_fold():
@@ -65,7 +67,7 @@ def test_a_run_of_several_networks_predicts_their_mean(examples):
 def test_pictures_that_the_network_does_not_take_are_refused(images, examples):
     shape = str(list(images.shape))
     with pytest.raises(UserError) as error:
-        check_pictures(images, 16)
+        check_pictures(images, Form(16))
     assert f"pictures are {images.dtype}{shape}; this network takes uint8[n, 16, 16, 1]" in str(
         error.value
     )
@@ -76,5 +78,5 @@ def test_pictures_that_the_network_does_not_take_are_refused(images, examples):
 
 
 def test_decoded_pictures_are_taken():
-    check_pictures(np.zeros((0, 16, 16, 1), np.uint8), 16)
-    check_pictures(np.full((2, 16, 16, 1), 255, np.uint8), 16)
+    check_pictures(np.zeros((0, 16, 16, 1), np.uint8), Form(16))
+    check_pictures(np.full((2, 16, 16, 1), 255, np.uint8), Form(16))
