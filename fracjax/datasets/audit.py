@@ -150,16 +150,16 @@ def _examine(study: Study) -> Picture | Refusal:
 
 
 def _facts(opened: Opened, sha256: str, note: str) -> Picture:
-    grey = np.asarray(opened.image.convert("L"))
-    height, width = grey.shape
+    upright = opened.upright()
+    grey = np.asarray(upright.convert("L"))
     small = Image.fromarray(grey).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
     thumbnail = np.asarray(small)
     return Picture(
         sha256=sha256,
-        width=width,
-        height=height,
+        width=opened.width,
+        height=opened.height,
         orientation=opened.orientation,
-        channels=3 if has_colour(opened.image) else 1,
+        channels=3 if has_colour(upright) else 1,
         pixels=min(_digest(view) for view in dihedral(grey)),
         hashes=np.array([_perceptual_hash(view) for view in dihedral(thumbnail)], np.uint64),
         thumbnail=thumbnail,

@@ -1,35 +1,74 @@
-"""The size that a compressed picture claims for itself, from its first bytes."""
+"""What a compressed picture claims for itself, read before a decoder believes it.
+
+A decoder in C++ may end the process over a damaged header, and with it the audit of every other
+file. So the markers up to the first scan are walked strictly here.
+
+Sources: ITU-T T.81, annex B (JPEG); T.87, annex C (JPEG-LS); T.800, annex A (JPEG 2000).
+"""
+
+from dataclasses import dataclass
 
 _JPEG, _JPEG_2000 = b"\xff\xd8", b"\xff\x4f\xff\x51"
-# Start of frame: 0xC0 to 0xCF but for tables (C4, CC) and an extension (C8); 0xF7 is JPEG-LS.
-_FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # but for tables (two) and an extension
+_JPEG_LS_FRAME, _HUFFMAN_TABLES, _SCAN = 0xF7, 0xC4, 0xDA
+_SEGMENTS = {*range(0xC0, 0xD0), *range(0xDA, 0xF9), 0xFE}  # markers that a length follows
 
 
-def coded_size(code: bytes) -> tuple[int, int] | None:
-    """Width and height by the header of a JPEG, JPEG-LS or JPEG 2000 picture; None for any other.
+@dataclass(frozen=True)
+class Coded:
+    """The header of a compressed picture: pixels, values per pixel, bits per value."""
 
-    Sources: ITU-T T.81, B.2.2 (frame header); T.87, C.2.2; T.800, A.5.1 (SIZ).
+    width: int
+    height: int
+    channels: int
+    bits: int
+
+
+def coded_header(code: bytes) -> Coded | None:
+    """The header of a JPEG, JPEG-LS or JPEG 2000 picture; None for any other.
+
+    Raises:
+      ValueError: it is damaged.
     """
     if code.startswith(_JPEG):
-        return _jpeg_size(code)
+        return _jpeg(code)
     start = code.find(_JPEG_2000, 0, 4096)  # boxes of a JP2 file may come before it
     if start < 0:
         return None
     x_end, y_end, x_start, y_start = (_number(code, start + at, 4) for at in (8, 12, 16, 20))
-    return x_end - x_start, y_end - y_start
+    channels = _number(code, start + 40, 2)
+    bits = (_number(code, start + 42, 1) & 127) + 1  # of the first channel
+    return _plausible(Coded(x_end - x_start, y_end - y_start, channels, bits))
 
 
-def _jpeg_size(code: bytes) -> tuple[int, int] | None:
-    at = 2
-    while at + 9 <= len(code) and code[at] == 0xFF:
-        marker = code[at + 1]
-        if marker in _FRAMES:
-            return _number(code, at + 7, 2), _number(code, at + 5, 2)
-        if marker == 0xFF:  # fill byte
+def _jpeg(code: bytes) -> Coded:
+    at, coded, tables = 2, None, False
+    while at + 10 <= len(code) and code[at] == 0xFF:
+        marker, length = code[at + 1], _number(code, at + 2, 2)
+        if marker == 0xFF:  # a fill byte
             at += 1
-        else:
-            at += 2 + _number(code, at + 2, 2)
-    return None
+            continue
+        if marker not in _SEGMENTS or length < 2:
+            break
+        if marker in _FRAMES or marker == _JPEG_LS_FRAME:
+            coded = Coded(
+                _number(code, at + 7, 2), _number(code, at + 5, 2), code[at + 9], code[at + 4]
+            )
+            tables = tables or marker == _JPEG_LS_FRAME
+        elif marker == _HUFFMAN_TABLES:
+            tables = True
+        elif marker == _SCAN:
+            if coded is None or not tables:
+                break
+            return _plausible(coded)
+        at += 2 + length
+    raise ValueError(f"damaged header of a compressed picture, at its byte {at}")
+
+
+def _plausible(coded: Coded) -> Coded:
+    if not (1 <= coded.bits <= 16 and coded.channels in (1, 3) and coded.width > 0):
+        raise ValueError(f"damaged header of a compressed picture: {coded}")
+    return coded
 
 
 def _number(code: bytes, at: int, size: int) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer, UInt8
 from scipy.special import expit
 
-from fracjax.datasets.codestream import coded_size
+from fracjax.datasets.codestream import Coded, coded_header
 from fracjax.datasets.pixels import Unreadable, check_size, eight_bits, nominal_range
 
 _GREY = ("MONOCHROME1", "MONOCHROME2")
@@ -38,11 +38,14 @@ def decode_dicom(data: bytes) -> UInt8[np.ndarray, "h w"] | UInt8[np.ndarray, "h
     # Here, not above: most datasets have no DICOM file, and pydicom takes its time to import.
     from pydicom import dcmread
     from pydicom.pixels import apply_color_lut, pixel_array
+    from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit
 
     _check_not_deflated(data)
     file = dcmread(io.BytesIO(data))
     _check(file)
-    stored = pixel_array(file, index=0)
+    # Of lossy JPEG gdcm may end the process where Pillow raises.
+    lossy = file.file_meta.TransferSyntaxUID in (JPEGBaseline8Bit, JPEGExtended12Bit)
+    stored = pixel_array(file, index=0, decoding_plugin="pillow" if lossy else "")
     if file.PhotometricInterpretation in _GREY:
         return _grey(stored, file)
     if file.PhotometricInterpretation == "PALETTE COLOR":
@@ -71,7 +74,13 @@ def _check(file: Any) -> None:
         raise Unreadable(f"multi-frame: {frames} frames, expected one; save each as its own file")
     lacking = [
         name
-        for name in ("Rows", "Columns", "BitsAllocated", "PhotometricInterpretation")
+        for name in (
+            "Rows",
+            "Columns",
+            "SamplesPerPixel",
+            "BitsAllocated",
+            "PhotometricInterpretation",
+        )
         if not file.get(name)
     ]
     if lacking:
@@ -93,12 +102,14 @@ def _check_codestream(file: Any) -> None:
 
     if not file.file_meta.TransferSyntaxUID.is_encapsulated:
         return
-    coded = coded_size(next(generate_frames(file.PixelData, number_of_frames=1)))
-    if coded is not None and coded != (file.Columns, file.Rows):
-        raise Unreadable(
-            f"contradictory DICOM: {file.Columns} x {file.Rows} pixels by its header, "
-            f"{coded[0]} x {coded[1]} in the compressed picture"
-        )
+    coded = coded_header(next(generate_frames(file.PixelData, number_of_frames=1)))
+    if coded is None:
+        return
+    claimed = Coded(file.Columns, file.Rows, file.SamplesPerPixel, file.BitsAllocated)
+    if (coded.width, coded.height, coded.channels) != (
+        claimed.width, claimed.height, claimed.channels
+    ) or coded.bits > claimed.bits:  # fmt: skip
+        raise Unreadable(f"contradictory DICOM: {claimed} by its header, {coded} as compressed")
 
 
 def _grey(stored: Integer[np.ndarray, "h w"], file: Any) -> UInt8[np.ndarray, "h w"]:

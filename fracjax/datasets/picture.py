@@ -5,10 +5,10 @@ pixels that were exposed. Grey of more than 8 bits is scaled by `pixels.nominal_
 """
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from PIL import Image, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from fracjax.datasets.dicom import decode_dicom, is_dicom
 from fracjax.datasets.pixels import Unreadable, check_size, eight_bits, nominal_range
@@ -16,6 +16,16 @@ from fracjax.datasets.pixels import Unreadable, check_size, eight_bits, nominal_
 _KINDS = ("JPEG", "PNG", "TIFF", "BMP")  # that Pillow reads
 _ORIENTATION = 0x0112  # EXIF and TIFF tag
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF tag and its value
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_QUARTER_TURNS = tuple(_TURNS[orientation] for orientation in (5, 6, 7, 8))
 _STARTS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"II": "TIFF", b"MM": "TIFF", b"BM": "BMP"}
 
 
@@ -25,25 +35,52 @@ class Opened:
 
     Attributes:
       kind: JPEG, PNG, TIFF, BMP or DICOM.
-      orientation: EXIF orientation of the file, 1 where none is given; already applied.
-      image: upright, of mode "L" (grey) or "RGB".
+      orientation: EXIF orientation of the file, 1 where none is given.
+      width, height: pixels of the picture as displayed.
+      stored: of mode "L" (grey) or "RGB", still to be turned by `turn`, and at 1/`scale` of the
+        size, rounded up, where a reduced one was asked for.
     """
 
     kind: str
     orientation: int
-    image: Image.Image
+    width: int
+    height: int
+    stored: Image.Image
+    turn: Image.Transpose | None = None
+    scale: int = 1
+
+    def upright(self) -> Image.Image:
+        """The picture as displayed."""
+        return self._turned(self.stored)
+
+    def resized(self, width: int, height: int) -> Image.Image:
+        """The picture as displayed, in another size; shrinking averages the pixels it merges."""
+        size, whole = (width, height), (self.width, self.height)
+        if self.turn in _QUARTER_TURNS:
+            size, whole = (height, width), (self.height, self.width)
+        # The last column or row of a reduced picture may stand for less than a whole one.
+        box = (0, 0, whole[0] / self.scale, whole[1] / self.scale)
+        return self._turned(self.stored.resize(size, Image.Resampling.BILINEAR, box))
+
+    def _turned(self, image: Image.Image) -> Image.Image:
+        return image if self.turn is None else image.transpose(self.turn)
 
 
-def open_picture(data: bytes) -> Opened:
+def open_picture(data: bytes, *, grey: bool = False, at_least: int | None = None) -> Opened:
     """Decode one file strictly.
+
+    Args:
+      data: the encoded file.
+      grey: colour is not wanted. Of a JPEG only the luma is decoded then.
+      at_least: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, as long as both sides keep so
+        many pixels. None for the full size.
 
     Raises:
       Unreadable: it does not decode, in full, to one picture; the message says why.
     """
     try:
-        if is_dicom(data):
-            return Opened("DICOM", 1, Image.fromarray(decode_dicom(data)))
-        return _open(data)
+        opened = _open_dicom(data) if is_dicom(data) else _open(data, grey, at_least)
+        return replace(opened, stored=opened.stored.convert("L")) if grey else opened
     except Unreadable:
         raise
     except UnidentifiedImageError:
@@ -56,27 +93,43 @@ def open_picture(data: bytes) -> Opened:
         raise Unreadable(f"{kind}: {reason}") from error
 
 
-def _open(data: bytes) -> Opened:
+def _open_dicom(data: bytes) -> Opened:
+    image = Image.fromarray(decode_dicom(data))
+    return Opened("DICOM", 1, image.width, image.height, image)
+
+
+def _open(data: bytes, grey: bool, at_least: int | None) -> Opened:
     with Image.open(io.BytesIO(data), formats=_KINDS) as image:
         check_size(*image.size)
-        pages = getattr(image, "n_frames", 1)
         # A JPEG with a second picture (a preview, a depth map) is read as its first.
         kind = "JPEG" if image.format == "MPO" else str(image.format)
+        pages = getattr(image, "n_frames", 1)
         if pages > 1 and kind != "JPEG":
             raise Unreadable(
                 f"multi-frame: {pages} pictures in one {kind}, expected one; "
                 "save each as its own file"
             )
-        orientation = image.getexif().get(_ORIENTATION, 1)  # a TIFF forgets it as it loads
-        deep_colour = _has_deep_colour(image)
+        deep_colour = _has_deep_colour(image)  # before a PNG loads itself to find its EXIF
+        orientation = image.getexif().get(_ORIENTATION, 1)
+        whole = image.size
+        if kind == "JPEG":
+            image.draft("L" if grey else None, None if at_least is None else (at_least, at_least))
+        scale = round(whole[0] / image.width)
         image.load()
-        upright = _grey_or_rgb(ImageOps.exif_transpose(image), _is_negative(image))
-    if deep_colour and np.asarray(upright).max() < 2**6:
+        # Asked again: a TIFF is turned as it is loaded.
+        turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+        if scale == 1:
+            whole = image.size
+        stored = _grey_or_rgb(image, _is_negative(image))
+    if deep_colour and np.asarray(stored).max() < 2**6:
         raise Unreadable(
             "16-bit colour of fewer bits: only the upper 8 of 16 are read, and they are nearly "
             "black; save it as 8-bit colour or 16-bit grey"
         )
-    return Opened(kind, orientation if orientation in range(1, 9) else 1, upright)
+    width, height = whole[::-1] if turn in _QUARTER_TURNS else whole
+    return Opened(
+        kind, orientation if orientation in range(1, 9) else 1, width, height, stored, turn, scale
+    )
 
 
 def _grey_or_rgb(image: Image.Image, negative: bool) -> Image.Image:

@@ -9,9 +9,9 @@ import numpy as np
 from pydicom import dcmread, dcmwrite
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
-DIGITAL_X_RAY = "1.2.840.10008.5.1.4.1.1.1.1"
+DIGITAL_X_RAY = UID("1.2.840.10008.5.1.4.1.1.1.1")
 
 
 def dataset(pixels: np.ndarray, **elements) -> FileDataset:
@@ -19,7 +19,7 @@ def dataset(pixels: np.ndarray, **elements) -> FileDataset:
     meta = FileMetaDataset()
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     meta.MediaStorageSOPClassUID = DIGITAL_X_RAY
-    meta.MediaStorageSOPInstanceUID = "1.2.3"
+    meta.MediaStorageSOPInstanceUID = UID("1.2.3")
     file = FileDataset("", {}, file_meta=meta, preamble=bytes(128))
     file.SOPClassUID, file.SOPInstanceUID = DIGITAL_X_RAY, "1.2.3"
     file.Rows, file.Columns = pixels.shape[:2]
@@ -55,7 +55,7 @@ def dicom(pixels: np.ndarray, **elements) -> bytes:
 def compressed(code: bytes, syntax: str, pixels: np.ndarray, **elements) -> bytes:
     """A file whose one frame is `code`, and whose header describes `pixels`."""
     file = dataset(pixels, **elements)
-    file.file_meta.TransferSyntaxUID = syntax
+    file.file_meta.TransferSyntaxUID = UID(syntax)
     file.PixelData = encapsulate([code])
     file["PixelData"].is_undefined_length = True
     return encoded(file)

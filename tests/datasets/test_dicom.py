@@ -19,7 +19,7 @@ from pydicom.uid import (
 
 import fracjax
 from fracjax.datasets import pixels
-from fracjax.datasets.codestream import coded_size
+from fracjax.datasets.codestream import Coded, coded_header
 from fracjax.datasets.dicom import decode_dicom
 from fracjax.datasets.picture import open_picture
 from fracjax.datasets.pixels import Unreadable
@@ -269,7 +269,7 @@ def test_several_frames_are_refused_with_their_number():
     assert refusal(dicom(frames, Rows=16, NumberOfFrames=2)) == (
         "multi-frame: 2 frames, expected one; save each as its own file"
     )
-    assert open_picture(dicom(BYTES, NumberOfFrames=1)).image.size == (16, 16)
+    assert open_picture(dicom(BYTES, NumberOfFrames=1)).stored.size == (16, 16)
 
 
 def test_what_is_no_picture_is_refused():
@@ -314,19 +314,33 @@ def test_a_compressed_picture_of_another_size_is_refused(name):
 
     file = dcmread(io.BytesIO(transcoded(dicom(TWELVE, BitsStored=12), name)))
     file.Rows, file.Columns = 12, 10
-    assert refusal(encoded(file)) == (
-        "contradictory DICOM: 10 x 12 pixels by its header, 20 x 24 in the compressed picture"
-    )
+    reason = refusal(encoded(file))
+    assert reason.startswith("contradictory DICOM: Coded(width=10, height=12, channels=1, bits=16)")
+    assert "Coded(width=20, height=24, channels=1, bits=" in reason
 
 
-def test_sizes_of_compressed_pictures():
+def test_headers_of_compressed_pictures():
     picture = Image.fromarray(np.zeros((30, 50), np.uint8))
-    assert coded_size(_jpeg(picture)) == (50, 30)
-    assert coded_size(_jpeg(picture, progressive=True)) == (50, 30)
+    assert coded_header(_jpeg(picture)) == Coded(50, 30, 1, 8)
+    assert coded_header(_jpeg(picture.convert("RGB"), progressive=True)) == Coded(50, 30, 3, 8)
     boxed = io.BytesIO()
-    picture.save(boxed, "JPEG2000")
-    assert coded_size(boxed.getvalue()) == (50, 30)
-    assert coded_size(b"") is coded_size(b"\xff\xd8\xff") is coded_size(bytes(64)) is None
+    picture.convert("RGB").save(boxed, "JPEG2000")
+    assert coded_header(boxed.getvalue()) == Coded(50, 30, 3, 8)
+    assert coded_header(b"") is coded_header(bytes(64)) is None
+
+
+def test_damaged_headers_of_compressed_pictures():
+    code = _jpeg(Image.fromarray(BYTES))
+    frame, tables = code.index(b"\xff\xc0"), code.index(b"\xff\xc4")
+    for at, value in ((frame + 4, 241), (frame, 0), (tables + 1, 0), (tables + 1, 0xFE)):
+        damaged = bytearray(code)
+        damaged[at] = value
+        if damaged[tables + 1] == 0xFE:  # as if every table were a comment
+            damaged = damaged.replace(b"\xff\xc4", b"\xff\xfe")
+        with pytest.raises(ValueError, match="damaged header of a compressed picture"):
+            coded_header(bytes(damaged))
+    with pytest.raises(ValueError, match="damaged header"):
+        coded_header(code[: frame + 6])
 
 
 def test_jpeg_2000_of_another_encoder():
