@@ -1,16 +1,12 @@
 """Encoded files to squares of one form, each file once."""
 
-import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import grain
 import numpy as np
 from jaxtyping import UInt8
 
 from fracjax.datasets.picture import open_picture
-from fracjax.datasets.prepared import Prepared
 
 DECODE_VERSION = 2  # raise it with every change that alters pixels
 # A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size if that is still so many times the side that
@@ -55,21 +51,6 @@ def decode(data: bytes, form: Form) -> UInt8[np.ndarray, "side side c"]:
     top, left = (form.side - height) // 2, (form.side - width) // 2
     square[top : top + height, left : left + width] = pixels
     return square
-
-
-def decode_all(
-    records: Prepared, indices: Sequence[int] | np.ndarray, side: int
-) -> UInt8[np.ndarray, "n side side 1"]:
-    """Decode the records `indices`, in that order, on every core (Pillow releases the GIL)."""
-    form = Form(side)
-    out = np.empty((len(indices), side, side, 1), np.uint8)
-    files = grain.MapDataset.source([int(i) for i in indices]).map(
-        lambda index: decode(records.image_bytes(index), form)
-    )
-    threads = grain.ReadOptions(num_threads=os.cpu_count() or 1, prefetch_buffer_size=64)
-    for row, image in enumerate(files.to_iter_dataset(threads)):
-        out[row] = image
-    return out
 
 
 def _inner_size(size: tuple[int, int], form: Form) -> tuple[int, int]:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFile
+from dicoms import dataset, encoded
+from PIL import Image, ImageFile, TiffImagePlugin
 from trees import encode, picture
 
 from fracjax.datasets.audit import Picture, Refusal, audit, dihedral
@@ -97,13 +98,48 @@ def test_a_warning_is_a_fault_even_where_the_process_ignores_warnings(monkeypatc
         )
 
 
+def broken_exif() -> bytes:
+    """A JPEG whose EXIF ends in the middle of its first entry."""
+    return encode(picture(0), exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x02\x01\x12")
+
+
+def test_a_warning_about_a_jpeg_is_a_fault_for_its_orientation_may_be_lost():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert reason("a.jpg", broken_exif()).startswith("does not decode: Corrupt EXIF data.")
+
+
+def test_a_warning_about_the_tags_of_a_dicom_file_is_a_note():
+    file = dataset(picture(0))
+    file.PixelData += bytes(64)  # more than the picture needs
+    taken = verdict("a.dcm", encoded(file))
+    assert isinstance(taken, Picture)
+    assert taken.note.startswith("The pixel data is 7744 bytes long, which indicates it contains")
+    other = verdict("b.dcm", encoded(dataset(picture(0))))
+    assert isinstance(other, Picture)
+    assert other.note == ""
+
+
+def test_a_warning_about_the_tags_of_a_tiff_is_a_note():
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[282] = 72.0
+    data = bytearray(encode(picture(0), "TIFF", tiffinfo=tags))
+    entry = data.index((282).to_bytes(2, "little") + (5).to_bytes(2, "little"))
+    data[entry + 4] = 2  # two horizontal resolutions
+    taken = verdict("a.tif", bytes(data))
+    assert isinstance(taken, Picture)
+    assert taken.note.startswith("Metadata Warning, tag 282 had too many entries")
+
+
 def test_a_directory_posing_as_a_picture_and_a_broken_link_are_refused(tmp_path: Path):
+    (tmp_path / "folder.dcm").mkdir()
     (tmp_path / "folder.jpg").mkdir()
     (tmp_path / "link.jpg").symlink_to(tmp_path / "nowhere")
     source = Source(tmp_path)
-    assert source.names == ["folder.jpg", "link.jpg"]
+    assert source.names == ["folder.dcm", "folder.jpg", "link.jpg"]
     verdicts = audit([Study(n, n, "x", lambda n=n: source.read(n)) for n in source.names])
     assert [v.reason for v in verdicts if isinstance(v, Refusal)] == [
+        "unreadable: a directory, not a file",
         "unreadable: a directory, not a file",
         "unreadable: not a file (a broken link or a device)",
     ]

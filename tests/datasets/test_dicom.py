@@ -1,6 +1,7 @@
 """Stored values to grey levels, by the formulas of DICOM PS3.3."""
 
 import io
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -383,6 +384,16 @@ def test_slightly_invalid_values_raise_no_warning():
     """Warnings are errors here; what is not needed is not looked at."""
     data = dicom(BYTES, StudyDate="yesterday", PatientName="x" * 100, StudyInstanceUID="1.02.x")
     assert_array_equal(decode_dicom(data), BYTES)
+
+
+def test_threads_do_not_disturb_each_other():
+    plain = [dicom(np.roll(TWELVE, i), BitsStored=12) for i in range(20)]
+    names = ("JPEGLosslessProcess14_1", "JPEG2000Lossless", "RLELossless")
+    files = [*plain, *(transcoded(data, name) for data in plain for name in names)]
+    alone = [decode_dicom(data) for data in files]
+    with ThreadPoolExecutor(4) as pool:
+        for one, other in zip(alone, pool.map(decode_dicom, files), strict=True):
+            assert_array_equal(one, other)
 
 
 def test_only_one_file_knows_pydicom():

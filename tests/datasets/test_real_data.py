@@ -2,15 +2,20 @@
 
 import csv
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fracjax.datasets.audit import Picture, Refusal, audit
 from fracjax.datasets.bone_break import CLASSES, SIMILARITY, BoneBreak
 from fracjax.datasets.duplicates import near_duplicate_groups
 from fracjax.datasets.fracatlas import FracAtlas
+from fracjax.datasets.picture import open_picture
+from fracjax.datasets.pixels import Unreadable
+from fracjax.pipeline.decode import DRAFT_MARGIN, Form, decode
 
 DATA = os.environ.get("FRACJAX_DATA")
 pytestmark = pytest.mark.skipif(not DATA, reason="FRACJAX_DATA names no folder of real radiographs")
@@ -53,6 +58,36 @@ def test_fracatlas_boxes_fit_the_displayed_pictures(tmp_path):
     with (folder("fracatlas") / "dataset.csv").open() as file:
         assert len(boxes) == sum(int(row["fracture_count"]) for row in csv.DictReader(file))
     assert (boxes[:, :2] < boxes[:, 2:]).all()
+
+
+@pytest.mark.parametrize("side, step, at_least", [(46, 4, 900), (64, 1, 600)])
+def test_a_reduced_decode_stays_within_its_bound(side, step, at_least):
+    """As stated in `pipeline.decode`, on all radiographs that are large enough for that side."""
+    files = [p for name in ("fracatlas", "bone_break") for p in sorted(folder(name).rglob("*.jpg"))]
+    reduced = 0
+    for path in files[::step]:
+        data = path.read_bytes()
+        with suppress(OSError), Image.open(path) as image:
+            if min(image.size) < 2 * DRAFT_MARGIN * side:
+                continue
+        with suppress(Unreadable):  # the truncated ones
+            exact = np.asarray(open_picture(data).resized(side, side).convert("L")).astype(int)
+            assert open_picture(data, at_least=DRAFT_MARGIN * side).scale > 1
+            error = np.abs(decode(data, Form(side))[..., 0] - exact)
+            assert error.max() <= 12, path
+            assert error.mean() <= 0.5, path
+            reduced += 1
+    assert reduced > at_least
+
+
+def test_colour_is_rare_and_never_in_fracatlas(tmp_path):
+    colours = {}
+    for name, builder in (("fracatlas", FracAtlas), ("bone_break", BoneBreak)):
+        studies = builder(source=folder(name), data_dir=tmp_path).studies()
+        taken = [v for v in audit(studies[::5]) if isinstance(v, Picture)]
+        colours[name] = np.mean([picture.channels == 3 for picture in taken])
+    assert colours["fracatlas"] == 0
+    assert 0.1 < colours["bone_break"] < 0.2
 
 
 def test_known_copies_in_bone_break_join_and_its_groups_stay_small(tmp_path):
