@@ -7,6 +7,7 @@ from typing import Any, cast
 import grain
 import jax
 import numpy as np
+from absl import flags
 from jax.sharding import NamedSharding
 from jaxtyping import Float32, Int
 
@@ -137,6 +138,8 @@ def stream(
     batches = grain.MapDataset.source(cast(Any, source))
     ahead = batches.to_iter_dataset(grain.ReadOptions(num_threads=2, prefetch_buffer_size=4))
     if workers:
+        if not flags.FLAGS.is_parsed():  # grain reads absl's flags, which are not this program's
+            flags.FLAGS.mark_as_parsed()
         ahead = ahead.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers))
     placed = grain.experimental.ThreadPrefetchIterDataset(ahead.map(place), prefetch_buffer_size=2)
     return iter(placed)

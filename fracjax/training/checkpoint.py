@@ -52,7 +52,7 @@ class Meta:
     channels: int
     filter: dict[str, Any] | None = None
     step: int = 0
-    sums: dict[str, list[float]] = field(default_factory=dict)
+    sums: dict[str, list[float | int]] = field(default_factory=dict)
 
     @property
     def classes(self) -> tuple[str, ...]:

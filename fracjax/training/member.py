@@ -25,6 +25,7 @@ from fracjax.training.material import Material
 from fracjax.training.network import Network
 from fracjax.training.phases import Place, next_place, step_sizes
 from fracjax.training.state import TrainState
+from fracjax.training.step import Sums
 
 
 class Member:
@@ -128,7 +129,7 @@ class Member:
         phase = self.config.phases[place.phase]
         return step_sizes(phase, self.config.train, place.losses, self.steps)
 
-    def save_within(self, state: TrainState, step: int, sums: dict[str, list[float]]) -> None:
+    def save_within(self, state: TrainState, step: int, sums: Sums) -> None:
         """Save an epoch that is not over: after so many steps, with the figures so far."""
         self.state = state
         self.meta = dataclasses.replace(self.meta, step=step, sums=sums)

@@ -24,6 +24,8 @@ from fracjax.training.inputs import network_input
 from fracjax.training.optimizer import apply
 from fracjax.training.state import TrainState
 
+Sums = dict[str, list[float | int]]
+
 
 @flax.struct.dataclass
 class Metrics(clu.metrics.Collection):
@@ -32,7 +34,7 @@ class Metrics(clu.metrics.Collection):
     loss: clu.metrics.Average.from_output("loss")  # pyright: ignore[reportInvalidTypeForm]
     accuracy: clu.metrics.Average.from_output("correct")  # pyright: ignore[reportInvalidTypeForm]
 
-    def sums(self) -> dict[str, list[float]]:
+    def sums(self) -> Sums:
         """Sum and number of studies of each figure of one network, fit for JSON."""
         return {
             name: [float(getattr(self, name).total), int(getattr(self, name).count)]
@@ -40,7 +42,7 @@ class Metrics(clu.metrics.Collection):
         }
 
     @classmethod
-    def of(cls, sums: dict[str, list[float]]) -> "Metrics":
+    def of(cls, sums: Sums) -> "Metrics":
         """Inverse of `sums`; an empty dict is the beginning of an epoch."""
         start: Any = cls.empty()
         return start.replace(

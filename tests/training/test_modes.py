@@ -1,0 +1,182 @@
+"""Resident and stream mode, many steps in a dispatch, checkpoints within an epoch: one training."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from rich.console import Console
+
+from fracjax.config import Augment, Config, Data, Ensemble, Model, Phase, Train
+from fracjax.datasets.prepare import prepare
+from fracjax.datasets.request import Request
+from fracjax.errors import UserError
+from fracjax.pipeline import memory
+from fracjax.pipeline.stream import stream, training_batches
+from fracjax.sharding import by_study, data_mesh
+from fracjax.training import feed
+from fracjax.training.checkpoint import Checkpoints, read_meta
+from fracjax.training.loop import fit, fit_members
+from fracjax.training.network import build_network
+from fracjax.training.progress import Bar
+
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory) -> Config:
+    folder = tmp_path_factory.mktemp("data")
+    prepare(Request(name="phantom", data_dir=folder, count=60, side=32))
+    return Config(
+        workdir=tmp_path_factory.mktemp("runs") / "straight",
+        data=Data(dir=folder, image_size=16, batch_size=8, mode="resident"),
+        model=Model(width=0.0625),
+        augment=Augment(flip=True, brightness=0.1),
+        phases=(Phase(epochs=2, learning_rate=1e-3),),
+    )
+
+
+@pytest.fixture(scope="module")
+def straight(config):
+    """Two epochs of six steps, one step a dispatch."""
+    return fit(config, QUIET)
+
+
+def _with(config, workdir, *, data=None, train=None, **fields):
+    return dataclasses.replace(
+        config,
+        workdir=workdir,
+        data=dataclasses.replace(config.data, **data or {}),
+        train=dataclasses.replace(config.train, **train or {}),
+        **fields,
+    )
+
+
+def _params(config):
+    mesh = data_mesh()
+    with Checkpoints(config.workdir) as checkpoints:
+        found = checkpoints.last(build_network(config).initial_state(0, mesh), mesh)
+    assert found is not None
+    return found[0].params
+
+
+def test_the_disk_and_the_devices_memory_train_the_same_bits(config, straight, tmp_path):
+    streamed = _with(config, tmp_path / "run", data={"mode": "stream"})
+    assert fit(streamed, QUIET).history == straight.history
+    jax.tree.map(assert_array_equal, _params(config), _params(streamed))
+
+
+def test_steps_may_be_taken_many_at_a_time_by_one_program(config, straight, tmp_path, monkeypatch):
+    programs = []
+    original = feed.make_dispatch
+
+    def kept(*args, **options):
+        programs.append(original(*args, **options))
+        return programs[-1]
+
+    monkeypatch.setattr(feed, "make_dispatch", kept)
+    for chunk in (4, 6):  # six steps are one and a half dispatches of four, or one of six
+        run = _with(config, tmp_path / str(chunk), train={"steps_per_dispatch": chunk})
+        history = fit(run, QUIET).history
+        for row, expected in zip(history, straight.history, strict=True):
+            # Another program, so other roundings, which Adam makes larger.
+            assert_allclose(row["train_loss"], expected["train_loss"], rtol=1e-4)
+            assert_allclose(row["validation_loss"], expected["validation_loss"], rtol=1e-4)
+    assert [program._cache_size() for program in programs] == [1, 1]
+
+
+class Killed(Exception):
+    pass
+
+
+def _kill_after(monkeypatch, dispatches):
+    seen = []
+
+    def step(self, loss, steps):
+        seen.append(steps)
+        if len(seen) == dispatches:
+            raise Killed
+
+    monkeypatch.setattr(Bar, "step", step)
+
+
+@pytest.mark.parametrize(("before", "after"), [("resident", "stream"), ("stream", "resident")])
+def test_a_run_killed_within_an_epoch_goes_on_with_the_very_next_batch(
+    config, straight, tmp_path, monkeypatch, before, after
+):
+    run = _with(config, tmp_path / "run", data={"mode": before}, train={"checkpoint_steps": 2})
+    _kill_after(monkeypatch, 10)
+    with pytest.raises(Killed):
+        fit(run, QUIET)
+    monkeypatch.undo()
+    meta = read_meta(run.workdir, "last")
+    assert (meta.epoch, meta.step) == (1, 4)
+    assert meta.sums["loss"][1] == 4 * 8  # studies of the epoch so far
+    said = Console(record=True, width=200)
+    resumed = fit(_with(run, run.workdir, data={"mode": after}), said)
+    assert "resumed after epoch 1, step 4 of the next" in said.export_text()
+    assert resumed.history == straight.history
+    jax.tree.map(assert_array_equal, _params(config), _params(run))
+
+
+def test_a_run_killed_within_its_first_epoch_goes_on_too(config, straight, tmp_path, monkeypatch):
+    run = _with(config, tmp_path / "run", train={"checkpoint_steps": 3})
+    _kill_after(monkeypatch, 4)
+    with pytest.raises(Killed):
+        fit(run, QUIET)
+    monkeypatch.undo()
+    assert (read_meta(run.workdir, "last").epoch, read_meta(run.workdir, "last").step) == (0, 3)
+    assert fit(run, QUIET).history == straight.history
+
+
+def test_networks_side_by_side_train_alike_in_both_modes(config, tmp_path, monkeypatch):
+    ensemble = {"ensemble": Ensemble(members=2)}
+    one, two = (
+        _with(config, tmp_path / mode, data={"mode": mode, "subset": 0.7}, **ensemble)
+        for mode in ("resident", "stream")
+    )
+    expected = [meta.history for meta in fit_members(one, QUIET)]
+    two = _with(two, two.workdir, train={"checkpoint_steps": 2})
+    _kill_after(monkeypatch, 4)
+    with pytest.raises(Killed):
+        fit_members(two, QUIET)
+    monkeypatch.undo()
+    assert read_meta(two.workdir / "member_1", "last").step == 2
+    assert [meta.history for meta in fit_members(two, QUIET)] == expected
+
+
+def test_the_mode_is_printed_with_the_sizes(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "_free_on_host", lambda: 4 * 20_000)
+    said = Console(record=True, width=200)
+    # 51 studies of 256 bytes on four devices that share 80,000 bytes.
+    auto = _with(config, tmp_path / "run", data={"mode": "auto"}, phases=(Phase(epochs=1),))
+    fit(auto, said)
+    assert (
+        "resident mode: the studies take 0.00 GiB of each device's 0.00 GiB" in said.export_text()
+    )
+    monkeypatch.setattr(memory, "_free_on_host", lambda: 4 * 100)
+    fit(_with(auto, tmp_path / "other"), said)
+    assert "stream mode: " in said.export_text()
+    with pytest.raises(UserError, match=r"data.mode is resident, but .*--data.mode stream"):
+        fit(_with(auto, tmp_path / "third", data={"mode": "resident"}), QUIET)
+
+
+def test_worker_processes_read_the_same_batches(config, straight):
+    from fracjax.pipeline.parts import open_dataset
+
+    examples = open_dataset(config.data).part("train")
+    source = training_batches(examples, batch_size=8, seed=0, epoch=0)
+    placed = list(stream(source, by_study(data_mesh(4)), workers=2))
+    assert len(placed) == len(source) == 6
+    for batch, expected in zip(placed, source, strict=True):
+        jax.tree.map(assert_array_equal, dict(batch), dict(expected))
+    assert sorted(np.concatenate([b["index"][b["valid"]] for b in placed])) == list(range(42))
+
+
+def test_train_fields_of_dispatch_have_no_bearing_on_the_run(config, straight, tmp_path):
+    """A finished run is finished under any of them."""
+    again = _with(
+        config, config.workdir, train=vars(Train(steps_per_dispatch=3, checkpoint_steps=1))
+    )
+    assert fit(again, QUIET).history == straight.history
