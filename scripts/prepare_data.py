@@ -11,7 +11,7 @@ python scripts/prepare_data.py show phantom --config configs/stage2_inception.py
 
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def show(
-    name: tyro.conf.Positional[str],
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")],
     /,
     config: Path,
     data_dir: Path | None = None,
