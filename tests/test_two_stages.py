@@ -122,7 +122,7 @@ def test_the_classifier_trains_on_what_the_detector_calls_fractured(runs, tmp_pa
     scores = {part: before.detector.detect(e).fracture_score for part, e in parts.items()}
     middle = float(np.median(scores["train"]))
     point = dataclasses.replace(before.point, threshold=middle)
-    operating_point.store(copy, point, before.detector.metas)
+    operating_point.store(copy, operating_point.Stored(point, 1), before.detector.metas)
     given = {}
 
     def caught(config, network, train, validation, mesh, console, folder):
@@ -147,7 +147,9 @@ def test_a_classifier_does_not_go_on_behind_another_threshold(runs):
     point = dataclasses.replace(front.point, threshold=front.point.threshold / 2)
     original = operating_point.path(stage1.workdir).read_bytes()
     try:
-        operating_point.store(stage1.workdir, point, front.detector.metas)
+        operating_point.store(
+            stage1.workdir, operating_point.Stored(point, 1), front.detector.metas
+        )
         with pytest.raises(UserError, match=r"was trained on what the detector .* lets through"):
             loop.fit(stage2, QUIET)
         cascade = run_cascade(stage1.workdir, stage2.workdir, "test", data_mesh())
@@ -222,3 +224,22 @@ def test_stages_in_the_wrong_order_are_refused(runs):
         run_cascade(stage1.workdir, stage1.workdir, "test", data_mesh())
     with pytest.raises(UserError, match=r"stage 1 is a detector and needs two classes, not 3"):
         run_two_stages(stage2, stage1, QUIET)
+
+
+def test_the_threshold_holds_for_as_many_views_as_it_was_chosen_on(runs, tmp_path):
+    stage1, stage2, _ = runs
+    copy = tmp_path / "copy"
+    shutil.copytree(stage1.workdir, copy)
+    with pytest.raises(
+        UserError, match=r"--views is 3, but .* mean of 1 view\(s\); run --split val"
+    ):
+        evaluate(copy, "test", data_mesh(), QUIET, views=3)
+    with pytest.raises(UserError, match=r"--views is 0; write 1"):
+        evaluate(copy, "validation", data_mesh(), QUIET, views=0)
+    evaluate(copy, "validation", data_mesh(), QUIET, views=3)
+    assert _metrics(evaluate(copy, "test", data_mesh(), QUIET))["source"]["test_views"] == 3
+    front = open_filter(copy, data_mesh())
+    assert front.detector.test_views == 3
+    assert front.identity != open_filter(stage1.workdir, data_mesh()).identity
+    with pytest.raises(UserError, match=r"--views 1 first, or leave --views out"):
+        evaluate(copy, "test", data_mesh(), QUIET, views=1)

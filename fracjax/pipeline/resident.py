@@ -166,7 +166,7 @@ def batch_at(
         image=take(studies.image, studies.row[index], mesh),
         label=studies.label[index],
         weight=studies.weight[index],
-        valid=(place < order.size) & active,
+        valid=jnp.logical_and(place < order.size, active),
         index=index,
     )
 

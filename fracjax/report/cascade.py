@@ -33,8 +33,8 @@ def report_cascade(cascade: Cascade, folder: Path, console: Console) -> None:
         console.print("The classifier was not trained on what this detector lets through.")
     source = {
         "part": cascade.part,
-        "stage1": about(detector.workdir, detector.metas),
-        "stage2": about(classifier.workdir, classifier.metas),
+        "stage1": about(detector),
+        "stage2": about(classifier),
         "trained_behind_this_detector": cascade.same_filter,
     }
     figures = {"operating_point": cascade.point.to_dict(), "figures": report.to_dict()}

@@ -1,6 +1,6 @@
 """One checkpoint on one part of its split: predictions, figures, tables and pictures."""
 
-from collections.abc import Sequence
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from fracjax.report.members import members_table, report_members
 from fracjax.report.plots import confusion_png, curves_png, roc_png
 from fracjax.report.tables import binary_tables, per_class_table
 from fracjax.training import operating_point
-from fracjax.training.checkpoint import Meta, has, read_meta
+from fracjax.training.checkpoint import has, read_meta
 from fracjax.training.members import member_dirs
 from fracjax.training.trained import (
     Trained,
@@ -43,6 +43,7 @@ def evaluate(
     console: Console,
     *,
     rule: str | None = None,
+    views: int | None = None,
     data_dir: Path | None = None,
 ) -> Path:
     """Predict one part, and write and show every figure of it.
@@ -56,6 +57,8 @@ def evaluate(
       mesh: devices.
       console: where the tables go.
       rule: how to choose the threshold on validation; the config's `threshold` by default.
+      views: views of each study whose probabilities are averaged; by default what the config's
+        `augment.test_views` says, and for a detector on test what its threshold was chosen with.
       data_dir: where the prepared datasets are now; the config's `data.dir` by default.
 
     Returns:
@@ -76,8 +79,13 @@ def evaluate(
     if detector and part == "test":
         if folds:
             refuse_folds(workdir)
-        operating_point.read(workdir, metas)
+        stored = operating_point.read(workdir, metas)
+        views = _views_of_threshold(stored, views)
+    if views is not None and views < 1:
+        raise UserError(f"--views is {views}; write 1, the study as it is, or more")
     trained = open_trained(workdir, mesh)
+    if views is not None:
+        trained = dataclasses.replace(trained, test_views=views)
     folder = workdir / "evaluation" / part
     folder.mkdir(parents=True, exist_ok=True)
     each = _predict_each(trained, part, data_dir)
@@ -101,7 +109,7 @@ def evaluate(
         whole = "last" if has(where, "last") else "best"
         name = "training.png" if len(metas) == 1 else f"training_{number}.png"
         curves_png(read_meta(where, whole).history, folder / name)
-    write_metrics(folder, {"part": part, **about(workdir, metas)}, figures)
+    write_metrics(folder, {"part": part, **about(trained)}, figures)
     return folder
 
 
@@ -122,11 +130,21 @@ def _predict_each(trained: Trained, part: str, data_dir: Path | None) -> list[Pr
     return each
 
 
-def about(workdir: Path, metas: Sequence[Meta]) -> dict[str, Any]:
-    """Where a figure comes from: checkpoints, dataset, split."""
-    meta = metas[0]
+def _views_of_threshold(stored: operating_point.Stored, asked: int | None) -> int:
+    """A threshold holds for scores that come about as those it was chosen on."""
+    if asked is not None and asked != stored.test_views:
+        raise UserError(
+            f"--views is {asked}, but the threshold was chosen on the mean of {stored.test_views} "
+            f"view(s); run --split validation --views {asked} first, or leave --views out"
+        )
+    return stored.test_views
+
+
+def about(trained: Trained) -> dict[str, Any]:
+    """Where a figure comes from: checkpoints, dataset, split, views."""
+    metas, meta = trained.metas, trained.meta
     return {
-        "checkpoint": str(workdir),
+        "checkpoint": str(trained.workdir),
         "networks": len(metas),
         "epoch": epochs_of(metas),
         "model": meta.config.model.name,
@@ -135,6 +153,7 @@ def about(workdir: Path, metas: Sequence[Meta]) -> dict[str, Any]:
         "positive_class": meta.classes[1] if len(meta.classes) == 2 else None,
         "trained_behind": meta.filter,
         "image_size": meta.config.data.image_size,
+        "test_views": trained.test_views,
         "split_hash": meta.split_hash,
     }
 
@@ -148,9 +167,10 @@ def _operating_point(
     trained: Trained, part: str, predictions: Predictions, rule: str
 ) -> OperatingPoint:
     if part != "validation":
-        return operating_point.read(trained.workdir, trained.metas)
+        return operating_point.read(trained.workdir, trained.metas).point
     point = choose_threshold(rule, predictions.label, predictions.fracture_score)
-    operating_point.store(trained.workdir, point, trained.metas)
+    stored = operating_point.Stored(point, trained.test_views)
+    operating_point.store(trained.workdir, stored, trained.metas)
     return point
 
 

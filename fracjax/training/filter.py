@@ -1,5 +1,6 @@
 """The studies that a trained detector lets through to the classifier (paper, §3.4)."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ class Filter:
             "epoch": self.detector.epochs,
             "split_hash": self.detector.meta.split_hash,
             "threshold": json_number(self.point.threshold),
+            "test_views": self.detector.test_views,
         }
 
     def passing(self, dataset: Dataset, part: str) -> Bool[np.ndarray, " n"]:
@@ -44,4 +46,5 @@ def open_filter(workdir: Path, mesh: Mesh) -> Filter:
       UserError: no detector there, or no threshold chosen yet.
     """
     detector = open_detector(workdir, mesh)
-    return Filter(detector, operating_point.read(workdir, detector.metas))
+    stored = operating_point.read(workdir, detector.metas)
+    return Filter(dataclasses.replace(detector, test_views=stored.test_views), stored.point)

@@ -1,6 +1,7 @@
 """The detector's threshold, stored beside the checkpoint it was chosen for."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,28 @@ from fracjax.training.checkpoint import Meta
 from fracjax.training.trained import epochs_of
 
 
+@dataclass(frozen=True)
+class Stored:
+    """A threshold, and how the scores come about that it is a threshold of.
+
+    Attributes:
+      point: the threshold with its rule and what it was chosen on.
+      test_views: views of each study whose probabilities are averaged.
+    """
+
+    point: OperatingPoint
+    test_views: int
+
+
 def path(workdir: Path) -> Path:
     """Where a run keeps its operating point."""
     return workdir / "operating_point.json"
 
 
-def store(workdir: Path, point: OperatingPoint, metas: Sequence[Meta]) -> None:
+def store(workdir: Path, stored: Stored, metas: Sequence[Meta]) -> None:
     """Keep the point with what it was chosen on: checkpoints, split, validation."""
-    write_json(path(workdir), {"operating_point": point.to_dict(), **_chosen_on(metas)})
+    record = {"operating_point": stored.point.to_dict(), "test_views": stored.test_views}
+    write_json(path(workdir), {**record, **_chosen_on(metas)})
 
 
 def _chosen_on(metas: Sequence[Meta]) -> dict[str, Any]:
@@ -29,7 +44,7 @@ def _chosen_on(metas: Sequence[Meta]) -> dict[str, Any]:
     }
 
 
-def read(workdir: Path, metas: Sequence[Meta]) -> OperatingPoint:
+def read(workdir: Path, metas: Sequence[Meta]) -> Stored:
     """The stored point.
 
     Raises:
@@ -47,6 +62,8 @@ def read(workdir: Path, metas: Sequence[Meta]) -> OperatingPoint:
             f"the threshold of {workdir} is not this checkpoint's: {'; '.join(stale)}; {again}"
         )
     try:
-        return OperatingPoint.from_dict(record["operating_point"])
+        return Stored(
+            OperatingPoint.from_dict(record["operating_point"]), int(record["test_views"])
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path(workdir)} is damaged ({error}); {again}") from error

@@ -1,0 +1,150 @@
+"""What the network sees: mixed pairs and their loss, the colour map, views at test time."""
+
+import dataclasses
+import math
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from fracjax.augment.colormaps import map_colours
+from fracjax.augment.mixing import mix
+from fracjax.augment.policy import augment
+from fracjax.config import Augment, Freeze, Phase
+from fracjax.errors import UserError
+from fracjax.pipeline.stream import BatchSource
+from fracjax.sharding import data_mesh
+from fracjax.training import losses
+from fracjax.training.checkpoint import Meta
+from fracjax.training.material import check_views
+from fracjax.training.network import build_network
+from fracjax.training.predict import make_forward, predict_logits
+from fracjax.training.step import Recipe, pure_step
+from fracjax.training.trained import Trained
+
+RATE = np.float32(1e-3)
+
+
+def _still(config, **augment):
+    """Without anything random but the augmentation."""
+    return dataclasses.replace(
+        config,
+        augment=Augment(**augment),
+        model=dataclasses.replace(config.model, dropout=0.0),
+        freeze=Freeze(batch_norm="frozen"),
+        phases=(Phase(cut="head"),),
+    )
+
+
+def _loss(config, batch, colormap="none"):
+    network = build_network(config)
+    recipe = Recipe(
+        view=network.training_view(0),
+        tx=network.optimizer(0),
+        image=network.image,
+        policy=config.augment,
+        colormap=colormap,
+    )
+    state = network.initial_state(0, data_mesh(1))
+    _, metrics = jax.jit(pure_step(recipe))(state, batch, jax.random.key(4), RATE)
+    forward = make_forward(network.model, image=network.image, mesh=data_mesh(1))
+    logits = lambda images: forward(state.params, state.batch_stats, images, None)  # noqa: E731
+    return metrics.compute()["loss"], logits
+
+
+@pytest.mark.parametrize("how", [{"mixup": 0.4}, {"mixup": 0.4, "cutmix": 1.0}])
+def test_the_loss_of_a_mixed_pair_is_mixed_as_its_pictures_are(config, examples, how):
+    still = _still(config, **how)
+    weights = np.array([0.5, 2.0], np.float32)
+    batch = BatchSource(examples, np.arange(8), 8, weights)[0]
+    found, logits_of = _loss(still, batch)
+    _, _, pairs = jax.random.split(jax.random.fold_in(jax.random.key(4), 0), 3)
+    mixed = mix(pairs, jnp.asarray(batch["image"], jnp.float32), still.augment)
+    assert np.ptp(mixed.share) > 0.05
+    logits, label = logits_of(mixed.images), batch["label"]
+    own, other = (
+        losses.loss(logits, jnp.asarray(each)) * weights[each]
+        for each in (label, label[np.asarray(mixed.partner)])
+    )
+    assert_allclose(found, np.mean(mixed.share * own + (1 - mixed.share) * other), rtol=1e-5)
+
+
+def test_the_colour_map_is_seen_in_training_and_in_evaluation(config, examples):
+    still = _still(config)
+    batch = BatchSource(examples, np.arange(8), 8)[0]
+    in_jet = map_colours(jnp.asarray(batch["image"], jnp.float32), "jet")
+    assert in_jet.shape[-1] == 3
+    found, logits_of = _loss(still, batch, "jet")
+    expected = losses.loss(logits_of(in_jet), jnp.asarray(batch["label"]))
+    assert_allclose(found, expected.mean(), rtol=1e-6)
+    network, mesh = build_network(still), data_mesh(1)
+    jet = make_forward(network.model, image=network.image, mesh=mesh, colormap="jet")
+    state = network.initial_state(0, mesh)
+    seen = jet(state.params, state.batch_stats, jnp.asarray(batch["image"]), None)
+    assert_allclose(seen, logits_of(in_jet), rtol=1e-6)
+
+
+def test_coloured_pictures_reach_the_network_as_they_are(config, examples):
+    colour = np.stack([np.asarray(examples.image)[..., 0] // d for d in (1, 2, 3)], axis=-1)
+    coloured = dataclasses.replace(examples, image=colour)
+    network, mesh = build_network(config), data_mesh(1)
+    forward = make_forward(network.model, image=network.image, mesh=mesh)
+    state = network.initial_state(0, mesh)
+    found = predict_logits(
+        forward, state.params, state.batch_stats, coloured, batch_size=8, mesh=mesh
+    )
+    scaled = colour.astype(np.float32) / 255 * (network.image.high - network.image.low)
+    expected = network.model(jnp.asarray(scaled + network.image.low))
+    assert_allclose(found, expected, atol=1e-5)
+
+
+# Views at test time
+
+
+def _trained(views: int, policy: Augment, config) -> Trained:
+    """A run whose network answers with the mean grey of what it sees."""
+
+    def forward(params, stats, images, key):
+        seen = images if key is None else augment(key, images, policy)
+        return jnp.mean(seen.astype(jnp.float32), axis=(1, 2)) / 255
+
+    meta = Meta(config, build_network(config).image, "hash", 1, [], 1, math.inf, 1)
+    networks = ({"params": {}, "batch_stats": {}},)
+    return Trained(Path("x"), (meta,), networks, forward, data_mesh(1), 8, views)
+
+
+def test_probabilities_are_the_mean_over_the_study_itself_and_drawn_views(config, examples):
+    policy = Augment(brightness=0.5)
+    one, three = (_trained(n, policy, config).predict(examples).fracture_score for n in (1, 3))
+    grey = examples.pictures().mean(axis=(1, 2, 3)) / 255
+    assert_allclose(one, 1 / (1 + np.exp(-grey)), rtol=1e-6)
+    assert np.abs(three - one).max() > 1e-3
+    assert_array_equal(_trained(3, policy, config).predict(examples).fracture_score, three)
+    two = _trained(2, policy, config).predict(examples).fracture_score
+    second, third = 2 * two - one, 3 * three - 2 * two  # what each view alone would say
+    assert np.abs(second - third).max() > 1e-3
+    # Brightness moves the mean grey of a picture by half the range at most.
+    for view in (second, third):
+        shift = np.log(view / (1 - view)) - grey
+        assert np.abs(shift).max() < 0.5 + 1e-6
+        assert len(np.unique(shift.round(5))) > 10  # each study by a draw of its own
+
+
+def test_views_of_an_empty_policy_change_nothing(config, examples):
+    one, three = (_trained(n, Augment(), config).predict(examples).fracture_score for n in (1, 3))
+    assert_allclose(one, three, rtol=1e-12)
+
+
+def test_cached_views_cannot_be_mixed_and_the_advice_works(config):
+    cached = dataclasses.replace(
+        config,
+        model=dataclasses.replace(config.model, dropout=0.0),
+        freeze=Freeze(batch_norm="above_cut", cached_views=2),
+        augment=Augment(mixup=0.2),
+    )
+    with pytest.raises(UserError, match=r"--augment.mixup 0 --augment.cutmix 0"):
+        check_views(cached)
+    check_views(dataclasses.replace(cached, augment=Augment()))
