@@ -4,6 +4,7 @@ A file in `configs/` builds a `Config` in `get_config()`; `fracjax.config_file.l
 applies the command line's overrides.
 """
 
+import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -108,7 +109,10 @@ Colour = Literal[
     "negative",
     "sobel",
 ]
-"""The thirteen colour transformations of section 7.2."""
+"""A colour transformation of section 7.2."""
+
+COLOURS: tuple[Colour, ...] = typing.get_args(Colour)
+"""All thirteen."""
 
 
 @dataclass(frozen=True)

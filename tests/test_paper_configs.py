@@ -71,6 +71,19 @@ def test_section_7_2_augmentation_of_stage_1():
     )
 
 
+@pytest.mark.parametrize("path", STAGE2, ids=_id)
+def test_section_7_2_augmentation_of_stage_2(path):
+    """Thirteen colours, the five of "multi_augment_generator", and jet on all pictures."""
+    config = load(path)
+    assert len(config.augment.colours) == 13
+    assert {"gamma", "blur", "equalise", "stretch"} < set(config.augment.colours)  # by name
+    ours = dataclasses.asdict(config.augment)
+    five = ("rotation", "translation", "brightness", "contrast", "noise", "zoom")
+    assert all(ours[name] > 0 for name in five)
+    assert (config.augment.flip, config.augment.mixup, config.augment.cutmix) == (False, 0, 0)
+    assert config.data.colormap == "jet"
+
+
 def test_section_7_5_the_basic_cnn():
     config = _load("stage2_cnn_paper")
     assert config.phases == (Phase(epochs=75, learning_rate=1e-4, cut="none"),)
@@ -101,6 +114,8 @@ def test_what_they_have_in_common(path):
     config = load(path)
     assert config.data.image_size == 224
     assert config.data.batch_size == 32
+    assert (config.data.fit, config.data.channels) == ("stretch", "auto")
+    assert config.augment.test_views == 1
     assert config.freeze == Freeze(batch_norm="all")
     assert config.threshold == "youden"
     # Section 9 leaves these to further work; the ensemble was a trial.

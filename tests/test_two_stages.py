@@ -227,7 +227,7 @@ def test_stages_in_the_wrong_order_are_refused(runs):
 
 
 def test_the_threshold_holds_for_as_many_views_as_it_was_chosen_on(runs, tmp_path):
-    stage1, stage2, _ = runs
+    stage1, *_ = runs
     copy = tmp_path / "copy"
     shutil.copytree(stage1.workdir, copy)
     with pytest.raises(
