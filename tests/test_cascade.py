@@ -17,7 +17,9 @@ TYPES = ("a", "b", "c")
 
 def _run(classes, *folds):
     metas = [
-        Meta(Config(data=Data(classes=classes, fold=fold)), BasicCNN.IMAGE, "hash", 1, [], 1, 0.5, 1)
+        Meta(
+            Config(data=Data(classes=classes, fold=fold)), BasicCNN.IMAGE, "hash", 1, [], 1, 0.5, 1
+        )
         for fold in folds
     ]
     return SimpleNamespace(meta=metas[0], metas=metas)

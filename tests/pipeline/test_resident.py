@@ -30,7 +30,9 @@ def test_batches_are_those_of_the_disk(devices, oversample):
     examples, mesh = _examples(), data_mesh(devices)
     weights = np.array([0.5, 1.0, 3.0], np.float32)
     (studies,) = make_resident([examples], mesh, [weights])
-    gather = jax.jit(lambda order, number: batch_at(studies, order, number, batch_size=8, mesh=mesh))
+    gather = jax.jit(
+        lambda order, number: batch_at(studies, order, number, batch_size=8, mesh=mesh)
+    )
     for epoch in range(2):
         how = {"seed": 3, "epoch": epoch, "oversample": oversample}
         order = draw_order(LABEL, **how)
