@@ -12,7 +12,7 @@ DECODE_VERSION = 2  # raise it with every change that alters pixels
 # A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size if that is still so many times the side that
 # is asked for. Against the full decode, in grey levels: on radiographs no pixel differs by more
 # than 12, and the mean by no more than 0.5; on noise and checkerboards, the worst there is, 32 and
-# 2.5. A margin of 3 is as fast, and off by 8 in the mean on checkerboards.
+# 2.5. A margin of 3 would be off by 8 in the mean of a checkerboard.
 DRAFT_MARGIN = 4
 
 
