@@ -12,8 +12,9 @@ DECODE_VERSION = 2  # raise it with every change that alters pixels
 # A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size if that is still so many times the side that
 # is asked for. Against the full decode, in grey levels: on radiographs no pixel differs by more
 # than 12, and the mean by no more than 0.5; on noise and checkerboards, the worst there is, 32 and
-# 2.5. A margin of 3 would be off by 8 in the mean of a checkerboard.
-DRAFT_MARGIN = 4
+# 2.5. A margin of 3 would be off by 8 in the mean of a checkerboard. Sides below 46, at which the
+# bound does not hold, are decoded as if they were 46.
+DRAFT_MARGIN, DRAFT_SIDE = 4, 46
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def decode(data: bytes, form: Form) -> UInt8[np.ndarray, "side side c"]:
     Raises:
       Unreadable: it does not decode. The audit has refused such files before.
     """
-    opened = open_picture(data, grey=form.channels == 1, at_least=DRAFT_MARGIN * form.side)
+    opened = open_picture(data, grey=form.channels == 1, at_least=reduced_side(form.side))
     width, height = _inner_size((opened.width, opened.height), form)
     image = opened.resized(width, height)
     if form.channels == 3:
@@ -51,6 +52,11 @@ def decode(data: bytes, form: Form) -> UInt8[np.ndarray, "side side c"]:
     top, left = (form.side - height) // 2, (form.side - width) // 2
     square[top : top + height, left : left + width] = pixels
     return square
+
+
+def reduced_side(side: int) -> int:
+    """The smallest side to which a JPEG may be decoded for a picture of this side, pixels."""
+    return DRAFT_MARGIN * max(side, DRAFT_SIDE)
 
 
 def _inner_size(size: tuple[int, int], form: Form) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from fracjax.datasets.duplicates import near_duplicate_groups
 from fracjax.datasets.fracatlas import FracAtlas
 from fracjax.datasets.picture import open_picture
 from fracjax.datasets.pixels import Unreadable
-from fracjax.pipeline.decode import DRAFT_MARGIN, Form, decode
+from fracjax.pipeline.decode import Form, decode, reduced_side
 
 DATA = os.environ.get("FRACJAX_DATA")
 pytestmark = pytest.mark.skipif(not DATA, reason="FRACJAX_DATA names no folder of real radiographs")
@@ -60,7 +60,7 @@ def test_fracatlas_boxes_fit_the_displayed_pictures(tmp_path):
     assert (boxes[:, :2] < boxes[:, 2:]).all()
 
 
-@pytest.mark.parametrize("side, step, at_least", [(46, 4, 900), (64, 1, 600)])
+@pytest.mark.parametrize("side, step, at_least", [(32, 4, 900), (46, 4, 900), (64, 1, 600)])
 def test_a_reduced_decode_stays_within_its_bound(side, step, at_least):
     """As stated in `pipeline.decode`, on all radiographs that are large enough for that side."""
     files = [p for name in ("fracatlas", "bone_break") for p in sorted(folder(name).rglob("*.jpg"))]
@@ -68,11 +68,11 @@ def test_a_reduced_decode_stays_within_its_bound(side, step, at_least):
     for path in files[::step]:
         data = path.read_bytes()
         with suppress(OSError), Image.open(path) as image:
-            if min(image.size) < 2 * DRAFT_MARGIN * side:
+            if min(image.size) < 2 * reduced_side(side):
                 continue
         with suppress(Unreadable):  # the truncated ones
             exact = np.asarray(open_picture(data).resized(side, side).convert("L")).astype(int)
-            assert open_picture(data, at_least=DRAFT_MARGIN * side).scale > 1
+            assert open_picture(data, at_least=reduced_side(side)).scale > 1
             error = np.abs(decode(data, Form(side))[..., 0] - exact)
             assert error.max() <= 12, path
             assert error.mean() <= 0.5, path
