@@ -197,17 +197,18 @@ def contact_sheet_png(panels: list[Panel], path: Path, *, title: str, studies: s
 def _each(policy: Augment) -> Iterator[tuple[str, bool, Augment]]:
     """Label, whether the policy has it, and a policy of it alone."""
     labels = {
-        "rotation": "rotation up to {:g}°",
-        "zoom": "zoom up to {:.0%}",
-        "translation": "translation up to {:.0%}",
-        "brightness": "brightness up to {:.0%}",
-        "contrast": "contrast up to {:.0%}",
-        "noise": "noise, deviation {:.0%}",
+        "rotation": "rotation up to {degrees:g}°",
+        "zoom": "zoom up to {percent:.3g}%",
+        "translation": "translation up to {percent:.3g}%",
+        "brightness": "brightness up to {percent:.3g}%",
+        "contrast": "contrast up to {percent:.3g}%",
+        "noise": "noise, deviation {percent:.3g}%",
     }
     yield "flip, of half", policy.flip, Augment(flip=True)
     for name, label in labels.items():
         strength, on = _strength(policy, name)
-        yield label.format(strength), on, replace(Augment(), **{name: strength})
+        text = label.format(degrees=strength, percent=100 * strength)
+        yield text, on, replace(Augment(), **{name: strength})
 
 
 def _strength(policy: Augment, name: str) -> tuple[float, bool]:

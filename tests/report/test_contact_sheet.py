@@ -21,7 +21,7 @@ from fracjax.errors import UserError
 from fracjax.report.contact_sheet import Panel, contact_sheet_png, panels, show
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 1), dtype=np.uint8)
-POLICY = Augment(rotation=15.0, noise=0.1, colours=("negative", "clahe"))
+POLICY = Augment(rotation=15.0, noise=0.125, colours=("negative", "clahe"))
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_every_augmentation_has_a_panel_that_says_whether_it_is_on(shown):
     assert on == {
         "as decoded",
         "rotation up to 15°",
-        "noise, deviation 10%",
+        "noise, deviation 12.5%",
         "negative",
         "clahe",
         "colour map viridis",
@@ -53,7 +53,7 @@ def test_panels_hold_the_studies_after_each_augmentation(shown):
     mapped = colormaps.table("viridis")[IMAGES[..., 0]]
     assert_allclose(shown["colour map viridis"].images, mapped, atol=1e-4)
     assert_array_equal(shown["hue, of which grey has none"].images, IMAGES)
-    assert np.abs(shown["noise, deviation 10%"].images - IMAGES).max() > 10
+    assert np.abs(shown["noise, deviation 12.5%"].images - IMAGES).max() > 10
     draws = [shown[f"all together, as trained on: draw {draw}"].images for draw in (1, 2)]
     assert draws[0].shape == (2, 16, 16, 3)
     assert np.abs(draws[0] - draws[1]).max() > 10
