@@ -5,14 +5,16 @@ Their batches are on the device; those of the others are on the host still.
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import jax
 from input_files import NAME
 from input_process import Epoch, serve, spec
+from jax.sharding import Mesh
 
-from fracjax.datasets.prepared import DECODED, open_prepared
+from fracjax.datasets.prepared import DECODED, Prepared, open_prepared
 from fracjax.pipeline.decode import Form
 from fracjax.pipeline.decoded import open_decoded
 from fracjax.pipeline.examples import Examples
@@ -21,56 +23,66 @@ from fracjax.pipeline.sampling import draw_order
 from fracjax.pipeline.stream import stream, training_batches
 from fracjax.sharding import by_study, data_mesh
 
-SPEC = spec()
-BATCH, WORKERS = SPEC["batch"], SPEC["workers"]
-PREPARED = open_prepared(NAME, Path(SPEC["data"]))
-MESH = data_mesh(1)
+
+@dataclass(frozen=True)
+class Setting:
+    """What all contenders share."""
+
+    prepared: Prepared
+    side: int
+    batch: int
+    mesh: Mesh
 
 
-def decoded_anew() -> Examples:
+def decoded_anew(our: Setting) -> Examples:
     """All studies. The first epoch is to include decoding, so the store is made again."""
-    shutil.rmtree(PREPARED.directory / DECODED, ignore_errors=True)
+    shutil.rmtree(our.prepared.directory / DECODED, ignore_errors=True)
     return Examples(
-        study=PREPARED.study,
-        image=open_decoded(PREPARED, Form(SPEC["side"])),
-        label=PREPARED.label,
-        group=PREPARED.group,
+        study=our.prepared.study,
+        image=open_decoded(our.prepared, Form(our.side)),
+        label=our.prepared.label,
+        group=our.prepared.group,
     )
 
 
-def streamed(workers: int) -> Epoch:
-    examples, number = decoded_anew(), 0
+def streamed(our: Setting, workers: int) -> Epoch:
+    examples, number = decoded_anew(our), 0
 
     def epoch() -> Iterator[jax.Array]:
         nonlocal number
         number += 1
-        source = training_batches(examples, batch_size=BATCH, seed=0, epoch=number)
-        for batch in stream(source, by_study(MESH), workers=workers):
+        source = training_batches(examples, batch_size=our.batch, seed=0, epoch=number)
+        for batch in stream(source, by_study(our.mesh), workers=workers):
             # The last batch is filled up with studies that were already counted.
             yield jax.block_until_ready(batch["image"])[: int(batch["valid"].sum())]
 
     return epoch
 
 
-def resident() -> Epoch:
-    (studies,), number = make_resident([decoded_anew()], MESH), 0
-    gather = jax.jit(partial(batch_at, batch_size=BATCH, mesh=MESH))
+def resident(our: Setting) -> Epoch:
+    (studies,), number = make_resident([decoded_anew(our)], our.mesh), 0
+    gather = jax.jit(partial(batch_at, batch_size=our.batch, mesh=our.mesh))
 
     def epoch() -> Iterator[jax.Array]:
         nonlocal number
         number += 1
-        order = draw_order(PREPARED.label, seed=0, epoch=number)
-        for step in range(-(-len(order) // BATCH)):
+        order = draw_order(our.prepared.label, seed=0, epoch=number)
+        for step in range(-(-len(order) // our.batch)):
             images = jax.block_until_ready(gather(studies, order, step)["image"])
-            yield images[: len(order) - step * BATCH]
+            yield images[: len(order) - step * our.batch]
 
     return epoch
 
 
+# Only here: the worker processes import this file as well, and no line is sent to them.
 if __name__ == "__main__":
+    asked = spec()
+    workers = asked["workers"]
+    prepared = open_prepared(NAME, Path(asked["data"]))
+    setting = Setting(prepared, asked["side"], asked["batch"], data_mesh(1))
     contenders = {
-        "**fracjax, stream mode**": lambda: streamed(0),
-        f"fracjax, stream mode, {WORKERS} worker processes": lambda: streamed(WORKERS),
-        "fracjax, resident mode": resident,
+        "**fracjax, stream mode**": lambda: streamed(setting, 0),
+        f"fracjax, stream mode, {workers} worker processes": lambda: streamed(setting, workers),
+        "fracjax, resident mode": lambda: resident(setting),
     }
     serve(contenders, f"fracjax, jax {jax.__version__}")
