@@ -15,6 +15,7 @@ RNG = np.random.default_rng(0)
 
 def decoded(path: str) -> np.ndarray:
     with Image.open(path) as file:
+        file.draft("L", (4 * SIDE, 4 * SIDE))  # as ours: large ones shrink as they are decoded
         grey = file.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
     return np.asarray(grey)[..., None]
 

@@ -22,6 +22,7 @@ class Contenders:
     """The contenders of one environment, in one process that waits between its turns."""
 
     def __init__(self, python: Path | str, script: str, spec: dict[str, Any]) -> None:
+        self._script = script
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (as long as the process)
         self._process = subprocess.Popen(
             [str(python), str(Path(__file__).with_name(script))],
@@ -55,8 +56,9 @@ class Contenders:
         print(json.dumps(question), file=self._process.stdin, flush=True)
         if line := self._process.stdout.readline():
             return json.loads(line)
+        code = self._process.wait()
         self._errors.seek(0)
-        sys.exit(f"{self._process.args[1]} ended early\n{self._errors.read()[-3000:]}")
+        sys.exit(f"{self._script} ended early, with {code}\n{self._errors.read()[-3000:]}")
 
 
 def take_turns(
@@ -130,4 +132,4 @@ def serve(contenders: dict[str, Callable[[], Epoch]], versions: str) -> None:
             elapsed = time.perf_counter() - start
             say({"seconds": elapsed, "pictures": pictures, "mean": total / pictures})
         except Exception as error:  # the others go on
-            say({"error": f"{type(error).__name__}: {error}"})
+            say({"error": f"{type(error).__name__}: {error}"[:300]})
