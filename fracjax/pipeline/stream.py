@@ -1,6 +1,6 @@
 """Stream mode: batches read from the disk by grain, ahead of the step, onto the devices."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -119,8 +119,11 @@ class SideBySide:
 
 def stream(
     source: BatchSource | SideBySide, sharding: NamedSharding, *, workers: int = 0
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """Read a pass ahead of its use: a few batches on the host, two of them on the devices.
+
+    Close what is returned if it is not used up: left to the garbage collector, its readers are
+    joined in a finaliser, where Python swallows an interrupt.
 
     Args:
       source: the batches.
@@ -135,11 +138,16 @@ def stream(
         )
 
     # Grain asks for a sequence by duck typing.
-    batches = grain.MapDataset.source(cast(Any, source))
-    ahead = batches.to_iter_dataset(grain.ReadOptions(num_threads=2, prefetch_buffer_size=4))
+    ahead = grain.MapDataset.source(cast(Any, source)).to_iter_dataset(
+        grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
+    )
     if workers:
         if not flags.FLAGS.is_parsed():  # grain reads absl's flags, which are not this program's
             flags.FLAGS.mark_as_parsed()
         ahead = ahead.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers))
     placed = grain.experimental.ThreadPrefetchIterDataset(ahead.map(place), prefetch_buffer_size=2)
-    return iter(placed)
+    batches = iter(placed)
+    try:
+        yield from batches
+    finally:
+        batches.close()

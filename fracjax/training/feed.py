@@ -166,20 +166,27 @@ class StreamFeed:
             for member, active in zip(self._members, epoch.active, strict=True)
         ]
         networks = len(self._members)
+        source = SideBySide(sources, epoch.begin)
         batches = stream(
-            SideBySide(sources, epoch.begin),
+            source,
             by_study(self._mesh, axis=int(networks > 1)),
             workers=self._members[0].config.data.workers,
         )
         last = epoch.sizes.shape[1] - 1
 
         def advance(state: TrainState, total: Metrics, start: int, stop: int):
-            for number in range(start, stop):
-                places = np.minimum(number + np.array(epoch.begin), last)
-                rates = epoch.sizes[np.arange(networks), places]
-                rate = rates[0] if networks == 1 else rates
-                state, metrics = self._step(state, next(batches), epoch.key, rate)
-                total = self._merge(total, metrics)
+            try:
+                for number in range(start, stop):
+                    places = np.minimum(number + np.array(epoch.begin), last)
+                    rates = epoch.sizes[np.arange(networks), places]
+                    rate = rates[0] if networks == 1 else rates
+                    state, metrics = self._step(state, next(batches), epoch.key, rate)
+                    total = self._merge(total, metrics)
+            except BaseException:  # an interrupt, too: the readers must not outlive it
+                batches.close()
+                raise
+            if stop == len(source):
+                batches.close()
             return state, total
 
         return advance

@@ -1,5 +1,7 @@
 """Every study once per epoch, in an order that the seed and the epoch fix."""
 
+import threading
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -9,8 +11,10 @@ from fracjax.pipeline.stream import (
     BatchSource,
     Examples,
     evaluation_batches,
+    stream,
     training_batches,
 )
+from fracjax.sharding import by_study, data_mesh
 
 
 def _examples(n: int) -> Examples:
@@ -59,3 +63,12 @@ def test_take_keeps_all_columns_together():
     assert taken.label.tolist() == [0, 1]
     assert taken.group.tolist() == [4, 1]
     assert taken.attributes["age"].tolist() == [40, 10]
+
+
+def test_a_pass_that_is_closed_early_leaves_no_reader_behind():
+    """As after an interrupt; a reader that is left is joined in a finaliser, which swallows one."""
+    batches = stream(evaluation_batches(_examples(64), batch_size=4), by_study(data_mesh(4)))
+    next(batches)
+    assert [thread for thread in threading.enumerate() if "thread-prefetch" in thread.name]
+    batches.close()
+    assert not [thread for thread in threading.enumerate() if "thread-prefetch" in thread.name]
