@@ -3,14 +3,17 @@
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from fracjax import cascade
 from fracjax.config import Config, Data
 from fracjax.errors import UserError
 from fracjax.models.basic_cnn import BasicCNN
+from fracjax.pipeline.decode import Form
 from fracjax.sharding import data_mesh
 from fracjax.training.checkpoint import Meta
+from fracjax.training.filter import Filter
 
 TYPES = ("a", "b", "c")
 
@@ -61,3 +64,45 @@ def test_what_no_network_was_trained_on_is_predicted(monkeypatch, folds, part):
 def test_a_classifier_of_the_detectors_classes_is_refused(monkeypatch):
     with pytest.raises(UserError, match=r"two tells the classes of the detector in one apart"):
         _cascade(monkeypatch, _run(("fracture", "healthy"), "none"), "test")
+
+
+class _Asked(list):
+    """A dataset that says what its pictures are to be decoded to."""
+
+    split_hash = "hash"
+
+    def part(self, name, form):
+        self.append(form)
+        return form
+
+
+def test_each_stage_and_the_filter_see_pictures_of_their_own_form(monkeypatch):
+    """A detector of grey pictures of 32 pixels, before a classifier of coloured ones of 64."""
+    small, large = Form(32, "pad", 1), Form(64, "stretch", 3)
+    metas = [
+        Meta(
+            Config(data=Data(classes=classes, image_size=form.side, fit=form.fit)),
+            BasicCNN.IMAGE,
+            "hash",
+            *(1, [], 1, 0.5, form.channels),
+        )
+        for classes, form in ((("healthy", "fracture"), small), (TYPES, large))
+    ]
+    seen = []
+    detector, classifier = (
+        SimpleNamespace(meta=meta, metas=[meta], detect=seen.append, predict=seen.append)
+        for meta in metas
+    )
+    asked = _Asked()
+    front = SimpleNamespace(detector=detector, point=SimpleNamespace(threshold=0.5), identity={})
+    monkeypatch.setattr(cascade, "open_filter", lambda *_: front)
+    monkeypatch.setattr(cascade, "open_trained", lambda *_: classifier)
+    monkeypatch.setattr(cascade, "open_dataset", lambda *_: asked)
+    monkeypatch.setattr(cascade, "cascade_report", lambda *_: None)
+    monkeypatch.setattr(cascade, "Cascade", SimpleNamespace)
+    cascade.run_cascade(Path("one"), Path("two"), "test", data_mesh())
+    assert seen == [small, large]
+    detector.detect = lambda form: SimpleNamespace(fracture_score=np.array([form.side / 64]))
+    filtered = Filter(detector, front.point).passing(asked, "train")
+    assert filtered.tolist() == [True]
+    assert asked[-1] == small

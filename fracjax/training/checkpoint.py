@@ -74,6 +74,16 @@ class Meta:
                 "train again into another --workdir"
             )
 
+    def check_channels(self, channels: int) -> None:
+        """Refuse pictures in other channels than those of training."""
+        if channels != self.channels:
+            raise UserError(
+                f"{self.config.workdir} was trained on pictures of {self.channels} channel(s), but "
+                f"{self.config.data.name} now makes {channels}; write --data.channels "
+                f"{'grey' if self.channels == 1 else 'colour'} into another --workdir, or prepare "
+                "the dataset as it was"
+            )
+
     def check_filter(self, identity: dict[str, Any] | None) -> None:
         """Refuse to go on with a detector, or a threshold, other than that of the first epoch."""
         if identity != self.filter:

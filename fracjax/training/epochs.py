@@ -83,7 +83,8 @@ def _epoch(
     total = beside([Metrics.of(m.meta.sums if m in active else {}) for m in members])
     state, total = jax.device_put((state, total), replicated(mesh))
     begin = [member.meta.step if member in active else 0 for member in members]
-    longest = max(member.steps for member in active)
+    # Of all of them, active or not: another length would be another program.
+    longest = max(member.steps for member in members)
     advance = feed.open(
         Epoch(
             active=[member in active for member in members],

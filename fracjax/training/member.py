@@ -65,7 +65,7 @@ class Member:
         """Take up the last checkpoint, or start anew.
 
         Raises:
-          UserError: the checkpoint is of another split, or behind another detector.
+          UserError: the checkpoint is of another split, other channels or another detector.
         """
         config, new = self.config, self.meta
         if checkpoint.has(config.workdir, "last"):
@@ -78,6 +78,7 @@ class Member:
             self.state, self.meta = resumed
             self.meta.check_split(new.split_hash)
             self.meta.check_filter(new.filter)
+            self.meta.check_channels(new.channels)
             # Where things lie now, and for how long to go on.
             self.meta = dataclasses.replace(self.meta, config=config)
             within = f", step {self.meta.step} of the next" if self.meta.step else ""

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 from fracjax.datasets.picture import open_picture
-from fracjax.pipeline.decode import DRAFT_MARGIN, Form, decode
+from fracjax.pipeline.decode import DRAFT_SIDE, Form, decode, reduced_side
 
 GREY = np.random.default_rng(0).integers(0, 256, (40, 60), dtype=np.uint8)
 
@@ -92,7 +92,7 @@ def test_padding_goes_by_the_picture_as_displayed():
     assert_array_equal(square.max(axis=0) == 255, [False] * 2 + [True] * 8 + [False] * 2)
 
 
-SIDE = 16
+SIDE = DRAFT_SIDE  # smaller sides are reduced no further
 
 
 def _worst_pictures(size: int) -> dict[str, np.ndarray]:
@@ -113,9 +113,9 @@ def test_a_reduced_decode_stays_within_its_bound(scale, extra, orientation):
     """On what is worst for it; radiographs are far from that (tests/datasets/test_real_data.py)."""
     exif = Image.Exif()
     exif[0x0112] = orientation
-    for name, pixels in _worst_pictures(DRAFT_MARGIN * SIDE * scale + extra).items():
+    for name, pixels in _worst_pictures(reduced_side(SIDE) * scale + extra).items():
         data = _encoded(Image.fromarray(pixels), "JPEG", quality=92, exif=exif)
-        assert open_picture(data, at_least=DRAFT_MARGIN * SIDE).scale == scale
+        assert open_picture(data, at_least=reduced_side(SIDE)).scale == scale
         exact = np.asarray(open_picture(data).resized(SIDE, SIDE)).astype(int)
         error = np.abs(decode(data, Form(SIDE))[..., 0] - exact)
         assert error.max() <= 32, name
@@ -123,18 +123,18 @@ def test_a_reduced_decode_stays_within_its_bound(scale, extra, orientation):
 
 
 def test_a_picture_below_the_margin_is_decoded_in_full():
-    pixels = _worst_pictures(DRAFT_MARGIN * SIDE * 2 - 1)["noise"]
+    pixels = _worst_pictures(reduced_side(SIDE) * 2 - 1)["noise"]
     data = _encoded(Image.fromarray(pixels), "JPEG")
     exact = np.asarray(open_picture(data).resized(SIDE, SIDE))
     assert_array_equal(decode(data, Form(SIDE))[..., 0], exact)
 
 
 def test_a_reduced_decode_keeps_colour():
-    y, x = np.mgrid[:256, :256]
+    y, x = np.mgrid[:736, :736] * 255 // 735
     pixels = np.stack([x, y, 255 - x], axis=-1).astype(np.uint8)
     data = _encoded(Image.fromarray(pixels), "JPEG", quality=95)
     form = Form(SIDE, channels=3)
-    assert open_picture(data, at_least=DRAFT_MARGIN * SIDE).scale == 4
+    assert open_picture(data, at_least=reduced_side(SIDE)).scale == 4
     exact = np.asarray(open_picture(data).resized(SIDE, SIDE)).astype(int)
     assert_allclose(decode(data, form), exact, atol=4)
 

@@ -8,20 +8,22 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from rich.console import Console
 
-from fracjax.config import Augment, Config, Data, Ensemble, Model, Phase, Train
+from fracjax.config import Augment, Config, Data, Ensemble, Freeze, Model, Phase, Train
 from fracjax.datasets.prepare import prepare
+from fracjax.datasets.prepared import open_prepared
 from fracjax.datasets.request import Request
 from fracjax.errors import UserError
-from fracjax.pipeline import memory
+from fracjax.pipeline import memory, parts
 from fracjax.pipeline.stream import stream, training_batches
 from fracjax.sharding import by_study, data_mesh
-from fracjax.training import feed
+from fracjax.training import feed, member
 from fracjax.training.checkpoint import Checkpoints, read_meta
 from fracjax.training.loop import fit, fit_members
 from fracjax.training.network import build_network
 from fracjax.training.progress import Bar
 
 QUIET = Console(quiet=True)
+COLOURED = np.arange(60) == 7  # one file of sixty
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +88,33 @@ def test_steps_may_be_taken_many_at_a_time_by_one_program(config, straight, tmp_
     assert [program._cache_size() for program in programs] == [1, 1]
 
 
+def test_folds_of_unequal_length_stay_one_program_when_the_longest_stops(
+    config, tmp_path, monkeypatch
+):
+    programs = []
+    original = feed.make_dispatch
+
+    def kept(*args, **options):
+        programs.append(original(*args, **options))
+        return programs[-1]
+
+    def worse(self, logits):
+        """The first network never gets better after its first epoch, the second one always does."""
+        row, epoch = validate(self, logits), self.meta.epoch
+        better = self.config.workdir.name != "member_1"
+        return row | {"validation_loss": 1.0 - 0.1 * epoch if better else 1.0 + 0.1 * epoch}
+
+    validate = member.Member._validate
+    monkeypatch.setattr(member.Member, "_validate", worse)
+    monkeypatch.setattr(feed, "make_dispatch", kept)
+    # 51 studies in two folds of 26 and 25: five steps of 5, or six.
+    data = {"batch_size": 4}
+    folds = _with(config, tmp_path / "run", data=data, train={"patience": 1}, folds=2)
+    metas = fit_members(dataclasses.replace(folds, phases=(Phase(epochs=3),)), QUIET)
+    assert [len(meta.history) for meta in metas] == [2, 3]
+    assert [program._cache_size() for program in programs] == [1]
+
+
 class Killed(Exception):
     pass
 
@@ -130,6 +159,49 @@ def test_a_run_killed_within_its_first_epoch_goes_on_too(config, straight, tmp_p
     assert fit(run, QUIET).history == straight.history
 
 
+def test_a_run_killed_in_the_first_epoch_of_a_phase_goes_on_in_that_phase(
+    config, tmp_path, monkeypatch
+):
+    phases = (Phase(epochs=1, learning_rate=1e-3, cut="head"), Phase(epochs=1, learning_rate=1e-3))
+    whole = _with(config, tmp_path / "whole", phases=phases)
+    expected = fit(whole, QUIET).history
+    run = _with(whole, tmp_path / "run", train={"checkpoint_steps": 2})
+    _kill_after(monkeypatch, 10)
+    with pytest.raises(Killed):
+        fit(run, QUIET)
+    monkeypatch.undo()
+    meta = read_meta(run.workdir, "last")
+    assert (meta.epoch, meta.step) == (1, 4)
+    assert fit(run, QUIET).history == expected
+    jax.tree.map(assert_array_equal, _params(whole), _params(run))
+
+
+def test_cached_views_come_in_turn_in_both_modes(config, tmp_path):
+    cached = dataclasses.replace(
+        config,
+        model=dataclasses.replace(config.model, dropout=0.0),
+        freeze=Freeze(batch_norm="above_cut", cached_views=2),
+        phases=(Phase(epochs=2, learning_rate=1e-3, cut="block2"),),
+    )
+    histories = [
+        fit(_with(cached, tmp_path / mode, data={"mode": mode}), QUIET).history
+        for mode in ("resident", "stream")
+    ]
+    assert histories[0] == histories[1]
+
+
+def test_a_dataset_that_gained_colour_is_refused(config, straight, monkeypatch):
+    longer = dataclasses.replace(config, phases=(Phase(epochs=3, learning_rate=1e-3),))
+    monkeypatch.setattr(
+        parts, "open_prepared", lambda *a: dataclasses.replace(open_prepared(*a), colour=COLOURED)
+    )
+    with pytest.raises(UserError, match=r"pictures of 1 channel\(s\), but phantom now makes 3"):
+        fit(longer, QUIET)
+    grey = dataclasses.replace(config.data, channels="grey")
+    assert parts.open_dataset(grey).form.channels == 1
+    assert parts.open_dataset(config.data).form.channels == 3
+
+
 def test_networks_side_by_side_train_alike_in_both_modes(config, tmp_path, monkeypatch):
     ensemble = {"ensemble": Ensemble(members=2)}
     one, two = (
@@ -147,25 +219,19 @@ def test_networks_side_by_side_train_alike_in_both_modes(config, tmp_path, monke
 
 
 def test_the_mode_is_printed_with_the_sizes(config, tmp_path, monkeypatch):
-    monkeypatch.setattr(memory, "_free_on_host", lambda: 4 * 20_000)
+    # 51 studies of 256 bytes on four devices that share so little that half of it is too little.
+    monkeypatch.setattr(memory, "_free_on_host", lambda: 4 * 5000)
     said = Console(record=True, width=200)
-    # 51 studies of 256 bytes on four devices that share 80,000 bytes.
     auto = _with(config, tmp_path / "run", data={"mode": "auto"}, phases=(Phase(epochs=1),))
     fit(auto, said)
-    assert (
-        "resident mode: the studies take 0.00 GiB of each device's 0.00 GiB" in said.export_text()
-    )
+    assert "stream mode: the studies take 0.00 GiB of each device's 0.00 GiB" in said.export_text()
     monkeypatch.setattr(memory, "_free_on_host", lambda: 4 * 100)
-    fit(_with(auto, tmp_path / "other"), said)
-    assert "stream mode: " in said.export_text()
     with pytest.raises(UserError, match=r"data.mode is resident, but .*--data.mode stream"):
         fit(_with(auto, tmp_path / "third", data={"mode": "resident"}), QUIET)
 
 
 def test_worker_processes_read_the_same_batches(config, straight):
-    from fracjax.pipeline.parts import open_dataset
-
-    examples = open_dataset(config.data).part("train")
+    examples = parts.open_dataset(config.data).part("train")
     source = training_batches(examples, batch_size=8, seed=0, epoch=0)
     placed = list(stream(source, by_study(data_mesh(4)), workers=2))
     assert len(placed) == len(source) == 6
