@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from fracjax.config import Config, Data
 from fracjax.errors import UserError
 from fracjax.models.basic_cnn import BasicCNN
 from fracjax.pipeline.decode import Form
+from fracjax.pipeline.parts import Dataset
 from fracjax.sharding import data_mesh
 from fracjax.training.checkpoint import Meta
 from fracjax.training.filter import Filter
@@ -66,13 +68,13 @@ def test_a_classifier_of_the_detectors_classes_is_refused(monkeypatch):
         _cascade(monkeypatch, _run(("fracture", "healthy"), "none"), "test")
 
 
-class _Asked(list):
-    """A dataset that says what its pictures are to be decoded to."""
+class _Asked(Dataset):
+    """A dataset that keeps what its pictures are to be decoded to."""
 
-    split_hash = "hash"
+    split_hash = property(lambda self: "hash")
 
-    def part(self, name, form):
-        self.append(form)
+    def part(self, name, form=None):
+        self.__dict__.setdefault("forms", []).append(form)
         return form
 
 
@@ -89,20 +91,22 @@ def test_each_stage_and_the_filter_see_pictures_of_their_own_form(monkeypatch):
         for classes, form in ((("healthy", "fracture"), small), (TYPES, large))
     ]
     seen = []
-    detector, classifier = (
-        SimpleNamespace(meta=meta, metas=[meta], detect=seen.append, predict=seen.append)
-        for meta in metas
-    )
-    asked = _Asked()
-    front = SimpleNamespace(detector=detector, point=SimpleNamespace(threshold=0.5), identity={})
+
+    def last(form):
+        seen.append(form)
+        raise InterruptedError
+
+    detector = SimpleNamespace(meta=metas[0], metas=metas[:1], detect=seen.append)
+    classifier = SimpleNamespace(meta=metas[1], metas=metas[1:], predict=last)
+    point, asked = SimpleNamespace(threshold=0.5), object.__new__(_Asked)
+    front = SimpleNamespace(detector=detector, point=point)
     monkeypatch.setattr(cascade, "open_filter", lambda *_: front)
     monkeypatch.setattr(cascade, "open_trained", lambda *_: classifier)
     monkeypatch.setattr(cascade, "open_dataset", lambda *_: asked)
-    monkeypatch.setattr(cascade, "cascade_report", lambda *_: None)
-    monkeypatch.setattr(cascade, "Cascade", SimpleNamespace)
-    cascade.run_cascade(Path("one"), Path("two"), "test", data_mesh())
+    with pytest.raises(InterruptedError):
+        cascade.run_cascade(Path("one"), Path("two"), "test", data_mesh())
     assert seen == [small, large]
     detector.detect = lambda form: SimpleNamespace(fracture_score=np.array([form.side / 64]))
-    filtered = Filter(detector, front.point).passing(asked, "train")
-    assert filtered.tolist() == [True]
-    assert asked[-1] == small
+    passing: Any = Filter.passing
+    assert passing(front, asked, "train").tolist() == [True]
+    assert asked.__dict__["forms"][-1] == small
