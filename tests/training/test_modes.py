@@ -203,7 +203,7 @@ def test_a_dataset_that_gained_colour_is_refused(config, straight, monkeypatch):
 
 
 def test_networks_side_by_side_train_alike_in_both_modes(config, tmp_path, monkeypatch):
-    ensemble = {"ensemble": Ensemble(members=2)}
+    ensemble = {"ensemble": Ensemble(members=2), "phases": (Phase(epochs=1, learning_rate=1e-3),)}
     one, two = (
         _with(config, tmp_path / mode, data={"mode": mode, "subset": 0.7}, **ensemble)
         for mode in ("resident", "stream")
