@@ -63,6 +63,10 @@ def check(config: Config) -> Config:
         problems.append("phases is empty: a run has one Phase at least")
     if not data.subset <= 1:
         problems.append(f"data.subset is {data.subset}, above 1, which is all studies")
+    if train.seed + config.ensemble.members > 2**31:
+        problems.append(
+            f"train.seed is {train.seed}: with one for each network it must stay below {2**31:,}"
+        )
     if train.plateau_factor >= 1:
         problems.append(f"train.plateau-factor is {train.plateau_factor}, not below 1")
     if 0 < config.loss.focal_gamma < 1:

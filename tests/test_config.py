@@ -262,3 +262,9 @@ def test_no_detector_is_written_as_none(tmp_path):
     path.write_text("from pathlib import Path\n" + path.read_text())
     assert load(path).data.filter == Path("runs/x")
     assert load(path, ["--data.filter", "none"]).data.filter is None
+
+
+def test_a_seed_that_no_key_can_be_made_of_is_refused():
+    check(Config(train=Train(seed=2**31 - 1)))
+    with pytest.raises(UserError, match=r"train.seed is 2147483648: .* stay below 2,147,483,648"):
+        check(Config(train=Train(seed=2**31)))

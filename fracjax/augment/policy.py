@@ -5,8 +5,11 @@ transformations or none, then the five changes made for radiographs. The four ge
 one warp, so that a picture is interpolated once.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Key, UInt8
 
 from fracjax.augment import colours, geometry, intensity
@@ -15,11 +18,16 @@ from fracjax.config import Augment
 
 
 def augment(
-    key: Key[Array, ""], images: UInt8[Array, "b h w c"], policy: Augment
+    key: Key[Array, ""],
+    images: UInt8[Array, "b h w c"],
+    policy: Augment,
+    first: ArrayLike = 0,
 ) -> Float[Array, "b h w c2"]:
     """Change every picture by its own draw; values stay in [0, 255].
 
-    A strength of zero is left out of the program, so an empty policy is the identity, exactly.
+    Picture i draws by the key and by `first` + i, so that pictures which are cut into batches in
+    another way draw the same. A strength of zero is left out of the program, so an empty policy is
+    the identity, exactly.
 
     Returns:
       Pictures in three channels if the policy has a colour map among its colours, otherwise in as
@@ -50,6 +58,7 @@ def augment(
     out = images.astype(jnp.float32)
     for stage, (change, wanted) in enumerate(stages):
         if wanted:
-            keys = jax.random.split(jax.random.fold_in(key, stage), len(images))
+            of_stage = jax.random.fold_in(key, stage)
+            keys = jax.vmap(partial(jax.random.fold_in, of_stage))(first + jnp.arange(len(images)))
             out = per_picture(change, keys, out)
     return out

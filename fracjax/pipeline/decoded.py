@@ -32,7 +32,7 @@ def open_decoded(prepared: Prepared, form: Form) -> StoredRows:
     gets its name when it is whole.
 
     Raises:
-      UserError: a record cannot be decoded any more.
+      UserError: a record cannot be decoded any more, or the disk is full.
     """
     folder = prepared.directory / DECODED
     path = folder / f"{_digest(prepared, form)}.npy"
@@ -41,7 +41,16 @@ def open_decoded(prepared: Prepared, form: Form) -> StoredRows:
         with _locked(path.with_suffix(".lock")):
             if not path.exists():  # the run that had the lock before may have made it
                 unfinished = path.with_suffix(".unfinished")
-                _write(prepared, form, unfinished)
+                try:
+                    _write(prepared, form, unfinished)
+                except OSError as error:
+                    unfinished.unlink(missing_ok=True)
+                    need = len(prepared) * form.side**2 * form.channels / 2**30
+                    raise UserError(
+                        f"{unfinished} cannot be written ({error}): the decoded pictures take "
+                        f"{need:.2f} GiB; make room there, or move the dataset and name its new "
+                        "--data.dir"
+                    ) from error
                 unfinished.rename(path)
     return StoredRows(path)
 

@@ -187,6 +187,11 @@ def read_meta(workdir: Path, which: str = "best") -> Meta:
         return Meta.from_dict(read_json(path, again))
     except UserError as error:
         raise UserError(f"{workdir}: {error}; {again}") from error
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"{workdir} is a run of another version of fracjax ({error}); train again into another "
+            "--workdir"
+        ) from error
 
 
 def restore_network(workdir: Path, like: dict[str, Any], mesh: Mesh) -> dict[str, Any]:

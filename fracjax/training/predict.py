@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
+from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from fracjax.augment.policy import augment
@@ -21,15 +22,22 @@ from fracjax.training.inputs import network_input
 
 _AHEAD = 2  # batches whose logits are not waited for
 
+DrawnBy = tuple[jax.Array, ArrayLike]
+"""What views of a batch are drawn by: a key, and the number of its first study in the part."""
+
 
 @runtime_checkable
 class Forward(Protocol):
     """A network in inference mode, jitted."""
 
     def __call__(
-        self, params: dict, batch_stats: dict, images: jax.Array, key: jax.Array | None
+        self,
+        params: dict,
+        batch_stats: dict,
+        images: jax.Array,
+        drawn_by: DrawnBy | None,
     ) -> jax.Array:
-        """Logits of the images; with a key, of a view of each that is drawn by it."""
+        """Logits of the images, or of a view of each."""
         ...
 
 
@@ -42,7 +50,7 @@ def make_forward(
     colormap: str = "none",
     policy: Augment | None = None,
 ) -> Forward:
-    """Build `forward(params, batch_stats, images, key) -> logits`.
+    """Build `forward(params, batch_stats, images, drawn_by) -> logits`.
 
     Args:
       net: the network, in any mode.
@@ -56,13 +64,17 @@ def make_forward(
     graph, _, _, rest = nnx.split(view, nnx.Param, nnx.BatchStat, ...)
 
     def forward(
-        params: dict, batch_stats: dict, images: jax.Array, key: jax.Array | None
+        params: dict,
+        batch_stats: dict,
+        images: jax.Array,
+        drawn_by: DrawnBy | None,
     ) -> jax.Array:
         net = nnx.merge(graph, params, batch_stats, rest)
         if start is not None:
             return net(images.astype(jnp.float32), start=start)
-        if key is not None and policy is not None:
-            images = augment(key, images, policy)
+        if drawn_by is not None and policy is not None:
+            key, first = drawn_by
+            images = augment(key, images, policy, first)
         return net(network_input(images, image, colormap))
 
     everywhere = replicated(mesh)
@@ -103,10 +115,11 @@ def logits_of(
     key: jax.Array | None = None,
 ) -> Float[np.ndarray, "m k"]:
     """Logits of all batches, those of the studies that fill up the last one included."""
-    rows = []
-    for number, images in enumerate(batches):
-        drawn = None if key is None else jax.random.fold_in(key, number)
-        rows.append(forward(params, batch_stats, images, drawn))
+    rows, first = [], 0
+    for images in batches:
+        drawn_by = None if key is None else (key, first)
+        rows.append(forward(params, batch_stats, images, drawn_by))
+        first += len(images)
         # Without end ahead, the batches themselves would pile up in the device's memory.
         jax.block_until_ready(rows[-_AHEAD:][0])
     return np.concatenate(jax.device_get(rows))

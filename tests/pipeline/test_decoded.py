@@ -129,3 +129,14 @@ def test_a_dataset_with_its_store_may_be_prepared_again(prepared, tmp_path):
     again = open_prepared("phantom", tmp_path)
     store = open_decoded(again, FORM)
     assert_array_equal(store[np.array([0])][0], decode(again.image_bytes(0), FORM))
+
+
+def test_a_full_disk_leaves_nothing_and_says_what_is_needed(prepared, monkeypatch):
+    def full(prepared, form, path):
+        path.write_bytes(b"half a store")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(decoded, "_write", full)
+    with pytest.raises(UserError, match=r"cannot be written \(.*No space left.*make room there"):
+        open_decoded(prepared, FORM)
+    assert not list((prepared.directory / "decoded").glob("*.unfinished"))

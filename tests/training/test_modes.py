@@ -1,6 +1,8 @@
 """Resident and stream mode, many steps in a dispatch, checkpoints within an epoch: one training."""
 
 import dataclasses
+import json
+import shutil
 
 import jax
 import numpy as np
@@ -16,11 +18,12 @@ from fracjax.errors import UserError
 from fracjax.pipeline import memory, parts
 from fracjax.pipeline.stream import stream, training_batches
 from fracjax.sharding import by_study, data_mesh
-from fracjax.training import feed, member
+from fracjax.training import feed, loop, member
 from fracjax.training.checkpoint import Checkpoints, read_meta
 from fracjax.training.loop import fit, fit_members
 from fracjax.training.network import build_network
 from fracjax.training.progress import Bar
+from fracjax.training.trained import open_trained
 
 QUIET = Console(quiet=True)
 COLOURED = np.arange(60) == 7  # one file of sixty
@@ -98,20 +101,25 @@ def test_folds_of_unequal_length_stay_one_program_when_the_longest_stops(
         programs.append(original(*args, **options))
         return programs[-1]
 
+    seen = set()
+
     def worse(self, logits):
-        """The first network never gets better after its first epoch, the second one always does."""
+        """The longer one never gets better after its first epoch, the other one always does."""
         row, epoch = validate(self, logits), self.meta.epoch
-        better = self.config.workdir.name != "member_1"
+        seen.add(self.steps)
+        better = self.steps < 6
         return row | {"validation_loss": 1.0 - 0.1 * epoch if better else 1.0 + 0.1 * epoch}
 
     validate = member.Member._validate
     monkeypatch.setattr(member.Member, "_validate", worse)
     monkeypatch.setattr(feed, "make_dispatch", kept)
-    # 51 studies in two folds of 26 and 25: five steps of 5, or six.
-    data = {"batch_size": 4}
-    folds = _with(config, tmp_path / "run", data=data, train={"patience": 1}, folds=2)
+    # 51 studies in two folds of 25 and 26: five batches of five, or six; on one device, which
+    # takes fives.
+    monkeypatch.setattr(loop, "data_mesh", lambda: data_mesh(1))
+    folds = _with(config, tmp_path / "run", data={"batch_size": 5}, train={"patience": 1}, folds=2)
     metas = fit_members(dataclasses.replace(folds, phases=(Phase(epochs=3),)), QUIET)
-    assert [len(meta.history) for meta in metas] == [2, 3]
+    assert sorted(seen) == [5, 6]
+    assert sorted(len(meta.history) for meta in metas) == [2, 3]
     assert [program._cache_size() for program in programs] == [1]
 
 
@@ -188,6 +196,29 @@ def test_cached_views_come_in_turn_in_both_modes(config, tmp_path):
         for mode in ("resident", "stream")
     ]
     assert histories[0] == histories[1]
+
+
+def test_evaluation_sees_what_training_saw(config, tmp_path):
+    """The validation loss of the best epoch comes back through colour map, padding and channels."""
+    data = {"colormap": "jet", "fit": "pad", "channels": "colour"}
+    run = _with(config, tmp_path / "run", data=data, phases=(Phase(epochs=1, learning_rate=1e-3),))
+    meta = fit(run, QUIET)
+    examples = parts.open_dataset(run.data).part("validation", meta.form)
+    assert examples.image.shape[1:] == (16, 16, 3)
+    predicted = open_trained(run.workdir, data_mesh()).predict(examples)
+    own = predicted.probabilities[np.arange(len(examples)), examples.label]
+    assert -np.log(own).mean() == pytest.approx(meta.best_loss, rel=1e-5)
+
+
+def test_a_run_of_another_version_is_refused_and_not_a_traceback(config, straight, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(config.workdir, copy)
+    (path,) = copy.glob("checkpoints/best/*/meta/metadata")
+    record = json.loads(path.read_text())
+    del record["channels"]
+    path.write_text(json.dumps(record))
+    with pytest.raises(UserError, match=r"run of another version .* into another --workdir"):
+        read_meta(copy)
 
 
 def test_a_dataset_that_gained_colour_is_refused(config, straight, monkeypatch):

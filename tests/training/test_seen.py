@@ -106,8 +106,8 @@ def test_coloured_pictures_reach_the_network_as_they_are(config, examples):
 def _trained(views: int, policy: Augment, config) -> Trained:
     """A run whose network answers with the mean grey of what it sees."""
 
-    def forward(params, batch_stats, images, key):
-        seen = images if key is None else augment(key, images, policy)
+    def forward(params, batch_stats, images, drawn_by):
+        seen = images if drawn_by is None else augment(drawn_by[0], images, policy, drawn_by[1])
         return jnp.mean(seen.astype(jnp.float32), axis=(1, 2)) / 255
 
     meta = Meta(config, build_network(config).image, "hash", 1, [], 1, math.inf, 1)
@@ -130,6 +130,15 @@ def test_probabilities_are_the_mean_over_the_study_itself_and_drawn_views(config
         shift = np.log(view / (1 - view)) - grey
         assert np.abs(shift).max() < 0.5 + 1e-6
         assert len(np.unique(shift.round(5))) > 10  # each study by a draw of its own
+
+
+def test_views_do_not_hang_on_how_the_studies_are_cut_into_batches(config, examples):
+    """As when eight devices make up a batch of 12 to 16."""
+    run = _trained(2, Augment(brightness=0.5), config)
+    other = dataclasses.replace(run, batch_size=12)
+    assert_allclose(
+        run.predict(examples).fracture_score, other.predict(examples).fracture_score, rtol=1e-6
+    )
 
 
 def test_views_of_an_empty_policy_change_nothing(config, examples):

@@ -28,7 +28,7 @@ def _trained(metas, logits) -> Trained:
     """A run whose network answers with its only parameter, whatever the picture."""
     networks = tuple({"params": {"z": z}, "batch_stats": {}} for z in logits)
 
-    def forward(params, batch_stats, images, key):
+    def forward(params, batch_stats, images, drawn_by):
         return jnp.full((len(images), 1), params["z"])
 
     return Trained(Path("x"), tuple(metas), networks, forward, data_mesh(1), 8, 1)
