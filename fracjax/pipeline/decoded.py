@@ -22,7 +22,7 @@ from rich.progress import track
 from fracjax.datasets.prepared import DECODED, Prepared
 from fracjax.errors import UserError
 from fracjax.pipeline.decode import DECODE_VERSION, Form, decode
-from fracjax.pipeline.stored import StoredRows
+from fracjax.pipeline.stored import StoredRows, write_rows
 
 
 def open_decoded(prepared: Prepared, form: Form) -> StoredRows:
@@ -40,18 +40,7 @@ def open_decoded(prepared: Prepared, form: Form) -> StoredRows:
         folder.mkdir(exist_ok=True)
         with _locked(path.with_suffix(".lock")):
             if not path.exists():  # the run that had the lock before may have made it
-                unfinished = path.with_suffix(".unfinished")
-                try:
-                    _write(prepared, form, unfinished)
-                except OSError as error:
-                    unfinished.unlink(missing_ok=True)
-                    need = len(prepared) * form.side**2 * form.channels / 2**30
-                    raise UserError(
-                        f"{unfinished} cannot be written ({error}): the decoded pictures take "
-                        f"{need:.2f} GiB; make room there, or move the dataset and name its new "
-                        "--data.dir"
-                    ) from error
-                unfinished.rename(path)
+                _write(prepared, form, path)
     return StoredRows(path)
 
 
@@ -72,12 +61,10 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _write(prepared: Prepared, form: Form, path: Path) -> None:
     """Decode all records on every core (Pillow releases the GIL), a few ahead of the disk."""
-    shape = (len(prepared), form.side, form.side, form.channels)
-    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
 
-    def picture(index: int) -> UInt8[np.ndarray, "side side c"]:
+    def picture(index: int) -> UInt8[np.ndarray, "1 side side c"]:
         try:
-            return decode(prepared.image_bytes(index), form)
+            return decode(prepared.image_bytes(index), form)[None]
         except (OSError, ValueError) as error:
             raise UserError(
                 f"{prepared.study[index]} of {prepared.directory} does not decode ({error}); "
@@ -86,13 +73,18 @@ def _write(prepared: Prepared, form: Form, path: Path) -> None:
 
     pictures = grain.MapDataset.range(len(prepared)).map(picture)
     threads = grain.ReadOptions(num_threads=os.cpu_count() or 1, prefetch_buffer_size=64)
-    with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, header)
-        for image in track(
-            pictures.to_iter_dataset(threads),
-            f"Decoding {prepared.name} to {form.side}×{form.side}×{form.channels}",
-            total=len(prepared),
-            console=Console(stderr=True),
-            transient=True,
-        ):
-            file.write(image.tobytes())
+    blocks = track(
+        pictures.to_iter_dataset(threads),
+        f"Decoding {prepared.name} to {form.side}×{form.side}×{form.channels}",
+        total=len(prepared),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    try:
+        write_rows(path, len(prepared), blocks)
+    except OSError as error:
+        need = len(prepared) * form.side**2 * form.channels / 2**30
+        raise UserError(
+            f"{path} cannot be written ({error}): the decoded pictures take {need:.2f} GiB; make "
+            "room there, or move the dataset and name its new --data.dir"
+        ) from error

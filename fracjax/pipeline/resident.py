@@ -98,16 +98,15 @@ def _fill(pictures: Pictures, rows: np.ndarray, share: int, device: Any) -> jax.
     shape = tuple(pictures.shape[1:])
     one = max(int(np.prod(shape)) * pictures.dtype.itemsize, 1)
     chunk = min(max(_CHUNK // one, 1), max(len(rows), 1))
-    with jax.default_device(device):
-        shard = jnp.zeros((share, *shape), pictures.dtype)
+    shard = jnp.zeros((share, *shape), pictures.dtype, device=device)
     for start in range(0, len(rows), chunk):
         # The last chunk begins earlier, so that all have one shape, and one program.
         start = min(start, len(rows) - chunk)
         block = jax.device_put(pictures[rows[start : start + chunk]], device)
         shard = _write(shard, block, start)
-        # The next block is read while this one is written, but no more than one ahead.
+        # Read without waiting, the blocks would pile up on the host.
         jax.block_until_ready(shard)
-    return jax.device_put(shard, device)
+    return shard
 
 
 def _write_rows(shard: jax.Array, block: jax.Array, start: ArrayLike) -> jax.Array:

@@ -2,6 +2,7 @@
 
 import os
 import weakref
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -50,3 +51,25 @@ class StoredRows:
 
     def __reduce__(self) -> tuple[type["StoredRows"], tuple[Path]]:
         return StoredRows, (self.path,)  # a worker opens the file anew
+
+
+def write_rows(path: Path, count: int, blocks: Iterable[Shaped[np.ndarray, "_ *dims"]]) -> None:
+    """Write `count` rows that come in blocks; the file gets its name when it is whole.
+
+    Raises:
+      OSError: it cannot be written. Nothing of it is left then.
+    """
+    unfinished = path.with_suffix(".unfinished")
+    try:
+        with unfinished.open("wb") as file:
+            for number, block in enumerate(blocks):
+                if number == 0:
+                    descr = np.lib.format.dtype_to_descr(block.dtype)
+                    shape = (count, *block.shape[1:])
+                    header = {"descr": descr, "fortran_order": False, "shape": shape}
+                    np.lib.format.write_array_header_1_0(file, header)
+                file.write(block.tobytes())
+        unfinished.rename(path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise

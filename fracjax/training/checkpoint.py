@@ -65,6 +65,12 @@ class Meta:
         data = self.config.data
         return Form(side=data.image_size, fit=data.fit, channels=self.channels)
 
+    def check_continues(self, new: "Meta") -> None:
+        """Refuse to go on with another split, other channels or behind another detector."""
+        self.check_split(new.split_hash)
+        self.check_filter(new.filter)
+        self.check_channels(new.channels)
+
     def check_split(self, split_hash: str) -> None:
         """Refuse a split other than the one of training: test studies may have been trained on."""
         if split_hash != self.split_hash:

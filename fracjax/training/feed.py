@@ -11,11 +11,11 @@ from jaxtyping import Float
 
 from fracjax.pipeline.memory import choose_mode, room_for
 from fracjax.pipeline.resident import Resident, evaluation_pass, make_resident
-from fracjax.pipeline.stream import SideBySide, evaluation_batches, stream
+from fracjax.pipeline.stream import SideBySide, stream
 from fracjax.sharding import by_study, replicated
 from fracjax.training.dispatch import make_dispatch
 from fracjax.training.member import Member
-from fracjax.training.predict import Forward, logits_of, pictures_of
+from fracjax.training.predict import Forward, logits_of, predict_logits
 from fracjax.training.state import TrainState
 from fracjax.training.step import (
     Metrics,
@@ -73,7 +73,7 @@ def make_feed(members: list[Member], mesh: Mesh) -> tuple[Feed, str]:
       UserError: resident mode is asked for, and there is no room.
     """
     data = members[0].config.data
-    parts = [part for m in members for part in (*m.material.views, m.material.validation)]
+    parts = [part for member in members for part in member.material.parts]
     room = room_for(parts, mesh)
     mode = choose_mode(data.mode, room)
     feed = ResidentFeed(members, mesh) if mode == "resident" else StreamFeed(members, mesh)
@@ -88,10 +88,10 @@ class ResidentFeed:
         asked = members[0].config.train.steps_per_dispatch
         on_cpu = jax.default_backend() == "cpu"
         self.chunk = asked or (1 if on_cpu else 0)
-        parts = [part for m in members for part in (*m.material.views, m.material.validation)]
-        weights = [m.class_weights for m in members for _ in range(len(m.material.views) + 1)]
+        parts = [part for m in members for part in m.material.parts]
+        weights = [m.class_weights for m in members for _ in m.material.parts]
         placed = iter(make_resident(parts, mesh, weights))
-        self._views = [[next(placed) for _ in (*m.material.views, None)] for m in members]
+        self._parts = [[next(placed) for _ in m.material.parts] for m in members]
 
     def compile(self, recipe: Recipe) -> None:
         """Make the program of a phase."""
@@ -108,7 +108,7 @@ class ResidentFeed:
         """Draw the orders on the devices."""
         everywhere = replicated(self._mesh)
         studies = tuple(
-            views[member.view] for views, member in zip(self._views, self._members, strict=True)
+            parts[member.view] for parts, member in zip(self._parts, self._members, strict=True)
         )
         orders, begin, active, sizes = jax.device_put(
             (
@@ -139,7 +139,7 @@ class ResidentFeed:
     def validate(self, index: int, forward: Forward) -> Float[np.ndarray, "n k"]:
         """Logits of the validation studies of a network, in their order."""
         member, state = self._members[index], self._members[index].state
-        studies: Resident = self._views[index][-1]
+        studies: Resident = self._parts[index][-1]
         size = member.config.data.batch_size
         batches = evaluation_pass(studies, batch_size=size, mesh=self._mesh)
         return logits_of(forward, state.params, state.batch_stats, batches)[: studies.row.size]
@@ -194,7 +194,11 @@ class StreamFeed:
     def validate(self, index: int, forward: Forward) -> Float[np.ndarray, "n k"]:
         """Logits of the validation studies of a network, in their order."""
         member, state = self._members[index], self._members[index].state
-        studies = member.material.validation
-        source = evaluation_batches(studies, batch_size=member.config.data.batch_size)
-        batches = pictures_of(stream(source, by_study(self._mesh)))
-        return logits_of(forward, state.params, state.batch_stats, batches)[: len(studies)]
+        return predict_logits(
+            forward,
+            state.params,
+            state.batch_stats,
+            member.material.validation,
+            batch_size=member.config.data.batch_size,
+            mesh=self._mesh,
+        )

@@ -231,9 +231,7 @@ def _finished_run(new: Meta) -> Meta | None:
     if not checkpoint.has(workdir, "last"):
         return None
     meta = checkpoint.read_meta(workdir, "last")
-    meta.check_split(new.split_hash)
-    meta.check_filter(new.filter)
-    meta.check_channels(new.channels)
+    meta.check_continues(new)
     return meta if next_place(meta.history, new.config) is None else None
 
 

@@ -28,6 +28,11 @@ class Material:
     validation: Examples
     start: str | None
 
+    @property
+    def parts(self) -> list[Examples]:
+        """Every view, in order, and at last the validation studies."""
+        return [*self.views, self.validation]
+
 
 def make_material(
     config: Config,

@@ -76,9 +76,7 @@ class Member:
         self.state = self.network.initial_state(self._phase, self._mesh)
         if resumed := self._checkpoints.last(self.state, self._mesh):
             self.state, self.meta = resumed
-            self.meta.check_split(new.split_hash)
-            self.meta.check_filter(new.filter)
-            self.meta.check_channels(new.channels)
+            self.meta.check_continues(new)
             # Where things lie now, and for how long to go on.
             self.meta = dataclasses.replace(self.meta, config=config)
             within = f", step {self.meta.step} of the next" if self.meta.step else ""

@@ -1,6 +1,6 @@
 """The prediction step over the studies of a split: every study once, in order."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Protocol, runtime_checkable
 
 import jax
@@ -15,7 +15,7 @@ from fracjax.augment.policy import augment
 from fracjax.config import Augment
 from fracjax.evaluation.predictions import Predictions
 from fracjax.image_spec import ImageSpec
-from fracjax.pipeline.examples import Batch, Examples
+from fracjax.pipeline.examples import Examples
 from fracjax.pipeline.stream import evaluation_batches, stream
 from fracjax.sharding import by_study, replicated
 from fracjax.training.inputs import network_input
@@ -97,14 +97,8 @@ def predict_logits(
 ) -> Float[np.ndarray, "n k"]:
     """Logits of all examples, in their order; with a key, of a view of each."""
     source = evaluation_batches(examples, batch_size=batch_size)
-    batches = pictures_of(stream(source, by_study(mesh)))
+    batches = (jnp.asarray(batch["image"]) for batch in stream(source, by_study(mesh)))
     return logits_of(forward, params, batch_stats, batches, key)[: len(examples)]
-
-
-def pictures_of(batches: Iterable[Batch]) -> Iterator[jax.Array]:
-    """The pictures of placed batches."""
-    for batch in batches:
-        yield jnp.asarray(batch["image"])
 
 
 def logits_of(

@@ -26,7 +26,7 @@ from fracjax.image_spec import ImageSpec
 from fracjax.models.backbone import HEAD
 from fracjax.models.classifier import Classifier
 from fracjax.pipeline.examples import Examples
-from fracjax.pipeline.stored import StoredRows
+from fracjax.pipeline.stored import StoredRows, write_rows
 from fracjax.pipeline.stream import evaluation_batches, stream
 from fracjax.sharding import by_study, replicated
 from fracjax.training.inputs import network_input
@@ -76,9 +76,8 @@ def cache_view(
     path = folder / f"{digest(prefix, examples, key)}.npy"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".unfinished")
-        _write(unfinished, features(prefix, examples, key, mesh), prefix.stop, len(examples))
-        unfinished.rename(path)
+        batches = features(prefix, examples, key, mesh)
+        write_rows(path, len(examples), _finite(batches, prefix.stop))
     return dataclasses.replace(examples, image=StoredRows(path), row=None)
 
 
@@ -124,16 +123,11 @@ def features(
         yield np.asarray(run(params, stats, batch["image"], jnp.asarray(step)))[:left]
 
 
-def _write(path: Path, batches: Iterator[np.ndarray], stop: str, count: int) -> None:
-    with path.open("wb") as file:
-        for number, batch in enumerate(batches):
-            if not np.isfinite(batch).all():
-                raise UserError(
-                    f"activations before {stop} exceed float16's 65,504 or are not finite, so they "
-                    "cannot be kept; write --freeze.cached-views 0"
-                )
-            if number == 0:
-                shape = (count, *batch.shape[1:])
-                header = {"descr": "<f2", "fortran_order": False, "shape": shape}
-                np.lib.format.write_array_header_1_0(file, header)
-            file.write(batch.tobytes())
+def _finite(batches: Iterator[np.ndarray], stop: str) -> Iterator[np.ndarray]:
+    for batch in batches:
+        if not np.isfinite(batch).all():
+            raise UserError(
+                f"activations before {stop} exceed float16's 65,504 or are not finite, so they "
+                "cannot be kept; write --freeze.cached-views 0"
+            )
+        yield batch

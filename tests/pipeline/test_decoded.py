@@ -132,11 +132,13 @@ def test_a_dataset_with_its_store_may_be_prepared_again(prepared, tmp_path):
 
 
 def test_a_full_disk_leaves_nothing_and_says_what_is_needed(prepared, monkeypatch):
-    def full(prepared, form, path):
-        path.write_bytes(b"half a store")
-        raise OSError(28, "No space left on device")
+    def full(blocks, *_, **__):
+        for number, block in enumerate(blocks):
+            if number == 10:
+                raise OSError(28, "No space left on device")
+            yield block
 
-    monkeypatch.setattr(decoded, "_write", full)
+    monkeypatch.setattr(decoded, "track", full)
     with pytest.raises(UserError, match=r"cannot be written \(.*No space left.*make room there"):
         open_decoded(prepared, FORM)
     assert not list((prepared.directory / "decoded").glob("*.unfinished"))
