@@ -4,6 +4,7 @@ Of a picture in colour it is the luminance that is mapped.
 """
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -14,32 +15,22 @@ from fracjax.augment.blend import blend
 from fracjax.augment.luminance import luminance
 
 
-def jet(
-    key: Key[Array, ""], image: Float[Array, "h w c"], strength: float | Scalar
-) -> Float[Array, "h w 3"]:
-    """Dark blue, blue, cyan, yellow, red, dark red."""
-    return _mapped(image, "jet", strength)
+def _transformation(name: str) -> Callable[[Array, Array, float | Scalar], Array]:
+    """The map of that name as a function of (key, image, strength)."""
+
+    def change(
+        key: Key[Array, ""], image: Float[Array, "h w c"], strength: float | Scalar
+    ) -> Float[Array, "h w 3"]:
+        del key
+        return _mapped(image, name, strength)
+
+    return change
 
 
-def hot(
-    key: Key[Array, ""], image: Float[Array, "h w c"], strength: float | Scalar
-) -> Float[Array, "h w 3"]:
-    """Black, red, yellow, white."""
-    return _mapped(image, "hot", strength)
-
-
-def bone(
-    key: Key[Array, ""], image: Float[Array, "h w c"], strength: float | Scalar
-) -> Float[Array, "h w 3"]:
-    """Grey with a tinge of blue."""
-    return _mapped(image, "bone", strength)
-
-
-def viridis(
-    key: Key[Array, ""], image: Float[Array, "h w c"], strength: float | Scalar
-) -> Float[Array, "h w 3"]:
-    """Violet, green, yellow, with evenly growing lightness."""
-    return _mapped(image, "viridis", strength)
+jet = _transformation("jet")  # dark blue, blue, cyan, yellow, red, dark red
+hot = _transformation("hot")  # black, red, yellow, white
+bone = _transformation("bone")  # grey with a tinge of blue
+viridis = _transformation("viridis")  # violet, green, yellow, with evenly growing lightness
 
 
 def map_colours(images: Float[Array, "b h w c"], name: str) -> Float[Array, "b h w c2"]:
