@@ -26,7 +26,9 @@ MAY_IMPORT = {
     "training": GROUND | ROOMS | {"pipeline", "training"},
     "convert": GROUND | {"models", "weights"},
     "cascade": GROUND | ROOMS | {"pipeline", "training"},
-    "report": GROUND | ROOMS | {"pipeline", "training", "cascade", "report"},
+    "explain": GROUND | ROOMS | {"pipeline", "training", "explain"},
+    "predict": GROUND | ROOMS | {"pipeline", "training", "cascade", "predict"},
+    "report": GROUND | ROOMS | {"pipeline", "training", "cascade", "explain", "predict", "report"},
 }
 
 

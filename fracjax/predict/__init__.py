@@ -1,0 +1,1 @@
+"""What is on these pictures? Trained stages on files that belong to no dataset."""
