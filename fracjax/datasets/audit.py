@@ -152,8 +152,7 @@ def _examine(study: Study) -> Picture | Refusal:
 def _facts(opened: Opened, sha256: str, note: str) -> Picture:
     upright = opened.upright()
     grey = np.asarray(upright.convert("L"))
-    small = Image.fromarray(grey).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
-    thumbnail = np.asarray(small)
+    hashes, thumbnail = fingerprint(grey)
     return Picture(
         sha256=sha256,
         width=opened.width,
@@ -161,10 +160,20 @@ def _facts(opened: Opened, sha256: str, note: str) -> Picture:
         orientation=opened.orientation,
         channels=3 if has_colour(upright) else 1,
         pixels=min(_digest(view) for view in dihedral(grey)),
-        hashes=np.array([_perceptual_hash(view) for view in dihedral(thumbnail)], np.uint64),
+        hashes=hashes,
         thumbnail=thumbnail,
         note=note,
     )
+
+
+def fingerprint(
+    grey: UInt8[np.ndarray, "h w"],
+) -> tuple[UInt64[np.ndarray, "8"], UInt8[np.ndarray, "64 64"]]:
+    """Perceptual hashes of a picture and of its seven flips and rotations, and its thumbnail."""
+    small = Image.fromarray(grey).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    thumbnail = np.asarray(small)
+    hashes = np.array([_perceptual_hash(view) for view in dihedral(thumbnail)], np.uint64)
+    return hashes, thumbnail
 
 
 def _digest(pixels: UInt8[np.ndarray, "h w"]) -> str:

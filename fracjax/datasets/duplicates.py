@@ -60,21 +60,29 @@ def candidate_pairs(
     hashes: UInt64[np.ndarray, "n 8"],
 ) -> tuple[Int[np.ndarray, "m"], Int[np.ndarray, "m"], Int[np.ndarray, "m"]]:
     """Pairs i < j within `HASH_DISTANCE`, and the flip or rotation of j that comes nearest to i."""
-    pairs = []
-    for start in range(0, len(hashes), 1024):
-        rows = hashes[start : start + 1024, :1]
-        distances = np.stack(
-            [np.bitwise_count(rows ^ hashes[None, start:, turn]) for turn in range(8)]
-        )
-        near = distances.min(axis=0) <= HASH_DISTANCE
-        i, j = np.nonzero(near)
-        later = j > i
-        i, j = i[later], j[later]
-        pairs.append((i + start, j + start, distances[:, i, j].argmin(axis=0)))
-    if not pairs:
-        return np.zeros(0, int), np.zeros(0, int), np.zeros(0, int)
-    first, second, turn = zip(*pairs, strict=True)
-    return np.concatenate(first), np.concatenate(second), np.concatenate(turn)
+    first, second, turn = candidates_between(hashes, hashes)
+    later = second > first
+    return first[later], second[later], turn[later]
+
+
+def candidates_between(
+    ours: UInt64[np.ndarray, "n 8"], theirs: UInt64[np.ndarray, "m 8"]
+) -> tuple[Int[np.ndarray, "p"], Int[np.ndarray, "p"], Int[np.ndarray, "p"]]:
+    """Pairs of one of ours and one of theirs within `HASH_DISTANCE`, and the turn of theirs."""
+    parts = []
+    for start in range(0, len(ours), 1024):
+        apart = distances(ours[start : start + 1024, None, :1], theirs)
+        i, j = np.nonzero(apart.min(axis=-1) <= HASH_DISTANCE)
+        parts.append(np.stack([i + start, j, apart[i, j].argmin(axis=-1)]))
+    first, second, turn = np.concatenate([np.zeros((3, 0), np.int64), *parts], axis=1)
+    return first, second, turn
+
+
+def distances(
+    upright: UInt64[np.ndarray, "*n 1"], turned: UInt64[np.ndarray, "*m 8"]
+) -> UInt8[np.ndarray, "*k 8"]:
+    """Bits in which a picture's hash differs from those of another's flips and rotations."""
+    return np.bitwise_count(upright ^ turned)
 
 
 def fine_similarity(

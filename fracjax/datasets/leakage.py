@@ -1,0 +1,182 @@
+"""Has the network seen the studies it is judged by? Looked for anew in every evaluation.
+
+The split keeps groups of near duplicates whole. This audit does not take its word: it compares the
+files themselves, and the pictures, across the parts.
+"""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from jaxtyping import Int
+
+from fracjax.datasets import bone_break, folder, fracatlas
+from fracjax.datasets.duplicates import (
+    HASH_DISTANCE,
+    candidates_between,
+    distances,
+    fine_similarity,
+)
+from fracjax.datasets.fingerprints import fingerprints
+from fracjax.datasets.prepared import Prepared
+from fracjax.errors import UserError
+
+# From which correlation two pictures of a dataset count as one; None: any two are two.
+_SIMILARITY = {
+    "fracatlas": fracatlas.SIMILARITY,
+    "bone_break": bone_break.SIMILARITY,
+    "phantom": None,
+    "phantom_types": None,
+}
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Leakage:
+    """What was compared, all of it clean: what is not clean is an error.
+
+    Attributes:
+      seen: what the network has seen, such as "train and validation of fracatlas".
+      judged: what it is judged by.
+      n_seen, n_judged: studies of each.
+      similarity: from which correlation of the fine structure two pictures are near duplicates;
+        None where pictures are drawn, and only files are compared.
+      compared: pairs of pictures whose perceptual hashes are close, and that were laid over each
+        other.
+      nearest: largest correlation among them; None without such a pair.
+    """
+
+    seen: str
+    judged: str
+    n_seen: int
+    n_judged: int
+    similarity: float | None
+    compared: int
+    nearest: float | None
+
+    def __str__(self) -> str:
+        found = f"{self.n_judged} studies of {self.judged}: no file"
+        found += "" if self.similarity is None else ", no near duplicate"
+        return f"{found} and no group in common with {self.n_seen} of {self.seen}"
+
+    def to_dict(self) -> dict:
+        """A dict that JSON can hold."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Studies:
+    """Some studies of a prepared dataset.
+
+    Attributes:
+      what: in words, for messages.
+      prepared: the dataset.
+      index: its records.
+    """
+
+    what: str
+    prepared: Prepared
+    index: Int[np.ndarray, "n"]
+
+    @property
+    def names(self) -> list[str]:
+        """Name of each study."""
+        return self.prepared.study[self.index].tolist()
+
+
+def audit_leakage(seen: Studies, judged: Studies) -> Leakage:
+    """Compare every study that a network was fitted or chosen on with those that judge it.
+
+    Args:
+      seen: trained on, or chosen by: a checkpoint and a threshold are chosen on validation.
+      judged: to be predicted.
+
+    Raises:
+      UserError: a group (of one dataset), a file or a near duplicate is on both sides; all pairs
+        are named.
+    """
+    problems = [*_groups(seen, judged), *_files(seen, judged)]
+    similarity = _similarity(seen.prepared, judged.prepared)
+    compared, nearest = 0, None
+    if similarity is not None:
+        pairs, compared, nearest = _near_duplicates(seen, judged, similarity)
+        problems += pairs
+    if problems:
+        shown = "\n".join(f"- {problem}" for problem in problems[:_SHOWN])
+        more = f"\nand {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+        raise UserError(
+            f"leakage: {len(problems)} pair(s) of {judged.what} and {seen.what} are the same or "
+            "nearly so, and figures on them would be too good; no figure was made. Prepare the "
+            f"dataset again, and train again\n{shown}{more}"
+        )
+    return Leakage(
+        seen=seen.what,
+        judged=judged.what,
+        n_seen=len(seen.index),
+        n_judged=len(judged.index),
+        similarity=similarity,
+        compared=compared,
+        nearest=nearest,
+    )
+
+
+def _similarity(one: Prepared, other: Prepared) -> float | None:
+    """Of two datasets the larger: what tells figures of the web apart would join any two hands."""
+    both = [_SIMILARITY.get(it.name, folder.SIMILARITY) for it in (one, other)]
+    known = [value for value in both if value is not None]
+    return max(known) if len(known) == 2 else None
+
+
+def _groups(seen: Studies, judged: Studies) -> list[str]:
+    if seen.prepared.name != judged.prepared.name:
+        return []  # groups are named within their dataset
+    its = judged.prepared.group[judged.index]
+    return _pairs(seen, judged, seen.prepared.group[seen.index], its, "of one group")
+
+
+def _files(seen: Studies, judged: Studies) -> list[str]:
+    its = judged.prepared.sha256[judged.index]
+    return _pairs(seen, judged, seen.prepared.sha256[seen.index], its, "identical files")
+
+
+def _pairs(
+    seen: Studies, judged: Studies, ours: np.ndarray, theirs: np.ndarray, why: str
+) -> list[str]:
+    """One line for every judged study whose key is also that of a seen one."""
+    first = {key: i for i, key in reversed(list(enumerate(ours.tolist())))}
+    return [
+        _line(judged.names[j], seen.names[first[key]], why)
+        for j, key in enumerate(theirs.tolist())
+        if key in first
+    ]
+
+
+def _near_duplicates(
+    seen: Studies, judged: Studies, similarity: float
+) -> tuple[list[str], int, float | None]:
+    hashes, thumbnails = zip(*(_of(studies) for studies in (seen, judged)), strict=True)
+    i, j, turn = candidates_between(*hashes)
+    # A hash is not quite the same after a turn. A copy is one from either side; what is one from a
+    # single side only, the preparation may have looked at from the other, and let pass.
+    back = distances(hashes[1][j, :1], hashes[0][i])
+    mutual = back.min(axis=1) <= HASH_DISTANCE
+    i, j, turn, back = i[mutual], j[mutual], turn[mutual], back[mutual]
+    if not len(i):
+        return [], 0, None
+    both, offset = np.concatenate(thumbnails), len(seen.index)
+    there = fine_similarity(both, i, j + offset, turn)
+    alike = np.minimum(there, fine_similarity(both, j + offset, i, back.argmin(axis=1)))
+    lines = [
+        _line(judged.names[b], seen.names[a], f"near duplicates, correlation {c:.2f}")
+        for a, b, c in zip(i.tolist(), j.tolist(), alike.tolist(), strict=True)
+        if c >= similarity
+    ]
+    return lines, len(i), float(alike.max())
+
+
+def _of(studies: Studies) -> tuple[np.ndarray, np.ndarray]:
+    made = fingerprints(studies.prepared)
+    return made.hashes[studies.index], made.thumbnails[studies.index]
+
+
+def _line(judged: str, seen: str, why: str) -> str:
+    return f"{judged} and {seen}: {why}"
