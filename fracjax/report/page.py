@@ -3,8 +3,11 @@
 `html`, `markdown` and `to_dict` each write the same page. Text is plain: no markup, no HTML.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from fracjax.evaluation import Estimate
 from fracjax.report.tables import Table
@@ -35,8 +38,15 @@ class KeyFigures:
 
 
 @dataclass(frozen=True)
+class Facts:
+    """What is so and not measured: a name and its answer in each row, as in a model card."""
+
+    rows: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
 class Chart:
-    """A drawn figure.
+    """A drawn figure; `table.title` is its title.
 
     Attributes:
       svg: an `<svg>` element that takes its colours from the page (light, dark, print).
@@ -68,7 +78,7 @@ class Gallery:
     empty: str
 
 
-Block = Prose | KeyFigures | Chart | Table | Gallery
+Block = Prose | KeyFigures | Facts | Chart | Table | Gallery
 
 
 @dataclass(frozen=True)
@@ -82,8 +92,97 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """A whole report; `facts` stand below the title: date, checkpoint, dataset, split hash."""
+    """A whole report; `facts` stand below the title: date, checkpoint, dataset, split hash.
+
+    Raises:
+      ValueError: sections share an id, or one cannot stand in a link.
+    """
 
     title: str
     facts: tuple[tuple[str, str], ...]
     sections: tuple[Section, ...]
+
+    def __post_init__(self) -> None:
+        counts = Counter(section.id for section in self.sections)
+        problems = [f"{count} have the id {id!r}" for id, count in counts.items() if count > 1]
+        problems += [
+            f"{id!r} is an id; expected a-z first, then a-z, 0-9 and -"
+            for id in counts
+            if not re.fullmatch(r"[a-z][a-z0-9-]*", id)
+        ]
+        if problems:
+            raise ValueError("sections of a page: " + "; ".join(problems))
+
+
+def to_dict(page: Page) -> dict[str, Any]:
+    """A dict that strict JSON can hold; of a picture it has the words and the numbers."""
+    return {
+        "title": page.title,
+        "facts": dict(page.facts),
+        "sections": [
+            {
+                "id": section.id,
+                "title": section.title,
+                "blocks": [_block(block) for block in section.blocks],
+            }
+            for section in page.sections
+        ],
+    }
+
+
+def finite(estimate: Estimate) -> Estimate:
+    """The estimate with NaN and infinity as what they are: undefined, or no interval."""
+
+    def known(value: float | None) -> bool:
+        return value is not None and math.isfinite(value)
+
+    if not known(estimate.value):
+        note = estimate.note or "not a finite number"
+        return replace(estimate, value=None, low=None, high=None, note=note)
+    if not (known(estimate.low) and known(estimate.high)):
+        return replace(estimate, low=None, high=None, note=estimate.note or "no interval")
+    return estimate
+
+
+def why(estimate: Estimate) -> str:
+    """Why a finite estimate lacks its value or its interval; "" where it lacks neither."""
+    if estimate.value is None:
+        return _prefixed("undefined", estimate.note)
+    return _prefixed("no interval", estimate.note) if estimate.low is None else ""
+
+
+def _prefixed(what: str, note: str) -> str:
+    return note if note.startswith(what) else f"{what}: {note}" if note else what
+
+
+def _block(block: Block) -> dict[str, Any]:
+    match block:
+        case Prose():
+            return {"kind": "prose", "tone": block.tone, "paragraphs": list(block.paragraphs)}
+        case KeyFigures():
+            figures = [
+                {"name": f.name, "estimate": finite(f.estimate).to_dict(), "meaning": f.meaning}
+                for f in block.figures
+            ]
+            return {"kind": "key figures", "figures": figures}
+        case Facts():
+            return {"kind": "facts", "rows": [list(row) for row in block.rows]}
+        case Chart():
+            words = {"alt": block.alt, "caption": block.caption}
+            return {"kind": "chart", **words, "table": _table(block.table)}
+        case Table():
+            return {"kind": "table", **_table(block)}
+        case Gallery():
+            photos = [{"alt": photo.alt, "caption": photo.caption} for photo in block.photos]
+            return {"kind": "gallery", "photos": photos, "empty": block.empty}
+
+
+def _table(table: Table) -> dict[str, Any]:
+    return {
+        "title": table.title,
+        "header": list(table.header),
+        "rows": [
+            [finite(cell).to_dict() if isinstance(cell, Estimate) else cell for cell in row]
+            for row in table.rows
+        ],
+    }

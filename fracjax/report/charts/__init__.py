@@ -1,0 +1,1 @@
+"""One figure a file: numbers in, a `Chart` out, with its words and its table."""

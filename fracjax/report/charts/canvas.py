@@ -1,0 +1,117 @@
+"""Where charts with axes are drawn: matplotlib in the page's colours and its font, small.
+
+A chart is as wide as a phone, and its text as large as the text around it there.
+"""
+
+import io
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from fracjax.report.palette import INK, MUTED, PALETTE, RULE
+from fracjax.report.svg import SVG
+
+WIDTH = 302.4  # units of the drawing; at 340 CSS pixels a unit is 1.12 pixels
+FONT = 10  # units
+_XLINK = "{http://www.w3.org/1999/xlink}href"
+_STYLE: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",  # wide: what fits in it fits in the reader's font
+    "font.size": FONT,
+    "text.color": INK,
+    "text.parse_math": False,  # a class may be called "a$b$"
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.labelsize": FONT,
+    "grid.color": RULE,
+    "grid.linewidth": 0.6,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "xtick.major.size": 3,
+    "ytick.major.size": 3,
+    "legend.frameon": False,
+    "legend.fontsize": FONT,
+    "legend.handlelength": 1.8,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "fracjax",
+    "path.simplify": True,
+}
+
+
+@contextmanager
+def canvas(height: float) -> Iterator[Figure]:
+    """A figure of the width of a phone and so many units high, to be drawn on in the block."""
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(WIDTH / 72, height / 72))
+        FigureCanvasSVG(figure)
+        figure.set_layout_engine("constrained", w_pad=2 / 72, h_pad=2 / 72)
+        yield figure
+
+
+def key(figure: Figure, axes: Axes) -> None:
+    """Say below the axes what each line and mark is."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower left", labelspacing=0.45, borderpad=0.2)
+
+
+def drawn(figure: Figure) -> str:
+    """The figure as an `<svg>` element in CSS variables; within the block of its `canvas`."""
+    written = io.BytesIO()
+    figure.savefig(written, format="svg", transparent=True, metadata={"Date": None})
+    root = ET.fromstring(written.getvalue())
+    for child in root.findall(f"{{{SVG}}}metadata"):
+        root.remove(child)
+    # A rule for `*` would reach all of the page around; what it says is inherited from here.
+    for defs in root.findall(f"{{{SVG}}}defs"):
+        if defs.find(f"{{{SVG}}}style") is not None:
+            root.remove(defs)
+    root.attrib.pop("version", None)
+    root.set("stroke-linejoin", "round")
+    _keep_ids_that_are_used(root)
+    for element in root.iter():
+        _tidy(element)
+    return ET.tostring(root, encoding="unicode")
+
+
+def _keep_ids_that_are_used(root: ET.Element) -> None:
+    """And name them by rank."""
+    text = ET.tostring(root, encoding="unicode")
+    used = dict.fromkeys(re.findall(r'="url\(#([^)"]+)\)|href="#([^"]+)"', text))
+    names = {a or b: f"i{rank}" for rank, (a, b) in enumerate(used)}
+    for element in root.iter():
+        if (old := element.attrib.pop("id", "")) in names:
+            element.set("id", names[old])
+        if link := element.attrib.pop(_XLINK, None):
+            element.set("href", f"#{names[link[1:]]}")
+        if clip := element.get("clip-path"):
+            element.set("clip-path", f"url(#{names[clip[5:-1]]})")
+
+
+def _tidy(element: ET.Element) -> None:
+    """Colours become variables, the font the reader's, and digits below a hundredth go."""
+    if element.tag != f"{{{SVG}}}text":
+        element.text = None  # white space
+    element.tail = None
+    if "x" in element.attrib and element.get("transform", "").startswith("rotate(-0 "):
+        del element.attrib["transform"]
+    for name, value in element.attrib.items():
+        if name == "style":
+            value = re.sub(r"font-family: [^;]*;? ?", "", value)
+            for variable, shade in PALETTE.items():
+                value = value.replace(shade.light, f"var(--{variable})")
+        if name not in ("id", "href", "clip-path"):
+            value = re.sub(r"\d+\.\d{3,}", lambda match: f"{float(match[0]):.2f}", value)
+        element.set(name, " ".join(value.split()))
