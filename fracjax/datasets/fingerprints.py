@@ -44,7 +44,7 @@ def fingerprints(prepared: Prepared) -> Fingerprints:
     if not path.exists():
         _keep(_computed(prepared), path)
     try:
-        with np.load(path) as kept:
+        with path.open("rb") as file, np.load(file) as kept:
             made = Fingerprints(kept["hashes"], kept["thumbnails"])
         if len(made.hashes) != len(prepared):
             raise ValueError(f"of {len(made.hashes)} records, not {len(prepared)}")
