@@ -1,12 +1,13 @@
 """Encoded files to squares of one form, each file once."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
 
-from fracjax.datasets.picture import open_picture
+from fracjax.datasets.picture import Opened, open_picture
 
 DECODE_VERSION = 2  # raise it with every change that alters pixels
 # A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size if that is still so many times the side that
@@ -40,8 +41,36 @@ def decode(data: bytes, form: Form) -> UInt8[np.ndarray, "side side c"]:
     Raises:
       Unreadable: it does not decode. The audit has refused such files before.
     """
-    opened = open_picture(data, grey=form.channels == 1, at_least=reduced_side(form.side))
-    width, height = _inner_size((opened.width, opened.height), form)
+    return _square(_open(data, form), form)
+
+
+def decode_each(data: bytes, forms: Sequence[Form]) -> tuple[str, list[UInt8[np.ndarray, "_ _ _"]]]:
+    """The kind of a file, and what `decode` makes of it in each form, to the bit.
+
+    It is decoded once for all forms; a JPEG once for each that differs, because the form says how
+    little of one is decoded.
+
+    Raises:
+      Unreadable: it does not decode.
+    """
+    coloured = max(forms, key=lambda form: form.channels)
+    opened = _open(data, coloured)
+    squares: dict[Form, UInt8[np.ndarray, "_ _ _"]] = {}
+    for form in forms:
+        if form not in squares:
+            again = opened.kind == "JPEG" and form != coloured
+            squares[form] = _square(_open(data, form) if again else opened, form)
+    return opened.kind, [squares[form] for form in forms]
+
+
+def _open(data: bytes, form: Form) -> Opened:
+    return open_picture(data, grey=form.channels == 1, at_least=reduced_side(form.side))
+
+
+def _square(opened: Opened, form: Form) -> UInt8[np.ndarray, "side side c"]:
+    if form.channels == 1 and opened.stored.mode != "L":
+        opened = replace(opened, stored=opened.stored.convert("L"))
+    top, left, height, width = placed((opened.width, opened.height), form)
     image = opened.resized(width, height)
     if form.channels == 3:
         image = image.convert("RGB")
@@ -49,7 +78,6 @@ def decode(data: bytes, form: Form) -> UInt8[np.ndarray, "side side c"]:
     if (height, width) == (form.side, form.side):
         return pixels
     square = np.zeros((form.side, form.side, form.channels), np.uint8)
-    top, left = (form.side - height) // 2, (form.side - width) // 2
     square[top : top + height, left : left + width] = pixels
     return square
 
@@ -59,10 +87,10 @@ def reduced_side(side: int) -> int:
     return DRAFT_MARGIN * max(side, DRAFT_SIDE)
 
 
-def _inner_size(size: tuple[int, int], form: Form) -> tuple[int, int]:
-    """Width and height of the picture within its square."""
+def placed(size: tuple[int, int], form: Form) -> tuple[int, int, int, int]:
+    """Top, left, height and width in its square, in pixels, of a picture of (width, height)."""
     if form.fit == "stretch":
-        return form.side, form.side
+        return 0, 0, form.side, form.side
     longer = max(size)
     width, height = (max(1, round(form.side * edge / longer)) for edge in size)
-    return width, height
+    return (form.side - height) // 2, (form.side - width) // 2, height, width

@@ -9,7 +9,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 from fracjax.datasets.picture import open_picture
-from fracjax.pipeline.decode import DRAFT_SIDE, Form, decode, reduced_side
+from fracjax.pipeline import decode as decode_module
+from fracjax.pipeline.decode import DRAFT_SIDE, Form, decode, decode_each, reduced_side
 
 GREY = np.random.default_rng(0).integers(0, 256, (40, 60), dtype=np.uint8)
 
@@ -159,3 +160,21 @@ def test_threads_do_not_disturb_each_other():
         together = list(pool.map(lambda data: decode(data, Form(20)), files))
     for one, other in zip(alone, together, strict=True):
         assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(("kind", "decodings"), [("PNG", 1), ("JPEG", 4)])
+def test_several_forms_share_what_they_can_and_are_those_of_one_to_the_bit(
+    kind, decodings, monkeypatch
+):
+    pixels = np.random.default_rng(1).integers(0, 256, (500, 300, 3), dtype=np.uint8)
+    data = _encoded(Image.fromarray(pixels), kind)
+    forms = [Form(24), Form(24, channels=3), Form(50, "pad"), Form(120), Form(24)]
+    alone = [decode(data, form) for form in forms]
+    opened = []
+    monkeypatch.setattr(
+        decode_module, "open_picture", lambda *a, **k: opened.append(1) or open_picture(*a, **k)
+    )
+    found, squares = decode_each(data, forms)
+    assert (found, len(opened)) == (kind, decodings)
+    for square, expected in zip(squares, alone, strict=True):
+        assert_array_equal(square, expected)
