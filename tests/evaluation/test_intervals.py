@@ -11,6 +11,8 @@ from scipy.stats import norm
 from fracjax.evaluation import Estimate, auc, auc_estimate, delong_variance, newcombe_auc, wilson
 from fracjax.evaluation.intervals import (
     mover,
+    mover_difference,
+    mover_ratio,
     proportion,
     structural_components,
     wilson_f1,
@@ -57,6 +59,43 @@ def test_mover_is_newcombe_s_interval_of_a_difference():
     # Newcombe 1998, Statistics in Medicine 17:873-890, Table II, method 10: 56/70 - 48/80.
     first, second = proportion(56, 70), proportion(80 - 48, 80)  # p1 - p2 = p1 + (1 - p2) - 1
     assert_allclose(mover([first, second], shift=-1.0), (0.0524, 0.3339), atol=5e-5)
+
+
+def test_mover_of_a_difference_is_that_of_a_sum_with_the_sign_turned():
+    # The same example of Newcombe's.
+    first, second = proportion(48, 80), proportion(56, 70)
+    assert_allclose(mover_difference(first, second), (0.0524, 0.3339), atol=5e-5)
+    low, high = mover_difference(second, first)
+    assert_allclose((-high, -low), mover_difference(first, second), atol=1e-15)
+
+
+def test_mover_of_a_ratio_by_the_published_formula():
+    a, b = proportion(40, 50), proportion(10, 100)
+    product = a.value * b.value
+    low = product - np.sqrt(
+        product**2 - a.low * (2 * a.value - a.low) * b.high * (2 * b.value - b.high)
+    )
+    high = product + np.sqrt(
+        product**2 - a.high * (2 * a.value - a.high) * b.low * (2 * b.value - b.low)
+    )
+    expected = (low / (b.high * (2 * b.value - b.high)), high / (b.low * (2 * b.value - b.low)))
+    assert_allclose(mover_ratio(a, b), expected, rtol=1e-12)
+    assert expected[0] < 8 < expected[1]
+
+
+def test_mover_of_a_ratio_ends_where_the_intervals_of_its_parts_do():
+    # A known part only scales: its interval is a point.
+    def point(x):
+        return Estimate(x, x, x, 1, "")
+
+    share = proportion(7, 20)
+    assert_allclose(mover_ratio(share, point(0.5)), (2 * share.low, 2 * share.high))
+    assert_allclose(mover_ratio(point(0.5), share), (0.5 / share.high, 0.5 / share.low))
+    nothing = proportion(0, 20)
+    assert mover_ratio(share, nothing)[1] == np.inf
+    assert 0 < mover_ratio(share, nothing)[0] < share.high / nothing.high
+    assert mover_ratio(nothing, share)[0] == 0
+    assert_allclose(mover_ratio(nothing, point(0.5)), (0, 2 * nothing.high))
 
 
 def test_delong_by_hand():
