@@ -19,12 +19,15 @@ class Backbone(nnx.Module):
       KERAS_LAYERS: one entry per layer of the Keras network, in the order of `model.layers`: the
         path of our module that holds its parameters ("mixed9/b1x1/conv"), or "" if it has none.
         Empty when no Keras network sets the numbering.
+      MAP_BEFORE: the block, or "head", that class activation maps are made of: what enters it is
+        the last thing in the network that still has a grid.
       features: channels that leave the last block.
     """
 
     IMAGE: ClassVar[ImageSpec]
     BLOCKS: ClassVar[tuple[str, ...]]
     KERAS_LAYERS: ClassVar[tuple[str, ...]] = ()
+    MAP_BEFORE: ClassVar[str] = HEAD
     features: int
 
     def __call__(

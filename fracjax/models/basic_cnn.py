@@ -85,6 +85,7 @@ class BasicCNN(Backbone):
 
     IMAGE: ClassVar[ImageSpec] = IMAGE
     BLOCKS: ClassVar[tuple[str, ...]] = ("block1", "block2", "block3", "dense")
+    MAP_BEFORE: ClassVar[str] = "dense"
 
     def __init__(
         self, *, image_size: int, width: float = 1.0, dropout: float = 0.3, rngs: nnx.Rngs

@@ -127,6 +127,8 @@ class ViT(Backbone):
         self.features = width
         names = [f"block{i}" for i in range(depth)]
         self.BLOCKS = ("embed", *names, "norm")  # pyright: ignore[reportAttributeAccessIssue]
+        # After the last attention only the class token counts, and the patches have no gradient.
+        self.MAP_BEFORE = names[-1]  # pyright: ignore[reportAttributeAccessIssue]
         self.embed = Embed(width, image_size=image_size, rngs=rngs)
         for name in names:
             setattr(self, name, Block(width, heads=heads, rngs=rngs))

@@ -1,0 +1,272 @@
+"""Do the maps point at the findings? Three scores of a map against a region, and their report.
+
+A score is undefined (NaN) where a map is zero everywhere or a region has no pixel. Dimension names:
+n studies, h height and w width of the picture.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from jaxtyping import Array, Bool, Float, Integer, Shaped
+
+from fracjax.evaluation import Estimate, inputs
+from fracjax.evaluation.bootstrap import RESAMPLES, percentile_estimate, resample
+from fracjax.evaluation.intervals import proportion, wilson
+from fracjax.pipeline.regions import Regions
+
+LEVEL = 0.5  # of its maximum, from which a map counts as pointing
+LEVELS = tuple(round(0.05 * i, 2) for i in range(1, 20))
+CENTRE_DEVIATION = 0.25  # of the side; of the Gaussian that points at the middle of every picture
+
+
+def pointing_game(heat: Float[Array, "h w"], region: Bool[Array, "h w"]) -> Float[Array, ""]:
+    """1 if the map's maximum lies in the region, else 0.
+
+    Without a tolerance. Of several pixels that share the maximum, most have to lie there.
+
+    Source: Zhang et al. 2016, arXiv:1608.00507, section 4.1; they allow a hit to be 15 pixels off.
+    """
+    top = heat == heat.max()
+    hit = 2 * (top & region).sum() > top.sum()
+    return jnp.where(_defined(heat, region), hit.astype(jnp.float32), jnp.nan)
+
+
+def energy(heat: Float[Array, "h w"], region: Bool[Array, "h w"]) -> Float[Array, ""]:
+    """The share of the map's sum that lies in the region.
+
+    Source: Wang et al. 2020, arXiv:1910.01279 (Score-CAM), section 4.2, the "energy-based pointing
+    game".
+    """
+    inside = jnp.where(region, heat, 0).sum() / heat.sum()
+    return jnp.where(_defined(heat, region), inside, jnp.nan)
+
+
+def iou(
+    heat: Float[Array, "h w"], region: Bool[Array, "h w"], level: ArrayLike
+) -> Float[Array, ""]:
+    """Intersection over union of the region with the pixels of `level` of the maximum or more."""
+    found = heat >= level * heat.max()
+    share = (found & region).sum() / (found | region).sum()
+    return jnp.where(_defined(heat, region), share, jnp.nan)
+
+
+def centre_map(side: int) -> Float[Array, "{side} {side}"]:
+    """A Gaussian about the middle of the picture: where one looks without looking at it."""
+    offset = (jnp.arange(side) + 0.5) / side - 0.5
+    one = jnp.exp(-0.5 * (offset / CENTRE_DEVIATION) ** 2)
+    return jnp.outer(one, one) / one.max() ** 2
+
+
+def _defined(heat: Float[Array, "h w"], region: Bool[Array, "h w"]) -> Bool[Array, ""]:
+    return (heat.max() > 0) & region.any()
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Levels of the maximum, chosen on validation, of the maps and of `centre_map`."""
+
+    maps: float
+    centre: float
+
+
+@dataclass(frozen=True)
+class Score:
+    """One score of the maps, beside those of two maps that have not seen the picture.
+
+    Attributes:
+      name: of the score.
+      maps: what the maps reach.
+      centre: what `centre_map` reaches.
+      chance: what a map that is equal everywhere reaches, and a point drawn anywhere: the share of
+        the picture that the region covers.
+    """
+
+    name: str
+    maps: Estimate
+    centre: Estimate
+    chance: Estimate
+
+
+@dataclass(frozen=True)
+class LocalisationReport:
+    """How well maps point at findings.
+
+    Attributes:
+      n: studies with a box and a map; all figures are of these.
+      undefined: studies with a box whose map is zero everywhere.
+      n_groups: near-duplicate groups.
+      side: of the pictures, pixels.
+      best: levels of the IoU at the best level, chosen on validation.
+      scores: against boxes, then against outlines where there are any.
+    """
+
+    n: int
+    undefined: int
+    n_groups: int
+    side: int
+    best: Levels | None
+    scores: tuple[Score, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """A dict that JSON can hold."""
+        return asdict(self)
+
+
+def best_levels(maps: Float[np.ndarray, "n h w"], regions: Regions) -> Levels | None:
+    """The levels at which the mean IoU with the boxes is highest, the lowest of equals.
+
+    Choose them on validation only. None if no study has a box and a map to choose by.
+    """
+    masks = regions.box_masks()
+    kept = masks.any(axis=(1, 2)) & (maps.max(axis=(1, 2)) > 0)
+    if not kept.any():
+        return None
+    boxes = jnp.asarray(masks[kept])
+    centre = jnp.broadcast_to(centre_map(regions.side), boxes.shape)
+    return Levels(_best_level(jnp.asarray(maps[kept]), boxes), _best_level(centre, boxes))
+
+
+def _best_level(maps: Float[Array, "n h w"], masks: Bool[Array, "n h w"]) -> float:
+    def mean(level: jax.Array) -> jax.Array:
+        return jax.vmap(iou, (0, 0, None))(maps, masks, level).mean()
+
+    return LEVELS[int(jax.lax.map(mean, jnp.asarray(LEVELS)).argmax())]
+
+
+def localisation_report(
+    maps: Float[np.ndarray, "n h w"],
+    regions: Regions,
+    groups: Shaped[np.ndarray, " n"] | None = None,
+    *,
+    best: Levels | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> LocalisationReport:
+    """Score maps against the boxes, and where there are any the outlines, of the same studies.
+
+    Studies without a box are left out. Intervals of means are from a bootstrap by group, those of
+    the pointing game Wilson's.
+
+    Args:
+      maps: as `explain` makes them.
+      regions: of the same studies.
+      groups: near-duplicate group of each; by default each is its own.
+      best: levels at which the IoU is given beside `LEVEL`, chosen on validation.
+      seed: of the bootstrap.
+      resamples: of the bootstrap.
+
+    Raises:
+      ValueError: maps, regions and groups are not of the same studies.
+    """
+    n, side = len(regions), regions.side
+    wrong = [f"maps are {maps.shape}; expected ({n}, {side}, {side}), as the regions"]
+    inputs.refuse(wrong if maps.shape != (n, side, side) else [], "maps and regions")
+    group = inputs.group_indices(groups, n)
+    masks = regions.box_masks()
+    boxed = masks.any(axis=(1, 2))
+    kept = boxed & (maps.max(axis=(1, 2)) > 0)
+    group = inputs.group_indices(group[kept], int(kept.sum()))
+    both = {"box": masks[kept]}
+    if (regions.outlined & kept).any():
+        both["outline"] = regions.take(kept).outline_masks()
+    levels = [Levels(LEVEL, LEVEL), *([] if best is None else [best])]
+    values = np.concatenate([_values(maps[kept], one, levels) for one in both.values()], axis=1)
+    names = [name for kind in both for name in _names(kind, levels)]
+    draws = _draws(values, group, seed, resamples)
+    scores = []
+    for i, name in enumerate(names):
+        hits = "pointing" in name
+        scores.append(
+            Score(
+                name,
+                maps=_estimate(values[:, i, 0], draws[:, i, 0], group, hits=hits),
+                centre=_estimate(values[:, i, 1], draws[:, i, 1], group, hits=hits),
+                chance=_estimate(values[:, i, 2], draws[:, i, 2], group, hits=False),
+            )
+        )
+    return LocalisationReport(
+        n=int(kept.sum()),
+        undefined=int((boxed & ~kept).sum()),
+        n_groups=len(np.unique(group)),
+        side=side,
+        best=best,
+        scores=tuple(scores),
+    )
+
+
+def _names(kind: str, levels: list[Levels]) -> list[str]:
+    """Of the scores, in the order of `_values`."""
+    ious = [f"{kind}: IoU at {LEVEL:g}", f"{kind}: IoU at the best level"]
+    return [f"{kind}: pointing game", f"{kind}: energy inside", *ious[: len(levels)]]
+
+
+def _values(
+    maps: Float[np.ndarray, "n h w"], masks: Bool[np.ndarray, "n h w"], levels: list[Levels]
+) -> Float[np.ndarray, "n scores 3"]:
+    """Every score of the maps, of the centre and of chance; NaN where there is no region."""
+    regions = jnp.asarray(masks)
+    centre = jnp.broadcast_to(centre_map(masks.shape[-1]), regions.shape)
+    found = _scores(jnp.asarray(maps), regions, jnp.asarray([each.maps for each in levels]))
+    middle = _scores(centre, regions, jnp.asarray([each.centre for each in levels]))
+    area = masks.mean(axis=(1, 2), keepdims=True)[:, 0]
+    chance = np.where(area > 0, area, np.nan).repeat(found.shape[1], axis=1)
+    return np.stack([np.asarray(found, float), np.asarray(middle, float), chance], axis=-1)
+
+
+@jax.jit
+def _scores(
+    maps: Float[Array, "n h w"], masks: Bool[Array, "n h w"], levels: Float[Array, " l"]
+) -> Float[Array, "n scores"]:
+    def of_one(heat: Float[Array, "h w"], region: Bool[Array, "h w"]) -> Float[Array, " scores"]:
+        ious = jax.vmap(iou, (None, None, 0))(heat, region, levels)
+        others = jnp.stack([pointing_game(heat, region), energy(heat, region)])
+        return jnp.concatenate([others, ious])
+
+    return jax.vmap(of_one)(maps, masks)
+
+
+def _draws(
+    values: Float[np.ndarray, "n scores 3"],
+    group: Integer[np.ndarray, " n"],
+    seed: int,
+    resamples: int,
+) -> Float[np.ndarray, "resamples scores 3"]:
+    """Means of resamples of whole groups."""
+    n, *shape = values.shape
+    if n == 0:
+        return np.full((resamples, *shape), np.nan)
+    flat = values.reshape(n, -1)
+    valid = ~np.isnan(flat)
+    filled, counted = np.where(valid, flat, 0), valid.astype(float)
+
+    def means(weights):
+        return (weights @ filled) / (weights @ counted)
+
+    return resample(means, group, seed=seed, resamples=resamples).reshape(resamples, *shape)
+
+
+def _estimate(
+    values: Float[np.ndarray, " n"],
+    draws: Float[np.ndarray, " resamples"],
+    group: Integer[np.ndarray, " n"],
+    *,
+    hits: bool,
+) -> Estimate:
+    """A mean of scores, or a share of hits, over the studies that have the score."""
+    defined = ~np.isnan(values)
+    n, kept = int(defined.sum()), values[defined]
+    if hits or n == 0:
+        return proportion(int(kept.sum()), n, empty="no study with a box and a map")
+    mean = float(kept.mean())
+    return percentile_estimate(
+        mean,
+        draws,
+        n=n,
+        n_groups=len(np.unique(group[defined])),
+        # Scores between 0 and 1 vary no more than hits with the same mean.
+        fallback=("Wilson", lambda: wilson(round(mean * n), n)),
+    )

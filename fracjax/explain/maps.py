@@ -1,0 +1,168 @@
+"""Where did the networks of a run look? One map per study, on the grid of its decoded picture.
+
+Dimension names: b batch, h height and w width of a map, c channels, n tokens, f features,
+side of the picture in pixels.
+"""
+
+import dataclasses
+import functools
+from collections import deque
+from collections.abc import Callable
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, Float32, Int
+
+from fracjax.config import Config
+from fracjax.errors import UserError
+from fracjax.evaluation import inputs
+from fracjax.explain.gradcam import METHODS, Method, scaled
+from fracjax.image_spec import ImageSpec
+from fracjax.models.classifier import Classifier
+from fracjax.pipeline.examples import Examples
+from fracjax.pipeline.stream import evaluation_batches, stream
+from fracjax.sharding import by_study, replicated
+from fracjax.training.inputs import network_input
+from fracjax.training.network import abstract_network
+from fracjax.training.trained import Trained, check_pictures
+
+Target = Literal["called", "positive"] | Int[np.ndarray, " n"]
+
+_AHEAD = 2  # batches whose maps are not waited for
+
+
+def explain(
+    trained: Trained,
+    examples: Examples,
+    *,
+    target: Target = "called",
+    method: Method = "gradcam",
+) -> Float32[np.ndarray, "n side side"]:
+    """Map of every study, in [0, 1]: its maximum is 1, or it is 0 everywhere.
+
+    All zero means that nothing on the picture raised the logit; it has no place to point at. Of
+    several networks it is the mean of their maps, divided by its maximum. Studies are seen as they
+    are, in one view.
+
+    Args:
+      trained: a run.
+      examples: decoded studies.
+      target: what is explained: the class that is most probable for the study, the second of two
+        classes, or an index of a class for each study. Who calls at a threshold gives indices.
+      method: how.
+
+    Raises:
+      UserError: the pictures are not what these networks take, or "positive" of more than two
+        classes.
+      ValueError: the indices are not one of a class for each study.
+    """
+    meta = trained.meta
+    check_pictures(examples.image, meta.form)
+    # A batch carries the explained class where that of the study would be.
+    explained = dataclasses.replace(examples, label=_classes(trained, examples, target))
+    run = program(meta.config, meta.image, trained.mesh, method)
+    source = evaluation_batches(explained, batch_size=trained.batch_size)
+    waiting: deque[jax.Array] = deque()
+    done = [np.zeros((0, meta.form.side, meta.form.side), np.float32)]
+    for batch in stream(source, by_study(trained.mesh)):
+        image, label = jnp.asarray(batch["image"]), jnp.asarray(batch["label"])
+        each = [run(one["params"], one["batch_stats"], image, label) for one in trained.networks]
+        waiting.append(each[0] if len(each) == 1 else scaled(jnp.stack(each).mean(axis=0)))
+        if len(waiting) > _AHEAD:
+            done.append(np.asarray(waiting.popleft()))
+    done += [np.asarray(maps) for maps in waiting]
+    return np.concatenate(done)[: len(examples)]
+
+
+@functools.cache
+def program(
+    config: Config, image: ImageSpec, mesh: Mesh, method: Method
+) -> Callable[[dict, dict, jax.Array, jax.Array], jax.Array]:
+    """Build `run(params, batch_stats, images, classes) -> maps` of a config's network, jitted."""
+    return make_explainer(
+        abstract_network(config),
+        image=image,
+        mesh=mesh,
+        method=method,
+        colormap=config.data.colormap,
+    )
+
+
+def make_explainer(
+    net: Classifier, *, image: ImageSpec, mesh: Mesh, method: Method, colormap: str = "none"
+) -> Callable[[dict, dict, jax.Array, jax.Array], jax.Array]:
+    """Build `run(params, batch_stats, images, classes) -> maps` of a network, jitted.
+
+    Below the map the network is only run; the gradient is that of the part above it.
+
+    Args:
+      net: the network, in any mode; it may be abstract.
+      image: value range that its backbone expects.
+      mesh: devices.
+      method: how a map is made.
+      colormap: colour map of what the network sees.
+    """
+    view = nnx.view(net, deterministic=True, use_running_average=True, raise_if_not_found=False)
+    graph, _, _, rest = nnx.split(view, nnx.Param, nnx.BatchStat, ...)
+    place = net.backbone.MAP_BEFORE
+    one_map = METHODS[method]
+
+    def run(
+        params: dict, batch_stats: dict, images: jax.Array, classes: jax.Array
+    ) -> Float[Array, "b side side"]:
+        net = nnx.merge(graph, params, batch_stats, rest)
+        features = net.backbone(network_input(images, image, colormap), stop=place)
+
+        def logits(features: jax.Array) -> jax.Array:
+            # In inference mode no study is seen by another, so each has the gradient of its own.
+            return logit_of(net(features, start=place), classes).sum()
+
+        gradient = jax.grad(logits)(features)
+        maps = jax.vmap(one_map)(as_map(features), as_map(gradient))
+        return scaled(jax.image.resize(maps, images.shape[:3], "bilinear"))
+
+    everywhere, studies = replicated(mesh), by_study(mesh)
+    return jax.jit(
+        run, in_shardings=(everywhere, everywhere, studies, studies), out_shardings=everywhere
+    )
+
+
+def logit_of(logits: Float[Array, "b k"], classes: Int[Array, " b"]) -> Float[Array, " b"]:
+    """The logit of each study's class. A single one speaks for class 1, and against class 0."""
+    if logits.shape[-1] == 1:
+        return jnp.where(classes == 1, logits[:, 0], -logits[:, 0])
+    return jnp.take_along_axis(logits, jnp.expand_dims(classes, 1), axis=1)[:, 0]
+
+
+def as_map(
+    x: Float[Array, "b h w c"] | Float[Array, "b n f"],
+) -> Float[Array, "b h w c"]:
+    """Maps as they are; tokens on the square grid of their patches, without the class token."""
+    if x.ndim == 4:
+        return x
+    side = round((x.shape[1] - 1) ** 0.5)
+    return x[:, 1:].reshape(x.shape[0], side, side, x.shape[2])
+
+
+def _classes(trained: Trained, examples: Examples, target: Target) -> Int[np.ndarray, " n"]:
+    n, names = len(examples), trained.meta.classes
+    if isinstance(target, np.ndarray):
+        wrong = target.shape != (n,) or ((target < 0) | (target >= len(names))).any()
+        problem = (
+            f"they are {target.tolist()[:10]}, of shape {target.shape}; expected ({n},), each an "
+            f"index of one of {', '.join(names)}"
+        )
+        inputs.refuse([problem] if wrong else [], "the classes to explain")
+        return target
+    if target == "called":
+        return trained.predict(examples).called
+    if len(names) != 2:
+        raise UserError(
+            f"the positive class is the second of two, and this run has {len(names)} "
+            f"({', '.join(names)}); explain the called class instead"
+        )
+    return np.ones(n, np.int64)
