@@ -1,0 +1,173 @@
+"""One number that makes a network less, or more, sure of itself: its logits divided by T.
+
+Choose it on validation only, as a threshold. It moves no study past another: ROC curve, AUC and
+the classes called stay as they were, and a threshold chosen after it finds the same studies.
+"""
+
+from dataclasses import asdict, dataclass, fields
+
+import numpy as np
+from jaxtyping import Float, Integer
+from numpy.typing import ArrayLike
+from scipy.optimize import minimize_scalar, root_scalar
+from scipy.special import expit, log_softmax, logit, softmax
+from scipy.stats import chi2
+
+from fracjax.evaluation import inputs
+from fracjax.evaluation.intervals import LEVEL
+from fracjax.evaluation.predictions import Predictions
+
+RANGE = (0.05, 20.0)  # of the temperatures tried
+_FAR = 1e-3  # on the log scale: an optimum closer than this to an end of RANGE lies at that end
+_LEAST = 2.0**-149  # the smallest float32 above 0: what a probability of 0 counts as in the fit
+
+
+@dataclass(frozen=True)
+class Temperature:
+    """A temperature and what it was fitted on.
+
+    Attributes:
+      value: T; above 1 the network was too sure of itself. 1, which changes nothing, where there
+        is none to be found, and `note` says why.
+      n: studies it was fitted on.
+      low: lower end of its 95 % interval (profile likelihood, studies as independent); None where
+        there is none, or beyond the temperatures tried.
+      high: upper end, likewise.
+      note: why there is no temperature, or "".
+    """
+
+    value: float
+    n: int
+    low: float | None
+    high: float | None
+    note: str = ""
+
+    def to_dict(self) -> dict:
+        """A dict that strict JSON can hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict) -> "Temperature":
+        """The way back from `to_dict`, exactly.
+
+        Raises:
+          ValueError: naming the fields that are missing and those that are unknown, or a
+            temperature that is not above 0.
+        """
+        expected = {f.name for f in fields(cls)}
+        problems = [f"missing field: {name}" for name in sorted(expected - data.keys())]
+        problems += [f"unknown field: {name}" for name in sorted(data.keys() - expected)]
+        inputs.refuse(problems, "a stored temperature")
+        _refuse_other_than_positive(data["value"])
+        return cls(**data)
+
+
+def fit_temperature(labels: ArrayLike, probabilities: ArrayLike) -> Temperature:
+    """The temperature that makes the true classes of these studies most probable.
+
+    It minimises the mean of -log softmax(log p / T)[true class] over T from 0.05 to 20; in 1 / T
+    that is convex, so there is one minimum.
+
+    Args:
+      labels: int[n], the true classes, 0 .. k-1.
+      probabilities: float[n, k], rows summing to 1.
+
+    Raises:
+      ValueError: shapes differ, a class is out of range, probabilities are not finite or outside
+        [0, 1], no studies.
+
+    Source: Guo, Pleiss, Sun and Weinberger 2017, ICML, section 4.2.
+    """
+    y, p = _checked(labels, probabilities)
+    n, k = p.shape
+    if missing := sorted(set(range(k)) - set(y.tolist())):
+        classes = ", ".join(map(str, missing))
+        return Temperature(1.0, n, None, None, f"no study of class {classes} (of 0 .. {k - 1})")
+    logits = np.log(np.maximum(p, _LEAST))
+
+    def loss(log_t: float) -> float:
+        return -float(log_softmax(logits / np.exp(log_t), axis=1)[np.arange(n), y].sum())
+
+    ends = np.log(RANGE)
+    best = minimize_scalar(loss, bounds=ends, method="bounded", options={"xatol": 1e-8})
+    if min(best.x - ends[0], ends[1] - best.x) < _FAR:
+        what = (
+            f"below {RANGE[0]:g}: the classes are perfectly told apart"
+            if best.x < 0
+            else f"above {RANGE[1]:g}: the probabilities say nothing of the classes"
+        )
+        return Temperature(1.0, n, None, None, f"the likeliest temperature is {what}")
+    limit = best.fun + chi2.ppf(LEVEL, 1) / 2
+
+    def end(bound: float) -> float | None:
+        if loss(bound) <= limit:
+            return None
+        return float(np.exp(root_scalar(lambda x: loss(x) - limit, bracket=(bound, best.x)).root))
+
+    return Temperature(float(np.exp(best.x)), n, end(ends[0]), end(ends[1]))
+
+
+def scaled(predictions: Predictions, temperature: float) -> Predictions:
+    """The same studies with probabilities softmax(log p / temperature).
+
+    A temperature of 1 changes no bit. Probabilities of 0 and 1 stay. Of two classes, the fracture
+    score is a rising function of the score before, so it keeps its order, and equal scores stay
+    equal; only different scores so close to 0 or 1, or to one another, that float64 has one number
+    for both after scaling become equal. (Scores of exactly 1 are told apart by what was left for
+    the negative class, if anything was.)
+
+    Raises:
+      ValueError: the temperature is not above 0, or not finite.
+    """
+    _refuse_other_than_positive(temperature)
+    if temperature == 1:
+        return predictions
+    p = predictions.probabilities
+    if p.shape[1] == 2:
+        gap = _gap(p) / temperature
+        probabilities = np.stack([expit(-gap), expit(gap)], axis=1)
+    else:
+        with np.errstate(divide="ignore"):  # the log of 0 is -inf, and stays it
+            probabilities = softmax(np.log(p) / temperature, axis=1)
+    return Predictions(
+        predictions.study,
+        predictions.label,
+        probabilities,
+        predictions.classes,
+        predictions.attributes,
+    )
+
+
+def _gap(p: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n"]:
+    """Log odds of the second class.
+
+    Of its score alone: the two probabilities are rounded each for itself, and a quotient of both
+    would set equal scores apart, in either order.
+    """
+    negative, score = p.T
+    gap = logit(score)
+    saturated = score == 1
+    with np.errstate(divide="ignore"):
+        # Not below the log odds of the largest float64 under 1, whatever the rounding of p.
+        gap[saturated] = np.maximum(-np.log(negative[saturated]), logit(np.nextafter(1.0, 0.0)))
+    return gap
+
+
+def _checked(
+    labels: ArrayLike, probabilities: ArrayLike
+) -> tuple[Integer[np.ndarray, "n"], Float[np.ndarray, "n k"]]:
+    p = np.asarray(probabilities)
+    if p.ndim != 2 or p.shape[1] < 2 or p.size == 0 or p.dtype.kind != "f":
+        found = f"{p.dtype}{p.shape}"
+        inputs.refuse([f"found {found}; expected floats of n studies, (n, k)"], "probabilities")
+    wrong = ~(np.isfinite(p) & (p >= 0) & (p <= 1))
+    inputs.refuse(
+        [f"{wrong.sum()} of {p.size} are not from 0 to 1"] if wrong.any() else [], "probabilities"
+    )
+    y, _ = inputs.class_indices(labels, p.argmax(axis=1), p.shape[1])
+    return y, p.astype(np.float64)
+
+
+def _refuse_other_than_positive(temperature: float) -> None:
+    if not 0 < temperature < np.inf:
+        inputs.refuse([f"it is {temperature:g}; expected a number above 0"], "the temperature")
