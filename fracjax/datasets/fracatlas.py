@@ -22,6 +22,13 @@ from fracjax.errors import UserError
 CLASSES = ("normal", "fracture")
 FLAGS = ("hand", "leg", "hip", "shoulder", "mixed", "hardware", "multiscan",
          "fracture_count", "frontal", "lateral", "oblique")  # fmt: skip
+# Its flags, 0 or 1, by what they say of a study. fracture_count is the label over again.
+SUBGROUPS = {
+    "region": ("hand", "leg", "hip", "shoulder", "mixed"),
+    "view": ("frontal", "lateral", "oblique"),
+    "hardware": ("hardware",),
+    "multiscan": ("multiscan",),
+}
 # One detector, one protocol. Copies correlate above 0.9, retakes and other exposures of one limb
 # from 0.65 to 0.85, hands of two people up to 0.7 and rarely more: so a few lookalikes are joined
 # too (no group has more than six), which costs nothing; a copy in two parts would be a leak.

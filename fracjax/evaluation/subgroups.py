@@ -1,8 +1,21 @@
 """The same detector on parts of its studies: does it fail on hips, or where there is hardware?"""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fracjax.evaluation.estimate import Estimate
+import numpy as np
+from jaxtyping import Bool, Shaped
+
+from fracjax.evaluation import inputs
+from fracjax.evaluation.estimate import Estimate, undefined
+from fracjax.evaluation.intervals import auc_estimate, proportion
+from fracjax.evaluation.predictions import Predictions
+
+MIN_OF_A_CLASS = 10  # studies of a class without which its figures are not given
+MOST_VALUES = 8  # of an attribute that makes subgroups of itself
+
+Masks = dict[str, dict[str, Bool[np.ndarray, "n"]]]
+"""Attribute -> value -> which studies have it. A study may have several values, or none."""
 
 
 @dataclass(frozen=True)
@@ -27,3 +40,129 @@ class Subgroup:
     auc: Estimate
     sensitivity: Estimate
     specificity: Estimate
+
+
+def subgroup_report(
+    predictions: Predictions, masks: Mapping[str, Mapping[str, np.ndarray]], threshold: float
+) -> tuple[Subgroup, ...]:
+    """Prevalence, AUC, sensitivity and specificity of every subgroup, in the order of `masks`.
+
+    Wilson's and DeLong's intervals, which take studies as independent: with near-duplicate groups
+    they are a little too narrow. With fewer than `MIN_OF_A_CLASS` fractures there is no sensitivity
+    and no AUC, with as few normal studies no specificity and no AUC. No two rows are tested against
+    each other: of twenty intervals, one misses the truth by chance.
+
+    Args:
+      predictions: of two classes, (negative, positive).
+      masks: attribute -> value -> bool[n], as `masks_of` makes them.
+      threshold: a study is called positive when its score reaches it.
+
+    Raises:
+      ValueError: the predictions are not of two classes; a mask is not bool[n].
+    """
+    score = predictions.fracture_score
+    rows = [(name, value, mask) for name, parts in masks.items() for value, mask in parts.items()]
+    shapes = [
+        f"{name}: {value} is {mask.dtype}{mask.shape}; expected bool({predictions.n},)"
+        for name, value, mask in rows
+        if mask.shape != (predictions.n,) or mask.dtype != bool
+    ]
+    inputs.refuse(shapes, "the masks of subgroups")
+    return tuple(
+        _subgroup(name, value, predictions.label[mask], score[mask], threshold)
+        for name, value, mask in rows
+    )
+
+
+def masks_of(
+    attributes: Mapping[str, Shaped[np.ndarray, " n"]],
+    labels: Shaped[np.ndarray, " n"],
+    flags: Mapping[str, tuple[str, ...]] | None = None,
+) -> Masks:
+    """Which studies make which subgroup.
+
+    A dataset that knows its columns says so by `flags`: `{"view": ("frontal", "lateral"),
+    "hardware": ("hardware",)}` makes an attribute of several columns of 0 and 1, each a value, or
+    of one such column, with the values "no" and "yes". Otherwise every attribute of text, whole
+    numbers or booleans with 2 to `MOST_VALUES` values is taken as it is, but for "group", and for
+    those that follow the label, where each value has studies of one class only.
+
+    Args:
+      attributes: columns of n studies, such as those of `Predictions`.
+      labels: the class of each.
+      flags: attribute -> its columns.
+
+    Raises:
+      ValueError: `flags` names columns that are not there.
+    """
+    if flags is not None:
+        wanted = [column for columns in flags.values() for column in columns]
+        absent = [column for column in wanted if column not in attributes]
+        found = f"; found {', '.join(attributes) or 'none'}"
+        inputs.refuse([f"no column {c}{found}" for c in absent], "the attributes of subgroups")
+        return {name: _of_flags(attributes, columns) for name, columns in flags.items()}
+    masks = {name: _of_values(column) for name, column in attributes.items() if name != "group"}
+    return {
+        name: parts
+        for name, parts in masks.items()
+        if 2 <= len(parts) <= MOST_VALUES and not _follows(labels, parts)
+    }
+
+
+def _of_flags(attributes: Mapping[str, np.ndarray], columns: tuple[str, ...]) -> dict:
+    raised = {column: attributes[column].astype(bool) for column in columns}
+    if len(columns) > 1:
+        return raised
+    (mask,) = raised.values()
+    return {"no": ~mask, "yes": mask}
+
+
+def _of_values(column: np.ndarray) -> dict:
+    if column.dtype.kind not in "Uiub":
+        return {}
+    values = np.unique(column)
+    if values.size > MOST_VALUES:
+        return {}
+    return {_name(value): column == value for value in values.tolist()}
+
+
+def _name(value: str | int | bool) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value) or "not stated"
+
+
+def _follows(labels: np.ndarray, parts: dict) -> bool:
+    return all(np.unique(labels[mask]).size == 1 for mask in parts.values())
+
+
+def _subgroup(
+    attribute: str, value: str, labels: np.ndarray, scores: np.ndarray, threshold: float
+) -> Subgroup:
+    n, n_positive = labels.size, int(labels.sum())
+    called = scores >= threshold
+    few_positive = _too_few(n_positive, "fracture", "fractures")
+    few_negative = _too_few(n - n_positive, "normal study", "normal studies")
+    few = "; ".join(note for note in (few_positive, few_negative) if note)
+    found = int((called & (labels == 1)).sum())
+    passed = int((~called & (labels == 0)).sum())
+    return Subgroup(
+        attribute=attribute,
+        value=value,
+        n=n,
+        n_positive=n_positive,
+        prevalence=proportion(n_positive, n),
+        auc=undefined(n, "DeLong, logit scale", few) if few else auc_estimate(labels, scores),
+        sensitivity=undefined(n_positive, "Wilson", few_positive)
+        if few_positive
+        else proportion(found, n_positive),
+        specificity=undefined(n - n_positive, "Wilson", few_negative)
+        if few_negative
+        else proportion(passed, n - n_positive),
+    )
+
+
+def _too_few(n: int, one: str, many: str) -> str:
+    if n >= MIN_OF_A_CLASS:
+        return ""
+    return f"{n} {one if n == 1 else many}; a figure needs {MIN_OF_A_CLASS}"
