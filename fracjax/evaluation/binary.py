@@ -2,15 +2,17 @@
 
 from dataclasses import asdict, dataclass
 
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Integer
+from jaxtyping import Array, Float, Integer
 from numpy.typing import ArrayLike
 
 from fracjax.evaluation import confusion, inputs
-from fracjax.evaluation.bootstrap import RESAMPLES, percentile_estimate, resample
+from fracjax.evaluation.bootstrap import RESAMPLES, on_all, percentile_estimate, resample
 from fracjax.evaluation.estimate import Estimate
+from fracjax.evaluation.figures import confusion as of_matrix
+from fracjax.evaluation.figures.ranking import average_precision
 from fracjax.evaluation.intervals import auc_estimate, mover, proportion, wilson, wilson_f1
-from fracjax.evaluation.roc import weighted_average_precision
 from fracjax.evaluation.threshold import OperatingPoint, json_number
 
 Counts = Integer[np.ndarray, "2 2"]
@@ -96,17 +98,10 @@ def binary_report(
     y, s = inputs.binary(labels, scores)
     group = inputs.group_indices(groups, y.size)
     thresholds = (operating_point.threshold, 0.5)
-    cells = [np.eye(4)[2 * y + (s >= t)] for t in thresholds]
-
-    def statistic(weights: Float[np.ndarray, "b n"]) -> Float[np.ndarray, "b 5"]:
-        columns = [weighted_average_precision(y, s, weights)]
-        for one_hot in cells:
-            matrix = (weights @ one_hot).reshape(-1, 2, 2)
-            columns += [confusion.f1(matrix)[..., 1], confusion.youden_j(matrix)]
-        return np.stack(columns, axis=-1)
-
-    value = statistic(np.ones((1, y.size)))[0]
-    draws = resample(statistic, group, seed=seed, resamples=resamples)
+    cells = np.concatenate([np.eye(4)[2 * y + (s >= t)] for t in thresholds], axis=1)
+    arrays = (y, s, cells)
+    value = on_all(_resampled, *arrays)
+    draws = resample(_resampled, group, *arrays, seed=seed, resamples=resamples)
     n_groups, n_positive = int(group.max()) + 1, int(y.sum())
 
     def at(threshold: float, rule: str, column: int) -> AtThreshold:
@@ -133,6 +128,18 @@ def binary_report(
         at_operating_point=at(operating_point.threshold, operating_point.rule, 1),
         at_half=at(0.5, "fixed:0.5", 3),
     )
+
+
+def _resampled(
+    weights: Float[Array, "n"],
+    labels: Integer[Array, "n"],
+    scores: Float[Array, "n"],
+    cells: Float[Array, "n 8"],
+) -> Float[Array, "5"]:
+    """Average precision, and F1 and J at both thresholds, whose one-hot cells are given."""
+    matrices = (weights @ cells).reshape(2, 2, 2)
+    at = jnp.stack([of_matrix.f1(matrices)[:, 1], of_matrix.youden_j(matrices)], axis=-1)
+    return jnp.append(average_precision(labels, scores, weights), at.reshape(-1))
 
 
 def _at(

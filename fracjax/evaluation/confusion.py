@@ -1,16 +1,18 @@
-"""Confusion matrices, and the figures that are read off them.
+"""Confusion matrices and the figures read off them: `figures.confusion`, checked and in float64.
 
 A matrix has the true class in rows and the called class in columns. The figures take any number of
-matrices at once (`... k k`), of counts or of bootstrap weights, and are NaN where they are 0/0; a
-report turns that into "undefined". For the two classes normal (0) and fracture (1) the entries are
+matrices at once (`... k k`), of counts or of weights, and are NaN where they are 0/0; a report
+turns that into "undefined". For the two classes normal (0) and fracture (1) the entries are
 [[TN, FP], [FN, TP]].
 """
 
 import numpy as np
-from jaxtyping import Float, Integer, Real
+from jaxtyping import Float, Integer
 from numpy.typing import ArrayLike
 
 from fracjax.evaluation import inputs
+from fracjax.evaluation.exact import exact
+from fracjax.evaluation.figures import confusion as figures
 
 
 def confusion_matrix(
@@ -48,63 +50,70 @@ def confusion_at(
     return confusion_matrix(y, (s >= threshold).astype(np.int64), 2)
 
 
-def accuracy(matrix: Real[np.ndarray, "*b k k"]) -> Float[np.ndarray, "*b"]:
-    """Studies called by their true class / all studies."""
-    right = np.trace(matrix, axis1=-2, axis2=-1)
-    return _ratio(np.asarray(right), np.asarray(matrix.sum((-2, -1))))
+def accuracy(matrix: ArrayLike) -> Float[np.ndarray, "*b"]:
+    """Studies called by their true class / all; also micro precision, recall and F1.
+
+    This and all below raise ValueError for what is no confusion matrix, or not of two classes where
+    these are asked for.
+    """
+    return exact(figures.accuracy, inputs.matrices(matrix))
 
 
-def recall(matrix: Real[np.ndarray, "*b k k"]) -> Float[np.ndarray, "*b k"]:
+def recall(matrix: ArrayLike) -> Float[np.ndarray, "*b k"]:
     """Per class: rightly called / all of the class. Undefined for a class without studies."""
-    return _ratio(_diagonal(matrix), matrix.sum(-1))
+    return exact(figures.recall, inputs.matrices(matrix))
 
 
-def precision(matrix: Real[np.ndarray, "*b k k"]) -> Float[np.ndarray, "*b k"]:
-    """Per class: rightly called / all called so. Undefined for a class never called.
-
-    Of the two classes normal and fracture, [1] is the positive and [0] the negative predictive
-    value (NPV).
-    """
-    return _ratio(_diagonal(matrix), matrix.sum(-2))
+def precision(matrix: ArrayLike) -> Float[np.ndarray, "*b k"]:
+    """Per class: rightly called / all called so; of two, [1] is the PPV and [0] the NPV."""
+    return exact(figures.precision, inputs.matrices(matrix))
 
 
-def f1(matrix: Real[np.ndarray, "*b k k"]) -> Float[np.ndarray, "*b k"]:
-    """Per class: 2 TP / (2 TP + FP + FN), the harmonic mean of precision and recall.
-
-    From the counts, so that a class with studies that is never called has 0 (it found none of
-    them), and only a class neither present nor called is undefined.
-    """
-    return _ratio(2 * _diagonal(matrix), matrix.sum(-1) + matrix.sum(-2))
+def f1(matrix: ArrayLike) -> Float[np.ndarray, "*b k"]:
+    """Per class: 2 TP / (2 TP + FP + FN); undefined for a class neither present nor called."""
+    return exact(figures.f1, inputs.matrices(matrix))
 
 
-def sensitivity(matrix: Real[np.ndarray, "*b 2 2"]) -> Float[np.ndarray, "*b"]:
+def specificity_per_class(matrix: ArrayLike) -> Float[np.ndarray, "*b k"]:
+    """Per class: studies of the others not called so / studies of the others."""
+    return exact(figures.specificity_per_class, inputs.matrices(matrix))
+
+
+def balanced_accuracy(matrix: ArrayLike) -> Float[np.ndarray, "*b"]:
+    """The mean of the classes' recall; of two, the mean of sensitivity and specificity."""
+    return exact(figures.balanced_accuracy, inputs.matrices(matrix))
+
+
+def mcc(matrix: ArrayLike) -> Float[np.ndarray, "*b"]:
+    """Matthews' correlation coefficient; undefined where all are of one class, or called one."""
+    return exact(figures.mcc, inputs.matrices(matrix))
+
+
+def sensitivity(matrix: ArrayLike) -> Float[np.ndarray, "*b"]:
     """Fractures found / fractures: TP / (TP + FN)."""
-    return recall(matrix)[..., 1]
+    return exact(figures.sensitivity, inputs.matrices(matrix, 2))
 
 
-def specificity(matrix: Real[np.ndarray, "*b 2 2"]) -> Float[np.ndarray, "*b"]:
+def specificity(matrix: ArrayLike) -> Float[np.ndarray, "*b"]:
     """Normal studies let pass / normal studies: TN / (TN + FP)."""
-    return recall(matrix)[..., 0]
+    return exact(figures.specificity, inputs.matrices(matrix, 2))
 
 
-def youden_j(matrix: Real[np.ndarray, "*b 2 2"]) -> Float[np.ndarray, "*b"]:
+def youden_j(matrix: ArrayLike) -> Float[np.ndarray, "*b"]:
     """Youden's J = sensitivity + specificity - 1, from -1 to 1; 0 is chance."""
-    return np.asarray(sensitivity(matrix) + specificity(matrix) - 1)
+    return exact(figures.youden_j, inputs.matrices(matrix, 2))
 
 
-def macro(per_class: Float[np.ndarray, "*b k"]) -> Float[np.ndarray, "*b"]:
-    """The unweighted mean over classes; undefined (NaN) as soon as one class is.
-
-    A mean over the classes that happen to be defined would rise when a model stops calling a hard
-    class, so it is not offered.
-    """
-    return np.asarray(per_class.mean(-1))
+def positive_likelihood_ratio(matrix: ArrayLike) -> Float[np.ndarray, "*b"]:
+    """Sensitivity / (1 - specificity); infinite without a false alarm."""
+    return exact(figures.positive_likelihood_ratio, inputs.matrices(matrix, 2))
 
 
-def _diagonal(matrix: np.ndarray) -> np.ndarray:
-    return np.diagonal(matrix, axis1=-2, axis2=-1)
+def negative_likelihood_ratio(matrix: ArrayLike) -> Float[np.ndarray, "*b"]:
+    """(1 - sensitivity) / specificity; infinite when some fracture and no normal study passes."""
+    return exact(figures.negative_likelihood_ratio, inputs.matrices(matrix, 2))
 
 
-def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    undefined = np.full(np.shape(denominator), np.nan)
-    return np.divide(numerator, denominator, out=undefined, where=denominator > 0)
+def macro(per_class: ArrayLike) -> Float[np.ndarray, "*b"]:
+    """The unweighted mean over classes; undefined (NaN) as soon as one class is."""
+    return exact(figures.macro, np.asarray(per_class, np.float64))

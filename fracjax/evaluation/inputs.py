@@ -88,6 +88,25 @@ def class_indices(
     return y.astype(np.int64), p.astype(np.int64)
 
 
+def matrices(matrix: ArrayLike, k: int | None = None) -> Float[np.ndarray, "*b k k"]:
+    """Check confusion matrices, of `k` classes if it is given; float64 comes back.
+
+    Raises:
+      ValueError: not square, of other classes, not numbers, or a count that is negative or NaN.
+    """
+    m = np.asarray(matrix)
+    problems = []
+    if m.ndim < 2 or m.shape[-1] != m.shape[-2] or m.shape[-1] != (k or m.shape[-1]):
+        expected = f"{k} {k}" if k else "k k"
+        problems.append(f"its shape is {m.shape}; expected (... {expected})")
+    if not _is_numeric(m):
+        problems.append(f"it is of type {m.dtype}; expected counts")
+    elif not (valid := m >= 0).all():
+        problems.append(f"{(~valid).sum()} of {m.size} counts are negative or NaN")
+    refuse(problems, "the confusion matrix")
+    return m.astype(np.float64)
+
+
 def group_indices(groups: ArrayLike | None, n: int) -> Integer[np.ndarray, "n"]:
     """Number the near-duplicate groups of n studies 0, 1, ...; without groups, each is its own.
 

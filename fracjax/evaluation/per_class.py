@@ -1,14 +1,17 @@
 """Everything about a classifier on one set of studies, class by class."""
 
+import math
 from dataclasses import asdict, dataclass
 
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
 from fracjax.evaluation import confusion, inputs
-from fracjax.evaluation.bootstrap import RESAMPLES, percentile_estimate, resample
+from fracjax.evaluation.bootstrap import RESAMPLES, on_all, percentile_estimate, resample
 from fracjax.evaluation.estimate import Estimate
+from fracjax.evaluation.figures import confusion as of_matrix
 from fracjax.evaluation.intervals import mover, proportion, wilson_f1
 
 
@@ -89,17 +92,12 @@ def per_class_report(
     group = inputs.group_indices(groups, y.size)
     cells = np.eye(k * k)[(y * k + predictions).astype(np.int64)]
 
-    def statistic(weights: Float[np.ndarray, "b n"]) -> Float[np.ndarray, "b m"]:
-        return _bootstrapped((weights @ cells).reshape(-1, k, k))
-
     n_groups = int(group.max()) + 1 if y.size else 0
-    value = _bootstrapped(matrix[None])[0]
-    # Without a study there is nothing to draw; every value is undefined, and so every estimate.
-    draws = (
-        resample(statistic, group, seed=seed, resamples=resamples)
-        if y.size
-        else np.full((resamples, value.size), np.nan)
-    )
+    if y.size:
+        value = on_all(_resampled, cells)
+        draws = resample(_resampled, group, cells, seed=seed, resamples=resamples)
+    else:  # nothing to draw; every value is undefined, and so every estimate
+        value, draws = np.full(k + 3, np.nan), np.full((resamples, k + 3), np.nan)
     rows = tuple(
         _row(name, matrix, i, value[i], draws[:, i], n_groups) for i, name in enumerate(classes)
     )
@@ -147,11 +145,13 @@ def called_class(probabilities_or_predictions: ArrayLike, k: int) -> np.ndarray:
     return array.argmax(axis=1)
 
 
-def _bootstrapped(matrices: np.ndarray) -> Float[np.ndarray, "b m"]:
-    """[b, k k] -> [b, k + 3]: F1 of each class, then macro precision, recall and F1."""
-    f1 = confusion.f1(matrices)
-    averages = [confusion.precision(matrices), confusion.recall(matrices), f1]
-    return np.concatenate([f1, np.stack([confusion.macro(a) for a in averages], -1)], -1)
+def _resampled(weights: Float[Array, "n"], cells: Float[Array, "n cells"]) -> Float[Array, "m"]:
+    """F1 of each class, then macro precision, recall and F1; `cells` are one-hot cells."""
+    k = math.isqrt(cells.shape[1])
+    matrix = (weights @ cells).reshape(k, k)
+    f1 = of_matrix.f1(matrix)
+    averages = [of_matrix.precision(matrix), of_matrix.recall(matrix), f1]
+    return jnp.append(f1, jnp.stack([of_matrix.macro(a) for a in averages]))
 
 
 def _row(

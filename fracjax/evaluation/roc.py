@@ -1,15 +1,19 @@
-"""The ROC curve, the area under it, and average precision: exact, no threshold grid.
+"""The ROC curve, the areas under it, and average precision: exact, no threshold grid.
 
 A study is called positive when score >= threshold.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Integer
 from numpy.typing import ArrayLike
 
 from fracjax.evaluation import inputs
+from fracjax.evaluation.exact import exact, padded, round_size
+from fracjax.evaluation.figures import ranking as figures
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,37 +94,41 @@ def auc(labels: ArrayLike, scores: ArrayLike) -> float:
 
 
 def average_precision(labels: ArrayLike, scores: ArrayLike) -> float:
-    """Area under the precision-recall curve as a sum of steps: sum of (R_i - R_(i-1)) P_i.
+    """Area under the precision-recall curve as a sum of steps; by chance it is the prevalence.
 
-    No interpolation between points (the trapezoid rule is too optimistic here). Tied scores make
-    one step. A scorer that knows nothing gets the prevalence, not 0.5. Arguments and errors as for
-    `roc_curve`.
-
-    Source: Davis and Goadrich 2006; the same definition as scikit-learn's.
+    Arguments and errors as for `roc_curve`; see `figures.average_precision`.
     """
-    y, s = inputs.binary(labels, scores, both_classes=True)
-    return float(weighted_average_precision(y, s, np.ones((1, y.size)))[0])
+    return _exact(figures.average_precision, labels, scores)
 
 
-def weighted_average_precision(
-    labels: Integer[np.ndarray, "n"],
-    scores: Float[np.ndarray, "n"],
-    weights: Float[np.ndarray, "b n"],
-) -> Float[np.ndarray, "b"]:
-    """Average precision of b resamples at once; `weights` says how often each study was drawn.
+def partial_auc(
+    labels: ArrayLike, scores: ArrayLike, max_fpr: float, *, standardised: bool = True
+) -> float:
+    """Area under the ROC curve where 1 - specificity is at most `max_fpr`.
 
-    NaN where a resample has no fracture or no normal study.
+    Args:
+      labels: int[n], 0 (normal) or 1 (fracture).
+      scores: float[n], finite.
+      max_fpr: above 0, up to 1.
+      standardised: as McClish, 0.5 by chance and 1 without error (as scikit-learn's
+        `roc_auc_score`); otherwise the area itself, 0 .. max_fpr.
+
+    Raises:
+      ValueError: as `roc_curve`, or `max_fpr` is outside.
     """
-    order, last_of_tie = _falling(scores)
-    drawn = weights[:, order]
-    called = np.cumsum(drawn, axis=1)[:, last_of_tie]
-    tp = np.cumsum(drawn * labels[order], axis=1)[:, last_of_tie]
-    # Before the first study drawn, nothing is called and nothing found: a step of height 0.
-    precision = np.divide(tp, called, out=np.zeros_like(tp), where=called > 0)
-    positives = tp[:, -1]
-    area = np.sum(np.diff(tp, axis=1, prepend=0) * precision, axis=1)
-    defined = (positives > 0) & (positives < called[:, -1])
-    return np.divide(area, positives, out=np.full_like(area, np.nan), where=defined)
+    if not 0 < max_fpr <= 1:
+        inputs.refuse([f"it is {max_fpr:g}; expected a share above 0, up to 1"], "max_fpr")
+    figure = figures.standardised_partial_auc if standardised else figures.partial_auc
+    return _exact(figure, labels, scores, np.asarray(max_fpr, np.float64))
+
+
+def _exact(
+    figure: Callable[..., Any], labels: ArrayLike, scores: ArrayLike, *arguments: np.ndarray
+) -> float:
+    studies = inputs.binary(labels, scores, both_classes=True)
+    size = round_size(studies[0].size)
+    rows = [padded(array, size) for array in (*studies, np.ones(studies[0].size))]
+    return float(exact(figure, *rows, *arguments))
 
 
 def _falling(

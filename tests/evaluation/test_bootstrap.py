@@ -3,10 +3,11 @@
 # pyright: reportCallIssue=false, reportOptionalMemberAccess=false
 # pyright: reportAttributeAccessIssue=false, reportIndexIssue=false
 
+import jax.numpy as jnp
 import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
 
-from fracjax.evaluation.bootstrap import percentile_estimate, resample
+from fracjax.evaluation.bootstrap import draw_weights, percentile_estimate, resample
 
 
 def _no_fallback():
@@ -18,13 +19,21 @@ def _estimate(value, draws, n_groups=10, fallback=_no_fallback):
     return percentile_estimate(value, draws, n=20, n_groups=n_groups, fallback=("closed", fallback))
 
 
-def _weights(weights):
-    return weights
+def _mean(weights, values):
+    return (weights @ values / weights.sum())[None]
+
+
+def _counted(weights, values):
+    _counted.traces += 1
+    return jnp.stack([weights.sum(), weights @ values])
+
+
+_counted.traces = 0
 
 
 def test_a_group_is_drawn_whole_and_as_many_groups_as_there_are():
     groups = np.array([0, 0, 1, 2, 2, 2])
-    draws = resample(_weights, groups, seed=0, resamples=500)
+    draws = draw_weights(groups, seed=0, resamples=500)
     assert draws.shape == (500, 6)
     assert_array_equal(draws[:, 0], draws[:, 1])
     assert_array_equal(draws[:, 3:5], draws[:, 4:6])
@@ -32,29 +41,67 @@ def test_a_group_is_drawn_whole_and_as_many_groups_as_there_are():
     assert_allclose(draws.mean(axis=0), 1, atol=0.1)  # each group is drawn once on average
 
 
-def test_the_seed_decides():
+def test_every_group_is_drawn_as_often_as_chance_has_it():
+    draws = draw_weights(np.arange(300), seed=5, resamples=3000)
+    assert_array_equal(draws.sum(axis=1), np.full(3000, 300))
+    # Binomial(300, 1/300): mean 1, variance 299/300; 0 in (299/300)^300 of them.
+    assert_allclose(draws.mean(axis=0), 1, atol=5 / 3000**0.5)
+    assert_allclose(draws.var(), 299 / 300, atol=0.01)
+    assert_allclose((draws == 0).mean(), (299 / 300) ** 300, atol=0.002)
+    total = draws.sum(axis=0)  # chi-squared of 299 degrees of freedom, five standard deviations
+    assert abs(((total - 3000) ** 2 / 3000).sum() - 299) < 5 * (2 * 299) ** 0.5
+
+
+def test_the_seed_decides_and_few_resamples_are_the_first_of_many():
     groups = np.arange(30)
-    first = resample(_weights, groups, seed=1, resamples=50)
-    assert_array_equal(first, resample(_weights, groups, seed=1, resamples=50))
-    assert (first != resample(_weights, groups, seed=2, resamples=50)).any()
+    first = draw_weights(groups, seed=1, resamples=50)
+    assert_array_equal(first, draw_weights(groups, seed=1, resamples=700)[:50])
+    assert (first != draw_weights(groups, seed=2, resamples=50)).any()
+    assert (first[:-1] != first[1:]).any(axis=1).all()
+
+
+def test_the_statistic_and_the_size_of_groups_leave_the_draws_as_they_are():
+    groups = np.arange(31) // 2
+    values = np.random.default_rng(0).normal(size=31)
+    weights = draw_weights(groups, seed=3, resamples=101)
+    mean = resample(_mean, groups, values, seed=3, resamples=101)
+    assert_allclose(mean[:, 0], weights @ values / weights.sum(axis=1), atol=1e-14)
+    closure = resample(lambda w: w[:2], groups, seed=3, resamples=101)
+    assert_array_equal(closure, weights[:, :2])
+    larger = draw_weights(np.repeat(groups, 20), seed=3, resamples=101)
+    assert_array_equal(larger[:, ::20], weights)
 
 
 def test_pieces_change_nothing(monkeypatch):
     groups = np.arange(31) // 2
-    whole = resample(_weights, groups, seed=3, resamples=101)
-    monkeypatch.setattr("fracjax.evaluation.bootstrap._WEIGHTS_AT_ONCE", 31 * 7)
-    assert_array_equal(resample(_weights, groups, seed=3, resamples=101), whole)
+    whole = draw_weights(groups, seed=3, resamples=101)
+    monkeypatch.setattr("fracjax.evaluation.bootstrap._AT_ONCE", 256 * 17)
+    assert_array_equal(draw_weights(groups, seed=3, resamples=101), whole)
+
+
+def test_one_function_and_size_of_set_is_traced_once():
+    values = np.linspace(0, 1, 40)
+    groups = np.arange(40)
+    _counted.traces = 0
+    first = resample(_counted, groups, values, seed=0, resamples=600)
+    resample(_counted, groups, values + 1, seed=1, resamples=9)  # other values
+    resample(_counted, groups[:33] // 3, values[:33], seed=0)  # and a set of about the same size
+    assert _counted.traces == 1
+    assert first.dtype == np.float64
+    assert_array_equal(first[:, 0], np.full(600, 40.0))  # nothing that fills up is ever drawn
+
+
+def test_a_large_set_comes_in_pieces():
+    groups = np.arange(20_000) // 2
+    draws = resample(_counted, groups, np.ones(20_000), seed=0, resamples=40)
+    assert_array_equal(draws, np.full((40, 2), 20_000.0))
 
 
 def test_the_spread_of_a_mean_is_that_of_the_groups():
     # Ten copies of each of 50 values: the standard error is that of 50 values, not of 500.
     values = np.random.default_rng(0).normal(size=50)
     groups = np.repeat(np.arange(50), 10)
-
-    def mean(weights):
-        return (weights @ np.repeat(values, 10) / weights.sum(1))[:, None]
-
-    draws = resample(mean, groups, seed=0, resamples=4000)
+    draws = resample(_mean, groups, np.repeat(values, 10), seed=0, resamples=4000)
     assert_allclose(draws.std(), values.std() / np.sqrt(50), rtol=0.05)
 
 

@@ -4,7 +4,6 @@ import sklearn.metrics as sk
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fracjax.evaluation import auc, average_precision, roc_curve
-from fracjax.evaluation.roc import weighted_average_precision
 
 
 def _sets():
@@ -74,22 +73,6 @@ def test_float32_scores_keep_their_ties():
     s = np.array([0.1, 0.1, 0.3, 0.1], np.float32)
     assert roc_curve([0, 1, 1, 0], s).thresholds.size == 3
     assert roc_curve([0, 1, 1, 0], s).thresholds[1] == s[2]
-
-
-def test_weights_mean_repeated_studies():
-    rng = np.random.default_rng(2)
-    y, s = rng.integers(0, 2, 60), rng.integers(0, 9, 60) / 9
-    weights = rng.poisson(1.0, size=(5, 60)).astype(float)
-    repeated = [
-        average_precision(np.repeat(y, w.astype(int)), np.repeat(s, w.astype(int))) for w in weights
-    ]
-    assert_allclose(weighted_average_precision(y, s, weights), repeated, atol=1e-14)
-
-
-def test_a_resample_without_a_class_is_nan():
-    y, s = np.array([0, 0, 1]), np.array([0.1, 0.2, 0.3])
-    weights = np.array([[1, 2, 0], [0, 0, 3], [1, 0, 1]], float)
-    assert_array_equal(weighted_average_precision(y, s, weights), [np.nan, np.nan, 1.0])
 
 
 @pytest.mark.parametrize("function", [roc_curve, auc, average_precision])
