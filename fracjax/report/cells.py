@@ -58,6 +58,11 @@ class Grid:
     notes: tuple[str, ...]
     methods: str
 
+    @property
+    def prose(self) -> bool:
+        """Whether it is rather a text in columns than a table of figures."""
+        return self.kinds.count("long") > 1
+
 
 def typeset(estimate: Estimate, note: int = 0) -> Figure:
     """One estimate in its parts."""

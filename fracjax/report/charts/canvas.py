@@ -57,14 +57,17 @@ def canvas(height: float) -> Iterator[Figure]:
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(WIDTH / 72, height / 72))
         FigureCanvasSVG(figure)
-        figure.set_layout_engine("constrained", w_pad=2 / 72, h_pad=2 / 72)
+        figure.set_layout_engine("constrained", w_pad=2 / 72, h_pad=3 / 72)
         yield figure
 
 
-def key(figure: Figure, axes: Axes) -> None:
-    """Say below the axes what each line and mark is."""
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower left", labelspacing=0.45, borderpad=0.2)
+def key(figure: Figure, *panels: Axes) -> None:
+    """Say below the panels what each line and mark in them is."""
+    pairs = [axes.get_legend_handles_labels() for axes in panels]
+    handles = [handle for of_one, _ in pairs for handle in of_one]
+    labels = [label for _, of_one in pairs for label in of_one]
+    named = {label: handle for handle, label in zip(handles, labels, strict=True)}
+    figure.legend(named.values(), named, loc="outside lower left", labelspacing=0.45, borderpad=0.4)
 
 
 def drawn(figure: Figure) -> str:
