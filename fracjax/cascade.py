@@ -3,13 +3,17 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from jax.sharding import Mesh
 
+from fracjax.datasets.leakage import Leakage, Studies, audit_leakage
 from fracjax.errors import UserError
 from fracjax.evaluation import CascadeReport, OperatingPoint, Predictions, cascade_report
-from fracjax.pipeline.parts import open_dataset
+from fracjax.evaluation.cascade_sweep import CascadeSweep, cascade_sweep
+from fracjax.judge import audit_part, open_settled
+from fracjax.pipeline.parts import Dataset, open_dataset
 from fracjax.training.filter import open_filter
-from fracjax.training.trained import Trained, cross_validated, open_trained
+from fracjax.training.trained import Trained, cross_validated
 
 
 @dataclass(frozen=True)
@@ -18,19 +22,25 @@ class Cascade:
 
     Attributes:
       part: the part of the split.
+      dataset: the classifier's.
       point: the detector's operating point, chosen on its own validation studies.
       detector: its predictions; `label` is 1 for every study, all of them being fractures.
       classifier: its predictions, of all studies, those that do not pass included.
       report: figures with and without the filter.
+      sweep: the same over the detector's thresholds.
       stages: the two runs, detector first.
+      leakage: the audits that the studies passed: of the classifier's training, of the detector's.
       same_filter: whether the classifier was trained on what this detector lets through.
     """
 
     part: str
+    dataset: Dataset
     point: OperatingPoint
     detector: Predictions
     classifier: Predictions
     report: CascadeReport
+    sweep: CascadeSweep
+    leakage: tuple[Leakage, ...]
     stages: tuple[Trained, Trained]
     same_filter: bool
 
@@ -43,15 +53,15 @@ def run_cascade(
     Args:
       stage1: workdir of the detector, its threshold chosen on validation.
       stage2: workdir of the classifier, whose dataset and split are used.
-      part: train, validation or test.
+      part: validation or test.
       mesh: devices.
       data_dir: where the prepared datasets are now; the classifier's `data.dir` by default.
 
     Raises:
-      UserError: a folder that is no such run, no threshold yet, a dataset that is not there or
-        that is split otherwise than in training.
+      UserError: a folder that is no such run, no threshold yet, a dataset (of either stage) that
+        is not there or that is split otherwise than in training, studies that have leaked.
     """
-    front, classifier = open_filter(stage1, mesh), open_trained(stage2, mesh)
+    front, classifier = open_filter(stage1, mesh), open_settled(stage2, mesh)
     detector, point = front.detector, front.point
     if set(classifier.meta.classes) == set(detector.meta.classes):
         raise UserError(
@@ -65,16 +75,35 @@ def run_cascade(
         )
     dataset = open_dataset(classifier.meta.config.data, data_dir)
     classifier.meta.check_split(dataset.split_hash)
+    leakage = _audit(detector, dataset, part, data_dir)
     seen_by_classifier = dataset.part(part, classifier.meta.form)
     seen_by_detector = dataset.part(part, detector.meta.form)
     detected = detector.detect(seen_by_detector)
     typed = classifier.predict(seen_by_classifier)
     return Cascade(
         part=part,
+        dataset=dataset,
         point=point,
         detector=detected,
         classifier=typed,
         report=cascade_report(detected, point.threshold, typed),
+        sweep=cascade_sweep(detected, typed),
+        leakage=leakage,
         stages=(detector, classifier),
         same_filter=classifier.meta.filter == front.identity,
+    )
+
+
+def _audit(
+    detector: Trained, dataset: Dataset, part: str, data_dir: Path | None
+) -> tuple[Leakage, Leakage]:
+    """Neither stage may have seen the studies, and the detector's are of another dataset."""
+    behind = open_dataset(detector.meta.config.data, data_dir)
+    detector.meta.check_split(behind.split_hash)
+    name = behind.prepared.name
+    seen = np.concatenate([behind.indices("train"), behind.indices("validation")])
+    judged = Studies(f"{part} of {dataset.prepared.name}", dataset.prepared, dataset.indices(part))
+    return (
+        audit_part(dataset, part),
+        audit_leakage(Studies(f"train and validation of {name}", behind.prepared, seen), judged),
     )

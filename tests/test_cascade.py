@@ -33,7 +33,7 @@ def _run(classes, *folds):
 def _cascade(monkeypatch, classifier, part):
     front = SimpleNamespace(detector=_run(("healthy", "fracture"), "none"), point=None)
     monkeypatch.setattr(cascade, "open_filter", lambda *_: front)
-    monkeypatch.setattr(cascade, "open_trained", lambda *_: classifier)
+    monkeypatch.setattr(cascade, "open_settled", lambda *_: classifier)
 
     def reached(*_):
         raise InterruptedError
@@ -101,8 +101,9 @@ def test_each_stage_and_the_filter_see_pictures_of_their_own_form(monkeypatch):
     point, asked = SimpleNamespace(threshold=0.5), object.__new__(_Asked)
     front = SimpleNamespace(detector=detector, point=point)
     monkeypatch.setattr(cascade, "open_filter", lambda *_: front)
-    monkeypatch.setattr(cascade, "open_trained", lambda *_: classifier)
+    monkeypatch.setattr(cascade, "open_settled", lambda *_: classifier)
     monkeypatch.setattr(cascade, "open_dataset", lambda *_: asked)
+    monkeypatch.setattr(cascade, "_audit", lambda *_: ())
     with pytest.raises(InterruptedError):
         cascade.run_cascade(Path("one"), Path("two"), "test", data_mesh())
     assert seen == [small, large]

@@ -25,10 +25,13 @@ MAY_IMPORT = {
     "pipeline": GROUND | {"pipeline", "datasets"},
     "training": GROUND | ROOMS | {"pipeline", "training"},
     "convert": GROUND | {"models", "weights"},
-    "cascade": GROUND | ROOMS | {"pipeline", "training"},
+    "judge": GROUND | ROOMS | {"pipeline", "training"},
+    "cascade": GROUND | ROOMS | {"pipeline", "training", "judge"},
     "explain": GROUND | ROOMS | {"pipeline", "training", "explain"},
     "predict": GROUND | ROOMS | {"pipeline", "training", "cascade", "predict"},
-    "report": GROUND | ROOMS | {"pipeline", "training", "cascade", "explain", "predict", "report"},
+    "report": GROUND
+    | ROOMS
+    | {"pipeline", "training", "judge", "cascade", "explain", "predict", "report"},
 }
 
 

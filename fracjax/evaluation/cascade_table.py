@@ -21,6 +21,8 @@ class Fate:
       found: called a fracture by the detector, and of the right type by the classifier.
       mistyped: called a fracture, and of another type.
       missed: not called a fracture, so the classifier never sees it.
+      lost: missed, although the classifier would have typed it rightly: what the detector's misses
+        cost. The other missed studies the classifier would have got wrong anyway.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Fate:
     found: Estimate
     mistyped: Estimate
     missed: Estimate
+    lost: Estimate
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ def cascade_report(
 
     def fate(name: str, of_class: np.ndarray) -> Fate:
         n = int(of_class.sum())
-        shares = (passed & right, passed & ~right, ~passed)
+        shares = (passed & right, passed & ~right, ~passed, ~passed & right)
         return Fate(name, n, *(proportion(int((of_class & share).sum()), n) for share in shares))
 
     def classify(chosen: np.ndarray) -> PerClassReport:

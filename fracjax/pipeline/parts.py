@@ -30,7 +30,7 @@ class Dataset:
         """Hash of the split file; with a fold, of the studies that it validates on as well."""
         if self.data.fold == NO_FOLD:
             return self.split.hash
-        held = sorted(self.prepared.study[self._indices("validation")].tolist())
+        held = sorted(self.prepared.study[self.indices("validation")].tolist())
         return hashlib.sha256("\n".join([self.split.hash, *held]).encode()).hexdigest()
 
     @property
@@ -53,7 +53,7 @@ class Dataset:
           UserError: the part holds no study of one of the classes, or a record does not decode.
         """
         wanted = self._wanted()
-        index = self._indices(name)
+        index = self.indices(name)
         renumber = np.full(len(self.prepared.classes), -1)
         renumber[wanted] = np.arange(len(wanted))
         label = renumber[self.prepared.label[index]]
@@ -72,10 +72,7 @@ class Dataset:
             row=index,
         )
 
-    def _wanted(self) -> list[int]:
-        return [self.prepared.classes.index(c) for c in self.data.classes]
-
-    def _indices(self, name: str) -> Int[np.ndarray, " n"]:
+    def indices(self, name: str) -> Int[np.ndarray, " n"]:
         """Records of a part that are of a wanted class; of a fold, if the config names one."""
 
         def of_split(part: str) -> Int[np.ndarray, " n"]:
@@ -93,6 +90,9 @@ class Dataset:
             source=self.prepared.name,
         )
         return pool[train if name == "train" else validation]
+
+    def _wanted(self) -> list[int]:
+        return [self.prepared.classes.index(c) for c in self.data.classes]
 
 
 def open_dataset(data: Data, data_dir: Path | None = None) -> Dataset:

@@ -1,6 +1,5 @@
 """The studies that a trained detector lets through to the classifier (paper, §3.4)."""
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ class Filter:
             "epoch": self.detector.epochs,
             "split_hash": self.detector.meta.split_hash,
             "threshold": json_number(self.point.threshold),
+            "temperature": self.detector.temperature,
             "test_views": self.detector.test_views,
         }
 
@@ -46,5 +46,5 @@ def open_filter(workdir: Path, mesh: Mesh) -> Filter:
       UserError: no detector there, or no threshold chosen yet.
     """
     detector = open_detector(workdir, mesh)
-    stored = operating_point.read(workdir, detector.metas)
-    return Filter(dataclasses.replace(detector, test_views=stored.test_views), stored.point)
+    stored, point = operating_point.read_threshold(workdir, detector.metas)
+    return Filter(stored.applied_to(detector), point)

@@ -1,5 +1,9 @@
-"""The detector's threshold, stored beside the checkpoint it was chosen for."""
+"""What a run's validation studies settled: a detector's threshold, and the temperature.
 
+It is stored beside the checkpoint that it belongs to, and read wherever that is used.
+"""
+
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,9 +11,10 @@ from typing import Any
 
 from fracjax.errors import UserError
 from fracjax.evaluation import OperatingPoint
+from fracjax.evaluation.temperature import Temperature
 from fracjax.files import read_json, write_json
 from fracjax.training.checkpoint import Meta
-from fracjax.training.trained import epochs_of
+from fracjax.training.trained import Trained, epochs_of
 
 
 @dataclass(frozen=True)
@@ -17,12 +22,20 @@ class Stored:
     """A threshold, and how the scores come about that it is a threshold of.
 
     Attributes:
-      point: the threshold with its rule and what it was chosen on.
+      point: the threshold with its rule and what it was chosen on; None of a classifier.
+      temperature: what the logits are divided by; the threshold is one of such scores.
       test_views: views of each study whose probabilities are averaged.
     """
 
-    point: OperatingPoint
+    point: OperatingPoint | None
+    temperature: Temperature
     test_views: int
+
+    def applied_to(self, trained: Trained) -> Trained:
+        """The same networks, their probabilities as they were when the threshold was chosen."""
+        return dataclasses.replace(
+            trained, test_views=self.test_views, temperature=self.temperature.value
+        )
 
 
 def path(workdir: Path) -> Path:
@@ -31,8 +44,12 @@ def path(workdir: Path) -> Path:
 
 
 def store(workdir: Path, stored: Stored, metas: Sequence[Meta]) -> None:
-    """Keep the point with what it was chosen on: checkpoints, split, validation."""
-    record = {"operating_point": stored.point.to_dict(), "test_views": stored.test_views}
+    """Keep it with what it was chosen on: checkpoints, split, validation."""
+    record = {
+        "operating_point": None if stored.point is None else stored.point.to_dict(),
+        "temperature": stored.temperature.to_dict(),
+        "test_views": stored.test_views,
+    }
     write_json(path(workdir), {**record, **_chosen_on(metas)})
 
 
@@ -44,15 +61,20 @@ def _chosen_on(metas: Sequence[Meta]) -> dict[str, Any]:
     }
 
 
+def is_stored(workdir: Path) -> bool:
+    """Whether a run has been evaluated on validation."""
+    return path(workdir).is_file()
+
+
 def read(workdir: Path, metas: Sequence[Meta]) -> Stored:
-    """The stored point.
+    """What was stored.
 
     Raises:
-      UserError: none was chosen yet, or it was chosen for another checkpoint, another split or
-        another part than validation.
+      UserError: nothing yet, or it was chosen for another checkpoint, another split or another
+        part than validation.
     """
     again = f"run `python scripts/evaluate.py --checkpoint {workdir} --split validation` first"
-    if not path(workdir).is_file():
+    if not is_stored(workdir):
         raise UserError(f"{workdir} has no threshold yet; {again}")
     record = read_json(path(workdir), again)
     expected = _chosen_on(metas)
@@ -62,8 +84,26 @@ def read(workdir: Path, metas: Sequence[Meta]) -> Stored:
             f"the threshold of {workdir} is not this checkpoint's: {'; '.join(stale)}; {again}"
         )
     try:
+        point = record["operating_point"]
         return Stored(
-            OperatingPoint.from_dict(record["operating_point"]), int(record["test_views"])
+            None if point is None else OperatingPoint.from_dict(point),
+            Temperature.from_dict(record["temperature"]),
+            int(record["test_views"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path(workdir)} is damaged ({error}); {again}") from error
+
+
+def read_threshold(workdir: Path, metas: Sequence[Meta]) -> tuple[Stored, OperatingPoint]:
+    """What was stored of a detector, with its threshold.
+
+    Raises:
+      UserError: as `read`; or no threshold is in it.
+    """
+    stored = read(workdir, metas)
+    if stored.point is None:
+        raise UserError(
+            f"{path(workdir)} holds no threshold; run `python scripts/evaluate.py --checkpoint "
+            f"{workdir} --split validation` again"
+        )
+    return stored, stored.point

@@ -10,10 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
+from jaxtyping import Float
 
 from fracjax.errors import UserError
 from fracjax.evaluation import Predictions
 from fracjax.evaluation.aggregate import mean
+from fracjax.evaluation.temperature import scaled
 from fracjax.pipeline.decode import Form
 from fracjax.pipeline.examples import Examples, Pictures
 from fracjax.training import checkpoint, losses
@@ -35,6 +37,7 @@ class Trained:
       mesh: devices.
       batch_size: studies per step; the run's, made up to what these devices can share.
       test_views: views of each study whose probabilities are averaged.
+      temperature: what the logarithms of the probabilities are divided by; 1 leaves them.
     """
 
     workdir: Path
@@ -44,6 +47,7 @@ class Trained:
     mesh: Mesh
     batch_size: int
     test_views: int
+    temperature: float = 1.0
 
     @property
     def meta(self) -> Meta:
@@ -56,22 +60,21 @@ class Trained:
         return epochs_of(self.metas)
 
     def predict(self, examples: Examples) -> Predictions:
-        """Probabilities of all examples, in their order; the mean over the networks."""
-        return mean(self.predict_each(examples))
+        """Probabilities of all examples, in their order: the mean over the networks, scaled."""
+        return scaled(mean(self.predict_each(examples)), self.temperature)
 
     def predict_each(self, examples: Examples) -> list[Predictions]:
         """Probabilities of all examples by each network; as `predict_with`."""
         return [self.predict_with(i, examples) for i in range(len(self.networks))]
 
     def predict_with(self, index: int, examples: Examples) -> Predictions:
-        """Probabilities of all examples by one network.
+        """Probabilities of all examples by one network, as it gives them: at temperature 1.
 
         Raises:
           UserError: the pictures are not what this network takes.
         """
         check_pictures(examples.image, self.meta.form)
         network = self.networks[index]
-        key = jax.random.fold_in(jax.random.key(self.meta.config.train.seed), _VIEWS)
         views = [
             predict_logits(
                 self.forward,
@@ -80,12 +83,47 @@ class Trained:
                 examples,
                 batch_size=self.batch_size,
                 mesh=self.mesh,
-                key=jax.random.fold_in(key, view) if view else None,
+                key=key,
             )
-            for view in range(self.test_views)
+            for key in self._view_keys()
         ]
-        each = [np.asarray(losses.probabilities(jnp.asarray(v)), np.float64) for v in views]
-        return to_predictions(np.mean(each, axis=0), examples, self.meta.classes)
+        return to_predictions(_mean_of_views(views), examples, self.meta.classes)
+
+    def logits(self, pictures: jax.Array) -> list[list[jax.Array]]:
+        """Logits of one batch by each network, of each view; not waited for.
+
+        A picture's views are drawn as those of the first study of a part, in whatever batch it is.
+
+        Args:
+          pictures: uint8[b, side, side, channels], on the mesh.
+        """
+        first = -np.arange(len(pictures))  # `augment` adds 0, 1, ... to it
+        return [
+            [
+                self.forward(
+                    network["params"],
+                    network["batch_stats"],
+                    pictures,
+                    None if key is None else (key, first),
+                )
+                for key in self._view_keys()
+            ]
+            for network in self.networks
+        ]
+
+    def probabilities(self, logits: list[list[np.ndarray]]) -> Float[np.ndarray, "b k"]:
+        """What `predict` makes of such logits, once they are fetched."""
+        n = len(logits[0][0])
+        names = np.arange(n).astype(str)
+        nothing = np.zeros(n, np.int64)
+        batch = Examples(study=names, image=np.zeros((n, 0), np.uint8), label=nothing, group=names)
+        each = [to_predictions(_mean_of_views(v), batch, self.meta.classes) for v in logits]
+        return scaled(mean(each), self.temperature).probabilities
+
+    def _view_keys(self) -> list[jax.Array | None]:
+        """What each view of a study is drawn by; the first is the study as it is."""
+        key = jax.random.fold_in(jax.random.key(self.meta.config.train.seed), _VIEWS)
+        return [jax.random.fold_in(key, view) if view else None for view in range(self.test_views)]
 
     def detect(self, examples: Examples) -> Predictions:
         """A detector's predictions on studies of fracture types, all of them being fractures."""
@@ -93,6 +131,11 @@ class Trained:
 
 
 _VIEWS = 2**31 + 1  # no step has this number
+
+
+def _mean_of_views(logits: Sequence[np.ndarray]) -> Float[np.ndarray, "n k"]:
+    each = [np.asarray(losses.probabilities(jnp.asarray(v)), np.float64) for v in logits]
+    return np.mean(each, axis=0)
 
 
 def epochs_of(metas: Sequence[Meta]) -> int | list[int]:

@@ -1,0 +1,120 @@
+"""The cascade at every threshold of its detector: what a stricter filter gains and costs."""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from fracjax.evaluation.bootstrap import RESAMPLES, resample
+from fracjax.evaluation.curves import Band
+from fracjax.evaluation.inputs import group_indices
+from fracjax.evaluation.predictions import Predictions
+
+_POINTS = 41
+
+
+@dataclass(frozen=True, eq=False)
+class CascadeSweep:
+    """Three shares over the detector's threshold, on studies that all have a fracture.
+
+    Attributes:
+      passed: share that reaches the classifier.
+      found: share that passes and is rightly typed: the end-to-end accuracy.
+      macro_precision: mean over the types of the share of right calls among those that pass and
+        are called so; undefined where a type is never called.
+    """
+
+    passed: Band
+    found: Band
+    macro_precision: Band
+
+    def to_dict(self) -> dict:
+        """A dict that strict JSON can hold: one list per curve, None where it is undefined."""
+        curves = {"passed": self.passed, "found": self.found, "precision": self.macro_precision}
+        return {
+            "threshold": self.passed.x.tolist(),
+            "method": self.passed.method,
+            **{
+                f"{name}_{what}" if what else name: [None if np.isnan(v) else v for v in values]
+                for name, band in curves.items()
+                for what, values in (
+                    ("", band.y.tolist()),
+                    ("low", band.low.tolist()),
+                    ("high", band.high.tolist()),
+                )
+            },
+        }
+
+
+def cascade_sweep(
+    detector: Predictions,
+    classifier: Predictions,
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> CascadeSweep:
+    """Follow the cascade over thresholds from one that all studies pass to one that few do.
+
+    The thresholds are quantiles of the detector's scores, so that each step lets about as many
+    studies less through. Bands are percentiles of the bootstrap over near-duplicate groups,
+    pointwise. They say how the curves vary at a fixed threshold; choosing one by them, on test
+    studies, would be choosing on test.
+
+    Args:
+      detector: of two classes, on the studies of `classifier`, in any order.
+      classifier: on all of them, with the true types.
+      seed: of the bootstrap.
+      resamples: of the bootstrap.
+
+    Raises:
+      ValueError: the studies are not the same, or the detector has not two classes.
+    """
+    scores = detector.aligned_to(classifier).fracture_score
+    levels = np.linspace(0, 1, _POINTS)[:-1]
+    thresholds = np.unique(np.append(0.0, np.quantile(scores, levels, method="lower")))
+    passes = (np.expand_dims(scores, 1) >= thresholds).astype(np.float64)
+    k, groups = len(classifier.classes), group_indices(classifier.groups, classifier.n)
+    cells = np.eye(k * k)[classifier.label * k + classifier.called]
+    value = np.asarray(_shares(np.ones(classifier.n), passes, cells))
+    draws = resample(_shares, groups, passes, cells, seed=seed, resamples=resamples)
+    method = f"bootstrap of {groups.max() + 1} groups, {resamples} resamples, pointwise"
+
+    def band(number: int) -> Band:
+        chosen = slice(number * thresholds.size, (number + 1) * thresholds.size)
+        low, high = _percentiles(draws[:, chosen])
+        y = value[chosen]
+        return Band(
+            thresholds,
+            y,
+            np.where(np.isnan(y), np.nan, low),
+            np.where(np.isnan(y), np.nan, high),
+            classifier.n,
+            method,
+        )
+
+    return CascadeSweep(band(0), band(1), band(2))
+
+
+def _shares(
+    weights: Float[Array, "n"], passes: Float[Array, "n t"], cells: Float[Array, "n kk"]
+) -> Float[Array, "_"]:
+    """Share passed, share found and macro precision at each threshold, one after the other."""
+    t = passes.shape[1]
+    k = round(cells.shape[1] ** 0.5)
+    matrices = ((passes * weights[:, None]).T @ cells).reshape(t, k, k)
+    right = jnp.diagonal(matrices, axis1=1, axis2=2)
+    called = matrices.sum(1)
+    precision = jnp.where(called > 0, right / jnp.where(called > 0, called, 1), jnp.nan)
+    total = weights.sum()
+    return jnp.concatenate([matrices.sum((1, 2)) / total, right.sum(1) / total, precision.mean(1)])
+
+
+def _percentiles(draws: Float[np.ndarray, "b t"]) -> Float[np.ndarray, "2 t"]:
+    """Of each column without its undefined draws; NaN where most of them are undefined."""
+    out = np.full((2, draws.shape[1]), np.nan)
+    for column, its in enumerate(draws.T):
+        known = its[~np.isnan(its)]
+        if 2 * known.size > its.size:
+            out[:, column] = np.quantile(known, [0.025, 0.975])
+    return out

@@ -1,0 +1,207 @@
+"""A run's networks on one part of their dataset, at what its validation studies settled."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jax.sharding import Mesh
+
+from fracjax.datasets.leakage import Leakage, Studies, audit_leakage
+from fracjax.errors import UserError
+from fracjax.evaluation import OperatingPoint, Predictions, aggregate, choose_threshold, parse_rule
+from fracjax.evaluation.temperature import Temperature, fit_temperature, scaled
+from fracjax.pipeline.examples import Examples
+from fracjax.pipeline.parts import Dataset, open_dataset
+from fracjax.training import operating_point
+from fracjax.training.operating_point import Stored
+from fracjax.training.trained import (
+    Trained,
+    cross_validated,
+    open_trained,
+    read_metas,
+    refuse_folds,
+)
+
+NOT_FITTED = Temperature(
+    value=1.0, n=0, low=None, high=None, note="not fitted: no evaluation on validation came first"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Predictions of one part, and all that they come from.
+
+    Attributes:
+      trained: the networks, at the temperature and the views below.
+      part: train, validation or test.
+      dataset: that the networks were trained on; of folds, that of the first.
+      examples: studies that each network predicted.
+      each: predictions of each network as it gives them, at temperature 1.
+      predictions: of all networks together, at the temperature.
+      settled: threshold, temperature and views.
+      leakage: the audits that the studies passed.
+      folds: each network predicted other studies, those that it was not trained on.
+    """
+
+    trained: Trained
+    part: str
+    dataset: Dataset
+    examples: tuple[Examples, ...]
+    each: tuple[Predictions, ...]
+    predictions: Predictions
+    settled: Stored
+    leakage: tuple[Leakage, ...]
+    folds: bool
+
+    @property
+    def title(self) -> str:
+        """Dataset and part."""
+        return f"{self.trained.meta.config.data.name}, {self.part}"
+
+    @property
+    def point(self) -> OperatingPoint:
+        """Threshold of a detector."""
+        assert self.settled.point is not None, "of a detector"
+        return self.settled.point
+
+
+def judge(
+    workdir: Path,
+    part: str,
+    mesh: Mesh,
+    *,
+    settle: bool,
+    rule: str | None = None,
+    views: int | None = None,
+    data_dir: Path | None = None,
+) -> Judged:
+    """Predict one part, with a leakage audit before.
+
+    Args:
+      workdir: the run.
+      part: validation or test.
+      mesh: devices.
+      settle: fit the temperature and choose a detector's threshold, and store both; else they are
+        read. On validation only.
+      rule: how to choose the threshold on validation; the config's `threshold` by default.
+      views: views of each study whose probabilities are averaged; by default what the config's
+        `augment.test_views` says, and on test what validation was evaluated with.
+      data_dir: where the prepared datasets are now; the config's `data.dir` by default.
+
+    Raises:
+      UserError: no run there, its dataset is gone or split otherwise, its studies have leaked, or
+        the test part is asked for before a threshold was chosen.
+    """
+    metas = read_metas(workdir)
+    meta = metas[0]
+    detector = len(meta.classes) == 2
+    assert not settle or part == "validation", "a threshold is chosen on validation"
+    # Refused before minutes are spent on predictions.
+    if rule is not None and not (detector and settle):
+        raise UserError("--threshold chooses a detector's threshold, on --split validation only")
+    parse_rule(rule := rule or meta.config.threshold)
+    if views is not None and views < 1:
+        raise UserError(f"--views is {views}; write 1, the study as it is, or more")
+    folds = cross_validated(metas)
+    stored = None
+    if not settle:
+        if detector and folds:
+            refuse_folds(workdir)
+        if detector:
+            stored, _ = operating_point.read_threshold(workdir, metas)
+        elif operating_point.is_stored(workdir) and not folds:
+            stored = operating_point.read(workdir, metas)
+        if stored is not None:
+            _check_views(stored, views)
+    trained = open_trained(workdir, mesh)
+    if views is not None:
+        trained = dataclasses.replace(trained, test_views=views)
+    if stored is not None:
+        trained = stored.applied_to(trained)
+    dataset, examples, leakage = _studies(trained, part, data_dir)
+    each = tuple(trained.predict_with(i, its) for i, its in enumerate(examples))
+    pooled = folds and part == "validation"
+    together = (aggregate.pooled if pooled else aggregate.mean)(each)
+    if settle:
+        stored = _settle(trained, together, rule if detector else None)
+        operating_point.store(workdir, stored, metas)
+        trained = stored.applied_to(trained)
+    elif stored is None:
+        stored = Stored(None, NOT_FITTED, trained.test_views)
+    predictions = scaled(together, stored.temperature.value)
+    return Judged(
+        trained, part, dataset, examples, each, predictions, stored, leakage, folds=pooled
+    )
+
+
+def open_settled(workdir: Path, mesh: Mesh) -> Trained:
+    """Restore a run at the temperature that validation gave it, if it was evaluated there.
+
+    Raises:
+      UserError: as `open_trained` and `operating_point.read`.
+    """
+    trained = open_trained(workdir, mesh)
+    if cross_validated(trained.metas) or not operating_point.is_stored(workdir):
+        return trained
+    return operating_point.read(workdir, trained.metas).applied_to(trained)
+
+
+def _studies(
+    trained: Trained, part: str, data_dir: Path | None
+) -> tuple[Dataset, tuple[Examples, ...], tuple[Leakage, ...]]:
+    """What each network of a run is judged by.
+
+    The folds of a cross-validation validate each on its own studies: each study is predicted by the
+    one network that did not train on it.
+    """
+    datasets: list[Dataset] = []
+    examples: list[Examples] = []
+    leakage: list[Leakage] = []
+    for index, meta in enumerate(trained.metas):
+        data = meta.config.data
+        if index == 0 or data.fold != trained.metas[index - 1].config.data.fold:
+            datasets.append(open_dataset(data, data_dir))
+            meta.check_split(datasets[-1].split_hash)
+            leakage.append(audit_part(datasets[-1], part))
+            examples.append(datasets[-1].part(part, meta.form))
+        else:
+            examples.append(examples[-1])
+    return datasets[0], tuple(examples), tuple(leakage)
+
+
+def audit_part(dataset: Dataset, part: str) -> Leakage:
+    """Compare a part with those before it: training, and for test validation, too.
+
+    Raises:
+      UserError: they share a group, a file or a near duplicate.
+    """
+    before = {"validation": ("train",), "test": ("train", "validation")}[part]
+    name = dataset.prepared.name
+    return audit_leakage(
+        Studies(
+            f"{' and '.join(before)} of {name}",
+            dataset.prepared,
+            np.concatenate([dataset.indices(one) for one in before]),
+        ),
+        Studies(f"{part} of {name}", dataset.prepared, dataset.indices(part)),
+    )
+
+
+def _check_views(stored: Stored, asked: int | None) -> None:
+    """A threshold holds for scores that come about as those it was chosen on."""
+    if asked is not None and asked != stored.test_views:
+        what = "temperature was fitted" if stored.point is None else "threshold was chosen"
+        raise UserError(
+            f"--views is {asked}, but the {what} on the mean of {stored.test_views} "
+            f"view(s); run --split validation --views {asked} first, or leave --views out"
+        )
+
+
+def _settle(trained: Trained, raw: Predictions, rule: str | None) -> Stored:
+    temperature = fit_temperature(raw.label, raw.probabilities)
+    seen = scaled(raw, temperature.value)
+    point = None
+    if rule is not None:
+        point = choose_threshold(rule, seen.label, seen.fracture_score, seen.groups)
+    return Stored(point, temperature, trained.test_views)
