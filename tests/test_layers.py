@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "judge": GROUND | ROOMS | {"pipeline", "training"},
     "cascade": GROUND | ROOMS | {"pipeline", "training", "judge"},
     "explain": GROUND | ROOMS | {"pipeline", "training", "explain"},
-    "predict": GROUND | ROOMS | {"pipeline", "training", "cascade", "predict"},
+    "predict": GROUND | ROOMS | {"pipeline", "training", "judge", "cascade", "predict"},
     "report": GROUND
     | ROOMS
     | {"pipeline", "training", "judge", "cascade", "explain", "predict", "report"},
