@@ -8,14 +8,19 @@ from fracjax.evaluation.binary import AtThreshold, BinaryReport, binary_report
 from fracjax.evaluation.cascade_table import CascadeReport, Fate, cascade_report
 from fracjax.evaluation.confusion import (
     accuracy,
+    balanced_accuracy,
     confusion_at,
     confusion_matrix,
     f1,
     macro,
+    mcc,
+    negative_likelihood_ratio,
+    positive_likelihood_ratio,
     precision,
     recall,
     sensitivity,
     specificity,
+    specificity_per_class,
     youden_j,
 )
 from fracjax.evaluation.estimate import Estimate
@@ -28,7 +33,7 @@ from fracjax.evaluation.intervals import (
 )
 from fracjax.evaluation.per_class import ClassFigures, PerClassReport, per_class_report
 from fracjax.evaluation.predictions import Predictions
-from fracjax.evaluation.roc import RocCurve, auc, average_precision, roc_curve
+from fracjax.evaluation.roc import RocCurve, auc, average_precision, partial_auc, roc_curve
 from fracjax.evaluation.threshold import (
     OperatingPoint,
     choose_threshold,
@@ -52,6 +57,7 @@ __all__ = [
     "auc",
     "auc_estimate",
     "average_precision",
+    "balanced_accuracy",
     "binary_report",
     "cascade_report",
     "choose_threshold",
@@ -60,9 +66,13 @@ __all__ = [
     "delong_variance",
     "f1",
     "macro",
+    "mcc",
+    "negative_likelihood_ratio",
     "newcombe_auc",
     "parse_rule",
+    "partial_auc",
     "per_class_report",
+    "positive_likelihood_ratio",
     "precision",
     "proportion",
     "recall",
@@ -70,6 +80,7 @@ __all__ = [
     "sensitivity",
     "sensitivity_threshold",
     "specificity",
+    "specificity_per_class",
     "wilson",
     "youden_j",
     "youden_threshold",

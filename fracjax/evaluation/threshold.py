@@ -7,14 +7,16 @@ import math
 from dataclasses import dataclass, fields
 
 import numpy as np
+from jaxtyping import Array, Float, Integer
 from numpy.typing import ArrayLike
 
 from fracjax.errors import UserError
 from fracjax.evaluation import inputs
+from fracjax.evaluation.bootstrap import RESAMPLES, on_all, resample
 from fracjax.evaluation.confusion import confusion_at
 from fracjax.evaluation.estimate import Estimate
+from fracjax.evaluation.figures import choosing as figures
 from fracjax.evaluation.intervals import proportion
-from fracjax.evaluation.roc import RocCurve, roc_curve
 
 _RULES = "youden, sensitivity:TARGET (e.g. sensitivity:0.95) or fixed:THRESHOLD (e.g. fixed:0.11)"
 
@@ -28,33 +30,45 @@ class OperatingPoint:
     Attributes:
       threshold: a study is positive when score >= threshold. +inf (no study is positive) where
         `youden` finds nothing better than chance.
+      low: lower end of the threshold's own 95 % interval: of the thresholds that the rule chooses
+        in resamples of whole groups, the 2.5 % percentile. None under `fixed`, which chooses
+        nothing, of a single group, and where most resamples lack a class.
+      high: upper end; +inf is possible, as for the threshold.
       rule: `youden`, `sensitivity:0.95`, `fixed:0.11`.
       n: studies it was chosen on.
       n_positive: fractures among them.
+      n_groups: near-duplicate groups among them.
       sensitivity: of the threshold, on those studies, with its Wilson interval.
       specificity: likewise.
     """
 
     threshold: float
+    low: float | None
+    high: float | None
     rule: str
     n: int
     n_positive: int
+    n_groups: int
     sensitivity: Estimate
     specificity: Estimate
 
     def __str__(self) -> str:
+        interval = "" if self.low is None else f" [{self.low:.2g}, {self.high:.2g}]"
         return (
-            f"threshold {self.threshold:.4g} ({self.rule}): sensitivity {self.sensitivity}, "
-            f"specificity {self.specificity}"
+            f"threshold {self.threshold:.4g}{interval} ({self.rule}): "
+            f"sensitivity {self.sensitivity}, specificity {self.specificity}"
         )
 
     def to_dict(self) -> dict:
         """A dict that strict JSON can hold; an infinite threshold becomes a string."""
         return {
             "threshold": json_number(self.threshold),
+            "low": None if self.low is None else json_number(self.low),
+            "high": None if self.high is None else json_number(self.high),
             "rule": self.rule,
             "n": self.n,
             "n_positive": self.n_positive,
+            "n_groups": self.n_groups,
             "sensitivity": self.sensitivity.to_dict(),
             "specificity": self.specificity.to_dict(),
         }
@@ -74,13 +88,22 @@ class OperatingPoint:
             **data
             | {
                 "threshold": float(data["threshold"]),
+                **{end: None if data[end] is None else float(data[end]) for end in ("low", "high")},
                 "sensitivity": Estimate(**data["sensitivity"]),
                 "specificity": Estimate(**data["specificity"]),
             }
         )
 
 
-def choose_threshold(rule: str, labels: ArrayLike, scores: ArrayLike) -> OperatingPoint:
+def choose_threshold(
+    rule: str,
+    labels: ArrayLike,
+    scores: ArrayLike,
+    groups: ArrayLike | None = None,
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> OperatingPoint:
     """Choose a threshold by a rule, and say what it is worth on these studies.
 
     Args:
@@ -88,47 +111,87 @@ def choose_threshold(rule: str, labels: ArrayLike, scores: ArrayLike) -> Operati
         fractures, 0 < T <= 1; or `fixed:X`, the threshold X itself.
       labels: int[n], 0 (normal) or 1 (fracture), both present.
       scores: float[n], finite.
+      groups: near-duplicate group of each study, of any type; None if every study stands alone.
+      seed: of the bootstrap that the threshold's interval comes from.
+      resamples: of the bootstrap.
 
     Raises:
       UserError: no such rule, or a number that it cannot have.
-      ValueError: as `roc_curve`.
+      ValueError: as `roc_curve`, or there is not one group per study.
     """
     name, number = parse_rule(rule)
-    curve = roc_curve(labels, scores)
-    if name == "youden":
-        threshold = youden_threshold(curve)
-    elif name == "sensitivity":
-        threshold = sensitivity_threshold(curve, number)
-    else:
+    y, s = inputs.binary(labels, scores, both_classes=True)
+    if groups is None:  # so that the order of studies moves no draw
+        order = np.lexsort((y, s))
+        y, s = y[order], s[order]
+    group = inputs.group_indices(groups, y.size)
+    low = high = None
+    if name == "fixed":
         threshold = number
-    (tn, fp), (fn, tp) = confusion_at(labels, scores, threshold).tolist()
+    else:
+        chosen = _youden if name == "youden" else _reaching
+        arrays = (y, s) if name == "youden" else (y, s, np.full(y.size, number))
+        threshold = float(on_all(chosen, *arrays)[0])
+        if group.any():  # a single group leaves nothing to resample
+            draws = resample(chosen, group, *arrays, seed=seed, resamples=resamples)
+            low, high = _interval(draws[:, 0])
+    (tn, fp), (fn, tp) = confusion_at(y, s, threshold).tolist()
     return OperatingPoint(
         threshold=threshold,
+        low=low,
+        high=high,
         rule=rule,
-        n=curve.n_positive + curve.n_negative,
-        n_positive=curve.n_positive,
+        n=y.size,
+        n_positive=tp + fn,
+        n_groups=int(group.max()) + 1,
         sensitivity=proportion(tp, tp + fn),
         specificity=proportion(tn, tn + fp),
     )
 
 
-def youden_threshold(curve: RocCurve) -> float:
-    """The threshold that maximises J = sensitivity + specificity - 1.
+def youden_threshold(labels: ArrayLike, scores: ArrayLike) -> float:
+    """The threshold that maximises J = sensitivity + specificity - 1, the highest of equals.
 
-    Ties go to the highest threshold, i.e. to the fewest false alarms. +inf where no threshold
-    beats chance (J <= 0 everywhere).
-
-    Source: Youden 1950, Cancer 3:32-35.
+    +inf where no threshold beats chance. Arguments and errors as for `roc_curve`; see
+    `figures.youden_threshold`.
     """
-    # J times both class sizes is an integer: no rounding noise that could decide a tie.
-    j = curve.true_positives * curve.n_negative - curve.false_positives * curve.n_positive
-    return float(curve.thresholds[np.argmax(j)])
+    return float(on_all(_youden, *inputs.binary(labels, scores, both_classes=True))[0])
 
 
-def sensitivity_threshold(curve: RocCurve, target: float) -> float:
-    """The highest threshold with sensitivity >= target; 0 < target <= 1."""
-    # A quotient and a typed decimal of the same value are the same float64: both are rounded once.
-    return float(curve.thresholds[np.argmax(curve.tpr >= target)])
+def sensitivity_threshold(labels: ArrayLike, scores: ArrayLike, target: float) -> float:
+    """The highest threshold with sensitivity >= target; 0 < target <= 1. Otherwise as `roc_curve`.
+
+    Raises:
+      UserError: the target is outside.
+    """
+    _, number = parse_rule(f"sensitivity:{target!r}")
+    y, s = inputs.binary(labels, scores, both_classes=True)
+    return float(on_all(_reaching, y, s, np.full(y.size, number))[0])
+
+
+def _youden(
+    weights: Float[Array, "n"], labels: Integer[Array, "n"], scores: Float[Array, "n"]
+) -> Float[Array, "1"]:
+    return figures.youden_threshold(labels, scores, weights)[None]
+
+
+def _reaching(
+    weights: Float[Array, "n"],
+    labels: Integer[Array, "n"],
+    scores: Float[Array, "n"],
+    targets: Float[Array, "n"],
+) -> Float[Array, "1"]:
+    """The target stands in every row: as an argument, so that no target compiles anew."""
+    return figures.sensitivity_threshold(labels, scores, weights, targets[0])[None]
+
+
+def _interval(draws: Float[np.ndarray, "resamples"]) -> tuple[float | None, float | None]:
+    """The middle 95 % of thresholds, ends among them: between two of them may lie infinity."""
+    defined = draws[~np.isnan(draws)]
+    if 2 * defined.size < draws.size:
+        return None, None
+    low, high = np.quantile(defined, [0.025, 0.975], method="inverted_cdf")
+    return float(low), float(high)
 
 
 def parse_rule(rule: str) -> tuple[str, float]:

@@ -21,6 +21,7 @@ from fracjax.evaluation import (
     specificity,
     youden_threshold,
 )
+from fracjax.evaluation.bootstrap import draw_weights
 
 # high to low: 0.9+ 0.8+ 0.7- 0.6+ 0.5- 0.4-; J peaks at 0.8 (2/3 - 0) and at 0.6 (1 - 1/3)
 Y = np.array([1, 1, 0, 1, 0, 0])
@@ -40,11 +41,12 @@ def test_rounding_noise_does_not_decide():
     rng = np.random.default_rng(0)
     for _ in range(200):
         y = np.r_[0, 1, rng.integers(0, 2, 40)]
-        curve = roc_curve(y, rng.integers(0, 30, 42) / 30)
+        scores = rng.integers(0, 30, 42) / 30
+        curve = roc_curve(y, scores)
         p, q = curve.n_positive, curve.n_negative
         points = zip(curve.true_positives.tolist(), curve.false_positives.tolist(), strict=True)
         exact = [Fraction(tp, p) - Fraction(fp, q) for tp, fp in points]
-        assert youden_threshold(curve) == curve.thresholds[exact.index(max(exact))]
+        assert youden_threshold(y, scores) == curve.thresholds[exact.index(max(exact))]
 
 
 def test_sensitivity_target_is_the_highest_threshold_that_reaches_it():
@@ -93,6 +95,47 @@ def test_the_order_of_studies_and_a_monotone_scale_change_nothing():
     assert choose_threshold("youden", Y, 10 * S).threshold == 8.0
 
 
+def test_the_interval_is_that_of_the_rule_in_every_resample():
+    rng = np.random.default_rng(1)
+    y = (np.arange(90) < 30).astype(int)
+    s = np.round(rng.normal(0.4 + 0.2 * y, 0.15), 2)
+    group = np.arange(90) // 3
+    for rule in ("youden", "sensitivity:0.9"):
+        point = choose_threshold(rule, y, s, group, seed=5, resamples=60)
+        slow = []
+        for weights in draw_weights(group, seed=5, resamples=60):
+            i = np.repeat(np.arange(90), weights.astype(int))
+            slow.append(choose_threshold(rule, y[i], s[i], np.zeros(i.size)).threshold)
+        low, high = np.quantile(slow, [0.025, 0.975], method="inverted_cdf")
+        assert (point.low, point.high) == (low, high)
+        assert low < point.threshold < high
+        assert point.n_groups == 30
+
+
+def test_few_studies_have_a_wide_interval_and_groups_count_once():
+    rng = np.random.default_rng(2)
+    y = (np.arange(250) % 4 == 0).astype(int)
+    s = rng.normal(0.4 + 0.2 * y, 0.15)
+    few, many = (choose_threshold("youden", y[:n], s[:n]) for n in (40, 250))
+    assert many.high - many.low < few.high - few.low
+    once = choose_threshold("youden", y[:80], s[:80], np.arange(80))
+    thrice = choose_threshold(
+        "youden", np.repeat(y[:80], 3), np.repeat(s[:80], 3), np.repeat(np.arange(80), 3)
+    )
+    assert (thrice.low, thrice.high) == (once.low, once.high)
+
+
+def test_a_threshold_without_an_interval():
+    fixed = choose_threshold("fixed:0.5", Y, S)
+    assert (fixed.low, fixed.high, fixed.n_groups) == (None, None, 6)
+    single = choose_threshold("youden", Y, S, np.zeros(6))  # one group: nothing to resample
+    assert (single.threshold, single.low, single.high) == (0.8, None, None)
+    # Two groups of one class each: half of the resamples lack one; and chance calls no study.
+    pair = choose_threshold("youden", [0, 1], [0.1, 0.9])
+    assert pair.low in (None, 0.9)
+    assert choose_threshold("youden", Y, -S).high == np.inf
+
+
 @pytest.mark.parametrize("rule", ["youden", "sensitivity:0.95", "fixed:0.11"])
 def test_json_round_trip_is_exact(rule):
     for scores in (S / 3, np.full(6, 1 / 3)):
@@ -113,7 +156,7 @@ def test_a_damaged_operating_point_is_refused():
 def test_it_says_what_it_is_worth():
     text = str(choose_threshold("youden", Y, S))
     assert text == (
-        "threshold 0.8 (youden): sensitivity 0.667 [0.21, 0.94] n=3, "
+        "threshold 0.8 [0.6, 0.9] (youden): sensitivity 0.667 [0.21, 0.94] n=3, "
         "specificity 1.000 [0.44, 1.00] n=3"
     )
 

@@ -82,7 +82,7 @@ def partial_auc(
 
     Source: McClish 1989, Medical Decision Making 9:190-195.
     """
-    x, y = roc_of(falling(labels, scores, weights))[1:]
+    _, x, y = roc_of(falling(labels, scores, weights))
     left, right = jnp.minimum(x[:-1], max_fpr), jnp.minimum(x[1:], max_fpr)
     width = x[1:] - x[:-1]
     slope = jnp.where(width > 0, (y[1:] - y[:-1]) / jnp.where(width > 0, width, 1), 0)
@@ -154,12 +154,14 @@ def sensitivity_at(
 
     Where the curve rises straight up, its upper end; between points, the straight line.
     """
-    x, y = roc_of(falling(labels, scores, weights))[1:]
+    studies = falling(labels, scores, weights)
+    _, x, y = roc_of(studies)
     left = jnp.searchsorted(x, fpr, side="right") - 1
     right = jnp.minimum(left + 1, x.size - 1)
     width = x[right] - x[left]
     share = jnp.where(width > 0, (fpr - x[left]) / jnp.where(width > 0, width, 1), 0)
-    return y[left] + share * (y[right] - y[left])
+    defined = (studies.positives > 0) & (studies.negatives > 0)
+    return jnp.where(defined, y[left] + share * (y[right] - y[left]), jnp.nan)
 
 
 def precision_at(
@@ -177,7 +179,8 @@ def precision_at(
     first = jnp.searchsorted(studies.true_positives, 0.0, side="right")
     at = jnp.maximum(jnp.searchsorted(reached, recall, side="left"), first)
     found, false = studies.true_positives[at], studies.false_positives[at]
-    return jnp.where(studies.negatives > 0, found / (found + false), jnp.nan)
+    defined = (studies.positives > 0) & (studies.negatives > 0)
+    return jnp.where(defined, found / (found + false), jnp.nan)
 
 
 def roc_of(

@@ -1,0 +1,176 @@
+# pyright: reportArgumentType=false, reportCallIssue=false, reportAttributeAccessIssue=false
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import sklearn.metrics as sk
+from numpy.testing import assert_allclose, assert_array_equal
+
+from fracjax import evaluation as ev
+from fracjax.evaluation import figures
+from fracjax.evaluation.exact import exact
+from fracjax.evaluation.figures.ties import cumulative
+
+FPR = np.array([0, 0.05, 0.1, 0.25, 0.5, 1])
+RECALL = np.array([0.01, 0.2, 0.5, 0.8, 0.95, 1])
+N = 120
+
+
+def _areas(labels, scores, weights):
+    """All figures of a ranking, in one program."""
+    arrays = (labels, scores, weights)
+    return {
+        "auc": figures.auc(*arrays),
+        "partial": figures.partial_auc(*arrays, 0.1),
+        "standardised": figures.standardised_partial_auc(*arrays, 0.1),
+        "whole": figures.partial_auc(*arrays, 1.0),
+        "ap": figures.average_precision(*arrays),
+        "roc": figures.roc_points(*arrays),
+        "pr": figures.pr_points(*arrays),
+        "sensitivity": figures.sensitivity_at(*arrays, jnp.asarray(FPR)),
+        "precision": figures.precision_at(*arrays, jnp.asarray(RECALL)),
+        "youden": figures.youden_threshold(*arrays),
+        "target": figures.sensitivity_threshold(*arrays, 0.9),
+    }
+
+
+def _sets():
+    """Distinct scores, many ties, constant, perfect, reversed; each with whole weights, some 0."""
+    rng = np.random.default_rng(0)
+    y = (rng.random(N) < 0.3).astype(int)
+    for scores in (
+        rng.normal(0.8 * y, 1, N),
+        rng.integers(0, 5, N) / 5 + 0.2 * y,
+        np.full(N, 0.3),
+        y.astype(float),
+        1.0 - y,
+    ):
+        yield y, scores, np.ones(N)
+        yield y, scores, rng.poisson(1.0, N).astype(float)
+    one = (np.arange(N) == 7).astype(int)  # a single fracture
+    yield one, rng.integers(0, 4, N).astype(float), np.ones(N)
+
+
+def test_running_sums_of_any_length():
+    for n in (1, 31, 32, 33, 1000, 1100):
+        x = np.random.default_rng(n).integers(0, 9, n).astype(float)
+        assert_array_equal(exact(cumulative, x), np.cumsum(x))
+
+
+def test_by_hand():
+    # 0.9+ 0.8- 0.8+ 0.3-; the study of weight 0 is not there, the first one is there twice
+    y, s = np.array([1, 0, 1, 0, 1]), np.array([0.9, 0.8, 0.8, 0.3, 0.1])
+    got = exact(_areas, y, s, np.array([2.0, 1, 1, 1, 0]))
+    assert_array_equal(got["roc"].thresholds, [np.inf, 0.9, 0.8, 0.8, 0.3, 0.1])
+    assert_array_equal(got["roc"].tpr, [0, 2 / 3, 1, 1, 1, 1])
+    assert_array_equal(got["roc"].fpr, [0, 0, 1 / 2, 1 / 2, 1, 1])
+    assert_array_equal(got["pr"].precision, [np.nan, 1, 3 / 4, 3 / 4, 3 / 5, 3 / 5])
+    assert got["auc"] == (2 * (1 + 1) + (1 / 2 + 1)) / 6
+    assert got["ap"] == pytest.approx(2 / 3 * 1 + 1 / 3 * 3 / 4, abs=1e-15)
+    # straight from (0, 2/3) to (1/2, 1)
+    assert_allclose(got["sensitivity"], [2 / 3, 0.7, 2.2 / 3, 2.5 / 3, 1, 1], atol=1e-15)
+    assert_allclose(got["partial"], 0.1 * (2 / 3 + 2.2 / 3) / 2, atol=1e-15)
+    assert_allclose(got["precision"], [1, 1, 1, 3 / 4, 3 / 4, 3 / 4], atol=1e-15)
+    assert (got["youden"], got["target"]) == (0.9, 0.8)
+
+
+def test_equals_scikit_learn_with_weights():
+    for y, s, w in _sets():
+        got = exact(_areas, y, s, w)
+        assert_allclose(got["auc"], sk.roc_auc_score(y, s, sample_weight=w), atol=1e-12)
+        area = sk.roc_auc_score(y, s, sample_weight=w, max_fpr=0.1)
+        assert_allclose(got["standardised"], area, atol=1e-12)
+        assert_allclose(got["whole"], got["auc"], atol=1e-12)
+        ap = sk.average_precision_score(y, s, sample_weight=w)
+        assert_allclose(got["ap"], ap, atol=1e-12)
+        fpr, tpr, thresholds = sk.roc_curve(y, s, sample_weight=w, drop_intermediate=False)
+        for threshold, x, height in zip(thresholds, fpr, tpr, strict=True):
+            at = np.flatnonzero(got["roc"].thresholds == threshold)
+            assert_allclose(got["roc"].fpr[at], x, atol=1e-12)
+            assert_allclose(got["roc"].tpr[at], height, atol=1e-12)
+
+
+def test_precision_and_recall_equal_scikit_learn():
+    for y, s, w in _sets():
+        got = exact(_areas, y, s, w)["pr"]
+        precision, recall, thresholds = sk.precision_recall_curve(y, s, sample_weight=w)
+        for threshold, p, r in zip(thresholds, precision, recall, strict=False):
+            at = np.flatnonzero(got.thresholds == threshold)
+            if got.recall[at[0]] > 0:  # where nothing is called scikit-learn has a number
+                assert_allclose(got.precision[at], p, atol=1e-12)
+                assert_allclose(got.recall[at], r, atol=1e-12)
+
+
+def test_the_curves_have_the_areas_that_are_given():
+    y, s, w = next(_sets())
+    grid = (np.arange(40_000) + 0.5) / 40_000
+    heights = exact(figures.sensitivity_at, y, s, w, grid)
+    assert_allclose(heights.mean(), ev.auc(y, s), atol=1e-4)
+    steps = exact(figures.precision_at, y, s, w, grid)
+    assert_allclose(steps.mean(), ev.average_precision(y, s), atol=1e-4)
+
+
+def test_weights_are_repeated_studies():
+    for y, s, w in _sets():
+        got = exact(_areas, y, s, w)
+        i = np.repeat(np.arange(N), w.astype(int))
+        if (y[i] == y[i][0]).all():
+            continue
+        assert got["auc"] == ev.auc(y[i], s[i])  # to the last bit
+        assert_allclose(got["ap"], ev.average_precision(y[i], s[i]), atol=1e-12)
+        assert got["youden"] == ev.youden_threshold(y[i], s[i])
+        assert got["target"] == ev.sensitivity_threshold(y[i], s[i], 0.9)
+
+
+def test_vmapped_equals_one_by_one_and_nan_marks_a_class_that_was_not_drawn():
+    y, s, _ = next(_sets())
+    rng = np.random.default_rng(3)
+    weights = rng.poisson(1.0, (6, N)).astype(float)
+    weights[1, y == 1] = 0
+    weights[2, y == 0] = 0
+    weights[3] = 0
+    together = exact(_vmapped, y, s, weights)
+    for i, w in enumerate(weights):
+        alone = exact(_areas, y, s, w)
+        jax.tree.map(lambda a, b, i=i: assert_allclose(a[i], b, atol=1e-13), together, alone)
+    for name in ("auc", "partial", "standardised", "ap", "youden", "target"):
+        assert_array_equal(np.isnan(together[name]), [False, True, True, True, False, False])
+    for name in ("sensitivity", "precision"):
+        assert np.isnan(together[name][1:4]).all()
+        assert not np.isnan(together[name][[0, 4, 5]]).any()
+
+
+def _vmapped(labels, scores, weights):
+    return jax.vmap(partial(_areas, labels, scores))(weights)
+
+
+def test_the_order_of_studies_and_a_monotone_scale_change_nothing():
+    y, s, w = list(_sets())[3]
+    shuffle = np.random.default_rng(0).permutation(N)
+    first = exact(_areas, y, s, w)
+    for other in (exact(_areas, y[shuffle], s[shuffle], w[shuffle]), exact(_areas, y, 8 * s, w)):
+        for name in ("auc", "standardised", "ap", "sensitivity", "precision"):
+            assert_array_equal(other[name], first[name])
+
+
+def test_single_precision_without_the_context():
+    y, s, w = next(_sets())
+    area = jax.jit(figures.auc)(y, s.astype(np.float32), w.astype(np.float32))
+    assert area.dtype == jnp.float32
+    assert_allclose(area, ev.auc(y, s), rtol=1e-6)
+    assert exact(figures.auc, y, s, w).dtype == np.float64
+
+
+def test_checked_partial_areas():
+    y, s, _ = next(_sets())
+    assert_allclose(ev.partial_auc(y, s, 0.2), sk.roc_auc_score(y, s, max_fpr=0.2), atol=1e-12)
+    raw = ev.partial_auc(y, s, 0.2, standardised=False)
+    assert_allclose(0.5 * (1 + (raw - 0.02) / (0.2 - 0.02)), ev.partial_auc(y, s, 0.2), atol=1e-12)
+    assert ev.partial_auc([0, 1], [0.1, 0.2], 0.1) == 1
+    with pytest.raises(ValueError, match="max_fpr:\n- it is 10; expected a share above 0, up to 1"):
+        ev.partial_auc(y, s, 10.0)
+    with pytest.raises(ValueError, match="no fracture"):
+        ev.partial_auc([0, 0], [0.1, 0.2], 0.1)
