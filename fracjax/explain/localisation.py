@@ -241,12 +241,16 @@ def _draws(
         return np.full((resamples, *shape), np.nan)
     flat = values.reshape(n, -1)
     valid = ~np.isnan(flat)
-    filled, counted = np.where(valid, flat, 0), valid.astype(float)
+    filled = np.where(valid, flat, 0)
+    draws = resample(_means, group, filled, valid, seed=seed, resamples=resamples)
+    return draws.reshape(resamples, *shape)
 
-    def means(weights):
-        return (weights @ filled) / (weights @ counted)
 
-    return resample(means, group, seed=seed, resamples=resamples).reshape(resamples, *shape)
+def _means(
+    weights: Float[Array, " n"], values: Float[Array, "n m"], valid: Bool[Array, "n m"]
+) -> Float[Array, " m"]:
+    """Of the valid ones; NaN where a resample has none."""
+    return (weights @ values) / (weights @ valid)
 
 
 def _estimate(
