@@ -1,9 +1,19 @@
 """Curves of a detector with the band that resampling gives them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float, Integer
+from numpy.typing import ArrayLike
+
+from fracjax.evaluation import figures, inputs
+from fracjax.evaluation.bootstrap import RESAMPLES, on_all, percentile_estimate, resample
+from fracjax.evaluation.exact import exact
+from fracjax.evaluation.intervals import wilson, wilson_of_mean
+from fracjax.evaluation.roc import roc_curve
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,3 +48,166 @@ class DecisionCurve:
 
     model: Band
     treat_all: Float[np.ndarray, "m"]
+
+
+_SHARES = np.arange(101) / 100
+_THRESHOLDS = np.arange(1, 100) / 100
+
+
+def roc_band(
+    labels: ArrayLike,
+    scores: ArrayLike,
+    groups: ArrayLike | None = None,
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Band:
+    """Sensitivity over 1 - specificity, 0 .. 1 by 0.01: the ROC curve, read vertically.
+
+    The band is pointwise: it holds the curve at one x in 95 % of samples, not the whole curve. It
+    is the percentiles of resamples of whole groups. Where all resamples are the same, it is
+    Wilson's interval over the fractures, as if the threshold there had been given; at x = 1, where
+    every study is called, sensitivity is 1 and certain.
+
+    Args:
+      labels: int[n], 0 (normal) or 1 (fracture), both present.
+      scores: float[n], finite.
+      groups: near-duplicate group of each study, of any type; None if every study stands alone.
+      seed: of the bootstrap.
+      resamples: of the bootstrap.
+
+    Raises:
+      ValueError: as `roc_curve`, or there is not one group per study.
+
+    Source: Fawcett 2006, section 8.1 (vertical averaging), with percentiles for the average.
+    """
+    y, s = inputs.binary(labels, scores, both_classes=True)
+    group = inputs.group_indices(groups, y.size)
+    value = on_all(_roc, y, s)
+    draws = resample(_roc, group, y, s, seed=seed, resamples=resamples)
+    n_positive = int(y.sum())
+
+    def closed_form(i: int) -> tuple[float, float]:
+        return (1.0, 1.0) if _SHARES[i] == 1 else wilson_of_mean(value[i], n_positive)
+
+    return _band(_SHARES, value, draws, group, ("Wilson over fractures", closed_form))
+
+
+def pr_band(
+    labels: ArrayLike,
+    scores: ArrayLike,
+    groups: ArrayLike | None = None,
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Band:
+    """Precision over recall, 0.01 .. 1 by 0.01: at each, that of the highest threshold reaching it.
+
+    Where all resamples are the same, the band is Wilson's interval over the studies called at that
+    threshold. Otherwise as `roc_band`.
+    """
+    y, s = inputs.binary(labels, scores, both_classes=True)
+    group = inputs.group_indices(groups, y.size)
+    value = on_all(_pr, y, s)
+    draws = resample(_pr, group, y, s, seed=seed, resamples=resamples)
+    curve = roc_curve(y, s)
+    at = np.searchsorted(curve.tpr, _SHARES[1:])
+    found, called = curve.true_positives[at], (curve.true_positives + curve.false_positives)[at]
+
+    def closed_form(i: int) -> tuple[float, float]:
+        return wilson(int(found[i]), int(called[i]))
+
+    return _band(_SHARES[1:], value, draws, group, ("Wilson over studies called", closed_form))
+
+
+def decision_curve(
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    groups: ArrayLike | None = None,
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> DecisionCurve:
+    """Net benefit over threshold probabilities, 0.01 .. 0.99 by 0.01.
+
+    It is in fractures found per study, less false alarms at their price, t / (1 - t); see
+    `figures.net_benefit`. The band is pointwise, as `roc_band`'s; where all resamples are the same,
+    mostly because none calls a study, it is made of Wilson's intervals of TP/n and FP/n (MOVER).
+
+    Args:
+      labels: int[n], 0 (normal) or 1 (fracture); one class may be absent.
+      probabilities: float[n], 0 .. 1.
+      groups: near-duplicate group of each study, of any type; None if every study stands alone.
+      seed: of the bootstrap.
+      resamples: of the bootstrap.
+
+    Raises:
+      ValueError: as `binary_report`, or a probability is below 0 or above 1.
+
+    Source: Vickers and Elkin 2006, Medical Decision Making 26:565-574.
+    """
+    y, p = inputs.binary(labels, probabilities)
+    if (outside := (p < 0) | (p > 1)).any():
+        found = inputs.quote(p[outside])
+        inputs.refuse([f"{outside.sum()} of {p.size} are not within 0 .. 1: {found}"], "scores")
+    group = inputs.group_indices(groups, y.size)
+    value = on_all(_decision, y, p)
+    draws = resample(_decision, group, y, p, seed=seed, resamples=resamples)
+
+    def closed_form(i: int) -> tuple[float, float]:
+        called, price = p >= _THRESHOLDS[i], _THRESHOLDS[i] / (1 - _THRESHOLDS[i])
+        hits, false = int((called & (y == 1)).sum()), int((called & (y == 0)).sum())
+        (hits_low, hits_high), (low, high) = wilson(hits, y.size), wilson(false, y.size)
+        a, b = hits / y.size, false / y.size
+        down = np.hypot(a - hits_low, price * (high - b))
+        return value[i] - down, value[i] + np.hypot(hits_high - a, price * (b - low))
+
+    return DecisionCurve(
+        model=_band(_THRESHOLDS, value, draws, group, ("MOVER of Wilson's", closed_form)),
+        treat_all=exact(figures.net_benefit_of_all, y, np.ones(y.size), _THRESHOLDS),
+    )
+
+
+def _band(
+    x: Float[np.ndarray, "m"],
+    value: Float[np.ndarray, "m"],
+    draws: Float[np.ndarray, "resamples m"],
+    group: Integer[np.ndarray, "n"],
+    fallback: tuple[str, Callable[[int], tuple[float, float]]],
+) -> Band:
+    """Each point's percentile interval, as `percentile_estimate` has it."""
+    n_groups = int(group.max()) + 1
+    name, closed_form = fallback
+    points = [
+        percentile_estimate(
+            value[i],
+            draws[:, i],
+            n=group.size,
+            n_groups=n_groups,
+            fallback=(name, partial(closed_form, i)),
+        )
+        for i in range(x.size)
+    ]
+    ends = np.array([(e.low, e.high) for e in points], np.float64)  # None becomes NaN
+    method = f"bootstrap of {n_groups} groups, {len(draws)} resamples, pointwise"
+    if any(e.method == name for e in points):
+        method += f"; {name} where all are the same"
+    return Band(x, value, ends[:, 0], ends[:, 1], group.size, method)
+
+
+def _roc(
+    weights: Float[Array, "n"], labels: Integer[Array, "n"], scores: Float[Array, "n"]
+) -> Float[Array, "m"]:
+    return figures.sensitivity_at(labels, scores, weights, jnp.asarray(_SHARES))
+
+
+def _pr(
+    weights: Float[Array, "n"], labels: Integer[Array, "n"], scores: Float[Array, "n"]
+) -> Float[Array, "m"]:
+    return figures.precision_at(labels, scores, weights, jnp.asarray(_SHARES[1:]))
+
+
+def _decision(
+    weights: Float[Array, "n"], labels: Integer[Array, "n"], probabilities: Float[Array, "n"]
+) -> Float[Array, "m"]:
+    return figures.net_benefit(labels, probabilities, weights, jnp.asarray(_THRESHOLDS))

@@ -4,6 +4,7 @@ All take studies as independent. Where studies come in near-duplicate groups, `b
 the groups; the intervals here are then a little too narrow.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -44,6 +45,16 @@ def wilson_f1(tp: int, errors: int) -> tuple[float, float]:
     """
     low, high = wilson(tp, tp + errors)
     return 2 * low / (1 + low), 2 * high / (1 + high)
+
+
+def wilson_of_mean(mean: float, n: int) -> tuple[float, float]:
+    """Interval for a mean of n values between 0 and 1: Wilson's, its sum rounded outwards.
+
+    Such a mean varies at most as much as a proportion. n > 0.
+    """
+    total = mean * n
+    low, high = math.floor(total + 1e-9), math.ceil(total - 1e-9)
+    return wilson(low, n)[0], wilson(high, n)[1]
 
 
 def mover(
