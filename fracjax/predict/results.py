@@ -1,0 +1,106 @@
+"""What is said of one file, as a row of a table and as JSON."""
+
+import csv
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """One file.
+
+    Attributes:
+      path: the file, as it was named or found.
+      reason: why it was not read, `kind: details`; empty where it was.
+      note: what its decoder complained of, and went on.
+      probability: of a fracture; None where the file was not read.
+      decision: the class it is called: the second of the detector's two where the probability
+        reaches the threshold.
+      type: the most probable type of a file that was called fractured; None without a classifier.
+      types: probability of each type, by name; likewise.
+      picture: what the detector saw, uint8[side, side, c], if it was to be kept.
+    """
+
+    path: Path
+    reason: str = ""
+    note: str = ""
+    probability: float | None = None
+    decision: str | None = None
+    type: str | None = None
+    types: dict[str, float] = field(default_factory=dict)
+    picture: UInt8[np.ndarray, "..."] | None = None
+
+    @property
+    def status(self) -> str:
+        """`read` or `unreadable`."""
+        return "unreadable" if self.reason else "read"
+
+    def to_dict(self) -> dict[str, Any]:
+        """A dict that strict JSON can hold; the picture is left out."""
+        return {
+            "path": str(self.path),
+            "status": self.status,
+            "probability": self.probability,
+            "decision": self.decision,
+            "type": self.type,
+            "types": self.types or None,
+            "reason": self.reason,
+            "note": self.note,
+        }
+
+
+class ResultsFile:
+    """A CSV that holds every result as soon as it is there, even if the process is killed.
+
+    Columns: path, status, probability, threshold, decision, type, p:TYPE for each type, reason,
+    note. Probabilities are written to the last bit. A name that is no UTF-8 keeps its own bytes.
+
+    Args:
+      path: the file to write.
+      threshold: of the detector.
+      types: names of the classifier's classes; none without one.
+    """
+
+    def __init__(self, path: Path, threshold: float, types: Iterable[str] = ()) -> None:
+        self._threshold, self._types = threshold, tuple(types)
+        self._file: IO[str] = open(  # noqa: SIM115 (closed by __exit__)
+            path, "w", newline="", encoding="utf-8", errors="surrogateescape"
+        )
+        self._writer = csv.writer(self._file)
+        of_types = [f"p:{name}" for name in self._types]
+        header = ["path", "status", "probability", "threshold", "decision", "type"]
+        self._write([*header, *of_types, "reason", "note"])
+
+    def __enter__(self) -> "ResultsFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add(self, result: Result) -> None:
+        """Append a result."""
+        probabilities = [result.types.get(name) for name in self._types]
+        told = [result.path, result.status, result.probability, self._threshold, result.decision]
+        self._write([*told, result.type, *probabilities, result.reason, result.note])
+
+    def _write(self, row: list[Any]) -> None:
+        self._writer.writerow(row)
+        self._file.flush()
+
+
+def write_results(path: Path, header: dict[str, Any], results: Iterable[dict[str, Any]]) -> None:
+    """Write a JSON object: the header's fields, then `results`, one line each."""
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    with unfinished.open("w", encoding="ascii") as file:
+        fields = (f"{json.dumps(k)}: {json.dumps(v, allow_nan=False)}" for k, v in header.items())
+        file.write("{\n" + "".join(f"{text},\n" for text in fields) + '"results": [\n')
+        for number, result in enumerate(results):
+            file.write((",\n" if number else "") + json.dumps(result, allow_nan=False))
+        file.write("\n]\n}\n")
+    unfinished.replace(path)
