@@ -10,9 +10,10 @@ from fracjax.datasets.leakage import Leakage, Studies, audit_leakage
 from fracjax.errors import UserError
 from fracjax.evaluation import CascadeReport, OperatingPoint, Predictions, cascade_report
 from fracjax.evaluation.cascade_sweep import CascadeSweep, cascade_sweep
+from fracjax.evaluation.end_to_end import EndToEnd, Normals, end_to_end
 from fracjax.judge import audit_part, open_settled
 from fracjax.pipeline.parts import Dataset, open_dataset
-from fracjax.training.filter import open_filter
+from fracjax.training.filter import Filter, open_filter
 from fracjax.training.trained import Trained, cross_validated
 
 
@@ -28,6 +29,8 @@ class Cascade:
       classifier: its predictions, of all studies, those that do not pass included.
       report: figures with and without the filter.
       sweep: the same over the detector's thresholds.
+      end_to_end: what a called type is worth when the normal studies of the detector's own dataset
+        (the same part) come, too, at the prevalence there.
       stages: the two runs, detector first.
       leakage: the audits that the studies passed: of the classifier's training, of the detector's.
       same_filter: whether the classifier was trained on what this detector lets through.
@@ -40,6 +43,7 @@ class Cascade:
     classifier: Predictions
     report: CascadeReport
     sweep: CascadeSweep
+    end_to_end: EndToEnd
     leakage: tuple[Leakage, ...]
     stages: tuple[Trained, Trained]
     same_filter: bool
@@ -75,11 +79,15 @@ def run_cascade(
         )
     dataset = open_dataset(classifier.meta.config.data, data_dir)
     classifier.meta.check_split(dataset.split_hash)
-    leakage = _audit(detector, dataset, part, data_dir)
+    behind = open_dataset(detector.meta.config.data, data_dir)
+    detector.meta.check_split(behind.split_hash)
+    leakage = _audit(behind, dataset, part)
     seen_by_classifier = dataset.part(part, classifier.meta.form)
     seen_by_detector = dataset.part(part, detector.meta.form)
     detected = detector.detect(seen_by_detector)
     typed = classifier.predict(seen_by_classifier)
+    passed = detected.aligned_to(typed).fracture_score >= point.threshold
+    normals, prevalence = _normals(front, classifier, behind, part)
     return Cascade(
         part=part,
         dataset=dataset,
@@ -88,18 +96,33 @@ def run_cascade(
         classifier=typed,
         report=cascade_report(detected, point.threshold, typed),
         sweep=cascade_sweep(detected, typed),
+        end_to_end=end_to_end(passed, typed, normals, prevalence),
         leakage=leakage,
         stages=(detector, classifier),
         same_filter=classifier.meta.filter == front.identity,
     )
 
 
-def _audit(
-    detector: Trained, dataset: Dataset, part: str, data_dir: Path | None
-) -> tuple[Leakage, Leakage]:
+def _normals(
+    front: Filter, classifier: Trained, behind: Dataset, part: str
+) -> tuple[Normals, float]:
+    """The detector's own normal studies through both stages, and the prevalence among its own."""
+    seen_by_detector = behind.part(part, front.detector.meta.form)
+    normal = seen_by_detector.label == 0
+    scores = front.detector.predict(seen_by_detector.take(normal)).fracture_score
+    seen_by_classifier = behind.part(part, classifier.meta.form).take(normal)
+    return (
+        Normals(
+            scores >= front.point.threshold,
+            classifier.predict(seen_by_classifier).called,
+            seen_by_detector.group[normal],
+        ),
+        1 - float(normal.mean()),
+    )
+
+
+def _audit(behind: Dataset, dataset: Dataset, part: str) -> tuple[Leakage, Leakage]:
     """Neither stage may have seen the studies, and the detector's are of another dataset."""
-    behind = open_dataset(detector.meta.config.data, data_dir)
-    detector.meta.check_split(behind.split_hash)
     name = behind.prepared.name
     seen = np.concatenate([behind.indices("train"), behind.indices("validation")])
     judged = Studies(f"{part} of {dataset.prepared.name}", dataset.prepared, dataset.indices(part))

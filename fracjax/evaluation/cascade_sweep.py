@@ -1,5 +1,6 @@
 """The cascade at every threshold of its detector: what a stricter filter gains and costs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import jax.numpy as jnp
@@ -7,8 +8,10 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from fracjax.evaluation.bootstrap import RESAMPLES, resample
-from fracjax.evaluation.curves import Band
+from fracjax.evaluation.curves import Band, pointwise
+from fracjax.evaluation.exact import exact
 from fracjax.evaluation.inputs import group_indices
+from fracjax.evaluation.intervals import wilson
 from fracjax.evaluation.predictions import Predictions
 
 _POINTS = 41
@@ -76,24 +79,23 @@ def cascade_sweep(
     passes = (np.expand_dims(scores, 1) >= thresholds).astype(np.float64)
     k, groups = len(classifier.classes), group_indices(classifier.groups, classifier.n)
     cells = np.eye(k * k)[classifier.label * k + classifier.called]
-    value = np.asarray(_shares(np.ones(classifier.n), passes, cells))
-    draws = resample(_shares, groups, passes, cells, seed=seed, resamples=resamples)
-    method = f"bootstrap of {groups.max() + 1} groups, {resamples} resamples, pointwise"
+    arrays = (passes, cells)
+    value = exact(_shares, np.ones(classifier.n), *arrays)
+    draws = resample(_shares, groups, *arrays, seed=seed, resamples=resamples)
+    value, draws = value.reshape(3, -1), draws.reshape(len(draws), 3, -1)
 
-    def band(number: int) -> Band:
-        chosen = slice(number * thresholds.size, (number + 1) * thresholds.size)
-        low, high = _percentiles(draws[:, chosen])
-        y = value[chosen]
-        return Band(
-            thresholds,
-            y,
-            np.where(np.isnan(y), np.nan, low),
-            np.where(np.isnan(y), np.nan, high),
-            classifier.n,
-            method,
+    def wilson_of(number: int) -> tuple[str, Callable[[int], tuple[float, float]]]:
+        def of(i: int) -> tuple[float, float]:
+            return wilson(round(value[number, i] * classifier.n), classifier.n)
+
+        return "Wilson", of
+
+    return CascadeSweep(
+        *(
+            pointwise(thresholds, value[i], draws[:, i], groups, wilson_of(i))
+            for i in range(len(value))
         )
-
-    return CascadeSweep(band(0), band(1), band(2))
+    )
 
 
 def _shares(
@@ -108,13 +110,3 @@ def _shares(
     precision = jnp.where(called > 0, right / jnp.where(called > 0, called, 1), jnp.nan)
     total = weights.sum()
     return jnp.concatenate([matrices.sum((1, 2)) / total, right.sum(1) / total, precision.mean(1)])
-
-
-def _percentiles(draws: Float[np.ndarray, "b t"]) -> Float[np.ndarray, "2 t"]:
-    """Of each column without its undefined draws; NaN where most of them are undefined."""
-    out = np.full((2, draws.shape[1]), np.nan)
-    for column, its in enumerate(draws.T):
-        known = its[~np.isnan(its)]
-        if 2 * known.size > its.size:
-            out[:, column] = np.quantile(known, [0.025, 0.975])
-    return out

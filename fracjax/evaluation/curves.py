@@ -90,7 +90,7 @@ def roc_band(
     def closed_form(i: int) -> tuple[float, float]:
         return (1.0, 1.0) if _SHARES[i] == 1 else wilson_of_mean(value[i], n_positive)
 
-    return _band(_SHARES, value, draws, group, ("Wilson over fractures", closed_form))
+    return pointwise(_SHARES, value, draws, group, ("Wilson over fractures", closed_form))
 
 
 def pr_band(
@@ -117,7 +117,7 @@ def pr_band(
     def closed_form(i: int) -> tuple[float, float]:
         return wilson(int(found[i]), int(called[i]))
 
-    return _band(_SHARES[1:], value, draws, group, ("Wilson over studies called", closed_form))
+    return pointwise(_SHARES[1:], value, draws, group, ("Wilson over studies called", closed_form))
 
 
 def decision_curve(
@@ -163,12 +163,12 @@ def decision_curve(
         return value[i] - down, value[i] + np.hypot(hits_high - a, price * (b - low))
 
     return DecisionCurve(
-        model=_band(_THRESHOLDS, value, draws, group, ("MOVER of Wilson's", closed_form)),
+        model=pointwise(_THRESHOLDS, value, draws, group, ("MOVER of Wilson's", closed_form)),
         treat_all=exact(figures.net_benefit_of_all, y, np.ones(y.size), _THRESHOLDS),
     )
 
 
-def _band(
+def pointwise(
     x: Float[np.ndarray, "m"],
     value: Float[np.ndarray, "m"],
     draws: Float[np.ndarray, "resamples m"],
