@@ -10,7 +10,7 @@ from fracjax.report.page import Block, Chart, Facts, Gallery, KeyFigures, Page, 
 from fracjax.report.tables import Table
 
 _MARKUP = re.compile(r"[\\`*\[\]|$~]|(?<![^\W_])_|_(?![^\W_])")
-_STARTS_BLOCK = re.compile(r"(\d+(?=[.)])|(?=[-+#=]))")
+_STARTS_BLOCK = re.compile(r"(\d+(?=[.)](?:\s|$))|(?=#+(?:\s|$))|(?=[-+](?:\s|$))|(?=[-=]{2}))")
 
 
 def write(page: Page, folder: Path) -> Path:

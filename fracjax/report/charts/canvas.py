@@ -52,7 +52,7 @@ _STYLE: dict[Any, Any] = {
 
 
 @contextmanager
-def canvas(height: float) -> Iterator[Figure]:
+def canvas(height: int) -> Iterator[Figure]:
     """A figure of the width of a phone and so many units high, to be drawn on in the block."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(WIDTH / 72, height / 72))

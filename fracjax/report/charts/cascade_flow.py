@@ -3,7 +3,7 @@
 from fracjax.evaluation import CascadeReport, Fate
 from fracjax.report.charts.bands import counted, threshold_text
 from fracjax.report.charts.canvas import WIDTH
-from fracjax.report.charts.drawing import Drawing, arrow, width_of, wrapped
+from fracjax.report.charts.drawing import Drawing, Number, arrow, width_of, wrapped
 from fracjax.report.page import Chart
 from fracjax.report.palette import BLUE, INK, MUTED, ORANGE, PANEL, PAPER, PURPLE, RULE
 from fracjax.report.tables import Table
@@ -61,14 +61,14 @@ def _boxes(drawing: Drawing, report: CascadeReport) -> None:
 
 
 def _box(
-    drawing: Drawing, x: float, y: float, width: float, count: str, name: str, fill: str
+    drawing: Drawing, x: Number, y: Number, width: Number, count: str, name: str, fill: str
 ) -> None:
     drawing.rectangle(x + 0.5, y + 0.5, width - 1, _BOX - 1, fill=fill, stroke=MUTED, radius=3)
     drawing.text(x + width / 2, y + 18, count, anchor="middle", bold=True, size=13)
     drawing.text(x + width / 2, y + 32, name, anchor="middle", colour=INK)
 
 
-def _bar(drawing: Drawing, y: float, name: str, fate: Fate) -> None:
+def _bar(drawing: Drawing, y: Number, name: str, fate: Fate) -> None:
     drawing.text(0, y + _LINE - 3, name)
     drawing.text(WIDTH, y + _LINE - 3, f"{fate.n:,}", colour=MUTED, anchor="end")
     top = y + _LINE + 1

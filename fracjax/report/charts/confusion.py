@@ -1,11 +1,10 @@
 """The confusion matrix: what was what, and what it was called."""
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from fracjax.report.charts.bands import counted
 from fracjax.report.charts.canvas import WIDTH
-from fracjax.report.charts.drawing import Drawing, wrapped
+from fracjax.report.charts.drawing import Drawing, Number, wrapped
 from fracjax.report.page import Chart
 from fracjax.report.palette import HEAT, HEAT_MOST, INK, MUTED, RULE
 from fracjax.report.tables import Table
@@ -15,7 +14,9 @@ _LINE = 12.5  # units between lines of text
 _GAP = 2
 
 
-def confusion_chart(matrix: ArrayLike, classes: tuple[str, ...], title: str) -> Chart:
+def confusion_chart(
+    matrix: tuple[tuple[int, ...], ...] | np.ndarray, classes: tuple[str, ...], title: str
+) -> Chart:
     """Counts and their share of the true class, which is the shade.
 
     Args:
@@ -50,7 +51,8 @@ def confusion_chart(matrix: ArrayLike, classes: tuple[str, ...], title: str) -> 
             of_n = few and row == len(lines) - 1
             drawing.text(0, start + row * _LINE, line, colour=MUTED if of_n else INK)
         for j in range(len(classes)):
-            _cell(drawing, left + j * cell, y, cell, high, counts[i, j], totals[i], right=i == j)
+            count, total = int(counts[i, j]), int(totals[i])
+            _cell(drawing, left + j * cell, y, cell, high, count, total, right=i == j)
     return Chart(
         drawing.svg,
         _alt(counts, classes, title),
@@ -61,10 +63,10 @@ def confusion_chart(matrix: ArrayLike, classes: tuple[str, ...], title: str) -> 
 
 def _cell(
     drawing: Drawing,
-    x: float,
-    y: float,
-    width: float,
-    height: float,
+    x: Number,
+    y: Number,
+    width: Number,
+    height: Number,
     count: int,
     total: int,
     *,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from fracjax.report.charts.bands import counted
 from fracjax.report.charts.canvas import WIDTH
-from fracjax.report.charts.drawing import Drawing, arrow, wrapped
+from fracjax.report.charts.drawing import Drawing, Number, arrow, wrapped
 from fracjax.report.page import Chart
 from fracjax.report.palette import INK, MUTED, PANEL, RULE
 from fracjax.report.tables import Table
@@ -70,14 +70,14 @@ def data_flow_chart(
     )
 
 
-def _box(drawing: Drawing, x: float, y: float, width: float, text: str) -> None:
+def _box(drawing: Drawing, x: Number, y: Number, width: Number, text: str) -> None:
     height = _LINE + 2 * _PAD
     drawing.rectangle(x + 0.5, y + 0.5, width - 1, height - 1, fill=PANEL, stroke=MUTED, radius=3)
     drawing.text(x + width / 2, y + _PAD + _LINE - 3, text, anchor="middle", bold=True)
 
 
 def _refused(
-    drawing: Drawing, y: float, height: float, reasons: list[tuple[list[str], int]], out: int
+    drawing: Drawing, y: Number, height: Number, reasons: list[tuple[list[str], int]], out: int
 ) -> None:
     width = WIDTH - _SIDE
     drawing.rectangle(_SIDE + 0.5, y + 0.5, width - 1, height - 1, stroke=MUTED, radius=3)
@@ -97,7 +97,7 @@ def _across(parts: Mapping[str, Mapping[str, int]]) -> list[float]:
 
 
 def _parts(
-    drawing: Drawing, start: float, y: float, parts: Mapping[str, Mapping[str, int]]
+    drawing: Drawing, start: Number, y: Number, parts: Mapping[str, Mapping[str, int]]
 ) -> None:
     """A box for each part, and the line that branches to them."""
     across = _across(parts)

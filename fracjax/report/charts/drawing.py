@@ -15,10 +15,14 @@ from fracjax.report.svg import SVG
 _WIDTHS = dict.fromkeys("ijl|' .,:;!I()[]ft", 0.36) | dict.fromkeys("mwMW@%…", 0.95)
 
 
+Number = int | float
+Point = tuple[Number, Number]
+
+
 class Drawing:
     """An `<svg>` element that grows; sizes are in its units, y goes down."""
 
-    def __init__(self, height: float, width: float = WIDTH):
+    def __init__(self, height: Number, width: Number = WIDTH):
         self._root = ET.Element(f"{{{SVG}}}svg", {"viewBox": f"0 0 {width:g} {height:g}"})
 
     @property
@@ -28,15 +32,15 @@ class Drawing:
 
     def rectangle(
         self,
-        x: float,
-        y: float,
-        width: float,
-        height: float,
+        x: Number,
+        y: Number,
+        width: Number,
+        height: Number,
         *,
         fill: str = "none",
-        opacity: float = 1,
+        opacity: Number = 1,
         stroke: str = "none",
-        radius: float = 0,
+        radius: Number = 0,
     ) -> None:
         """Its upper left corner is at (x, y)."""
         place = _numbers(x=x, y=y, width=width, height=height, rx=radius)
@@ -44,37 +48,37 @@ class Drawing:
 
     def line(
         self,
-        *points: tuple[float, float],
+        *points: Point,
         colour: str = INK,
-        width: float = 1,
+        width: Number = 1,
         dash: str = "none",
-        opacity: float = 1,
+        opacity: Number = 1,
     ) -> None:
         """Through all points."""
         path = " ".join(f"{'L' if i else 'M'} {x:.2f} {y:.2f}" for i, (x, y) in enumerate(points))
         style = f"{_paint('none', opacity, colour, width)}; stroke-dasharray: {dash}"
         self._add("path", {"d": path}, style)
 
-    def polygon(self, *points: tuple[float, float], fill: str) -> None:
+    def polygon(self, *points: Point, fill: str) -> None:
         """Filled, through all points."""
         path = " ".join(f"{x:.2f},{y:.2f}" for x, y in points)
         self._add("polygon", {"points": path}, _paint(fill, 1, "none", 1))
 
-    def circle(self, x: float, y: float, radius: float, *, fill: str) -> None:
+    def circle(self, x: Number, y: Number, radius: Number, *, fill: str) -> None:
         """Filled, around (x, y)."""
         self._add("circle", _numbers(cx=x, cy=y, r=radius), _paint(fill, 1, "none", 1))
 
     def text(
         self,
-        x: float,
-        y: float,
+        x: Number,
+        y: Number,
         text: str,
         *,
         colour: str = INK,
         anchor: str = "start",
         bold: bool = False,
         italic: bool = False,
-        size: float = FONT,
+        size: Number = FONT,
     ) -> None:
         """One line on the base line at y; `anchor` is start, middle or end."""
         style = f"font-size: {size:g}px; text-anchor: {anchor}; fill: {_variable(colour)}"
@@ -86,7 +90,7 @@ class Drawing:
         return ET.SubElement(self._root, f"{{{SVG}}}{kind}", {**attributes, "style": style})
 
 
-def arrow(drawing: Drawing, start: tuple[float, float], end: tuple[float, float], c: str) -> None:
+def arrow(drawing: Drawing, start: Point, end: Point, c: str) -> None:
     """A line that points straight down or to the right."""
     (_, y1), (x2, y2) = start, end
     drawing.line(start, (x2 - 3, y2) if y1 == y2 else (x2, y2 - 3), colour=c)
@@ -95,12 +99,12 @@ def arrow(drawing: Drawing, start: tuple[float, float], end: tuple[float, float]
     drawing.polygon(*(right if y1 == y2 else down), fill=c)
 
 
-def width_of(text: str, size: float = FONT) -> float:
+def width_of(text: str, size: Number = FONT) -> float:
     """About how wide a text is; letters of East Asia are as wide as they are high."""
     return size * sum(_width(letter) for letter in text)
 
 
-def wrapped(text: str, width: float, *, lines: int = 2, size: float = FONT) -> list[str]:
+def wrapped(text: str, width: Number, *, lines: int = 2, size: Number = FONT) -> list[str]:
     """A text in lines of at most `width`, broken at spaces and hyphens; "…" for what is left."""
     pieces = re.findall(r"\s?[^\s-]*-|\s?[^\s-]+", " ".join(text.split()))
     done = [""]
@@ -130,11 +134,11 @@ def _width(letter: str) -> float:
     return _WIDTHS.get(letter, 0.68 if letter.isupper() else 0.61)
 
 
-def _numbers(**values: float) -> dict[str, str]:
+def _numbers(**values: Number) -> dict[str, str]:
     return {name: f"{round(value, 2):g}" for name, value in values.items() if value or name != "rx"}
 
 
-def _paint(fill: str, opacity: float, stroke: str, width: float) -> str:
+def _paint(fill: str, opacity: Number, stroke: str, width: Number) -> str:
     parts = {
         "fill": _variable(fill),
         "stroke": _variable(stroke),

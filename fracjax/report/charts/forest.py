@@ -1,7 +1,7 @@
 """A forest plot: does the detector do as well in every subgroup as over all?"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Literal
 
@@ -9,11 +9,12 @@ from fracjax.evaluation import BinaryReport, Estimate
 from fracjax.evaluation.subgroups import Subgroup
 from fracjax.report.charts.bands import counted
 from fracjax.report.charts.canvas import WIDTH
-from fracjax.report.charts.drawing import Drawing, wrapped
+from fracjax.report.charts.drawing import Drawing, Number, wrapped
 from fracjax.report.page import Chart, finite, why
 from fracjax.report.palette import BLUE, INK, MUTED, ORANGE, PAPER, RULE
 from fracjax.report.tables import Table
 
+Place = Callable[[float], float]  # where on the page a value is
 Metric = Literal["auc", "sensitivity", "specificity"]
 _NAMES = {"auc": "AUC", "sensitivity": "sensitivity", "specificity": "specificity"}
 _LEFT, _RIGHT = 112, 236  # ends of the axis
@@ -74,7 +75,7 @@ def _title(metric: Metric) -> str:
     return f"{name[0].upper()}{name[1:]} by subgroup"
 
 
-def _axis(drawing: Drawing, low: float, place, bottom: float, name: str) -> None:
+def _axis(drawing: Drawing, low: Number, place: Place, bottom: Number, name: str) -> None:
     steps = round(10 * (1 - low))
     every = 1 if steps <= 3 else 2 if steps <= 6 else 5
     for step in range(0, steps + 1):
@@ -87,16 +88,23 @@ def _axis(drawing: Drawing, low: float, place, bottom: float, name: str) -> None
     drawing.text((_LEFT + _RIGHT) / 2, bottom + 29, name, anchor="middle")
 
 
-def _overall_line(drawing: Drawing, total: Estimate, place, bottom: float) -> None:
+def _overall_line(drawing: Drawing, total: Estimate, place: Place, bottom: Number) -> None:
     if total.low is not None and total.high is not None:
         width = place(total.high) - place(total.low)
         drawing.rectangle(place(total.low), 14, width, bottom - 14, fill=ORANGE, opacity=0.13)
-    x = place(total.value)
+    x = place(total.value or 0.0)
     drawing.line((x, 14), (x, bottom), colour=ORANGE, dash="4 3", width=1.2)
 
 
 def _row(
-    drawing: Drawing, y: float, name: str, n: str, figure: Estimate, place, *, overall: bool = False
+    drawing: Drawing,
+    y: Number,
+    name: str,
+    n: str,
+    figure: Estimate,
+    place: Place,
+    *,
+    overall: bool = False,
 ) -> None:
     middle = y + _ROW / 2
     drawing.text(0, middle - 1.5, wrapped(name, _LEFT - 8, lines=1)[0], bold=overall)

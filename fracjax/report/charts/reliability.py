@@ -10,12 +10,20 @@ from fracjax.report.palette import BLUE, MUTED
 from fracjax.report.tables import Table
 
 
-def reliability_chart(reliability: Reliability, title: str = "Reliability") -> Chart:
+def reliability_chart(
+    reliability: Reliability,
+    title: str = "Reliability",
+    *,
+    score: str = "probability of a fracture",
+    observed: str = "share of fractures",
+) -> Chart:
     """Bins of equal width as points with Wilson's whiskers; below, how many studies are in each.
 
     Args:
       reliability: of one set of studies.
       title: in a few words, such as "Reliability before temperature scaling".
+      score: what the probabilities are of.
+      observed: what share the whiskers are around.
     """
     filled = [b for b in reliability.bins if b.mean_score is not None]
     with canvas(404) as figure:
@@ -38,16 +46,18 @@ def reliability_chart(reliability: Reliability, title: str = "Reliability") -> C
             clip_on=False,
             label="observed, with 95 % interval",
         )
-        axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="share of fractures")
+        axes.set(xlim=(0, 1), ylim=(0, 1), ylabel=observed)
         for b in reliability.bins:
             below.bar((b.low + b.high) / 2, b.n, 0.92 * (b.high - b.low), color=BLUE, alpha=0.55)
-        below.set(xlabel="probability of a fracture", ylabel="studies")
+        below.set(xlabel=score, ylabel="studies")
         below.yaxis.set_major_locator(MaxNLocator(3, integer=True))
         below.grid(axis="x", visible=False)
         figure.align_ylabels()
         key(figure, axes)
         svg = drawn(figure)
-    return Chart(svg, _alt(reliability, filled), _caption(reliability), _table(reliability, title))
+    return Chart(
+        svg, _alt(reliability, filled), _caption(reliability), _table(reliability, title, observed)
+    )
 
 
 def _alt(reliability: Reliability, filled: list[ReliabilityBin]) -> str:
@@ -80,7 +90,7 @@ def _caption(reliability: Reliability) -> str:
     )
 
 
-def _table(reliability: Reliability, title: str) -> Table:
+def _table(reliability: Reliability, title: str, observed: str) -> Table:
     rows = tuple(
         (
             f"{b.low:.3g} to {b.high:.3g}",
@@ -89,4 +99,4 @@ def _table(reliability: Reliability, title: str) -> Table:
         )
         for b in reliability.bins
     )
-    return Table(title, ("bin", "mean probability", "share of fractures\n(n in the bin)"), rows)
+    return Table(title, ("bin", "mean probability", f"{observed}\n(n in the bin)"), rows)
