@@ -54,11 +54,11 @@ def iou(
     return jnp.where(_defined(heat, region), share, jnp.nan)
 
 
-def centre_map(side: int) -> Float[Array, "{side} {side}"]:
+def centre_map(side: int) -> Float[np.ndarray, "{side} {side}"]:
     """A Gaussian about the middle of the picture: where one looks without looking at it."""
-    offset = (jnp.arange(side) + 0.5) / side - 0.5
-    one = jnp.exp(-0.5 * (offset / CENTRE_DEVIATION) ** 2)
-    return jnp.outer(one, one) / one.max() ** 2
+    offset = (np.arange(side, dtype=np.float32) + 0.5) / side - 0.5
+    one = np.exp(-0.5 * (offset / CENTRE_DEVIATION) ** 2)
+    return np.outer(one, one) / one.max() ** 2
 
 
 def _defined(heat: Float[Array, "h w"], region: Bool[Array, "h w"]) -> Bool[Array, ""]:

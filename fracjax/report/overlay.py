@@ -1,12 +1,13 @@
 """A picture with its class activation map laid over it, and the boxes of the findings, as PNG."""
 
 import io
-from collections.abc import Sequence
 
 import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
+
+from fracjax.datasets.study import NO_BOXES
 
 COLOURS = "inferno"  # perceptually uniform
 STRONGEST = 0.6  # share of the map's colour where the map is 1
@@ -17,7 +18,7 @@ SMALLEST = 384  # pixels; a smaller picture is enlarged
 def overlay_png(
     picture: UInt8[np.ndarray, "h w c"],
     map: Float[np.ndarray, "h w"],
-    boxes: Float[np.ndarray, "k 4"] | Sequence[Sequence[float]] = (),
+    boxes: Float[np.ndarray, "k 4"] = NO_BOXES,
 ) -> bytes:
     """Lay a map over a picture: where it says more, it covers more of the picture.
 
@@ -38,7 +39,7 @@ def overlay_png(
     blend = (1 - alpha) * shown[..., None] + alpha * colour
     image = Image.fromarray(np.rint(blend).astype(np.uint8))
     draw = ImageDraw.Draw(image)
-    for box in np.asarray(boxes, float).reshape(-1, 4) * times:
+    for box in times * boxes:
         top, left, bottom, right = box.round().astype(int).tolist()
         for out, width, ink in ((2, 4, "black"), (1, 2, "white")):
             edges = (left - out, top - out, right - 1 + out, bottom - 1 + out)

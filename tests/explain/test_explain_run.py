@@ -1,0 +1,88 @@
+"""A run explained on its part: files, table, refusals."""
+
+import io
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from rich.console import Console
+
+from fracjax.config import Config, Data, Model
+from fracjax.datasets.prepare import prepare
+from fracjax.datasets.request import Request
+from fracjax.errors import UserError
+from fracjax.evaluation import Estimate
+from fracjax.explain.localisation import Levels, LocalisationReport, Score
+from fracjax.pipeline.parts import open_dataset
+from fracjax.report.explain import explain_run, localisation_table
+from fracjax.sharding import data_mesh
+from fracjax.training.checkpoint import Checkpoints, Meta
+from fracjax.training.network import abstract_network, arrays
+from fracjax.training.state import TrainState
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    """A detector of phantoms that was never trained."""
+    root = tmp_path_factory.mktemp("explained")
+    prepare(Request("phantom", data_dir=root / "data", count=24, side=32))
+    config = Config(
+        workdir=root / "run",
+        data=Data(dir=root / "data", image_size=32, batch_size=8),
+        model=Model(width=0.1),
+    )
+    net = abstract_network(config)
+    rng = np.random.default_rng(0)
+    params, stats = jax.tree.map(
+        lambda like: rng.uniform(0.0, 0.2, like.shape).astype(np.float32), arrays(net)
+    )
+    state = TrainState(jnp.zeros((), jnp.int32), params, stats, None)
+    split = open_dataset(config.data).split_hash
+    meta = Meta(config, net.image, split, 1, [], 1, 0.5, 1)
+    with Checkpoints(config.workdir) as checkpoints:
+        checkpoints.save_best(state, meta)
+    return config.workdir
+
+
+def test_overlays_and_scores_of_the_fractures(run):
+    console = Console(record=True, width=80, file=io.StringIO())
+    folder = run / "out"
+    explain_run(run, "test", data_mesh(1), console, folder, method="hirescam", studies=2)
+    figures = json.loads((folder / "localisation.json").read_text())
+    assert figures["source"]["method"] == "hirescam"
+    assert figures["source"]["target"] == "positive"
+    n = figures["figures"]["n"] + figures["figures"]["undefined"]
+    test = open_dataset(Data(dir=run.parent / "data", image_size=32)).part("test")
+    broken = test.study[test.label == 1]
+    assert n == len(broken)
+    # The first and the last of them, boxes and all.
+    names = sorted(path.name for path in folder.glob("*.png"))
+    assert names == [f"001_{broken[0]}.png", f"002_{broken[-1]}.png"]
+    assert figures["figures"]["best"] is not None  # from validation
+    assert "HiResCAM against the findings" in console.export_text()
+
+
+def test_what_cannot_be_explained_is_refused(run):
+    def explained(workdir: Path, studies: int = 2) -> None:
+        explain_run(workdir, "test", data_mesh(1), Console(), run / "x", studies=studies)
+
+    with pytest.raises(UserError, match="--studies is 0; write 1 or more"):
+        explained(run, studies=0)
+    with pytest.raises(UserError, match="not a run"):
+        explained(run / "nowhere")
+
+
+def test_the_table_says_what_maps_are_compared_with():
+    def figure(value: float) -> Estimate:
+        return Estimate(value, value - 0.1, value + 0.1, 9, "Wilson")
+
+    score = Score("box: pointing game", figure(0.5), figure(0.25), figure(0.125))
+    report = LocalisationReport(9, 2, 8, 64, Levels(0.3, 0.75), (score,))
+    text = localisation_table(report, "gradcam++").markdown()
+    assert "Grad-CAM++ against the findings: 9 studies with a box, 8 groups, 2 more whose" in text
+    assert "best levels 0.3 and, of the middle, 0.75" in text
+    assert "| score | Grad-CAM++ | the middle | chance (area) |" in text
+    assert "| box: pointing game | 0.500 [0.40, 0.60] n=9 | 0.250 [0.15, 0.35] n=9 |" in text

@@ -1,0 +1,59 @@
+"""A map over a picture."""
+
+import io
+
+import matplotlib as mpl
+import numpy as np
+from numpy.testing import assert_allclose, assert_array_equal
+from PIL import Image
+
+from fracjax.report.overlay import COLOURS, STRONGEST, overlay_png
+
+
+def _opened(*args) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(overlay_png(*args))))
+
+
+def test_where_the_map_is_zero_the_picture_is_as_it_was():
+    picture = np.random.default_rng(0).integers(0, 256, (400, 400, 1), dtype=np.uint8)
+    shown = _opened(picture, np.zeros((400, 400)))
+    assert_array_equal(shown, np.repeat(picture, 3, axis=-1))
+
+
+def test_the_colour_where_the_map_is_one():
+    shown = _opened(np.full((400, 400, 1), 100, np.uint8), np.ones((400, 400)))
+    top = 255 * np.array(mpl.colormaps[COLOURS](1.0)[:3])
+    assert_allclose(shown[5, 5], (1 - STRONGEST) * 100 + STRONGEST * top, atol=1)
+    assert (shown == shown[0, 0]).all()
+
+
+def test_more_of_the_map_covers_more_of_the_picture():
+    """Of black and white under the same map, less of the difference is left."""
+    ramp = np.tile(np.linspace(0, 1, 400), (400, 1))
+    black, white = (
+        _opened(np.full((400, 400, 1), v, np.uint8), ramp).astype(int) for v in (0, 255)
+    )
+    left = (white - black)[0, :, 0]
+    assert left[0] == 255
+    assert abs(left[-1] - 255 * (1 - STRONGEST)) <= 1
+    assert (np.diff(left) <= 1).all()
+
+
+def test_small_pictures_are_enlarged_and_colour_becomes_grey():
+    picture = np.zeros((100, 100, 3), np.uint8)
+    picture[..., 0] = 150
+    shown = _opened(picture, np.zeros((100, 100)))
+    assert shown.shape == (400, 400, 3)
+    assert (shown == 50).all()
+
+
+def test_a_box_is_drawn_around_its_pixels():
+    picture = np.full((400, 400, 1), 90, np.uint8)
+    shown = _opened(picture, np.zeros((400, 400)), np.array([[100.0, 50, 200, 300]]))[..., 0]
+    # Outside in: black, two of white of which the second is the first pixel inside, black.
+    assert shown[150, 47:53].tolist() == [90, 0, 255, 255, 0, 90]
+    assert shown[150, 297:303].tolist() == [90, 0, 255, 255, 0, 90]
+    assert shown[97:103, 150].tolist() == [90, 0, 255, 255, 0, 90]
+    assert shown[197:203, 150].tolist() == [90, 0, 255, 255, 0, 90]
+    twice = _opened(picture[:200, :200], np.zeros((200, 200)), np.array([[100.0, 50, 150, 100]]))
+    assert twice[..., 0][250, 97:103].tolist() == [90, 0, 255, 255, 0, 90]
