@@ -23,6 +23,7 @@ from fracjax.evaluation.confusion import (
     specificity_per_class,
     youden_j,
 )
+from fracjax.evaluation.curves import Band, DecisionCurve, decision_curve, pr_band, roc_band
 from fracjax.evaluation.estimate import Estimate
 from fracjax.evaluation.intervals import (
     auc_estimate,
@@ -31,6 +32,7 @@ from fracjax.evaluation.intervals import (
     proportion,
     wilson,
 )
+from fracjax.evaluation.likelihood_ratios import likelihood_ratios
 from fracjax.evaluation.per_class import ClassFigures, PerClassReport, per_class_report
 from fracjax.evaluation.predictions import Predictions
 from fracjax.evaluation.roc import RocCurve, auc, average_precision, partial_auc, roc_curve
@@ -44,9 +46,11 @@ from fracjax.evaluation.threshold import (
 
 __all__ = [
     "AtThreshold",
+    "Band",
     "BinaryReport",
     "CascadeReport",
     "ClassFigures",
+    "DecisionCurve",
     "Estimate",
     "Fate",
     "OperatingPoint",
@@ -63,8 +67,10 @@ __all__ = [
     "choose_threshold",
     "confusion_at",
     "confusion_matrix",
+    "decision_curve",
     "delong_variance",
     "f1",
+    "likelihood_ratios",
     "macro",
     "mcc",
     "negative_likelihood_ratio",
@@ -73,9 +79,11 @@ __all__ = [
     "partial_auc",
     "per_class_report",
     "positive_likelihood_ratio",
+    "pr_band",
     "precision",
     "proportion",
     "recall",
+    "roc_band",
     "roc_curve",
     "sensitivity",
     "sensitivity_threshold",

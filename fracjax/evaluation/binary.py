@@ -1,5 +1,6 @@
 """Everything about a detector on one set of studies, at its operating point and at 0.5."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import jax.numpy as jnp
@@ -9,13 +10,24 @@ from numpy.typing import ArrayLike
 
 from fracjax.evaluation import confusion, inputs
 from fracjax.evaluation.bootstrap import RESAMPLES, on_all, percentile_estimate, resample
-from fracjax.evaluation.estimate import Estimate
+from fracjax.evaluation.estimate import Estimate, undefined
 from fracjax.evaluation.figures import confusion as of_matrix
-from fracjax.evaluation.figures.ranking import average_precision
-from fracjax.evaluation.intervals import auc_estimate, mover, proportion, wilson, wilson_f1
+from fracjax.evaluation.figures.calibration import brier
+from fracjax.evaluation.figures.ranking import average_precision, standardised_partial_auc
+from fracjax.evaluation.intervals import (
+    auc_estimate,
+    mover,
+    proportion,
+    wilson,
+    wilson_f1,
+    wilson_of_mean,
+)
+from fracjax.evaluation.likelihood_ratios import likelihood_ratios
 from fracjax.evaluation.threshold import OperatingPoint, json_number
 
+MAX_FPR = 0.1  # up to where the partial AUC goes: a reader's time is for few false alarms
 Counts = Integer[np.ndarray, "2 2"]
+Interval = Callable[[], tuple[float, float]]  # a closed form
 
 
 @dataclass(frozen=True)
@@ -28,6 +40,10 @@ class AtThreshold:
       matrix: ((TN, FP), (FN, TP)).
       precision: positive predictive value, at the prevalence of these studies.
       npv: negative predictive value, idem.
+      balanced_accuracy: mean of sensitivity and specificity.
+      mcc: Matthews' correlation coefficient; undefined where all studies are called alike.
+      positive_likelihood_ratio: sensitivity / (1 - specificity).
+      negative_likelihood_ratio: (1 - sensitivity) / specificity.
     """
 
     threshold: float
@@ -40,6 +56,10 @@ class AtThreshold:
     npv: Estimate
     f1: Estimate
     youden_j: Estimate
+    balanced_accuracy: Estimate
+    mcc: Estimate
+    positive_likelihood_ratio: Estimate
+    negative_likelihood_ratio: Estimate
 
 
 @dataclass(frozen=True)
@@ -51,6 +71,10 @@ class BinaryReport:
       n_positive: fractures.
       n_groups: near-duplicate groups, the unit of the bootstrap.
       prevalence: share of fractures; what average precision would be by chance.
+      partial_auc: where 1 - specificity is at most 0.1, on McClish's scale: 0.5 by chance, 1
+        without error.
+      brier: mean squared difference of probability and outcome; undefined for scores that
+        are not within 0 .. 1.
     """
 
     n: int
@@ -58,7 +82,9 @@ class BinaryReport:
     n_groups: int
     prevalence: Estimate
     auc: Estimate
+    partial_auc: Estimate
     average_precision: Estimate
+    brier: Estimate
     at_operating_point: AtThreshold
     at_half: AtThreshold
 
@@ -81,8 +107,8 @@ def binary_report(
 ) -> BinaryReport:
     """Every figure of a detector at its operating point, and separately at 0.5.
 
-    Proportions have Wilson's interval, the AUC DeLong's, and F1, J and average precision the
-    bootstrap's over `groups`. With one class absent, what needs it is undefined, not an error.
+    Proportions have Wilson's interval, the AUC DeLong's, likelihood ratios Simel's, and all others
+    the bootstrap's over `groups`. With one class absent, what needs it is undefined, not an error.
 
     Args:
       labels: int[n], 0 (normal) or 1 (fracture).
@@ -104,10 +130,27 @@ def binary_report(
     draws = resample(_resampled, group, *arrays, seed=seed, resamples=resamples)
     n_groups, n_positive = int(group.max()) + 1, int(y.sum())
 
+    def estimate(column: int, name: str, closed_form: Interval) -> Estimate:
+        return percentile_estimate(
+            value[column],
+            draws[:, column],
+            n=y.size,
+            n_groups=n_groups,
+            fallback=(name, closed_form),
+            note=_absent(n_positive, y.size),
+        )
+
     def at(threshold: float, rule: str, column: int) -> AtThreshold:
         matrix = confusion.confusion_at(y, s, threshold)
-        chosen = slice(column, column + 2)
+        chosen = slice(column, column + 4)
         return _at(matrix, threshold, rule, value[chosen], draws[:, chosen], n_groups)
+
+    def partial_auc_interval() -> tuple[float, float]:
+        # A mean over fractures, too, of the share of those false positive rates that find each.
+        chance = MAX_FPR / 2
+        mean = chance + (2 * value[1] - 1) * (1 - chance)
+        low, high = wilson_of_mean(mean, n_positive)
+        return (1 + (low - chance) / (1 - chance)) / 2, (1 + (high - chance) / (1 - chance)) / 2
 
     return BinaryReport(
         n=y.size,
@@ -115,18 +158,19 @@ def binary_report(
         n_groups=n_groups,
         prevalence=proportion(n_positive, y.size),
         auc=auc_estimate(y, s),
-        average_precision=percentile_estimate(
-            value[0],
-            draws[:, 0],
-            n=y.size,
-            n_groups=n_groups,
-            # A mean over fractures of something at most 1, and here 1 for each: their number counts
-            # (the binomial interval of Boyd, Eng and Page 2013, in Wilson's form).
-            fallback=("Wilson, over fractures", lambda: wilson(n_positive, n_positive)),
-            note=_absent(n_positive, y.size),
+        partial_auc=estimate(1, "Wilson, over fractures", partial_auc_interval),
+        # A mean over fractures of something at most 1, and here 1 for each: their number counts
+        # (the binomial interval of Boyd, Eng and Page 2013, in Wilson's form).
+        average_precision=estimate(
+            0, "Wilson, over fractures", lambda: wilson(n_positive, n_positive)
         ),
-        at_operating_point=at(operating_point.threshold, operating_point.rule, 1),
-        at_half=at(0.5, "fixed:0.5", 3),
+        brier=(
+            undefined(y.size, "none", "the scores are not probabilities")
+            if s.min() < 0 or s.max() > 1
+            else estimate(2, "Wilson, of a mean", lambda: wilson_of_mean(value[2], y.size))
+        ),
+        at_operating_point=at(operating_point.threshold, operating_point.rule, 3),
+        at_half=at(0.5, "fixed:0.5", 7),
     )
 
 
@@ -135,41 +179,60 @@ def _resampled(
     labels: Integer[Array, "n"],
     scores: Float[Array, "n"],
     cells: Float[Array, "n 8"],
-) -> Float[Array, "5"]:
-    """Average precision, and F1 and J at both thresholds, whose one-hot cells are given."""
+) -> Float[Array, "11"]:
+    """Figures of the ranking, and four at each threshold, whose one-hot cells are given."""
     matrices = (weights @ cells).reshape(2, 2, 2)
-    at = jnp.stack([of_matrix.f1(matrices)[:, 1], of_matrix.youden_j(matrices)], axis=-1)
-    return jnp.append(average_precision(labels, scores, weights), at.reshape(-1))
+    at = [
+        of_matrix.f1(matrices)[:, 1],
+        of_matrix.youden_j(matrices),
+        of_matrix.balanced_accuracy(matrices),
+        of_matrix.mcc(matrices),
+    ]
+    whole = [
+        average_precision(labels, scores, weights),
+        standardised_partial_auc(labels, scores, weights, MAX_FPR),
+        brier(labels, scores, weights),
+    ]
+    return jnp.append(jnp.stack(whole), jnp.stack(at, axis=-1).reshape(-1))
 
 
 def _at(
     matrix: Counts,
     threshold: float,
     rule: str,
-    value: Float[np.ndarray, "2"],
-    draws: Float[np.ndarray, "resamples 2"],
+    value: Float[np.ndarray, "4"],
+    draws: Float[np.ndarray, "resamples 4"],
     n_groups: int,
 ) -> AtThreshold:
     (tn, fp), (fn, tp) = matrix.tolist()
     n = tn + fp + fn + tp
     sensitivity = proportion(tp, tp + fn, empty="no fracture")
     specificity = proportion(tn, tn + fp, empty="no normal study")
-    f1 = percentile_estimate(
-        value[0],
-        draws[:, 0],
-        n=n,
-        n_groups=n_groups,
-        fallback=("Wilson, carried over to F1", lambda: wilson_f1(tp, fp + fn)),
-        note="" if tp + fp + fn else "no fracture, and none called",
-    )
-    youden_j = percentile_estimate(
-        value[1],
-        draws[:, 1],
-        n=n,
-        n_groups=n_groups,
-        fallback=("MOVER of Wilson's", lambda: mover([sensitivity, specificity], shift=-1.0)),
-        note=_absent(tp + fn, n),
-    )
+    precision = proportion(tp, tp + fp, empty="no study is called positive")
+    npv = proportion(tn, tn + fn, empty="no study is called negative")
+
+    def estimate(column: int, note: str, name: str, closed_form: Interval) -> Estimate:
+        return percentile_estimate(
+            value[column],
+            draws[:, column],
+            n=n,
+            n_groups=n_groups,
+            fallback=(name, closed_form),
+            note=note,
+        )
+
+    def j_interval(scale: float, shift: float) -> tuple[float, float]:
+        return mover([sensitivity, specificity], scale=scale, shift=shift)
+
+    def mcc_interval() -> tuple[float, float]:
+        # Its square is J times its counterpart for precision and NPV.
+        by_class, by_call = j_interval(1.0, -1.0), mover([precision, npv], shift=-1.0)
+        low, high = (_signed_root(*ends) for ends in zip(by_class, by_call, strict=True))
+        return low, high
+
+    absent = _absent(tp + fn, n)
+    alike = {0: "no study is called positive", n: "every study is called positive"}
+    positive, negative = likelihood_ratios(matrix)
     return AtThreshold(
         threshold=threshold,
         rule=rule,
@@ -177,11 +240,25 @@ def _at(
         accuracy=proportion(tn + tp, n),
         sensitivity=sensitivity,
         specificity=specificity,
-        precision=proportion(tp, tp + fp, empty="no study is called positive"),
-        npv=proportion(tn, tn + fn, empty="no study is called negative"),
-        f1=f1,
-        youden_j=youden_j,
+        precision=precision,
+        npv=npv,
+        f1=estimate(
+            0,
+            "" if tp + fp + fn else "no fracture, and none called",
+            "Wilson, carried over to F1",
+            lambda: wilson_f1(tp, fp + fn),
+        ),
+        youden_j=estimate(1, absent, "MOVER of Wilson's", lambda: j_interval(1.0, -1.0)),
+        balanced_accuracy=estimate(2, absent, "MOVER of Wilson's", lambda: j_interval(0.5, 0.0)),
+        mcc=estimate(3, absent or alike.get(tp + fp, ""), "MOVER of Wilson's", mcc_interval),
+        positive_likelihood_ratio=positive,
+        negative_likelihood_ratio=negative,
     )
+
+
+def _signed_root(a: float, b: float) -> float:
+    """The geometric mean, rising in both: of two negative numbers it is negative."""
+    return max(a, 0) ** 0.5 * max(b, 0) ** 0.5 - max(-a, 0) ** 0.5 * max(-b, 0) ** 0.5
 
 
 def _absent(n_positive: int, n: int) -> str:

@@ -22,6 +22,8 @@ class ClassFigures:
     Attributes:
       support: studies of the class.
       called: studies called so.
+      recall: of the class, called so; its sensitivity.
+      specificity: of the other classes, not called so.
     """
 
     name: str
@@ -29,6 +31,7 @@ class ClassFigures:
     called: int
     precision: Estimate
     recall: Estimate
+    specificity: Estimate
     f1: Estimate
 
 
@@ -40,8 +43,11 @@ class PerClassReport:
       n: studies; 0 is possible, and everything is then undefined.
       n_groups: near-duplicate groups, the unit of the bootstrap.
       matrix: counts, true class in rows, called class in columns.
+      accuracy: of all studies. It is the micro average of precision, recall and F1, too: with one
+        class and one call per study all three are the share of right calls.
       macro_precision: mean over classes; undefined, with the classes named in its note, as soon as
-        it is undefined for one class. The same for recall and F1.
+        it is undefined for one class. The same for recall and F1; macro recall is what others call
+        balanced accuracy.
     """
 
     n: int
@@ -162,21 +168,21 @@ def _row(
     f1_draws: Float[np.ndarray, "resamples"],
     n_groups: int,
 ) -> ClassFigures:
-    right, support, called = (
-        int(matrix[i, i]),
-        int(matrix[i].sum()),
-        int(matrix[:, i].sum()),
-    )
+    right, support, called = int(matrix[i, i]), int(matrix[i].sum()), int(matrix[:, i].sum())
+    n = int(matrix.sum())
     return ClassFigures(
         name=name,
         support=support,
         called=called,
         precision=proportion(right, called, empty="never called"),
         recall=proportion(right, support, empty="no study of this class"),
+        specificity=proportion(
+            n - support - called + right, n - support, empty="no study of another class"
+        ),
         f1=percentile_estimate(
             f1,
             f1_draws,
-            n=int(matrix.sum()),
+            n=n,
             n_groups=n_groups,
             fallback=(
                 "Wilson, carried over to F1",

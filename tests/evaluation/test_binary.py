@@ -11,9 +11,21 @@ import sklearn.metrics as sk
 from numpy.testing import assert_allclose
 
 from fracjax.evaluation import binary_report, choose_threshold, wilson
-from fracjax.evaluation.bootstrap import resample
+from fracjax.evaluation.bootstrap import draw_weights
 
-_FIGURES = ("accuracy", "sensitivity", "specificity", "precision", "npv", "f1", "youden_j")
+_FIGURES = (
+    "accuracy",
+    "sensitivity",
+    "specificity",
+    "precision",
+    "npv",
+    "f1",
+    "youden_j",
+    "balanced_accuracy",
+    "mcc",
+    "positive_likelihood_ratio",
+    "negative_likelihood_ratio",
+)
 
 
 def _set(n=400, seed=0, ties=20):
@@ -24,9 +36,8 @@ def _set(n=400, seed=0, ties=20):
 
 
 def _estimates(report):
-    yield from (
-        (name, getattr(report, name)) for name in ("prevalence", "auc", "average_precision")
-    )
+    names = ("prevalence", "auc", "partial_auc", "average_precision", "brier")
+    yield from ((name, getattr(report, name)) for name in names)
     for where in ("at_operating_point", "at_half"):
         at = getattr(report, where)
         for name in _FIGURES:
@@ -55,8 +66,16 @@ def test_equals_scikit_learn():
     report = binary_report(y, s, choose_threshold("youden", *_set(seed=1)))
     assert_allclose(report.auc.value, sk.roc_auc_score(y, s), atol=1e-14)
     assert_allclose(report.average_precision.value, sk.average_precision_score(y, s), atol=1e-14)
+    partial = sk.roc_auc_score(y, s, max_fpr=0.1)
+    assert_allclose(report.partial_auc.value, partial, atol=1e-14)
+    assert_allclose(report.brier.value, sk.brier_score_loss(y, s), atol=1e-14)
     for at in (report.at_operating_point, report.at_half):
         p = (s >= at.threshold).astype(int)
+        assert_allclose(at.mcc.value, sk.matthews_corrcoef(y, p), atol=1e-14)
+        assert_allclose(at.balanced_accuracy.value, sk.balanced_accuracy_score(y, p), atol=1e-14)
+        positive, negative = sk.class_likelihood_ratios(y, p)
+        assert_allclose(at.positive_likelihood_ratio.value, positive, rtol=1e-14)
+        assert_allclose(at.negative_likelihood_ratio.value, negative, rtol=1e-14)
         assert_allclose(at.accuracy.value, sk.accuracy_score(y, p), atol=1e-14)
         assert_allclose(at.sensitivity.value, sk.recall_score(y, p), atol=1e-14)
         assert_allclose(at.specificity.value, sk.recall_score(y, p, pos_label=0), atol=1e-14)
@@ -73,7 +92,7 @@ def test_the_bootstrap_is_that_of_scikit_learn_in_a_loop():
     point = choose_threshold("fixed:0.5", y, s)
     report = binary_report(y, s, point, group, seed=7, resamples=40)
     slow = []
-    for weights in resample(lambda w: w, group, seed=7, resamples=40):
+    for weights in draw_weights(group, seed=7, resamples=40):
         i = np.repeat(np.arange(150), weights.astype(int))
         p = s[i] >= 0.5
         slow.append(
@@ -81,10 +100,15 @@ def test_the_bootstrap_is_that_of_scikit_learn_in_a_loop():
                 sk.average_precision_score(y[i], s[i]),
                 sk.f1_score(y[i], p),
                 sk.balanced_accuracy_score(y[i], p, adjusted=True),
+                sk.roc_auc_score(y[i], s[i], max_fpr=0.1),
+                sk.brier_score_loss(y[i], s[i]),
+                sk.matthews_corrcoef(y[i], p),
             )
         )
     ends = np.quantile(slow, [0.025, 0.975], axis=0).T
-    figures = (report.average_precision, report.at_half.f1, report.at_half.youden_j)
+    half = report.at_half
+    ranking = (report.partial_auc, report.brier)
+    figures = (report.average_precision, half.f1, half.youden_j, *ranking, half.mcc)
     for estimate, expected in zip(figures, ends, strict=True):
         assert_allclose([estimate.low, estimate.high], expected, atol=1e-12)
         assert estimate.method == "bootstrap of 75 groups, 40 resamples"
@@ -93,6 +117,8 @@ def test_the_bootstrap_is_that_of_scikit_learn_in_a_loop():
 def test_every_figure_has_its_n_and_an_interval_around_it():
     y, s = _set()
     for name, e in _estimates(binary_report(y, s, choose_threshold("youden", y, s))):
+        if e.note.startswith("infinite"):
+            continue
         assert e.low <= e.value <= e.high, name
         assert e.low < e.high, name
         assert e.n > 0, name
@@ -102,10 +128,20 @@ def test_a_perfect_detector_has_no_interval_of_zero_width():
     y = (np.arange(60) < 20).astype(int)
     report = binary_report(y, 0.1 + 0.8 * y, choose_threshold("youden", y, 0.1 + 0.8 * y))
     for name, e in _estimates(report):
+        if name.endswith("positive_likelihood_ratio"):
+            assert e.value is None
+            assert e.note == "infinite, no false alarm; at least 11.3"
+            continue
         assert e.low < e.high, name
-        if name != "prevalence":
+        if name == "brier":
+            assert e.value == pytest.approx(0.01, abs=1e-15)
+            assert e.low <= 0.01 <= e.high
+        elif name.endswith("negative_likelihood_ratio"):
+            assert (e.value, e.low) == (0, 0)
+            assert 0.1 < e.high < 0.2
+        elif name != "prevalence":
             assert e.value == 1, name
-            assert e.low > 0.75, name
+            assert e.low > (0.6 if name.endswith("mcc") else 0.75), name
             assert e.high == pytest.approx(1, abs=1e-12), name
     assert report.at_half.youden_j.method == "MOVER of Wilson's"
     assert report.average_precision.method == "Wilson, over fractures"
@@ -144,7 +180,9 @@ def test_one_class_alone_leaves_undefined_what_needs_the_other():
     point = choose_threshold("fixed:0.5", [0, 1], [0.1, 0.9])
     report = binary_report(np.ones(3, int), s, point)
     assert report.at_half.sensitivity.value == 2 / 3
-    for e in (report.auc, report.average_precision, report.at_half.youden_j):
+    half = report.at_half
+    ranking = (report.auc, report.partial_auc, report.average_precision)
+    for e in (*ranking, half.youden_j, half.mcc, half.positive_likelihood_ratio):
         assert e.value is None
         assert e.note == "no normal study among 3"
     assert report.at_half.specificity.value is None
@@ -159,7 +197,26 @@ def test_a_detector_that_calls_nothing():
     assert at.precision.value is None
     assert at.precision.note == "no study is called positive"
     assert (at.sensitivity.value, at.f1.value, at.youden_j.value) == (0, 0, 0)
+    for e in (at.mcc, at.positive_likelihood_ratio):
+        assert (e.value, e.note) == (None, "no study is called positive")
+    assert at.negative_likelihood_ratio.value == 1
+    assert at.negative_likelihood_ratio.low < 1 < at.negative_likelihood_ratio.high
     assert at.youden_j.low < 0 < at.youden_j.high
+
+
+def test_scores_that_are_no_probabilities_have_no_brier_score():
+    y, s = _set(60)
+    report = binary_report(y, 9 * s, choose_threshold("fixed:0.5", y, s))
+    assert (report.brier.value, report.brier.note) == (None, "the scores are not probabilities")
+
+
+def test_the_order_of_constant_scores_is_chance_with_an_interval():
+    y = (np.arange(60) < 20).astype(int)
+    report = binary_report(y, np.full(60, 0.4), choose_threshold("fixed:0.5", [0, 1], [0.1, 0.9]))
+    e = report.partial_auc
+    assert e.value == pytest.approx(0.5, abs=1e-15)
+    assert e.low < 0.5 < e.high
+    assert e.method == "Wilson, over fractures"
 
 
 def test_undefined_resamples_are_counted():

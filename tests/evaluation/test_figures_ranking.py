@@ -147,6 +147,14 @@ def _vmapped(labels, scores, weights):
     return jax.vmap(partial(_areas, labels, scores))(weights)
 
 
+def test_labels_of_one_class_alone():
+    got = exact(_areas, np.ones(N, int), np.linspace(0, 1, N), np.ones(N))
+    for name in ("auc", "partial", "standardised", "ap", "youden", "target"):
+        assert np.isnan(got[name]), name
+    assert np.isnan(got["sensitivity"]).all()
+    assert np.isnan(got["precision"]).all()
+
+
 def test_the_order_of_studies_and_a_monotone_scale_change_nothing():
     y, s, w = list(_sets())[3]
     shuffle = np.random.default_rng(0).permutation(N)

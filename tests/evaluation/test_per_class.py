@@ -30,6 +30,8 @@ def test_by_hand():
     assert (row.precision.value, row.precision.n) == (1, 1)
     assert (row.recall.value, row.recall.n) == (1 / 2, 2)
     assert (row.recall.low, row.recall.high) == wilson(1, 2)
+    assert (row.specificity.value, row.specificity.n) == (1, 3)  # of the other classes
+    assert (report.rows[0].specificity.value, report.rows[0].specificity.n) == (2 / 3, 3)
     assert row.f1.value == 2 / 3
     assert report.macro_recall.value == pytest.approx((1 / 2 + 1 + 1 / 2) / 3, abs=1e-15)
 
@@ -46,6 +48,11 @@ def test_equals_scikit_learn(k):
         macro = getattr(report, f"macro_{name}").value
         assert_allclose(macro, expected.mean(), atol=1e-14)
     assert_allclose(report.accuracy.value, sk.accuracy_score(y, p), atol=1e-14)
+    for micro in (sk.precision_score, sk.recall_score, sk.f1_score):
+        assert_allclose(report.accuracy.value, micro(y, p, average="micro"), atol=1e-14)
+    for i, row in enumerate(report.rows):
+        other = sk.recall_score(y == i, p == i, pos_label=0)
+        assert_allclose(row.specificity.value, other, atol=1e-14)
 
 
 def test_probabilities_are_called_by_the_first_of_the_largest():

@@ -9,7 +9,7 @@ studies of one score are called together. Figures are NaN when a class has no we
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Real
+from jaxtyping import Array, Bool, Float, Real
 
 from fracjax.evaluation.figures.ties import Falling, falling
 
@@ -82,12 +82,13 @@ def partial_auc(
 
     Source: McClish 1989, Medical Decision Making 9:190-195.
     """
-    _, x, y = roc_of(falling(labels, scores, weights))
+    studies = falling(labels, scores, weights)
+    _, x, y = roc_of(studies)
     left, right = jnp.minimum(x[:-1], max_fpr), jnp.minimum(x[1:], max_fpr)
     width = x[1:] - x[:-1]
     slope = jnp.where(width > 0, (y[1:] - y[:-1]) / jnp.where(width > 0, width, 1), 0)
     height = y[:-1] + slope * (right - left) / 2
-    return jnp.sum((right - left) * height)
+    return jnp.where(_defined(studies), jnp.sum((right - left) * height), jnp.nan)
 
 
 def standardised_partial_auc(
@@ -140,8 +141,7 @@ def average_precision(
     # Where nothing is called yet, nothing is found: a step of height 0.
     precision = studies.true_positives / jnp.where(called > 0, called, 1)
     area = jnp.sum(jnp.where(studies.last, found * precision, 0))
-    defined = (studies.positives > 0) & (studies.negatives > 0)
-    return jnp.where(defined, area / studies.positives, jnp.nan)
+    return jnp.where(_defined(studies), area / studies.positives, jnp.nan)
 
 
 def sensitivity_at(
@@ -160,8 +160,7 @@ def sensitivity_at(
     right = jnp.minimum(left + 1, x.size - 1)
     width = x[right] - x[left]
     share = jnp.where(width > 0, (fpr - x[left]) / jnp.where(width > 0, width, 1), 0)
-    defined = (studies.positives > 0) & (studies.negatives > 0)
-    return jnp.where(defined, y[left] + share * (y[right] - y[left]), jnp.nan)
+    return jnp.where(_defined(studies), y[left] + share * (y[right] - y[left]), jnp.nan)
 
 
 def precision_at(
@@ -179,8 +178,7 @@ def precision_at(
     first = jnp.searchsorted(studies.true_positives, 0.0, side="right")
     at = jnp.maximum(jnp.searchsorted(reached, recall, side="left"), first)
     found, false = studies.true_positives[at], studies.false_positives[at]
-    defined = (studies.positives > 0) & (studies.negatives > 0)
-    return jnp.where(defined, found / (found + false), jnp.nan)
+    return jnp.where(_defined(studies), found / (found + false), jnp.nan)
 
 
 def roc_of(
@@ -192,3 +190,8 @@ def roc_of(
         jnp.append(0.0, studies.false_positives / studies.negatives),
         jnp.append(0.0, studies.true_positives / studies.positives),
     )
+
+
+def _defined(studies: Falling) -> Bool[Array, ""]:
+    """Whether both classes have weight; asked, as minimum and maximum may lose a NaN on a CPU."""
+    return (studies.positives > 0) & (studies.negatives > 0)
