@@ -1,5 +1,6 @@
 """What decoders complain of while they go on: kept for the file at hand, not printed."""
 
+import logging
 import threading
 import warnings
 from collections.abc import Iterator
@@ -35,9 +36,17 @@ def listening() -> Iterator[None]:
             else:
                 _heard.messages.append(" ".join(str(message).split()))
 
+        def is_of_others(record: logging.LogRecord) -> bool:
+            return _heard.messages is None
+
+        logger = logging.getLogger("pydicom")  # where it says once more what it warns of
+        logger.addFilter(is_of_others)
         warnings.filterwarnings("always", module=_DECODERS)
         warnings.showwarning = keep
-        yield
+        try:
+            yield
+        finally:
+            logger.removeFilter(is_of_others)
 
 
 @contextmanager
