@@ -1,8 +1,15 @@
 """Do the probabilities mean what they say? Reliability, and what it costs."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
+import numpy as np
+from jaxtyping import Array, Float, Integer
+from numpy.typing import ArrayLike
+
+from fracjax.evaluation import inputs
+from fracjax.evaluation.bootstrap import RESAMPLES, on_all, percentile_estimate, resample
 from fracjax.evaluation.estimate import Estimate
+from fracjax.evaluation.intervals import proportion, wilson
 
 
 @dataclass(frozen=True)
@@ -10,11 +17,13 @@ class ReliabilityBin:
     """Studies whose probabilities lie close together.
 
     Attributes:
-      low, high: ends of the bin; a study is in it when low <= probability < high, and in the last
-        one when it is 1.
+      low, high: ends of the bin. Of equal width: a study is in it when low <= probability < high,
+        and in the last one when it is 1. Of equal mass: when low < probability <= high, and in the
+        first one when it is its low end.
       n: studies in it; 0 is possible, and the rest is then undefined.
       mean_score: mean of their probabilities; None without a study.
-      observed: share of fractures among them, with its interval.
+      observed: share of fractures among them, with Wilson's interval, which takes studies as
+        independent.
     """
 
     low: float
@@ -30,7 +39,7 @@ class Reliability:
 
     Attributes:
       bins: of equal width over [0, 1].
-      equal_mass: bins of about as many studies each.
+      equal_mass: bins of about as many studies each, fewer where many probabilities are the same.
       ece: expected calibration error over `bins`.
       ece_equal_mass: the same over `equal_mass`.
       brier: mean squared difference of probability and outcome.
@@ -41,3 +50,120 @@ class Reliability:
     ece: Estimate
     ece_equal_mass: Estimate
     brier: Estimate
+
+    def to_dict(self) -> dict:
+        """A dict that strict JSON can hold."""
+        return asdict(self)
+
+
+def reliability(
+    labels: ArrayLike,
+    probabilities: ArrayLike,
+    groups: ArrayLike | None = None,
+    *,
+    bins: int = 10,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Reliability:
+    """The reliability curve, the expected calibration errors and the Brier score.
+
+    A calibration error has no sign, so sampling adds to it, even where calibration is perfect, and
+    resampling adds as much again: percentiles of resamples would leave out the truth. Its interval
+    is the basic bootstrap's, 2 value - percentile, from 0 on unless the error is larger than in
+    95 % of resamples around perfect calibration, and up to the value at least. In simulated sets of
+    200 to 3000 studies it covered the truth in 89 to 96 %; percentiles in 0 to 93 %.
+
+    Args:
+      labels: int[n], 0 (normal) or 1 (fracture); or, of a classifier, whether its call is right.
+      probabilities: float[n], 0 .. 1, of a fracture; or of the call.
+      groups: near-duplicate group of each study, of any type; None if every study stands alone.
+      bins: how many; the error depends on it.
+      seed: of the bootstrap.
+      resamples: of the bootstrap.
+
+    Raises:
+      ValueError: shapes differ, labels are not 0/1, probabilities are not finite or outside [0, 1],
+        no studies, fewer than one bin.
+
+    Source: Naeini, Cooper and Hauskrecht 2015, AAAI; Nixon and others 2019, CVPR workshops (equal
+    mass); Davison and Hinkley 1997, section 5.2 (basic bootstrap).
+    """
+    y, p = inputs.binary(labels, probabilities)
+    outside = int(((p < 0) | (p > 1)).sum())
+    problems = [f"{outside} of {p.size} probabilities are below 0 or above 1"] if outside else []
+    problems += [f"bins is {bins}; expected 1 or more"] if bins < 1 else []
+    inputs.refuse(problems, "a reliability curve")
+    group = inputs.group_indices(groups, y.size)
+    width = np.arange(bins + 1) / bins
+    mass = np.quantile(p, width)
+    # Against the edges themselves: probability * bins would be rounded.
+    in_width = np.searchsorted(width[1:-1], p, side="right")
+    in_mass = np.searchsorted(mass[1:-1], p, side="left")
+    gap = (y - p)[:, None]
+    columns = np.hstack([np.eye(bins)[in_width] * gap, np.eye(bins)[in_mass] * gap, gap**2])
+    value = on_all(_means, columns)
+    draws = resample(_means, group, columns, seed=seed, resamples=resamples)
+    n_groups = int(group.max()) + 1
+    first, second = slice(0, bins), slice(bins, 2 * bins)
+    return Reliability(
+        bins=tuple(_bins(y, p, width, in_width)),
+        equal_mass=tuple(one for one in _bins(y, p, mass, in_mass) if one.n),
+        ece=_error(value[first], draws[:, first], y.size, n_groups),
+        ece_equal_mass=_error(value[second], draws[:, second], y.size, n_groups),
+        brier=percentile_estimate(
+            value[-1],
+            draws[:, -1],
+            n=y.size,
+            n_groups=n_groups,
+            fallback=("Wilson, as of a proportion", lambda: _as_proportion(value[-1], y.size)),
+        ),
+    )
+
+
+def _means(weights: Float[Array, "n"], values: Float[Array, "n m"]) -> Float[Array, "m"]:
+    return weights @ values / weights.sum()
+
+
+def _bins(
+    labels: Integer[np.ndarray, "n"],
+    probabilities: Float[np.ndarray, "n"],
+    edges: Float[np.ndarray, "m1"],
+    at: Integer[np.ndarray, "n"],
+) -> list[ReliabilityBin]:
+    bins = []
+    for i, (low, high) in enumerate(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)):
+        here = at == i
+        n = int(here.sum())
+        mean = float(probabilities[here].mean()) if n else None
+        observed = proportion(int(labels[here].sum()), n, empty="no study in this bin")
+        bins.append(ReliabilityBin(low, high, n, mean, observed))
+    return bins
+
+
+def _error(
+    gaps: Float[np.ndarray, "m"],
+    draws: Float[np.ndarray, "resamples m"],
+    n: int,
+    n_groups: int,
+) -> Estimate:
+    """Calibration error from the mean over all studies of (outcome - probability) of each bin."""
+    value = float(np.abs(gaps).sum())
+    method = f"basic bootstrap of {n_groups} groups, {len(draws)} resamples"
+    if n_groups == 1:
+        return Estimate(value, None, None, n, method, "a single group: nothing to resample")
+    errors = np.abs(draws).sum(axis=1)
+    lower, upper = np.quantile(errors, [0.025, 0.975])
+    if upper - lower < 1e-12:
+        low, high = _as_proportion(value, n)
+        note = "the same in every resample"
+        return Estimate(value, low, high, n, "Wilson, as of a proportion", note)
+    by_chance = np.quantile(np.abs(draws - gaps).sum(axis=1), 0.95)
+    low = max(0.0, float(2 * value - upper)) if value > by_chance else 0.0
+    return Estimate(value, low, max(value, float(2 * value - lower)), n, method)
+
+
+def _as_proportion(value: float, n: int) -> tuple[float, float]:
+    """Wilson's interval: a mean of numbers from 0 to 1 has at most the spread of a proportion."""
+    successes = value * n
+    low, _ = wilson(int(np.floor(successes)), n)
+    return low, wilson(int(np.ceil(successes)), n)[1]

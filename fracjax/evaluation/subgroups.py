@@ -1,7 +1,7 @@
 """The same detector on parts of its studies: does it fail on hips, or where there is hardware?"""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from jaxtyping import Bool, Shaped
@@ -40,6 +40,10 @@ class Subgroup:
     auc: Estimate
     sensitivity: Estimate
     specificity: Estimate
+
+    def to_dict(self) -> dict:
+        """A dict that strict JSON can hold."""
+        return asdict(self)
 
 
 def subgroup_report(
