@@ -35,7 +35,7 @@ def main(
     folder = out or stage2 / "cascade" / split
     cascade = run_cascade(stage1, stage2, split, data_mesh(), data_dir)
     report_cascade(cascade, folder, Console())
-    print(f"predictions of both stages, metrics.json and pictures are in {folder}")
+    print(f"report.html, metrics.json and the predictions of both stages are in {folder}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""Evaluate one checkpoint. On validation a detector's threshold is chosen; on test it is read.
+"""Evaluate one checkpoint, or compare two. Validation settles threshold and temperature.
 
 python scripts/evaluate.py --checkpoint DIR --split validation|test [--threshold RULE] [--views N]
+python scripts/evaluate.py --compare DIR DIR --split test [--out DIR]
 """
 
 from pathlib import Path
@@ -10,31 +11,46 @@ import tyro
 from rich.console import Console
 
 from fracjax.door import door
+from fracjax.errors import UserError
 
 
 def main(
-    checkpoint: Path,
     split: Literal["validation", "test"],
+    checkpoint: Path | None = None,
+    compare: tuple[Path, Path] | None = None,
     threshold: str | None = None,
     views: int | None = None,
+    gallery: int = 12,
     data_dir: Path | None = None,
+    out: Path | None = None,
 ) -> None:
-    """Evaluate one checkpoint.
+    """Evaluate one checkpoint, or compare two.
 
     Args:
+      split: part to evaluate on. The temperature, and a detector's threshold, are chosen and stored
+        on validation, and only read on test.
       checkpoint: workdir of a trained run.
-      split: part to evaluate on. A detector's threshold is chosen and stored on validation, and
-        only read on test.
+      compare: workdirs of two runs on one split, both evaluated on validation before.
       threshold: with --split validation, how to choose it: youden, sensitivity:X or fixed:X; by
         default as the run's config says.
       views: average the probabilities over so many views of each study: the study as it is, and
         others drawn from the run's augmentation. A detector's threshold is chosen on validation
         with as many as test has then.
+      gallery: pictures of the worst mistakes in the report; 0 for a report without pictures.
       data_dir: where the prepared datasets are, if not where they were in training.
+      out: with --compare, folder to write to; by default SECOND/comparison/SPLIT.
     """
+    _check(checkpoint, compare, threshold, views, out)
+    from fracjax.report.compare import compare as compare_runs
     from fracjax.report.evaluate import evaluate
     from fracjax.sharding import data_mesh
 
+    if compare is not None:
+        folder = out or compare[1] / "comparison" / split
+        compare_runs(*compare, split, data_mesh(), Console(), folder, data_dir=data_dir)
+        print(f"report.html, its Markdown and metrics.json are in {folder}")
+        return
+    assert checkpoint is not None, "checked"
     folder = evaluate(
         checkpoint,
         split,
@@ -43,8 +59,24 @@ def main(
         rule=threshold,
         views=views,
         data_dir=data_dir,
+        gallery=gallery,
     )
-    print(f"predictions.csv, metrics.json and pictures are in {folder}")
+    print(f"report.html, its Markdown, metrics.json and predictions.csv are in {folder}")
+
+
+def _check(
+    checkpoint: Path | None,
+    compare: tuple[Path, Path] | None,
+    threshold: str | None,
+    views: int | None,
+    out: Path | None,
+) -> None:
+    if (checkpoint is None) == (compare is None):
+        raise UserError("write either --checkpoint DIR or --compare DIR DIR")
+    if compare is not None and (threshold is not None or views is not None):
+        raise UserError("--compare reads threshold and views as validation stored them: leave them")
+    if compare is None and out is not None:
+        raise UserError("--out is for --compare; an evaluation lies in its run's workdir")
 
 
 if __name__ == "__main__":

@@ -1,33 +1,21 @@
-"""The cascade on one part of the classifier's dataset: files, tables, pictures."""
+"""The cascade on one part of the classifier's dataset: predictions, figures, report."""
 
 from pathlib import Path
 
 from rich.console import Console
 
 from fracjax.cascade import Cascade
-from fracjax.report.evaluate import about, write_metrics
-from fracjax.report.plots import confusion_png
-from fracjax.report.tables import cascade_tables
+from fracjax.files import write_json
+from fracjax.report.about import about
+from fracjax.report.pages import cascade_page, write_page
+from fracjax.report.tables import cascade_tables, end_to_end_table, misses_table
 
 
 def report_cascade(cascade: Cascade, folder: Path, console: Console) -> None:
-    """Write the predictions of both stages, metrics.json and the confusions; show the tables."""
+    """Write the predictions of both stages, metrics.json and the report; show the tables."""
     folder.mkdir(parents=True, exist_ok=True)
     cascade.detector.to_csv(folder / "detector.csv")
     cascade.classifier.to_csv(folder / "classifier.csv")
-    report, classes = cascade.report, cascade.classifier.classes
-    confusion_png(
-        report.without_filter.matrix,
-        classes,
-        folder / "confusion_without_filter.png",
-        title=f"{cascade.part}, without the filter",
-    )
-    confusion_png(
-        report.with_filter.matrix,
-        classes,
-        folder / "confusion_with_filter.png",
-        title=f"{cascade.part}, with the filter",
-    )
     detector, classifier = cascade.stages
     if not cascade.same_filter:
         console.print("The classifier was not trained on what this detector lets through.")
@@ -36,8 +24,16 @@ def report_cascade(cascade: Cascade, folder: Path, console: Console) -> None:
         "stage1": about(detector),
         "stage2": about(classifier),
         "trained_behind_this_detector": cascade.same_filter,
+        "leakage": [audit.to_dict() for audit in cascade.leakage],
     }
-    figures = {"operating_point": cascade.point.to_dict(), "figures": report.to_dict()}
-    write_metrics(folder, source, figures)
-    for table in cascade_tables(report):
+    figures = {
+        "operating_point": cascade.point.to_dict(),
+        "figures": cascade.report.to_dict(),
+        "end_to_end": cascade.end_to_end.to_dict(),
+        "sweep": cascade.sweep.to_dict(),
+    }
+    write_json(folder / "metrics.json", {"source": source, **figures})
+    tables = (misses_table(cascade.report), end_to_end_table(cascade.end_to_end))
+    for table in (*cascade_tables(cascade.report), *tables):
         console.print(table.rich())
+    write_page(cascade_page(cascade), folder)

@@ -19,7 +19,7 @@ from fracjax.files import write_json
 from fracjax.pipeline.examples import Examples
 from fracjax.pipeline.parts import Dataset, open_dataset
 from fracjax.pipeline.regions import Regions, regions
-from fracjax.report.evaluate import about
+from fracjax.report.about import about
 from fracjax.report.overlay import overlay_png
 from fracjax.report.tables import Table
 from fracjax.training.trained import Trained, cross_validated, open_trained
@@ -100,13 +100,13 @@ def located(dataset: Dataset, part: str, trained: Trained) -> tuple[Examples, Re
 
 def localisation_table(report: LocalisationReport, method: Method) -> Table:
     """Scores of maps beside those of the picture's middle and of chance."""
-    about = [f"{report.n} studies with a box", f"{report.n_groups} groups"]
+    of = [f"{report.n} studies with a box", f"{report.n_groups} groups"]
     if report.undefined:
-        about.append(f"{report.undefined} more whose map is zero everywhere")
+        of.append(f"{report.undefined} more whose map is zero everywhere")
     if report.best:
-        about.append(f"best levels {report.best.maps:g} and, of the middle, {report.best.centre:g}")
+        of.append(f"best levels {report.best.maps:g} and, of the middle, {report.best.centre:g}")
     return Table(
-        f"{NAMES[method]} against the findings: {', '.join(about)}",
+        f"{NAMES[method]} against the findings: {', '.join(of)}",
         ("score", NAMES[method], "the middle", "chance (area)"),
         tuple((score.name, score.maps, score.centre, score.chance) for score in report.scores),
     )

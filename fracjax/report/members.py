@@ -7,7 +7,9 @@ from typing import Any
 from fracjax.evaluation import Estimate, OperatingPoint, Predictions, binary_report
 from fracjax.evaluation import per_class_report as classifier_report
 from fracjax.evaluation.aggregate import Spread, mean, pooled, spread, vote
+from fracjax.evaluation.temperature import scaled
 from fracjax.report.tables import Table
+from fracjax.training.operating_point import Stored
 
 
 @dataclass(frozen=True)
@@ -41,24 +43,24 @@ class MembersReport:
         }
 
 
-def report_members(
-    each: list[Predictions], point: OperatingPoint | None, *, folds: bool
-) -> MembersReport:
-    """Put the networks side by side.
+def report_members(raw: list[Predictions], settled: Stored, *, folds: bool) -> MembersReport:
+    """Put the networks side by side, all at the temperature of their mean.
 
     Args:
-      each: predictions of every network.
-      point: of a detector; None of a classifier.
+      raw: predictions of every network, as it gives them.
+      settled: threshold, if they are detectors, and temperature.
       folds: the networks predicted different studies, each those that it was not trained on.
     """
+    point, temperature = settled.point, settled.temperature.value
     figures = _detector(point) if point else _classifier
+    each = [scaled(one, temperature) for one in raw]
     rows = [figures(one) for one in each]
     columns = list(zip(*(row.values() for row in rows), strict=True))
     together: dict[str, tuple[Estimate | None, ...]] = {}
     if folds:
-        together["all folds pooled"] = tuple(figures(pooled(each)).values())
+        together["all folds pooled"] = tuple(figures(scaled(pooled(raw), temperature)).values())
     else:
-        together["mean of probabilities"] = tuple(figures(mean(each)).values())
+        together["mean of probabilities"] = tuple(figures(scaled(mean(raw), temperature)).values())
         together["majority vote"] = _votes(each, point)
     return MembersReport(
         figures=tuple(rows[0]),

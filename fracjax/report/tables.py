@@ -4,6 +4,7 @@ Every cell of a figure reads `0.912 [0.88, 0.94] n=613`: value, 95 % interval, a
 counted over. What is undefined says so, and a note below the table says why.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import rich.table
@@ -11,6 +12,10 @@ from rich import box
 from rich.text import Text
 
 from fracjax.evaluation import BinaryReport, CascadeReport, Estimate, Fate, PerClassReport
+from fracjax.evaluation.calibration import Reliability
+from fracjax.evaluation.compare import Comparison
+from fracjax.evaluation.end_to_end import EndToEnd
+from fracjax.evaluation.subgroups import Subgroup
 
 _AT_THRESHOLD = {
     "accuracy": "accuracy",
@@ -116,6 +121,56 @@ def per_class_table(report: PerClassReport, title: str = "Classifier") -> Table:
     )
 
 
+def reliability_table(report: Reliability) -> Table:
+    """How far the probabilities are from the shares that they promise."""
+    return Table(
+        "Calibration",
+        ("figure", "value"),
+        (
+            ("Brier score", report.brier),
+            ("expected calibration error, bins of equal width", report.ece),
+            ("expected calibration error, bins of equal mass", report.ece_equal_mass),
+        ),
+    )
+
+
+def subgroup_table(subgroups: Sequence[Subgroup]) -> Table:
+    """One row per subgroup."""
+    return Table(
+        "Subgroups at the operating point",
+        ("subgroup", "fractures / n", "AUC", "sensitivity", "specificity"),
+        tuple(
+            (
+                f"{one.attribute}: {one.value}",
+                f"{one.n_positive} / {one.n}",
+                one.auc,
+                one.sensitivity,
+                one.specificity,
+            )
+            for one in subgroups
+        ),
+    )
+
+
+def comparison_table(report: Comparison, first: str, second: str) -> Table:
+    """Every figure of both networks, their difference and its test."""
+    return Table(
+        f"{second} against {first}: {report.n} studies, {report.n_groups} groups",
+        ("figure", first, second, "difference\n(second - first)", "p", "test"),
+        tuple(
+            (
+                row.name,
+                row.first,
+                row.second,
+                row.difference,
+                "–" if row.p_value is None else f"{row.p_value:.3g}",
+                row.test,
+            )
+            for row in report.rows
+        ),
+    )
+
+
 def cascade_tables(report: CascadeReport) -> tuple[Table, Table]:
     """The fate of each true class, and the classifier without and with the filter."""
     fates = Table(
@@ -140,6 +195,34 @@ def cascade_tables(report: CascadeReport) -> tuple[Table, Table]:
         tuple(rows),
     )
     return fates, comparison
+
+
+def misses_table(report: CascadeReport) -> Table:
+    """What the detector's misses cost, by true class."""
+    return Table(
+        "The cost of the detector's misses",
+        ("true class", "missed", "lost: the classifier would have been right"),
+        tuple((fate.name, fate.missed, fate.lost) for fate in (*report.rows, report.total)),
+    )
+
+
+def end_to_end_table(report: EndToEnd) -> Table:
+    """What each called type is worth when normal studies come, too."""
+    return Table(
+        f"End to end: {report.n_fractures} fractures, {report.n_normal} normal studies, at "
+        f"{report.prevalence:.1%} fractures",
+        ("called", "precision", "right", "other fractures", "false alarms"),
+        tuple(
+            (
+                row.name,
+                row.precision,
+                str(row.right),
+                str(row.fractures - row.right),
+                str(row.alarms),
+            )
+            for row in report.rows
+        ),
+    )
 
 
 def _fate(fate: Fate) -> tuple[str | Estimate, ...]:

@@ -1,0 +1,98 @@
+"""Two checkpoints on the same studies: paired tests, which see more than two intervals do."""
+
+from pathlib import Path
+
+from jax.sharding import Mesh
+from rich.console import Console
+
+from fracjax.errors import UserError
+from fracjax.evaluation import Comparison, compare_classifiers, compare_detectors
+from fracjax.files import write_json
+from fracjax.judge import Judged, judge
+from fracjax.report.about import about
+from fracjax.report.page import Page, Prose, Section
+from fracjax.report.pages import write_page
+from fracjax.report.sections.data import data_section
+from fracjax.report.tables import comparison_table
+from fracjax.training.trained import read_metas
+
+
+def compare(
+    first: Path,
+    second: Path,
+    part: str,
+    mesh: Mesh,
+    console: Console,
+    folder: Path,
+    *,
+    data_dir: Path | None = None,
+) -> None:
+    """Judge both anew, each at its own stored threshold and temperature, and test the difference.
+
+    Args:
+      first: workdir of a run.
+      second: workdir of another run on the same split.
+      part: validation or test.
+      mesh: devices.
+      console: where the table goes.
+      folder: to write to.
+      data_dir: where the prepared datasets are now; each config's `data.dir` by default.
+
+    Raises:
+      UserError: as `evaluate`; the runs have other classes or another split.
+    """
+    _check_comparable(first, second)
+    runs = [judge(one, part, mesh, settle=False, data_dir=data_dir) for one in (first, second)]
+    one, other = (run.predictions for run in runs)
+    if runs[0].settled.point is None:
+        comparison = compare_classifiers(one, other)
+    else:
+        thresholds = (runs[0].point.threshold, runs[1].point.threshold)
+        comparison = compare_detectors(one, other, thresholds)
+    folder.mkdir(parents=True, exist_ok=True)
+    source = {"part": part, "first": about(runs[0].trained), "second": about(runs[1].trained)}
+    write_json(folder / "metrics.json", {"source": source, "figures": comparison.to_dict()})
+    console.print(comparison_table(comparison, "first", "second").rich())
+    write_page(_page(runs, comparison), folder)
+
+
+def _check_comparable(first: Path, second: Path) -> None:
+    metas = [read_metas(workdir)[0] for workdir in (first, second)]
+    problems = [
+        f"{what}: {one} and {other}"
+        for what, one, other in (
+            ("classes", *(", ".join(meta.classes) for meta in metas)),
+            ("split", *(f"{m.config.data.name} {m.split_hash[:12]}" for m in metas)),
+        )
+        if one != other
+    ]
+    if problems:
+        raise UserError(
+            f"{first} and {second} cannot be compared, study by study, for they differ in "
+            f"{'; '.join(problems)}. Name two runs of one dataset, its split and its classes"
+        )
+
+
+def _page(runs: list[Judged], comparison: Comparison) -> Page:
+    first, second = (str(run.trained.workdir) for run in runs)
+    words = (
+        f"Both networks saw the same {comparison.n} studies. {comparison.only_first} of them only "
+        f"the first calls rightly, {comparison.only_second} only the second; what both get right, "
+        "or both get wrong, tells them apart in no way.",
+        "A p-value is the chance of a difference as large, or larger, between networks that are "
+        "equally good. Of twenty such tests one is below 0.05 by chance, so settle on the figure "
+        "that matters before you look. An interval that holds 0 does not show that the two are "
+        "equal.",
+    )
+    return Page(
+        f"Comparison on {runs[0].title}",
+        (("First", first), ("Second", second), ("Split", runs[0].trained.meta.split_hash[:12])),
+        (
+            Section(
+                "comparison",
+                "Paired comparison",
+                (comparison_table(comparison, "first", "second"), Prose(words)),
+            ),
+            data_section(runs[0].dataset, [audit for run in runs for audit in run.leakage]),
+        ),
+    )

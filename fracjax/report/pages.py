@@ -1,0 +1,144 @@
+"""The pages that an evaluation makes, and the files that each of them becomes."""
+
+import datetime
+from pathlib import Path
+
+from fracjax.cascade import Cascade
+from fracjax.evaluation import BinaryReport, PerClassReport
+from fracjax.evaluation.subgroups import Subgroup
+from fracjax.files import write_json
+from fracjax.judge import Judged
+from fracjax.report import html, markdown
+from fracjax.report.charts.confusion import confusion_chart
+from fracjax.report.page import Page, Section, to_dict
+from fracjax.report.sections.card import card_section
+from fracjax.report.sections.cascade import (
+    end_to_end_section,
+    fates_section,
+    filter_section,
+    sweep_section,
+)
+from fracjax.report.sections.claim import claim_section
+from fracjax.report.sections.curves import (
+    calibration_section,
+    confidence_section,
+    ranking_section,
+    subgroup_section,
+)
+from fracjax.report.sections.data import data_section
+from fracjax.report.sections.mistakes import mistakes_section
+from fracjax.report.sections.summary import cascade_summary, classifier_summary, detector_summary
+from fracjax.report.sections.threshold import threshold_section
+from fracjax.report.sections.training import training_section
+from fracjax.report.tables import per_class_table
+from fracjax.training.trained import Trained, epochs_of
+
+REPORT = "report.html"
+
+
+def detector_page(
+    judged: Judged, report: BinaryReport, subgroups: tuple[Subgroup, ...], gallery: int
+) -> Page:
+    """Everything about a detector on one part."""
+    predictions = judged.predictions
+    middle = [
+        threshold_section(judged, report),
+        ranking_section(predictions, report),
+        calibration_section(predictions, judged.point.threshold),
+    ]
+    if subgroups:
+        middle.append(subgroup_section(subgroups, report))
+    performance = (
+        f"AUC {report.auc}, sensitivity {report.at_operating_point.sensitivity}, specificity "
+        f"{report.at_operating_point.specificity}"
+    )
+    return _page(judged, "Detector", detector_summary(judged, report), middle, gallery, performance)
+
+
+def classifier_page(judged: Judged, report: PerClassReport, gallery: int) -> Page:
+    """Everything about a classifier on one part."""
+    middle = [
+        Section(
+            "classes",
+            "The classes",
+            (
+                per_class_table(report),
+                confusion_chart(report.matrix, report.classes, "Confusion"),
+            ),
+        ),
+        confidence_section(judged.predictions),
+    ]
+    performance = f"accuracy {report.accuracy}, macro F1 {report.macro_f1}"
+    summary = classifier_summary(judged, report)
+    return _page(judged, "Classifier", summary, middle, gallery, performance)
+
+
+def cascade_page(cascade: Cascade) -> Page:
+    """Both stages on one part of the classifier's dataset."""
+    detector, classifier = cascade.stages
+    return Page(
+        f"Cascade on {classifier.meta.config.data.name}, {cascade.part}",
+        (
+            ("Detector", _run(detector)),
+            ("Classifier", _run(classifier)),
+            ("Split", classifier.meta.split_hash[:12]),
+            ("Made", _today()),
+        ),
+        (
+            cascade_summary(cascade),
+            fates_section(cascade),
+            filter_section(cascade),
+            end_to_end_section(cascade),
+            sweep_section(cascade),
+            data_section(cascade.dataset, cascade.leakage),
+        ),
+    )
+
+
+def write_page(page: Page, folder: Path) -> None:
+    """Write report.html, report.json, and Markdown with its pictures into a folder of its own.
+
+    Raises:
+      OSError: they cannot be written.
+    """
+    (folder / REPORT).write_text(html.render(page), encoding="utf-8")
+    write_json(folder / "report.json", to_dict(page))
+    markdown.write(page, folder / "markdown")
+
+
+def _page(
+    judged: Judged,
+    what: str,
+    summary: Section,
+    middle: list[Section],
+    gallery: int,
+    performance: str,
+) -> Page:
+    sections = [summary, *middle, training_section(judged)]
+    # Folds see different studies: no one network, and no one set of them, made these mistakes.
+    if gallery and not judged.folds:
+        sections.append(mistakes_section(judged, gallery))
+    sections += [
+        data_section(judged.dataset, judged.leakage),
+        card_section(judged, performance),
+        claim_section(judged),
+    ]
+    return Page(
+        f"{what} on {judged.title}",
+        (
+            ("Checkpoint", _run(judged.trained)),
+            ("Studies", f"{judged.predictions.n} of {judged.part}"),
+            ("Split", judged.trained.meta.split_hash[:12]),
+            ("Made", _today()),
+        ),
+        tuple(sections),
+    )
+
+
+def _run(trained: Trained) -> str:
+    epochs = epochs_of(trained.metas)
+    return f"{trained.workdir}, {trained.meta.config.model.name}, epoch {epochs}"
+
+
+def _today() -> str:
+    return datetime.datetime.now(datetime.UTC).date().isoformat()

@@ -1,0 +1,78 @@
+"""The model card: what the networks are for, what they are not for, and what is not known of them.
+
+Source: Mitchell et al. 2019, FAT*, arXiv:1810.03993, "Model Cards for Model Reporting".
+"""
+
+from fracjax.config import NO_WEIGHTS
+from fracjax.judge import Judged
+from fracjax.report.page import Facts, Section
+from fracjax.report.sections.versions import versions
+from fracjax.training.trained import epochs_of
+
+
+def card_section(judged: Judged, performance: str) -> Section:
+    """Facts in the order of the paper's card.
+
+    Args:
+      judged: the networks on one part.
+      performance: the main figures, in one line.
+    """
+    trained, meta = judged.trained, judged.trained.meta
+    config, data = meta.config, meta.config.data
+    detector = judged.settled.point is not None
+    weights = "random" if config.model.weights == NO_WEIGHTS else str(config.model.weights)
+    task = (
+        f"score a radiograph for {meta.classes[1]} against {meta.classes[0]}"
+        if detector
+        else f"name the type of a fracture: {', '.join(meta.classes)}"
+    )
+    counts = {part: len(judged.dataset.indices(part)) for part in ("train", "validation", "test")}
+    behind = "" if data.filter is None else f", of which the detector in {data.filter} passed some"
+    rows = (
+        (
+            "Model",
+            f"{config.model.name}, {len(trained.metas)} network(s), epoch "
+            f"{epochs_of(trained.metas)}, started from {weights} weights",
+        ),
+        ("Task", task),
+        ("Made with", versions()),
+        ("Licence", "the code Apache-2.0; weights and data have their own"),
+        (
+            "Intended use",
+            "research on detecting and typing fractures; a second look that is itself under study",
+        ),
+        (
+            "Not for",
+            "decisions about patients; other views, bodies, ages or machines than those of "
+            "the training data; pictures that are no plain radiographs",
+        ),
+        (
+            "Input",
+            f"{meta.form.side}×{meta.form.side} pixels, {meta.form.channels} channel(s), "
+            f"8 bits, picture made square by: {data.fit}",
+        ),
+        ("Precision", "float32"),
+        ("Training data", f"{counts['train']} studies of {data.name}{behind}"),
+        (
+            "Chosen on",
+            f"{counts['validation']} studies of validation: epoch, "
+            f"{'threshold and ' if detector else ''}temperature",
+        ),
+        ("Judged on", f"{judged.predictions.n} studies of {judged.part}: {performance}"),
+        (
+            "Factors",
+            "those that the dataset records, under Subgroups; age, sex, machine and "
+            "hospital only where it records them",
+        ),
+        (
+            "Ethics",
+            "a missed fracture harms; a false alarm costs time and dose. Which of the two "
+            "weighs more is in the threshold, and was not asked of patients",
+        ),
+        (
+            "Caveats",
+            "one dataset, no external test; patients are not known, so two studies of one "
+            "may lie on both sides; labels are taken as they are published",
+        ),
+    )
+    return Section("card", "Model card", (Facts(rows),))

@@ -1,0 +1,117 @@
+"""The worst mistakes, with what the networks looked at, and how often that was the finding."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Int
+
+from fracjax.evaluation import Predictions
+from fracjax.explain.localisation import localisation_report
+from fracjax.explain.maps import explain
+from fracjax.judge import Judged
+from fracjax.pipeline.regions import regions
+from fracjax.report.explain import localisation_table, located
+from fracjax.report.overlay import overlay_png
+from fracjax.report.page import Block, Gallery, Photo, Prose, Section
+
+_HEAT = "Bright is what spoke for"
+
+
+def mistakes_section(judged: Judged, count: int) -> Section:
+    """Pictures of the mistakes that the networks were surest of.
+
+    Args:
+      judged: of one set of studies, seen by every network.
+      count: largest number of pictures.
+    """
+    predictions, point = judged.predictions, judged.settled.point
+    blocks: list[Block] = []
+    if point is not None:
+        positive = predictions.classes[1]
+        missed, alarms = worst_of_detector(predictions, point.threshold, count // 2)
+        for index, called, words in (
+            (missed, 0, f"Studies of {positive} that it missed, the lowest score first"),
+            (alarms, 1, f"Studies of {predictions.classes[0]} that it marked, the highest first"),
+        ):
+            ones = np.ones(len(index), np.int64)
+            blocks += _gallery(judged, index, words, positive, called * ones, ones)
+    else:
+        wrong = worst_of_classifier(predictions, count)
+        called = predictions.called[wrong]
+        words = "Studies called by another class, the surest first"
+        blocks += _gallery(judged, wrong, words, "the class it was called", called, called)
+    blocks += _localisation(judged)
+    blocks.append(
+        Prose(
+            (
+                "These are pictures of patients, unless the dataset is drawn: treat this file as "
+                "you treat them. A map shows where the network looked, not why; a bright spot on a "
+                "fracture proves no understanding of it.",
+            ),
+            "note",
+        )
+    )
+    return Section("mistakes", "The worst mistakes", tuple(blocks))
+
+
+def worst_of_detector(
+    predictions: Predictions, threshold: float, count: int
+) -> tuple[Int[np.ndarray, "_"], Int[np.ndarray, "_"]]:
+    """The missed fractures, lowest score first, and the false alarms, highest first: indices."""
+    score, positive = predictions.fracture_score, predictions.label == 1
+    rising = np.argsort(score, kind="stable")
+    missed = [i for i in rising if positive[i] and score[i] < threshold]
+    alarms = [i for i in rising[::-1] if not positive[i] and score[i] >= threshold]
+    return np.array(missed[:count], np.int64), np.array(alarms[:count], np.int64)
+
+
+def worst_of_classifier(predictions: Predictions, count: int) -> Int[np.ndarray, "_"]:
+    """Indices of the wrongly called studies, those of the largest probability first."""
+    wrong = np.flatnonzero(predictions.called != predictions.label)
+    sure = predictions.probabilities.max(axis=1)[wrong]
+    return wrong[np.argsort(-sure, kind="stable")][:count]
+
+
+def _gallery(
+    judged: Judged,
+    index: Int[np.ndarray, "m"],
+    words: str,
+    heat: str,
+    called: Int[np.ndarray, "m"],
+    explained: Int[np.ndarray, "m"],
+) -> list[Block]:
+    predictions, examples = judged.predictions, judged.examples[0]
+    empty = f"{words.partition(',')[0]}: none."
+    if not len(index):
+        return [Gallery((), empty)]
+    assert predictions.study.tolist() == examples.study.tolist(), "one order of studies"
+    chosen = examples.take(index)
+    maps = explain(judged.trained, chosen, target=explained)
+    where = regions(judged.dataset.prepared, chosen.rows, judged.trained.meta.form)
+    photos = []
+    for place, (i, picture) in enumerate(zip(index, chosen.pictures(), strict=True)):
+        truth = predictions.classes[predictions.label[i]]
+        name = predictions.classes[called[place]]
+        score = predictions.probabilities[i, called[place]]
+        caption = f"{predictions.study[i]}: {truth}, called {name} with probability {score:.3g}"
+        boxed = "; the finding is boxed" if len(where.boxes[place]) else ""
+        photos.append(
+            Photo(
+                overlay_png(picture, maps[place], where.boxes[place]),
+                f"Radiograph {caption}. {_HEAT} {heat}{boxed}.",
+                caption,
+            )
+        )
+    legend = f"{words}. {_HEAT} {heat} (Grad-CAM); boxes are the findings, where they are known."
+    return [Prose((legend,)), Gallery(tuple(photos), empty)]
+
+
+def _localisation(judged: Judged) -> Sequence[Block]:
+    """The maps against boxes and outlines, where the dataset has them."""
+    examples, where = located(judged.dataset, judged.part, judged.trained)
+    if not where.boxed.any():
+        return []
+    target = "positive" if judged.settled.point is not None else "called"
+    maps = explain(judged.trained, examples, target=target)
+    report = localisation_report(maps, where, examples.group)
+    return [localisation_table(report, "gradcam")]

@@ -1,0 +1,152 @@
+"""The first screen of a report: what was found, in plain words, and how far to trust it."""
+
+from fracjax.cascade import Cascade
+from fracjax.evaluation import BinaryReport, Estimate, PerClassReport
+from fracjax.judge import Judged
+from fracjax.report.page import KeyFigure, KeyFigures, Prose, Section
+
+NOT_A_DEVICE = (
+    "Research code, not a medical device. No figure here was made on the patients of your "
+    "hospital, and none is a reason to change how a radiograph is read."
+)
+_ON_VALIDATION = (
+    "These are the validation studies: the best epoch, the threshold and the temperature were "
+    "chosen on them, so their figures are a little too good. Quote those of the test studies."
+)
+_ON_TEST = (
+    "No network was trained on these studies, and no epoch, threshold or temperature was chosen on "
+    "them."
+)
+
+
+def detector_summary(judged: Judged, report: BinaryReport) -> Section:
+    """What a detector finds, misses and marks in vain."""
+    at = report.at_operating_point
+    (tn, fp), (fn, tp) = at.matrix
+    figures = (
+        KeyFigure(
+            "Sensitivity",
+            at.sensitivity,
+            f"{tp} of {tp + fn} fractures are found; {fn} would be missed.",
+        ),
+        KeyFigure(
+            "Specificity",
+            at.specificity,
+            f"{fp} of {tn + fp} normal studies are called fractured in vain.",
+        ),
+        KeyFigure(
+            "Precision",
+            at.precision,
+            f"So many of the {tp + fp} studies called fractured have a fracture, where "
+            f"{report.n_positive} of {report.n} have one.",
+        ),
+        KeyFigure(
+            "AUC",
+            report.auc,
+            "How often a fracture scores higher than a normal study, at any threshold: 0.5 is a "
+            "coin, 1 is perfect.",
+        ),
+    )
+    paragraphs = (
+        f"At its threshold of {at.threshold:.4g} ({_rule(at.rule)}) the detector "
+        f"{_finds(tp, tp + fn)} and calls {fp} of {tn + fp} normal studies fractured. "
+        f"{_honesty(judged.part)}",
+        f"Brackets are 95 % intervals: with {report.n} studies in {report.n_groups} groups of near "
+        "duplicates, the truth for studies like these may lie anywhere in them. For other "
+        "hospitals, machines and patients it may lie outside.",
+    )
+    return Section(
+        "summary",
+        "Summary",
+        (KeyFigures(figures), Prose(paragraphs), Prose((NOT_A_DEVICE,), "warning")),
+    )
+
+
+def classifier_summary(judged: Judged, report: PerClassReport) -> Section:
+    """How often a classifier names the right type, and which ones it does not."""
+    figures = (
+        KeyFigure(
+            "Accuracy",
+            report.accuracy,
+            f"{sum(report.matrix[i][i] for i in range(len(report.classes)))} of {report.n} "
+            "studies are called by their true class.",
+        ),
+        KeyFigure(
+            "Macro F1",
+            report.macro_f1,
+            "The mean over the classes, each counting the same, of how well it is told apart.",
+        ),
+    )
+    paragraphs = (
+        f"Guessing among {len(report.classes)} classes is right in {1 / len(report.classes):.3f} "
+        f"of the cases, always calling the largest in "
+        f"{max(row.support for row in report.rows) / max(report.n, 1):.3f}. "
+        f"{_worst(report)} {_honesty(judged.part)}",
+        f"Brackets are 95 % intervals over {report.n} studies in {report.n_groups} groups of near "
+        "duplicates.",
+    )
+    return Section(
+        "summary",
+        "Summary",
+        (KeyFigures(figures), Prose(paragraphs), Prose((NOT_A_DEVICE,), "warning")),
+    )
+
+
+def cascade_summary(cascade: Cascade) -> Section:
+    """What both stages together find, miss and mistype."""
+    report = cascade.report
+    total = report.total
+    figures = (
+        KeyFigure(
+            "Found and rightly typed",
+            total.found,
+            f"Of all {report.n} fractures, end to end.",
+        ),
+        KeyFigure("Mistyped", total.mistyped, "Found by the detector, and called another type."),
+        KeyFigure("Missed", total.missed, "Called normal by the detector, so never typed."),
+        KeyFigure(
+            "Lost by the detector",
+            total.lost,
+            "Missed, although the classifier alone would have typed them rightly.",
+        ),
+    )
+    paragraphs = [
+        f"The detector at {report.threshold:.4g} lets {report.passed.figure} of the fractures "
+        f"through to the classifier. {_honesty(cascade.part)}",
+    ]
+    if not cascade.same_filter:
+        paragraphs.append("The classifier was not trained on what this detector lets through.")
+    return Section(
+        "summary",
+        "Summary",
+        (KeyFigures(figures), Prose(tuple(paragraphs)), Prose((NOT_A_DEVICE,), "warning")),
+    )
+
+
+def _rule(rule: str) -> str:
+    name, _, number = rule.partition(":")
+    return {
+        "youden": "Youden's, which weighs a missed fracture and a false alarm in shares alike",
+        "sensitivity": f"the highest that finds the share {number} of the fractures of validation",
+        "fixed": "given, not chosen",
+    }[name]
+
+
+def _finds(found: int, of: int) -> str:
+    if of == 0:
+        return "saw no fracture"
+    return f"finds {found} of {of} fractures"
+
+
+def _honesty(part: str) -> str:
+    return _ON_VALIDATION if part == "validation" else _ON_TEST
+
+
+def _worst(report: PerClassReport) -> str:
+    def recall(estimate: Estimate) -> float:
+        return 2.0 if estimate.value is None else estimate.value
+
+    row = min(report.rows, key=lambda row: recall(row.recall))
+    if row.recall.value is None:
+        return ""
+    return f"The class it finds least is {row.name}: {row.recall.figure} of {row.support} studies."
