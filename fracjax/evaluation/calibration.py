@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from fracjax.evaluation import inputs
 from fracjax.evaluation.bootstrap import RESAMPLES, on_all, percentile_estimate, resample
 from fracjax.evaluation.estimate import Estimate
-from fracjax.evaluation.intervals import proportion, wilson
+from fracjax.evaluation.intervals import proportion, wilson_of_mean
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def reliability(
             draws[:, -1],
             n=y.size,
             n_groups=n_groups,
-            fallback=("Wilson, as of a proportion", lambda: _as_proportion(value[-1], y.size)),
+            fallback=("Wilson, as of a proportion", lambda: wilson_of_mean(value[-1], y.size)),
         ),
     )
 
@@ -154,16 +154,9 @@ def _error(
     errors = np.abs(draws).sum(axis=1)
     lower, upper = np.quantile(errors, [0.025, 0.975])
     if upper - lower < 1e-12:
-        low, high = _as_proportion(value, n)
+        low, high = wilson_of_mean(value, n)
         note = "the same in every resample"
         return Estimate(value, low, high, n, "Wilson, as of a proportion", note)
     by_chance = np.quantile(np.abs(draws - gaps).sum(axis=1), 0.95)
     low = max(0.0, float(2 * value - upper)) if value > by_chance else 0.0
     return Estimate(value, low, max(value, float(2 * value - lower)), n, method)
-
-
-def _as_proportion(value: float, n: int) -> tuple[float, float]:
-    """Wilson's interval: a mean of numbers from 0 to 1 has at most the spread of a proportion."""
-    successes = value * n
-    low, _ = wilson(int(np.floor(successes)), n)
-    return low, wilson(int(np.ceil(successes)), n)[1]

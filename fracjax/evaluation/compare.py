@@ -1,8 +1,35 @@
-"""Two networks on the same studies: paired tests, for two detectors or two classifiers."""
+"""Two networks on the same studies: paired tests, for two detectors or two classifiers.
 
+Near-duplicate groups make studies dependent. Every difference and every test here takes a group as
+one piece of evidence; the Wilson and DeLong intervals of each network alone do not. Each p-value is
+that of one test, not corrected for there being several.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Integer
+
+from fracjax.evaluation import figures, inputs
+from fracjax.evaluation.bootstrap import RESAMPLES, on_all, percentile_estimate, resample
+from fracjax.evaluation.confusion import confusion_matrix
+from fracjax.evaluation.delong import auc_difference
 from fracjax.evaluation.estimate import Estimate
+from fracjax.evaluation.intervals import (
+    auc_estimate,
+    mover,
+    mover_difference,
+    proportion,
+    wilson,
+    wilson_f1,
+    wilson_of_mean,
+)
+from fracjax.evaluation.mcnemar import mcnemar, paired_difference
+from fracjax.evaluation.predictions import Predictions
+
+Interval = tuple[str, Callable[[], tuple[float, float]]]
 
 
 @dataclass(frozen=True)
@@ -14,7 +41,7 @@ class Difference:
       first, second: of each network.
       difference: second minus first, with the interval of a paired comparison.
       p_value: two-sided, of no difference; None where there is no test.
-      test: how it was made, e.g. "DeLong" or "McNemar, exact".
+      test: how it was made, e.g. "DeLong" or "McNemar, exact"; "" where there is none.
     """
 
     name: str
@@ -46,3 +73,213 @@ class Comparison:
     def to_dict(self) -> dict:
         """A dict that strict JSON can hold."""
         return asdict(self)
+
+
+def compare_detectors(
+    first: Predictions,
+    second: Predictions,
+    thresholds: tuple[float, float],
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Comparison:
+    """Two detectors on the same studies, each at its own threshold.
+
+    AUC by DeLong; sensitivity, specificity and accuracy by Tango's interval and McNemar's exact
+    test; average precision, F1 and Brier score (the only one that is better when smaller) by the
+    paired bootstrap. Where resampling, or DeLong, sees no spread in a difference, as between a
+    network and itself, the interval is that of two independent networks, and there is no test.
+
+    Args:
+      first: of two classes, (negative, positive), with the groups that are resampled.
+      second: of the same studies in any order, and the same classes.
+      thresholds: of the first and of the second; positive is a score >= threshold.
+      seed: of the bootstrap.
+      resamples: of the bootstrap.
+
+    Raises:
+      ValueError: other studies, another truth, other classes, not two classes, a threshold is NaN.
+    """
+    second = _aligned(first, second)
+    nan = [f"that of the {who} is NaN" for who, t in _named(thresholds) if np.isnan(t)]
+    inputs.refuse(nan, "the thresholds")
+    y, group = first.label, inputs.group_indices(first.groups, first.n)
+    scores = [one.fracture_score for one in (first, second)]
+    called = [s >= t for s, t in zip(scores, thresholds, strict=True)]
+    right = [c == (y == 1) for c in called]
+    arrays = (y, np.stack(scores, axis=1), np.hstack([np.eye(4)[2 * y + c] for c in called]))
+    n, n_positive = y.size, int(y.sum())
+    value = on_all(_of_detectors, *arrays)
+    draws = resample(_of_detectors, group, *arrays, seed=seed, resamples=resamples)
+
+    def bootstrapped(name: str, column: int, alone: Sequence[Interval], note: str) -> Difference:
+        pair = slice(column, column + 2)
+        return _bootstrapped(name, value[pair], draws[:, pair], alone, note, group)
+
+    absent = f"no normal study among {n}" if n_positive else f"no fracture among {n}"
+    absent = absent if n_positive in (0, n) else ""
+    errors = [(int((c & (y == 1)).sum()), int((c != (y == 1)).sum())) for c in called]
+    f1 = [_of_f1(*one) for one in errors]
+    nothing = "" if all(sum(one) for one in errors) else "no fracture, and none called"
+    precision = ("Wilson, over fractures", lambda: wilson(n_positive, n_positive))
+    squares = [_of_mean(float(v), n) for v in value[4:]]
+    difference, p_value = auc_difference(y, scores[0], scores[1], group)
+    test = "" if p_value is None else difference.method
+    alone = [auc_estimate(y, s) for s in scores]
+    rows = (
+        Difference("AUC", alone[0], alone[1], difference, p_value, test),
+        bootstrapped("average precision", 0, (precision, precision), absent),
+        _paired("sensitivity", right, group, y == 1, "no fracture"),
+        _paired("specificity", right, group, y == 0, "no normal study"),
+        _paired("accuracy", right, group, y >= 0, "no studies"),
+        bootstrapped("F1", 2, f1, nothing),
+        bootstrapped("Brier score", 4, squares, ""),
+    )
+    return _comparison(rows, right, group)
+
+
+def compare_classifiers(
+    first: Predictions, second: Predictions, *, seed: int = 0, resamples: int = RESAMPLES
+) -> Comparison:
+    """Two classifiers on the same studies: accuracy as for detectors, macro F1 by the bootstrap.
+
+    Args:
+      first: with the groups that are resampled.
+      second: of the same studies in any order, and the same classes.
+      seed: of the bootstrap.
+      resamples: of the bootstrap.
+
+    Raises:
+      ValueError: other studies, another truth, other classes.
+    """
+    second = _aligned(first, second)
+    y, k, group = first.label, len(first.classes), inputs.group_indices(first.groups, first.n)
+    called = [first.called, second.called]
+    right = [c == y for c in called]
+    # [n, 2, k k]: the cell of each network's matrix that a study is counted in
+    cells = np.stack([np.eye(k * k)[y * k + c] for c in called], axis=1)
+    matrices = [confusion_matrix(y, c, k) for c in called]
+    absent = [
+        name
+        for i, name in enumerate(first.classes)
+        if any(m[i].sum() + m[:, i].sum() == 0 for m in matrices)
+    ]
+    macro_f1 = _bootstrapped(
+        "macro F1",
+        on_all(_macro_f1, cells),
+        resample(_macro_f1, group, cells, seed=seed, resamples=resamples),
+        [_of_macro_f1(m) for m in matrices],
+        f"undefined for {', '.join(absent)}" if absent else "",
+        group,
+    )
+    accuracy = _paired("accuracy", right, group, y >= 0, "no studies")
+    return _comparison((accuracy, macro_f1), right, group)
+
+
+def _aligned(first: Predictions, second: Predictions) -> Predictions:
+    differ = f"the first has {', '.join(first.classes)}; the second {', '.join(second.classes)}"
+    inputs.refuse([differ] if first.classes != second.classes else [], "the classes to compare")
+    return second.aligned_to(first)
+
+
+def _named(thresholds: tuple[float, float]) -> list[tuple[str, float]]:
+    return list(zip(("first", "second"), thresholds, strict=True))
+
+
+def _comparison(
+    rows: tuple[Difference, ...],
+    right: Sequence[Bool[np.ndarray, "n"]],
+    groups: Integer[np.ndarray, "n"],
+) -> Comparison:
+    return Comparison(
+        n=groups.size,
+        n_groups=int(groups.max()) + 1,
+        rows=rows,
+        only_first=int((right[0] & ~right[1]).sum()),
+        only_second=int((right[1] & ~right[0]).sum()),
+    )
+
+
+def _paired(
+    name: str,
+    right: Sequence[Bool[np.ndarray, "n"]],
+    groups: Integer[np.ndarray, "n"],
+    among: Bool[np.ndarray, "n"],
+    empty: str,
+) -> Difference:
+    first, second, group = right[0][among], right[1][among], groups[among]
+    difference = paired_difference(first, second, group, empty=empty)
+    by_group = np.unique(group).size < group.size
+    test = "McNemar, exact, by group" if by_group else "McNemar, exact"
+    return Difference(
+        name,
+        proportion(int(first.sum()), group.size, empty=empty),
+        proportion(int(second.sum()), group.size, empty=empty),
+        difference,
+        mcnemar(first, second, group) if group.size else None,
+        test if group.size else "",
+    )
+
+
+def _bootstrapped(
+    name: str,
+    value: Float[np.ndarray, "2"],
+    draws: Float[np.ndarray, "resamples 2"],
+    alone: Sequence[Interval],
+    note: str,
+    groups: Integer[np.ndarray, "n"],
+) -> Difference:
+    """`alone`: the interval of each network where its resamples are all the same."""
+    size = {"n": groups.size, "n_groups": int(groups.max()) + 1}
+    first, second = (
+        percentile_estimate(value[i], draws[:, i], **size, fallback=alone[i], note=note)
+        for i in (0, 1)
+    )
+    gains = draws[:, 1] - draws[:, 0]
+    independent = ("MOVER, as if independent", lambda: mover_difference(first, second))
+    difference = percentile_estimate(
+        value[1] - value[0], gains, **size, fallback=independent, note=note
+    )
+    if difference.low is None or difference.method == independent[0]:
+        return Difference(name, first, second, difference, None, "")
+    gains = gains[~np.isnan(gains)]
+    tail = 1 + min((gains <= 0).sum(), (gains >= 0).sum())
+    p_value = min(1.0, float(2 * tail / (gains.size + 1)))
+    return Difference(name, first, second, difference, p_value, "bootstrap by group")
+
+
+def _of_f1(tp: int, errors: int) -> Interval:
+    return "Wilson, carried over to F1", lambda: wilson_f1(tp, errors)
+
+
+def _of_mean(value: float, n: int) -> Interval:
+    return "Wilson, as of a proportion", lambda: wilson_of_mean(value, n)
+
+
+def _of_macro_f1(matrix: Integer[np.ndarray, "k k"]) -> Interval:
+    def interval() -> tuple[float, float]:
+        counts = zip(matrix.diagonal().tolist(), (matrix + matrix.T).sum(0).tolist(), strict=True)
+        parts = [
+            Estimate(2 * tp / both, *wilson_f1(tp, both - 2 * tp), both, "") for tp, both in counts
+        ]
+        return mover(parts, scale=1 / len(parts))
+
+    return "MOVER over classes", interval
+
+
+def _of_detectors(
+    weights: Float[Array, "n"],
+    labels: Integer[Array, "n"],
+    scores: Float[Array, "n 2"],
+    cells: Float[Array, "n 8"],
+) -> Float[Array, "6"]:
+    """Average precision, F1 and Brier score, each of both detectors."""
+    precision = [figures.average_precision(labels, s, weights) for s in scores.T]
+    f1 = figures.f1((weights @ cells).reshape(2, 2, 2))[:, 1]
+    squares = [figures.brier(labels, s, weights) for s in scores.T]
+    return jnp.concatenate([jnp.stack(precision), f1, jnp.stack(squares)])
+
+
+def _macro_f1(weights: Float[Array, "n"], cells: Float[Array, "n 2 kk"]) -> Float[Array, "2"]:
+    k = int(cells.shape[2] ** 0.5)
+    return figures.macro(figures.f1(jnp.tensordot(weights, cells, 1).reshape(2, k, k)))
