@@ -5,7 +5,14 @@ is an error or undefined, never 0, and none goes without its n and its 95 % inte
 """
 
 from fracjax.evaluation.binary import AtThreshold, BinaryReport, binary_report
+from fracjax.evaluation.calibration import Reliability, ReliabilityBin, reliability
 from fracjax.evaluation.cascade_table import CascadeReport, Fate, cascade_report
+from fracjax.evaluation.compare import (
+    Comparison,
+    Difference,
+    compare_classifiers,
+    compare_detectors,
+)
 from fracjax.evaluation.confusion import (
     accuracy,
     balanced_accuracy,
@@ -35,7 +42,11 @@ from fracjax.evaluation.intervals import (
 from fracjax.evaluation.likelihood_ratios import likelihood_ratios
 from fracjax.evaluation.per_class import ClassFigures, PerClassReport, per_class_report
 from fracjax.evaluation.predictions import Predictions
+from fracjax.evaluation.predictive_values import at_prevalence
+from fracjax.evaluation.recalibration import Recalibration, recalibration
 from fracjax.evaluation.roc import RocCurve, auc, average_precision, partial_auc, roc_curve
+from fracjax.evaluation.subgroups import Masks, Subgroup, masks_of, subgroup_report
+from fracjax.evaluation.temperature import Temperature, fit_temperature, scaled
 from fracjax.evaluation.threshold import (
     OperatingPoint,
     choose_threshold,
@@ -50,14 +61,23 @@ __all__ = [
     "BinaryReport",
     "CascadeReport",
     "ClassFigures",
+    "Comparison",
     "DecisionCurve",
+    "Difference",
     "Estimate",
     "Fate",
+    "Masks",
     "OperatingPoint",
     "PerClassReport",
     "Predictions",
+    "Recalibration",
+    "Reliability",
+    "ReliabilityBin",
     "RocCurve",
+    "Subgroup",
+    "Temperature",
     "accuracy",
+    "at_prevalence",
     "auc",
     "auc_estimate",
     "average_precision",
@@ -65,13 +85,17 @@ __all__ = [
     "binary_report",
     "cascade_report",
     "choose_threshold",
+    "compare_classifiers",
+    "compare_detectors",
     "confusion_at",
     "confusion_matrix",
     "decision_curve",
     "delong_variance",
     "f1",
+    "fit_temperature",
     "likelihood_ratios",
     "macro",
+    "masks_of",
     "mcc",
     "negative_likelihood_ratio",
     "newcombe_auc",
@@ -82,13 +106,17 @@ __all__ = [
     "pr_band",
     "precision",
     "proportion",
+    "recalibration",
     "recall",
+    "reliability",
     "roc_band",
     "roc_curve",
+    "scaled",
     "sensitivity",
     "sensitivity_threshold",
     "specificity",
     "specificity_per_class",
+    "subgroup_report",
     "wilson",
     "youden_j",
     "youden_threshold",
