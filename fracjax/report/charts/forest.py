@@ -18,7 +18,7 @@ Place = Callable[[float], float]  # where on the page a value is
 Metric = Literal["auc", "sensitivity", "specificity"]
 _NAMES = {"auc": "AUC", "sensitivity": "sensitivity", "specificity": "specificity"}
 _LEFT, _RIGHT = 112, 236  # ends of the axis
-_ROW, _HEAD, _LINE, _TOP = 33, 24, 12.5, 8.0  # units high
+_ROW, _HEAD, _LINE, _TOP = 33, 21, 12.5, 14.0  # units high
 
 
 def forest_chart(

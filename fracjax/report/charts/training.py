@@ -137,7 +137,8 @@ def _sentence(name: str, history: History) -> str:
 
 def _caption(histories: Mapping[str, History]) -> str:
     many = f" of {len(histories)} networks" if len(histories) > 1 else ""
-    return f"Every epoch{many}; the circle marks the one whose weights are used."
+    circle = "; the circle marks the one whose weights are used"
+    return f"Every epoch{many}{circle if any(map(best_epoch, histories.values())) else ''}."
 
 
 def _table(histories: Mapping[str, History], metrics: list[str], title: str) -> Table:
