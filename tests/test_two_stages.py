@@ -8,7 +8,9 @@ import shutil
 import numpy as np
 import pytest
 from rich.console import Console
+from scipy.special import logit
 
+from fracjax import judge as judging
 from fracjax.cascade import run_cascade
 from fracjax.config import Config, Data, Model, Phase
 from fracjax.datasets.prepare import prepare
@@ -16,8 +18,8 @@ from fracjax.datasets.request import Request
 from fracjax.datasets.splits import Split, make_split
 from fracjax.errors import UserError
 from fracjax.evaluation import Predictions, auc, cascade_report
+from fracjax.judge import judge
 from fracjax.pipeline.parts import open_dataset
-from fracjax.report import evaluate as report_evaluate
 from fracjax.report.evaluate import evaluate
 from fracjax.report.two_stages import run_two_stages
 from fracjax.sharding import data_mesh
@@ -54,20 +56,13 @@ def _metrics(folder):
 
 def test_every_promised_file_is_there_and_not_empty(runs):
     stage1, stage2, folder = runs
-    for workdir, pictures in (
-        (stage1.workdir, ("roc", "confusion")),
-        (stage2.workdir, ("confusion",)),
-    ):
+    report = ("report.html", "report.json", "markdown/report.md", "metrics.json")
+    for workdir in (stage1.workdir, stage2.workdir):
         for part in ("validation", "test"):
             made = workdir / "evaluation" / part
-            names = [
-                "predictions.csv",
-                "metrics.json",
-                *(f"{p}.png" for p in (*pictures, "training")),
-            ]
-            assert all((made / name).stat().st_size > 0 for name in names)
-    names = ("detector.csv", "classifier.csv", "metrics.json", "confusion_with_filter.png")
-    assert all((folder / name).stat().st_size > 0 for name in names)
+            assert all((made / name).stat().st_size > 0 for name in ("predictions.csv", *report))
+    assert all((folder / name).stat().st_size > 0 for name in ("detector.csv", "classifier.csv"))
+    assert all((folder / name).stat().st_size > 0 for name in report)
 
 
 def test_the_threshold_is_chosen_on_validation_and_only_read_on_test(runs):
@@ -122,7 +117,8 @@ def test_the_classifier_trains_on_what_the_detector_calls_fractured(runs, tmp_pa
     scores = {part: before.detector.detect(e).fracture_score for part, e in parts.items()}
     middle = float(np.median(scores["train"]))
     point = dataclasses.replace(before.point, threshold=middle)
-    operating_point.store(copy, operating_point.Stored(point, 1), before.detector.metas)
+    settled = operating_point.read(copy, before.detector.metas)
+    operating_point.store(copy, dataclasses.replace(settled, point=point), before.detector.metas)
     given = {}
 
     def caught(config, network, train, validation, mesh, console, folder):
@@ -146,9 +142,10 @@ def test_a_classifier_does_not_go_on_behind_another_threshold(runs):
     front = open_filter(stage1.workdir, data_mesh())
     point = dataclasses.replace(front.point, threshold=front.point.threshold / 2)
     original = operating_point.path(stage1.workdir).read_bytes()
+    settled = operating_point.read(stage1.workdir, front.detector.metas)
     try:
         operating_point.store(
-            stage1.workdir, operating_point.Stored(point, 1), front.detector.metas
+            stage1.workdir, dataclasses.replace(settled, point=point), front.detector.metas
         )
         with pytest.raises(UserError, match=r"was trained on what the detector .* lets through"):
             loop.fit(stage2, QUIET)
@@ -173,12 +170,62 @@ def test_another_rule_may_be_chosen_on_validation_only(runs, tmp_path):
     stage1, *_ = runs
     copy = tmp_path / "copy"
     shutil.copytree(stage1.workdir, copy)
-    evaluate(copy, "validation", data_mesh(), QUIET, rule="fixed:0.25")
+    judge(copy, "validation", data_mesh(), settle=True, rule="fixed:0.25")
     assert open_filter(copy, data_mesh()).point.threshold == 0.25
     with pytest.raises(UserError, match=r"on --split validation only"):
         evaluate(copy, "test", data_mesh(), QUIET, rule="youden")
     with pytest.raises(UserError, match=r"no threshold rule 'best'"):
         evaluate(copy, "validation", data_mesh(), QUIET, rule="best")
+
+
+def test_the_temperature_of_validation_scales_what_leaves_the_run(runs, tmp_path):
+    """In an evaluation and in the filter alike; the threshold is one of scaled scores."""
+    stage1, stage2, _ = runs
+    copy = tmp_path / "copy"
+    shutil.copytree(stage1.workdir, copy)
+    before = judge(copy, "test", data_mesh(), settle=False)
+    fitted = before.settled.temperature
+    assert fitted.n == 12
+    warmer = dataclasses.replace(fitted, value=2.0 * fitted.value)
+    stored = dataclasses.replace(before.settled, temperature=warmer)
+    operating_point.store(copy, stored, before.trained.metas)
+    after = judge(copy, "test", data_mesh(), settle=False)
+    odds = [
+        np.log(p / (1 - p)) for p in (one.predictions.fracture_score for one in (before, after))
+    ]
+    np.testing.assert_allclose(odds[1], odds[0] / 2, rtol=1e-9)
+    np.testing.assert_array_equal(after.each[0].probabilities, before.each[0].probabilities)
+    types = open_dataset(stage2.data).part("test")
+    front, other = (open_filter(where, data_mesh()) for where in (stage1.workdir, copy))
+    raw, scaled = (it.detector.detect(types).fracture_score for it in (front, other))
+    np.testing.assert_allclose(logit(scaled), logit(raw) / 2, rtol=1e-9)
+    assert front.identity != other.identity
+
+
+def test_a_classifier_has_a_temperature_of_validation_and_no_threshold(runs):
+    _, stage2, _ = runs
+    judged = judge(stage2.workdir, "test", data_mesh(), settle=False)
+    assert judged.settled.point is None
+    assert (
+        judged.settled.temperature.n
+        == _metrics(stage2.workdir / "evaluation" / "validation")["figures"]["n"]
+    )
+    with pytest.raises(UserError, match=r"--views is 2, but the temperature was fitted"):
+        judge(stage2.workdir, "test", data_mesh(), settle=False, views=2)
+
+
+def test_studies_that_have_leaked_are_named_and_no_figure_is_made(runs, monkeypatch):
+    stage1, *_ = runs
+    opened = open_dataset(stage1.data)
+    prepared = opened.prepared
+    first, other = opened.indices("train")[0], opened.indices("test")[0]
+    sha256 = prepared.sha256.copy()
+    sha256[other] = sha256[first]
+    leaky = dataclasses.replace(opened, prepared=dataclasses.replace(prepared, sha256=sha256))
+    monkeypatch.setattr(judging, "open_dataset", lambda *_: leaky)
+    names = f"{prepared.study[other]} and {prepared.study[first]}: identical files"
+    with pytest.raises(UserError, match=names):
+        evaluate(stage1.workdir, "test", data_mesh(), QUIET)
 
 
 def test_test_before_validation_is_refused(runs, tmp_path):
@@ -211,7 +258,7 @@ def test_another_split_than_that_of_training_is_refused(runs, tmp_path, monkeypa
     names = [prepared.classes[i] for i in prepared.label]
     make_split(prepared.study.tolist(), names, prepared.group.tolist(), seed=7).save(tmp_path / "s")
     other = dataclasses.replace(dataset, split=Split.load(tmp_path / "s"))
-    monkeypatch.setattr(report_evaluate, "open_dataset", lambda *_: other)
+    monkeypatch.setattr(judging, "open_dataset", lambda *_: other)
     with pytest.raises(UserError, match=r"was trained on split .*, but the split file of phantom"):
         evaluate(stage1.workdir, "validation", data_mesh(), QUIET)
 
@@ -236,8 +283,8 @@ def test_the_threshold_holds_for_as_many_views_as_it_was_chosen_on(runs, tmp_pat
         evaluate(copy, "test", data_mesh(), QUIET, views=3)
     with pytest.raises(UserError, match=r"--views is 0; write 1"):
         evaluate(copy, "validation", data_mesh(), QUIET, views=0)
-    evaluate(copy, "validation", data_mesh(), QUIET, views=3)
-    assert _metrics(evaluate(copy, "test", data_mesh(), QUIET))["source"]["test_views"] == 3
+    judge(copy, "validation", data_mesh(), settle=True, views=3)
+    assert judge(copy, "test", data_mesh(), settle=False).trained.test_views == 3
     front = open_filter(copy, data_mesh())
     assert front.detector.test_views == 3
     assert front.identity != open_filter(stage1.workdir, data_mesh()).identity

@@ -1,5 +1,6 @@
 """One checkpoint on one part of its split: predictions, figures, and the report that shows them."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from fracjax.datasets import fracatlas
 from fracjax.errors import UserError
 from fracjax.evaluation import binary_report, per_class_report
 from fracjax.evaluation.calibration import reliability
+from fracjax.evaluation.recalibration import recalibration
 from fracjax.evaluation.subgroups import Subgroup, masks_of, subgroup_report
 from fracjax.evaluation.temperature import scaled
 from fracjax.files import write_json
@@ -109,8 +111,9 @@ def _of_detector(judged: Judged, gallery: int) -> Results:
         "operating_point": point.to_dict(),
         "temperature": judged.settled.temperature.to_dict(),
         "figures": report.to_dict(),
-        "calibration": reliability(*data, predictions.groups).to_dict(),
-        "subgroups": [subgroup.to_dict() for subgroup in subgroups],
+        "calibration": reliability(*data, predictions.groups).to_dict()
+        | recalibration(*data, predictions.groups).to_dict(),
+        "subgroups": [asdict(subgroup) for subgroup in subgroups],
     }
     tables = list(binary_tables(report))
     if subgroups:

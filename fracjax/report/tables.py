@@ -15,6 +15,7 @@ from fracjax.evaluation import BinaryReport, CascadeReport, Estimate, Fate, PerC
 from fracjax.evaluation.calibration import Reliability
 from fracjax.evaluation.compare import Comparison
 from fracjax.evaluation.end_to_end import EndToEnd
+from fracjax.evaluation.recalibration import Recalibration
 from fracjax.evaluation.subgroups import Subgroup
 
 _AT_THRESHOLD = {
@@ -25,6 +26,10 @@ _AT_THRESHOLD = {
     "npv": "NPV",
     "f1": "F1",
     "youden_j": "Youden's J",
+    "balanced_accuracy": "balanced accuracy",
+    "mcc": "Matthews' correlation",
+    "positive_likelihood_ratio": "likelihood ratio +",
+    "negative_likelihood_ratio": "likelihood ratio −",
 }
 
 
@@ -87,6 +92,7 @@ def binary_tables(report: BinaryReport) -> tuple[Table, Table]:
         ("figure", "value"),
         (
             ("AUC", report.auc),
+            ("partial AUC, specificity ≥ 0.9", report.partial_auc),
             ("average precision (PR-AUC)", report.average_precision),
             ("prevalence", report.prevalence),
         ),
@@ -121,12 +127,14 @@ def per_class_table(report: PerClassReport, title: str = "Classifier") -> Table:
     )
 
 
-def reliability_table(report: Reliability) -> Table:
+def reliability_table(report: Reliability, line: Recalibration) -> Table:
     """How far the probabilities are from the shares that they promise."""
     return Table(
         "Calibration",
         ("figure", "value"),
         (
+            ("intercept (0 is ideal; below, probabilities are too high)", line.intercept),
+            ("slope (1 is ideal; below, they are too extreme)", line.slope),
             ("Brier score", report.brier),
             ("expected calibration error, bins of equal width", report.ece),
             ("expected calibration error, bins of equal mass", report.ece_equal_mass),

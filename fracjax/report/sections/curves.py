@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from fracjax.evaluation import BinaryReport, Predictions
 from fracjax.evaluation.calibration import Reliability, reliability
 from fracjax.evaluation.curves import decision_curve, pr_band, roc_band
+from fracjax.evaluation.recalibration import recalibration
 from fracjax.evaluation.subgroups import Subgroup
 from fracjax.report.charts.decision import decision_chart
 from fracjax.report.charts.forest import forest_chart
@@ -38,7 +39,7 @@ def calibration_section(predictions: Predictions, threshold: float) -> Section:
         "What a probability means",
         (
             reliability_chart(made),
-            reliability_table(made),
+            reliability_table(made, recalibration(*data)),
             decision_chart(decision_curve(*data), threshold),
             Prose(
                 (
@@ -58,7 +59,12 @@ def confidence_section(predictions: Predictions) -> Section:
         "calibration",
         "What a probability means",
         (
-            reliability_chart(confidence(predictions), "Reliability of the called class"),
+            reliability_chart(
+                confidence(predictions),
+                "Reliability of the called class",
+                score="probability of the called class",
+                observed="share called rightly",
+            ),
             Prose(
                 (
                     "Here a study counts by the probability of the class that it is called, and "
