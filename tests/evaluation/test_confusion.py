@@ -3,6 +3,7 @@
 # pyright: reportCallIssue=false, reportOptionalMemberAccess=false
 # pyright: reportAttributeAccessIssue=false, reportIndexIssue=false
 
+import jax
 import numpy as np
 import pytest
 import sklearn.metrics as sk
@@ -10,6 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import UndefinedMetricWarning
 
 from fracjax import evaluation as ev
+from fracjax.evaluation import figures
+from fracjax.evaluation.exact import exact
 
 
 def test_binary_by_hand():
@@ -56,6 +59,15 @@ def test_equals_scikit_learn():
             assert_allclose(ev.recall(matrix), recall, atol=1e-14)
             assert_allclose(ev.f1(matrix), f1, atol=1e-14)
             assert_allclose(ev.accuracy(matrix), sk.accuracy_score(y, p), atol=1e-14)
+            assert_allclose(ev.mcc(matrix), sk.matthews_corrcoef(y, p), atol=1e-14)
+            balanced = sk.balanced_accuracy_score(y, p)
+            assert_allclose(ev.balanced_accuracy(matrix), balanced, atol=1e-14)
+            others = [sk.recall_score(y == c, p == c, pos_label=0) for c in range(k)]
+            assert_allclose(ev.specificity_per_class(matrix), others, atol=1e-14)
+            if k == 2 and n > k:  # no ratio is 0/0
+                ratios = sk.class_likelihood_ratios(y, p)
+                assert_allclose(ev.positive_likelihood_ratio(matrix), ratios[0], rtol=1e-14)
+                assert_allclose(ev.negative_likelihood_ratio(matrix), ratios[1], rtol=1e-14)
             assert_allclose(ev.macro(ev.f1(matrix)), sk.f1_score(y, p, average="macro"), atol=1e-14)
 
 
@@ -75,9 +87,46 @@ def test_nothing_over_nothing_is_nan_where_scikit_learn_says_0():
 
 def test_many_matrices_at_once_equal_one_by_one():
     matrices = np.random.default_rng(0).poisson(0.7, size=(4, 5, 3, 3))
-    for figure in (ev.accuracy, ev.recall, ev.precision, ev.f1):
+    for figure in (ev.accuracy, ev.recall, ev.precision, ev.f1, ev.mcc, ev.specificity_per_class):
         one_by_one = [[figure(m) for m in row] for row in matrices]
         assert_array_equal(figure(matrices), one_by_one)
+
+
+def test_weighted_matrices_in_a_program_of_its_own():
+    rng = np.random.default_rng(1)
+    y, s, w = rng.integers(0, 2, 50), rng.integers(0, 9, 50) / 9, rng.poisson(1.0, (3, 50))
+    got = exact(_matrices, y, s, w.astype(float))
+    for matrix, weights in zip(got, w, strict=True):
+        assert_array_equal(matrix, sk.confusion_matrix(y, s >= 0.5, sample_weight=weights))
+        i = np.repeat(np.arange(50), weights)
+        assert_array_equal(matrix, ev.confusion_at(y[i], s[i], 0.5))
+
+
+def _matrices(labels, scores, weights):
+    return jax.vmap(lambda w: figures.confusion_at(labels, scores, w, 0.5))(weights)
+
+
+def test_correlation_and_ratios_of_nothing():
+    perfect = np.array([[500, 0], [0, 7]])
+    assert ev.mcc(perfect) == 1
+    assert ev.mcc(perfect[::-1]) == -1
+    assert np.isnan(ev.mcc([[5, 0], [3, 0]]))  # all called normal; scikit-learn says 0
+    assert ev.positive_likelihood_ratio(perfect) == np.inf
+    assert np.isnan(ev.positive_likelihood_ratio([[5, 0], [3, 0]]))
+    assert np.isnan(ev.negative_likelihood_ratio([[0, 5], [0, 3]]))
+    assert ev.negative_likelihood_ratio([[0, 5], [1, 3]]) == np.inf
+
+
+def test_predictive_values_at_another_prevalence():
+    # Of 1000 with 10 % fractured: 80 found, 270 false alarms; 630 pass rightly, 20 wrongly.
+    sens, spec, prevalence = np.array(0.8), np.array(0.7), np.array(0.1)
+    assert_allclose(exact(figures.ppv_at, sens, spec, prevalence), 80 / 350, atol=1e-15)
+    assert_allclose(exact(figures.npv_at, sens, spec, prevalence), 630 / 650, atol=1e-15)
+    matrix = np.array([[70.0, 30], [10, 40]])  # and at its own it is the plain one
+    own = (np.array(0.8), np.array(0.7), np.array(50 / 150))
+    assert_allclose(exact(figures.ppv_at, *own), exact(figures.ppv, matrix), atol=1e-15)
+    assert_allclose(exact(figures.npv_at, *own), exact(figures.npv, matrix), atol=1e-15)
+    assert np.isnan(exact(figures.ppv_at, np.array(0.0), np.array(1.0), prevalence))
 
 
 def test_swapping_the_classes_swaps_sensitivity_and_specificity():
@@ -102,6 +151,12 @@ def test_refusals():
         ev.confusion_matrix([0, 5], [-1, 1], 3)
     assert "labels must be class indices 0 .. 2; found 5 in 1 studies" in str(error.value)
     assert "predictions must be class indices 0 .. 2; found -1" in str(error.value)
+    with pytest.raises(ValueError, match=r"shape is \(2, 3\); expected \(... k k\)"):
+        ev.accuracy(np.ones((2, 3)))
+    with pytest.raises(ValueError, match=r"shape is \(3, 3\); expected \(... 2 2\)"):
+        ev.sensitivity(np.eye(3))
+    with pytest.raises(ValueError, match="1 of 4 counts are negative or NaN"):
+        ev.mcc([[1, -1], [0, 2]])
     with pytest.raises(ValueError, match="threshold:\n- it is NaN"):
         ev.confusion_at([0, 1], [0.1, 0.2], float("nan"))
     with pytest.raises(ValueError, match="1 of 2 scores are not finite"):
