@@ -100,11 +100,8 @@ def main(resamples: int = 10_000, rounds: int = 2) -> None:
     fast, slow = (median(column) for column in zip(*times, strict=True))
     ratio = median(b / a for a, b in times)
     print(f"median: ours {fast:.3f} s, scikit-learn's loop {slow:.1f} s, ratio {ratio:.0f}")
-    print(f"largest difference of a figure: {difference:.1e}")
-    print(
-        f"{groups.max() + 1} groups; load average {load:.1f} before, {os.getloadavg()[0]:.1f} after "
-        "(ours included)"
-    )
+    print(f"{groups.max() + 1} groups; largest difference of a figure: {difference:.1e}")
+    print(f"load average {load:.1f} before, {os.getloadavg()[0]:.1f} after (ours included)")
 
 
 if __name__ == "__main__":
