@@ -123,7 +123,7 @@ def _answers(judged: Judged) -> dict[int, str]:
         28: "under Operating point and All thresholds" if detector else "under The classes",
         29: "95 % intervals: Wilson, DeLong on the logit scale, bootstrap over groups",
         30: "subgroups and other prevalences" if detector else YOURS,
-        31: "Grad-CAM, scored against the boxes where there are any",
+        31: "class activation maps, scored against the boxes where there are any",
         32: f"{judged.predictions.n} studies of {judged.part}",
         33: "none: every study is of the dataset that the networks were trained on",
         35: "under The data",

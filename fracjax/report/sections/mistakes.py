@@ -6,15 +6,19 @@ import numpy as np
 from jaxtyping import Int
 
 from fracjax.evaluation import Predictions
+from fracjax.explain.gradcam import Method
 from fracjax.explain.localisation import localisation_report
 from fracjax.explain.maps import explain
 from fracjax.judge import Judged
 from fracjax.pipeline.regions import regions
-from fracjax.report.explain import localisation_table, located
+from fracjax.report.explain import NAMES, localisation_table, located
 from fracjax.report.overlay import overlay_png
 from fracjax.report.page import Block, Gallery, Photo, Prose, Section
 
 _HEAT = "Bright is what spoke for"
+# Where features are pooled it is Grad-CAM. Where a dense layer weighs each place for itself, as in
+# the basic CNN, Grad-CAM points at places that had no part in the score.
+_METHOD: Method = "hirescam"
 
 
 def mistakes_section(judged: Judged, count: int) -> Section:
@@ -86,7 +90,7 @@ def _gallery(
         return [Gallery((), empty)]
     assert predictions.study.tolist() == examples.study.tolist(), "one order of studies"
     chosen = examples.take(index)
-    maps = explain(judged.trained, chosen, target=explained)
+    maps = explain(judged.trained, chosen, target=explained, method=_METHOD)
     where = regions(judged.dataset.prepared, chosen.rows, judged.trained.meta.form)
     photos = []
     for place, (i, picture) in enumerate(zip(index, chosen.pictures(), strict=True)):
@@ -94,6 +98,8 @@ def _gallery(
         name = predictions.classes[called[place]]
         score = predictions.probabilities[i, called[place]]
         caption = f"{predictions.study[i]}: {truth}, called {name} with probability {score:.3g}"
+        if not maps[place].any():
+            caption += f"; nothing spoke for {heat}"
         boxed = "; the finding is boxed" if len(where.boxes[place]) else ""
         photos.append(
             Photo(
@@ -102,7 +108,9 @@ def _gallery(
                 caption,
             )
         )
-    legend = f"{words}. {_HEAT} {heat} (Grad-CAM); boxes are the findings, where they are known."
+    legend = (
+        f"{words}. {_HEAT} {heat} ({NAMES[_METHOD]}); boxes are the findings, where they are known."
+    )
     return [Prose((legend,)), Gallery(tuple(photos), empty)]
 
 
@@ -112,6 +120,6 @@ def _localisation(judged: Judged) -> Sequence[Block]:
     if not where.boxed.any():
         return []
     target = "positive" if judged.settled.point is not None else "called"
-    maps = explain(judged.trained, examples, target=target)
+    maps = explain(judged.trained, examples, target=target, method=_METHOD)
     report = localisation_report(maps, where, examples.group)
-    return [localisation_table(report, "gradcam")]
+    return [localisation_table(report, _METHOD)]
