@@ -20,6 +20,7 @@ from fracjax.errors import UserError
 from fracjax.evaluation import Predictions, auc, cascade_report
 from fracjax.judge import judge
 from fracjax.pipeline.parts import open_dataset
+from fracjax.report.compare import compare
 from fracjax.report.evaluate import evaluate
 from fracjax.report.two_stages import run_two_stages
 from fracjax.sharding import data_mesh
@@ -226,6 +227,60 @@ def test_studies_that_have_leaked_are_named_and_no_figure_is_made(runs, monkeypa
     names = f"{prepared.study[other]} and {prepared.study[first]}: identical files"
     with pytest.raises(UserError, match=names):
         evaluate(stage1.workdir, "test", data_mesh(), QUIET)
+
+
+def _report(folder):
+    page = json.loads((folder / "report.json").read_text())
+    return page, {section["id"]: section["blocks"] for section in page["sections"]}
+
+
+def test_the_report_says_what_the_figures_say(runs):
+    stage1, stage2, folder = runs
+    made = stage1.workdir / "evaluation" / "test"
+    page, sections = _report(made)
+    figures = _metrics(made)["figures"]
+    assert page["title"] == "Detector on phantom, test"
+    shown = {f["name"]: f["estimate"] for f in sections["summary"][0]["figures"]}
+    assert shown["AUC"] == figures["auc"]
+    assert shown["Sensitivity"] == figures["at_operating_point"]["sensitivity"]
+    names = ("threshold", "ranking", "calibration", "training", "mistakes", "data", "card", "claim")
+    assert set(names) < sections.keys()
+    assert len(sections["claim"][1]["rows"]) == 44
+    assert sections["summary"][-1]["tone"] == "warning"
+    kinds = {"prose", "key figures", "facts", "chart", "table", "gallery"}
+    assert {block["kind"] for blocks in sections.values() for block in blocks} == kinds
+    _, of_types = _report(stage2.workdir / "evaluation" / "test")
+    assert "classes" in of_types
+    assert "threshold" not in of_types
+    _, of_both = _report(folder)
+    assert list(of_both) == ["summary", "fates", "filter", "end-to-end", "sweep", "data"]
+
+
+def test_a_report_on_validation_says_that_its_figures_are_too_good(runs):
+    stage1, *_ = runs
+    for part, words in (("validation", "a little too good"), ("test", "No network was trained on")):
+        _, sections = _report(stage1.workdir / "evaluation" / part)
+        assert any(words in text for text in sections["summary"][1]["paragraphs"])
+
+
+def test_two_runs_are_compared_study_by_study(runs, tmp_path):
+    """A run and itself at another threshold: the ranking is one, the calls are not."""
+    stage1, stage2, _ = runs
+    copy = tmp_path / "copy"
+    shutil.copytree(stage1.workdir, copy)
+    own = judge(copy, "test", data_mesh(), settle=False)
+    point = dataclasses.replace(own.point, threshold=0.0)
+    operating_point.store(copy, dataclasses.replace(own.settled, point=point), own.trained.metas)
+    compare(stage1.workdir, copy, "test", data_mesh(), QUIET, tmp_path / "out")
+    rows = {row["name"]: row for row in _metrics(tmp_path / "out")["figures"]["rows"]}
+    assert rows["AUC"]["difference"]["value"] == 0
+    assert rows["sensitivity"]["second"]["value"] == 1
+    assert rows["specificity"]["second"]["value"] == 0
+    assert (tmp_path / "out" / "report.html").stat().st_size > 0
+    with pytest.raises(
+        UserError, match=r"cannot be compared.*classes: healthy, fracture and Commi"
+    ):
+        compare(stage1.workdir, stage2.workdir, "test", data_mesh(), QUIET, tmp_path / "out")
 
 
 def test_test_before_validation_is_refused(runs, tmp_path):

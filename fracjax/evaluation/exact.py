@@ -13,6 +13,8 @@ import jax
 import numpy as np
 from jaxtyping import Shaped
 
+from fracjax.errors import UserError
+
 _ROUND = 256
 
 
@@ -21,8 +23,18 @@ def double() -> Iterator[None]:
     """Within it, JAX keeps 64 bits and computes on the CPU.
 
     Accelerators are slow at 64 bits, or unable.
+
+    Raises:
+      UserError: JAX was told to leave the CPU alone.
     """
-    with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
+    try:
+        cpu = jax.local_devices(backend="cpu")[0]
+    except RuntimeError as error:
+        raise UserError(
+            f"figures are computed on the CPU, in 64 bits, and JAX has none ({error}); write "
+            "JAX_PLATFORMS=cuda,cpu, or leave it unset"
+        ) from error
+    with jax.enable_x64(True), jax.default_device(cpu):
         yield
 
 

@@ -128,3 +128,14 @@ def test_a_probability_of_0_that_came_true_is_infinitely_surprising():
     arrays = (np.array([1, 0]), np.array([[1.0, 0.0], [0.5, 0.5]]))
     assert exact(figures.log_loss, *arrays, np.ones(2)) == np.inf
     assert exact(figures.log_loss, *arrays, np.array([0.0, 1])) == pytest.approx(np.log(2))
+
+
+def test_a_probability_on_an_edge_is_where_its_digits_say():
+    """Compiled, too: a third of a tenth-wide bin is 0.3, and not the number above it."""
+    p = np.arange(101) / 100
+    labels, weights = (np.arange(101) % 2).astype(float), np.ones(101)
+    bins = exact(partial(figures.equal_width_bins, bins=10), labels, p, weights)
+    assert_array_equal(bins.edges, np.arange(11) / 10)
+    assert_array_equal(bins.weight, [10] * 9 + [11])
+    quantiles = exact(partial(figures.equal_mass_bins, bins=10), labels, p, weights)
+    assert_array_equal(quantiles.edges, np.quantile(p, np.arange(11) / 10))

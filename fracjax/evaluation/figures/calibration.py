@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Integer, Real
 
 from fracjax.evaluation.figures.ties import cumulative
@@ -77,7 +78,8 @@ def equal_width_bins(
     A probability of 1 is in the last one. `bins` is static. scikit-learn's `calibration_curve` has
     low < probability <= high instead, which differs for probabilities that are edges.
     """
-    edges = jnp.arange(bins + 1) / bins
+    # NumPy's: compiled, a division by a constant becomes a multiplication, and 0.3 is 0.30…04.
+    edges = jnp.asarray(np.arange(bins + 1) / bins, probabilities.dtype)
     # Against the edges themselves: probability · bins would be rounded.
     at = jnp.clip(jnp.searchsorted(edges, probabilities, side="right") - 1, 0, bins - 1)
     one_hot = jax.nn.one_hot(at, bins, dtype=probabilities.dtype)
@@ -104,7 +106,8 @@ def equal_mass_bins(
     below = cumulative(w)
     total = below[-1]
     # Study number h of the repeated ones, from 0; whole where it is, with a single rounding.
-    h = (total - 1) * jnp.arange(bins + 1) / bins
+    # (Behind a barrier, or the compiler multiplies by a rounded 1 / bins.)
+    h = (total - 1) * jnp.arange(bins + 1) / jax.lax.optimization_barrier(total.dtype.type(bins))
     lower = jnp.searchsorted(below, jnp.floor(h), side="right")
     upper = jnp.searchsorted(below, jnp.minimum(jnp.floor(h) + 1, total - 1), side="right")
     edges = p[lower] + (h - jnp.floor(h)) * (p[upper] - p[lower])
