@@ -9,7 +9,8 @@ class Meter:
     """Seconds of a prediction; batches are told in the order in which the devices take them.
 
     Attributes:
-      seconds: from the first file that was asked for, programs being compiled, to the last result.
+      seconds: from when the programs are compiled (the first files are read by then) to the last
+        result.
       waited: of them, those in which the devices had nothing to do for want of pictures. Neither
         counts what the one who takes the results does between two of them.
     """
