@@ -17,6 +17,7 @@ from fracjax.datasets.duplicates import (
     fine_similarity,
 )
 from fracjax.datasets.fingerprints import fingerprints
+from fracjax.datasets.phantom import DRAWN
 from fracjax.datasets.prepared import Prepared
 from fracjax.errors import UserError
 
@@ -24,8 +25,7 @@ from fracjax.errors import UserError
 _SIMILARITY = {
     "fracatlas": fracatlas.SIMILARITY,
     "bone_break": bone_break.SIMILARITY,
-    "phantom": None,
-    "phantom_types": None,
+    **dict.fromkeys(DRAWN),
 }
 _SHOWN = 20
 

@@ -17,6 +17,7 @@ from fracjax.datasets.study import NO_BOXES, Study
 from fracjax.errors import UserError
 
 CLASSES = ("healthy", "fracture")
+DRAWN = ("phantom", "phantom_types")  # the datasets of which no picture is a patient's
 _PER_CLASS = 4  # enough for every class in every part
 
 

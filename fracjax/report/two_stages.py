@@ -7,6 +7,7 @@ from rich.console import Console
 
 from fracjax.cascade import run_cascade
 from fracjax.config import Config
+from fracjax.datasets.phantom import DRAWN
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.request import Request
 from fracjax.errors import UserError
@@ -62,6 +63,6 @@ def run_two_stages(stage1: Config, stage2: Config, console: Console) -> Path:
 
 def _draw_phantoms(config: Config, console: Console) -> None:
     name, folder = config.data.name, config.data.dir / config.data.name
-    if name in ("phantom", "phantom_types") and not folder.exists():
+    if name in DRAWN and not folder.exists():
         console.print(f"drawing phantoms into {folder}", highlight=False)
         console.print(str(prepare(Request(name=name, data_dir=config.data.dir))), highlight=False)

@@ -5,6 +5,7 @@ Artificial Intelligence in Medical Imaging (CLAIM): 2024 Update". The items are 
 """
 
 from fracjax.config import NO_WEIGHTS
+from fracjax.datasets.phantom import DRAWN
 from fracjax.judge import Judged
 from fracjax.report.page import Prose, Section
 from fracjax.report.sections.versions import versions
@@ -92,7 +93,6 @@ def _answers(judged: Judged) -> dict[int, str]:
     name, split = data.name, judged.dataset.split
     parts = "/".join(f"{fraction:.0%}" for fraction in split.fractions)
     networks = len(judged.trained.metas)
-    of_patients = name not in ("phantom", "phantom_types")
     weights = (
         "random"
         if config.model.weights == NO_WEIGHTS
@@ -133,7 +133,7 @@ def _answers(judged: Judged) -> dict[int, str]:
         40: "under Model card",
         43: "fracjax, Apache-2.0; the checkpoint is named above",
     }
-    if not of_patients:
+    if name in DRAWN:
         drawn = "drawn limbs: no patient"
         answers |= {5: drawn, 11: drawn, 13: drawn, 36: drawn}
         answers |= {14: "by construction", 15: "by construction", 16: "by construction"}

@@ -39,14 +39,14 @@ def calibration_section(predictions: Predictions, threshold: float) -> Section:
         "What a probability means",
         (
             reliability_chart(made),
-            reliability_table(made, recalibration(*data)),
             decision_chart(decision_curve(*data), threshold),
+            reliability_table(made, recalibration(*data)),
             Prose(
                 (
                     "The decision curve counts a true find as 1 and a false alarm as the odds of "
                     "the threshold: who acts at a probability of 0.1 holds nine false alarms to be "
-                    "worth one find. Where the model lies below one of the straight lines, it is "
-                    "better to call all studies, or none.",
+                    "worth one find. Where the model lies below another line, it is better to call "
+                    "every study, or none.",
                 )
             ),
         ),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int
 
+from fracjax.datasets.phantom import DRAWN
 from fracjax.evaluation import Predictions
 from fracjax.explain.gradcam import Method
 from fracjax.explain.localisation import localisation_report
@@ -31,11 +32,11 @@ def mistakes_section(judged: Judged, count: int) -> Section:
     predictions, point = judged.predictions, judged.settled.point
     blocks: list[Block] = []
     if point is not None:
-        positive = predictions.classes[1]
+        negative, positive = predictions.classes
         missed, alarms = worst_of_detector(predictions, point.threshold, count // 2)
         for index, called, words in (
-            (missed, 0, f"Studies of {positive} that it missed, the lowest score first"),
-            (alarms, 1, f"Studies of {predictions.classes[0]} that it marked, the highest first"),
+            (missed, 0, f"True class {positive}, called {negative}, the lowest score first"),
+            (alarms, 1, f"True class {negative}, called {positive}, the highest score first"),
         ):
             ones = np.ones(len(index), np.int64)
             blocks += _gallery(judged, index, words, positive, called * ones, ones)
@@ -45,16 +46,11 @@ def mistakes_section(judged: Judged, count: int) -> Section:
         words = "Studies called by another class, the surest first"
         blocks += _gallery(judged, wrong, words, "the class it was called", called, called)
     blocks += _localisation(judged)
-    blocks.append(
-        Prose(
-            (
-                "These are pictures of patients, unless the dataset is drawn: treat this file as "
-                "you treat them. A map shows where the network looked, not why; a bright spot on a "
-                "fracture proves no understanding of it.",
-            ),
-            "note",
-        )
-    )
+    seen = "A map shows where the network looked, not why; a bright spot on a fracture proves no "
+    notes = [seen + "understanding of it."]
+    if judged.dataset.prepared.name not in DRAWN:
+        notes.insert(0, "These are pictures of patients: treat this file as you treat them.")
+    blocks.append(Prose(tuple(notes), "note"))
     return Section("mistakes", "The worst mistakes", tuple(blocks))
 
 
@@ -85,7 +81,7 @@ def _gallery(
     explained: Int[np.ndarray, "m"],
 ) -> list[Block]:
     predictions, examples = judged.predictions, judged.examples[0]
-    empty = f"{words.partition(',')[0]}: none."
+    empty = f"{words.rpartition(',')[0]}: none."
     if not len(index):
         return [Gallery((), empty)]
     assert predictions.study.tolist() == examples.study.tolist(), "one order of studies"
