@@ -15,6 +15,8 @@ from fracjax.datasets.prepare import prepare
 from fracjax.datasets.request import Request
 from fracjax.errors import UserError
 from fracjax.evaluation import Predictions
+from fracjax.evaluation.aggregate import mean
+from fracjax.evaluation.temperature import scaled
 from fracjax.pipeline import parts
 from fracjax.pipeline.parts import open_dataset
 from fracjax.report.evaluate import evaluate
@@ -48,7 +50,7 @@ def runs(tmp_path_factory):
     for config in (detector, classifier):
         fit_members(config, QUIET)
         for part in ("validation", "test"):
-            evaluate(config.workdir, part, data_mesh(), QUIET)
+            evaluate(config.workdir, part, data_mesh(), QUIET, gallery=0)
     return detector, classifier
 
 
@@ -61,13 +63,16 @@ def _read(config: Config, part: str):
 
 def test_an_ensemble_predicts_the_mean_of_its_members(runs):
     whole, each, metrics = _read(runs[0], "test")
-    mean = (each[0].probabilities + each[1].probabilities) / 2
-    assert_allclose(whole.probabilities, mean, atol=1e-12)
+    temperature = metrics["temperature"]["value"]
+    expected = scaled(mean(each), temperature).probabilities
+    assert_allclose(whole.probabilities, expected, atol=1e-12)
     assert np.abs(each[0].probabilities - each[1].probabilities).max() > 1e-3
     assert metrics["source"]["networks"] == 2
     again = open_trained(runs[0].workdir, data_mesh())
     examples = open_dataset(runs[0].data).part("test")
-    assert_allclose(again.predict(examples).probabilities, mean, atol=1e-12)
+    assert_allclose(
+        scaled(again.predict(examples), temperature).probabilities, expected, atol=1e-12
+    )
 
 
 def test_mean_and_standard_deviation_are_those_of_the_members(runs):

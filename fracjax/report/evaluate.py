@@ -13,7 +13,6 @@ from fracjax.evaluation import binary_report, per_class_report
 from fracjax.evaluation.calibration import reliability
 from fracjax.evaluation.recalibration import recalibration
 from fracjax.evaluation.subgroups import Subgroup, masks_of, subgroup_report
-from fracjax.evaluation.temperature import scaled
 from fracjax.files import write_json
 from fracjax.judge import Judged, judge
 from fracjax.report.about import about
@@ -85,9 +84,8 @@ def evaluate(
         tables.append(members_table(members))
         figures["members"] = members.to_dict()
         for number, one in enumerate(judged.each, 1):
-            # At the temperature that the threshold belongs to.
-            calibrated = scaled(one, judged.settled.temperature.value)
-            calibrated.to_csv(folder / f"member_{number}.csv")
+            # As each gives them: their mean, scaled, is predictions.csv.
+            one.to_csv(folder / f"member_{number}.csv")
     for table in tables:
         console.print(table.rich())
     for audit in judged.leakage:
