@@ -146,11 +146,10 @@ def subgroup_table(subgroups: Sequence[Subgroup]) -> Table:
     """One row per subgroup."""
     return Table(
         "Subgroups at the operating point",
-        ("subgroup", "fractures / n", "AUC", "sensitivity", "specificity"),
+        ("subgroup (fractures / n)", "AUC", "sensitivity", "specificity"),
         tuple(
             (
-                f"{one.attribute}: {one.value}",
-                f"{one.n_positive} / {one.n}",
+                f"{one.attribute}: {one.value} ({one.n_positive} / {one.n})",
                 one.auc,
                 one.sensitivity,
                 one.specificity,
