@@ -9,6 +9,7 @@ from fracjax.report.cells import Cell, grid, typeset
 from fracjax.report.page import Block, Chart, Facts, Gallery, KeyFigures, Page, Photo, Prose
 from fracjax.report.tables import Table
 
+_PICTURE = re.compile(r"[a-z][a-z0-9-]*-\d+\.(svg|png)")
 _MARKUP = re.compile(r"[\\`*\[\]|$~]|(?<![^\W_])_|_(?![^\W_])")
 _STARTS_BLOCK = re.compile(r"(\d+(?=[.)](?:\s|$))|(?=#+(?:\s|$))|(?=[-+](?:\s|$))|(?=[-=]{2}))")
 
@@ -20,6 +21,7 @@ def write(page: Page, folder: Path) -> Path:
       The Markdown file.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    _remove_former(folder)
     parts = [f"# {escape(page.title)}"]
     if page.facts:
         parts.append(_facts(page.facts))
@@ -30,6 +32,14 @@ def write(page: Page, folder: Path) -> Path:
     path = folder / "report.md"
     path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     return path
+
+
+def _remove_former(folder: Path) -> None:
+    """Pictures of an earlier report must not outlive it: they may be of patients."""
+    if (folder / "report.md").exists():
+        for path in folder.iterdir():
+            if _PICTURE.fullmatch(path.name):
+                path.unlink()
 
 
 def escape(text: str) -> str:

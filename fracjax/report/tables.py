@@ -208,7 +208,7 @@ def misses_table(report: CascadeReport) -> Table:
     """What the detector's misses cost, by true class."""
     return Table(
         "The cost of the detector's misses",
-        ("true class", "missed", "lost: the classifier would have been right"),
+        ("true class", "missed", "lost (typed rightly alone)"),
         tuple((fate.name, fate.missed, fate.lost) for fate in (*report.rows, report.total)),
     )
 

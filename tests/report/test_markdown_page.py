@@ -1,3 +1,4 @@
+import dataclasses
 import re
 import xml.etree.ElementTree as ET
 
@@ -60,3 +61,17 @@ def test_what_is_undefined_says_so_and_why(written):
     assert "<sup>1</sup> undefined: no fracture" in text
     assert "> [!WARNING]\n> loud" in text
     assert not re.search(r"\bnan\b|\bNone\b", text)
+
+
+def test_pictures_of_an_earlier_report_do_not_outlive_it(tmp_path):
+    """They may be of patients, and the new report was to have none."""
+    full = page()
+    markdown.write(full, tmp_path)
+    (tmp_path / "mine-1.txt").write_text("the user's")
+    before = {path.name for path in tmp_path.glob("*.[ps][nv]g")}
+    shorter = dataclasses.replace(full, sections=full.sections[:1])
+    markdown.write(shorter, tmp_path)
+    after = {path.name for path in tmp_path.iterdir()}
+    linked = set(re.findall(r"\]\(([^)]+)\)", (tmp_path / "report.md").read_text()))
+    assert len(before) > 3
+    assert after == linked | {"report.md", "mine-1.txt"}

@@ -6,8 +6,8 @@ from fracjax.judge import Judged
 from fracjax.report.page import KeyFigure, KeyFigures, Prose, Section
 
 NOT_A_DEVICE = (
-    "Research code, not a medical device. No figure here was made on the patients of your "
-    "hospital, and none is a reason to change how a radiograph is read."
+    "Research code, not a medical device. No figure here is a reason to read a radiograph in "
+    "another way, or not to read it."
 )
 _ON_VALIDATION = (
     "These are the validation studies: the best epoch, the threshold and the temperature were "
