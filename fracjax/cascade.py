@@ -32,7 +32,7 @@ class Cascade:
       end_to_end: what a called type is worth when the normal studies of the detector's own dataset
         (the same part) come, too, at the prevalence there.
       stages: the two runs, detector first.
-      leakage: the audits that the studies passed: of the classifier's training, of the detector's.
+      leakage: the audits that fractures and normal studies passed, against the training of both.
       same_filter: whether the classifier was trained on what this detector lets through.
     """
 
@@ -95,7 +95,7 @@ def run_cascade(
         detector=detected,
         classifier=typed,
         report=cascade_report(detected, point.threshold, typed),
-        sweep=cascade_sweep(detected, typed),
+        sweep=cascade_sweep(detected, typed, point.threshold),
         end_to_end=end_to_end(passed, typed, normals, prevalence),
         leakage=leakage,
         stages=(detector, classifier),
@@ -115,18 +115,24 @@ def _normals(
         Normals(
             scores >= front.point.threshold,
             classifier.predict(seen_by_classifier).called,
-            seen_by_detector.group[normal],
         ),
         1 - float(normal.mean()),
     )
 
 
-def _audit(behind: Dataset, dataset: Dataset, part: str) -> tuple[Leakage, Leakage]:
-    """Neither stage may have seen the studies, and the detector's are of another dataset."""
-    name = behind.prepared.name
-    seen = np.concatenate([behind.indices("train"), behind.indices("validation")])
-    judged = Studies(f"{part} of {dataset.prepared.name}", dataset.prepared, dataset.indices(part))
+def _audit(behind: Dataset, dataset: Dataset, part: str) -> tuple[Leakage, ...]:
+    """Neither stage may have seen the fractures, nor the normal studies of the detector's set."""
+    fractures, normal = (_studies(of, (part,)) for of in (dataset, behind))
+    before = ("train", "validation")
     return (
         audit_part(dataset, part),
-        audit_leakage(Studies(f"train and validation of {name}", behind.prepared, seen), judged),
+        audit_leakage(_studies(behind, before), fractures),
+        audit_part(behind, part),
+        audit_leakage(_studies(dataset, before), normal),
     )
+
+
+def _studies(dataset: Dataset, parts: tuple[str, ...]) -> Studies:
+    name = f"{' and '.join(parts)} of {dataset.prepared.name}"
+    index = np.concatenate([dataset.indices(part) for part in parts])
+    return Studies(name, dataset.prepared, index)

@@ -23,9 +23,8 @@ from fracjax.training.trained import (
     refuse_folds,
 )
 
-NOT_FITTED = Temperature(
-    value=1.0, n=0, low=None, high=None, note="not fitted: no evaluation on validation came first"
-)
+_FOLDS = "that of the folds' single networks does not fit their mean"
+_NO_VALIDATION = "no evaluation on validation came first"
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +127,8 @@ def judge(
         operating_point.store(workdir, stored, metas)
         trained = stored.applied_to(trained)
     elif stored is None:
-        stored = Stored(None, NOT_FITTED, trained.test_views)
+        why = _FOLDS if folds else _NO_VALIDATION
+        stored = Stored(None, Temperature(1.0, 0, None, None, why), trained.test_views)
     predictions = scaled(together, stored.temperature.value)
     return Judged(
         trained, part, dataset, examples, each, predictions, stored, leakage, folds=pooled

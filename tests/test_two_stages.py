@@ -15,7 +15,7 @@ from fracjax.cascade import run_cascade
 from fracjax.config import Config, Data, Model, Phase
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.request import Request
-from fracjax.datasets.splits import Split, make_split
+from fracjax.datasets.splits import PARTS, Split, make_split
 from fracjax.errors import UserError
 from fracjax.evaluation import Predictions, auc, cascade_report
 from fracjax.judge import judge
@@ -167,6 +167,19 @@ def test_a_damaged_threshold_is_refused(runs, tmp_path, text):
         evaluate(copy, "test", data_mesh(), QUIET)
 
 
+@pytest.mark.parametrize("threshold", ["NaN", 7, -0.1])
+def test_a_threshold_that_is_no_probability_is_refused(runs, tmp_path, threshold):
+    """Compared with NaN, every fracture would be healthy."""
+    stage1, *_ = runs
+    copy = tmp_path / "copy"
+    shutil.copytree(stage1.workdir, copy)
+    record = json.loads(operating_point.path(copy).read_text())
+    record["operating_point"]["threshold"] = threshold
+    operating_point.path(copy).write_text(json.dumps(record))
+    with pytest.raises(UserError, match=r"is damaged .*not a probability"):
+        open_filter(copy, data_mesh())
+
+
 def test_another_rule_may_be_chosen_on_validation_only(runs, tmp_path):
     stage1, *_ = runs
     copy = tmp_path / "copy"
@@ -227,6 +240,39 @@ def test_studies_that_have_leaked_are_named_and_no_figure_is_made(runs, monkeypa
     names = f"{prepared.study[other]} and {prepared.study[first]}: identical files"
     with pytest.raises(UserError, match=names):
         evaluate(stage1.workdir, "test", data_mesh(), QUIET)
+
+
+def test_the_audit_compares_all_that_either_stage_has_seen(runs):
+    stage1, stage2, folder = runs
+    counts = {
+        data.name: {part: len(open_dataset(data).indices(part)) for part in PARTS}
+        for data in (stage1.data, stage2.data)
+    }
+    seen = {name: its["train"] + its["validation"] for name, its in counts.items()}
+
+    def audited(where):
+        return [
+            (one["seen"], one["n_seen"], one["judged"], one["n_judged"])
+            for one in _metrics(where)["source"]["leakage"]
+        ]
+
+    def row(before, judged):
+        words = f"train and validation of {before}"
+        return words, seen[before], f"test of {judged}", counts[judged]["test"]
+
+    own = stage1.workdir / "evaluation"
+    assert audited(own / "test") == [row("phantom", "phantom")]
+    n = counts["phantom"]
+    assert audited(own / "validation") == [
+        ("train of phantom", n["train"], "validation of phantom", n["validation"])
+    ]
+    types = "phantom_types"
+    assert audited(folder) == [
+        row(types, types),
+        row("phantom", types),
+        row("phantom", "phantom"),
+        row(types, "phantom"),
+    ]
 
 
 def _report(folder):
@@ -293,7 +339,8 @@ def test_test_before_validation_is_refused(runs, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("chosen_on", "test"), ("epoch", 99), ("split_hash", "0" * 64)]
+    ("field", "value"),
+    [("chosen_on", "test"), ("epoch", 99), ("split_hash", "0" * 64), ("validation_loss", 9.0)],
 )
 def test_a_threshold_chosen_elsewhere_is_refused(runs, tmp_path, field, value):
     stage1, *_ = runs

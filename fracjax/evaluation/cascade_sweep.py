@@ -11,10 +11,12 @@ from fracjax.evaluation.bootstrap import RESAMPLES, resample
 from fracjax.evaluation.curves import Band, pointwise
 from fracjax.evaluation.exact import exact
 from fracjax.evaluation.inputs import group_indices
-from fracjax.evaluation.intervals import wilson
+from fracjax.evaluation.intervals import mover, proportion, wilson
 from fracjax.evaluation.predictions import Predictions
 
 _POINTS = 41
+
+Fallback = tuple[str, Callable[[int], tuple[float, float]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +55,7 @@ class CascadeSweep:
 def cascade_sweep(
     detector: Predictions,
     classifier: Predictions,
+    threshold: float,
     *,
     seed: int = 0,
     resamples: int = RESAMPLES,
@@ -67,6 +70,7 @@ def cascade_sweep(
     Args:
       detector: of two classes, on the studies of `classifier`, in any order.
       classifier: on all of them, with the true types.
+      threshold: the operating one, which is among the thresholds unless it is infinite.
       seed: of the bootstrap.
       resamples: of the bootstrap.
 
@@ -75,7 +79,8 @@ def cascade_sweep(
     """
     scores = detector.aligned_to(classifier).fracture_score
     levels = np.linspace(0, 1, _POINTS)[:-1]
-    thresholds = np.unique(np.append(0.0, np.quantile(scores, levels, method="lower")))
+    wanted = [0.0, threshold] if np.isfinite(threshold) else [0.0]
+    thresholds = np.unique(np.append(wanted, np.quantile(scores, levels, method="lower")))
     passes = (np.expand_dims(scores, 1) >= thresholds).astype(np.float64)
     k, groups = len(classifier.classes), group_indices(classifier.groups, classifier.n)
     cells = np.eye(k * k)[classifier.label * k + classifier.called]
@@ -84,16 +89,19 @@ def cascade_sweep(
     draws = resample(_shares, groups, *arrays, seed=seed, resamples=resamples)
     value, draws = value.reshape(3, -1), draws.reshape(len(draws), 3, -1)
 
-    def wilson_of(number: int) -> tuple[str, Callable[[int], tuple[float, float]]]:
-        def of(i: int) -> tuple[float, float]:
-            return wilson(round(value[number, i] * classifier.n), classifier.n)
+    def share(number: int) -> Fallback:
+        return "Wilson", lambda i: wilson(round(value[number, i] * classifier.n), classifier.n)
 
-        return "Wilson", of
+    def of_classes(i: int) -> tuple[float, float]:
+        matrix = (passes[:, i] @ cells).reshape(k, k)
+        called = zip(np.diagonal(matrix).astype(int), matrix.sum(0).astype(int), strict=True)
+        return mover([proportion(int(right), int(n)) for right, n in called], scale=1 / k)
 
+    fallbacks = (share(0), share(1), ("MOVER over classes", of_classes))
     return CascadeSweep(
         *(
-            pointwise(thresholds, value[i], draws[:, i], groups, wilson_of(i))
-            for i in range(len(value))
+            pointwise(thresholds, value[i], draws[:, i], groups, fallback)
+            for i, fallback in enumerate(fallbacks)
         )
     )
 

@@ -7,13 +7,14 @@ the detector's false alarms are typed as well, and each such call is wrong.
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Int
 
 from fracjax.evaluation import inputs
-from fracjax.evaluation.bootstrap import RESAMPLES, draw_weights, percentile_estimate
-from fracjax.evaluation.estimate import Estimate
-from fracjax.evaluation.intervals import proportion, wilson
+from fracjax.evaluation.estimate import Estimate, undefined
+from fracjax.evaluation.intervals import mover, mover_ratio, proportion
 from fracjax.evaluation.predictions import Predictions
+
+_METHOD = "MOVER-R of Wilson's"
 
 
 @dataclass(frozen=True)
@@ -64,12 +65,10 @@ class Normals:
     Attributes:
       passed: called a fracture by the detector.
       called: type that the classifier calls, passed or not.
-      groups: near-duplicate group.
     """
 
     passed: Bool[np.ndarray, "m"]
     called: Int[np.ndarray, "m"]
-    groups: Shaped[np.ndarray, "m"]
 
 
 def end_to_end(
@@ -77,24 +76,21 @@ def end_to_end(
     classifier: Predictions,
     normals: Normals,
     prevalence: float,
-    *,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
 ) -> EndToEnd:
     """Precision of each type at a prevalence of fractures.
 
     p a / (p b + (1 - p) f), with a the share of the fractures that pass and are rightly called so,
     b of those that pass and are called so, and f the share of the normal studies that pass and are
-    called so. Both sets are resampled by near-duplicate group, each for itself. Fractures and
-    normal studies may be of two datasets, which differ in more than fractures.
+    called so. Intervals are MOVER's of the Wilson intervals of the shares, which know what few
+    false alarms, or none, leave open; the bootstrap does not. Studies count as independent, and the
+    prevalence as known. Fractures and normal studies may be of two datasets, which differ in more
+    than fractures.
 
     Args:
       passed: which fractures the detector lets through, in the order of `classifier`.
       classifier: on all fractures, with the true types.
       normals: normal studies, one or more.
       prevalence: share of fractures, above 0 and below 1.
-      seed: of the bootstrap.
-      resamples: of the bootstrap.
 
     Raises:
       ValueError: the prevalence is not between 0 and 1, or there is no normal study.
@@ -105,59 +101,47 @@ def end_to_end(
     if not normals.passed.size:
         problems.append("no normal study")
     inputs.refuse(problems, "precision end to end")
-    k, m = len(classifier.classes), normals.passed.size
-    called = np.eye(k)[classifier.called] * np.expand_dims(passed, 1)
-    right = called * np.expand_dims(classifier.called == classifier.label, 1)
-    alarms = np.eye(k)[normals.called] * np.expand_dims(normals.passed, 1)
-
-    def precision(
-        weights: Float[np.ndarray, "b n"], of_normals: Float[np.ndarray, "b m"]
-    ) -> Float[np.ndarray, "b k"]:
-        total = weights.sum(1, keepdims=True)
-        good = prevalence * (weights @ right) / total
-        fractures = prevalence * (weights @ called) / total
-        false = (1 - prevalence) * (of_normals @ alarms) / of_normals.sum(1, keepdims=True)
-        all_called = fractures + false
-        out = np.full_like(good, np.nan)
-        return np.divide(good, all_called, out=out, where=all_called > 0)
-
-    groups = [
-        inputs.group_indices(its, size)
-        for its, size in ((classifier.groups, classifier.n), (normals.groups, m))
-    ]
-    value = precision(np.ones((1, classifier.n)), np.ones((1, m)))[0]
-    draws = precision(
-        draw_weights(groups[0], seed=seed, resamples=resamples),
-        # Another seed: the same draws would tie the two sets together.
-        draw_weights(groups[1], seed=seed + 1, resamples=resamples),
-    )
-    counts = [its.sum(0).astype(int).tolist() for its in (right, called, alarms)]
+    n, m = classifier.n, normals.passed.size
+    right = classifier.called == classifier.label
     rows = []
     for i, name in enumerate(classifier.classes):
-        good, fractures, false = (count[i] for count in counts)
-        rows.append(
-            TypeCall(
-                name,
-                good,
-                fractures,
-                false,
-                percentile_estimate(
-                    value[i],
-                    draws[:, i],
-                    n=fractures + false,
-                    n_groups=int(groups[0].max() + groups[1].max()) + 2,
-                    fallback=(
-                        "Wilson, of those called so",
-                        lambda good=good, n=fractures + false: wilson(good, n),
-                    ),
-                    note="" if fractures + false else "never called",
-                ),
-            )
-        )
+        called = passed & (classifier.called == i)
+        good, fractures = int((called & right).sum()), int(called.sum())
+        alarms = int((normals.passed & (normals.called == i)).sum())
+        shares = [proportion(good, n), proportion(fractures - good, n), proportion(alarms, m)]
+        rows.append(TypeCall(name, good, fractures, alarms, _precision(prevalence, *shares)))
     return EndToEnd(
         prevalence,
-        classifier.n,
+        n,
         m,
         proportion(int(normals.passed.sum()), m),
         tuple(rows),
     )
+
+
+def _precision(
+    prevalence: float, right: Estimate, mistyped: Estimate, alarms: Estimate
+) -> Estimate:
+    """P a / (p a + p m + (1 - p) f), from the shares a, m and f as if independent.
+
+    The interval is that of the ratio of p a to what is called so wrongly, carried over.
+    """
+    n = round((right.value or 0) * right.n + (mistyped.value or 0) * mistyped.n)
+    n += round((alarms.value or 0) * alarms.n)
+    if n == 0:
+        return undefined(0, _METHOD, "never called")
+    good, *wrong = (
+        _scaled(right, prevalence),
+        _scaled(mistyped, prevalence),
+        _scaled(alarms, 1 - prevalence),
+    )
+    total = sum(e.value or 0.0 for e in wrong)
+    low, high = mover(wrong)
+    odds = mover_ratio(good, Estimate(total, max(low, 0.0), high, n, _METHOD))
+    below, above = (1 - 1 / (1 + end) for end in odds)
+    return Estimate((good.value or 0.0) / ((good.value or 0.0) + total), below, above, n, _METHOD)
+
+
+def _scaled(share: Estimate, by: float) -> Estimate:
+    value, low, high = (by * (end or 0.0) for end in (share.value, share.low, share.high))
+    return Estimate(value, low, high, share.n, share.method)

@@ -212,6 +212,8 @@ def parse_rule(rule: str) -> tuple[str, float]:
     if name == "sensitivity" and not 0 < number <= 1:
         hint = f"; type sensitivity:{number / 100:g} for {number:g} %" if 1 < number <= 100 else ""
         raise UserError(f"a sensitivity target lies above 0 and up to 1, not {number:g}{hint}")
+    if name == "fixed" and not 0 <= number <= 1:
+        raise UserError(f"a threshold of probabilities lies from 0 to 1, not {number:g}")
     return name, number
 
 

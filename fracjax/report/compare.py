@@ -10,10 +10,12 @@ from fracjax.evaluation import Comparison, compare_classifiers, compare_detector
 from fracjax.files import write_json
 from fracjax.judge import Judged, judge
 from fracjax.report.about import about
+from fracjax.report.charts.bands import threshold_text
 from fracjax.report.page import Page, Prose, Section
-from fracjax.report.pages import write_page
+from fracjax.report.pages import run_text, write_page
 from fracjax.report.sections.data import data_section
-from fracjax.report.tables import comparison_table
+from fracjax.report.sections.summary import NOT_A_DEVICE
+from fracjax.report.tables import comparison_tables
 from fracjax.training.trained import read_metas
 
 
@@ -52,7 +54,8 @@ def compare(
     folder.mkdir(parents=True, exist_ok=True)
     source = {"part": part, "first": about(runs[0].trained), "second": about(runs[1].trained)}
     write_json(folder / "metrics.json", {"source": source, "figures": comparison.to_dict()})
-    console.print(comparison_table(comparison, "first", "second").rich())
+    for table in comparison_tables(comparison):
+        console.print(table.rich())
     write_page(_page(runs, comparison), folder)
 
 
@@ -74,25 +77,48 @@ def _check_comparable(first: Path, second: Path) -> None:
 
 
 def _page(runs: list[Judged], comparison: Comparison) -> Page:
-    first, second = (str(run.trained.workdir) for run in runs)
-    words = (
+    part = runs[0].part
+    words = [
         f"Both networks saw the same {comparison.n} studies. {comparison.only_first} of them only "
         f"the first calls rightly, {comparison.only_second} only the second; what both get right, "
-        "or both get wrong, tells them apart in no way.",
+        "or both get wrong, does not tell them apart.",
         "A p-value is the chance of a difference as large, or larger, between networks that are "
-        "equally good. Of twenty such tests one is below 0.05 by chance, so settle on the figure "
-        "that matters before you look. An interval that holds 0 does not show that the two are "
-        "equal.",
-    )
+        "equally good. Were there no differences, about one test in twenty would be below 0.05: "
+        "settle on the figure that matters before you look. An interval that holds 0 does not show "
+        "that the two are equal.",
+    ]
+    if part == "validation":
+        words.append(
+            "These are validation studies, on which both chose their epoch, temperature and "
+            "threshold: the figures of both are a little too good."
+        )
+    audits = list(dict.fromkeys(audit for run in runs for audit in run.leakage))
     return Page(
         f"Comparison on {runs[0].title}",
-        (("First", first), ("Second", second), ("Split", runs[0].trained.meta.split_hash[:12])),
+        (
+            ("First", _settings(runs[0])),
+            ("Second", _settings(runs[1])),
+            ("Split", runs[0].trained.meta.split_hash[:12]),
+        ),
         (
             Section(
                 "comparison",
                 "Paired comparison",
-                (comparison_table(comparison, "first", "second"), Prose(words)),
+                (
+                    *comparison_tables(comparison),
+                    Prose(tuple(words)),
+                    Prose((NOT_A_DEVICE,), "warning"),
+                ),
             ),
-            data_section(runs[0].dataset, [audit for run in runs for audit in run.leakage]),
+            data_section(runs[0].dataset, audits),
         ),
+    )
+
+
+def _settings(run: Judged) -> str:
+    point, settled = run.settled.point, run.settled
+    at = "" if point is None else f", threshold {threshold_text(point.threshold)} ({point.rule})"
+    return (
+        f"{run_text(run.trained)}{at}, temperature {settled.temperature.value:.3g}, "
+        f"views {settled.test_views}"
     )

@@ -66,7 +66,7 @@ def classifier_page(judged: Judged, report: PerClassReport, gallery: int) -> Pag
                 confusion_chart(report.matrix, report.classes, "Confusion"),
             ),
         ),
-        confidence_section(judged.predictions),
+        confidence_section(judged.predictions, judged.settled.temperature),
     ]
     performance = f"accuracy {report.accuracy}, macro F1 {report.macro_f1}"
     summary = classifier_summary(judged, report)
@@ -79,8 +79,8 @@ def cascade_page(cascade: Cascade) -> Page:
     return Page(
         f"Cascade on {classifier.meta.config.data.name}, {cascade.part}",
         (
-            ("Detector", _run(detector)),
-            ("Classifier", _run(classifier)),
+            ("Detector", run_text(detector)),
+            ("Classifier", run_text(classifier)),
             ("Split", classifier.meta.split_hash[:12]),
             ("Made", _today()),
         ),
@@ -121,12 +121,12 @@ def _page(
     sections += [
         data_section(judged.dataset, judged.leakage),
         card_section(judged, performance),
-        claim_section(judged),
+        claim_section(judged, {section.id for section in sections}),
     ]
     return Page(
         f"{what} on {judged.title}",
         (
-            ("Checkpoint", _run(judged.trained)),
+            ("Checkpoint", run_text(judged.trained)),
             ("Studies", f"{judged.predictions.n} of {judged.part}"),
             ("Split", judged.trained.meta.split_hash[:12]),
             ("Made", _today()),
@@ -135,7 +135,8 @@ def _page(
     )
 
 
-def _run(trained: Trained) -> str:
+def run_text(trained: Trained) -> str:
+    """Where a run lies, its network, and the epoch of its weights."""
     epochs = epochs_of(trained.metas)
     return f"{trained.workdir}, {trained.meta.config.model.name}, epoch {epochs}"
 

@@ -18,6 +18,7 @@ from fracjax.evaluation.end_to_end import EndToEnd
 from fracjax.evaluation.recalibration import Recalibration
 from fracjax.evaluation.subgroups import Subgroup
 
+_NAME_WIDTH = 14  # letters that the names of rows keep on a narrow screen
 _AT_THRESHOLD = {
     "accuracy": "accuracy",
     "sensitivity": "sensitivity",
@@ -71,7 +72,12 @@ class Table:
         for i, column in enumerate(self.header):
             text_only = all(not isinstance(row[i], Estimate) for row in self.rows)
             right = text_only and i > 0
-            table.add_column(Text(column), justify="right" if right else "left", no_wrap=i > 0)
+            table.add_column(
+                Text(column),
+                justify="right" if right else "left",
+                no_wrap=i > 0,
+                min_width=None if i else _NAME_WIDTH,
+            )
         for row in self.rows:
             table.add_row(*(_cell(c, stacked=estimates > 2) for c in row))
         return table
@@ -159,21 +165,21 @@ def subgroup_table(subgroups: Sequence[Subgroup]) -> Table:
     )
 
 
-def comparison_table(report: Comparison, first: str, second: str) -> Table:
-    """Every figure of both networks, their difference and its test."""
-    return Table(
-        f"{second} against {first}: {report.n} studies, {report.n_groups} groups",
-        ("figure", first, second, "difference\n(second - first)", "p", "test"),
-        tuple(
-            (
-                row.name,
-                row.first,
-                row.second,
-                row.difference,
-                "–" if row.p_value is None else f"{row.p_value:.3g}",
-                row.test,
-            )
-            for row in report.rows
+def comparison_tables(report: Comparison) -> tuple[Table, Table]:
+    """Every figure of both networks with their difference; and the tests of no difference."""
+    return (
+        Table(
+            f"Second against first: {report.n} studies, {report.n_groups} groups",
+            ("figure", "first", "second", "second − first"),
+            tuple((row.name, row.first, row.second, row.difference) for row in report.rows),
+        ),
+        Table(
+            "Tests of no difference",
+            ("figure", "p", "test"),
+            tuple(
+                (row.name, "–" if row.p_value is None else f"{row.p_value:.3g}", row.test or "–")
+                for row in report.rows
+            ),
         ),
     )
 
@@ -218,7 +224,7 @@ def end_to_end_table(report: EndToEnd) -> Table:
     return Table(
         f"End to end: {report.n_fractures} fractures, {report.n_normal} normal studies, at "
         f"{report.prevalence:.1%} fractures",
-        ("called", "precision", "right", "other fractures", "false alarms"),
+        ("called", f"precision at {report.prevalence:.1%}", "right", "mistyped", "alarms"),
         tuple(
             (
                 row.name,

@@ -4,6 +4,7 @@ It is stored beside the checkpoint that it belongs to, and read wherever that is
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,8 @@ def _chosen_on(metas: Sequence[Meta]) -> dict[str, Any]:
     return {
         "chosen_on": "validation",
         "epoch": epochs_of(metas),
+        # Another training in the same place may have its best epoch at the same number.
+        "validation_loss": [meta.best_loss for meta in metas],
         "split_hash": metas[0].split_hash,
     }
 
@@ -85,13 +88,21 @@ def read(workdir: Path, metas: Sequence[Meta]) -> Stored:
         )
     try:
         point = record["operating_point"]
-        return Stored(
+        stored = Stored(
             None if point is None else OperatingPoint.from_dict(point),
             Temperature.from_dict(record["temperature"]),
             int(record["test_views"]),
         )
+        if stored.point is not None and not _is_threshold(stored.point.threshold):
+            raise ValueError(f"the threshold is {stored.point.threshold}, not a probability")
+        return stored
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path(workdir)} is damaged ({error}); {again}") from error
+
+
+def _is_threshold(value: float) -> bool:
+    """Of probabilities; infinite where none is called."""
+    return 0 <= value <= 1 or value == math.inf
 
 
 def read_threshold(workdir: Path, metas: Sequence[Meta]) -> tuple[Stored, OperatingPoint]:

@@ -26,9 +26,10 @@ def _stages(n=40, k=3):
 
 def test_every_point_is_the_report_at_that_threshold():
     detector, classifier = _stages()
-    sweep = cascade_sweep(detector, classifier, resamples=RESAMPLES)
+    sweep = cascade_sweep(detector, classifier, 0.45, resamples=RESAMPLES)
     assert sweep.passed.x[0] == 0
     assert sweep.passed.y[0] == 1
+    assert 0.45 in sweep.passed.x  # the operating threshold, between two scores
     for i in (0, 3, len(sweep.passed.x) - 1):
         report = cascade_report(detector, float(sweep.passed.x[i]), classifier, resamples=RESAMPLES)
         assert sweep.passed.y[i] == pytest.approx(report.passed.value, abs=1e-12)
@@ -40,7 +41,7 @@ def test_every_point_is_the_report_at_that_threshold():
 
 
 def test_bands_hold_the_curve_and_the_json_is_strict():
-    sweep = cascade_sweep(*_stages(), resamples=RESAMPLES)
+    sweep = cascade_sweep(*_stages(), np.inf, resamples=RESAMPLES)
     for band in (sweep.passed, sweep.found, sweep.macro_precision):
         known = ~np.isnan(band.low)
         assert known.sum() > 5
@@ -56,6 +57,6 @@ def test_bands_hold_the_curve_and_the_json_is_strict():
 def test_the_order_of_the_studies_does_not_matter():
     detector, classifier = _stages()
     turned = detector.take(np.arange(40)[::-1])
-    one = cascade_sweep(detector, classifier, resamples=RESAMPLES)
-    other = cascade_sweep(turned, classifier, resamples=RESAMPLES)
+    one = cascade_sweep(detector, classifier, 0.45, resamples=RESAMPLES)
+    other = cascade_sweep(turned, classifier, 0.45, resamples=RESAMPLES)
     assert one.to_dict() == other.to_dict()

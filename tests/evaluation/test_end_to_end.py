@@ -14,8 +14,7 @@ def _classifier(label, called, k=2):
 
 
 def _normals(passed, called):
-    names = np.array([f"n{i}" for i in range(len(passed))])
-    return Normals(np.array(passed, bool), np.array(called), names)
+    return Normals(np.array(passed, bool), np.array(called))
 
 
 def _ends(estimate) -> tuple[float, float, float]:
@@ -69,3 +68,30 @@ def test_a_type_that_is_never_called_is_undefined_and_impossible_input_refused()
     assert report.rows[1].precision.note == "never called"
     with pytest.raises(ValueError, match=r"(?s)prevalence is 1; expected .*no normal study"):
         end_to_end(np.ones(2, bool), classifier, _normals([], np.zeros(0, int)), 1.0)
+
+
+def test_an_interval_without_spread_still_knows_the_prevalence_and_the_normal_studies():
+    """Of twenty normal studies none passed; up to one in six might, which at 5 % is most calls."""
+    classifier = _classifier([0, 1] * 10, [0, 1] * 10)
+    few, many = (
+        end_to_end(np.ones(20, bool), classifier, _normals([False] * m, [0] * m), 0.05).rows[0]
+        for m in (20, 2000)
+    )
+    assert _ends(few.precision)[1:] == (1.0, 1.0)
+    assert _ends(few.precision)[0] < 0.2
+    assert _ends(many.precision)[0] > 0.5
+
+
+def test_the_interval_holds_the_truth_where_false_alarms_are_few():
+    """Of 60 normal studies two pass, of 40 fractures thirty: 200 draws, one type, at 10 %."""
+    rng = np.random.default_rng(0)
+    truth = 0.1 * 0.75 / (0.1 * 0.75 + 0.9 * 0.03)
+    held = 0
+    for _ in range(200):
+        passed = rng.random(40) < 0.75
+        alarms = (rng.random(60) < 0.03).tolist()
+        classifier = _classifier([0] * 40, [0] * 40)
+        row = end_to_end(passed, classifier, _normals(alarms, [0] * 60), 0.1).rows[0]
+        low, _, high = _ends(row.precision)
+        held += low <= truth <= high
+    assert held >= 184  # 92 %

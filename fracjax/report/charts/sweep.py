@@ -1,5 +1,7 @@
 """The cascade over all thresholds of its detector: what a stricter filter gains and costs."""
 
+import math
+
 from fracjax.evaluation.curves import Band
 from fracjax.report.charts.bands import (
     counted,
@@ -57,13 +59,16 @@ def sweep_chart(passed: Band, accuracy: Band, precision: Band, threshold: float)
     figures = "; ".join(
         f"{name} {estimate_at(band, at).figure}" for band, name in zip(bands, _NAMES, strict=True)
     )
+    point = f"At {threshold_text(passed.x[at])}: {figures}."
+    if math.isinf(threshold):
+        point = f"The operating threshold is {threshold_text(threshold)}."
     rows = tuple(
         (f"{passed.x[i]:.3f}", *(estimate_at(band, i, "a class is never called") for band in bands))
         for i in some(passed)
     )
     return Chart(
         svg,
-        f"The cascade over the detector's threshold. At {passed.x[at]:.2g}: {figures}. "
+        f"The cascade over the detector's threshold. {point} "
         "From the lowest threshold to the highest, end-to-end accuracy goes from "
         f"{estimate_at(accuracy, 0).figure} to {estimate_at(accuracy, -1).figure}.",
         f"{counted(passed.n, 'fracture')} through the cascade, at every threshold of the detector. "

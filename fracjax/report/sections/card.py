@@ -4,6 +4,7 @@ Source: Mitchell et al. 2019, FAT*, arXiv:1810.03993, "Model Cards for Model Rep
 """
 
 from fracjax.config import NO_WEIGHTS
+from fracjax.datasets.phantom import DRAWN
 from fracjax.judge import Judged
 from fracjax.report.page import Facts, Section
 from fracjax.report.sections.versions import versions
@@ -27,11 +28,11 @@ def card_section(judged: Judged, performance: str) -> Section:
         else f"name the type of a fracture: {', '.join(meta.classes)}"
     )
     counts = {part: len(judged.dataset.indices(part)) for part in ("train", "validation", "test")}
-    behind = "" if data.filter is None else f", of which the detector in {data.filter} passed some"
+    behind = "" if data.filter is None else f", those that the detector in {data.filter} passes"
     rows = (
         (
             "Model",
-            f"{config.model.name}, {len(trained.metas)} network(s), epoch "
+            f"{config.model.name}, networks: {len(trained.metas)}, epoch "
             f"{epochs_of(trained.metas)}, started from {weights} weights",
         ),
         ("Task", task),
@@ -48,21 +49,20 @@ def card_section(judged: Judged, performance: str) -> Section:
         ),
         (
             "Input",
-            f"{meta.form.side}×{meta.form.side} pixels, {meta.form.channels} channel(s), "
+            f"{meta.form.side}×{meta.form.side} pixels, channels: {meta.form.channels}, "
             f"8 bits, picture made square by: {data.fit}",
         ),
         ("Precision", "float32"),
         ("Training data", f"{counts['train']} studies of {data.name}{behind}"),
         (
             "Chosen on",
-            f"{counts['validation']} studies of validation: epoch, "
+            f"{counts['validation']} studies of validation{behind}: epoch, "
             f"{'threshold and ' if detector else ''}temperature",
         ),
         ("Judged on", f"{judged.predictions.n} studies of {judged.part}: {performance}"),
         (
             "Factors",
-            "those that the dataset records, under Subgroups; age, sex, machine and "
-            "hospital only where it records them",
+            "what the dataset records; age, sex, machine and hospital only where it does",
         ),
         (
             "Ethics",
@@ -71,8 +71,8 @@ def card_section(judged: Judged, performance: str) -> Section:
         ),
         (
             "Caveats",
-            "one dataset, no external test; patients are not known, so two studies of one "
-            "may lie on both sides; labels are taken as they are published",
+            "one dataset, no external test; labels are taken as they are given"
+            + ("" if data.name in DRAWN else "; two studies of one patient may lie on both sides"),
         ),
     )
     return Section("card", "Model card", (Facts(rows),))

@@ -50,9 +50,10 @@ def end_to_end_section(cascade: Cascade) -> Section:
     words = (
         f"The {report.n_normal} normal studies of {name} ({cascade.part}) went through both "
         f"stages: {report.alarms.figure} of them pass the detector, and each is then called some "
-        f"type, wrongly. Precision here counts them, at the {report.prevalence:.1%} of fractures "
-        f"in {name}. Fractures and normal studies are of two datasets, which differ in more than "
-        "the fracture."
+        "type, wrongly. Precision here counts them, each set weighed so that "
+        f"{report.prevalence:.1%} are fractures, as in {name}: it is not the quotient of the "
+        "counts beside it. Fractures and normal studies are of two datasets, which differ in more "
+        "than the fracture."
     )
     return Section(
         "end-to-end", "When normal studies come, too", (end_to_end_table(report), Prose((words,)))

@@ -4,6 +4,8 @@ Source: Tejani et al. 2024, Radiology: Artificial Intelligence 6(4):e240300, "Ch
 Artificial Intelligence in Medical Imaging (CLAIM): 2024 Update". The items are in our words.
 """
 
+from collections.abc import Collection
+
 from fracjax.config import NO_WEIGHTS
 from fracjax.datasets.phantom import DRAWN
 from fracjax.judge import Judged
@@ -21,13 +23,13 @@ _PUBLISHED = {
 }
 
 
-def claim_section(judged: Judged) -> Section:
-    """All 44 items."""
-    answers = _answers(judged)
+def claim_section(judged: Judged, sections: Collection[str]) -> Section:
+    """All 44 items; `sections` are the ids of those above, to which answers may point."""
+    answers = _answers(judged, sections)
     rows = tuple(
         (str(number), asked, answers.get(number, YOURS)) for number, asked in enumerate(_ITEMS, 1)
     )
-    open_items = sum(answer == YOURS for _, _, answer in rows)
+    open_items = sum(YOURS in answer for _, _, answer in rows)
     words = (
         f"{len(rows) - open_items} of {len(rows)} items are answered by the run itself; the others "
         "are about your study, and only you can answer them. The items are in our words."
@@ -87,7 +89,7 @@ _ITEMS = (
 )
 
 
-def _answers(judged: Judged) -> dict[int, str]:
+def _answers(judged: Judged, sections: Collection[str]) -> dict[int, str]:
     config, data = judged.trained.meta.config, judged.trained.meta.config.data
     detector = judged.settled.point is not None
     name, split = data.name, judged.dataset.split
@@ -98,41 +100,50 @@ def _answers(judged: Judged) -> dict[int, str]:
         if config.model.weights == NO_WEIGHTS
         else f"ImageNet weights converted from Keras ({config.model.weights.name}), random head"
     )
+    kind = "vision transformer" if config.model.name.startswith("vit") else "convolutional network"
+    selected = "all studies of the classes"
+    if data.subset != 1:
+        selected = f"{data.subset:.0%} of the groups of training"
+    if data.filter is not None:
+        selected += f"; of training and validation those that {data.filter} calls fractured"
     answers = {
-        1: "deep learning: a convolutional network"
-        + (", or a vision transformer" if config.model.name.startswith("vit") else ""),
+        1: f"deep learning: a {kind}",
         6: "detect a fracture" if detector else f"tell apart {', '.join(data.classes)}",
         7: _PUBLISHED.get(
             name, f"{name}, {len(judged.dataset.prepared)} studies; their source is " + YOURS
         ),
         8: "every file that decodes in full, in one label; refused files by reason under The data",
         9: f"grey values to 8 bits, {data.fit} to {data.image_size} pixels, "
-        f"{judged.trained.meta.form.channels} channel(s), colour map {data.colormap}",
-        10: "all studies of the classes"
+        f"{judged.trained.meta.form.channels} channels, colour map {data.colormap}",
+        10: (
+            "all studies of the classes" if data.subset == 1 else f"{data.subset:.0%} of the groups"
+        )
         if data.filter is None
-        else f"studies that the detector {data.filter} calls fractured, in training only",
+        else f"studies that the detector {data.filter} calls fractured, in training and validation",
         12: "none: a study without a picture or a label is not taken",
         19: f"{parts}, stratified by class, seed {split.seed}",
         20: "groups of near duplicates, by perceptual hash and correlation; patients are not known",
-        22: f"{config.model.name}; `train.py --dry-run` prints it by block",
+        22: f"{config.model.name}; train.py --dry-run prints it by block",
         23: versions(),
         24: weights,
         25: "under Training, and in config.json of the run",
         26: "lowest validation loss",
         27: "none" if networks == 1 else f"mean of the probabilities of {networks} networks",
         28: "under Operating point and All thresholds" if detector else "under The classes",
-        29: "95 % intervals: Wilson, DeLong on the logit scale, bootstrap over groups",
-        30: "subgroups and other prevalences" if detector else YOURS,
-        31: "class activation maps, scored against the boxes where there are any",
+        29: "95 % intervals on every figure; each table names how they were made",
         32: f"{judged.predictions.n} studies of {judged.part}",
         33: "none: every study is of the dataset that the networks were trained on",
         35: "under The data",
         37: "under Operating point" if detector else "under The classes",
         38: "under Operating point, with n and interval" if detector else "under The classes",
-        39: "under The worst mistakes",
         40: "under Model card",
         43: "fracjax, Apache-2.0; the checkpoint is named above",
     }
+    if "subgroups" in sections:
+        answers[30] = "under Subgroups"
+    if "mistakes" in sections:
+        answers[31] = "class activation maps, under The worst mistakes"
+        answers[39] = "under The worst mistakes"
     if name in DRAWN:
         drawn = "drawn limbs: no patient"
         answers |= {5: drawn, 11: drawn, 13: drawn, 36: drawn}

@@ -7,12 +7,14 @@ from fracjax.evaluation.calibration import Reliability, reliability
 from fracjax.evaluation.curves import decision_curve, pr_band, roc_band
 from fracjax.evaluation.recalibration import recalibration
 from fracjax.evaluation.subgroups import Subgroup
+from fracjax.evaluation.temperature import Temperature
 from fracjax.report.charts.decision import decision_chart
 from fracjax.report.charts.forest import forest_chart
 from fracjax.report.charts.pr import pr_chart
 from fracjax.report.charts.reliability import reliability_chart
 from fracjax.report.charts.roc import roc_chart
 from fracjax.report.page import Prose, Section
+from fracjax.report.sections.threshold import temperature_text
 from fracjax.report.tables import binary_tables, reliability_table
 
 
@@ -53,7 +55,7 @@ def calibration_section(predictions: Predictions, threshold: float) -> Section:
     )
 
 
-def confidence_section(predictions: Predictions) -> Section:
+def confidence_section(predictions: Predictions, temperature: Temperature) -> Section:
     """Whether a classifier that is sure is right."""
     return Section(
         "calibration",
@@ -68,7 +70,8 @@ def confidence_section(predictions: Predictions) -> Section:
             Prose(
                 (
                     "Here a study counts by the probability of the class that it is called, and "
-                    "the share is that of right calls.",
+                    "the share is that of right calls. Temperature: "
+                    f"{temperature_text(temperature)}.",
                 )
             ),
         ),
@@ -85,9 +88,8 @@ def subgroup_section(subgroups: Sequence[Subgroup], report: BinaryReport) -> Sec
     """The same figures on parts of the studies."""
     words = (
         "A subgroup with too few fractures, or too few normal studies, has no figure: it would be "
-        "noise. Intervals are of each subgroup alone; with many of them, one in twenty is off by "
-        "chance. What this dataset does not know of its patients (age, sex, machine) cannot be "
-        "seen here."
+        "noise. Intervals are of each subgroup alone; about one in twenty misses the true value. "
+        "What the dataset does not record cannot be seen here."
     )
     return Section(
         "subgroups",

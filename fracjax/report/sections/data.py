@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from fracjax.datasets.leakage import Leakage
 from fracjax.datasets.manifest import TAKEN, read_manifest, refusals_by_reason
+from fracjax.datasets.phantom import DRAWN
 from fracjax.pipeline.parts import Dataset
 from fracjax.report.charts.data_flow import data_flow_chart
 from fracjax.report.page import Facts, Prose, Section
@@ -23,7 +24,7 @@ def data_section(dataset: Dataset, leakage: Sequence[Leakage]) -> Section:
     }
     refused = dict(refusals_by_reason(rows))
     if left_out:
-        refused["of a class that this run leaves out"] = left_out
+        refused["not refused: of a class that this run leaves out"] = left_out
     chart = data_flow_chart(len(rows), refused, parts)
     groups = Counter(prepared.group.tolist())
     facts = Facts(
@@ -44,17 +45,26 @@ def data_section(dataset: Dataset, leakage: Sequence[Leakage]) -> Section:
         (
             chart,
             facts,
-            Prose(
-                (
-                    "The audit was made anew for this report, from the files: no file and no group "
-                    "may be on both sides, and no picture that is nearly another's, turned or "
-                    "mirrored. One such pair and there would be no report. No patient is known "
-                    "here: two studies of one person may still lie in two parts.",
-                )
-            ),
+            Prose(_words(prepared.name, leakage)),
             _audits(leakage),
         ),
     )
+
+
+def _words(name: str, leakage: Sequence[Leakage]) -> tuple[str, ...]:
+    compared = any(one.similarity is not None for one in leakage)
+    pictures = ", and no picture that is nearly another's, turned or mirrored" if compared else ""
+    words = [
+        "The audit was made anew for this report: no file and no group may be on both "
+        f"sides{pictures}. One such pair and there would be no report."
+    ]
+    if name in DRAWN:
+        words.append("Phantoms are drawn one by one, so their pictures are not compared.")
+    else:
+        words.append(
+            "Patients are not known here: two studies of one person may still lie in two parts."
+        )
+    return tuple(words)
 
 
 def _labels(dataset: Dataset, part: str) -> list[int]:

@@ -12,6 +12,7 @@ from fracjax.explain.localisation import localisation_report
 from fracjax.explain.maps import explain
 from fracjax.judge import Judged
 from fracjax.pipeline.regions import regions
+from fracjax.report.charts.bands import threshold_text
 from fracjax.report.explain import NAMES, localisation_table, located
 from fracjax.report.overlay import overlay_png
 from fracjax.report.page import Block, Gallery, Photo, Prose, Section
@@ -33,7 +34,7 @@ def mistakes_section(judged: Judged, count: int) -> Section:
     blocks: list[Block] = []
     if point is not None:
         negative, positive = predictions.classes
-        missed, alarms = worst_of_detector(predictions, point.threshold, count // 2)
+        missed, alarms = worst_of_detector(predictions, point.threshold, -(-count // 2))
         for index, called, words in (
             (missed, 0, f"True class {positive}, called {negative}, the lowest score first"),
             (alarms, 1, f"True class {negative}, called {positive}, the highest score first"),
@@ -92,8 +93,11 @@ def _gallery(
     for place, (i, picture) in enumerate(zip(index, chosen.pictures(), strict=True)):
         truth = predictions.classes[predictions.label[i]]
         name = predictions.classes[called[place]]
-        score = predictions.probabilities[i, called[place]]
-        caption = f"{predictions.study[i]}: {truth}, called {name} with probability {score:.3g}"
+        score = f"with probability {predictions.probabilities[i, called[place]]:.3g}"
+        if judged.settled.point is not None:
+            threshold = threshold_text(judged.settled.point.threshold)
+            score = f"(score {predictions.fracture_score[i]:.3g}, threshold {threshold})"
+        caption = f"{predictions.study[i]}: {truth}, called {name} {score}"
         if not maps[place].any():
             caption += f"; nothing spoke for {heat}"
         boxed = "; the finding is boxed" if len(where.boxes[place]) else ""
@@ -118,4 +122,10 @@ def _localisation(judged: Judged) -> Sequence[Block]:
     target = "positive" if judged.settled.point is not None else "called"
     maps = explain(judged.trained, examples, target=target, method=_METHOD)
     report = localisation_report(maps, where, examples.group)
-    return [localisation_table(report, _METHOD)]
+    words = (
+        "Pointing game: how often the map's maximum lies in the finding. Energy inside: the share "
+        "of the map that does. IoU: overlap of the finding with what is at half the maximum or "
+        "more. Beside them a map that is always brightest in the middle, and the share of the "
+        "picture that the finding takes."
+    )
+    return [localisation_table(report, _METHOD), Prose((words,))]

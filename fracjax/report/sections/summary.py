@@ -3,6 +3,7 @@
 from fracjax.cascade import Cascade
 from fracjax.evaluation import BinaryReport, Estimate, PerClassReport
 from fracjax.judge import Judged
+from fracjax.report.charts.bands import threshold_text
 from fracjax.report.page import KeyFigure, KeyFigures, Prose, Section
 
 NOT_A_DEVICE = (
@@ -10,12 +11,20 @@ NOT_A_DEVICE = (
     "another way, or not to read it."
 )
 _ON_VALIDATION = (
-    "These are the validation studies: the best epoch, the threshold and the temperature were "
-    "chosen on them, so their figures are a little too good. Quote those of the test studies."
+    "These are validation studies: the best epoch, and what was settled by validation, was chosen "
+    "on them, so their figures are a little too good."
+)
+_CASCADE_ON_VALIDATION = (
+    "The classifier's epoch and temperature were chosen on these studies, so its figures are a "
+    "little too good."
 )
 _ON_TEST = (
-    "No network was trained on these studies, and no epoch, threshold or temperature was chosen on "
-    "them."
+    "No network was trained on these studies, and no epoch and no temperature chosen on them."
+)
+_GIVEN = "The threshold was given, and this run cannot know from what it was taken."
+_INTERVALS = (
+    "Brackets are 95 % intervals: made this way, they hold the true value in about 95 of 100 such "
+    "sets of studies. For other hospitals, machines and patients it may well lie outside."
 )
 
 
@@ -32,28 +41,26 @@ def detector_summary(judged: Judged, report: BinaryReport) -> Section:
         KeyFigure(
             "Specificity",
             at.specificity,
-            f"{fp} of {tn + fp} normal studies are called fractured in vain.",
+            f"{fp} of {tn + fp} normal studies are wrongly called fractured.",
         ),
         KeyFigure(
             "Precision",
             at.precision,
-            f"So many of the {tp + fp} studies called fractured have a fracture, where "
+            f"{tp} of the {tp + fp} studies called fractured have a fracture; of all, "
             f"{report.n_positive} of {report.n} have one.",
         ),
         KeyFigure(
             "AUC",
             report.auc,
-            "How often a fracture scores higher than a normal study, at any threshold: 0.5 is a "
-            "coin, 1 is perfect.",
+            "How often a random fracture scores higher than a random normal study: 0.5 is a coin, "
+            "1 is perfect. No threshold is involved.",
         ),
     )
     paragraphs = (
-        f"At its threshold of {at.threshold:.4g} ({_rule(at.rule)}) the detector "
-        f"{_finds(tp, tp + fn)} and calls {fp} of {tn + fp} normal studies fractured. "
-        f"{_honesty(judged.part)}",
-        f"Brackets are 95 % intervals: with {report.n} studies in {report.n_groups} groups of near "
-        "duplicates, the truth for studies like these may lie anywhere in them. For other "
-        "hospitals, machines and patients it may lie outside.",
+        f"At its threshold of {threshold_text(at.threshold)} ({_rule(at.rule)}) the detector finds "
+        f"{tp} of {tp + fn} fractures and calls {fp} of {tn + fp} normal studies fractured. "
+        f"{_honesty(judged.part)}" + (f" {_GIVEN}" if at.rule.startswith("fixed") else ""),
+        _INTERVALS + _grouped(report.n, report.n_groups),
     )
     return Section(
         "summary",
@@ -82,8 +89,7 @@ def classifier_summary(judged: Judged, report: PerClassReport) -> Section:
         f"of the cases, always calling the largest in "
         f"{max(row.support for row in report.rows) / max(report.n, 1):.3f}. "
         f"{_worst(report)} {_honesty(judged.part)}",
-        f"Brackets are 95 % intervals over {report.n} studies in {report.n_groups} groups of near "
-        "duplicates.",
+        _INTERVALS + _grouped(report.n, report.n_groups),
     )
     return Section(
         "summary",
@@ -111,8 +117,9 @@ def cascade_summary(cascade: Cascade) -> Section:
         ),
     )
     paragraphs = [
-        f"The detector at {report.threshold:.4g} lets {report.passed.figure} of the fractures "
-        f"through to the classifier. {_honesty(cascade.part)}",
+        f"The detector at {threshold_text(report.threshold)} lets {report.passed.figure} of the "
+        f"fractures through to the classifier. "
+        + (_CASCADE_ON_VALIDATION if cascade.part == "validation" else _ON_TEST),
     ]
     if not cascade.same_filter:
         paragraphs.append("The classifier was not trained on what this detector lets through.")
@@ -126,16 +133,20 @@ def cascade_summary(cascade: Cascade) -> Section:
 def _rule(rule: str) -> str:
     name, _, number = rule.partition(":")
     return {
-        "youden": "Youden's, which weighs a missed fracture and a false alarm in shares alike",
-        "sensitivity": f"the highest that finds the share {number} of the fractures of validation",
+        "youden": "Youden's: the largest sensitivity + specificity on validation",
+        "sensitivity": f"the highest that finds a share of {number} or more in validation",
         "fixed": "given, not chosen",
     }[name]
 
 
-def _finds(found: int, of: int) -> str:
-    if of == 0:
-        return "saw no fracture"
-    return f"finds {found} of {of} fractures"
+def _grouped(n: int, n_groups: int) -> str:
+    if n_groups == n:
+        return ""
+    return (
+        f" The {n} studies lie in {n_groups} groups of near duplicates. The bootstrap resamples "
+        "the groups; intervals of proportions and of the AUC take studies as independent, and are "
+        "a little too narrow."
+    )
 
 
 def _honesty(part: str) -> str:

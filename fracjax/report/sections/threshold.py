@@ -2,7 +2,9 @@
 
 from fracjax.evaluation import AtThreshold, BinaryReport, Estimate
 from fracjax.evaluation.predictive_values import at_prevalence
+from fracjax.evaluation.temperature import RANGE, Temperature
 from fracjax.judge import Judged
+from fracjax.report.charts.bands import threshold_text
 from fracjax.report.charts.confusion import confusion_chart
 from fracjax.report.page import Facts, Prose, Section
 from fracjax.report.tables import Table, binary_tables
@@ -14,25 +16,32 @@ _PREVALENCES = (0.01, 0.05, 0.10, 0.20, 0.40)
 def threshold_section(judged: Judged, report: BinaryReport) -> Section:
     """Everything at the operating point, and separately at 0.5."""
     point, temperature = judged.point, judged.settled.temperature
-    chosen = f"{point.n} validation studies, {point.n_positive} with a fracture"
+    chosen = (
+        f"{point.n} validation studies, {point.n_positive} with a fracture "
+        f"(split {judged.trained.meta.split_hash[:12]})"
+    )
+    settled = "Measured on" if point.rule.startswith("fixed") else "Chosen on"
+    worth = f"sensitivity {point.sensitivity}, specificity {point.specificity}"
     facts = Facts(
         (
-            ("Threshold", f"{point.threshold:.4g}{_between(point.low, point.high)}"),
+            ("Threshold", f"{threshold_text(point.threshold)}{_between(point.low, point.high)}"),
             ("Rule", point.rule),
-            ("Chosen on", f"{chosen} (split {judged.trained.meta.split_hash[:12]})"),
-            ("Worth there", f"sensitivity {point.sensitivity}, specificity {point.specificity}"),
             (
-                "Temperature",
-                f"{temperature.value:.3g}{_between(temperature.low, temperature.high)}"
-                + (f"; {temperature.note}" if temperature.note else ""),
+                settled,
+                chosen,
             ),
+            (
+                "On those studies",
+                worth,
+            ),
+            ("Temperature", temperature_text(temperature)),
         )
     )
     words = Prose(
         (
             "A study is called fractured when its score reaches the threshold. Scores are the "
-            "network's probabilities after division of their log-odds by the temperature, which "
-            "validation chose; that changes no order, and 0.5 stays 0.5.",
+            "network's probabilities after division of their log-odds by the temperature; that "
+            "changes no order, and 0.5 stays 0.5.",
         )
     )
     return Section(
@@ -45,7 +54,7 @@ def threshold_section(judged: Judged, report: BinaryReport) -> Section:
             confusion_chart(
                 report.at_operating_point.matrix,
                 judged.predictions.classes,
-                f"Confusion at {report.at_operating_point.threshold:.4g}",
+                f"Confusion at {threshold_text(report.at_operating_point.threshold)}",
             ),
             confusion_chart(report.at_half.matrix, judged.predictions.classes, "Confusion at 0.5"),
             _elsewhere(report.at_operating_point),
@@ -69,6 +78,16 @@ def _elsewhere(at: AtThreshold) -> Table:
         ("share of fractures", "precision (PPV)", "NPV"),
         tuple(rows),
     )
+
+
+def temperature_text(temperature: Temperature) -> str:
+    """Value and interval, or why there is none."""
+    if temperature.note:
+        return f"left at {temperature.value:.3g}: {temperature.note}"
+    low, high = temperature.low, temperature.high
+    least = f"below {RANGE[0]:g}" if low is None else f"{low:.3g}"
+    most = f"above {RANGE[1]:g}" if high is None else f"{high:.3g}"
+    return f"{temperature.value:.3g} [{least}, {most}], fitted on {temperature.n} studies"
 
 
 def _between(low: float | None, high: float | None) -> str:

@@ -26,7 +26,7 @@ def training_section(judged: Judged) -> Section:
         f"{', '.join(str(meta.epoch) for meta in metas)} epochs, with a patience of "
         f"{config.train.patience}; the weights are those of the lowest validation loss.",
     )
-    blocks: list[Block] = [training_chart(histories), Prose(words)]
+    blocks: list[Block] = [training_chart(histories, "Loss and accuracy by epoch"), Prose(words)]
     if len(judged.each) > 1:
         members = report_members(list(judged.each), judged.settled, folds=judged.folds)
         blocks.append(members_table(members))
