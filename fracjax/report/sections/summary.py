@@ -21,6 +21,7 @@ _CASCADE_ON_VALIDATION = (
 _ON_TEST = (
     "No network was trained on these studies, and no epoch and no temperature chosen on them."
 )
+_CHOSEN = "The threshold was chosen on validation studies."
 _GIVEN = "The threshold was given, and this run cannot know from what it was taken."
 _INTERVALS = (
     "Brackets are 95 % intervals: made this way, they hold the true value in about 95 of 100 such "
@@ -59,7 +60,7 @@ def detector_summary(judged: Judged, report: BinaryReport) -> Section:
     paragraphs = (
         f"At its threshold of {threshold_text(at.threshold)} ({_rule(at.rule)}) the detector finds "
         f"{tp} of {tp + fn} fractures and calls {fp} of {tn + fp} normal studies fractured. "
-        f"{_honesty(judged.part)}" + (f" {_GIVEN}" if at.rule.startswith("fixed") else ""),
+        f"{_honesty(judged.part)} {_GIVEN if at.rule.startswith('fixed') else _CHOSEN}",
         _INTERVALS + _grouped(report.n, report.n_groups),
     )
     return Section(
