@@ -3,15 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from jax.sharding import Mesh
 
-from fracjax.datasets.leakage import Leakage, Studies, audit_leakage
+from fracjax.datasets.leakage import Leakage, audit_leakage
 from fracjax.errors import UserError
 from fracjax.evaluation import CascadeReport, OperatingPoint, Predictions, cascade_report
 from fracjax.evaluation.cascade_sweep import CascadeSweep, cascade_sweep
 from fracjax.evaluation.end_to_end import EndToEnd, Normals, end_to_end
-from fracjax.judge import audit_part, open_settled
+from fracjax.judge import audit_part, open_settled, studies_of
 from fracjax.pipeline.parts import Dataset, open_dataset
 from fracjax.training.filter import Filter, open_filter
 from fracjax.training.trained import Trained, cross_validated
@@ -122,17 +121,10 @@ def _normals(
 
 def _audit(behind: Dataset, dataset: Dataset, part: str) -> tuple[Leakage, ...]:
     """Neither stage may have seen the fractures, nor the normal studies of the detector's set."""
-    fractures, normal = (_studies(of, (part,)) for of in (dataset, behind))
-    before = ("train", "validation")
+    fractures, normal = (studies_of(it, part) for it in (dataset, behind))
     return (
         audit_part(dataset, part),
-        audit_leakage(_studies(behind, before), fractures),
+        audit_leakage(studies_of(behind, "train", "validation"), fractures),
         audit_part(behind, part),
-        audit_leakage(_studies(dataset, before), normal),
+        audit_leakage(studies_of(dataset, "train", "validation"), normal),
     )
-
-
-def _studies(dataset: Dataset, parts: tuple[str, ...]) -> Studies:
-    name = f"{' and '.join(parts)} of {dataset.prepared.name}"
-    index = np.concatenate([dataset.indices(part) for part in parts])
-    return Studies(name, dataset.prepared, index)

@@ -177,15 +177,14 @@ def audit_part(dataset: Dataset, part: str) -> Leakage:
       UserError: they share a group, a file or a near duplicate.
     """
     before = {"validation": ("train",), "test": ("train", "validation")}[part]
-    name = dataset.prepared.name
-    return audit_leakage(
-        Studies(
-            f"{' and '.join(before)} of {name}",
-            dataset.prepared,
-            np.concatenate([dataset.indices(one) for one in before]),
-        ),
-        Studies(f"{part} of {name}", dataset.prepared, dataset.indices(part)),
-    )
+    return audit_leakage(studies_of(dataset, *before), studies_of(dataset, part))
+
+
+def studies_of(dataset: Dataset, *parts: str) -> Studies:
+    """The studies of some parts, as an audit names them."""
+    name = f"{' and '.join(parts)} of {dataset.prepared.name}"
+    index = np.concatenate([dataset.indices(part) for part in parts])
+    return Studies(name, dataset.prepared, index)
 
 
 def _check_views(stored: Stored, asked: int | None) -> None:

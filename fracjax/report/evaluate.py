@@ -1,6 +1,5 @@
 """One checkpoint on one part of its split: predictions, figures, and the report that shows them."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from fracjax.evaluation.subgroups import Subgroup, masks_of, subgroup_report
 from fracjax.files import write_json
 from fracjax.judge import Judged, judge
 from fracjax.report.about import about
-from fracjax.report.members import members_table, report_members
+from fracjax.report.members import MembersReport, members_table, report_members
 from fracjax.report.page import Page
 from fracjax.report.pages import classifier_page, detector_page, write_page
 from fracjax.report.sections.curves import confidence
@@ -78,9 +77,11 @@ def evaluate(
     folder.mkdir(parents=True, exist_ok=True)
     judged.predictions.to_csv(folder / "predictions.csv")
     results = _of_classifier if judged.settled.point is None else _of_detector
-    figures, page, tables = results(judged, gallery)
+    members = None
     if len(judged.each) > 1:
         members = report_members(list(judged.each), judged.settled, folds=judged.folds)
+    figures, page, tables = results(judged, members, gallery)
+    if members is not None:
         tables.append(members_table(members))
         figures["members"] = members.to_dict()
         for number, one in enumerate(judged.each, 1):
@@ -100,36 +101,39 @@ def evaluate(
     return folder
 
 
-def _of_detector(judged: Judged, gallery: int) -> Results:
+def _of_detector(judged: Judged, members: MembersReport | None, gallery: int) -> Results:
     predictions, point = judged.predictions, judged.point
     data = (predictions.label, predictions.fracture_score)
     report = binary_report(*data, point, predictions.groups)
     subgroups = subgroups_of(judged)
+    made, line = reliability(*data, predictions.groups), recalibration(*data, predictions.groups)
     figures = {
         "operating_point": point.to_dict(),
         "temperature": judged.settled.temperature.to_dict(),
         "figures": report.to_dict(),
-        "calibration": reliability(*data, predictions.groups).to_dict()
-        | recalibration(*data, predictions.groups).to_dict(),
-        "subgroups": [asdict(subgroup) for subgroup in subgroups],
+        "calibration": made.to_dict() | line.to_dict(),
+        "subgroups": [subgroup.to_dict() for subgroup in subgroups],
     }
     tables = list(binary_tables(report))
     if subgroups:
         tables.append(subgroup_table(subgroups))
-    return figures, detector_page(judged, report, subgroups, gallery), tables
+    page = detector_page(judged, report, (made, line), subgroups, members, gallery)
+    return figures, page, tables
 
 
-def _of_classifier(judged: Judged, gallery: int) -> Results:
+def _of_classifier(judged: Judged, members: MembersReport | None, gallery: int) -> Results:
     predictions = judged.predictions
     report = per_class_report(
         predictions.label, predictions.probabilities, predictions.classes, predictions.groups
     )
+    calibration = confidence(predictions)
     figures = {
         "temperature": judged.settled.temperature.to_dict(),
         "figures": report.to_dict(),
-        "calibration": confidence(predictions).to_dict(),
+        "calibration": calibration.to_dict(),
     }
-    return figures, classifier_page(judged, report, gallery), [per_class_table(report)]
+    page = classifier_page(judged, report, calibration, members, gallery)
+    return figures, page, [per_class_table(report)]
 
 
 def subgroups_of(judged: Judged) -> tuple[Subgroup, ...]:

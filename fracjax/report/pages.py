@@ -5,11 +5,14 @@ from pathlib import Path
 
 from fracjax.cascade import Cascade
 from fracjax.evaluation import BinaryReport, PerClassReport
+from fracjax.evaluation.calibration import Reliability
+from fracjax.evaluation.recalibration import Recalibration
 from fracjax.evaluation.subgroups import Subgroup
 from fracjax.files import write_json
 from fracjax.judge import Judged
 from fracjax.report import html, markdown
 from fracjax.report.charts.confusion import confusion_chart
+from fracjax.report.members import MembersReport
 from fracjax.report.page import Page, Section, to_dict
 from fracjax.report.sections.card import card_section
 from fracjax.report.sections.cascade import (
@@ -37,14 +40,19 @@ REPORT = "report.html"
 
 
 def detector_page(
-    judged: Judged, report: BinaryReport, subgroups: tuple[Subgroup, ...], gallery: int
+    judged: Judged,
+    report: BinaryReport,
+    calibration: tuple[Reliability, Recalibration],
+    subgroups: tuple[Subgroup, ...],
+    members: MembersReport | None,
+    gallery: int,
 ) -> Page:
     """Everything about a detector on one part."""
     predictions = judged.predictions
     middle = [
         threshold_section(judged, report),
         ranking_section(predictions, report),
-        calibration_section(predictions, judged.point.threshold),
+        calibration_section(predictions, judged.point.threshold, *calibration),
     ]
     if subgroups:
         middle.append(subgroup_section(subgroups, report))
@@ -52,10 +60,17 @@ def detector_page(
         f"AUC {report.auc}, sensitivity {report.at_operating_point.sensitivity}, specificity "
         f"{report.at_operating_point.specificity}"
     )
-    return _page(judged, "Detector", detector_summary(judged, report), middle, gallery, performance)
+    summary = detector_summary(judged, report)
+    return _page(judged, "Detector", summary, middle, members, gallery, performance)
 
 
-def classifier_page(judged: Judged, report: PerClassReport, gallery: int) -> Page:
+def classifier_page(
+    judged: Judged,
+    report: PerClassReport,
+    calibration: Reliability,
+    members: MembersReport | None,
+    gallery: int,
+) -> Page:
     """Everything about a classifier on one part."""
     middle = [
         Section(
@@ -66,11 +81,11 @@ def classifier_page(judged: Judged, report: PerClassReport, gallery: int) -> Pag
                 confusion_chart(report.matrix, report.classes, "Confusion"),
             ),
         ),
-        confidence_section(judged.predictions, judged.settled.temperature),
+        confidence_section(calibration, judged.settled.temperature),
     ]
     performance = f"accuracy {report.accuracy}, macro F1 {report.macro_f1}"
     summary = classifier_summary(judged, report)
-    return _page(judged, "Classifier", summary, middle, gallery, performance)
+    return _page(judged, "Classifier", summary, middle, members, gallery, performance)
 
 
 def cascade_page(cascade: Cascade) -> Page:
@@ -111,10 +126,11 @@ def _page(
     what: str,
     summary: Section,
     middle: list[Section],
+    members: MembersReport | None,
     gallery: int,
     performance: str,
 ) -> Page:
-    sections = [summary, *middle, training_section(judged)]
+    sections = [summary, *middle, training_section(judged, members)]
     # Folds see different studies: no one network, and no one set of them, made these mistakes.
     if gallery and not judged.folds:
         sections.append(mistakes_section(judged, gallery))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fracjax.evaluation import BinaryReport, Predictions
 from fracjax.evaluation.calibration import Reliability, reliability
 from fracjax.evaluation.curves import decision_curve, pr_band, roc_band
-from fracjax.evaluation.recalibration import recalibration
+from fracjax.evaluation.recalibration import Recalibration
 from fracjax.evaluation.subgroups import Subgroup
 from fracjax.evaluation.temperature import Temperature
 from fracjax.report.charts.decision import decision_chart
@@ -32,17 +32,18 @@ def ranking_section(predictions: Predictions, report: BinaryReport) -> Section:
     )
 
 
-def calibration_section(predictions: Predictions, threshold: float) -> Section:
+def calibration_section(
+    predictions: Predictions, threshold: float, made: Reliability, line: Recalibration
+) -> Section:
     """Whether a probability of 0.3 means three in ten, and what calling is worth."""
     data = (predictions.label, predictions.fracture_score, predictions.groups)
-    made = reliability(*data)
     return Section(
         "calibration",
         "What a probability means",
         (
             reliability_chart(made),
             decision_chart(decision_curve(*data), threshold),
-            reliability_table(made, recalibration(*data)),
+            reliability_table(made, line),
             Prose(
                 (
                     "The decision curve counts a true find as 1 and a false alarm as the odds of "
@@ -55,14 +56,14 @@ def calibration_section(predictions: Predictions, threshold: float) -> Section:
     )
 
 
-def confidence_section(predictions: Predictions, temperature: Temperature) -> Section:
+def confidence_section(made: Reliability, temperature: Temperature) -> Section:
     """Whether a classifier that is sure is right."""
     return Section(
         "calibration",
         "What a probability means",
         (
             reliability_chart(
-                confidence(predictions),
+                made,
                 "Reliability of the called class",
                 score="probability of the called class",
                 observed="share called rightly",

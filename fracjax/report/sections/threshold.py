@@ -26,14 +26,8 @@ def threshold_section(judged: Judged, report: BinaryReport) -> Section:
         (
             ("Threshold", f"{threshold_text(point.threshold)}{_between(point.low, point.high)}"),
             ("Rule", point.rule),
-            (
-                settled,
-                chosen,
-            ),
-            (
-                "On those studies",
-                worth,
-            ),
+            (settled, chosen),
+            ("On those studies", worth),
             ("Temperature", temperature_text(temperature)),
         )
     )

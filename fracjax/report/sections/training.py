@@ -2,13 +2,13 @@
 
 from fracjax.judge import Judged
 from fracjax.report.charts.training import training_chart
-from fracjax.report.members import members_table, report_members
+from fracjax.report.members import MembersReport, members_table
 from fracjax.report.page import Block, Prose, Section
 from fracjax.training.checkpoint import has, read_meta
 from fracjax.training.members import member_dirs
 
 
-def training_section(judged: Judged) -> Section:
+def training_section(judged: Judged, members: MembersReport | None) -> Section:
     """Loss, accuracy and AUC by epoch, of each network."""
     folders = member_dirs(judged.trained.workdir)
     # The last checkpoint has the epochs after the best one, too, if it is still there.
@@ -27,7 +27,6 @@ def training_section(judged: Judged) -> Section:
         f"{config.train.patience}; the weights are those of the lowest validation loss.",
     )
     blocks: list[Block] = [training_chart(histories, "Loss and accuracy by epoch"), Prose(words)]
-    if len(judged.each) > 1:
-        members = report_members(list(judged.each), judged.settled, folds=judged.folds)
+    if members is not None:
         blocks.append(members_table(members))
     return Section("training", "Training", tuple(blocks))
