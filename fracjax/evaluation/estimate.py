@@ -42,6 +42,14 @@ class Estimate:
         return asdict(self)
 
 
+def complement(share: Estimate) -> Estimate:
+    """1 - a share, its interval turned with it."""
+    value, low, high = (
+        None if end is None else 1 - end for end in (share.value, share.high, share.low)
+    )
+    return Estimate(value, low, high, share.n, share.method, share.note)
+
+
 def undefined(n: int, method: str, note: str) -> Estimate:
     """The estimate of 0/0."""
     return Estimate(None, None, None, n, method, note)

@@ -1,7 +1,7 @@
 """What a call is worth where fractures are rarer, or more frequent, than among these studies."""
 
 from fracjax.evaluation import inputs
-from fracjax.evaluation.estimate import Estimate, undefined
+from fracjax.evaluation.estimate import Estimate, complement, undefined
 from fracjax.evaluation.intervals import mover_ratio
 
 _METHOD = "MOVER-R at a given prevalence"
@@ -38,8 +38,8 @@ def at_prevalence(
         )
     odds = prevalence / (1 - prevalence)
     return (
-        _share(odds, sensitivity, _complement(specificity), "positive"),
-        _share(1 / odds, specificity, _complement(sensitivity), "negative"),
+        _share(odds, sensitivity, complement(specificity), "positive"),
+        _share(1 / odds, specificity, complement(sensitivity), "negative"),
     )
 
 
@@ -55,10 +55,3 @@ def _share(odds: float, right: Estimate, wrong: Estimate, called: str) -> Estima
         return Estimate(value, None, None, n, _METHOD, right.note or wrong.note)
     low, high = (1 - 1 / (1 + odds * ratio) for ratio in mover_ratio(right, wrong))
     return Estimate(value, low, high, n, _METHOD)
-
-
-def _complement(estimate: Estimate) -> Estimate:
-    value, low, high = (
-        None if end is None else 1 - end for end in (estimate.value, estimate.high, estimate.low)
-    )
-    return Estimate(value, low, high, estimate.n, estimate.method, estimate.note)

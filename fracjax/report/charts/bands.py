@@ -75,6 +75,17 @@ def some(band: Band) -> list[int]:
     return np.unique(np.linspace(0, band.x.size - 1, _ROWS).round().astype(int)).tolist()
 
 
+def draw_threshold(axes: Axes, threshold: float) -> None:
+    """Mark the operating threshold on an axis of thresholds."""
+    axes.axvline(
+        threshold,
+        color=ORANGE,
+        linewidth=1.2,
+        linestyle=(0, (6, 2, 1, 2)),
+        label=f"operating threshold {threshold_text(threshold)}",
+    )
+
+
 def nearest(band: Band, x: float) -> int:
     """Index of the grid's point closest to `x`."""
     return int(np.abs(band.x - x).argmin())

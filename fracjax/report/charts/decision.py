@@ -6,15 +6,15 @@ from fracjax.evaluation.curves import DecisionCurve
 from fracjax.report.charts.bands import (
     counted,
     draw_band,
+    draw_threshold,
     estimate_at,
     nearest,
     some,
-    threshold_text,
     without_curve,
 )
 from fracjax.report.charts.canvas import canvas, drawn, key
 from fracjax.report.page import Chart
-from fracjax.report.palette import BLUE, GREEN, MUTED, ORANGE
+from fracjax.report.palette import BLUE, GREEN, MUTED
 from fracjax.report.tables import Table
 
 
@@ -45,13 +45,7 @@ def decision_chart(curve: DecisionCurve, threshold: float) -> Chart:
                 0, color=MUTED, linewidth=1.4, linestyle=(0, (1, 1.5)), label="call no study"
             )
             if shown:
-                axes.axvline(
-                    threshold,
-                    color=ORANGE,
-                    linewidth=1.2,
-                    linestyle=(0, (6, 2, 1, 2)),
-                    label=f"operating threshold {threshold_text(threshold)}",
-                )
+                draw_threshold(axes, threshold)
         key(figure, axes)
         svg = drawn(figure)
     return Chart(

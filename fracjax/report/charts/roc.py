@@ -2,6 +2,7 @@
 
 from fracjax.evaluation import BinaryReport, Estimate
 from fracjax.evaluation.curves import Band
+from fracjax.evaluation.estimate import complement
 from fracjax.report.charts.bands import (
     absent,
     counted,
@@ -42,7 +43,7 @@ def roc_chart(band: Band, report: BinaryReport) -> Chart:
                     f"{name}\nsensitivity {at.sensitivity.figure}"
                     f"\nspecificity {at.specificity.figure}"
                 )
-                draw_point(axes, _rest(at.specificity), at.sensitivity, colour, mark, words)
+                draw_point(axes, complement(at.specificity), at.sensitivity, colour, mark, words)
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 4)), label="chance")
         key(figure, axes)
         svg = drawn(figure)
@@ -67,19 +68,11 @@ def _alt(report: BinaryReport, of: str) -> str:
 
 def _table(band: Band, report: BinaryReport) -> Table:
     rows: list[tuple[str | Estimate, ...]] = [
-        (name, _rest(at.specificity), at.sensitivity) for at, name, _, _ in thresholds_of(report)
+        (name, complement(at.specificity), at.sensitivity)
+        for at, name, _, _ in thresholds_of(report)
     ]
     rows += [
         (f"curve at {band.x[i]:.3f}", f"{band.x[i]:.3f}", estimate_at(band, i, absent(report)))
         for i in some(band)
     ]
     return Table("ROC curve", ("point", "1 − specificity", "sensitivity"), tuple(rows))
-
-
-def _rest(share: Estimate) -> Estimate:
-    """1 − an estimate."""
-    if share.value is None:
-        return share
-    low = None if share.high is None else 1 - share.high
-    high = None if share.low is None else 1 - share.low
-    return Estimate(1 - share.value, low, high, share.n, share.method, share.note)

@@ -6,6 +6,7 @@ from fracjax.evaluation.curves import Band
 from fracjax.report.charts.bands import (
     counted,
     draw_band,
+    draw_threshold,
     estimate_at,
     nearest,
     some,
@@ -13,7 +14,7 @@ from fracjax.report.charts.bands import (
 )
 from fracjax.report.charts.canvas import canvas, drawn, key
 from fracjax.report.page import Chart
-from fracjax.report.palette import BLUE, GREEN, MUTED, ORANGE
+from fracjax.report.palette import BLUE, GREEN, MUTED
 from fracjax.report.tables import Table
 
 _NAMES = ("share that passes", "end-to-end accuracy", "macro precision of what passes")
@@ -46,13 +47,7 @@ def sweep_chart(passed: Band, accuracy: Band, precision: Band, threshold: float)
             ylabel="share",
         )
         if passed.x[0] <= threshold <= passed.x[-1]:
-            axes.axvline(
-                threshold,
-                color=ORANGE,
-                linewidth=1.2,
-                linestyle=(0, (6, 2, 1, 2)),
-                label=f"operating threshold {threshold_text(threshold)}",
-            )
+            draw_threshold(axes, threshold)
         key(figure, axes)
         svg = drawn(figure)
     at = nearest(passed, threshold)
