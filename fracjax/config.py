@@ -57,6 +57,10 @@ class Data:
     frequent as the largest."""
 
 
+Precision = Literal["float32", "bfloat16"]
+"""What the layers of a network compute in."""
+
+
 @dataclass(frozen=True)
 class Model:
     """Which network, and the weights it starts from."""
@@ -79,6 +83,10 @@ class Model:
     frozen prefix can be cached."""
     width: float = 1.0
     """Multiplier of the basic CNN's filters and dense units; 1.0 is the paper's network."""
+    precision: Precision = "float32"
+    """What convolutions and matrix products compute in, in training and afterwards. bfloat16 is for
+    accelerators, and moves probabilities by some thousandths; parameters, statistics, sums, head
+    and loss are float32 in either."""
 
 
 @dataclass(frozen=True)

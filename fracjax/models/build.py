@@ -12,6 +12,7 @@ from fracjax.models.classifier import Classifier
 from fracjax.models.efficientnet_b0 import EfficientNetB0
 from fracjax.models.inception_v3 import InceptionV3
 from fracjax.models.mobilenet_v2 import MobileNetV2
+from fracjax.models.precision import compute_in
 from fracjax.models.vit import ViT
 
 IMAGES: dict[str, ImageSpec] = {
@@ -40,7 +41,8 @@ def build(model: Model, *, outputs: int, image_size: int, rngs: nnx.Rngs) -> Cla
     """
     check(model, outputs=outputs, image_size=image_size)
     backbone = _backbone(model, image_size, rngs)
-    return Classifier(backbone, outputs=outputs, dropout=model.dropout, rngs=rngs)
+    net = Classifier(backbone, outputs=outputs, dropout=model.dropout, rngs=rngs)
+    return compute_in(net, model.precision)
 
 
 def _backbone(model: Model, image_size: int, rngs: nnx.Rngs) -> Backbone:

@@ -4,10 +4,12 @@ Dimension names: b batch, h height, w width, c channels, f features, k outputs.
 """
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
+from fracjax.config import Precision
 from fracjax.image_spec import ImageSpec
 from fracjax.models.backbone import HEAD, Backbone
 from fracjax.models.random import Dropout, glorot_uniform
@@ -24,7 +26,10 @@ class Classifier(nnx.Module):
 
     Attributes:
       image: the pictures that the backbone takes.
+      precision: what its layers compute in, set by `precision.compute_in`.
     """
+
+    precision: Precision = "float32"
 
     def __init__(self, backbone: Backbone, *, outputs: int, dropout: float, rngs: nnx.Rngs):
         self.backbone = backbone
@@ -58,6 +63,8 @@ class Classifier(nnx.Module):
             self.image.check(x)
         streams = nnx.Rngs(dropout=rngs) if isinstance(rngs, jax.Array) else rngs
         features = x if start == HEAD else self.backbone(x, start=start, rngs=streams)
+        # The sum over the map, and the head, in float32 whatever the layers before compute in.
+        features = features.astype(jnp.promote_types(features.dtype, jnp.float32))
         if features.ndim == 4:
             features = features.mean(axis=(1, 2))
         return self.head(self.dropout(features, rngs=streams))

@@ -9,6 +9,7 @@ Dimension names: b batch, h height, w width, c channels, i and j the kernel's ta
 import operator
 from collections.abc import Callable, Iterable
 from functools import partial, reduce
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +28,12 @@ class DepthwiseConv(nnx.Module):
       kernel_init: draws the kernel in Keras's layout (side, side, channels, 1), whose fans Keras
         counts.
       rngs: draws the initial kernel.
+
+    Attributes:
+      dtype: what pictures and kernel are cast to; None leaves them as they are.
     """
+
+    dtype: Any = None
 
     def __init__(
         self,
@@ -43,8 +49,14 @@ class DepthwiseConv(nnx.Module):
         self.kernel = nnx.Param(drawn.swapaxes(2, 3))  # as `nnx.Conv` lays out a grouped kernel
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
-        conv = shifted_products if jax.default_backend() == "cpu" else grouped_convolution
-        return conv(x, self.kernel[...], self.stride)
+        dtype = self.dtype or x.dtype
+        x, kernel = x.astype(dtype), jnp.asarray(self.kernel[...], dtype)
+        if jax.default_backend() != "cpu":
+            return grouped_convolution(x, kernel, self.stride)
+        # Products of bfloat16 are added up in float32, as in XLA's own convolutions.
+        wide = jnp.promote_types(dtype, jnp.float32)
+        y = shifted_products(x.astype(wide), kernel.astype(wide), self.stride)
+        return jnp.asarray(y, dtype)
 
 
 def grouped_convolution(

@@ -22,11 +22,14 @@ from fracjax.models.random import glorot_uniform
 
 IMAGE = ImageSpec(side=299, channels=3, low=-1.0, high=1.0, smallest=75)
 
-# TensorFlow leaves the border padding out of the mean; Flax counts it by default.
-_avg_pool = partial(
-    nnx.avg_pool, window_shape=(3, 3), strides=(1, 1), padding="SAME", count_include_pad=False
-)
 _max_pool = partial(nnx.max_pool, window_shape=(3, 3), strides=(2, 2), padding="VALID")
+
+
+def _avg_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+    # A sum of bfloat16 would lose digits with each of its nine terms.
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    # TensorFlow leaves the border padding out of the mean; Flax counts it by default.
+    return nnx.avg_pool(wide, (3, 3), (1, 1), padding="SAME", count_include_pad=False)
 
 
 class ConvBN(nnx.Module):
