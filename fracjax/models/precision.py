@@ -1,0 +1,55 @@
+"""Computing in bfloat16 where it is safe.
+
+bfloat16 is float32 with 8 significant bits instead of 24. Accelerators multiply matrices of it many
+times as fast, and add up the products in float32 all the same. Its range is that of float32: small
+gradients do not vanish as in float16, and the loss needs no scaling. What 8 bits are too few for
+stays in float32:
+
+  parameters      they are cast where they are used; float32 masters take steps of a millionth
+  BatchNorm,      mean and variance of thousands of values, and the difference from the mean; what
+  LayerNorm       comes out is of size 1 and is rounded to bfloat16
+  poolings        sums; but a maximum is exact in any precision
+  ViT's tokens    the sum of all blocks' outputs, and the softmax of attention
+  head, loss      a logit in bfloat16 would move a probability by more than 0.01
+
+Source: Kalamkar et al. 2019, arXiv:1905.12322, for training in bfloat16 without loss scaling;
+Micikevicius et al. 2018, arXiv:1710.03740, for the master weights.
+"""
+
+from typing import Any
+
+import jax.numpy as jnp
+from flax import nnx
+
+from fracjax.config import Precision
+from fracjax.models.classifier import Classifier
+from fracjax.models.depthwise import DepthwiseConv
+
+
+def compute_in(model: Classifier, precision: Precision) -> Classifier:
+    """Have the layers of a new network, which compute in float32, compute in `precision`.
+
+    Its parameters and statistics stay as they are, float32, so that a checkpoint serves both.
+
+    Args:
+      model: the network; it is changed, and returned.
+      precision: as in `config.model`.
+    """
+    model.precision = precision
+    if precision == "float32":
+        return model
+    for _, layer in nnx.iter_modules(model.backbone):
+        if isinstance(layer, nnx.Conv | nnx.Linear | DepthwiseConv):
+            layer.dtype = jnp.bfloat16
+        elif isinstance(layer, nnx.BatchNorm | nnx.LayerNorm):
+            layer.dtype, layer.promote_dtype = jnp.bfloat16, _as_float32
+    return model
+
+
+def _as_float32(arrays: Any, /, *, dtype: Any = None, inexact: bool = True) -> Any:
+    """What a norm computes with; only its result has the layer's `dtype`.
+
+    Flax's own cast would round the running mean, too, before it is subtracted.
+    """
+    del dtype, inexact
+    return tuple(None if array is None else jnp.asarray(array, jnp.float32) for array in arrays)
