@@ -17,6 +17,7 @@ from fracjax.training.feed import Epoch, Feed, make_feed
 from fracjax.training.member import Member
 from fracjax.training.predict import make_forward
 from fracjax.training.progress import Bar, progress_bar
+from fracjax.training.shares import Stopwatch
 from fracjax.training.step import Metrics, Recipe
 
 
@@ -26,8 +27,8 @@ def run_epochs(members: list[Member], mesh: Mesh, console: Console) -> None:
     Raises:
       UserError: a loss is not finite, or there is no room for resident mode.
     """
-    first = members[0]
-    feed, why = make_feed(members, mesh)
+    first, watch = members[0], Stopwatch()
+    feed, why = make_feed(members, mesh, watch)
     console.print(why, highlight=False)
     forward = make_forward(
         first.network.model,
@@ -44,8 +45,10 @@ def run_epochs(members: list[Member], mesh: Mesh, console: Console) -> None:
         steps=epochs * most,
         done=min(member.meta.epoch * most + member.meta.step for member in members),
         batch_size=first.config.data.batch_size * len(members),
+        watch=watch,
     ) as bar:
         while ahead := [(place.phase, m) for m in members if (place := m.place) is not None]:
+            watch.begin()
             # All of a phase before any of the next: a phase is a program of its own.
             phase = min(number for number, _ in ahead)
             active = [member for number, member in ahead if number == phase]
@@ -53,11 +56,15 @@ def run_epochs(members: list[Member], mesh: Mesh, console: Console) -> None:
                 feed.compile(_recipe(first, phase))
                 compiled = phase
             bar.epoch(min(member.meta.epoch for member in active) + 1, epochs)
-            figures = _epoch(members, active, phase, feed, mesh, bar)
+            figures = _epoch(members, active, phase, feed, mesh, bar, watch)
             for member, trained in zip(active, figures, strict=True):
                 logits = feed.validate(members.index(member), forward)
                 line = member.finish_epoch(trained, logits)
                 bar.note(line if len(members) == 1 else f"{member.config.workdir.name}  {line}")
+            shares = watch.shares
+            for member in active:
+                member.record_time(shares)
+            bar.note(f"time: {shares}")
 
 
 def _recipe(member: Member, phase: int) -> Recipe:
@@ -73,7 +80,13 @@ def _recipe(member: Member, phase: int) -> Recipe:
 
 
 def _epoch(
-    members: list[Member], active: list[Member], phase: int, feed: Feed, mesh: Mesh, bar: Bar
+    members: list[Member],
+    active: list[Member],
+    phase: int,
+    feed: Feed,
+    mesh: Mesh,
+    bar: Bar,
+    watch: Stopwatch,
 ) -> list[dict[str, float]]:
     """One epoch of the active networks, or what is left of it; their figures."""
     for member in active:
@@ -105,13 +118,16 @@ def _epoch(
         reached.append((done, total))
         # The figures of the dispatch before: asking for this one's would stall the devices.
         if len(reached) > 2:
+            watch.results(reached[1])
             _report(reached.pop(0), reached[0], members, active, bar)
         if every and done % every == 0:
             for i, member in enumerate(members):
                 if member in active and begin[i] + done < member.steps:
+                    watch.results(total)
                     sums = apart(total, i, len(members)).sums()
                     _check_finite(member, sums["loss"][0])
                     member.save_within(apart(state, i, len(members)), begin[i] + done, sums)
+    watch.results(total)
     _report(reached[0], reached[1], members, active, bar)
     figures = []
     for i, member in enumerate(members):
@@ -136,12 +152,16 @@ def _report(
     bar: Bar,
 ) -> None:
     """Show the mean loss of the steps between two moments; refuse one that is not finite."""
-    loss, count = (np.atleast_1d(np.asarray(x)) for x in (now[1].loss.total, now[1].loss.count))
+    # Fetched before they are summed: JAX's own sum would queue behind the step that is running.
+    loss, count, earlier, fewer = (
+        np.atleast_1d(np.asarray(x))
+        for metrics in (now[1], before[1])
+        for x in (metrics.loss.total, metrics.loss.count)
+    )
     for member, total in zip(members, loss, strict=True):
         if member in active:
             _check_finite(member, float(total))
-    earlier, fewer = before[1].loss.total, before[1].loss.count
-    mean = (loss.sum() - np.sum(earlier)) / max(count.sum() - np.sum(fewer), 1)
+    mean = (loss.sum() - earlier.sum()) / max(count.sum() - fewer.sum(), 1)
     bar.step(float(mean), now[0] - before[0])
 
 

@@ -16,6 +16,7 @@ from fracjax.sharding import by_study, replicated
 from fracjax.training.dispatch import make_dispatch
 from fracjax.training.member import Member
 from fracjax.training.predict import Forward, logits_of, predict_logits
+from fracjax.training.shares import Stopwatch
 from fracjax.training.state import TrainState
 from fracjax.training.step import (
     Metrics,
@@ -66,8 +67,13 @@ class Feed(Protocol):
         ...
 
 
-def make_feed(members: list[Member], mesh: Mesh) -> tuple[Feed, str]:
+def make_feed(members: list[Member], mesh: Mesh, watch: Stopwatch) -> tuple[Feed, str]:
     """Choose the mode of a run; with the reason, for its user.
+
+    Args:
+      members: the networks of the run.
+      mesh: devices.
+      watch: is told what is waited for.
 
     Raises:
       UserError: resident mode is asked for, and there is no room.
@@ -76,15 +82,15 @@ def make_feed(members: list[Member], mesh: Mesh) -> tuple[Feed, str]:
     parts = [part for member in members for part in member.material.parts]
     room = room_for(parts, mesh)
     mode = choose_mode(data.mode, room)
-    feed = ResidentFeed(members, mesh) if mode == "resident" else StreamFeed(members, mesh)
-    return feed, f"{mode} mode: {room}"
+    kind = ResidentFeed if mode == "resident" else StreamFeed
+    return kind(members, mesh, watch), f"{mode} mode: {room}"
 
 
 class ResidentFeed:
     """All studies lie in the devices' memory; epochs are drawn, and batches gathered, there."""
 
-    def __init__(self, members: list[Member], mesh: Mesh) -> None:
-        self._members, self._mesh = members, mesh
+    def __init__(self, members: list[Member], mesh: Mesh, watch: Stopwatch) -> None:
+        self._members, self._mesh, self._watch = members, mesh, watch
         asked = members[0].config.train.steps_per_dispatch
         on_cpu = jax.default_backend() == "cpu"
         self.chunk = asked or (1 if on_cpu else 0)
@@ -142,7 +148,8 @@ class ResidentFeed:
         studies: Resident = self._parts[index][-1]
         size = member.config.data.batch_size
         batches = evaluation_pass(studies, batch_size=size, mesh=self._mesh)
-        return logits_of(forward, state.params, state.batch_stats, batches)[: studies.row.size]
+        logits = logits_of(forward, state.params, state.batch_stats, batches, watch=self._watch)
+        return logits[: studies.row.size]
 
 
 class StreamFeed:
@@ -150,8 +157,8 @@ class StreamFeed:
 
     chunk = 1
 
-    def __init__(self, members: list[Member], mesh: Mesh) -> None:
-        self._members, self._mesh = members, mesh
+    def __init__(self, members: list[Member], mesh: Mesh, watch: Stopwatch) -> None:
+        self._members, self._mesh, self._watch = members, mesh, watch
         self._merge = jax.jit(lambda total, metrics: total.merge(metrics))
 
     def compile(self, recipe: Recipe) -> None:
@@ -180,7 +187,9 @@ class StreamFeed:
                     places = np.minimum(number + np.array(epoch.begin), last)
                     rates = epoch.sizes[np.arange(networks), places]
                     rate = rates[0] if networks == 1 else rates
-                    state, metrics = self._step(state, next(batches), epoch.key, rate)
+                    with self._watch.waiting_for("input"):
+                        batch = next(batches)
+                    state, metrics = self._step(state, batch, epoch.key, rate)
                     total = self._merge(total, metrics)
             except BaseException:  # an interrupt, too: the readers must not outlive it
                 batches.close()
@@ -201,4 +210,5 @@ class StreamFeed:
             member.material.validation,
             batch_size=member.config.data.batch_size,
             mesh=self._mesh,
+            watch=self._watch,
         )

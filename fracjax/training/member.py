@@ -24,6 +24,7 @@ from fracjax.training.events import Events
 from fracjax.training.material import Material
 from fracjax.training.network import Network
 from fracjax.training.phases import Place, next_place, step_sizes
+from fracjax.training.shares import Shares
 from fracjax.training.state import TrainState
 from fracjax.training.step import Sums
 
@@ -167,6 +168,14 @@ class Member:
         write_json(self.config.workdir / "history.json", self.meta.history)
         self._events.write(self.meta.epoch, {k: v for k, v in row.items() if isinstance(v, float)})
         return "  ".join(f"{name} {_shown(value)}" for name, value in row.items())
+
+    def record_time(self, shares: Shares) -> None:
+        """Record where the time of the last epoch went, for TensorBoard.
+
+        Not in the history, which a run that was cut short and continued repeats to the bit.
+        """
+        named = {f"time_{what}": share for what, share in vars(shares).items()}
+        self._events.write(self.meta.epoch, named)
 
     def refuse(self, what: str, loss: float) -> None:
         """Stop at a loss that is not finite.

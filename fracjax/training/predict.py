@@ -19,6 +19,7 @@ from fracjax.pipeline.examples import Examples
 from fracjax.pipeline.stream import evaluation_batches, stream
 from fracjax.sharding import by_study, replicated
 from fracjax.training.inputs import network_input
+from fracjax.training.shares import Stopwatch
 
 _AHEAD = 2  # batches whose logits are not waited for
 
@@ -94,11 +95,14 @@ def predict_logits(
     batch_size: int,
     mesh: Mesh,
     key: jax.Array | None = None,
+    watch: Stopwatch | None = None,
 ) -> Float[np.ndarray, "n k"]:
     """Logits of all examples, in their order; with a key, of a view of each."""
     source = evaluation_batches(examples, batch_size=batch_size)
-    batches = (jnp.asarray(batch["image"]) for batch in stream(source, by_study(mesh)))
-    return logits_of(forward, params, batch_stats, batches, key)[: len(examples)]
+    watch = watch or Stopwatch()
+    read = watch.inputs(stream(source, by_study(mesh)))
+    batches = (jnp.asarray(batch["image"]) for batch in read)
+    return logits_of(forward, params, batch_stats, batches, key, watch)[: len(examples)]
 
 
 def logits_of(
@@ -107,15 +111,18 @@ def logits_of(
     batch_stats: dict,
     batches: Iterable[jax.Array],
     key: jax.Array | None = None,
+    watch: Stopwatch | None = None,
 ) -> Float[np.ndarray, "m k"]:
     """Logits of all batches, those of the studies that fill up the last one included."""
+    watch = watch or Stopwatch()
     rows, first = [], 0
     for images in batches:
         drawn_by = None if key is None else (key, first)
         rows.append(forward(params, batch_stats, images, drawn_by))
         first += len(images)
         # Without end ahead, the batches themselves would pile up in the device's memory.
-        jax.block_until_ready(rows[-_AHEAD:][0])
+        watch.results(rows[-_AHEAD:][0])
+    watch.results(rows)
     return np.concatenate(jax.device_get(rows))
 
 

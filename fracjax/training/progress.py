@@ -1,9 +1,9 @@
-"""The progress bar of a run: epoch, loss, images per second, time left."""
+"""The progress of a run: epoch and time left; loss, images per second, where the time goes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -12,16 +12,19 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
+
+from fracjax.training.shares import Stopwatch
 
 
 class Bar:
     """One bar over all epochs of a run, counted in steps."""
 
-    def __init__(self, progress: Progress, *, steps: int, done: int, batch_size: int) -> None:
-        self._progress, self._batch_size = progress, batch_size
-        self._task = progress.add_task(
-            "", total=steps, completed=done, epoch="", loss="loss ?", rate="? images/s"
-        )
+    def __init__(
+        self, progress: Progress, *, steps: int, done: int, batch_size: int, watch: Stopwatch
+    ) -> None:
+        self._progress, self._batch_size, self._watch = progress, batch_size, watch
+        self._task = progress.add_task("", total=steps, completed=done, epoch="", figures="")
 
     def epoch(self, epoch: int, epochs: int) -> None:
         """Say which epoch runs."""
@@ -33,8 +36,8 @@ class Bar:
         self._progress.update(
             self._task,
             advance=steps,
-            loss=f"loss {loss:.4f}",
-            rate=f"{speed * self._batch_size:.0f} images/s",
+            figures=f"loss {loss:.4f}  {speed * self._batch_size:.0f} images/s  "
+            f"{self._watch.shares}",
         )
 
     def note(self, text: str) -> None:
@@ -42,18 +45,35 @@ class Bar:
         self._progress.console.print(text, highlight=False)
 
 
+class _TwoLines(Progress):
+    """The bar with its figures below, so that both fit a terminal of 80 columns."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield self.make_tasks_table(self.tasks)
+        for task in self.tasks:
+            yield Text(task.fields["figures"], no_wrap=True)
+
+
 @contextmanager
-def progress_bar(console: Console, *, steps: int, done: int, batch_size: int) -> Iterator[Bar]:
-    """Show a bar of `steps` steps while the block runs."""
+def progress_bar(
+    console: Console, *, steps: int, done: int, batch_size: int, watch: Stopwatch
+) -> Iterator[Bar]:
+    """Show a bar of `steps` steps while the block runs.
+
+    Args:
+      console: where.
+      steps: of the run.
+      done: of them, those of an earlier run.
+      batch_size: studies per step.
+      watch: measures the epoch.
+    """
     columns = (
         TextColumn("{task.fields[epoch]}"),
         BarColumn(bar_width=24),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[loss]}"),
-        TextColumn("{task.fields[rate]}"),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True, speed_estimate_period=60) as progress:
-        yield Bar(progress, steps=steps, done=done, batch_size=batch_size)
+    with _TwoLines(*columns, console=console, transient=True, speed_estimate_period=60) as progress:
+        yield Bar(progress, steps=steps, done=done, batch_size=batch_size, watch=watch)

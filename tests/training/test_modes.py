@@ -1,7 +1,9 @@
 """Resident and stream mode, many steps in a dispatch, checkpoints within an epoch: one training."""
 
 import dataclasses
+import itertools
 import json
+import re
 import shutil
 
 import jax
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from rich.console import Console
+from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
 
 from fracjax.config import Augment, Config, Data, Ensemble, Freeze, Model, Phase, Train
 from fracjax.datasets.prepare import prepare
@@ -18,11 +21,12 @@ from fracjax.errors import UserError
 from fracjax.pipeline import memory, parts
 from fracjax.pipeline.stream import stream, training_batches
 from fracjax.sharding import by_study, data_mesh
-from fracjax.training import feed, loop, member
+from fracjax.training import epochs, feed, loop, member
 from fracjax.training.checkpoint import Checkpoints, read_meta
 from fracjax.training.loop import fit, fit_members
 from fracjax.training.network import build_network
 from fracjax.training.progress import Bar
+from fracjax.training.shares import Stopwatch
 from fracjax.training.trained import open_trained
 
 QUIET = Console(quiet=True)
@@ -121,6 +125,41 @@ def test_folds_of_unequal_length_stay_one_program_when_the_longest_stops(
     assert sorted(seen) == [5, 6]
     assert sorted(len(meta.history) for meta in metas) == [2, 3]
     assert [program._cache_size() for program in programs] == [1]
+
+
+@pytest.mark.parametrize(("mode", "reads"), [("stream", 6 + 3), ("resident", 0)])
+def test_a_run_says_whom_it_waited_for(config, straight, tmp_path, monkeypatch, mode, reads):
+    """By a clock that moves by one when it is looked at, so that a wait takes one.
+
+    In stream mode an epoch waits for six batches, two of validation and the end of those. The
+    devices are waited for in each step but the first, at the end of the epoch, and likewise for the
+    two batches of validation.
+    """
+    ticks = itertools.count()
+    watch = Stopwatch(lambda: float(next(ticks)))
+    monkeypatch.setattr(epochs, "Stopwatch", lambda: watch)
+    run, said = _with(config, tmp_path, data={"mode": mode}), Console(record=True, width=80)
+    assert fit(run, said).history == straight.history  # which does not say it
+    assert watch._waited == {"input": reads, "device": 5 + 1 + 2 + 1}
+    lines = [line for line in said.export_text().splitlines() if line.startswith("time: ")]
+    assert len(lines) == 2
+    for line in lines:
+        assert re.fullmatch(r"time: input \d+ % device \d+ % host \d+ %", line.rstrip())
+    (path,) = tmp_path.glob("events.out.tfevents.*")
+    scalars = {(e.step, v.tag): v.simple_value for e in _events(path) for v in e.summary.value}
+    for epoch in (1, 2):
+        shares = [scalars[epoch, f"time_{what}"] for what in ("input", "device", "host")]
+        assert sum(shares) == pytest.approx(1.0, abs=1e-6)
+        assert (shares[0] > 0) == (mode == "stream")
+
+
+def _events(path):
+    """The records of an event file: length, its checksum, the event, its checksum."""
+    raw, place = path.read_bytes(), 0
+    while place < len(raw):
+        length = int.from_bytes(raw[place : place + 8], "little")
+        yield Event.FromString(raw[place + 12 : place + 12 + length])
+        place += 12 + length + 4
 
 
 class Killed(Exception):
