@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from jax.sharding import Mesh
 
+from fracjax.config import Precision
 from fracjax.datasets.leakage import Leakage, Studies, audit_leakage
 from fracjax.errors import UserError
 from fracjax.evaluation import OperatingPoint, Predictions, aggregate, choose_threshold, parse_rule
@@ -73,6 +74,7 @@ def judge(
     settle: bool,
     rule: str | None = None,
     views: int | None = None,
+    precision: Precision | None = None,
     data_dir: Path | None = None,
 ) -> Judged:
     """Predict one part, with a leakage audit before.
@@ -86,6 +88,8 @@ def judge(
       rule: how to choose the threshold on validation; the config's `threshold` by default.
       views: views of each study whose probabilities are averaged; by default what the config's
         `augment.test_views` says, and on test what validation was evaluated with.
+      precision: what the networks compute in; by default what the config's `model.precision` says,
+        and on test what validation was evaluated with.
       data_dir: where the prepared datasets are now; the config's `data.dir` by default.
 
     Raises:
@@ -112,10 +116,12 @@ def judge(
         elif operating_point.is_stored(workdir) and not folds:
             stored = operating_point.read(workdir, metas)
         if stored is not None:
-            _check_views(stored, views)
+            _check_as_settled(stored, views, precision)
     trained = open_trained(workdir, mesh)
     if views is not None:
         trained = dataclasses.replace(trained, test_views=views)
+    if precision is not None:
+        trained = trained.in_precision(precision)
     if stored is not None:
         trained = stored.applied_to(trained)
     dataset, examples, leakage = _studies(trained, part, data_dir)
@@ -128,7 +134,8 @@ def judge(
         trained = stored.applied_to(trained)
     elif stored is None:
         why = _FOLDS if folds else _NO_VALIDATION
-        stored = Stored(None, Temperature(1.0, 0, None, None, why), trained.test_views)
+        temperature = Temperature(1.0, 0, None, None, why)
+        stored = Stored(None, temperature, trained.test_views, trained.precision)
     predictions = scaled(together, stored.temperature.value)
     return Judged(
         trained, part, dataset, examples, each, predictions, stored, leakage, folds=pooled
@@ -187,14 +194,22 @@ def studies_of(dataset: Dataset, *parts: str) -> Studies:
     return Studies(name, dataset.prepared, index)
 
 
-def _check_views(stored: Stored, asked: int | None) -> None:
+def _check_as_settled(stored: Stored, views: int | None, precision: Precision | None) -> None:
     """A threshold holds for scores that come about as those it was chosen on."""
-    if asked is not None and asked != stored.test_views:
-        what = "temperature was fitted" if stored.point is None else "threshold was chosen"
-        raise UserError(
-            f"--views is {asked}, but the {what} on the mean of {stored.test_views} "
-            f"view(s); run --split validation --views {asked} first, or leave --views out"
+    what = "temperature was fitted" if stored.point is None else "threshold was chosen"
+    problems = []
+    if views is not None and views != stored.test_views:
+        problems.append(
+            f"--views is {views}, but the {what} on the mean of {stored.test_views} "
+            f"view(s); run --split validation --views {views} first, or leave --views out"
         )
+    if precision is not None and precision != stored.precision:
+        problems.append(
+            f"--precision is {precision}, but the {what} on scores in {stored.precision}; run "
+            f"--split validation --precision {precision} first, or leave --precision out"
+        )
+    if problems:
+        raise UserError("; ".join(problems))
 
 
 def _settle(trained: Trained, raw: Predictions, rule: str | None) -> Stored:
@@ -203,4 +218,4 @@ def _settle(trained: Trained, raw: Predictions, rule: str | None) -> Stored:
     point = None
     if rule is not None:
         point = choose_threshold(rule, seen.label, seen.fracture_score, seen.groups)
-    return Stored(point, temperature, trained.test_views)
+    return Stored(point, temperature, trained.test_views, trained.precision)

@@ -1,6 +1,7 @@
 """Evaluate one checkpoint, or compare two. Validation settles threshold and temperature.
 
 python scripts/evaluate.py --checkpoint DIR --split validation|test [--threshold RULE] [--views N]
+                           [--precision float32|bfloat16]
 python scripts/evaluate.py --compare DIR DIR --split test [--out DIR]
 """
 
@@ -20,6 +21,7 @@ def main(
     compare: tuple[Path, Path] | None = None,
     threshold: str | None = None,
     views: int | None = None,
+    precision: Literal["float32", "bfloat16"] | None = None,
     gallery: int = 12,
     data_dir: Path | None = None,
     out: Path | None = None,
@@ -36,11 +38,13 @@ def main(
       views: average the probabilities over so many views of each study: the study as it is, and
         others drawn from the run's augmentation. A detector's threshold is chosen on validation
         with as many as test has then.
+      precision: what the networks compute in, if not in that of their training: bfloat16 is for
+        accelerators. A detector's threshold is chosen on validation in that of test.
       gallery: pictures of the worst mistakes in the report; 0 for a report without pictures.
       data_dir: where the prepared datasets are, if not where they were in training.
       out: with --compare, folder to write to; by default SECOND/comparison/SPLIT.
     """
-    _check(checkpoint, compare, threshold, views, out)
+    _check(checkpoint, compare, (threshold, views, precision), out)
     from fracjax.report.compare import compare as compare_runs
     from fracjax.report.evaluate import evaluate
     from fracjax.sharding import data_mesh
@@ -58,6 +62,7 @@ def main(
         Console(),
         rule=threshold,
         views=views,
+        precision=precision,
         data_dir=data_dir,
         gallery=gallery,
     )
@@ -67,14 +72,15 @@ def main(
 def _check(
     checkpoint: Path | None,
     compare: tuple[Path, Path] | None,
-    threshold: str | None,
-    views: int | None,
+    settled: tuple[object, ...],
     out: Path | None,
 ) -> None:
     if (checkpoint is None) == (compare is None):
         raise UserError("write either --checkpoint DIR or --compare DIR DIR")
-    if compare is not None and (threshold is not None or views is not None):
-        raise UserError("--compare reads threshold and views as validation stored them: leave them")
+    if compare is not None and any(value is not None for value in settled):
+        raise UserError(
+            "--compare reads threshold, views and precision as validation stored them: leave them"
+        )
     if compare is None and out is not None:
         raise UserError("--out is for --compare; an evaluation lies in its run's workdir")
 

@@ -64,7 +64,7 @@ def explain(
     check_pictures(examples.image, meta.form)
     # A batch carries the explained class where that of the study would be.
     explained = dataclasses.replace(examples, label=_classes(trained, examples, target))
-    run = program(meta.config, meta.image, trained.mesh, method)
+    run = program(trained.config, meta.image, trained.mesh, method)
     source = evaluation_batches(explained, batch_size=trained.batch_size)
     waiting: deque[jax.Array] = deque()
     done = [np.zeros((0, meta.form.side, meta.form.side), np.float32)]
@@ -116,6 +116,7 @@ def make_explainer(
     ) -> Float[Array, "b side side"]:
         net = nnx.merge(graph, params, batch_stats, rest)
         features = net.backbone(network_input(images, image, colormap), stop=place)
+        features = features.astype(jnp.float32)  # and with them their gradient, and the map
 
         def logits(features: jax.Array) -> jax.Array:
             # In inference mode no study is seen by another, so each has the gradient of its own.

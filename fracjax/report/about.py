@@ -20,5 +20,7 @@ def about(trained: Trained) -> dict[str, Any]:
         "image_size": meta.config.data.image_size,
         "test_views": trained.test_views,
         "temperature": trained.temperature,
+        "precision": trained.precision,
+        "precision_of_training": meta.config.model.precision,
         "split_hash": meta.split_hash,
     }

@@ -6,6 +6,7 @@ from typing import Any
 from jax.sharding import Mesh
 from rich.console import Console
 
+from fracjax.config import Precision
 from fracjax.datasets import fracatlas
 from fracjax.errors import UserError
 from fracjax.evaluation import binary_report, per_class_report
@@ -36,6 +37,7 @@ def evaluate(
     *,
     rule: str | None = None,
     views: int | None = None,
+    precision: Precision | None = None,
     data_dir: Path | None = None,
     gallery: int = GALLERY,
 ) -> Path:
@@ -52,6 +54,8 @@ def evaluate(
       rule: how to choose the threshold on validation; the config's `threshold` by default.
       views: views of each study whose probabilities are averaged; by default what the config's
         `augment.test_views` says, and on test what validation was evaluated with.
+      precision: what the networks compute in; by default what the config's `model.precision` says,
+        and on test what validation was evaluated with.
       data_dir: where the prepared datasets are now; the config's `data.dir` by default.
       gallery: pictures of the worst mistakes in the report; 0 for a report without pictures.
 
@@ -71,6 +75,7 @@ def evaluate(
         settle=part == "validation",
         rule=rule,
         views=views,
+        precision=precision,
         data_dir=data_dir,
     )
     folder = workdir / "evaluation" / part

@@ -152,9 +152,9 @@ def _page(
 
 
 def run_text(trained: Trained) -> str:
-    """Where a run lies, its network, and the epoch of its weights."""
-    epochs = epochs_of(trained.metas)
-    return f"{trained.workdir}, {trained.meta.config.model.name}, epoch {epochs}"
+    """Where a run lies, its network, the epoch of its weights, and what it computes in."""
+    epochs, name = epochs_of(trained.metas), trained.meta.config.model.name
+    return f"{trained.workdir}, {name}, epoch {epochs}, {trained.precision}"
 
 
 def _today() -> str:

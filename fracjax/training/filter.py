@@ -31,6 +31,7 @@ class Filter:
             "threshold": json_number(self.point.threshold),
             "temperature": self.detector.temperature,
             "test_views": self.detector.test_views,
+            "precision": self.detector.precision,
         }
 
     def passing(self, dataset: Dataset, part: str) -> Bool[np.ndarray, " n"]:

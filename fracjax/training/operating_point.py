@@ -5,11 +5,13 @@ It is stored beside the checkpoint that it belongs to, and read wherever that is
 
 import dataclasses
 import math
+import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fracjax.config import Precision
 from fracjax.errors import UserError
 from fracjax.evaluation import OperatingPoint
 from fracjax.evaluation.temperature import Temperature
@@ -26,16 +28,20 @@ class Stored:
       point: the threshold with its rule and what it was chosen on; None of a classifier.
       temperature: what the logits are divided by; the threshold is one of such scores.
       test_views: views of each study whose probabilities are averaged.
+      precision: what the networks computed in.
     """
 
     point: OperatingPoint | None
     temperature: Temperature
     test_views: int
+    precision: Precision
 
     def applied_to(self, trained: Trained) -> Trained:
         """The same networks, their probabilities as they were when the threshold was chosen."""
         return dataclasses.replace(
-            trained, test_views=self.test_views, temperature=self.temperature.value
+            trained.in_precision(self.precision),
+            test_views=self.test_views,
+            temperature=self.temperature.value,
         )
 
 
@@ -50,6 +56,7 @@ def store(workdir: Path, stored: Stored, metas: Sequence[Meta]) -> None:
         "operating_point": None if stored.point is None else stored.point.to_dict(),
         "temperature": stored.temperature.to_dict(),
         "test_views": stored.test_views,
+        "precision": stored.precision,
     }
     write_json(path(workdir), {**record, **_chosen_on(metas)})
 
@@ -92,7 +99,10 @@ def read(workdir: Path, metas: Sequence[Meta]) -> Stored:
             None if point is None else OperatingPoint.from_dict(point),
             Temperature.from_dict(record["temperature"]),
             int(record["test_views"]),
+            record["precision"],
         )
+        if stored.precision not in typing.get_args(Precision):
+            raise ValueError(f"the precision is {stored.precision}")
         if stored.point is not None and not _is_threshold(stored.point.threshold):
             raise ValueError(f"the threshold is {stored.point.threshold}, not a probability")
         return stored

@@ -62,6 +62,8 @@ def cache_view(
     """`examples` with their pictures replaced by the float16 output of a prefix.
 
     Float16 keeps eleven significant bits and halves the memory; logits move by about a thousandth.
+    Of a network that computes in bfloat16, with eight bits, it keeps all but values below 6e-5
+    exactly.
 
     Args:
       prefix: the blocks.
@@ -82,9 +84,9 @@ def cache_view(
 
 
 def digest(prefix: Prefix, examples: Examples, key: jax.Array | None) -> str:
-    """Name of the features: a hash of the pictures, the backbone and the augmentation."""
+    """Name of the features: a hash of pictures, backbone, its precision, and augmentation."""
     parts = [FEATURES_VERSION, type(prefix.net.backbone).__name__, prefix.stop, prefix.image]
-    parts += [prefix.colormap, examples.image.shape[1:]]
+    parts += [prefix.colormap, examples.image.shape[1:], prefix.net.precision]
     if key is not None:
         parts += [prefix.policy, jax.random.key_data(key).tolist(), prefix.batch_size]
     name = hashlib.sha256(repr(parts).encode())

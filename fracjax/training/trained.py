@@ -12,10 +12,12 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Float
 
+from fracjax.config import Config, Precision
 from fracjax.errors import UserError
 from fracjax.evaluation import Predictions
 from fracjax.evaluation.aggregate import mean
 from fracjax.evaluation.temperature import scaled
+from fracjax.image_spec import ImageSpec
 from fracjax.pipeline.decode import Form
 from fracjax.pipeline.examples import Examples, Pictures
 from fracjax.training import checkpoint, losses
@@ -38,6 +40,7 @@ class Trained:
       batch_size: studies per step; the run's, made up to what these devices can share.
       test_views: views of each study whose probabilities are averaged.
       temperature: what the logarithms of the probabilities are divided by; 1 leaves them.
+      precision: what `forward` computes in; the run's own, unless `in_precision` changed it.
     """
 
     workdir: Path
@@ -48,11 +51,24 @@ class Trained:
     batch_size: int
     test_views: int
     temperature: float = 1.0
+    precision: Precision = "float32"
 
     @property
     def meta(self) -> Meta:
         """What the networks have in common: read it for config, classes, split and filter."""
         return self.metas[0]
+
+    @property
+    def config(self) -> Config:
+        """What `meta.config` says, in the precision that the networks compute in now."""
+        return _in_precision(self.meta.config, self.precision)
+
+    def in_precision(self, precision: Precision) -> "Trained":
+        """The same networks, computing in another precision than that of their training."""
+        if precision == self.precision:
+            return self
+        forward = _forward(_in_precision(self.meta.config, precision), self.meta.image, self.mesh)
+        return dataclasses.replace(self, forward=forward, precision=precision)
 
     @property
     def epochs(self) -> int | list[int]:
@@ -166,22 +182,37 @@ def open_trained(workdir: Path, mesh: Mesh) -> Trained:
     """
     metas = read_metas(workdir)
     meta = metas[0]
-    model = abstract_network(meta.config)
-    params, stats = arrays(model)
+    params, stats = arrays(abstract_network(meta.config))
     like = {"params": params, "batch_stats": stats}
     networks = tuple(
         checkpoint.restore_network(folder, like, mesh) for folder in member_dirs(workdir)
     )
     config = meta.config
-    forward = make_forward(
-        model,
-        image=meta.image,
+    return Trained(
+        workdir,
+        metas,
+        networks,
+        forward=_forward(config, meta.image, mesh),
+        mesh=mesh,
+        batch_size=-(-config.data.batch_size // mesh.size) * mesh.size,
+        test_views=config.augment.test_views,
+        precision=config.model.precision,
+    )
+
+
+def _forward(config: Config, image: ImageSpec, mesh: Mesh) -> Forward:
+    return make_forward(
+        abstract_network(config),
+        image=image,
         mesh=mesh,
         colormap=config.data.colormap,
         policy=config.augment,
     )
-    batch_size = -(-config.data.batch_size // mesh.size) * mesh.size
-    return Trained(workdir, metas, networks, forward, mesh, batch_size, config.augment.test_views)
+
+
+def _in_precision(config: Config, precision: Precision) -> Config:
+    model = dataclasses.replace(config.model, precision=precision)
+    return dataclasses.replace(config, model=model)
 
 
 def check_pictures(images: Pictures, form: Form) -> None:

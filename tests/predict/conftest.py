@@ -74,7 +74,7 @@ def runs(tmp_path_factory) -> tuple[Path, Path]:
     assert np.ptp(scores) > 0.05
     labels = (scores > np.median(scores)).astype(int)
     point = choose_threshold(f"fixed:{float(np.median(scores))!r}", labels, scores)
-    stored = operating_point.Stored(point, Temperature(1.7, 20, None, None), 1)
+    stored = operating_point.Stored(point, Temperature(1.7, 20, None, None), 1, "float32")
     operating_point.store(detector.workdir, stored, trained.metas)
     types = dataclasses.replace(
         detector,

@@ -50,7 +50,7 @@ def _classifiers(count: int, n: int = 40) -> list[Predictions]:
 
 
 def _at(point: OperatingPoint | None, temperature: float = 1.0) -> Stored:
-    return Stored(point, Temperature(temperature, 3, None, None), 1)
+    return Stored(point, Temperature(temperature, 3, None, None), 1, "float32")
 
 
 @pytest.fixture(scope="module")

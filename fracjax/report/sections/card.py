@@ -8,7 +8,7 @@ from fracjax.datasets.phantom import DRAWN
 from fracjax.judge import Judged
 from fracjax.report.page import Facts, Section
 from fracjax.report.sections.versions import versions
-from fracjax.training.trained import epochs_of
+from fracjax.training.trained import Trained, epochs_of
 
 
 def card_section(judged: Judged, performance: str) -> Section:
@@ -52,7 +52,7 @@ def card_section(judged: Judged, performance: str) -> Section:
             f"{meta.form.side}×{meta.form.side} pixels, channels: {meta.form.channels}, "
             f"8 bits, picture made square by: {data.fit}",
         ),
-        ("Precision", "float32"),
+        ("Precision", _precision(trained)),
         ("Training data", f"{counts['train']} studies of {data.name}{behind}"),
         (
             "Chosen on",
@@ -76,3 +76,14 @@ def card_section(judged: Judged, performance: str) -> Section:
         ),
     )
     return Section("card", "Model card", (Facts(rows),))
+
+
+def _precision(trained: Trained) -> str:
+    """What made the figures, and what the network was trained in if that was another."""
+    parts = {
+        "float32": "float32",
+        "bfloat16": "bfloat16 in convolutions and matrix products, float32 elsewhere",
+    }
+    before = trained.meta.config.model.precision
+    trained_in = "" if before == trained.precision else f"; trained in {before}"
+    return f"{parts[trained.precision]}{trained_in}"
