@@ -1,0 +1,222 @@
+"""Speed of fracjax against what people would use instead: training, inference, start, memory.
+
+python benchmarks/speed.py --keras ENV_KERAS/bin/python --torch ENV_TORCH/bin/python
+    [--networks inception_v3 ...] [--parts full all frozen] [--contenders fracjax keras_jax ...]
+    [--batch 32] [--rounds 3] [--seconds 2] [--starts 1] [--precision float32] [--json FILE]
+
+The environment of --keras has keras and jax, that of --torch has torch, keras and timm; what has no
+interpreter is left out. Contenders are fracjax; keras_jax and keras_torch, Keras's own networks on
+either backend, as `fit` runs them; torch, eager, which is left out on a GPU; and timm, compiled by
+torch.compile, channels last, fused Adam, which is left out on a CPU.
+
+All of them train the same network with the same batch, dropout, loss and Adam, on pictures that are
+not augmented. Parts are what trains: all of it (full), or what is above the paper's cut with
+BatchNorm `all` or `frozen` (`freeze.batch_norm`). Weights are random; pictures are noise that lies
+on the device.
+
+Every contender is a process of its own, that is started, takes its first training step, and then
+waits. In each round all take their turns one after the other, A B C A B C: as many training steps
+as take --seconds, at least one; likewise for inference and for latency, which is inference of one
+picture. They are measured on the full network only. Figures are medians of the rounds. Ratios are
+of the rounds too, ours against each, above 1 where ours is better: median, least and most.
+
+Start is from the start of the process to the end of the first training step, imports, building and
+compiling included; ours with an empty compilation cache and, warm, with that of the start before.
+--starts is how often each is started. Compiling is the first training step less a later one. Peak
+is the largest resident set of the process, on an accelerator that of the device.
+
+Of the roof (`speed_roof.py`): the least time of our compiled program on this machine, as a share of
+the time it took; and the same of the network's nominal operations, which all contenders share.
+"""
+
+import os
+import platform
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+from contender import Contender, ContenderError
+from speed_systems import NETWORKS, Part, System, systems
+from speed_table import tables
+
+from fracjax.files import write_json
+
+Name = Literal["fracjax", "keras_jax", "keras_torch", "torch", "timm"]
+SCRIPTS: dict[Name, str] = {
+    "fracjax": "speed_fracjax.py",
+    "keras_jax": "speed_keras.py",
+    "keras_torch": "speed_keras.py",
+    "torch": "speed_torch.py",
+    "timm": "speed_torch.py",
+}
+TURNS = ("training", "inference", "latency")
+
+
+@dataclass(frozen=True)
+class Flags:
+    """What to measure, against what."""
+
+    keras: Path | None = None
+    """Interpreter of the environment with Keras and JAX."""
+    torch: Path | None = None
+    """Interpreter of the environment with torch, Keras and timm."""
+    networks: tuple[str, ...] = tuple(NETWORKS)
+    """Networks to measure."""
+    parts: tuple[Part, ...] = ("full", "all", "frozen")
+    """What trains in them."""
+    contenders: tuple[Name, ...] = ()
+    """Who takes part; none for all that fit the machine."""
+    batch: int = 32
+    """Pictures of a training step, and of inference."""
+    rounds: int = 3
+    """Turns of every contender."""
+    seconds: float = 2.0
+    """Least length of a turn; a turn is one step at least."""
+    starts: int = 1
+    """How often every contender is started."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """What the networks compute in; of the others, Keras's mixed_bfloat16 and torch's autocast."""
+    json: Path | None = None
+    """File for every single measurement, written after each row."""
+
+
+def main() -> None:
+    flags = tyro.cli(Flags, description=__doc__)
+    roof = _roof()
+    names = flags.contenders or tuple(
+        name for name in SCRIPTS if name != ("timm" if roof["platform"] == "cpu" else "torch")
+    )
+    pythons = {"fracjax": sys.executable, "keras_jax": flags.keras}
+    environments = {name: pythons.get(name, flags.torch) for name in names}
+    for name in [name for name, python in environments.items() if python is None]:
+        print(f"{name}: left out, as its flag names no interpreter", file=sys.stderr)
+        del environments[name]
+    found: dict[str, Any] = {
+        "machine": _machine(roof),
+        "settings": {**asdict(flags), "json": None, "keras": None, "torch": None},
+        "load": [os.getloadavg()[0]],
+        "roof": [roof],
+        "rows": [],
+        "failed": [],
+    }
+    for system in systems(flags.networks, flags.parts):
+        row = _measure(system, environments, flags, found["failed"])
+        found["rows"].append(row)
+        found["load"].append(os.getloadavg()[0])
+        if flags.json:
+            write_json(flags.json, found)
+        print(f"{time.strftime('%H:%M:%S')} {system}", file=sys.stderr)
+    found["roof"].append(_roof())
+    if flags.json:
+        write_json(flags.json, found)
+    print(tables(found))
+
+
+def _measure(
+    system: System, environments: dict[Name, Any], flags: Flags, failed: list[str]
+) -> dict[str, Any]:
+    """All contenders on one system: what each says of itself, and every measurement."""
+    spec = system.spec(flags.batch, flags.precision)
+    turns = TURNS if system.part == "full" else TURNS[:1]
+    measured: dict[Name, dict[str, Any]] = {}
+    running: dict[Name, Contender] = {}
+    with ExitStack() as opened:
+        cache = Path(opened.enter_context(tempfile.TemporaryDirectory()))
+
+        def fail(name: Name, error: Exception | str) -> None:
+            failed.append(f"{system} {name}: {error}")
+            print(failed[-1], file=sys.stderr)
+            running.pop(name, None)  # what it has measured is kept; it is closed with the others
+
+        def start(name: Name, number: int | str) -> Contender:
+            variables = {"KERAS_BACKEND": name.removeprefix("keras_")}
+            if name == "fracjax":
+                folder = cache / str(number)
+                variables["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+            else:
+                variables["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+            return Contender(
+                environments[name], SCRIPTS[name], {**spec, "contender": name}, variables
+            )
+
+        for number in range(flags.starts):
+            for name in environments:
+                begun = time.perf_counter()
+                try:
+                    process = start(name, number)
+                except ContenderError as error:
+                    fail(name, error)
+                    continue
+                seconds = time.perf_counter() - begun
+                if name in running:
+                    process.close()
+                else:
+                    running[name] = process
+                    opened.callback(process.close)
+                    measured[name] = {**process.hello, "starts": [], **{t: [] for t in turns}}
+                measured[name]["starts"].append(seconds)
+        _take_turns(running, measured, turns, flags, fail)
+        for name, process in list(running.items()):
+            try:
+                measured[name].update(process.ask(turn="end"))
+            except ContenderError as error:
+                fail(name, error)
+            process.close()
+        if "fracjax" in running:
+            begun = time.perf_counter()
+            start("fracjax", flags.starts - 1).close()
+            measured["fracjax"]["warm_start"] = time.perf_counter() - begun
+    return {**asdict(system), "contenders": measured}
+
+
+def _take_turns(
+    running: dict[Name, Contender],
+    measured: dict[Name, dict[str, Any]],
+    turns: tuple[str, ...],
+    flags: Flags,
+    fail: Any,
+) -> None:
+    for turn in turns:
+        for _ in range(flags.rounds):
+            for name, process in list(running.items()):
+                try:
+                    answer = process.ask(turn=turn, seconds=flags.seconds)
+                except ContenderError as error:
+                    fail(name, error)
+                    continue
+                if "error" in answer:
+                    fail(name, answer["error"])
+                    continue
+                measured[name][turn].append(answer["seconds"])
+                measured[name].setdefault("steps", {}).setdefault(turn, []).append(answer["steps"])
+
+
+def _roof() -> dict[str, Any]:
+    process = Contender(sys.executable, "speed_roof.py", {})
+    process.close()
+    return process.hello
+
+
+def _machine(roof: dict[str, Any]) -> str:
+    cpu = next(
+        (
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("model name")
+        ),
+        platform.machine(),
+    )
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (
+        f"{cpu}, {os.cpu_count()} cores, {memory:.0f} GiB; {roof['device']}; Python "
+        f"{platform.python_version()}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Contender of `speed.py`: fracjax, the step and the prediction that its loops run.
+
+It is given what its input side gives it: grey uint8 pictures, that the step makes floats of three
+channels. Both programs are compiled ahead, so that the compiler can be asked what they cost.
+"""
+
+from typing import Any
+
+from speed_turns import Ready, answer_turns
+
+
+def build(asked: dict[str, Any]) -> Ready:
+    import jax
+    import numpy as np
+
+    from fracjax.config import Augment, Config, Data, Freeze, Model, Phase
+    from fracjax.sharding import data_mesh
+    from fracjax.training.network import build_network, network_tables
+    from fracjax.training.predict import make_forward
+    from fracjax.training.step import Recipe, make_train_step
+
+    side, n, cut = asked["side"], asked["batch"], asked["cut"]
+    config = Config(
+        data=Data(
+            classes=("a", "b") if asked["outputs"] == 1 else ("a", "b", "c"),
+            image_size=side,
+            batch_size=n,
+        ),
+        model=Model(name=asked["network"], dropout=asked["dropout"], precision=asked["precision"]),
+        freeze=Freeze(batch_norm="all" if asked["part"] == "full" else asked["part"]),
+        augment=Augment(),
+        phases=(Phase(cut=cut["ours"] if cut else "none"),),
+    )
+    mesh, network, device = data_mesh(1), build_network(config), jax.devices()[0]
+    recipe = Recipe(
+        view=network.training_view(0),
+        tx=network.optimizer(0),
+        image=network.image,
+        policy=config.augment,
+        loss=config.loss,
+    )
+    jitted: dict[str, Any] = {
+        "training": make_train_step(recipe, mesh),
+        "inference": make_forward(network.model, image=network.image, mesh=mesh),
+    }
+    jitted["latency"] = jitted["inference"]
+    batch = {
+        "image": np.random.default_rng(0).integers(256, size=(n, side, side, 1), dtype=np.uint8),
+        "label": np.arange(n, dtype=np.int32) % len(config.data.classes),
+        "weight": np.ones(n, np.float32),
+        "valid": np.ones(n, bool),
+        "index": np.arange(n, dtype=np.int32),
+    }
+    batch, key, size = jax.device_put((batch, jax.random.key(0), np.float32(1e-4)))
+    state = network.initial_state(0, mesh)
+    compiled: dict[str, Any] = {}
+    costs: dict[str, dict[str, float]] = {}
+
+    def program(name: str, *inputs: Any) -> Any:
+        if name not in compiled:
+            compiled[name] = jitted[name].lower(*inputs).compile()
+            cost = compiled[name].cost_analysis()
+            costs[name] = {"flops": cost["flops"], "bytes": cost["bytes accessed"]}
+        return compiled[name]
+
+    def train(times: int) -> None:
+        nonlocal state
+        step = program("training", state, batch, key, size)
+        for _ in range(times):
+            state, metrics = step(state, batch, key, size)
+        jax.block_until_ready((state, metrics))
+
+    def predict(name: str, pictures: jax.Array, times: int) -> None:
+        forward = program(name, state.params, state.batch_stats, pictures, None)
+        for _ in range(times):
+            logits = forward(state.params, state.batch_stats, pictures, None)
+        jax.block_until_ready(logits)
+
+    total = network_tables(config)[0][-1]
+    return Ready(
+        facts={
+            "versions": f"fracjax, jax {jax.__version__}",
+            "device": f"{device.platform} {device.device_kind}",
+            "parameters": total.parameters,
+            "trained": total.trained,
+        },
+        programs={
+            "training": train,
+            "inference": lambda times: predict("inference", batch["image"], times),
+            "latency": lambda times: predict("latency", batch["image"][:1], times),
+        },
+        costs=costs,
+        device_peak=lambda: (device.memory_stats() or {}).get("peak_bytes_in_use"),
+    )
+
+
+if __name__ == "__main__":
+    answer_turns(build)

@@ -1,0 +1,61 @@
+"""What the machine itself can do, for `speed.py`: matrix products and copies by JAX, at their best.
+
+The roof of a program is the longer of two times: its floating-point operations at the rate of a
+large matrix product, and its bytes at the rate of a large copy. What the compiler counts as bytes
+is what each of its operations reads and writes, also what stays in a cache in between, so that a
+CPU can be above this roof.
+"""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from contender import serve, spec
+
+SECONDS = 1.0  # of each measurement
+
+
+def measure() -> dict[str, Any]:
+    """FLOP/s of a matrix product in each precision, bytes/s of a copy, and the device."""
+    import jax
+    import jax.numpy as jnp
+
+    device = jax.devices()[0]
+    on_cpu = device.platform == "cpu"
+    side, count = (2048, 2**26) if on_cpu else (16384, 2**29)
+
+    def product(dtype: Any) -> float:
+        a = jnp.ones((side, side), dtype)
+        return 2 * side**3 / _best(jax.jit(jnp.matmul), a, a)
+
+    def copy() -> float:
+        x = jnp.zeros(count, jnp.float32)
+        return 2 * x.nbytes / _best(jax.jit(partial(jnp.add, 1.0)), x)
+
+    def _best(run: Callable[..., jax.Array], *inputs: jax.Array) -> float:
+        jax.block_until_ready(run(*inputs))  # compiles
+        begun, best = time.perf_counter(), float("inf")
+        while time.perf_counter() - begun < SECONDS:
+            start = time.perf_counter()
+            jax.block_until_ready(run(*inputs))
+            best = min(best, time.perf_counter() - start)
+        return best
+
+    return {
+        "float32": product(jnp.float32),
+        "bfloat16": product(jnp.bfloat16),
+        "copy": copy(),
+        "device": f"{device.platform} {device.device_kind}",
+        "platform": device.platform,
+    }
+
+
+def roof_seconds(cost: dict[str, float], roof: dict[str, Any], precision: str) -> float:
+    """The least time of a program of so many FLOPs and bytes."""
+    return max(cost["flops"] / roof[precision], cost["bytes"] / roof["copy"])
+
+
+if __name__ == "__main__":
+    spec()
+    serve(measure, lambda question: {})

@@ -1,0 +1,80 @@
+"""What every contender of `speed.py` does with its programs: the answers to its turns.
+
+Standard library only: the contenders' environments hold no fracjax.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from contender import serve, spec
+
+Program = Callable[[int], None]
+"""Runs so many times on pictures that lie on the device, and waits for the last."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A network that is built.
+
+    Attributes:
+      facts: what it says of itself: versions, device, parameters, trained.
+      programs: training and inference of a batch, latency of one picture. None has run yet.
+      costs: what the compiler says of each program that has run, if it says anything.
+      device_peak: peak bytes of the accelerator; None where there is none.
+    """
+
+    facts: dict[str, Any]
+    programs: dict[str, Program]
+    costs: dict[str, dict[str, float]] = field(default_factory=dict)
+    device_peak: Callable[[], int | None] = lambda: None
+
+
+def answer_turns(build: Callable[[dict[str, Any]], Ready]) -> None:
+    """Build, take the first training step, say so, and answer until the questions end.
+
+    Args:
+      build: imports its library and builds the network of a spec.
+    """
+    asked, start = spec(), time.perf_counter()
+    made: list[Ready] = []
+    firsts: dict[str, float] = {}
+
+    def hello() -> dict[str, Any]:
+        ready = build(asked)
+        made.append(ready)
+        built = time.perf_counter() - start
+        firsts["training"] = _seconds(ready.programs["training"], 1)
+        return {**ready.facts, "build_seconds": built, "first_seconds": firsts["training"]}
+
+    def answer(question: dict[str, Any]) -> dict[str, Any]:
+        (ready,) = made
+        turn = question["turn"]
+        if turn == "end":
+            return {"peak": _peak(), "device_peak": ready.device_peak(), "costs": ready.costs}
+        run, seconds = ready.programs[turn], question["seconds"]
+        if turn not in firsts:
+            firsts[turn] = _seconds(run, 1)
+        once, steps = _seconds(run, 1), 1
+        # Many in one go, as in training: a wait after each would stall an accelerator.
+        if once < seconds:
+            steps = math.ceil(seconds / once)
+            once = _seconds(run, steps) / steps
+        return {"seconds": once, "steps": steps, "first": firsts[turn]}
+
+    serve(hello, answer)
+
+
+def _seconds(run: Program, times: int) -> float:
+    start = time.perf_counter()
+    run(times)
+    return time.perf_counter() - start
+
+
+def _peak() -> int:
+    """Largest resident set of this process, in bytes; `getrusage` would count its parent's, too."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
