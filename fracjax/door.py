@@ -1,26 +1,39 @@
 """How a script answers its user: a bad input is one message and exit code 2, not a traceback."""
 
 import logging
-import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from fracjax.distributed import fail, finish, several
 from fracjax.errors import UserError
+
+_LOST = (
+    "If another process was killed, this is what is left of the talk with it: start all of them "
+    "again, and training goes on from the last checkpoint."
+)
 
 
 @contextmanager
 def door() -> Iterator[None]:
-    """Run a script's body; a `UserError` or `OSError` ends it with its message and code 2."""
+    """Run a script's body; a `UserError` or `OSError` ends it with its message and code 2.
+
+    Of several processes the others end with it.
+    """
     # Orbax warns of files that it does not need, and of saves that overlap.
     logging.getLogger("absl").setLevel(logging.ERROR)
     try:
         yield
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except OSError as error:  # a full disk, a folder that may not be written
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    except (UserError, OSError) as error:  # OSError: a full disk, a folder that may not be written
+        fail(2, f"error: {error}")
     except KeyboardInterrupt:
-        print("interrupted; what was finished is kept", file=sys.stderr)
-        sys.exit(130)
+        fail(130, "interrupted; what was finished is kept")
+    except SystemExit:  # of a script that has nothing more to say
+        finish()
+        raise
+    except Exception:
+        if not several():
+            raise
+        # The others wait for this process, and would do so for ever.
+        fail(1, f"{traceback.format_exc()}\n{_LOST}")
+    finish()

@@ -1,18 +1,26 @@
-"""Small JSON files of a run: written whole or not at all, refused by name when they are damaged."""
+"""Small JSON files of a run: written whole or not at all, refused by name when they are damaged.
+
+Of several processes the first one writes.
+"""
 
 import json
 import os
 from pathlib import Path
 from typing import Any
 
+from fracjax.distributed import by_first
 from fracjax.errors import UserError
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write strict JSON in place of what was there."""
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
-    unfinished.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
-    unfinished.replace(path)
+    """Write strict JSON in place of what was there; no process goes on before it is there."""
+
+    def write() -> None:
+        unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
+        unfinished.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
+        unfinished.replace(path)
+
+    by_first(write, path.name)
 
 
 def read_json(path: Path, way_out: str) -> dict[str, Any]:

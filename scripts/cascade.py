@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 import tyro
-from rich.console import Console
 
+from fracjax.distributed import say, screen, start
 from fracjax.door import door
 
 
@@ -28,14 +28,15 @@ def main(
       out: folder to write to; by default STAGE2/cascade/SPLIT.
       data_dir: where the prepared datasets are, if not where they were in training.
     """
+    start()
     from fracjax.cascade import run_cascade
     from fracjax.report.cascade import report_cascade
     from fracjax.sharding import data_mesh
 
     folder = out or stage2 / "cascade" / split
     cascade = run_cascade(stage1, stage2, split, data_mesh(), data_dir)
-    report_cascade(cascade, folder, Console())
-    print(f"report.html, metrics.json and the predictions of both stages are in {folder}")
+    report_cascade(cascade, folder, screen())
+    say(f"report.html, metrics.json and the predictions of both stages are in {folder}")
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 import tyro
-from rich.console import Console
 
+from fracjax.config import Precision
+from fracjax.distributed import say, screen, start
 from fracjax.door import door
 from fracjax.errors import UserError
 
@@ -21,7 +22,7 @@ def main(
     compare: tuple[Path, Path] | None = None,
     threshold: str | None = None,
     views: int | None = None,
-    precision: Literal["float32", "bfloat16"] | None = None,
+    precision: Precision | None = None,
     gallery: int = 12,
     data_dir: Path | None = None,
     out: Path | None = None,
@@ -45,28 +46,29 @@ def main(
       out: with --compare, folder to write to; by default SECOND/comparison/SPLIT.
     """
     _check(checkpoint, compare, (threshold, views, precision), out)
+    start()
     from fracjax.report.compare import compare as compare_runs
     from fracjax.report.evaluate import evaluate
     from fracjax.sharding import data_mesh
 
     if compare is not None:
         folder = out or compare[1] / "comparison" / split
-        compare_runs(*compare, split, data_mesh(), Console(), folder, data_dir=data_dir)
-        print(f"report.html, its Markdown and metrics.json are in {folder}")
+        compare_runs(*compare, split, data_mesh(), screen(), folder, data_dir=data_dir)
+        say(f"report.html, its Markdown and metrics.json are in {folder}")
         return
     assert checkpoint is not None, "checked"
     folder = evaluate(
         checkpoint,
         split,
         data_mesh(),
-        Console(),
+        screen(),
         rule=threshold,
         views=views,
         precision=precision,
         data_dir=data_dir,
         gallery=gallery,
     )
-    print(f"report.html, its Markdown, metrics.json and predictions.csv are in {folder}")
+    say(f"report.html, its Markdown, metrics.json and predictions.csv are in {folder}")
 
 
 def _check(

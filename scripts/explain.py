@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 import tyro
-from rich.console import Console
 
+from fracjax.distributed import say, screen, start
 from fracjax.door import door
 
 
@@ -31,6 +31,7 @@ def main(
       out: folder to write to; by default CHECKPOINT/explanation/SPLIT/METHOD.
       data_dir: where the prepared datasets are, if not where they were in training.
     """
+    start()
     from fracjax.report.explain import explain_run
     from fracjax.sharding import data_mesh
 
@@ -39,13 +40,13 @@ def main(
         checkpoint,
         split,
         data_mesh(),
-        Console(),
+        screen(),
         folder,
         method=method,
         studies=studies,
         data_dir=data_dir,
     )
-    print(f"overlays and localisation.json are in {folder}")
+    say(f"overlays and localisation.json are in {folder}")
 
 
 if __name__ == "__main__":

@@ -9,9 +9,8 @@ resolved config and the network's table, and touches no data. All else are field
 import argparse
 from pathlib import Path
 
-from rich.console import Console
-
 from fracjax import config_file
+from fracjax.distributed import screen, start
 from fracjax.door import door
 
 
@@ -21,7 +20,9 @@ def main() -> None:
     parser.add_argument("--dry-run", action="store_true")
     ours, overrides = parser.parse_known_args()
     config = config_file.load(ours.config, overrides, __doc__ or "")
-    console = Console()
+    if not ours.dry_run:
+        start()
+    console = screen()
     # Imported late, so that --help and a misspelt flag are answered at once.
     from fracjax.report.run import show_config, show_network, show_run
     from fracjax.training.loop import fit_members

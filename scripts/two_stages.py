@@ -6,9 +6,9 @@ python scripts/two_stages.py [--stage1 configs/stage1.py --stage2 configs/stage2
 from pathlib import Path
 
 import tyro
-from rich.console import Console
 
 from fracjax.config_file import load
+from fracjax.distributed import say, screen, start
 from fracjax.door import door
 
 
@@ -23,10 +23,11 @@ def main(
       stage2: config of the classifier; it is trained on what the detector lets through.
     """
     first, second = load(stage1), load(stage2)
+    start()
     from fracjax.report.two_stages import run_two_stages
 
-    folder = run_two_stages(first, second, Console())
-    print(f"the figures of the cascade are in {folder}; of each stage in its workdir")
+    folder = run_two_stages(first, second, screen())
+    say(f"the figures of the cascade are in {folder}; of each stage in its workdir")
 
 
 if __name__ == "__main__":

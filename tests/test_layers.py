@@ -15,6 +15,8 @@ GROUND = {
     "sharding",
     "errors",
     "door",
+    "distributed",
+    "launcher",
     "files",
     "trees",
     "",

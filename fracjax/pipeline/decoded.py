@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import track
 
 from fracjax.datasets.prepared import DECODED, Prepared
+from fracjax.distributed import by_first
 from fracjax.errors import UserError
 from fracjax.pipeline.decode import DECODE_VERSION, Form, decode
 from fracjax.pipeline.stored import StoredRows, write_rows
@@ -34,13 +35,18 @@ def open_decoded(prepared: Prepared, form: Form) -> StoredRows:
     Raises:
       UserError: a record cannot be decoded any more, or the disk is full.
     """
-    folder = prepared.directory / DECODED
-    path = folder / f"{_digest(prepared, form)}.npy"
-    if not path.exists():
-        folder.mkdir(exist_ok=True)
+    path = prepared.directory / DECODED / f"{_digest(prepared, form)}.npy"
+
+    def make() -> None:
+        if path.exists():
+            return
+        path.parent.mkdir(exist_ok=True)
         with _locked(path.with_suffix(".lock")):
             if not path.exists():  # the run that had the lock before may have made it
                 _write(prepared, form, path)
+
+    by_first(make, path.name)
+    make()  # for the other processes, where each host has a copy of the dataset
     return StoredRows(path)
 
 

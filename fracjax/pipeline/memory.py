@@ -1,6 +1,7 @@
 """Whether the decoded studies fit in the devices' memory."""
 
 import os
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from fracjax.distributed import of_each
 from fracjax.errors import UserError
 from fracjax.pipeline.examples import Examples
 from fracjax.pipeline.resident import rows_used
@@ -44,9 +46,17 @@ def room_for(parts: Sequence[Examples], mesh: Mesh) -> Room:
         for image, rows in rows_used(parts).values()
     )
     local = [device for device in mesh.devices.flat if device.process_index == jax.process_index()]
+    here = {"host": socket.gethostname(), "free": min(map(_free, local)), "devices": len(local)}
+    each = of_each(here)
     # Devices of a CPU are threads of one machine and share its memory.
-    sharers = len(local) if local[0].platform == "cpu" else 1
-    return Room(needed, min(_free(device) for device in local) // sharers)
+    shared = local[0].platform == "cpu"
+    free = [
+        one["free"] // sum(o["devices"] for o in each if o["host"] == one["host"])
+        if shared
+        else one["free"]
+        for one in each
+    ]
+    return Room(needed, min(free))
 
 
 def choose_mode(

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float32, Int, Int32, Shaped
 
 from fracjax.pipeline.examples import Batch, Examples, Pictures
 from fracjax.pipeline.stored import StoredRows
-from fracjax.sharding import by_study, replicated
+from fracjax.sharding import by_study, everywhere
 
 _CHUNK = 64 * 2**20  # bytes that are on the host at a time
 
@@ -58,7 +58,7 @@ def make_resident(
         key = _identity(part.image)
         row = np.searchsorted(used[key][1], part.rows).astype(np.int32)
         each = np.ones(len(part), np.float32) if weight is None else weight[part.label]
-        small = jax.device_put((row, part.label.astype(np.int32), each), replicated(mesh))
+        small = everywhere(mesh, (row, part.label.astype(np.int32), each))
         out.append(Resident(placed[key], *small))
     return out
 
@@ -128,13 +128,13 @@ def take(
         return image[rows]
 
     def local(shard: jax.Array, rows: jax.Array) -> jax.Array:
-        place = rows - lax.axis_index("data") * shard.shape[0]
+        place = rows - lax.axis_index(mesh.axis_names) * shard.shape[0]
         here = (place >= 0) & (place < shard.shape[0])
         found = shard[jnp.where(here, place, 0)]
         found = jnp.where(jnp.expand_dims(here, range(1, found.ndim)), found, 0)
-        return lax.psum_scatter(found, "data", scatter_dimension=0, tiled=True)
+        return lax.psum_scatter(found, mesh.axis_names, scatter_dimension=0, tiled=True)
 
-    by_row = PartitionSpec("data")
+    by_row = PartitionSpec(mesh.axis_names)
     return jax.shard_map(local, mesh=mesh, in_specs=(by_row, PartitionSpec()), out_specs=by_row)(
         image, rows
     )

@@ -1,7 +1,7 @@
 """Stream mode: batches read from the disk by grain, ahead of the step, onto the devices."""
 
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import grain
@@ -13,6 +13,7 @@ from jaxtyping import Float32, Int
 
 from fracjax.pipeline.examples import Batch, Examples
 from fracjax.pipeline.sampling import draw_order, studies_per_epoch
+from fracjax.sharding import process_of
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,10 @@ class BatchSource:
 
     def __iter__(self) -> Iterator[Batch]:
         return (self[number] for number in range(len(self)))
+
+    def of_process(self, process: tuple[int, int]) -> "BatchSource":
+        """What one process reads of it."""
+        return replace(self, process=process)
 
     def __getitem__(self, number: int) -> Batch:
         if not 0 <= number < len(self):
@@ -70,14 +75,12 @@ def training_batches(
 ) -> BatchSource:
     """The shuffled batches of one epoch."""
     order = draw_order(examples.label, seed=seed, epoch=epoch, oversample=oversample)
-    process = (jax.process_index(), jax.process_count())
-    return BatchSource(examples, np.asarray(order), batch_size, class_weights, process)
+    return BatchSource(examples, np.asarray(order), batch_size, class_weights)
 
 
 def evaluation_batches(examples: Examples, *, batch_size: int) -> BatchSource:
     """Every study once, in order."""
-    process = (jax.process_index(), jax.process_count())
-    return BatchSource(examples, np.arange(len(examples)), batch_size, process=process)
+    return BatchSource(examples, np.arange(len(examples)), batch_size)
 
 
 def steps_per_epoch(examples: Examples, *, batch_size: int, oversample: bool = False) -> int:
@@ -102,6 +105,11 @@ class SideBySide:
     def __len__(self) -> int:
         return max(self._left(i) for i in range(len(self.sources)))
 
+    def of_process(self, process: tuple[int, int]) -> "SideBySide":
+        """What one process reads of it."""
+        sources = [source and source.of_process(process) for source in self.sources]
+        return replace(self, sources=sources)
+
     def __getitem__(self, number: int) -> Batch:
         busy = [self._left(i) > number for i in range(len(self.sources))]
         batches = [
@@ -125,6 +133,8 @@ def stream(
 ) -> Generator[Batch, None, None]:
     """Read a pass ahead of its use: a few batches on the host, two of them on the devices.
 
+    Of several processes each reads what its devices take.
+
     Close what is returned if it is not used up: left to the garbage collector, its readers are
     joined in a finaliser, where Python swallows an interrupt.
 
@@ -140,8 +150,9 @@ def stream(
             lambda array: jax.make_array_from_process_local_data(sharding, array), batch
         )
 
+    ours = source.of_process(process_of(sharding))
     # Grain asks for a sequence by duck typing.
-    ahead = grain.MapDataset.source(cast(Any, source)).to_iter_dataset(
+    ahead = grain.MapDataset.source(cast(Any, ours)).to_iter_dataset(
         grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
     )
     if workers:

@@ -5,6 +5,7 @@ from pathlib import Path
 from rich.console import Console
 
 from fracjax.cascade import Cascade
+from fracjax.distributed import folder_of_first
 from fracjax.files import write_json
 from fracjax.report.about import about
 from fracjax.report.pages import cascade_page, write_page
@@ -13,6 +14,7 @@ from fracjax.report.tables import cascade_tables, end_to_end_table, misses_table
 
 def report_cascade(cascade: Cascade, folder: Path, console: Console) -> None:
     """Write the predictions of both stages, metrics.json and the report; show the tables."""
+    folder = folder_of_first(folder)
     folder.mkdir(parents=True, exist_ok=True)
     cascade.detector.to_csv(folder / "detector.csv")
     cascade.classifier.to_csv(folder / "classifier.csv")

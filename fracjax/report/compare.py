@@ -5,6 +5,7 @@ from pathlib import Path
 from jax.sharding import Mesh
 from rich.console import Console
 
+from fracjax.distributed import folder_of_first
 from fracjax.errors import UserError
 from fracjax.evaluation import Comparison, compare_classifiers, compare_detectors
 from fracjax.files import write_json
@@ -51,6 +52,7 @@ def compare(
     else:
         thresholds = (runs[0].point.threshold, runs[1].point.threshold)
         comparison = compare_detectors(one, other, thresholds)
+    folder = folder_of_first(folder)
     folder.mkdir(parents=True, exist_ok=True)
     source = {"part": part, "first": about(runs[0].trained), "second": about(runs[1].trained)}
     write_json(folder / "metrics.json", {"source": source, "figures": comparison.to_dict()})

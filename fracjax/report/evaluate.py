@@ -8,6 +8,7 @@ from rich.console import Console
 
 from fracjax.config import Precision
 from fracjax.datasets import fracatlas
+from fracjax.distributed import folder_of_first
 from fracjax.errors import UserError
 from fracjax.evaluation import binary_report, per_class_report
 from fracjax.evaluation.calibration import reliability
@@ -78,7 +79,7 @@ def evaluate(
         precision=precision,
         data_dir=data_dir,
     )
-    folder = workdir / "evaluation" / part
+    folder = folder_of_first(workdir / "evaluation" / part)
     folder.mkdir(parents=True, exist_ok=True)
     judged.predictions.to_csv(folder / "predictions.csv")
     results = _of_classifier if judged.settled.point is None else _of_detector

@@ -6,6 +6,7 @@ import numpy as np
 from jax.sharding import Mesh
 from rich.console import Console
 
+from fracjax.distributed import folder_of_first
 from fracjax.errors import UserError
 from fracjax.explain.gradcam import Method
 from fracjax.explain.localisation import (
@@ -73,6 +74,7 @@ def explain_run(
     trained.meta.check_split(dataset.split_hash)
     examples, where = located(dataset, part, trained)
     maps = _maps(trained, examples, method)
+    folder = folder_of_first(folder)
     folder.mkdir(parents=True, exist_ok=True)
     shown = np.unique(np.linspace(0, len(examples) - 1, studies).round().astype(int))
     for number, (place, picture) in enumerate(zip(shown, examples.pictures(shown), strict=True), 1):

@@ -1,6 +1,7 @@
 """The whole job: detector, its threshold, classifier behind it, cascade on held-out studies."""
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -10,6 +11,7 @@ from fracjax.config import Config
 from fracjax.datasets.phantom import DRAWN
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.request import Request
+from fracjax.distributed import by_first
 from fracjax.errors import UserError
 from fracjax.pipeline.parts import open_dataset
 from fracjax.report.cascade import report_cascade
@@ -48,7 +50,7 @@ def run_two_stages(stage1: Config, stage2: Config, console: Console) -> Path:
         check_batch(config.data.batch_size, mesh)
         check_workdir(config)
     for config in (stage1, stage2):
-        _draw_phantoms(config, console)
+        by_first(partial(_draw_phantoms, config, console), "phantoms")
         open_dataset(config.data)
     for title, config in (("Stage 1: detector", stage1), ("Stage 2: type", stage2)):
         console.rule(title)

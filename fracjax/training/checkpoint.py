@@ -18,7 +18,7 @@ from fracjax.errors import UserError
 from fracjax.files import read_json
 from fracjax.image_spec import ImageSpec
 from fracjax.pipeline.decode import Form
-from fracjax.sharding import replicated
+from fracjax.sharding import parameters, replicated
 from fracjax.training.state import TrainState
 from fracjax.trees import leaf_shapes
 
@@ -126,6 +126,8 @@ class Checkpoints:
 
     Saving is asynchronous and each folder appears whole or not at all, so a run killed at any
     moment resumes from an epoch that was finished. Close it, or use it as a context manager.
+
+    Of several processes each writes its part, into a workdir that they share.
     """
 
     def __init__(self, workdir: Path) -> None:
@@ -166,7 +168,7 @@ class Checkpoints:
         step = self._last.latest_step()
         if step is None:
             return None
-        target = _on(mesh, vars(like))
+        target = _on(vars(like), jax.tree.map(lambda _: replicated(mesh), vars(like)))
         restored = self._last.restore(
             step,
             args=ocp.args.Composite(
@@ -178,7 +180,13 @@ class Checkpoints:
 
 def has(workdir: Path, which: str) -> bool:
     """Whether a state of a run, its `last` or its `best` one, is on the disk."""
-    return bool(_saved(workdir, which))
+    return newest(workdir, which) is not None
+
+
+def newest(workdir: Path, which: str) -> Path | None:
+    """The folder of a state of a run; None if there is none."""
+    saved = [p for p in _folder(workdir, which).glob("*") if p.name.isdigit()]
+    return max(saved, key=lambda p: int(p.name), default=None)
 
 
 def read_meta(workdir: Path, which: str = "best") -> Meta:
@@ -201,7 +209,9 @@ def read_meta(workdir: Path, which: str = "best") -> Meta:
 
 
 def restore_network(workdir: Path, like: dict[str, Any], mesh: Mesh) -> dict[str, Any]:
-    """The best network of a run: `params` and `batch_stats`, on every device of the mesh.
+    """The best network of a run: `params` and `batch_stats`, on the devices of the mesh.
+
+    Where these share one copy, each reads its part alone.
 
     Args:
       workdir: the run.
@@ -231,28 +241,25 @@ def restore_network(workdir: Path, like: dict[str, Any], mesh: Mesh) -> dict[str
                 f"{path} does not hold the network of its config ({len(problems)} problems); "
                 "train it again into a new --workdir\n" + "\n".join(problems)
             )
-        return checkpointer.restore(path, _on(mesh, like))
+        return checkpointer.restore(path, _on(like, parameters(mesh, like)))
 
 
 def _folder(workdir: Path, name: str) -> Path:
     return workdir.absolute() / "checkpoints" / name
 
 
-def _saved(workdir: Path, which: str) -> list[Path]:
-    return [p for p in _folder(workdir, which).glob("*") if p.name.isdigit()]
-
-
 def _newest(workdir: Path, which: str) -> Path:
-    saved = _saved(workdir, which)
-    if not saved:
+    found = newest(workdir, which)
+    if found is None:
         what = "a run without a finished epoch" if config_path(workdir).exists() else "not a run"
         raise UserError(
             f"no {which} checkpoint in {workdir}: it is {what}; name the --workdir of a finished "
             "`python scripts/train.py`"
         )
-    return max(saved, key=lambda p: int(p.name))
+    return found
 
 
-def _on(mesh: Mesh, tree: Any) -> Any:
-    place = replicated(mesh)
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), tree)
+def _on(tree: Any, places: Any) -> Any:
+    return jax.tree.map(
+        lambda x, place: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), tree, places
+    )

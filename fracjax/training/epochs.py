@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import Mesh
 from rich.console import Console
 
-from fracjax.sharding import replicated
+from fracjax.sharding import everywhere
 from fracjax.training.dispatch import apart, beside
 from fracjax.training.feed import Epoch, Feed, make_feed
 from fracjax.training.member import Member
@@ -94,7 +94,8 @@ def _epoch(
     # A stand-in for an idle network: its own state may be that of another phase.
     state = beside([(m if m in active else active[0]).state for m in members])
     total = beside([Metrics.of(m.meta.sums if m in active else {}) for m in members])
-    state, total = jax.device_put((state, total), replicated(mesh))
+    key = beside([member.key for member in members])
+    state, total, key = everywhere(mesh, (state, total, key))
     begin = [member.meta.step if member in active else 0 for member in members]
     # Of all of them, active or not: another length would be another program.
     longest = max(member.steps for member in members)
@@ -102,7 +103,7 @@ def _epoch(
         Epoch(
             active=[member in active for member in members],
             begin=begin,
-            key=beside([member.key for member in members]),
+            key=key,
             sizes=np.stack([_sizes(m if m in active else active[0], longest) for m in members]),
         )
     )

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from fracjax.pipeline.memory import choose_mode, room_for
 from fracjax.pipeline.resident import Resident, evaluation_pass, make_resident
 from fracjax.pipeline.stream import SideBySide, stream
-from fracjax.sharding import by_study, replicated
+from fracjax.sharding import by_study, everywhere
 from fracjax.training.dispatch import make_dispatch
 from fracjax.training.member import Member
 from fracjax.training.predict import Forward, logits_of, predict_logits
@@ -112,18 +112,17 @@ class ResidentFeed:
 
     def open(self, epoch: Epoch) -> Advance:
         """Draw the orders on the devices."""
-        everywhere = replicated(self._mesh)
         studies = tuple(
             parts[member.view] for parts, member in zip(self._parts, self._members, strict=True)
         )
-        orders, begin, active, sizes = jax.device_put(
+        orders, begin, active, sizes = everywhere(
+            self._mesh,
             (
                 tuple(member.order() for member in self._members),
                 np.array(epoch.begin, np.int32),
                 np.array(epoch.active),
                 epoch.sizes,
             ),
-            everywhere,
         )
 
         def advance(state: TrainState, total: Metrics, start: int, stop: int):

@@ -2,14 +2,17 @@
 
 import dataclasses
 import functools
+import json
 import math
 from contextlib import ExitStack
 
+import jax
 import numpy as np
 from rich.console import Console
 
 from fracjax import config_file
 from fracjax.config import NO_WEIGHTS, Config, Data
+from fracjax.distributed import check_alike, check_shared
 from fracjax.errors import UserError
 from fracjax.evaluation import parse_rule
 from fracjax.files import write_json
@@ -88,6 +91,7 @@ def fit_members(config: Config, console: Console) -> list[Meta]:
         own = dataclasses.replace(dataset, data=one.data)
         channels = own.form.channels
         new.append(Meta(one, image, own.split_hash, 0, [], 0, math.inf, channels, identity))
+    check_alike(_facts(new))
     finished = [_finished_run(meta) for meta in new]
     done = [meta for meta in finished if meta is not None]
     if len(done) == len(configs):
@@ -235,8 +239,23 @@ def _finished_run(new: Meta) -> Meta | None:
     return meta if next_place(meta.history, new.config) is None else None
 
 
+def _facts(new: list[Meta]) -> dict[str, str]:
+    """What all processes of a run must see alike."""
+    facts = {"devices": str(jax.local_device_count())}
+    for meta in new:
+        name = meta.config.workdir.name
+        there = checkpoint.newest(meta.config.workdir, "last")
+        facts |= {
+            f"config of {name}": json.dumps(config_file.to_dict(meta.config)),
+            f"split of {name}": meta.split_hash,
+            f"checkpoint of {name}": there.name if there else "none",
+        }
+    return facts
+
+
 def _claim(config: Config) -> None:
     config.workdir.mkdir(parents=True, exist_ok=True)
+    check_shared(config.workdir)
     write_json(checkpoint.config_path(config.workdir), config_file.to_dict(config))
 
 

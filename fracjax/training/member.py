@@ -12,12 +12,13 @@ from jax.sharding import Mesh
 from jaxtyping import Float, Int32
 from rich.console import Console
 
+from fracjax.distributed import folder_of_first, of_first
 from fracjax.errors import UserError
 from fracjax.evaluation import auc
 from fracjax.files import write_json
 from fracjax.pipeline.sampling import draw_order
 from fracjax.pipeline.stream import BatchSource, steps_per_epoch, training_batches
-from fracjax.sharding import replicated
+from fracjax.sharding import everywhere
 from fracjax.training import checkpoint, losses
 from fracjax.training.checkpoint import Checkpoints, Meta
 from fracjax.training.events import Events
@@ -48,7 +49,7 @@ class Member:
         self.config, self.network, self.meta, self._mesh = config, network, new, mesh
         self.material, self._open = material, ExitStack()
         self._checkpoints = self._open.enter_context(Checkpoints(config.workdir))
-        self._events = self._open.enter_context(Events(config.workdir))
+        self._events = self._open.enter_context(Events(folder_of_first(config.workdir)))
         self.key = jax.random.key(config.train.seed)
         data, train = config.data, material.views[0]
         self.steps = steps_per_epoch(train, batch_size=data.batch_size, oversample=data.oversample)
@@ -92,7 +93,7 @@ class Member:
         """Begin a phase with a new optimiser, unless the state is already within it."""
         if phase != self._phase:
             opt_state = self.network.optimizer(phase).init(self.state.params)
-            opt_state = jax.device_put(opt_state, replicated(self._mesh))
+            opt_state = everywhere(self._mesh, opt_state)
             self.state = dataclasses.replace(self.state, opt_state=opt_state)
             self._phase = phase
 
@@ -152,6 +153,8 @@ class Member:
             **{f"train_{name}": value for name, value in trained.items()},
             **self._validate(logits),
         }
+        # Another processor may round otherwise, and all must stop after the same epoch.
+        row = of_first(row)
         better = row["validation_loss"] < self.meta.best_loss
         self.meta = dataclasses.replace(
             self.meta,

@@ -17,7 +17,7 @@ from fracjax.image_spec import ImageSpec
 from fracjax.models.backbone import HEAD
 from fracjax.models.build import build
 from fracjax.models.classifier import Classifier
-from fracjax.sharding import replicated
+from fracjax.sharding import everywhere
 from fracjax.training import freeze, losses
 from fracjax.training.optimizer import make_optimizer
 from fracjax.training.state import TrainState
@@ -57,7 +57,7 @@ class Network:
         opt_state = self.optimizer(phase).init(params)
         state = TrainState(jnp.zeros((), jnp.int32), params, stats, opt_state)
         # A copy: the step donates what it is given, and the model keeps its own arrays.
-        return jax.device_put(jax.tree.map(jnp.copy, state), replicated(mesh))
+        return everywhere(mesh, jax.tree.map(jnp.copy, state))
 
 
 def arrays(model: Classifier) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -17,7 +17,7 @@ from fracjax.evaluation.predictions import Predictions
 from fracjax.image_spec import ImageSpec
 from fracjax.pipeline.examples import Examples
 from fracjax.pipeline.stream import evaluation_batches, stream
-from fracjax.sharding import by_study, replicated
+from fracjax.sharding import by_study, gathered, parameters, replicated
 from fracjax.training.inputs import network_input
 from fracjax.training.shares import Stopwatch
 
@@ -62,7 +62,7 @@ def make_forward(
       policy: what views are drawn from; none are without it.
     """
     view = nnx.view(net, deterministic=True, use_running_average=True, raise_if_not_found=False)
-    graph, _, _, rest = nnx.split(view, nnx.Param, nnx.BatchStat, ...)
+    graph, params, stats, rest = nnx.split(view, nnx.Param, nnx.BatchStat, ...)
 
     def forward(
         params: dict,
@@ -70,7 +70,7 @@ def make_forward(
         images: jax.Array,
         drawn_by: DrawnBy | None,
     ) -> jax.Array:
-        net = nnx.merge(graph, params, batch_stats, rest)
+        net = nnx.merge(graph, *gathered(mesh, (params, batch_stats)), rest)
         if start is not None:
             return net(images.astype(jnp.float32), start=start)
         if drawn_by is not None and policy is not None:
@@ -78,12 +78,9 @@ def make_forward(
             images = augment(key, images, policy, first)
         return net(network_input(images, image, colormap))
 
-    everywhere = replicated(mesh)
-    return jax.jit(
-        forward,
-        in_shardings=(everywhere, everywhere, by_study(mesh), everywhere),
-        out_shardings=everywhere,
-    )
+    whole = replicated(mesh)
+    network = (parameters(mesh, nnx.to_pure_dict(tree)) for tree in (params, stats))
+    return jax.jit(forward, in_shardings=(*network, by_study(mesh), whole), out_shardings=whole)
 
 
 def predict_logits(

@@ -9,6 +9,7 @@ them again.
 
 import dataclasses
 import hashlib
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from jaxtyping import Float16
 
 from fracjax.augment.policy import augment
 from fracjax.config import Augment
+from fracjax.distributed import barrier, is_first, of_first
 from fracjax.errors import UserError
 from fracjax.image_spec import ImageSpec
 from fracjax.models.backbone import HEAD
@@ -28,7 +30,7 @@ from fracjax.models.classifier import Classifier
 from fracjax.pipeline.examples import Examples
 from fracjax.pipeline.stored import StoredRows, write_rows
 from fracjax.pipeline.stream import evaluation_batches, stream
-from fracjax.sharding import by_study, replicated
+from fracjax.sharding import by_study, everywhere, replicated
 from fracjax.training.inputs import network_input
 
 FEATURES_VERSION = 2
@@ -76,10 +78,14 @@ def cache_view(
       UserError: an activation is too large for float16.
     """
     path = folder / f"{digest(prefix, examples, key)}.npy"
-    if not path.exists():
+    if not of_first(path.exists()):
         folder.mkdir(parents=True, exist_ok=True)
-        batches = features(prefix, examples, key, mesh)
-        write_rows(path, len(examples), _finite(batches, prefix.stop))
+        batches = _finite(features(prefix, examples, key, mesh), prefix.stop)
+        if is_first():
+            write_rows(path, len(examples), batches)
+        else:
+            deque(batches, maxlen=0)  # every process computes its part of them
+        barrier(path.name)
     return dataclasses.replace(examples, image=StoredRows(path), row=None)
 
 
@@ -117,8 +123,9 @@ def features(
         seen = network_input(pictures, prefix.image, prefix.colormap)
         return backbone(seen, stop=last).astype(jnp.float16)
 
-    everywhere = replicated(mesh)
-    run = jax.jit(forward, in_shardings=(everywhere, everywhere, by_study(mesh), everywhere))
+    whole = replicated(mesh)
+    run = jax.jit(forward, in_shardings=(whole, whole, by_study(mesh), whole), out_shardings=whole)
+    params, stats = everywhere(mesh, (params, stats))
     source = evaluation_batches(examples, batch_size=prefix.batch_size)
     for step, batch in enumerate(stream(source, by_study(mesh))):
         left = len(examples) - step * prefix.batch_size

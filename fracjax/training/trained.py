@@ -1,6 +1,7 @@
 """A run that has been trained, opened from its workdir alone."""
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from jax.sharding import Mesh
 from jaxtyping import Float
 
 from fracjax.config import Config, Precision
+from fracjax.distributed import check_alike
 from fracjax.errors import UserError
 from fracjax.evaluation import Predictions
 from fracjax.evaluation.aggregate import mean
@@ -171,7 +173,9 @@ def read_metas(workdir: Path) -> tuple[Meta, ...]:
     Raises:
       UserError: the folder is no run, or a network of it has no finished epoch.
     """
-    return tuple(checkpoint.read_meta(folder) for folder in member_dirs(workdir))
+    metas = tuple(checkpoint.read_meta(folder) for folder in member_dirs(workdir))
+    check_alike({f"the run in {workdir}": json.dumps([meta.to_dict() for meta in metas])})
+    return metas
 
 
 def open_trained(workdir: Path, mesh: Mesh) -> Trained:
