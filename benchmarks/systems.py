@@ -106,7 +106,7 @@ def _measure(config: Config, n: int, steps: int) -> dict[str, Any]:
 
     start = time.perf_counter()
     forward: Any = make_forward(network.model, image=network.image, mesh=mesh)
-    forward = forward.lower(state.params, state.batch_stats, batch["image"]).compile()
+    forward = forward.lower(state.params, state.batch_stats, batch["image"], None).compile()
     view, tx = network.training_view(0), network.optimizer(0)
     step: Any = make_train_step(Recipe(view, tx, network.image, config.augment, config.loss), mesh)
     step = step.lower(state, batch, key, size).compile()
@@ -114,7 +114,7 @@ def _measure(config: Config, n: int, steps: int) -> dict[str, Any]:
 
     inference, training = [], []
     for _ in range(1 + steps):
-        _, *times = _timed(forward, state.params, state.batch_stats, batch["image"])
+        _, *times = _timed(forward, state.params, state.batch_stats, batch["image"], None)
         inference.append(times)
         (state, _), *times = _timed(step, state, batch, key, size)
         training.append(times)
