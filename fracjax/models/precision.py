@@ -8,7 +8,8 @@ stays in float32:
   parameters      they are cast where they are used; float32 masters take steps of a millionth
   BatchNorm,      mean and variance of thousands of values, and the difference from the mean; what
   LayerNorm       comes out is of size 1 and is rounded to bfloat16
-  poolings        sums; but a maximum is exact in any precision
+  biases          their gradient is a sum over all pictures and places
+  mean poolings   sums; a maximum is exact in any precision
   ViT's tokens    the sum of all blocks' outputs, and the softmax of attention
   head, loss      a logit in bfloat16 would move a probability by more than 0.01
 
@@ -39,17 +40,27 @@ def compute_in(model: Classifier, precision: Precision) -> Classifier:
     if precision == "float32":
         return model
     for _, layer in nnx.iter_modules(model.backbone):
-        if isinstance(layer, nnx.Conv | nnx.Linear | DepthwiseConv):
+        if isinstance(layer, DepthwiseConv):
             layer.dtype = jnp.bfloat16
+        elif isinstance(layer, nnx.Conv | nnx.Linear):
+            layer.dtype, layer.promote_dtype = jnp.bfloat16, _all_but_bias
         elif isinstance(layer, nnx.BatchNorm | nnx.LayerNorm):
-            layer.dtype, layer.promote_dtype = jnp.bfloat16, _as_float32
+            layer.dtype, layer.promote_dtype = jnp.bfloat16, _none
     return model
 
 
-def _as_float32(arrays: Any, /, *, dtype: Any = None, inexact: bool = True) -> Any:
-    """What a norm computes with; only its result has the layer's `dtype`.
+# Flax casts all that a layer computes with by its `promote_dtype`, and what a norm returns by its
+# `dtype`.
 
-    Flax's own cast would round the running mean, too, before it is subtracted.
-    """
+
+def _all_but_bias(arrays: Any, /, *, dtype: Any = None, inexact: bool = True) -> Any:
+    """The gradient of a bias is a sum over all pictures and places."""
+    del inexact
+    inputs, kernel, bias = arrays
+    return jnp.asarray(inputs, dtype), jnp.asarray(kernel, dtype), bias
+
+
+def _none(arrays: Any, /, *, dtype: Any = None, inexact: bool = True) -> Any:
+    """Flax's own cast would round the running mean before it is subtracted."""
     del dtype, inexact
     return tuple(None if array is None else jnp.asarray(array, jnp.float32) for array in arrays)

@@ -66,7 +66,9 @@ class Attention(nnx.Module):
 
     def __call__(self, x: Float[Array, "b n f"]) -> Float[Array, "b n f"]:
         by_head = (*x.shape[:2], self.heads, -1)
-        q, k, v = (part(x).reshape(by_head) for part in (self.query, self.key, self.value))
+        # In the precision of `x`: with a bias they come out as float32.
+        parts = (part(x).astype(x.dtype) for part in (self.query, self.key, self.value))
+        q, k, v = (part.reshape(by_head) for part in parts)
         return self.out(jax.nn.dot_product_attention(q, k, v).reshape(x.shape))
 
 
