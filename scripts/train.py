@@ -3,7 +3,9 @@
 python scripts/train.py --config configs/stage1.py [--dry-run] [--data.batch-size 16 ...]
 
 --config FILE is a Python file with get_config(), configs/stage1.py by default. --dry-run prints the
-resolved config and the network's table, and touches no data. All else are fields of the config:
+resolved config and the network's table, and touches no data. --profile [STEPS] writes a trace of
+five steps, or of so many, into WORKDIR/profile, for Perfetto or XProf. All else are fields of the
+config:
 """
 
 import argparse
@@ -12,12 +14,14 @@ from pathlib import Path
 from fracjax import config_file
 from fracjax.distributed import screen, start
 from fracjax.door import door
+from fracjax.errors import UserError
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config", type=Path, default=Path("configs/stage1.py"))
     parser.add_argument("--dry-run", action="store_true")
+    parser.add_argument("--profile", type=_steps, nargs="?", const=5, default=0, metavar="STEPS")
     ours, overrides = parser.parse_known_args()
     config = config_file.load(ours.config, overrides, __doc__ or "")
     if not ours.dry_run:
@@ -31,7 +35,14 @@ def main() -> None:
         show_config(config, console)
         show_network(config, console)
     else:
-        show_run(config.workdir, fit_members(config, console), console)
+        metas = fit_members(config, console, profile_steps=ours.profile)
+        show_run(config.workdir, metas, console)
+
+
+def _steps(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise UserError(f"--profile is {text}; write how many steps to trace, 1 or more")
+    return int(text)
 
 
 if __name__ == "__main__":

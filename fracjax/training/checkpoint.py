@@ -161,7 +161,8 @@ class Checkpoints:
         self, manager: ocp.CheckpointManager, number: int, tree: dict[str, Any], meta: Meta
     ) -> None:
         items = {"state": ocp.args.StandardSave(tree), "meta": ocp.args.JsonSave(meta.to_dict())}
-        manager.save(number, args=ocp.args.Composite(**items))
+        with jax.profiler.TraceAnnotation("checkpoint"):
+            manager.save(number, args=ocp.args.Composite(**items))
 
     def last(self, like: TrainState, mesh: Mesh) -> tuple[TrainState, Meta] | None:
         """The state to resume from, on this mesh's devices, or None in a new workdir."""

@@ -16,13 +16,20 @@ from fracjax.training.dispatch import apart, beside
 from fracjax.training.feed import Epoch, Feed, make_feed
 from fracjax.training.member import Member
 from fracjax.training.predict import make_forward
+from fracjax.training.profiling import Profile
 from fracjax.training.progress import Bar, progress_bar
 from fracjax.training.shares import Stopwatch
 from fracjax.training.step import Metrics, Recipe
 
 
-def run_epochs(members: list[Member], mesh: Mesh, console: Console) -> None:
+def run_epochs(members: list[Member], mesh: Mesh, console: Console, profile: Profile) -> None:
     """Train until no network has an epoch left; each is validated and saved after each epoch.
+
+    Args:
+      members: the networks of the run.
+      mesh: devices.
+      console: where the progress goes.
+      profile: traces the first steps, if it was asked to.
 
     Raises:
       UserError: a loss is not finite, or there is no room for resident mode.
@@ -40,13 +47,16 @@ def run_epochs(members: list[Member], mesh: Mesh, console: Console) -> None:
     compiled = None
     epochs = sum(phase.epochs for phase in first.config.phases)
     most = max(member.steps for member in members)
-    with progress_bar(
-        console,
-        steps=epochs * most,
-        done=min(member.meta.epoch * most + member.meta.step for member in members),
-        batch_size=first.config.data.batch_size * len(members),
-        watch=watch,
-    ) as bar:
+    with (
+        progress_bar(
+            console,
+            steps=epochs * most,
+            done=min(member.meta.epoch * most + member.meta.step for member in members),
+            batch_size=first.config.data.batch_size * len(members),
+            watch=watch,
+        ) as bar,
+        profile,
+    ):
         while ahead := [(place.phase, m) for m in members if (place := m.place) is not None]:
             watch.begin()
             # All of a phase before any of the next: a phase is a program of its own.
@@ -56,9 +66,10 @@ def run_epochs(members: list[Member], mesh: Mesh, console: Console) -> None:
                 feed.compile(_recipe(first, phase))
                 compiled = phase
             bar.epoch(min(member.meta.epoch for member in active) + 1, epochs)
-            figures = _epoch(members, active, phase, feed, mesh, bar, watch)
+            figures = _epoch(members, active, phase, feed, mesh, bar, watch, profile)
             for member, trained in zip(active, figures, strict=True):
-                logits = feed.validate(members.index(member), forward)
+                with jax.profiler.TraceAnnotation("validate"):
+                    logits = feed.validate(members.index(member), forward)
                 line = member.finish_epoch(trained, logits)
                 bar.note(line if len(members) == 1 else f"{member.config.workdir.name}  {line}")
             shares = watch.shares
@@ -87,6 +98,7 @@ def _epoch(
     mesh: Mesh,
     bar: Bar,
     watch: Stopwatch,
+    profile: Profile,
 ) -> list[dict[str, float]]:
     """One epoch of the active networks, or what is left of it; their figures."""
     for member in active:
@@ -114,7 +126,10 @@ def _epoch(
         stop = min(done + (feed.chunk or steps), steps)
         if every:
             stop = min(stop, (done // every + 1) * every)
-        state, total = advance(state, total, done, stop)
+        stop = profile.shortened(done, stop)
+        with profile.dispatch(done):
+            state, total = advance(state, total, done, stop)
+        profile.took(stop - done, (state, total))
         done = stop
         reached.append((done, total))
         # The figures of the dispatch before: asking for this one's would stall the devices.

@@ -30,6 +30,7 @@ from fracjax.training.member import Member
 from fracjax.training.members import MEMBER, member_configs
 from fracjax.training.network import build_network
 from fracjax.training.phases import next_place
+from fracjax.training.profiling import Profile
 from fracjax.training.trained import read_detector
 from fracjax.weights import store
 
@@ -58,7 +59,7 @@ def fit(config: Config, console: Console) -> Meta:
     return fit_members(config, console)[0]
 
 
-def fit_members(config: Config, console: Console) -> list[Meta]:
+def fit_members(config: Config, console: Console, *, profile_steps: int = 0) -> list[Meta]:
     """Train every network of a run until its phases are over; resume those that have a state.
 
     One network is trained by itself, several (an ensemble, folds) in one program: each step takes
@@ -67,6 +68,7 @@ def fit_members(config: Config, console: Console) -> list[Meta]:
     Args:
       config: the run.
       console: where the progress goes.
+      profile_steps: steps to trace with JAX's profiler, into `WORKDIR/profile`; 0 for none.
 
     Returns:
       What the last checkpoint says of each network.
@@ -95,6 +97,10 @@ def fit_members(config: Config, console: Console) -> list[Meta]:
     finished = [_finished_run(meta) for meta in new]
     done = [meta for meta in finished if meta is not None]
     if len(done) == len(configs):
+        if profile_steps:
+            console.print(
+                f"{config.workdir} is trained: nothing was profiled; name another --workdir"
+            )
         return done
     if len(configs) > 1:
         _claim(config)
@@ -116,7 +122,8 @@ def fit_members(config: Config, console: Console) -> list[Meta]:
             members.append(opened.enter_context(Member(meta, network, material, mesh)))
         for member in members:
             member.begin(console)
-        run_epochs(members, mesh, console)
+        profile = Profile(config.workdir / "profile", profile_steps, console)
+        run_epochs(members, mesh, console, profile)
     return [member.meta for member in members]
 
 

@@ -1,6 +1,7 @@
 """Resident and stream mode, many steps in a dispatch, checkpoints within an epoch: one training."""
 
 import dataclasses
+import gzip
 import itertools
 import json
 import re
@@ -160,6 +161,29 @@ def _events(path):
         length = int.from_bytes(raw[place : place + 8], "little")
         yield Event.FromString(raw[place + 12 : place + 12 + length])
         place += 12 + length + 4
+
+
+def test_a_profiled_run_is_the_same_and_leaves_a_trace_with_the_names_of_its_parts(
+    config, straight, tmp_path
+):
+    """Eight steps after the first one: five of the first epoch, then its end, and three more."""
+    run, said = _with(config, tmp_path, data={"mode": "stream"}), Console(record=True, width=400)
+    (meta,) = fit_members(run, said, profile_steps=8)
+    assert meta.history == straight.history
+    (path,) = (tmp_path / "profile").rglob("perfetto_trace.json.gz")
+    assert f"8 steps are profiled in {path}: " in said.export_text()
+    events = json.loads(gzip.decompress(path.read_bytes()))["traceEvents"]
+    found = {}
+    for event in events:
+        found.setdefault(event.get("name"), []).append(event)
+    steps = sorted(found["train"], key=lambda event: event["ts"])
+    assert [int(event["args"]["step_num"]) for event in steps] == [1, 2, 3, 4, 5, 0, 1, 2]
+    assert len(found["wait for input"]) == 8 + 3  # of validation, two batches and their end
+    assert len(found["validate"]) == 1
+    assert len(found["checkpoint"]) == 2  # the best and the last
+    assert found["wait for device"]
+    fit_members(run, said, profile_steps=8)
+    assert "is trained: nothing was profiled; name another --workdir" in said.export_text()
 
 
 class Killed(Exception):
