@@ -22,8 +22,9 @@ of the rounds too, ours against each, above 1 where ours is better: median, leas
 
 Start is from the start of the process to the end of the first training step, imports, building and
 compiling included; ours with an empty compilation cache and, warm, with that of the start before.
---starts is how often each is started. Compiling is the first training step less a later one. Peak
-is the largest resident set of the process, on an accelerator that of the device.
+--starts is how often each is started. Compiling is the first training step less a later one, and
+the first inference likewise. Peak is the largest resident set of the process, on an accelerator
+that of the device.
 
 Of the roof (`speed_roof.py`): the least time of our compiled program on this machine, as a share of
 the time it took; and the same of the network's nominal operations, which all contenders share.
@@ -158,7 +159,8 @@ def _measure(
                 else:
                     running[name] = process
                     opened.callback(process.close)
-                    measured[name] = {**process.hello, "starts": [], **{t: [] for t in turns}}
+                    measured[name] = {**process.hello, "starts": [], "steps": {}, "first": {}}
+                    measured[name].update({turn: [] for turn in turns})
                 measured[name]["starts"].append(seconds)
         _take_turns(running, measured, turns, flags, fail)
         for name, process in list(running.items()):
@@ -193,7 +195,8 @@ def _take_turns(
                     fail(name, answer["error"])
                     continue
                 measured[name][turn].append(answer["seconds"])
-                measured[name].setdefault("steps", {}).setdefault(turn, []).append(answer["steps"])
+                measured[name]["steps"].setdefault(turn, []).append(answer["steps"])
+                measured[name]["first"][turn] = answer["first"]
 
 
 def _roof() -> dict[str, Any]:

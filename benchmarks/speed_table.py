@@ -89,7 +89,10 @@ def _latencies(rows: list[Row]) -> str:
 def _starts(rows: list[Row]) -> str:
     lines = []
     for row, name, one in _each(rows):
-        later = _median(one["training"])
+        compiling = []
+        for kind in ("training", "inference"):
+            later = _median(one.get(kind, []))
+            compiling.append(NONE if later is None else f"{max(one['first'][kind] - later, 0):.1f}")
         peak = one.get("device_peak") or one.get("peak")
         lines.append(
             [
@@ -99,12 +102,12 @@ def _starts(rows: list[Row]) -> str:
                 f"{median(one['starts']):.1f}",
                 _shown(one.get("warm_start"), lambda s: f"{s:.1f}"),
                 _ratio(row, one, lambda each: each["starts"]),
-                _shown(later, lambda s, one=one: f"{max(one['first_seconds'] - s, 0.0):.1f}"),
+                " / ".join(compiling),
                 _shown(peak, lambda b: f"{b / 1e9:.2f}"),
             ]
         )
     head = ["network", "part", "contender", "start to first step, s", "warm, s", "its / ours"]
-    return _table([*head, "compiling, s", "peak memory, GB"], lines)
+    return _table([*head, "compiling, training / inference, s", "peak memory, GB"], lines)
 
 
 def _each(rows: list[Row]) -> Iterable[tuple[Row, str, dict[str, Any]]]:

@@ -48,7 +48,7 @@ def answer_turns(build: Callable[[dict[str, Any]], Ready]) -> None:
         made.append(ready)
         built = time.perf_counter() - start
         firsts["training"] = _seconds(ready.programs["training"], 1)
-        return {**ready.facts, "build_seconds": built, "first_seconds": firsts["training"]}
+        return {**ready.facts, "build_seconds": built}
 
     def answer(question: dict[str, Any]) -> dict[str, Any]:
         (ready,) = made
