@@ -9,8 +9,8 @@ import io
 from typing import Any
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float, Integer, UInt8
-from scipy.special import expit
 
 from fracjax.datasets.codestream import Coded, coded_header
 from fracjax.datasets.pixels import Unreadable, check_size, eight_bits, nominal_range
@@ -168,7 +168,7 @@ def _voi(
     if function == "LINEAR_EXACT":
         return eight_bits(values, centre - width / 2, centre + width / 2)
     if function == "SIGMOID":
-        return eight_bits(expit(4 * (values - centre) / width), 0.0, 1.0)
+        return eight_bits(scipy.special.expit(4 * (values - centre) / width), 0.0, 1.0)
     raise Unreadable(
         f"unusual DICOM: VOI LUT function {function}, expected LINEAR, LINEAR_EXACT or SIGMOID"
     )

@@ -9,10 +9,8 @@ agree. Pairs that pass are joined by union-find.
 from collections.abc import Hashable, Sequence
 
 import numpy as np
+import scipy
 from jaxtyping import Float32, Int, UInt8, UInt64
-from scipy import fft
-from scipy.cluster.hierarchy import DisjointSet
-from scipy.ndimage import gaussian_filter
 
 from fracjax.datasets.audit import THUMBNAIL, dihedral
 
@@ -41,7 +39,7 @@ def near_duplicate_groups(
     Returns:
       For each picture the index of the first picture of its group.
     """
-    joined = DisjointSet(range(len(hashes)))
+    joined = scipy.cluster.hierarchy.DisjointSet(range(len(hashes)))
     first, second, turn = candidate_pairs(hashes)
     alike = fine_similarity(thumbnails, first, second, turn) >= similarity
     for a, b in zip(first[alike].tolist(), second[alike].tolist(), strict=True):
@@ -106,8 +104,8 @@ def fine_similarity(
         other = np.stack(
             [views[t][j] for t, j in zip(turn[part], second[part], strict=True)], axis=0
         )
-        spectrum = np.asarray(fft.rfft2(one)) * np.conj(np.asarray(fft.rfft2(other)))
-        correlation = np.asarray(fft.irfft2(spectrum, s=(size, size)))
+        spectrum = np.asarray(scipy.fft.rfft2(one)) * np.conj(np.asarray(scipy.fft.rfft2(other)))
+        correlation = np.asarray(scipy.fft.irfft2(spectrum, s=(size, size)))
         result[part] = correlation[:, shifts[:, None], shifts].max(axis=(1, 2))
     return result
 
@@ -117,9 +115,9 @@ def _fine_structure(
 ) -> Float32[np.ndarray, "n inner inner"]:
     """Thumbnails less their blur, over their local contrast; mean 0 and norm 1 each."""
     grey = thumbnails.astype(np.float32)
-    detail = grey - gaussian_filter(grey, (0, 1.5, 1.5))
+    detail = grey - scipy.ndimage.gaussian_filter(grey, (0, 1.5, 1.5))
     # 3 grey levels: noise below that is not amplified into structure.
-    detail /= np.sqrt(gaussian_filter(detail**2, (0, 4, 4))) + 3
+    detail /= np.sqrt(scipy.ndimage.gaussian_filter(detail**2, (0, 4, 4))) + 3
     detail = detail[:, _MARGIN : THUMBNAIL - _MARGIN, _MARGIN : THUMBNAIL - _MARGIN]
     detail = detail - detail.mean(axis=(1, 2), keepdims=True)
     # A blank picture has no structure: it stays 0 and joins nothing.

@@ -7,7 +7,6 @@ from collections import defaultdict
 
 import numpy as np
 from jaxtyping import Int, Shaped
-from sklearn.model_selection import StratifiedGroupKFold
 
 from fracjax.errors import UserError
 
@@ -49,5 +48,8 @@ def cut_fold(
             f"{of} folds of {source} need {of} near-duplicate groups of every class, but its "
             f"smallest class has {fewest}; {fewer}leave the class out"
         )
+    # Here, not above: it takes its time to import, and few runs cut folds.
+    from sklearn.model_selection import StratifiedGroupKFold
+
     cutter = StratifiedGroupKFold(of, shuffle=True, random_state=seed)
     return list(cutter.split(np.zeros(len(label)), label, group))[number - 1]

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int
-from sklearn.model_selection import StratifiedGroupKFold
 
 from fracjax.datasets.prepared import Prepared
 from fracjax.datasets.request import FRACTIONS
@@ -139,6 +138,9 @@ def make_split(
     if repeated:
         raise UserError(f"studies come twice: {_some(repeated)}")
     folds_of_part = _folds_of_part(fractions, _fold_count(label, group))
+    # Here, not above: it takes its time to import, and who reads a split makes none.
+    from sklearn.model_selection import StratifiedGroupKFold
+
     folds = StratifiedGroupKFold(sum(folds_of_part), shuffle=True, random_state=seed)
     part_of_fold = [p for p, n in zip(PARTS, folds_of_part, strict=True) for _ in range(n)]
     assignment = {}

@@ -1,8 +1,8 @@
 """Two AUCs on the same studies: DeLong's test of their difference, with its interval."""
 
 import numpy as np
+import scipy
 from jaxtyping import Float, Integer
-from scipy.stats import norm
 
 from fracjax.evaluation.estimate import Estimate, undefined
 from fracjax.evaluation.intervals import Z, auc_estimate, mover_difference, structural_components
@@ -41,7 +41,7 @@ def auc_difference(
     if variance > 1e-14:
         error = variance**0.5
         low, high = max(-1.0, difference - Z * error), min(1.0, difference + Z * error)
-        p_value = float(2 * norm.sf(abs(difference) / error))
+        p_value = float(2 * scipy.stats.norm.sf(abs(difference) / error))
         return Estimate(difference, low, high, labels.size, method), p_value
     low, high = mover_difference(*alone)
     note = "DeLong's variance is 0 or undefined here; the interval is as if independent"

@@ -8,16 +8,15 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import scipy
 from jaxtyping import Float, Integer
-from scipy.optimize import root_scalar
-from scipy.special import expit, logit
-from scipy.stats import binomtest, norm, rankdata
 
 from fracjax.evaluation.estimate import Estimate, undefined
 from fracjax.evaluation.roc import roc_curve
 
 LEVEL = 0.95
-Z = float(norm.ppf((1 + LEVEL) / 2))
+Z = 1.959963984540054
+"""Quantile of the normal distribution at (1 + LEVEL) / 2."""
 
 
 def wilson(successes: int, n: int) -> tuple[float, float]:
@@ -25,7 +24,7 @@ def wilson(successes: int, n: int) -> tuple[float, float]:
 
     Source: Wilson 1927; recommended by Brown, Cai and DasGupta 2001 for any n.
     """
-    low, high = binomtest(successes, n).proportion_ci(LEVEL, method="wilson")
+    low, high = scipy.stats.binomtest(successes, n).proportion_ci(LEVEL, method="wilson")
     return float(low), float(high)
 
 
@@ -115,9 +114,9 @@ def structural_components(
     Source: Sun and Xu 2014, IEEE Signal Processing Letters 21(11), equations 8 and 9.
     """
     positive, negative = scores[labels == 1], scores[labels == 0]
-    ranks = rankdata(scores)
-    v10 = (ranks[labels == 1] - rankdata(positive)) / negative.size
-    v01 = 1 - (ranks[labels == 0] - rankdata(negative)) / positive.size
+    ranks = scipy.stats.rankdata(scores)
+    v10 = (ranks[labels == 1] - scipy.stats.rankdata(positive)) / negative.size
+    v01 = 1 - (ranks[labels == 0] - scipy.stats.rankdata(negative)) / positive.size
     return v10, v01
 
 
@@ -155,7 +154,7 @@ def newcombe_auc(auc: float, n_positive: int, n_negative: int) -> tuple[float, f
 
 def _root(function: Callable[[float], float], low: float, high: float) -> float:
     """Where `function`, of different signs at both ends, is 0."""
-    return float(root_scalar(function, bracket=(low, high), method="brentq").root)
+    return float(scipy.optimize.root_scalar(function, bracket=(low, high), method="brentq").root)
 
 
 def auc_estimate(labels: Integer[np.ndarray, "n"], scores: Float[np.ndarray, "n"]) -> Estimate:
@@ -174,7 +173,7 @@ def auc_estimate(labels: Integer[np.ndarray, "n"], scores: Float[np.ndarray, "n"
     variance = delong_variance(labels, scores)
     if variance > 1e-14:
         half = Z * variance**0.5 / (area * (1 - area))
-        low, high = expit(logit(area) - half), expit(logit(area) + half)
+        low, high = scipy.special.expit(scipy.special.logit(area) + np.array([-half, half]))
         return Estimate(area, float(low), float(high), n, "DeLong, logit scale")
     low, high = newcombe_auc(area, n_positive, n - n_positive)
     return Estimate(area, low, high, n, "Newcombe", "DeLong's variance is 0 or undefined here")

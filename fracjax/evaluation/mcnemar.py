@@ -5,8 +5,8 @@ come in near-duplicate groups, a group is one piece of evidence: both see it as 
 """
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float, Integer
-from scipy.optimize import root_scalar
 
 from fracjax.evaluation.estimate import Estimate, undefined
 from fracjax.evaluation.intervals import Z
@@ -106,4 +106,6 @@ def _tango_high(b: float, c: float, n: float) -> float:
 
     estimate = (b - c) / n
     # The estimate itself is a root where no study tells the two apart; it is not the one we want.
-    return 1.0 if b == n else float(root_scalar(excess, bracket=(estimate + 1e-9, 1.0)).root)
+    if b == n:
+        return 1.0
+    return float(scipy.optimize.root_scalar(excess, bracket=(estimate + 1e-9, 1.0)).root)

@@ -3,10 +3,9 @@
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import scipy
 from jaxtyping import Float, Integer
 from numpy.typing import ArrayLike
-from scipy.optimize import minimize
-from scipy.special import expit, logit
 
 from fracjax.evaluation import inputs
 from fracjax.evaluation.estimate import Estimate, undefined
@@ -61,7 +60,7 @@ def recalibration(
     what = f"{outside} of {p.size} are below 0 or above 1"
     inputs.refuse([what] if outside else [], "probabilities")
     group = inputs.group_indices(groups, y.size)
-    x = logit(p.clip(_RESOLUTION, 1 - _RESOLUTION))
+    x = scipy.special.logit(p.clip(_RESOLUTION, 1 - _RESOLUTION))
     n, n_positive = y.size, int(y.sum())
     if n_positive in (0, n):
         note = f"no {'normal study' if n_positive else 'fracture'} among {n}"
@@ -92,14 +91,16 @@ def _fit(
         return float(np.mean(np.logaddexp(0, line) - labels * line))
 
     def gradient(coefficients: np.ndarray) -> np.ndarray:
-        return columns.T @ (expit(offset + columns @ coefficients) - labels) / labels.size
+        chances = scipy.special.expit(offset + columns @ coefficients)
+        return columns.T @ (chances - labels) / labels.size
 
     def curvature(coefficients: np.ndarray) -> np.ndarray:
-        return _information(expit(offset + columns @ coefficients), columns) / labels.size
+        chances = scipy.special.expit(offset + columns @ coefficients)
+        return _information(chances, columns) / labels.size
 
     start = np.zeros(columns.shape[1])
     options = {"gtol": 1e-10}
-    return minimize(
+    return scipy.optimize.minimize(
         loss, start, jac=gradient, hess=curvature, method="trust-exact", options=options
     ).x
 
@@ -123,7 +124,7 @@ def _estimate(
     g = int(groups.max()) + 1
     if g <= m:
         return Estimate(value, None, None, n, _METHOD, f"{g} groups are too few for an interval")
-    chances = expit(offset + columns @ coefficients)
+    chances = scipy.special.expit(offset + columns @ coefficients)
     scores = np.zeros((g, m))
     np.add.at(scores, groups, columns * (labels - chances)[:, None])
     bread = np.linalg.inv(_information(chances, columns))

@@ -7,11 +7,9 @@ the classes called stay as they were, and a threshold chosen after it finds the 
 from dataclasses import asdict, dataclass, fields
 
 import numpy as np
+import scipy
 from jaxtyping import Float, Integer
 from numpy.typing import ArrayLike
-from scipy.optimize import minimize_scalar, root_scalar
-from scipy.special import expit, log_softmax, logit, softmax
-from scipy.stats import chi2
 
 from fracjax.evaluation import inputs
 from fracjax.evaluation.intervals import LEVEL
@@ -86,10 +84,13 @@ def fit_temperature(labels: ArrayLike, probabilities: ArrayLike) -> Temperature:
     logits = np.log(np.maximum(p, _LEAST))
 
     def loss(log_t: float) -> float:
-        return -float(log_softmax(logits / np.exp(log_t), axis=1)[np.arange(n), y].sum())
+        log_p = scipy.special.log_softmax(logits / np.exp(log_t), axis=1)
+        return -float(log_p[np.arange(n), y].sum())
 
     ends = np.log(RANGE)
-    best = minimize_scalar(loss, bounds=ends, method="bounded", options={"xatol": 1e-8})
+    best = scipy.optimize.minimize_scalar(
+        loss, bounds=ends, method="bounded", options={"xatol": 1e-8}
+    )
     if min(best.x - ends[0], ends[1] - best.x) < _FAR:
         what = (
             f"below {RANGE[0]:g}: the classes are perfectly told apart"
@@ -97,12 +98,13 @@ def fit_temperature(labels: ArrayLike, probabilities: ArrayLike) -> Temperature:
             else f"above {RANGE[1]:g}: the probabilities say nothing of the classes"
         )
         return Temperature(1.0, n, None, None, f"the likeliest temperature is {what}")
-    limit = best.fun + chi2.ppf(LEVEL, 1) / 2
+    limit = best.fun + scipy.stats.chi2.ppf(LEVEL, 1) / 2
 
     def end(bound: float) -> float | None:
         if loss(bound) <= limit:
             return None
-        return float(np.exp(root_scalar(lambda x: loss(x) - limit, bracket=(bound, best.x)).root))
+        found = scipy.optimize.root_scalar(lambda x: loss(x) - limit, bracket=(bound, best.x))
+        return float(np.exp(found.root))
 
     return Temperature(float(np.exp(best.x)), n, end(ends[0]), end(ends[1]))
 
@@ -125,10 +127,10 @@ def scaled(predictions: Predictions, temperature: float) -> Predictions:
     p = predictions.probabilities
     if p.shape[1] == 2:
         gap = _gap(p) / temperature
-        probabilities = np.stack([expit(-gap), expit(gap)], axis=1)
+        probabilities = np.stack([scipy.special.expit(-gap), scipy.special.expit(gap)], axis=1)
     else:
         with np.errstate(divide="ignore"):  # the log of 0 is -inf, and stays it
-            probabilities = softmax(np.log(p) / temperature, axis=1)
+            probabilities = scipy.special.softmax(np.log(p) / temperature, axis=1)
     return Predictions(
         predictions.study,
         predictions.label,
@@ -145,11 +147,12 @@ def _gap(p: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n"]:
     would set equal scores apart, in either order.
     """
     negative, score = p.T
-    gap = logit(score)
+    gap = scipy.special.logit(score)
     saturated = score == 1
     with np.errstate(divide="ignore"):
         # Not below the log odds of the largest float64 under 1, whatever the rounding of p.
-        gap[saturated] = np.maximum(-np.log(negative[saturated]), logit(np.nextafter(1.0, 0.0)))
+        largest = scipy.special.logit(np.nextafter(1.0, 0.0))
+        gap[saturated] = np.maximum(-np.log(negative[saturated]), largest)
     return gap
 
 
