@@ -27,13 +27,13 @@ class Profile:
 
     def __init__(self, folder: Path, steps: int, console: Console) -> None:
         self._folder, self._left, self._console = folder, steps, console
-        self._asked, self._traces = steps, False
+        self._asked, self._compiled, self._runs = steps, False, False
 
     def __enter__(self) -> "Profile":
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._traces:
+        if self._runs:
             self._stop()
         elif self._left:
             self._note("no trace was written: the first step, which compiles, was the only one")
@@ -45,11 +45,15 @@ class Profile:
         """
         if not self._left:
             return stop
-        return min(stop, done + (self._left if self._traces else 1))
+        return min(stop, done + (self._left if self._compiled else 1))
 
     @contextmanager
     def dispatch(self, first: int) -> Iterator[None]:
         """The block takes steps, of which this is the first of its epoch."""
+        if self._compiled and self._left and not self._runs:
+            self._runs = True
+            if is_first():
+                jax.profiler.start_trace(self._folder, create_perfetto_trace=True)
         with jax.profiler.StepTraceAnnotation("train", step_num=first):
             yield
 
@@ -57,20 +61,17 @@ class Profile:
         """So many steps were dispatched; these are their results, not waited for."""
         if not self._left:
             return
-        if self._traces:
-            self._left -= steps
-            if self._left:
-                return
+        if not self._compiled:
+            jax.block_until_ready(results)
+            self._compiled = True
+            return
+        self._left -= steps
+        if not self._left:
             jax.block_until_ready(results)
             self._stop()
-        else:
-            jax.block_until_ready(results)
-            self._traces = True
-            if is_first():
-                jax.profiler.start_trace(self._folder, create_perfetto_trace=True)
 
     def _stop(self) -> None:
-        traced, self._left, self._traces = self._asked - self._left, 0, False
+        traced, self._left, self._runs = self._asked - self._left, 0, False
         if not is_first():
             return
         jax.profiler.stop_trace()

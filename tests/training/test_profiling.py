@@ -24,14 +24,15 @@ def calls(monkeypatch):
 
 
 def _run(profile, epochs, chunk):
-    """The dispatches of a loop, as (first step, last step, what the profiler did before it)."""
+    """The dispatches of a loop, as (first step, step after the last)."""
     out = []
     with profile:
         for steps in epochs:
             done = 0
             while done < steps:
                 stop = profile.shortened(done, min(done + chunk, steps))
-                out.append((done, stop))
+                with profile.dispatch(done):
+                    out.append((done, stop))
                 profile.took(stop - done, ())
                 done = stop
     return out
