@@ -11,12 +11,13 @@ Dimension names: b batch, h height, w width, c channels, f features.
 from functools import partial
 from typing import ClassVar
 
-import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
 from fracjax.image_spec import ImageSpec
 from fracjax.models.backbone import Backbone
+from fracjax.models.convolution import convolve
+from fracjax.models.pooling import max_pool
 from fracjax.models.random import Dropout, glorot_uniform
 
 IMAGE = ImageSpec(side=224, channels=3, low=0.0, high=1.0, smallest=8)
@@ -24,27 +25,17 @@ IMAGE = ImageSpec(side=224, channels=3, low=0.0, high=1.0, smallest=8)
 _batch_norm = partial(nnx.BatchNorm, momentum=0.99, epsilon=1e-3, use_running_average=True)
 
 
-def max_pool_2x2(x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
-    """2×2 max pooling with stride 2; an odd last row or column is left out, as in Keras.
-
-    The same values and gradients as `nnx.max_pool`, the first of equal values taking the gradient,
-    but without its select-and-scatter, which is slow on CPUs.
-    """
-    h, w = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
-    corners = [x[:, i:h:2, j:w:2] for i in (0, 1) for j in (0, 1)]
-    return _first_max(_first_max(corners[0], corners[1]), _first_max(corners[2], corners[3]))
-
-
-def _first_max(a: Float[Array, "b h w c"], b: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-    # Not jnp.maximum, which halves the gradient of a tie. A NaN must come through from either.
-    return jnp.where((b > a) | jnp.isnan(b), b, a)
-
-
 class ConvBlock(nnx.Module):
     """Two convolutions 3×3, a max pooling, dropout: half the side."""
 
     def __init__(self, c_in: int, c_out: int, *, dropout: float, rngs: nnx.Rngs):
-        conv = partial(nnx.Conv, kernel_size=(3, 3), kernel_init=glorot_uniform, rngs=rngs)
+        conv = partial(
+            nnx.Conv,
+            kernel_size=(3, 3),
+            kernel_init=glorot_uniform,
+            conv_general_dilated=convolve,
+            rngs=rngs,
+        )
         self.conv1 = conv(c_in, c_out)
         self.norm1 = _batch_norm(c_out, rngs=rngs)
         self.conv2 = conv(c_out, c_out)
@@ -56,7 +47,7 @@ class ConvBlock(nnx.Module):
     ) -> Float[Array, "b h2 w2 c2"]:
         x = self.norm1(nnx.relu(self.conv1(x)))
         x = self.norm2(nnx.relu(self.conv2(x)))
-        return self.dropout(max_pool_2x2(x), rngs=rngs)
+        return self.dropout(max_pool(x, 2), rngs=rngs)
 
 
 class DenseBlock(nnx.Module):

@@ -20,6 +20,7 @@ from jaxtyping import Array, Float
 
 from fracjax.image_spec import ImageSpec
 from fracjax.models.backbone import Backbone
+from fracjax.models.convolution import convolve
 from fracjax.models.depthwise import DepthwiseConv
 from fracjax.models.random import DropPath, fan_out_normal
 
@@ -54,7 +55,14 @@ _batch_norm = partial(nnx.BatchNorm, momentum=0.99, epsilon=1e-3, use_running_av
 
 
 def _conv(c_in: int, c_out: int, side: int = 1, **options) -> nnx.Conv:
-    return nnx.Conv(c_in, c_out, (side, side), kernel_init=fan_out_normal, **options)
+    return nnx.Conv(
+        c_in,
+        c_out,
+        (side, side),
+        kernel_init=fan_out_normal,
+        conv_general_dilated=convolve,
+        **options,
+    )
 
 
 class Stem(nnx.Module):

@@ -12,17 +12,20 @@ from functools import partial
 from typing import ClassVar
 
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
 from fracjax.image_spec import ImageSpec
 from fracjax.models.backbone import Backbone
+from fracjax.models.convolution import convolve
 from fracjax.models.inception_v3_layers import KERAS_LAYERS
+from fracjax.models.pooling import max_pool
 from fracjax.models.random import glorot_uniform
 
 IMAGE = ImageSpec(side=299, channels=3, low=-1.0, high=1.0, smallest=75)
 
-_max_pool = partial(nnx.max_pool, window_shape=(3, 3), strides=(2, 2), padding="VALID")
+_max_pool = partial(max_pool, side=3)
 
 
 def _avg_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
@@ -53,6 +56,7 @@ class ConvBN(nnx.Module):
             padding=padding,
             use_bias=False,
             kernel_init=glorot_uniform,
+            conv_general_dilated=convolve,
             rngs=rngs,
         )
         self.norm = nnx.BatchNorm(
@@ -65,7 +69,23 @@ class ConvBN(nnx.Module):
         )
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
-        return nnx.relu(self.norm(self.conv(x)))
+        return self.activate(self.conv(x))
+
+    def activate(self, y: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+        """What comes after the convolution."""
+        return nnx.relu(self.norm(y))
+
+
+def pointwise(x: Float[Array, "b h w c"], *units: ConvBN) -> list[Float[Array, "b h w _"]]:
+    """What the 1×1 convolutions of several units make of one map, as one convolution.
+
+    Wide products are faster than narrow ones, and the map is read once (`benchmarks/levers.py`).
+    """
+    conv = units[0].conv
+    kernel = jnp.concatenate([unit.conv.kernel[...] for unit in units], axis=-1)
+    x, kernel, _ = conv.promote_dtype((x, kernel, None), dtype=conv.dtype)
+    ends = np.cumsum([unit.conv.out_features for unit in units])
+    return jnp.split(convolve(x, kernel, (1, 1), "VALID"), ends[:-1].tolist(), axis=-1)
 
 
 class Stem(nnx.Module):
@@ -98,11 +118,13 @@ class InceptionA(nnx.Module):
         self.pool = conv(c_in, c_pool, (1, 1))
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c2"]:
+        one, five, double, pool = pointwise(x, self.b1x1, self.b5x5_1, self.b3x3dbl_1, self.pool)
         branches = (
-            self.b1x1(x),
-            self.b5x5_2(self.b5x5_1(x)),
-            self.b3x3dbl_3(self.b3x3dbl_2(self.b3x3dbl_1(x))),
-            self.pool(_avg_pool(x)),
+            self.b1x1.activate(one),
+            self.b5x5_2(self.b5x5_1.activate(five)),
+            self.b3x3dbl_3(self.b3x3dbl_2(self.b3x3dbl_1.activate(double))),
+            # The mean of a linear map is the linear map of the mean, of fewer channels here.
+            self.pool.activate(_avg_pool(pool)),
         )
         return jnp.concatenate(branches, axis=-1)
 
@@ -143,12 +165,13 @@ class InceptionB(nnx.Module):
         self.pool = conv(c_in, 192, (1, 1))
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c2"]:
-        twice = self.b7x7dbl_3(self.b7x7dbl_2(self.b7x7dbl_1(x)))
+        one, single, double, pool = pointwise(x, self.b1x1, self.b7x7_1, self.b7x7dbl_1, self.pool)
+        twice = self.b7x7dbl_3(self.b7x7dbl_2(self.b7x7dbl_1.activate(double)))
         branches = (
-            self.b1x1(x),
-            self.b7x7_3(self.b7x7_2(self.b7x7_1(x))),
+            self.b1x1.activate(one),
+            self.b7x7_3(self.b7x7_2(self.b7x7_1.activate(single))),
             self.b7x7dbl_5(self.b7x7dbl_4(twice)),
-            self.pool(_avg_pool(x)),
+            self.pool.activate(_avg_pool(pool)),
         )
         return jnp.concatenate(branches, axis=-1)
 
@@ -166,9 +189,10 @@ class ReductionB(nnx.Module):
         self.b7x7x3_4 = conv(192, 192, (3, 3), stride=2, padding="VALID")
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
+        single, seven = pointwise(x, self.b3x3_1, self.b7x7x3_1)
         branches = (
-            self.b3x3_2(self.b3x3_1(x)),
-            self.b7x7x3_4(self.b7x7x3_3(self.b7x7x3_2(self.b7x7x3_1(x)))),
+            self.b3x3_2(self.b3x3_1.activate(single)),
+            self.b7x7x3_4(self.b7x7x3_3(self.b7x7x3_2(self.b7x7x3_1.activate(seven)))),
             _max_pool(x),
         )
         return jnp.concatenate(branches, axis=-1)
@@ -190,15 +214,16 @@ class InceptionC(nnx.Module):
         self.pool = conv(c_in, 192, (1, 1))
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c2"]:
-        single = self.b3x3_1(x)
-        double = self.b3x3dbl_2(self.b3x3dbl_1(x))
+        one, single, double, pool = pointwise(x, self.b1x1, self.b3x3_1, self.b3x3dbl_1, self.pool)
+        single = self.b3x3_1.activate(single)
+        double = self.b3x3dbl_2(self.b3x3dbl_1.activate(double))
         branches = (
-            self.b1x1(x),
+            self.b1x1.activate(one),
             self.b3x3_2a(single),
             self.b3x3_2b(single),
             self.b3x3dbl_3a(double),
             self.b3x3dbl_3b(double),
-            self.pool(_avg_pool(x)),
+            self.pool.activate(_avg_pool(pool)),
         )
         return jnp.concatenate(branches, axis=-1)
 

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 
 from fracjax.image_spec import ImageSpec
 from fracjax.models.backbone import Backbone
+from fracjax.models.convolution import convolve
 from fracjax.models.depthwise import DepthwiseConv
 from fracjax.models.random import glorot_uniform
 
@@ -49,7 +50,14 @@ _batch_norm = partial(nnx.BatchNorm, momentum=0.999, epsilon=1e-3, use_running_a
 
 def _conv(c_in: int, c_out: int, side: int, *, stride: int = 1, rngs: nnx.Rngs) -> nnx.Conv:
     return nnx.Conv(
-        c_in, c_out, (side, side), stride, use_bias=False, kernel_init=glorot_uniform, rngs=rngs
+        c_in,
+        c_out,
+        (side, side),
+        stride,
+        use_bias=False,
+        kernel_init=glorot_uniform,
+        conv_general_dilated=convolve,
+        rngs=rngs,
     )
 
 

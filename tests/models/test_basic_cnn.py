@@ -6,10 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_allclose
 
 from fracjax.config import Model
-from fracjax.models.basic_cnn import BasicCNN, max_pool_2x2
+from fracjax.models.basic_cnn import BasicCNN
 from fracjax.models.build import build
 from fracjax.models.classifier import Classifier
 from fracjax.training.freeze import partition, training_view
@@ -70,32 +70,6 @@ def small():
     return nnx.merge(
         graph, *(jax.tree.map_with_path(fill, nnx.to_pure_dict(state)) for state in states)
     )
-
-
-def test_max_pool_by_hand_leaves_out_an_odd_last_row_and_column():
-    x = jnp.arange(15.0).reshape(1, 3, 5, 1)
-    assert_array_equal(max_pool_2x2(x)[0, :, :, 0], [[6, 8]])
-
-
-@pytest.mark.parametrize("side", [(4, 6), (5, 7), (2, 3)])
-def test_max_pool_equals_reduce_window_in_values_and_in_gradients_of_ties(side):
-    x = np.random.default_rng(0).integers(0, 2, (2, *side, 3)).astype(np.float32)
-    weights = np.random.default_rng(1).uniform(size=(2, side[0] // 2, side[1] // 2, 3))
-
-    @jax.jit
-    def both(x):
-        pools = (max_pool_2x2, lambda x: nnx.max_pool(x, (2, 2), (2, 2)))
-        return [(f(x), jax.grad(lambda x, f=f: (f(x) * weights).sum())(x)) for f in pools]
-
-    ours, reference = both(x)
-    jax.tree.map(assert_array_equal, ours, reference)
-
-
-@pytest.mark.parametrize("corner", range(4))
-def test_max_pool_hides_no_nan(corner):
-    x = np.ones((1, 2, 2, 1), np.float32)
-    x[0, corner // 2, corner % 2, 0] = np.nan
-    assert np.isnan(max_pool_2x2(jnp.asarray(x))).all()
 
 
 @pytest.mark.parametrize(("classes", "parameters"), [(10, 51_676_714), (3, 51_673_123)])

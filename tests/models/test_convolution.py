@@ -1,0 +1,57 @@
+"""The forms for the CPU against XLA's own convolution."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+from numpy.testing import assert_allclose, assert_array_equal
+
+from fracjax.models.convolution import convolve
+
+
+def draw(*shape):
+    return jnp.asarray(np.random.default_rng(sum(shape)).normal(size=shape), jnp.float32)
+
+
+def xla(x, kernel, strides, padding):
+    layout = ("NHWC", "HWIO", "NHWC")
+    return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=layout)
+
+
+def value_and_gradients(conv, x, kernel, strides, padding):
+    """The output and, for a random loss, the gradients by picture and by kernel."""
+    out, pull = jax.vjp(lambda x, kernel: conv(x, kernel, strides, padding), x, kernel)
+    return out, pull(draw(*out.shape))
+
+
+def test_by_hand():
+    x = jnp.arange(9.0).reshape(1, 3, 3, 1)
+    kernel = jnp.zeros((2, 2, 1, 1)).at[0, 1].set(1.0).at[1, 1].set(10.0)  # right, and below right
+    assert_array_equal(convolve(x, kernel, (1, 1), "VALID")[0, :, :, 0], [[41, 52], [74, 85]])
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID", ((2, 0), (0, 1))])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("side", [(1, 1), (3, 3), (4, 2), (7, 1), (1, 7)])
+def test_values_and_both_gradients_equal_xla(side, stride, padding):
+    x, kernel = draw(2, 9, 8, 3), draw(*side, 3, 5)
+    ours, theirs = (
+        jax.jit(value_and_gradients, static_argnums=(0, 3, 4))(
+            conv, x, kernel, (stride, stride), padding
+        )
+        for conv in (convolve, xla)
+    )
+    jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-5, atol=1e-5), ours, theirs)
+
+
+def test_other_precisions_and_backends_are_left_to_xla(monkeypatch):
+    x, kernel = draw(1, 5, 5, 2), draw(1, 1, 2, 3)
+
+    def program(x):
+        return jax.make_jaxpr(lambda x: convolve(x, kernel.astype(x.dtype), (1, 1), "SAME"))(x)
+
+    assert "conv_general_dilated" not in str(program(x))
+    assert "conv_general_dilated" in str(program(x.astype(jnp.bfloat16)))
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert "conv_general_dilated" in str(program(x))
