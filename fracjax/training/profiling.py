@@ -53,7 +53,11 @@ class Profile:
         if self._compiled and self._left and not self._runs:
             self._runs = True
             if is_first():
-                jax.profiler.start_trace(self._folder, create_perfetto_trace=True)
+                options = jax.profiler.ProfileOptions()
+                options.python_tracer_level = 0  # every call would slow the host that is measured
+                jax.profiler.start_trace(
+                    self._folder, create_perfetto_trace=True, profiler_options=options
+                )
         with jax.profiler.StepTraceAnnotation("train", step_num=first):
             yield
 

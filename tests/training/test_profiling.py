@@ -12,8 +12,9 @@ def calls(monkeypatch):
     """What would have been asked of JAX's profiler."""
     made = []
 
-    def start(folder, create_perfetto_trace):
+    def start(folder, create_perfetto_trace, profiler_options):
         assert create_perfetto_trace
+        assert profiler_options.python_tracer_level == 0
         made.append("start")
         (folder / "plugins/profile/now").mkdir(parents=True)
         (folder / "plugins/profile/now/perfetto_trace.json.gz").touch()
