@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "report": GROUND
     | ROOMS
     | {"pipeline", "training", "judge", "cascade", "explain", "predict", "report"},
+    "export": GROUND | ROOMS | {"pipeline", "training", "predict", "report", "export"},
 }
 
 

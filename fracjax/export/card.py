@@ -1,0 +1,102 @@
+"""What must be known of an exported cascade to use it rightly, beside it as JSON."""
+
+import hashlib
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from jax import export
+
+import fracjax
+from fracjax.evaluation.threshold import json_number
+from fracjax.export.check import Checked
+from fracjax.export.program import Input, inputs_of
+from fracjax.pipeline.decode import reduced_side
+from fracjax.predict import Stages
+from fracjax.report.about import about
+
+INTENDED_USE = (
+    "Research code, not a medical device: for research on radiographs like those it was trained "
+    "on, not for diagnosis or treatment, and not without a person who reads the picture."
+)
+_DECODING = (
+    "Upright (EXIF orientation applied); grey pictures by the luma of a JPEG or Pillow's mode L, "
+    "colour by mode RGB; grey of more than 8 bits scaled from the smallest of 8, 10, 12, 14 and 16 "
+    "bits that holds its values; DICOM as a viewer first shows it. A JPEG may be decoded at 1/2, "
+    "1/4 or 1/8 while both sides keep `reduced_side` pixels. Resized by Pillow's BILINEAR, which "
+    "averages when it shrinks: `stretch` to the square, `pad` to its longer side, centred on black."
+)
+_OUTPUTS = {
+    "probability": ("float32", ["b"], "of the positive class, at the detector's temperature"),
+    "called": ("bool", ["b"], "probability >= threshold, both in float32"),
+    "types": (
+        "float32",
+        ["b", "k"],
+        "of each type, at the classifier's temperature; of every picture: use them where `called`",
+    ),
+}
+
+
+def card(
+    stages: Stages,
+    exported: export.Exported,
+    artefacts: dict[str, Path],
+    checked: dict[str, Checked],
+) -> dict[str, Any]:
+    """The card of an export.
+
+    Args:
+      stages: what was exported.
+      exported: as what.
+      artefacts: the files, by kind: `jax_export`, `onnx`.
+      checked: how each of them compares with the checkpoints.
+    """
+    detector, classifier, point = stages.front.detector, stages.classifier, stages.front.point
+    kinds = {
+        kind: {**_file(path), "checked": checked[kind].to_dict()}
+        for kind, path in artefacts.items()
+    }
+    kinds["jax_export"] |= {
+        "platforms": list(exported.platforms),
+        "calling_convention_version": exported.calling_convention_version,
+    }
+    return {
+        "intended_use": INTENDED_USE,
+        "files": kinds,
+        "inputs": [_input(one) for one in inputs_of(stages)],
+        "decoding": _DECODING,
+        "outputs": {
+            name: {"dtype": dtype, "shape": shape, "what": what}
+            for name, (dtype, shape, what) in _OUTPUTS.items()
+            if classifier is not None or name != "types"
+        },
+        "classes": list(detector.meta.classes),
+        "types": [] if classifier is None else list(classifier.meta.classes),
+        "threshold": json_number(point.threshold),
+        "operating_point": point.to_dict(),
+        "stage1": about(detector),
+        "stage2": None if classifier is None else about(classifier),
+        "trained_behind_this_detector": stages.same_filter if classifier else None,
+        "versions": {
+            "fracjax": fracjax.__version__,
+            **{name: version(name) for name in ("jax", "jaxlib", "flax", "numpy", "pillow")},
+        },
+    }
+
+
+def _file(path: Path) -> dict[str, Any]:
+    data = path.read_bytes()
+    return {"name": path.name, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+
+
+def _input(one: Input) -> dict[str, Any]:
+    form = one.form
+    return {
+        "name": one.name,
+        "dtype": "uint8",
+        "shape": ["b", *one.shape],
+        "side": form.side,
+        "fit": form.fit,
+        "channels": form.channels,
+        "reduced_side": reduced_side(form.side),
+    }

@@ -1,0 +1,180 @@
+"""An exported cascade against the checkpoints it was made of, on pictures."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import UInt8
+
+from fracjax.errors import UserError
+from fracjax.evaluation import Predictions
+from fracjax.export.program import inputs_of
+from fracjax.pipeline.decode import decode_each
+from fracjax.pipeline.examples import Examples
+from fracjax.pipeline.parts import open_dataset
+from fracjax.predict import Stages, find_files
+from fracjax.predict.reading import read_ahead
+from fracjax.training.trained import Trained
+
+PICTURES = 12  # at most
+SIZES = (1, 3)  # of batches
+# Of a probability. In bfloat16 the order in which products are added shows in the third decimal.
+TOLERANCE = {"float32": 1e-5, "bfloat16": 0.01}
+
+Program = Callable[..., Mapping[str, Any]]
+"""Arrays of pictures to arrays of what is said of them, by the names in the card."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Decoded pictures, and where they come from.
+
+    Attributes:
+      source: in words.
+      arrays: uint8[n, side, side, channels] for each argument of the program.
+    """
+
+    source: str
+    arrays: tuple[UInt8[np.ndarray, "n _ _ _"], ...]
+
+    def __len__(self) -> int:
+        return len(self.arrays[0])
+
+
+@dataclass(frozen=True)
+class Checked:
+    """How near an artefact comes to its checkpoints.
+
+    Attributes:
+      pictures: number of them.
+      source: where they come from.
+      batch_sizes: in which they were given to the artefact.
+      differences: largest difference of each kind of probability, by its name.
+      tolerances: what they had to stay within.
+      called: of the pictures.
+      undecided: pictures whose probability is within the tolerance of the threshold: rounding,
+        which hangs on the size of a batch and on the device, decides how they are called.
+      device: that computed.
+    """
+
+    pictures: int
+    source: str
+    batch_sizes: tuple[int, ...]
+    differences: dict[str, float]
+    tolerances: dict[str, float]
+    called: int
+    undecided: int
+    device: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """A dict that JSON can hold."""
+        return asdict(self)
+
+
+def pictures_of(stages: Stages, folder: Path | None, data_dir: Path | None) -> Pictures:
+    """Up to `PICTURES` of a folder, or of the detector's own validation studies.
+
+    Raises:
+      UserError: the dataset is not there, or is split otherwise; no picture can be read.
+    """
+    forms = [one.form for one in inputs_of(stages)]
+    if folder is not None:
+        files = _spread(find_files([folder]).files)
+        each = [read.pictures for read in read_ahead(files, forms, ahead=PICTURES) if read.pictures]
+        if not each:
+            raise UserError(f"none of the {len(files)} files tried in {folder} can be read")
+        source = str(folder)
+    else:
+        meta = stages.front.detector.meta
+        try:
+            dataset = open_dataset(meta.config.data, data_dir)
+        except UserError as error:
+            raise UserError(
+                f"nothing to check the export on: {error}; or name a folder of pictures with "
+                "--check"
+            ) from error
+        meta.check_split(dataset.split_hash)
+        studies = _spread(dataset.indices("validation"))
+        each = [decode_each(dataset.prepared.image_bytes(int(i)), forms)[1] for i in studies]
+        source = f"{meta.config.data.name}, validation"
+    return Pictures(source, tuple(np.stack(column) for column in zip(*each, strict=True)))
+
+
+def compare(stages: Stages, program: Program, pictures: Pictures) -> Checked:
+    """Run a program on pictures, in batches of `SIZES`, and set it beside `Trained.predict`.
+
+    Raises:
+      UserError: a probability differs by more than the tolerance, or a call that rounding does not
+        explain.
+    """
+    expected, tolerances = _expected(stages, pictures)
+    threshold = stages.front.point.threshold
+    called = expected["probability"] >= threshold
+    undecided = np.abs(expected["probability"] - threshold) <= tolerances["probability"]
+    differences, problems = dict.fromkeys(expected, 0.0), []
+    for size in SIZES:
+        found = _in_batches(program, pictures, size)
+        for name, tolerance in tolerances.items():
+            difference = float(np.max(np.abs(found[name] - expected[name])))
+            differences[name] = max(differences[name], difference)
+            if not difference <= tolerance:  # nor is NaN
+                problems.append(
+                    f"{name} differs by {difference:.2g} in batches of {size} (allowed: "
+                    f"{tolerance:g})"
+                )
+        wrong = (found["called"] != called) & ~undecided
+        wrong |= found["called"] != (found["probability"] >= np.float32(threshold))
+        if wrong.any():
+            problems.append(f"{wrong.sum()} of {wrong.size} calls differ in batches of {size}")
+    if problems:
+        raise UserError(
+            f"the export does not say what the checkpoints say of {len(pictures)} pictures of "
+            f"{pictures.source}: {'; '.join(problems)}; nothing was kept"
+        )
+    device = jax.devices()[0]
+    return Checked(
+        pictures=len(pictures),
+        source=pictures.source,
+        batch_sizes=SIZES,
+        differences=differences,
+        tolerances=tolerances,
+        called=int(called.sum()),
+        undecided=int(undecided.sum()),
+        device=f"{device.platform} {device.device_kind}",
+    )
+
+
+def _expected(stages: Stages, pictures: Pictures) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Probabilities of the checkpoints, and how far off each may be."""
+    names = np.arange(len(pictures)).astype(str)
+    none = np.zeros(len(pictures), np.int64)
+
+    def predicted(trained: Trained, image: np.ndarray) -> Predictions:
+        return trained.predict(Examples(study=names, image=image, label=none, group=names))
+
+    detector, classifier = stages.front.detector, stages.classifier
+    expected = {"probability": predicted(detector, pictures.arrays[0]).fracture_score}
+    tolerances = {"probability": TOLERANCE[detector.precision]}
+    if classifier is not None:
+        expected["types"] = predicted(classifier, pictures.arrays[-1]).probabilities
+        tolerances["types"] = TOLERANCE[classifier.precision]
+    return expected, tolerances
+
+
+def _in_batches(program: Program, pictures: Pictures, size: int) -> dict[str, np.ndarray]:
+    """All of them; those that fill up the last batch are left out again."""
+    n = len(pictures)
+    rows = np.arange(-(-n // size) * size).reshape(-1, size) % n
+    parts = [program(*(array[batch] for array in pictures.arrays)) for batch in rows]
+    return {
+        name: np.concatenate([np.asarray(part[name]) for part in parts])[:n] for name in parts[0]
+    }
+
+
+def _spread(all_of_them: Sequence[Any] | np.ndarray) -> list[Any]:
+    """`PICTURES` of them, from the first to the last."""
+    places = np.linspace(0, len(all_of_them) - 1, min(PICTURES, len(all_of_them))).round()
+    return [all_of_them[int(place)] for place in places]

@@ -1,0 +1,85 @@
+"""The cascade as an ONNX model, by jax2onnx (https://github.com/enpasos/jax2onnx)."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import export
+
+from fracjax.errors import UserError
+from fracjax.export.check import Program
+from fracjax.export.program import cascade, inputs_of
+from fracjax.predict import Stages
+
+_PACKAGES = ("jax2onnx", "onnxruntime")
+
+
+def refuse_impossible(stages: Stages) -> None:
+    """Refuse what cannot be written, or not be checked.
+
+    Raises:
+      UserError: the packages of the extra are not installed; a stage computes in bfloat16.
+    """
+    problems = []
+    if missing := [name for name in _PACKAGES if importlib.util.find_spec(name) is None]:
+        problems.append(
+            f"--onnx needs {' and '.join(missing)}; install them with `pip install -e '.[onnx]'`"
+        )
+    problems += [
+        f"{trained.workdir} computes in bfloat16, which onnxruntime has no convolutions of on a "
+        f"CPU; run `python scripts/evaluate.py --checkpoint {trained.workdir} --split validation "
+        "--precision float32` first, or leave --onnx out"
+        for trained in stages.trained
+        if trained.precision != "float32"
+    ]
+    if problems:
+        raise UserError("; ".join(problems))
+
+
+def write(stages: Stages, path: Path) -> None:
+    """Write the cascade for a batch of any size, weights inside; all of it in float32."""
+    import jax2onnx  # pyright: ignore[reportMissingImports]
+
+    names = list(_outputs(stages))
+    # Grouped convolutions, which ONNX has, in place of the CPU's shifted products.
+    function = cascade(stages, exact=jnp.float32, platform="cuda")
+
+    def in_order(*pictures: Any) -> tuple[jax.Array, ...]:
+        outputs = function(*pictures)
+        return tuple(outputs[name] for name in names)
+
+    (batch,) = export.symbolic_shape("b")
+    arguments = [jax.ShapeDtypeStruct((batch, *one.shape), jnp.uint8) for one in inputs_of(stages)]
+    model = jax2onnx.to_onnx(
+        in_order,
+        arguments,
+        model_name="cascade",
+        input_names=[one.name for one in inputs_of(stages)],
+        output_names=names,
+    )
+    path.write_bytes(model.SerializeToString())
+
+
+def load(path: Path) -> Program:
+    """What `write` wrote, in onnxruntime on the CPU, to be called with pictures."""
+    import onnxruntime  # pyright: ignore[reportMissingImports]
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors: it warns of shapes that jax2onnx annotates wrongly
+    session = onnxruntime.InferenceSession(
+        path.read_bytes(), options, providers=["CPUExecutionProvider"]
+    )
+    inputs = [one.name for one in session.get_inputs()]
+    outputs = [one.name for one in session.get_outputs()]
+
+    def program(*pictures: Any) -> dict[str, Any]:
+        answers = session.run(outputs, dict(zip(inputs, pictures, strict=True)))
+        return dict(zip(outputs, answers, strict=True))
+
+    return program
+
+
+def _outputs(stages: Stages) -> tuple[str, ...]:
+    return ("probability", "called") + (() if stages.classifier is None else ("types",))
