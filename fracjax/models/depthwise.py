@@ -17,6 +17,8 @@ from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float
 
+from fracjax.models.platform import platform
+
 
 class DepthwiseConv(nnx.Module):
     """Bias-free depthwise convolution of an odd square kernel, padding SAME.
@@ -51,7 +53,7 @@ class DepthwiseConv(nnx.Module):
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
         dtype = self.dtype or x.dtype
         x, kernel = x.astype(dtype), jnp.asarray(self.kernel[...], dtype)
-        if jax.default_backend() != "cpu":
+        if platform() != "cpu":
             return grouped_convolution(x, kernel, self.stride)
         # Products of bfloat16 are added up in float32, as in XLA's own convolutions.
         wide = jnp.promote_types(dtype, jnp.float32)
