@@ -32,7 +32,10 @@ def _avg_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
     # A sum of bfloat16 would lose digits with each of its nine terms.
     wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     # TensorFlow leaves the border padding out of the mean; Flax counts it by default.
-    return nnx.avg_pool(wide, (3, 3), (1, 1), padding="SAME", count_include_pad=False)
+    # By name: jax2onnx puts a function of its own here, which takes nothing by position.
+    return nnx.avg_pool(
+        wide, window_shape=(3, 3), strides=(1, 1), padding="SAME", count_include_pad=False
+    )
 
 
 class ConvBN(nnx.Module):
