@@ -5,8 +5,9 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from fracjax.distributed import fail, finish, several
+from fracjax.distributed import fail, finish
 from fracjax.errors import UserError
+from fracjax.processes import several
 
 _LOST = (
     "If another process was killed, this is what is left of the talk with it: start all of them "

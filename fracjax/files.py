@@ -8,8 +8,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from fracjax.distributed import by_first
 from fracjax.errors import UserError
+from fracjax.processes import by_first
 
 
 def write_json(path: Path, value: Any) -> None:

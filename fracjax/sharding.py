@@ -19,18 +19,20 @@ SPLIT_FROM = 2**12
 saves."""
 
 
-def data_mesh(devices: int | None = None, *, parameter_shards: int = 1) -> Mesh:
+def data_mesh(devices: int | None = None, *, parameter_shards: int = 1, own: bool = False) -> Mesh:
     """A mesh of `devices` devices (all of them by default).
 
     Args:
       devices: how many.
       parameter_shards: devices that share one copy of the network; 1 for a copy on each.
+      own: of this process alone.
 
     Raises:
       UserError: the devices cannot be shared out in such groups.
     """
     # By process, not as the wires run: a process reads a stretch of each batch for its devices.
-    ordered = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
+    all_of_them = jax.local_devices() if own else jax.devices()
+    ordered = sorted(all_of_them, key=lambda device: (device.process_index, device.id))
     used = np.array(ordered[:devices])
     if parameter_shards == 1:
         return Mesh(used, (DATA,), axis_types=(AxisType.Auto,))
@@ -80,7 +82,11 @@ def _parameter(mesh: Mesh, shape: tuple[int, ...]) -> NamedSharding:
 
 
 def gathered(mesh: Mesh, tree: Any) -> Any:
-    """Within a program: whole arrays of what `parameters` split, each where it is first used."""
+    """Within a program: whole arrays of what `parameters` split, to be dropped after their use.
+
+    XLA brings each together shortly before its layer runs. Its CPU backend alone hurries all of
+    them ahead, unless `xla_cpu_enable_concurrency_optimized_scheduler` is off.
+    """
     if MODEL not in mesh.axis_names:
         return tree
     return lax.with_sharding_constraint(tree, replicated(mesh))

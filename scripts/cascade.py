@@ -8,8 +8,9 @@ from typing import Literal
 
 import tyro
 
-from fracjax.distributed import say, screen, start
+from fracjax.distributed import start
 from fracjax.door import door
+from fracjax.processes import say, screen
 
 
 def main(

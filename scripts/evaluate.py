@@ -11,9 +11,10 @@ from typing import Literal
 import tyro
 
 from fracjax.config import Precision
-from fracjax.distributed import say, screen, start
+from fracjax.distributed import start
 from fracjax.door import door
 from fracjax.errors import UserError
+from fracjax.processes import say, screen
 
 
 def main(
@@ -24,6 +25,7 @@ def main(
     views: int | None = None,
     precision: Precision | None = None,
     gallery: int = 12,
+    parameter_shards: int = 1,
     data_dir: Path | None = None,
     out: Path | None = None,
 ) -> None:
@@ -42,6 +44,8 @@ def main(
       precision: what the networks compute in, if not in that of their training: bfloat16 is for
         accelerators. A detector's threshold is chosen on validation in that of test.
       gallery: pictures of the worst mistakes in the report; 0 for a report without pictures.
+      parameter_shards: devices that share one copy of the networks, for those that do not fit in
+        the memory of one; 1 for a copy on each.
       data_dir: where the prepared datasets are, if not where they were in training.
       out: with --compare, folder to write to; by default SECOND/comparison/SPLIT.
     """
@@ -51,16 +55,17 @@ def main(
     from fracjax.report.evaluate import evaluate
     from fracjax.sharding import data_mesh
 
+    mesh = data_mesh(parameter_shards=parameter_shards)
     if compare is not None:
         folder = out or compare[1] / "comparison" / split
-        compare_runs(*compare, split, data_mesh(), screen(), folder, data_dir=data_dir)
+        compare_runs(*compare, split, mesh, screen(), folder, data_dir=data_dir)
         say(f"report.html, its Markdown and metrics.json are in {folder}")
         return
     assert checkpoint is not None, "checked"
     folder = evaluate(
         checkpoint,
         split,
-        data_mesh(),
+        mesh,
         screen(),
         rule=threshold,
         views=views,

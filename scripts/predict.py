@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from rich.console import Console
 
+from fracjax.distributed import start
 from fracjax.door import door
+from fracjax.processes import of_first, say, screen
 
 
 def main(
@@ -24,6 +25,7 @@ def main(
     overlays: Literal["none", "called", "all"] = "none",
     batch_size: int | None = None,
     overwrite: bool = False,
+    parameter_shards: int = 1,
     ignore_unreadable: bool = False,
 ) -> None:
     """Predict pictures: is there a fracture, and of which type?
@@ -37,8 +39,11 @@ def main(
         on all.
       batch_size: pictures per batch; by default as in training. Accelerators want large ones.
       overwrite: replace the results of an earlier run in that folder.
+      parameter_shards: devices that share one copy of the networks, for those that do not fit in
+        the memory of one; 1 for a copy on each.
       ignore_unreadable: exit with 0 even if files could not be read.
     """
+    start()
     from fracjax.report.predictions import predict_into
     from fracjax.sharding import data_mesh
 
@@ -47,14 +52,14 @@ def main(
         stage1,
         stage2,
         paths,
-        data_mesh(),
-        Console(),
+        data_mesh(parameter_shards=parameter_shards, own=True),
+        screen(),
         overlays=overlays,
         batch_size=batch_size,
         overwrite=overwrite,
     )
-    print(f"predictions.csv and predictions.json are in {out}")
-    if summary.unreadable and not ignore_unreadable:
+    say(f"predictions.csv and predictions.json are in {out}")
+    if of_first(bool(summary.unreadable)) and not ignore_unreadable:
         sys.exit(1)
 
 

@@ -12,9 +12,10 @@ import argparse
 from pathlib import Path
 
 from fracjax import config_file
-from fracjax.distributed import screen, start
+from fracjax.distributed import start
 from fracjax.door import door
 from fracjax.errors import UserError
+from fracjax.processes import screen
 
 
 def main() -> None:

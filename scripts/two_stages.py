@@ -8,8 +8,9 @@ from pathlib import Path
 import tyro
 
 from fracjax.config_file import load
-from fracjax.distributed import say, screen, start
+from fracjax.distributed import start
 from fracjax.door import door
+from fracjax.processes import say, screen
 
 
 def main(

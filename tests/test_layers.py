@@ -17,6 +17,7 @@ GROUND = {
     "door",
     "distributed",
     "launcher",
+    "processes",
     "files",
     "trees",
     "",

@@ -20,10 +20,10 @@ from rich.console import Console
 from rich.progress import track
 
 from fracjax.datasets.prepared import DECODED, Prepared
-from fracjax.distributed import by_first
 from fracjax.errors import UserError
 from fracjax.pipeline.decode import DECODE_VERSION, Form, decode
 from fracjax.pipeline.stored import StoredRows, write_rows
+from fracjax.processes import by_first
 
 
 def open_decoded(prepared: Prepared, form: Form) -> StoredRows:

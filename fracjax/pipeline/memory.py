@@ -11,10 +11,10 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from fracjax.distributed import of_each
 from fracjax.errors import UserError
 from fracjax.pipeline.examples import Examples
 from fracjax.pipeline.resident import rows_used
+from fracjax.processes import of_each
 
 SHARE = 0.5
 """Share of a device's free memory that the studies may take: the rest is the network's."""

@@ -5,8 +5,8 @@ from pathlib import Path
 from rich.console import Console
 
 from fracjax.cascade import Cascade
-from fracjax.distributed import folder_of_first
 from fracjax.files import write_json
+from fracjax.processes import folder_of_first
 from fracjax.report.about import about
 from fracjax.report.pages import cascade_page, write_page
 from fracjax.report.tables import cascade_tables, end_to_end_table, misses_table

@@ -5,11 +5,11 @@ from pathlib import Path
 from jax.sharding import Mesh
 from rich.console import Console
 
-from fracjax.distributed import folder_of_first
 from fracjax.errors import UserError
 from fracjax.evaluation import Comparison, compare_classifiers, compare_detectors
 from fracjax.files import write_json
 from fracjax.judge import Judged, judge
+from fracjax.processes import folder_of_first
 from fracjax.report.about import about
 from fracjax.report.charts.bands import threshold_text
 from fracjax.report.page import Page, Prose, Section

@@ -8,7 +8,6 @@ from rich.console import Console
 
 from fracjax.config import Precision
 from fracjax.datasets import fracatlas
-from fracjax.distributed import folder_of_first
 from fracjax.errors import UserError
 from fracjax.evaluation import binary_report, per_class_report
 from fracjax.evaluation.calibration import reliability
@@ -16,6 +15,7 @@ from fracjax.evaluation.recalibration import recalibration
 from fracjax.evaluation.subgroups import Subgroup, masks_of, subgroup_report
 from fracjax.files import write_json
 from fracjax.judge import Judged, judge
+from fracjax.processes import folder_of_first
 from fracjax.report.about import about
 from fracjax.report.members import MembersReport, members_table, report_members
 from fracjax.report.page import Page

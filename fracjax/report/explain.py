@@ -6,7 +6,6 @@ import numpy as np
 from jax.sharding import Mesh
 from rich.console import Console
 
-from fracjax.distributed import folder_of_first
 from fracjax.errors import UserError
 from fracjax.explain.gradcam import Method
 from fracjax.explain.localisation import (
@@ -20,6 +19,7 @@ from fracjax.files import write_json
 from fracjax.pipeline.examples import Examples
 from fracjax.pipeline.parts import Dataset, open_dataset
 from fracjax.pipeline.regions import Regions, regions
+from fracjax.processes import folder_of_first
 from fracjax.report.about import about
 from fracjax.report.overlay import overlay_png
 from fracjax.report.tables import Table

@@ -29,6 +29,8 @@ from fracjax.predict import (
     predict_files,
     write_results,
 )
+from fracjax.predict.stretch import Stretch
+from fracjax.processes import barrier, by_first, check_alike, is_first, process, several
 from fracjax.report.about import about
 from fracjax.report.overlay import overlay_png
 from fracjax.training.trained import Trained
@@ -110,6 +112,9 @@ def predict_into(
     JSON at the end, also if it is interrupted. `overlays/ROW_NAME.png` belongs to the file in that
     row of the CSV, counted from 1.
 
+    Of several processes each predicts a part of the files on devices of its own, and the first one
+    puts the results together.
+
     Args:
       folder: where to write.
       stage1: workdir of the detector, its threshold chosen.
@@ -125,18 +130,21 @@ def predict_into(
       UserError: a path that is not there, results that would be overwritten, no trained stage.
     """
     found = find_files(paths, leave_out=folder)
+    check_alike({"files": "\n".join(map(str, found.files))})
+    stretch = Stretch(process(), len(found.files))
     _check_free(folder, overwrite)
     if batch_size is not None and batch_size < 1:
         raise UserError(f"--batch-size is {batch_size}; write 1 or more, or leave it out")
     stages = open_stages(stage1, stage2, mesh)
     if stages.classifier is not None and not stages.same_filter:
         console.print("The classifier was not trained on what this detector lets through.")
-    _clear(folder)
-    summary = Summary(len(found.files))
+    by_first(lambda: _clear(folder), "cleared")
+    ours = stretch.of(found.files)
+    summary = Summary(len(ours))
     drawing = _Drawing(stages.front.detector, folder / OVERLAYS, overlays)
     results = predict_files(
         stages,
-        found.files,
+        ours,
         batch_size=batch_size,
         keep_pictures=overlays != "none",
         meter=summary.meter,
@@ -144,10 +152,11 @@ def predict_into(
     types = stages.classifier.meta.classes if stages.classifier else ()
     with (
         closing(results),
-        ResultsFile(folder / CSV, stages.front.point.threshold, types) as table,
+        ResultsFile(stretch.path(folder / CSV), stages.front.point.threshold, types) as table,
     ):
         try:
-            for row, result in enumerate(_shown(results, summary.files, console), 1):
+            shown = _shown(results, summary.files, console)
+            for row, result in enumerate(shown, stretch.first + 1):
                 table.add(result)
                 summary.results.append(result.to_dict())
                 drawing.add(row, result)
@@ -157,7 +166,13 @@ def predict_into(
             console.print(f"interrupted: {done} are in {folder / CSV} and {JSON}", soft_wrap=True)
             raise
         finally:
-            write_results(folder / JSON, _header(stages, found, summary), summary.results)
+            header = _header(stages, found, summary)
+            write_results(stretch.path(folder / JSON), header, summary.results)
+    barrier("predicted")
+    if several() and is_first():
+        summary.results += stretch.join(folder / CSV, folder / JSON)
+        summary.files = len(found.files)
+        write_results(folder / JSON, _header(stages, found, summary), summary.results)
     show_summary(summary, found, console)
     return summary
 
@@ -240,7 +255,8 @@ def _clear(folder: Path) -> None:
     """Remove the results of an earlier run: what is left of it must not look like this one's."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in (CSV, JSON):
-        (folder / name).unlink(missing_ok=True)
+        for result in (folder / name, *folder.glob(f"{name}.[0-9]*")):
+            result.unlink(missing_ok=True)
     for overlay in (folder / OVERLAYS).glob("[0-9]*_*.png"):
         overlay.unlink()
 

@@ -11,9 +11,9 @@ from fracjax.config import Config
 from fracjax.datasets.phantom import DRAWN
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.request import Request
-from fracjax.distributed import by_first
 from fracjax.errors import UserError
 from fracjax.pipeline.parts import open_dataset
+from fracjax.processes import by_first
 from fracjax.report.cascade import report_cascade
 from fracjax.report.evaluate import evaluate
 from fracjax.report.run import show_run

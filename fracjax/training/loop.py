@@ -12,7 +12,6 @@ from rich.console import Console
 
 from fracjax import config_file
 from fracjax.config import NO_WEIGHTS, Config, Data
-from fracjax.distributed import check_alike, check_shared
 from fracjax.errors import UserError
 from fracjax.evaluation import parse_rule
 from fracjax.files import write_json
@@ -20,6 +19,7 @@ from fracjax.models.build import IMAGES
 from fracjax.pipeline.examples import Examples
 from fracjax.pipeline.parts import Dataset, open_dataset
 from fracjax.pipeline.sampling import subset_rows
+from fracjax.processes import check_alike, check_shared
 from fracjax.sharding import check_batch, data_mesh
 from fracjax.training import checkpoint, operating_point
 from fracjax.training.checkpoint import Meta

@@ -12,12 +12,12 @@ from jax.sharding import Mesh
 from jaxtyping import Float, Int32
 from rich.console import Console
 
-from fracjax.distributed import folder_of_first, of_first
 from fracjax.errors import UserError
 from fracjax.evaluation import auc
 from fracjax.files import write_json
 from fracjax.pipeline.sampling import draw_order
 from fracjax.pipeline.stream import BatchSource, steps_per_epoch, training_batches
+from fracjax.processes import folder_of_first, of_first
 from fracjax.sharding import everywhere
 from fracjax.training import checkpoint, losses
 from fracjax.training.checkpoint import Checkpoints, Meta

@@ -22,7 +22,6 @@ from jaxtyping import Float16
 
 from fracjax.augment.policy import augment
 from fracjax.config import Augment
-from fracjax.distributed import barrier, is_first, of_first
 from fracjax.errors import UserError
 from fracjax.image_spec import ImageSpec
 from fracjax.models.backbone import HEAD
@@ -30,6 +29,7 @@ from fracjax.models.classifier import Classifier
 from fracjax.pipeline.examples import Examples
 from fracjax.pipeline.stored import StoredRows, write_rows
 from fracjax.pipeline.stream import evaluation_batches, stream
+from fracjax.processes import barrier, is_first, of_first
 from fracjax.sharding import by_study, everywhere, replicated
 from fracjax.training.inputs import network_input
 

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 from rich.console import Console
 
-from fracjax.distributed import is_first
+from fracjax.processes import is_first
 
 
 class Profile:

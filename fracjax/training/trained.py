@@ -14,7 +14,6 @@ from jax.sharding import Mesh
 from jaxtyping import Float
 
 from fracjax.config import Config, Precision
-from fracjax.distributed import check_alike
 from fracjax.errors import UserError
 from fracjax.evaluation import Predictions
 from fracjax.evaluation.aggregate import mean
@@ -22,6 +21,7 @@ from fracjax.evaluation.temperature import scaled
 from fracjax.image_spec import ImageSpec
 from fracjax.pipeline.decode import Form
 from fracjax.pipeline.examples import Examples, Pictures
+from fracjax.processes import check_alike
 from fracjax.training import checkpoint, losses
 from fracjax.training.checkpoint import Meta
 from fracjax.training.members import member_dirs
