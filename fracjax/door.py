@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from fracjax import compilation_cache
 from fracjax.distributed import fail, finish
 from fracjax.errors import UserError
 from fracjax.processes import several
@@ -19,8 +20,9 @@ _LOST = (
 def door() -> Iterator[None]:
     """Run a script's body; a `UserError` or `OSError` ends it with its message and code 2.
 
-    Of several processes the others end with it.
+    Of several processes the others end with it. What JAX compiles is kept for the next run.
     """
+    compilation_cache.enable()
     # Orbax warns of files that it does not need, and of saves that overlap.
     logging.getLogger("absl").setLevel(logging.ERROR)
     try:

@@ -14,6 +14,7 @@ GROUND = {
     "image_spec",
     "sharding",
     "errors",
+    "compilation_cache",
     "door",
     "distributed",
     "launcher",
