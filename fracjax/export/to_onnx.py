@@ -1,6 +1,9 @@
 """The cascade as an ONNX model, by jax2onnx (https://github.com/enpasos/jax2onnx)."""
 
 import importlib.util
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +43,6 @@ def refuse_impossible(stages: Stages) -> None:
 
 def write(stages: Stages, path: Path) -> None:
     """Write the cascade for a batch of any size, weights inside; all of it in float32."""
-    import jax2onnx  # pyright: ignore[reportMissingImports]
-
     names = list(_outputs(stages))
     # Grouped convolutions, which ONNX has, in place of the CPU's shifted products.
     function = cascade(stages, exact=jnp.float32, platform="cuda")
@@ -52,13 +53,16 @@ def write(stages: Stages, path: Path) -> None:
 
     (batch,) = export.symbolic_shape("b")
     arguments = [jax.ShapeDtypeStruct((batch, *one.shape), jnp.uint8) for one in inputs_of(stages)]
-    model = jax2onnx.to_onnx(
-        in_order,
-        arguments,
-        model_name="cascade",
-        input_names=[one.name for one in inputs_of(stages)],
-        output_names=names,
-    )
+    with _quiet():
+        import jax2onnx  # pyright: ignore[reportMissingImports]
+
+        model = jax2onnx.to_onnx(
+            in_order,
+            arguments,
+            model_name="cascade",
+            input_names=[one.name for one in inputs_of(stages)],
+            output_names=names,
+        )
     path.write_bytes(model.SerializeToString())
 
 
@@ -79,6 +83,17 @@ def load(path: Path) -> Program:
         return dict(zip(outputs, answers, strict=True))
 
     return program
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """jax2onnx logs what it lacks for other networks, and shapes that it does not annotate."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _outputs(stages: Stages) -> tuple[str, ...]:
