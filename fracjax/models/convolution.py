@@ -6,15 +6,17 @@ float32, the layer is XLA's own.
 - A kernel 1×1 is a matrix product, forwards and backwards.
 - A convolution without padding takes up to four times as long as one with it. So rows of zeros are
   added, and what comes of them is cut off.
-- The gradient of a kernel is a convolution whose window is the whole map. Where the kernel is one
-  row or column, or takes strides, a matrix product per tap is faster.
+- The gradient of a kernel is a convolution whose window is the whole map, and whose channels are
+  the pictures. Of a large map a few at a time fit the caches; where the kernel is one row or
+  column, or takes strides, a matrix product per tap is faster.
 
 Dimension names: b batch, h height, w width, c channels in, o channels out, i and j the kernel's
 taps.
 """
 
+import operator
 from collections.abc import Sequence
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import jax
@@ -22,9 +24,13 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from fracjax.models.platform import platform
+
 Pads = tuple[tuple[int, int], tuple[int, int]]
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 _UNPADDED = ((0, 0), (0, 0))
+_LARGE = 500  # places of a map; a map of 12² is small, one of 25² large
+_PARTS = 16  # of a batch at most: each is a convolution in the program
 
 
 def convolve(
@@ -43,7 +49,7 @@ def convolve(
       padding: SAME, VALID, or zeros before and after each side.
     """
     steps = (strides[0], strides[1])
-    if jax.default_backend() != "cpu" or x.dtype != jnp.float32:
+    if platform() != "cpu" or x.dtype != jnp.float32:
         return lax.conv_general_dilated(x, kernel, steps, padding, dimension_numbers=_LAYOUT)
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], steps, padding)
@@ -65,12 +71,12 @@ def _forward(x, kernel, strides, pads):
 def _backward(strides, pads, residuals, g):
     x, kernel = residuals
     if _is_product(kernel, strides, pads):
-        return g @ kernel[0, 0].T, _by_tap(x, kernel, g, strides, pads)
+        to_kernel = x.reshape(-1, x.shape[-1]).T @ g.reshape(-1, g.shape[-1])
+        return g @ kernel[0, 0].T, to_kernel[None, None]
     (to_x,) = jax.linear_transpose(lambda x: _padded(x, kernel, strides, pads), x)(g)
     if 1 in kernel.shape[:2] or strides != (1, 1):
         return to_x, _by_tap(x, kernel, g, strides, pads)
-    (to_kernel,) = jax.linear_transpose(lambda k: _padded(x, k, strides, pads), kernel)(g)
-    return to_x, to_kernel
+    return to_x, _by_part(x, kernel, g, pads)
 
 
 _on_cpu.defvjp(_forward, _backward)
@@ -103,3 +109,16 @@ def _by_tap(x, kernel, g, strides, pads):
     side_h, side_w = kernel.shape[:2]
     taps = [tap(i, j) for i in range(side_h) for j in range(side_w)]
     return jnp.stack(taps).reshape(kernel.shape)
+
+
+def _by_part(x, kernel, g, pads):
+    """The same of a kernel without strides: the sum over parts of the batch."""
+    count, places = x.shape[0], g.shape[1] * g.shape[2]
+    few = 2 if places > 4 * _LARGE else 4 if places > _LARGE else count
+    size = max(few, -(-count // _PARTS))
+
+    def part(x, g):
+        return jax.linear_transpose(lambda k: _padded(x, k, (1, 1), pads), kernel)(g)[0]
+
+    parts = [part(x[i : i + size], g[i : i + size]) for i in range(0, count, size)]
+    return reduce(operator.add, parts)
