@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from fracjax import compilation_cache
 from fracjax.distributed import fail, finish
 from fracjax.errors import UserError
+from fracjax.huge_pages import start_in_huge_pages
 from fracjax.processes import several
 
 _LOST = (
@@ -22,6 +23,7 @@ def door() -> Iterator[None]:
 
     Of several processes the others end with it. What JAX compiles is kept for the next run.
     """
+    start_in_huge_pages()
     compilation_cache.enable()
     # Orbax warns of files that it does not need, and of saves that overlap.
     logging.getLogger("absl").setLevel(logging.ERROR)
