@@ -20,6 +20,7 @@ GROUND = {
     "launcher",
     "processes",
     "files",
+    "huge_pages",
     "trees",
     "",
 }
