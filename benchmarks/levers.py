@@ -10,6 +10,7 @@ says otherwise.
 
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -19,12 +20,16 @@ from typing import Any
 from unittest.mock import patch
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import tyro
+from contender import Contender
 from flax import nnx
 from jax import lax
+from speed_systems import System
 
-from fracjax.config import Augment, Config, Data, Freeze, Model, Phase
+from fracjax.config import Config, Data, Freeze, Model, Phase
+from fracjax.door import door
 from fracjax.models.depthwise import grouped_convolution
 from fracjax.sharding import data_mesh
 from fracjax.training.network import Network, build_network
@@ -34,6 +39,9 @@ SIDE = 224
 
 Run = Callable[[], Any]
 """One run of a compiled program; what it returns is waited for."""
+
+Pair = tuple[str, Run, Run]
+"""What is run; with the lever, and without."""
 
 
 @dataclass(frozen=True)
@@ -84,15 +92,39 @@ def main() -> None:
     print(f"\nload average {load:.1f} before, {os.getloadavg()[0]:.1f} after (ours included)")
 
 
-def training(config: Config, *, without: dict[str, Any] | None = None, donate: bool = True) -> Run:
-    """A training step, compiled while the functions of `without` stand in for those of fracjax."""
+def training(
+    config: Config,
+    *,
+    without: dict[str, Any] | None = None,
+    donate: bool = True,
+    cached: bool = False,
+) -> Run:
+    """A training step, compiled.
+
+    Args:
+      config: of the network.
+      without: what stands in for functions of `fracjax.models` meanwhile, by their names.
+      donate: let the step write over the state before it.
+      cached: train on features of the frozen prefix, not on pictures.
+    """
     with ExitStack() as changed:
         for name, function in (without or {}).items():
             changed.enter_context(patch(f"fracjax.models.{name}", function))
         network = build_network(config)
-        state, step = network.initial_state(0, data_mesh(1)), pure_step(_recipe(config, network))
-        inputs = (_batch(config), jax.random.key(0), np.float32(1e-4))
-        jitted = jax.jit(step, donate_argnums=0 if donate else ())
+        start = network.frozen_prefix if cached else None
+        recipe = Recipe(
+            view=network.training_view(0),
+            tx=network.optimizer(0),
+            image=network.image,
+            policy=config.augment,
+            loss=config.loss,
+            start=start,
+        )
+        state, batch = network.initial_state(0, data_mesh(1)), _batch(config)
+        if start:
+            batch["image"] = _features(network, batch["image"], start)
+        inputs = (batch, jax.random.key(0), np.float32(1e-4))
+        jitted = jax.jit(pure_step(recipe), donate_argnums=0 if donate else ())
         compiled = jitted.lower(state, *inputs).compile()
 
     def run() -> Any:
@@ -103,23 +135,19 @@ def training(config: Config, *, without: dict[str, Any] | None = None, donate: b
     return run
 
 
+def _features(network: Network, pictures: jax.Array, stop: str) -> jax.Array:
+    def prefix(pictures: jax.Array) -> jax.Array:
+        return network.model.backbone(network.image.normalise(pictures), stop=stop)
+
+    return jax.jit(prefix)(pictures).astype(jnp.float16)
+
+
 def _config(name: Any, batch: int, *, cut: str = "none", **model: Any) -> Config:
     return Config(
         data=Data(classes=("a", "b", "c"), image_size=SIDE, batch_size=batch),
         model=Model(name=name, **model),
         freeze=Freeze(batch_norm="all" if cut == "none" else "frozen"),
         phases=(Phase(cut=cut),),
-        augment=Augment(),
-    )
-
-
-def _recipe(config: Config, network: Network) -> Recipe:
-    return Recipe(
-        view=network.training_view(0),
-        tx=network.optimizer(0),
-        image=network.image,
-        policy=config.augment,
-        loss=config.loss,
     )
 
 
@@ -135,50 +163,94 @@ def _batch(config: Config) -> dict[str, Any]:
     return jax.device_put(batch)
 
 
-def _depthwise(batch: int) -> tuple[str, Run, Run]:
-    config = _config("efficientnet_b0", batch)
-    plain = {"depthwise.shifted_products": grouped_convolution}
-    return "EfficientNet-B0, training", training(config), training(config, without=plain)
+def _without(network: Any, **functions: Any) -> Callable[[int], Pair]:
+    """A lever that is a function of `fracjax.models`: with it, and with a plain one in its place.
+
+    The names have a double underscore between module and function.
+    """
+    plain = {name.replace("__", ".", 1): function for name, function in functions.items()}
+
+    def pair(batch: int) -> Pair:
+        config = _config(network, batch)
+        return f"{network}, training", training(config), training(config, without=plain)
+
+    return pair
 
 
-def _kernel_gradient(batch: int) -> tuple[str, Run, Run]:
-    config = _config("inception_v3", batch)
-
-    def plain(x: Any, kernel: Any, strides: Any, pads: Any) -> jax.Array:
-        layout = ("NHWC", "HWIO", "NHWC")
-        return lax.conv_general_dilated(x, kernel, strides, pads, dimension_numbers=layout)
-
-    without = {"convolution._on_cpu": plain}
-    return "InceptionV3, training", training(config), training(config, without=without)
+def _padded(x: Any, kernel: Any, strides: Any, pads: Any) -> jax.Array:
+    layout = ("NHWC", "HWIO", "NHWC")
+    return lax.conv_general_dilated(x, kernel, strides, pads, dimension_numbers=layout)
 
 
-def _max_pooling(batch: int) -> tuple[str, Run, Run]:
+def _by_tap(x: Any, kernel: Any, g: Any, strides: Any, pads: Any) -> jax.Array:
+    return jax.linear_transpose(lambda k: _padded(x, k, strides, pads), kernel)(g)[0]
+
+
+def _by_part(x: Any, kernel: Any, g: Any, pads: Any) -> jax.Array:
+    return _by_tap(x, kernel, g, (1, 1), pads)
+
+
+def _pointwise(x: Any, *units: Any) -> list[jax.Array]:
+    return [unit.conv(x) for unit in units]
+
+
+def _max_pool(x: jax.Array, side: int = 3) -> jax.Array:
+    return nnx.max_pool(x, (side, side), (2, 2))
+
+
+def _donation(batch: int) -> Pair:
     config = _config("basic_cnn", batch)
-
-    def plain(x: jax.Array, side: int) -> jax.Array:
-        return nnx.max_pool(x, (side, side), (2, 2))
-
-    without = {"basic_cnn.max_pool": plain}
-    return "basic CNN, training", training(config), training(config, without=without)
+    return "basic_cnn, training", training(config), training(config, donate=False)
 
 
-def _donation(batch: int) -> tuple[str, Run, Run]:
-    config = _config("basic_cnn", batch)
-    return "basic CNN, training", training(config), training(config, donate=False)
-
-
-def _bfloat16(batch: int) -> tuple[str, Run, Run]:
+def _bfloat16(batch: int) -> Pair:
     half = _config("inception_v3", batch, precision="bfloat16")
-    return "InceptionV3, training", training(half), training(_config("inception_v3", batch))
+    return "inception_v3, training", training(half), training(_config("inception_v3", batch))
 
 
-LEVERS: dict[str, Callable[[int], tuple[str, Run, Run]]] = {
-    "depthwise": _depthwise,
-    "kernel_gradient": _kernel_gradient,
-    "max_pooling": _max_pooling,
+def _cached_features(batch: int) -> Pair:
+    config = _config("inception_v3", batch, cut="249")
+    what = "inception_v3, training from layer 249 on, BatchNorm held"
+    return what, training(config, cached=True), training(config)
+
+
+def _huge_pages(batch: int) -> Pair:
+    """Two processes, as the allocator is told when a process starts."""
+    spec = {**System("inception_v3", "full").spec(batch, "float32"), "contender": "fracjax"}
+    with_them, without = (
+        Contender(
+            sys.executable,
+            "speed_fracjax.py",
+            spec,
+            {"GLIBC_TUNABLES": f"glibc.malloc.hugetlb={number}"},
+        )
+        for number in (1, 0)
+    )
+    what = "inception_v3, training, in processes of their own"
+    return (
+        what,
+        lambda: with_them.ask(turn="training", seconds=0)["seconds"],
+        lambda: without.ask(turn="training", seconds=0)["seconds"],
+    )
+
+
+LEVERS: dict[str, Callable[[int], Pair]] = {
+    "depthwise": _without("efficientnet_b0", depthwise__shifted_products=grouped_convolution),
+    "products": _without("inception_v3", convolution___is_product=lambda *_: False),
+    "padding": _without("inception_v3", convolution___padded=_padded),
+    "kernel_gradient": _without(
+        "inception_v3", convolution___by_tap=_by_tap, convolution___by_part=_by_part
+    ),
+    "kernel_gradient_large": _without("basic_cnn", convolution___by_part=_by_part),
+    "pointwise": _without("inception_v3", inception_v3__pointwise=_pointwise),
+    "max_pooling": _without("basic_cnn", basic_cnn__max_pool=_max_pool),
+    "max_pooling_overlapping": _without("inception_v3", inception_v3___max_pool=_max_pool),
     "donation": _donation,
     "bfloat16": _bfloat16,
+    "cached_features": _cached_features,
+    "huge_pages": _huge_pages,
 }
 
 if __name__ == "__main__":
-    main()
+    with door():
+        main()

@@ -9,6 +9,9 @@ interpreter is left out. Contenders are fracjax; keras_jax and keras_torch, Kera
 either backend, as `fit` runs them; torch, eager, which is left out on a GPU; and timm, compiled by
 torch.compile, channels last, fused Adam, which is left out on a CPU.
 
+fracjax starts as its scripts do, on a CPU in huge pages. The others start as they are; with
+GLIBC_TUNABLES=glibc.malloc.hugetlb=1 before the command they have huge pages, too.
+
 All of them train the same network with the same batch, dropout, loss and Adam, on pictures that are
 not augmented. Parts are what trains: all of it (full), or what is above the paper's cut with
 BatchNorm `all` or `frozen` (`freeze.batch_norm`). Weights are random; pictures are noise that lies
@@ -88,6 +91,7 @@ class Flags:
 
 def main() -> None:
     flags = tyro.cli(Flags, description=__doc__)
+    os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)  # each has its own, or none
     roof = _roof()
     names = flags.contenders or tuple(
         name for name in SCRIPTS if name != ("timm" if roof["platform"] == "cpu" else "torch")
@@ -99,7 +103,11 @@ def main() -> None:
         del environments[name]
     found: dict[str, Any] = {
         "machine": _machine(roof),
-        "settings": {**asdict(flags), "json": None, "keras": None, "torch": None},
+        "settings": {
+            **asdict(flags),
+            **dict.fromkeys(("json", "keras", "torch")),
+            "tunables": os.environ.get("GLIBC_TUNABLES", ""),
+        },
         "load": [os.getloadavg()[0]],
         "roof": [roof],
         "rows": [],
@@ -136,9 +144,8 @@ def _measure(
 
         def start(name: Name, number: int | str) -> Contender:
             variables = {"KERAS_BACKEND": name.removeprefix("keras_")}
-            if name == "fracjax":
-                folder = cache / str(number)
-                variables["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+            if name == "fracjax":  # its compilation cache lies there
+                variables["XDG_CACHE_HOME"] = str(cache / str(number))
             else:
                 variables["JAX_ENABLE_COMPILATION_CACHE"] = "false"
             return Contender(

@@ -8,6 +8,8 @@ from typing import Any
 
 from speed_turns import Ready, answer_turns
 
+from fracjax.door import door
+
 
 def build(asked: dict[str, Any]) -> Ready:
     import jax
@@ -95,4 +97,5 @@ def build(asked: dict[str, Any]) -> Ready:
 
 
 if __name__ == "__main__":
-    answer_turns(build)
+    with door():  # as scripts/train.py: huge pages on a CPU, and the compilation cache
+        answer_turns(build)

@@ -22,7 +22,8 @@ def tables(found: Found) -> str:
         found["machine"],
         "; ".join(sorted(versions)),
         f"batch {settings['batch']}, {settings['precision']}, {settings['rounds']} rounds of "
-        f"{settings['seconds']:g} s or one step, {settings['starts']} start(s)",
+        f"{settings['seconds']:g} s or one step, {settings['starts']} start(s)"
+        + (f", all with {settings['tunables']}" if settings["tunables"] else ""),
         f"load average {found['load'][0]:.1f} before, {found['load'][-1]:.1f} after, "
         f"{max(found['load']):.1f} at most (ours included)",
         f"matrix products {roof['float32'] / 1e9:,.0f} GFLOP/s in float32, "

@@ -31,8 +31,6 @@ from typing import Any
 import tyro
 
 from fracjax.datasets.request import Request
-from fracjax.door import door
-from fracjax.errors import UserError
 from fracjax.files import write_json
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -123,7 +121,7 @@ def _train(
             **os.environ,
             "PYTHONUNBUFFERED": "1",
             "COLUMNS": "400",
-            "JAX_COMPILATION_CACHE_DIR": str(cache.resolve()),
+            "XDG_CACHE_HOME": str(cache.resolve()),
         },
     ) as process:
         assert process.stdout is not None
@@ -133,7 +131,7 @@ def _train(
     opened = [at for at, line in lines if "to train on," in line]
     ready = [at for at, line in lines if " mode: " in line]
     if process.returncode or len(epochs) != flags.epochs or not (opened and ready):
-        raise UserError(
+        sys.exit(
             f"{' '.join(command)} ended with {process.returncode} after {len(epochs)} of "
             f"{flags.epochs} epochs:\n{''.join(line for _, line in lines)[-3000:]}"
         )
@@ -166,5 +164,5 @@ def _device() -> str:
 
 
 if __name__ == "__main__":
-    with door():
-        main()
+    os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)  # the runs have one of their own
+    main()
