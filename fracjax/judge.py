@@ -25,6 +25,8 @@ from fracjax.training.trained import (
 )
 
 _FOLDS = "that of the folds' single networks does not fit their mean"
+MOST_MOVED = 0.01
+"""By which another precision than that of training may change a probability."""
 _NO_VALIDATION = "no evaluation on validation came first"
 
 
@@ -93,8 +95,9 @@ def judge(
       data_dir: where the prepared datasets are now; the config's `data.dir` by default.
 
     Raises:
-      UserError: no run there, its dataset is gone or split otherwise, its studies have leaked, or
-        the test part is asked for before a threshold was chosen.
+      UserError: no run there, its dataset is gone or split otherwise, its studies have leaked, the
+        test part is asked for before a threshold was chosen, or the precision is another than that
+        of training and moves probabilities.
     """
     metas = read_metas(workdir)
     meta = metas[0]
@@ -126,6 +129,8 @@ def judge(
         trained = stored.applied_to(trained)
     dataset, examples, leakage = _studies(trained, part, data_dir)
     each = tuple(trained.predict_with(i, its) for i, its in enumerate(examples))
+    if settle and precision is not None:
+        _check_precision(trained, examples, each)
     pooled = folds and part == "validation"
     together = (aggregate.pooled if pooled else aggregate.mean)(each)
     if settle:
@@ -210,6 +215,26 @@ def _check_as_settled(stored: Stored, views: int | None, precision: Precision | 
         )
     if problems:
         raise UserError("; ".join(problems))
+
+
+def _check_precision(
+    trained: Trained, examples: tuple[Examples, ...], each: tuple[Predictions, ...]
+) -> None:
+    """Another precision than that of training may change the last digits, and nothing else."""
+    own = trained.meta.config.model.precision
+    if trained.precision == own:
+        return
+    for i, (its, found) in enumerate(zip(examples, each, strict=True)):
+        before = trained.in_precision(own).predict_with(i, its)
+        moved = np.abs(found.probabilities - before.probabilities).max(axis=1)
+        if moved.max() > MOST_MOVED:
+            worst = int(moved.argmax())
+            raise UserError(
+                f"{trained.workdir} was trained in {own}, and --precision {trained.precision} "
+                f"moves probabilities by up to {moved[worst]:.3f} ({found.study[worst]}), which is "
+                f"more than {MOST_MOVED}; leave --precision out, or train with --model.precision "
+                f"{trained.precision}"
+            )
 
 
 def _settle(trained: Trained, raw: Predictions, rule: str | None) -> Stored:

@@ -5,6 +5,8 @@ times as fast, and add up the products in float32 all the same. Its range is tha
 gradients do not vanish as in float16, and the loss needs no scaling. What 8 bits are too few for
 stays in float32:
 
+  pictures        of 256 grey levels, which 8 bits only just hold, and the first convolution, which
+                  is a small part of the work
   parameters      they are cast where they are used; float32 masters take steps of a millionth
   BatchNorm,      mean and variance of thousands of values, and the difference from the mean; what
   LayerNorm       comes out is of size 1 and is rounded to bfloat16
@@ -42,6 +44,8 @@ def compute_in(model: Classifier, precision: Precision) -> Classifier:
     for _, layer in nnx.iter_modules(model.backbone):
         if isinstance(layer, DepthwiseConv):
             layer.dtype = jnp.bfloat16
+        elif isinstance(layer, nnx.Conv) and layer.in_features == model.image.channels:
+            continue  # the first one
         elif isinstance(layer, nnx.Conv | nnx.Linear):
             layer.dtype, layer.promote_dtype = jnp.bfloat16, _all_but_bias
         elif isinstance(layer, nnx.BatchNorm | nnx.LayerNorm):
