@@ -211,6 +211,20 @@ class Ensemble:
 
 
 @dataclass(frozen=True)
+class Sweep:
+    """Runs to compare, trained in one step: each learning rate with each seed.
+
+    Each has a folder of its own and is what it would be alone; they are never averaged.
+    """
+
+    learning_rates: tuple[float, ...] = ()
+    """Step sizes, each in place of the first phase's; those of later phases change by the same
+    factor. Empty: that of the config."""
+    seeds: int = 1
+    """Runs of each, with the seeds `train.seed`, `train.seed` + 1, ..."""
+
+
+@dataclass(frozen=True)
 class Config:
     """One run: a network, or several at once, trained on one dataset into one workdir."""
 
@@ -230,7 +244,8 @@ class Config:
     folds: int = 0
     """Cross-validation: train so many networks at once, each validated on one of as many folds of
     the training and validation studies; 0 is off. The test studies stay apart."""
+    sweep: Sweep = field(default_factory=Sweep)
 
 
-GROUPS = (Config, Data, Model, Freeze, Augment, Loss, Phase, Train, Ensemble)
+GROUPS = (Config, Data, Model, Freeze, Augment, Loss, Phase, Train, Ensemble, Sweep)
 """Every dataclass of the schema."""

@@ -46,11 +46,13 @@ def check(config: Config) -> Config:
         "train.steps-per-dispatch": (train.steps_per_dispatch, 0),
         "train.checkpoint-steps": (train.checkpoint_steps, 0),
         "ensemble.members": (config.ensemble.members, 1),
+        "sweep.seeds": (config.sweep.seeds, 1),
         "folds": (config.folds, 0),
         "loss.focal-gamma": (config.loss.focal_gamma, 0),
     }
     above_zero = {
         **{f"{name}.learning-rate": phase.learning_rate for name, phase in phases.items()},
+        **{f"sweep.learning-rates.{i}": r for i, r in enumerate(config.sweep.learning_rates)},
         "model.width": model.width,
         "data.subset": data.subset,
         "train.plateau-factor": train.plateau_factor,
@@ -63,7 +65,7 @@ def check(config: Config) -> Config:
         problems.append("phases is empty: a run has one Phase at least")
     if not data.subset <= 1:
         problems.append(f"data.subset is {data.subset}, above 1, which is all studies")
-    if train.seed + config.ensemble.members > 2**31:
+    if train.seed + max(config.ensemble.members, config.sweep.seeds) > 2**31:
         problems.append(
             f"train.seed is {train.seed}: with one for each network it must stay below {2**31:,}"
         )
@@ -94,6 +96,19 @@ def _joint_problems(config: Config) -> list[str]:
         problems.append(
             f"folds is {config.folds} and ensemble.members {config.ensemble.members}: the networks "
             "of a run are one or the other"
+        )
+    rates, seeds = config.sweep.learning_rates, config.sweep.seeds
+    if len(set(rates)) != len(rates):
+        problems.append(f"sweep.learning-rates names one twice: {rates}")
+    if len(rates) == 1 and seeds == 1:
+        problems.append(
+            f"sweep.learning-rates is {rates[0]} alone: write --phases.0.learning-rate {rates[0]}, "
+            "or more of them to compare"
+        )
+    if (rates or seeds > 1) and (config.folds or config.ensemble.members > 1):
+        problems.append(
+            "a sweep compares runs of one network: leave out folds and ensemble.members, and "
+            "train them with what the sweep finds"
         )
     if config.data.oversample and config.loss.class_weights == "balanced":
         problems.append(
@@ -132,6 +147,10 @@ def _type_problems(config: Any, prefix: str = "") -> list[str]:
                 problems += _not_among(flag, item, typing.get_args(hint)[0])
         elif hint is float and isinstance(value, float) and not math.isfinite(value):
             problems.append(f"{flag} is {value}, not a finite number")
+        elif hint == tuple[float, ...] and isinstance(value, tuple):
+            for i, item in enumerate(value):
+                if not _is(item, float) or not math.isfinite(item):
+                    problems.append(f"{flag}.{i} is {item!r}, not a finite number")
         elif not _is(value, hint):
             wanted = hint.__name__ if isinstance(hint, type) else str(hint)
             problems.append(f"{flag} is {value!r}, a {type(value).__name__}, not {wanted}")

@@ -30,14 +30,17 @@ def main() -> None:
     console = screen()
     # Imported late, so that --help and a misspelt flag are answered at once.
     from fracjax.report.run import show_config, show_network, show_run
+    from fracjax.report.sweep import show_sweep
     from fracjax.training.loop import fit_members
+    from fracjax.training.members import is_sweep
 
     if ours.dry_run:
         show_config(config, console)
         show_network(config, console)
     else:
         metas = fit_members(config, console, profile_steps=ours.profile)
-        show_run(config.workdir, metas, console)
+        show = show_sweep if is_sweep(config) else show_run
+        show(config.workdir, metas, console)
 
 
 def _steps(text: str) -> int:

@@ -19,6 +19,7 @@ from fracjax.report.evaluate import evaluate
 from fracjax.report.run import show_run
 from fracjax.sharding import check_batch, data_mesh
 from fracjax.training.loop import check_run, check_weights, check_workdir, fit_members
+from fracjax.training.members import is_sweep
 
 
 def run_two_stages(stage1: Config, stage2: Config, console: Console) -> Path:
@@ -41,6 +42,12 @@ def run_two_stages(stage1: Config, stage2: Config, console: Console) -> Path:
             f"stage 1 is a detector and needs two classes, not {len(stage1.data.classes)}: "
             "give its config first, then that of stage 2"
         )
+    for number, config in enumerate((stage1, stage2), 1):
+        if is_sweep(config):
+            raise UserError(
+                f"stage {number} is a sweep: train it with scripts/train.py, and give the learning "
+                "rate that it finds here"
+            )
     behind = dataclasses.replace(stage2.data, filter=stage1.workdir)
     stage2 = dataclasses.replace(stage2, data=behind)
     mesh = data_mesh()

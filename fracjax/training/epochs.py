@@ -68,9 +68,11 @@ def run_epochs(members: list[Member], mesh: Mesh, console: Console, profile: Pro
             bar.epoch(min(member.meta.epoch for member in active) + 1, epochs)
             figures = _epoch(members, active, phase, feed, mesh, bar, watch, profile)
             for member, trained in zip(active, figures, strict=True):
-                with jax.profiler.TraceAnnotation("validate"):
-                    logits = feed.validate(members.index(member), forward)
-                line = member.finish_epoch(trained, logits)
+                line = member.diverged
+                if line is None:
+                    with jax.profiler.TraceAnnotation("validate"):
+                        logits = feed.validate(members.index(member), forward)
+                    line = member.finish_epoch(trained, logits)
                 bar.note(line if len(members) == 1 else f"{member.config.workdir.name}  {line}")
             shares = watch.shares
             for member in active:
@@ -141,8 +143,8 @@ def _epoch(
                 if member in active and begin[i] + done < member.steps:
                     watch.results(total)
                     sums = apart(total, i, len(members)).sums()
-                    _check_finite(member, sums["loss"][0])
-                    member.save_within(apart(state, i, len(members)), begin[i] + done, sums)
+                    if _is_finite(member, sums["loss"][0]):
+                        member.save_within(apart(state, i, len(members)), begin[i] + done, sums)
     watch.results(total)
     _report(reached[0], reached[1], members, active, bar)
     figures = []
@@ -167,7 +169,7 @@ def _report(
     active: list[Member],
     bar: Bar,
 ) -> None:
-    """Show the mean loss of the steps between two moments; refuse one that is not finite."""
+    """Show the mean loss of the steps between two moments; stop at one that is not finite."""
     # Fetched before they are summed: JAX's own sum would queue behind the step that is running.
     loss, count, earlier, fewer = (
         np.atleast_1d(np.asarray(x))
@@ -176,11 +178,14 @@ def _report(
     )
     for member, total in zip(members, loss, strict=True):
         if member in active:
-            _check_finite(member, float(total))
-    mean = (loss.sum() - earlier.sum()) / max(count.sum() - fewer.sum(), 1)
+            _is_finite(member, float(total))
+    sound = np.isfinite(loss)
+    mean = (loss - earlier)[sound].sum() / max((count - fewer)[sound].sum(), 1)
     bar.step(float(mean), now[0] - before[0])
 
 
-def _check_finite(member: Member, loss: float) -> None:
-    if not math.isfinite(loss):
+def _is_finite(member: Member, loss: float) -> bool:
+    """Whether a loss is a number; if not, the network is stopped."""
+    if not math.isfinite(loss) and member.diverged is None:
         member.refuse(f"loss in epoch {member.meta.epoch + 1}", loss)
+    return member.diverged is None

@@ -27,7 +27,7 @@ from fracjax.training.epochs import run_epochs
 from fracjax.training.filter import Filter, open_filter
 from fracjax.training.material import check_views, make_material
 from fracjax.training.member import Member
-from fracjax.training.members import MEMBER, member_configs
+from fracjax.training.members import MEMBER, is_sweep, member_configs, swept_dirs
 from fracjax.training.network import build_network
 from fracjax.training.phases import next_place
 from fracjax.training.profiling import Profile
@@ -62,8 +62,8 @@ def fit(config: Config, console: Console) -> Meta:
 def fit_members(config: Config, console: Console, *, profile_steps: int = 0) -> list[Meta]:
     """Train every network of a run until its phases are over; resume those that have a state.
 
-    One network is trained by itself, several (an ensemble, folds) in one program: each step takes
-    all of them, each on its own studies with its own randomness.
+    One network is trained by itself, several (an ensemble, folds, a sweep) in one program: each
+    step takes all of them, each on its own studies with its own randomness.
 
     Args:
       config: the run.
@@ -71,11 +71,12 @@ def fit_members(config: Config, console: Console, *, profile_steps: int = 0) -> 
       profile_steps: steps to trace with JAX's profiler, into `WORKDIR/profile`; 0 for none.
 
     Returns:
-      What the last checkpoint says of each network.
+      What the last checkpoint says of each network. One of a sweep whose loss was not finite has
+      epochs left.
 
     Raises:
       UserError: bad input, before anything is overwritten; or a loss that is not finite, with the
-        last good checkpoint kept.
+        last good checkpoint kept. Within a sweep that ends one run only.
     """
     mesh = data_mesh()
     check_run(config)
@@ -119,7 +120,8 @@ def fit_members(config: Config, console: Console, *, profile_steps: int = 0) -> 
             network = build_network(one)
             folder = config.workdir / "features"
             material = make_material(one, network, train, validation, mesh, console, folder)
-            members.append(opened.enter_context(Member(meta, network, material, mesh)))
+            member = Member(meta, network, material, mesh, ends_alone=is_sweep(config))
+            members.append(opened.enter_context(member))
         for member in members:
             member.begin(console)
         profile = Profile(config.workdir / "profile", profile_steps, console)
@@ -206,6 +208,8 @@ def check_workdir(config: Config) -> None:
     configs = member_configs(config)
     expected = {one.workdir for one in configs}
     there = {config.workdir, *config.workdir.glob(f"{MEMBER}*")}
+    if not is_sweep(config):  # one may grow by rates and by seeds
+        there.update(swept_dirs(config.workdir))
     others = [p.name for p in there - expected if any(checkpoint.has(p, w) for w in _KEPT)]
     if others:
         raise UserError(

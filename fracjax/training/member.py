@@ -39,13 +39,24 @@ class Member:
       meta: what its next checkpoint will say.
       state: parameters, statistics, optimiser.
       place: the epoch that comes next; None if its training is over.
+      ends_alone: whether a loss that is not finite ends this network only, as in a sweep.
+      diverged: what is said of such an end; None if it did not come to that.
       steps: of one epoch.
       material: its studies; `material.start` is the first block to run on them.
       class_weights: weight of a training study by its class.
     """
 
-    def __init__(self, new: Meta, network: Network, material: Material, mesh: Mesh) -> None:
+    def __init__(
+        self,
+        new: Meta,
+        network: Network,
+        material: Material,
+        mesh: Mesh,
+        *,
+        ends_alone: bool = False,
+    ) -> None:
         config = new.config
+        self.ends_alone, self.diverged = ends_alone, None
         self.config, self.network, self.meta, self._mesh = config, network, new, mesh
         self.material, self._open = material, ExitStack()
         self._checkpoints = self._open.enter_context(Checkpoints(config.workdir))
@@ -87,6 +98,8 @@ class Member:
     @property
     def place(self) -> Place | None:
         """The epoch that comes next; None if training is over."""
+        if self.diverged:
+            return None
         return next_place(self.meta.history, self.config)
 
     def enter(self, phase: int) -> None:
@@ -155,6 +168,9 @@ class Member:
         }
         # Another processor may round otherwise, and all must stop after the same epoch.
         row = of_first(row)
+        if not math.isfinite(row["validation_loss"]):
+            after = f"validation loss after step {int(self.state.step)}"
+            return self.refuse(after, row["validation_loss"])
         better = row["validation_loss"] < self.meta.best_loss
         self.meta = dataclasses.replace(
             self.meta,
@@ -180,12 +196,15 @@ class Member:
         named = {f"time_{what}": share for what, share in vars(shares).items()}
         self._events.write(self.meta.epoch, named)
 
-    def refuse(self, what: str, loss: float) -> None:
-        """Stop at a loss that is not finite.
+    def refuse(self, what: str, loss: float) -> str:
+        """Stop at a loss that is not finite; a run of a sweep by itself, and say so.
 
         Raises:
-          UserError: always; with what is kept and what to try.
+          UserError: of any other network; with what is kept and what to try.
         """
+        if self.ends_alone:
+            self.diverged = f"diverged: the {what} is {loss}; it ends here, the others go on"
+            return self.diverged
         if checkpoint.has(self.config.workdir, "last"):
             kept = "the checkpoints of the last finished epoch are kept; try another --workdir with"
         else:
@@ -196,7 +215,7 @@ class Member:
         )
 
     def _validate(self, logits: Float[np.ndarray, "n k"]) -> dict[str, float]:
-        examples, state = self.material.validation, self.state
+        examples = self.material.validation
         # As in Keras: smoothing and gamma count on validation, too, weights do not.
         label = jnp.asarray(examples.label)
         per_study = losses.loss(jnp.asarray(logits), label, self.config.loss)
@@ -205,10 +224,7 @@ class Member:
             "validation_loss": float(np.mean(np.asarray(per_study, np.float64))),
             "validation_accuracy": float(np.mean(np.asarray(right, np.float64))),
         }
-        if not math.isfinite(row["validation_loss"]):
-            after = f"validation loss after step {int(state.step)}"
-            self.refuse(after, row["validation_loss"])
-        if len(self.config.data.classes) == 2:
+        if len(self.config.data.classes) == 2 and math.isfinite(row["validation_loss"]):
             score = logits.astype(np.float64) @ ([1.0] if logits.shape[1] == 1 else [-1.0, 1.0])
             row["validation_auc"] = auc(examples.label, score)
         return row

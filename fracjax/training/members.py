@@ -1,17 +1,20 @@
-"""The networks of a run: one, the members of an ensemble, or the folds of a cross-validation."""
+"""The networks of a run: one, an ensemble's members, a cross-validation's folds, a sweep's runs."""
 
 import dataclasses
 from pathlib import Path
 
-from fracjax.config import Config
+from fracjax.config import Config, Sweep
 
 
 def member_configs(config: Config) -> list[Config]:
     """The config of each network of a run, as it would be trained alone.
 
-    Member i has the seed `train.seed` + i; fold i of cross-validation has the seed of the run. Each
-    has a folder in the workdir. A run of one network is that network's, workdir included.
+    Member i has the seed `train.seed` + i; fold i of cross-validation has the seed of the run; a
+    sweep has a run for each learning rate and seed. Each has a folder in the workdir. A run of one
+    network is that network's, workdir included.
     """
+    if is_sweep(config):
+        return _swept(config)
     count = config.folds or config.ensemble.members
     if count == 1:
         return [config]
@@ -26,6 +29,33 @@ def member_configs(config: Config) -> list[Config]:
         workdir = config.workdir / f"{MEMBER}{i + 1}"
         configs.append(dataclasses.replace(alone, workdir=workdir, data=data, train=train, folds=0))
     return configs
+
+
+def is_sweep(config: Config) -> bool:
+    """Whether the networks of a run are there to be compared, not to be averaged."""
+    return bool(config.sweep.learning_rates) or config.sweep.seeds > 1
+
+
+def _swept(config: Config) -> list[Config]:
+    alone = dataclasses.replace(config, sweep=Sweep())
+    first = config.phases[0].learning_rate
+    configs = []
+    for rate in map(float, config.sweep.learning_rates or (first,)):
+        later = [
+            dataclasses.replace(phase, learning_rate=phase.learning_rate * (rate / first))
+            for phase in config.phases[1:]
+        ]
+        phases = (dataclasses.replace(config.phases[0], learning_rate=rate), *later)
+        for seed in range(config.train.seed, config.train.seed + config.sweep.seeds):
+            workdir = config.workdir / f"lr_{rate}_seed_{seed}"
+            train = dataclasses.replace(config.train, seed=seed)
+            configs.append(dataclasses.replace(alone, workdir=workdir, phases=phases, train=train))
+    return configs
+
+
+def swept_dirs(workdir: Path) -> list[Path]:
+    """The folders of the runs of a sweep, in no order that means anything; none if it is none."""
+    return sorted(path for path in workdir.glob("lr_*_seed_*") if path.is_dir())
 
 
 def member_dirs(workdir: Path) -> list[Path]:

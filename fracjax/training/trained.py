@@ -24,9 +24,10 @@ from fracjax.pipeline.examples import Examples, Pictures
 from fracjax.processes import check_alike
 from fracjax.training import checkpoint, losses
 from fracjax.training.checkpoint import Meta
-from fracjax.training.members import member_dirs
+from fracjax.training.members import member_dirs, swept_dirs
 from fracjax.training.network import abstract_network, arrays
 from fracjax.training.predict import Forward, make_forward, predict_logits, to_predictions
+from fracjax.training.sweep import refuse_sweep
 
 
 @dataclass(frozen=True)
@@ -171,8 +172,11 @@ def read_metas(workdir: Path) -> tuple[Meta, ...]:
     """What the best checkpoint of each network of a run says of it.
 
     Raises:
-      UserError: the folder is no run, or a network of it has no finished epoch.
+      UserError: the folder is no run, or a network of it has no finished epoch; or it is a sweep,
+        whose runs are no networks of one.
     """
+    if swept_dirs(workdir):
+        refuse_sweep(workdir)
     metas = tuple(checkpoint.read_meta(folder) for folder in member_dirs(workdir))
     check_alike({f"the run in {workdir}": json.dumps([meta.to_dict() for meta in metas])})
     return metas

@@ -1,0 +1,137 @@
+"""What the runs of a sweep came to on validation: each run, each learning rate, the best."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+
+from fracjax.errors import UserError
+from fracjax.training import checkpoint
+from fracjax.training.checkpoint import Meta
+from fracjax.training.members import swept_dirs
+from fracjax.training.phases import next_place
+
+
+@dataclass(frozen=True)
+class SweptRun:
+    """One run.
+
+    Attributes:
+      workdir: its folder.
+      learning_rate: of its first phase.
+      seed: of its weights and of all that is drawn.
+      epochs: epochs trained.
+      best_epoch: that of the lowest validation loss; 0 if none was finished.
+      loss: that loss, in nats; None if no epoch was finished.
+      score: of two classes the validation AUC, of more the accuracy, after that epoch.
+      complete: whether its training came to its end; if not, it diverged or goes on.
+    """
+
+    workdir: Path
+    learning_rate: float
+    seed: int
+    epochs: int
+    best_epoch: int
+    loss: float | None
+    score: float | None
+    complete: bool
+
+
+@dataclass(frozen=True)
+class RateSummary:
+    """The runs of one learning rate.
+
+    Attributes:
+      learning_rate: of the first phase.
+      runs: how many seeds.
+      complete: how many of them came to their end; the figures are of these.
+      loss: mean and standard deviation (n - 1) of their lowest validation losses.
+      score: of their validation AUC, or accuracy.
+    """
+
+    learning_rate: float
+    runs: int
+    complete: int
+    loss: tuple[float, float | None] | None
+    score: tuple[float, float | None] | None
+
+
+def swept_runs(metas: Sequence[Meta]) -> list[SweptRun]:
+    """The runs, in the order of what their last checkpoints say."""
+    return [_run(meta) for meta in metas]
+
+
+def _run(meta: Meta) -> SweptRun:
+    config, best = meta.config, meta.history[meta.best_epoch - 1] if meta.best_epoch else {}
+    score = "validation_auc" if len(config.data.classes) == 2 else "validation_accuracy"
+    return SweptRun(
+        workdir=config.workdir,
+        learning_rate=config.phases[0].learning_rate,
+        seed=config.train.seed,
+        epochs=meta.epoch,
+        best_epoch=meta.best_epoch,
+        loss=best.get("validation_loss"),
+        score=best.get(score),
+        complete=next_place(meta.history, config) is None,
+    )
+
+
+def by_rate(runs: Sequence[SweptRun]) -> list[RateSummary]:
+    """The learning rates, in the order of the runs."""
+    summaries = []
+    for rate in dict.fromkeys(run.learning_rate for run in runs):
+        ours = [run for run in runs if run.learning_rate == rate]
+        complete = [run for run in ours if run.complete]
+        loss, score = (
+            _mean_and_sd([value for run in complete if (value := getattr(run, name)) is not None])
+            for name in ("loss", "score")
+        )
+        summaries.append(RateSummary(rate, len(ours), len(complete), loss, score))
+    return summaries
+
+
+def _mean_and_sd(values: list[float]) -> tuple[float, float | None] | None:
+    if not values:
+        return None
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None
+
+
+def best_rate(summaries: Sequence[RateSummary]) -> RateSummary | None:
+    """The lowest mean loss, among the rates that no run diverged at; None if there is none."""
+    sound = [(one.loss[0], i) for i, one in enumerate(summaries) if one.loss and _sound(one)]
+    return summaries[min(sound)[1]] if sound else None
+
+
+def _sound(summary: RateSummary) -> bool:
+    return summary.complete == summary.runs
+
+
+def best_run(runs: Sequence[SweptRun]) -> SweptRun | None:
+    """The lowest loss of the best rate; else of all runs. None if no epoch was finished."""
+    rate = best_rate(by_rate(runs))
+    ours = [run for run in runs if rate is None or run.learning_rate == rate.learning_rate]
+    losses = [(run.loss, i) for i, run in enumerate(ours) if run.loss is not None]
+    return ours[min(losses)[1]] if losses else None
+
+
+def refuse_sweep(workdir: Path) -> NoReturn:
+    """Refuse to use the runs of a sweep as one network, and name the best of them.
+
+    Raises:
+      UserError: always.
+    """
+    folders = swept_dirs(workdir)
+    metas = [checkpoint.read_meta(path, "last") for path in folders if checkpoint.has(path, "last")]
+    best = best_run(swept_runs(metas))
+    if best is None:
+        advice = "none of them has finished an epoch yet"
+    else:
+        advice = (
+            f"name the folder of one; the best on validation is {best.workdir} (learning rate "
+            f"{best.learning_rate:g}, seed {best.seed}, loss {best.loss:.4f} nats)"
+        )
+    raise UserError(
+        f"{workdir} is a sweep: {len(folders)} runs to compare, no networks to average; {advice}"
+    )
