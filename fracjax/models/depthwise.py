@@ -51,14 +51,8 @@ class DepthwiseConv(nnx.Module):
         self.kernel = nnx.Param(drawn.swapaxes(2, 3))  # as `nnx.Conv` lays out a grouped kernel
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c"]:
-        return self.apply(self.kernel[...], x)
-
-    def apply(
-        self, kernel: Float[Array, "i j 1 c"], x: Float[Array, "b h w c"]
-    ) -> Float[Array, "b h2 w2 c"]:
-        """What the layer does, with another kernel."""
         dtype = self.dtype or x.dtype
-        x, kernel = x.astype(dtype), jnp.asarray(kernel, dtype)
+        x, kernel = x.astype(dtype), jnp.asarray(self.kernel[...], dtype)
         if platform() != "cpu":
             return grouped_convolution(x, kernel, self.stride)
         # Products of bfloat16 are added up in float32, as in XLA's own convolutions.

@@ -22,7 +22,6 @@ from fracjax.image_spec import ImageSpec
 from fracjax.models.backbone import Backbone
 from fracjax.models.convolution import convolve
 from fracjax.models.depthwise import DepthwiseConv
-from fracjax.models.folding import conv_norm
 from fracjax.models.random import DropPath, fan_out_normal
 
 IMAGE = ImageSpec(side=224, channels=3, low=0.0, high=255.0, smallest=32)
@@ -75,7 +74,7 @@ class Stem(nnx.Module):
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
         mean, deviation = (jnp.asarray(v, x.dtype)[None, None, None] for v in (MEAN, DEVIATION))
-        return nnx.swish(conv_norm(self.conv, self.bn, (x / 255.0 - mean) / deviation))
+        return nnx.swish(self.bn(self.conv((x / 255.0 - mean) / deviation)))
 
 
 class MBConv(nnx.Module):
@@ -115,10 +114,10 @@ class MBConv(nnx.Module):
     def __call__(
         self, x: Float[Array, "b h w c"], *, rngs: nnx.Rngs | None
     ) -> Float[Array, "b h2 w2 c2"]:
-        y = nnx.swish(conv_norm(self.expand_conv, self.expand_bn, x)) if self.expands else x
-        y = nnx.swish(conv_norm(self.dwconv, self.bn, y))
+        y = nnx.swish(self.expand_bn(self.expand_conv(x))) if self.expands else x
+        y = nnx.swish(self.bn(self.dwconv(y)))
         y = y * self._excitation(y)
-        y = conv_norm(self.project_conv, self.project_bn, y)
+        y = self.project_bn(self.project_conv(y))
         return self.drop(y, rngs=rngs) + x if self.residual else y
 
     def _excitation(self, y: Float[Array, "b h w c"]) -> Float[Array, "b 1 1 c"]:
@@ -134,7 +133,7 @@ class Top(nnx.Module):
         self.bn = _batch_norm(c_out, rngs=rngs)
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c2"]:
-        return nnx.swish(conv_norm(self.conv, self.bn, x))
+        return nnx.swish(self.bn(self.conv(x)))
 
 
 def _blocks() -> dict[str, dict[str, int]]:

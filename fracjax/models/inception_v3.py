@@ -19,7 +19,6 @@ from jaxtyping import Array, Float
 from fracjax.image_spec import ImageSpec
 from fracjax.models.backbone import Backbone
 from fracjax.models.convolution import convolve
-from fracjax.models.folding import conv_norm, convolve_with, finish, folded_kernel
 from fracjax.models.inception_v3_layers import KERAS_LAYERS
 from fracjax.models.pooling import max_pool
 from fracjax.models.random import glorot_uniform
@@ -73,11 +72,11 @@ class ConvBN(nnx.Module):
         )
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
-        return nnx.relu(conv_norm(self.conv, self.norm, x))
+        return self.activate(self.conv(x))
 
     def activate(self, y: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-        """What comes after `pointwise`."""
-        return nnx.relu(finish(self.norm, y))
+        """What comes after the convolution."""
+        return nnx.relu(self.norm(y))
 
 
 def pointwise(x: Float[Array, "b h w c"], *units: ConvBN) -> list[Float[Array, "b h w _"]]:
@@ -85,10 +84,11 @@ def pointwise(x: Float[Array, "b h w c"], *units: ConvBN) -> list[Float[Array, "
 
     Wide products are faster than narrow ones, and the map is read once (`benchmarks/levers.py`).
     """
-    kernels = [folded_kernel(unit.conv, unit.norm) for unit in units]
-    y = convolve_with(units[0].conv, jnp.concatenate(kernels, axis=-1), x)
-    ends = np.cumsum([kernel.shape[-1] for kernel in kernels])
-    return jnp.split(y, ends[:-1].tolist(), axis=-1)
+    conv = units[0].conv
+    kernel = jnp.concatenate([unit.conv.kernel[...] for unit in units], axis=-1)
+    x, kernel, _ = conv.promote_dtype((x, kernel, None), dtype=conv.dtype)
+    ends = np.cumsum([unit.conv.out_features for unit in units])
+    return jnp.split(convolve(x, kernel, (1, 1), "VALID"), ends[:-1].tolist(), axis=-1)
 
 
 class Stem(nnx.Module):

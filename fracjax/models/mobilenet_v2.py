@@ -19,7 +19,6 @@ from fracjax.image_spec import ImageSpec
 from fracjax.models.backbone import Backbone
 from fracjax.models.convolution import convolve
 from fracjax.models.depthwise import DepthwiseConv
-from fracjax.models.folding import conv_norm
 from fracjax.models.random import glorot_uniform
 
 IMAGE = ImageSpec(side=224, channels=3, low=-1.0, high=1.0, smallest=32)
@@ -70,7 +69,7 @@ class ConvBN(nnx.Module):
         self.bn = _batch_norm(c_out, rngs=rngs)
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
-        return nnx.relu6(conv_norm(self.conv, self.bn, x))
+        return nnx.relu6(self.bn(self.conv(x)))
 
 
 class Bottleneck(nnx.Module):
@@ -91,9 +90,9 @@ class Bottleneck(nnx.Module):
         self.project_BN = _batch_norm(c_out, rngs=rngs)
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
-        y = nnx.relu6(conv_norm(self.expand, self.expand_BN, x)) if self.expands else x
-        y = nnx.relu6(conv_norm(self.depthwise, self.depthwise_BN, y))
-        y = conv_norm(self.project, self.project_BN, y)
+        y = nnx.relu6(self.expand_BN(self.expand(x))) if self.expands else x
+        y = nnx.relu6(self.depthwise_BN(self.depthwise(y)))
+        y = self.project_BN(self.project(y))
         return x + y if self.residual else y
 
 
