@@ -1,7 +1,7 @@
 """An exported cascade against the checkpoints it was made of, on pictures."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from fracjax.training.trained import Trained
 
 PICTURES = 12  # at most
 SIZES = (1, 3)  # of batches
-# Of a probability. In bfloat16 the order in which products are added shows in the third decimal.
+# Of a probability. In bfloat16, the order in which products are added shows in the third decimal.
 TOLERANCE = {"float32": 1e-5, "bfloat16": 0.01}
 
 Program = Callable[..., Mapping[str, Any]]
@@ -106,16 +106,21 @@ def pictures_of(stages: Stages, folder: Path | None, data_dir: Path | None) -> P
 def compare(stages: Stages, program: Program, pictures: Pictures) -> Checked:
     """Run a program on pictures, in batches of `SIZES`, and set it beside `Trained.predict`.
 
+    Both are given the same batches: with their size the rounding of a checkpoint changes, too.
+
     Raises:
       UserError: a probability differs by more than the tolerance, or a call that rounding does not
         explain.
     """
-    expected, tolerances = _expected(stages, pictures)
+    tolerances = {
+        name: TOLERANCE[trained.precision]
+        for name, trained in zip(("probability", "types"), stages.trained, strict=False)
+    }
     threshold = stages.front.point.threshold
-    called = expected["probability"] >= threshold
-    undecided = np.abs(expected["probability"] - threshold) <= tolerances["probability"]
-    differences, problems = dict.fromkeys(expected, 0.0), []
+    differences, problems = dict.fromkeys(tolerances, 0.0), []
+    called = undecided = np.zeros(len(pictures), bool)
     for size in SIZES:
+        expected = _expected(stages, pictures, size)
         found = _in_batches(program, pictures, size)
         for name, tolerance in tolerances.items():
             difference = float(np.max(np.abs(found[name] - expected[name])))
@@ -125,6 +130,8 @@ def compare(stages: Stages, program: Program, pictures: Pictures) -> Checked:
                     f"{name} differs by {difference:.2g} in batches of {size} (allowed: "
                     f"{tolerance:g})"
                 )
+        called = expected["probability"] >= threshold
+        undecided = np.abs(expected["probability"] - threshold) <= tolerances["probability"]
         wrong = (found["called"] != called) & ~undecided
         wrong |= found["called"] != (found["probability"] >= np.float32(threshold))
         if wrong.any():
@@ -147,21 +154,20 @@ def compare(stages: Stages, program: Program, pictures: Pictures) -> Checked:
     )
 
 
-def _expected(stages: Stages, pictures: Pictures) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """Probabilities of the checkpoints, and how far off each may be."""
+def _expected(stages: Stages, pictures: Pictures, size: int) -> dict[str, np.ndarray]:
+    """Probabilities of the checkpoints, in batches as near to `size` as their devices can share."""
     names = np.arange(len(pictures)).astype(str)
     none = np.zeros(len(pictures), np.int64)
 
     def predicted(trained: Trained, image: np.ndarray) -> Predictions:
+        devices = trained.mesh.size
+        trained = replace(trained, batch_size=-(-size // devices) * devices)
         return trained.predict(Examples(study=names, image=image, label=none, group=names))
 
-    detector, classifier = stages.front.detector, stages.classifier
-    expected = {"probability": predicted(detector, pictures.arrays[0]).fracture_score}
-    tolerances = {"probability": TOLERANCE[detector.precision]}
-    if classifier is not None:
-        expected["types"] = predicted(classifier, pictures.arrays[-1]).probabilities
-        tolerances["types"] = TOLERANCE[classifier.precision]
-    return expected, tolerances
+    expected = {"probability": predicted(stages.front.detector, pictures.arrays[0]).fracture_score}
+    if stages.classifier is not None:
+        expected["types"] = predicted(stages.classifier, pictures.arrays[-1]).probabilities
+    return expected
 
 
 def _in_batches(program: Program, pictures: Pictures, size: int) -> dict[str, np.ndarray]:

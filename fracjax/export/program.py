@@ -90,7 +90,7 @@ def cascade(
     threshold = np.float32(stages.front.point.threshold)
     probabilities = partial(_probabilities, exact=exact, platform=platform)
 
-    def function(*pictures: UInt8[Array, "b side side c"]) -> dict[str, jax.Array]:
+    def function(*pictures: jax.Array) -> dict[str, jax.Array]:
         score = probabilities(detector, pictures[0])[:, 1]
         outputs = {"probability": score, "called": score >= threshold}
         if classifier is not None:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,7 +54,7 @@ def write(stages: Stages, path: Path) -> None:
 
     (batch,) = export.symbolic_shape("b")
     arguments = [jax.ShapeDtypeStruct((batch, *one.shape), jnp.uint8) for one in inputs_of(stages)]
-    with _quiet():
+    with _quiet(), jax.numpy_rank_promotion("allow"):  # its functions promote
         import jax2onnx  # pyright: ignore[reportMissingImports]
 
         model = jax2onnx.to_onnx(
@@ -87,11 +88,13 @@ def load(path: Path) -> Program:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """jax2onnx logs what it lacks for other networks, and shapes that it does not annotate."""
+    """jax2onnx warns of what it lacks for other networks, and of what is old in its own code."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         logging.disable(before)
 

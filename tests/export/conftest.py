@@ -1,0 +1,42 @@
+"""The two untrained stages of tests/predict, exported once."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from fracjax.export import export_into
+from fracjax.sharding import data_mesh
+from tests.datasets.trees import encode, picture, write
+from tests.predict.conftest import runs, stages  # noqa: F401  fixtures
+
+TURNED = Image.Exif()
+TURNED[0x0112] = 6
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory) -> list[Path]:
+    """Grey and coloured, PNG and JPEG, one to be turned, one large enough to be decoded reduced."""
+    root = tmp_path_factory.mktemp("files")
+
+    def colour(grey: np.ndarray) -> np.ndarray:
+        return np.stack([grey, grey, 255 - grey], axis=-1)
+
+    made = [write(root / f"{i}.png", encode(picture(i), "PNG")) for i in range(8)]
+    made.append(write(root / "colour.jpg", encode(colour(picture(8)))))
+    made.append(write(root / "turned.jpg", encode(colour(picture(9)), exif=TURNED)))
+    made.append(write(root / "large.jpg", encode(picture(10, height=1500, width=1201))))
+    return made
+
+
+@pytest.fixture(scope="session")
+def exported(runs, files, tmp_path_factory) -> tuple[Path, str]:  # noqa: F811
+    """The folder of an export that was checked on `files`, and what was said."""
+    text = io.StringIO()
+    folder = tmp_path_factory.mktemp("exported") / "cascade"
+    console = Console(file=text, width=80)
+    export_into(folder, runs[0], runs[1], data_mesh(), console, check_on=files[0].parent)
+    return folder, text.getvalue()

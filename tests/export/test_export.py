@@ -1,0 +1,219 @@
+"""The export says what the checkpoints say: in this process, and in one without fracjax."""
+
+import ast
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import export
+from numpy.testing import assert_allclose
+
+from fracjax.export import artefact
+from fracjax.export.check import compare, pictures_of
+from fracjax.export.program import cascade, inputs_of
+from fracjax.models.platform import platform
+from fracjax.pipeline.decode import Form, decode, reduced_side
+from fracjax.pipeline.examples import Examples
+from fracjax.predict import Stages, predict_files
+from tests.predict.conftest import TYPES
+
+ROOT = Path(__file__).parents[2]
+DATA = os.environ.get("FRACJAX_DATA")
+(EXAMPLE,) = re.findall(
+    r"<!-- run.py -->\n```python\n(.*?)```", (ROOT / "docs" / "export.md").read_text(), re.DOTALL
+)
+WITHOUT_FRACJAX = 'import sys\nsys.modules["fracjax"] = None\n'
+
+
+def _run(*words: Path | str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-I", "-c", WITHOUT_FRACJAX + EXAMPLE, *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def _of(files: list[Path], form: Form) -> np.ndarray:
+    return np.stack([decode(path.read_bytes(), form) for path in files])
+
+
+def _card(folder: Path) -> dict:
+    return json.loads((folder / "card.json").read_text())
+
+
+def test_one_file_takes_batches_of_any_size_and_says_what_the_checkpoints_say(
+    stages, files, exported
+):
+    program = artefact.load(exported[0] / "cascade.jax")
+    detector, classifier = stages.trained
+    arrays = [_of(files, trained.meta.form) for trained in stages.trained]
+    names, none = np.arange(len(files)).astype(str), np.zeros(len(files), np.int64)
+    scores = detector.predict(Examples(names, arrays[0], none, names)).fracture_score
+    types = classifier.predict(Examples(names, arrays[1], none, names)).probabilities
+    called = scores >= stages.front.point.threshold
+    assert 0 < called.sum() < len(files)
+    for size in (1, 3, 7):
+        found = program(*(array[:size] for array in arrays))
+        assert [(v.shape, v.dtype) for v in found.values()] == [
+            ((size,), bool), ((size,), np.float32), ((size, 3), np.float32)
+        ]  # fmt: skip
+        assert_allclose(found["probability"], scores[:size], atol=1e-6, rtol=0)
+        assert_allclose(found["types"], types[:size], atol=1e-6, rtol=0)
+        assert np.array_equal(found["called"], called[:size])
+
+
+def test_the_example_of_the_docs_runs_without_fracjax(stages, files, exported):
+    done = _run(exported[0], *files)
+    assert done.returncode == 0, done.stderr
+    assert "not a medical device" in done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    for line, result in zip(lines, predict_files(stages, files), strict=True):
+        assert line["file"] == str(result.path)
+        assert line["decision"] == result.decision
+        assert line["probability"] == pytest.approx(result.probability, abs=1e-6)
+        assert line.get("types", {}) == pytest.approx(result.types, abs=1e-6)
+
+
+def test_the_example_refuses_a_file_that_is_not_the_cards(exported, tmp_path):
+    (tmp_path / "card.json").write_bytes((exported[0] / "card.json").read_bytes())
+    data = bytearray((exported[0] / "cascade.jax").read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "cascade.jax").write_bytes(data)
+    done = _run(tmp_path)
+    assert done.returncode == 1
+    assert "cascade.jax is not the file that card.json describes" in done.stderr
+
+
+@pytest.mark.parametrize("form", [Form(16), Form(50, "pad", 3), Form(300, "pad", 1)])
+def test_the_example_decodes_to_the_bit(files, form):
+    """Those it cannot are refused or decoded by its user: the docs say which."""
+    _decodes_to_the_bit(files, form)
+
+
+def _decodes_to_the_bit(files: list[Path], form: Form) -> None:
+    tree = ast.parse(EXAMPLE)
+    wanted = ast.Import | ast.ImportFrom | ast.FunctionDef
+    kept = [node for node in tree.body if isinstance(node, wanted)]
+    names = {}
+    exec(compile(ast.Module(kept, []), "run.py", "exec"), names)
+    for path in files:
+        found = names["decode"](path, **vars(form), reduced_side=reduced_side(form.side))
+        assert np.array_equal(found, decode(path.read_bytes(), form)), path.name
+
+
+@pytest.mark.skipif(not DATA, reason="FRACJAX_DATA names no folder of real radiographs")
+def test_real_radiographs(stages, exported):
+    folder = Path(DATA or "") / "fracatlas" / "images" / "Fractured"
+    pictures = pictures_of(stages, folder, None)
+    checked = compare(stages, artefact.load(exported[0] / "cascade.jax"), pictures)
+    assert len(pictures) == 12
+    assert max(checked.differences.values()) < 1e-6
+    _decodes_to_the_bit(sorted(folder.iterdir())[:3], Form(224))
+
+
+def test_the_card_says_what_the_file_is(stages, runs, exported):
+    folder, said = exported
+    card = _card(folder)
+    data = (folder / "cascade.jax").read_bytes()
+    about = card["files"]["jax_export"]
+    assert about["sha256"] == hashlib.sha256(data).hexdigest()
+    assert about["bytes"] == len(data)
+    assert about["platforms"] == ["cpu", "cuda", "tpu"]
+    assert about["checked"]["pictures"] == 11
+    assert max(about["checked"]["differences"].values()) < 1e-6
+    assert [one["shape"] for one in card["inputs"]] == [["b", 16, 16, 1], ["b", 24, 24, 3]]
+    assert [one["fit"] for one in card["inputs"]] == ["stretch", "pad"]
+    assert card["threshold"] == stages.front.point.threshold
+    assert card["types"] == list(TYPES)
+    assert card["stage1"]["checkpoint"] == str(runs[0])
+    assert card["stage1"]["temperature"] == 1.7
+    assert card["stage2"]["precision"] == "float32"
+    assert card["versions"]["jax"] == jax.__version__
+    assert "not a medical device" in card["intended_use"]
+    assert "checked on 11 pictures" in said
+
+
+def test_the_file_is_for_every_platform_and_names_no_folder_of_this_machine(exported):
+    data = (exported[0] / "cascade.jax").read_bytes()
+    assert export.deserialize(bytearray(data)).platforms == ("cpu", "cuda", "tpu")
+    assert b".py" not in data
+    assert str(ROOT).encode() not in data
+
+
+def _plain(stages: Stages, forward, **changes) -> Stages:
+    """The detector alone, its two networks being these functions."""
+    detector = dataclasses.replace(stages.front.detector, forward=jax.jit(forward), **changes)
+    networks = tuple({"params": {"b": jnp.float32(b)}, "batch_stats": {}} for b in (0.0, 0.5))
+    detector = dataclasses.replace(detector, networks=networks)
+    return Stages(dataclasses.replace(stages.front, detector=detector))
+
+
+def _logits(params, batch_stats, images, drawn_by):
+    """Numbers that float32 holds exactly, whatever the order of computing."""
+    return (images[:, 0, 0, :].astype(jnp.float32) - 128) / 32 + params["b"]
+
+
+@pytest.mark.parametrize(("temperature", "which"), [(1.0, 26), (1.7, 40)])
+def test_a_probability_that_is_the_threshold_is_called(stages, temperature, which):
+    plain = _plain(stages, _logits, temperature=temperature)
+    grey = np.arange(0, 256, 5, dtype=np.uint8)
+    pictures = np.broadcast_to(grey[:, None, None, None], (52, 16, 16, 1))
+    names, none = grey.astype(str), np.zeros(52, np.int64)
+    scores = plain.front.detector.predict(Examples(names, pictures, none, names)).fracture_score
+
+    def called(threshold: float) -> np.ndarray:
+        point = dataclasses.replace(plain.front.point, threshold=threshold)
+        front = dataclasses.replace(plain.front, point=point)
+        with jax.enable_x64(True):
+            return np.asarray(jax.jit(cascade(Stages(front)))(pictures)["called"])
+
+    chosen = float(scores[which])
+    assert np.array_equal(called(chosen), scores >= chosen)
+    just_above = float(np.nextafter(np.float32(chosen), np.float32(2)))
+    assert np.array_equal(called(just_above), scores > chosen)
+
+
+def test_each_platform_gets_the_layers_that_it_has(stages):
+    def forward(params, batch_stats, images, drawn_by):
+        return _logits(params, batch_stats, images, drawn_by) + (platform() == "cpu")
+
+    plain = _plain(stages, forward, temperature=1.0)
+    pictures = np.full((2, 16, 16, 1), 128, np.uint8)
+
+    def probability(program) -> float:
+        with jax.enable_x64(True):
+            return float(program(pictures)["probability"][0])
+
+    def sigmoid(x: float) -> float:
+        return 1 / (1 + np.exp(-x))
+
+    on_cpu, elsewhere = (sigmoid(1) + sigmoid(1.5)) / 2, (sigmoid(0) + sigmoid(0.5)) / 2
+    lowered = artefact.lower(plain)
+    assert probability(lowered.call) == pytest.approx(on_cpu, abs=1e-7)
+    assert "stablehlo.case" in lowered.mlir_module()
+    assert probability(jax.jit(cascade(plain, platform="cuda"))) == pytest.approx(
+        elsewhere, abs=1e-7
+    )
+    assert artefact.lower(plain).serialize() == lowered.serialize()
+
+
+def test_layers_compute_in_the_precision_of_the_threshold(stages):
+    detector = stages.front.detector.in_precision("bfloat16")
+    lowered = artefact.lower(Stages(dataclasses.replace(stages.front, detector=detector)))
+    assert "bf16" in lowered.mlir_module()
+    assert "bf16" not in artefact.lower(Stages(stages.front)).mlir_module()
+
+
+def test_stages_that_see_the_same_pictures_take_them_once(stages):
+    form = stages.front.detector.meta.form
+    same = dataclasses.replace(stages.classifier, metas=stages.front.detector.metas)
+    assert [(one.name, one.form) for one in inputs_of(Stages(stages.front, same))] == [
+        ("pictures", form)
+    ]
+    assert [one.name for one in inputs_of(stages)] == ["detector_pictures", "classifier_pictures"]

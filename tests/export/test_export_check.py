@@ -1,0 +1,151 @@
+"""What is refused, and that nothing is kept that was not checked."""
+
+import dataclasses
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from fracjax.datasets.prepare import prepare
+from fracjax.datasets.request import Request
+from fracjax.errors import UserError
+from fracjax.export import artefact, export_into, program, to_onnx
+from fracjax.export.check import Pictures, compare, pictures_of
+from fracjax.export.program import inputs_of, refuse_impossible
+from fracjax.pipeline.parts import open_dataset
+from fracjax.predict import Stages
+from fracjax.sharding import data_mesh
+
+
+@pytest.fixture(scope="module")
+def pictures(stages, files) -> Pictures:
+    return pictures_of(stages, files[0].parent, None)
+
+
+@pytest.fixture(scope="module")
+def load(exported):
+    return artefact.load(exported[0] / "cascade.jax")
+
+
+def _changed(load, **changes):
+    def program(*pictures):
+        found = {name: np.asarray(array) for name, array in load(*pictures).items()}
+        return found | {name: change(found[name]) for name, change in changes.items()}
+
+    return program
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"types": lambda p: p + np.float32(1.25e-5)},
+            r"types differs by 1.\de-05 in batches of 1 \(al",
+        ),
+        ({"probability": lambda p: p * np.float32("nan")}, "probability differs by nan in batches"),
+        ({"called": lambda c: ~c}, "11 of 11 calls differ in batches of 1; .* in batches of 3"),
+    ],
+)
+def test_an_export_that_says_something_else_is_refused(stages, load, pictures, changes, message):
+    with pytest.raises(UserError, match=message):
+        compare(stages, _changed(load, **changes), pictures)
+
+
+def test_a_call_that_rounding_decides_is_counted_not_refused(stages, load, pictures):
+    scores = np.asarray(load(*pictures.arrays)["probability"], np.float64)
+    # A little above one score, which the program below then gives a little more.
+    threshold = float(np.sort(scores)[5]) + 4e-6
+    point = dataclasses.replace(stages.front.point, threshold=threshold)
+    near = Stages(dataclasses.replace(stages.front, point=point), stages.classifier)
+
+    def program(*pictures):
+        found = _changed(load, probability=lambda p: p + np.float32(6e-6))(*pictures)
+        return found | {"called": found["probability"] >= np.float32(threshold)}
+
+    checked = compare(near, program, pictures)
+    assert checked.undecided == 1
+    assert checked.called == np.sum(scores >= threshold)
+
+
+def _export(folder: Path, runs, files, **options):
+    quiet = Console(quiet=True)
+    check_on = files[0].parent
+    return export_into(folder, runs[0], runs[1], data_mesh(), quiet, check_on=check_on, **options)
+
+
+def test_an_export_that_fails_leaves_what_was_there(runs, files, exported, tmp_path, monkeypatch):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    for made in exported[0].iterdir():
+        (folder / made.name).write_bytes(made.read_bytes())
+    with pytest.raises(UserError, match=r"already holds cascade.jax, card.json; write --out anoth"):
+        _export(folder, runs, files)
+    wrong = _changed(artefact.load(folder / "cascade.jax"), probability=lambda p: p + 1)
+    monkeypatch.setattr(artefact, "load", lambda _: wrong)
+    with pytest.raises(
+        UserError, match=r"probability differs by 1 in batches of 1.*nothing was ke"
+    ):
+        _export(folder, runs, files, overwrite=True)
+    assert sorted(made.name for made in folder.iterdir()) == ["card.json", "cascade.jax"]
+    for made in exported[0].iterdir():
+        assert (folder / made.name).read_bytes() == made.read_bytes()
+
+
+def test_what_no_export_can_be_is_refused_at_once(stages, monkeypatch):
+    detector = dataclasses.replace(stages.front.detector, test_views=4)
+    many = Stages(dataclasses.replace(stages.front, detector=detector), stages.classifier)
+    monkeypatch.setattr(program, "_MOST_BYTES", 1000)
+    with pytest.raises(UserError) as error:
+        refuse_impossible(many)
+    text = str(error.value)
+    assert "averages over 4 views of a picture, and an export sees it as it is" in text
+    assert f"--checkpoint {detector.workdir} --split validation --views 1` first" in text
+    assert "one file holds less than 2 GiB; export the stages one by one" in text
+
+
+def test_onnx_is_refused_without_its_packages_and_in_bfloat16(stages, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    detector = stages.front.detector.in_precision("bfloat16")
+    with pytest.raises(UserError) as error:
+        to_onnx.refuse_impossible(Stages(dataclasses.replace(stages.front, detector=detector)))
+    text = str(error.value)
+    assert (
+        r"--onnx needs jax2onnx and onnxruntime; install them with `pip install -e '.[onn" in text
+    )
+    assert "computes in bfloat16" in text
+
+
+def test_it_is_checked_on_the_validation_studies_unless_a_folder_is_named(stages, tmp_path):
+    with pytest.raises(UserError, match=r"nothing to check the export on: .*'phantom' is not prep"):
+        pictures_of(stages, None, tmp_path)
+    prepare(Request("phantom", data_dir=tmp_path, count=40, side=32))
+    with pytest.raises(UserError, match="was trained on split split, but"):
+        pictures_of(stages, None, tmp_path)
+    detector = stages.front.detector
+    dataset = open_dataset(detector.meta.config.data, tmp_path)
+    meta = dataclasses.replace(detector.meta, split_hash=dataset.split_hash)
+    detector = dataclasses.replace(detector, metas=(meta,))
+    known = Stages(dataclasses.replace(stages.front, detector=detector), stages.classifier)
+    pictures = pictures_of(known, None, tmp_path)
+    assert pictures.source == "phantom, validation"
+    held = dataset.indices("validation")
+    expected = dataset.part("validation", inputs_of(known)[0].form).pictures()
+    assert np.array_equal(pictures.arrays[0][0], expected[0])
+    assert np.array_equal(pictures.arrays[0][-1], expected[-1])
+    assert len(pictures) == min(12, len(held))
+
+
+def test_a_folder_of_damaged_files_is_nothing_to_check_on(stages, tmp_path):
+    (tmp_path / "a.png").write_bytes(b"\x89PNG")
+    with pytest.raises(UserError, match=r"none of the 1 files tried in .* can be read"):
+        pictures_of(stages, tmp_path, None)
+
+
+def test_onnx_says_what_the_checkpoints_say(stages, pictures, tmp_path):
+    pytest.importorskip("jax2onnx", reason="the extra onnx is not installed")
+    pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+    to_onnx.write(stages, tmp_path / "cascade.onnx")
+    checked = compare(stages, to_onnx.load(tmp_path / "cascade.onnx"), pictures)
+    assert max(checked.differences.values()) < 1e-5
