@@ -29,7 +29,7 @@ from fracjax.models.platform import platform
 Pads = tuple[tuple[int, int], tuple[int, int]]
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 _UNPADDED = ((0, 0), (0, 0))
-_LARGE = 500  # places of a map; a map of 12² is small, one of 25² large
+_LARGE = 2000  # places of a map: 25² gains little from parts, 52² twofold
 _PARTS = 16  # of a batch at most: each is a convolution in the program
 
 
@@ -113,8 +113,8 @@ def _by_tap(x, kernel, g, strides, pads):
 
 def _by_part(x, kernel, g, pads):
     """The same of a kernel without strides: the sum over parts of the batch."""
-    count, places = x.shape[0], g.shape[1] * g.shape[2]
-    few = 2 if places > 4 * _LARGE else 4 if places > _LARGE else count
+    count = x.shape[0]
+    few = 2 if g.shape[1] * g.shape[2] > _LARGE else count
     size = max(few, -(-count // _PARTS))
 
     def part(x, g):

@@ -2,14 +2,19 @@
 
 The numbers are those that Flax would draw, but XLA's CPU compiler takes five to ten times as long
 over the index arithmetic of a random array of four dimensions (`benchmarks/compile_random.py`).
+Initial kernels are drawn in a few sizes, of which each takes what it needs: element i of a draw
+hangs on the key and on i alone, and a network has fifty shapes to compile a draw for.
 """
 
 import math
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
+from jax.core import Tracer
 from jaxtyping import Array, Float, Key
 
 
@@ -19,8 +24,7 @@ def glorot_uniform(
     """Uniform in ±√(6 / (fan in + fan out)), Keras's default (Glorot and Bengio 2010, eq. 16)."""
     window = math.prod(shape[:-2])
     limit = math.sqrt(6.0 / (window * (shape[-2] + shape[-1])))
-    flat = jax.random.uniform(key, (math.prod(shape),), dtype, -limit, limit)
-    return flat.reshape(shape)
+    return _drawn(_uniform, key, shape, dtype, limit)
 
 
 def fan_out_normal(
@@ -32,8 +36,30 @@ def fan_out_normal(
     """
     fan_out = math.prod(shape[:-2]) * shape[-1]
     deviation = math.sqrt(2.0 / fan_out) / 0.87962566103423978  # that of the cut normal
-    flat = jax.random.truncated_normal(key, -2.0, 2.0, (math.prod(shape),), dtype)
-    return (deviation * flat).reshape(shape)
+    return _drawn(_cut_normal, key, shape, dtype, deviation)
+
+
+@partial(jax.jit, static_argnums=(1, 2))
+def _uniform(key: Key[Array, ""], count: int, dtype: Any, limit: Any) -> Float[Array, " count"]:
+    return jax.random.uniform(key, (count,), dtype, -limit, limit)
+
+
+@partial(jax.jit, static_argnums=(1, 2))
+def _cut_normal(
+    key: Key[Array, ""], count: int, dtype: Any, deviation: Any
+) -> Float[Array, " count"]:
+    return deviation * jax.random.truncated_normal(key, -2.0, 2.0, (count,), dtype)
+
+
+def _drawn(
+    draw: Any, key: Key[Array, ""], shape: tuple[int, ...], dtype: Any, scale: float
+) -> Float[Array, "*shape"]:
+    count = math.prod(shape)
+    if isinstance(key, Tracer):
+        return draw(key, count, dtype, scale).reshape(shape)
+    enough = draw(key, 1 << (count - 1).bit_length(), dtype, scale)
+    # On the host, where taking a part of an array needs no program.
+    return jnp.asarray(np.asarray(enough)[:count].reshape(shape))
 
 
 class Dropout(nnx.Dropout):

@@ -150,11 +150,15 @@ def _initial(config: Config) -> Classifier:
 
 @functools.cache
 def _draw(model: Model, outputs: int, image_size: int) -> Callable[[jax.Array], tuple[dict, dict]]:
-    """One program for all seeds: drawn one by one, every shape would be compiled by itself."""
+    """What draws a network, or its head alone if the rest comes from a file.
+
+    A whole network is not drawn in one program: that takes longer to compile than the few sizes in
+    which kernels are drawn one by one. Of a program for the head, the compiler drops the rest.
+    """
 
     def draw(key: jax.Array) -> tuple[dict, dict]:
         net = build(model, outputs=outputs, image_size=image_size, rngs=nnx.Rngs(key))
         params, stats = arrays(net)
         return (params, stats) if model.weights == NO_WEIGHTS else ({"head": params["head"]}, {})
 
-    return jax.jit(draw)
+    return draw if model.weights == NO_WEIGHTS else jax.jit(draw)

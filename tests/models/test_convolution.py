@@ -7,6 +7,7 @@ import pytest
 from jax import lax
 from numpy.testing import assert_allclose, assert_array_equal
 
+from fracjax.models import convolution
 from fracjax.models.convolution import convolve
 
 
@@ -41,6 +42,15 @@ def test_values_and_both_gradients_equal_xla(side, stride, padding):
             conv, x, kernel, (stride, stride), padding
         )
         for conv in (convolve, xla)
+    )
+    jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-5, atol=1e-5), ours, theirs)
+
+
+def test_a_large_map_is_taken_in_parts_the_last_of_them_smaller(monkeypatch):
+    monkeypatch.setattr(convolution, "_LARGE", 10)
+    x, kernel = draw(5, 6, 7, 3), draw(3, 3, 3, 4)
+    ours, theirs = (
+        value_and_gradients(conv, x, kernel, (1, 1), "SAME") for conv in (convolve, xla)
     )
     jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-5, atol=1e-5), ours, theirs)
 

@@ -5,7 +5,7 @@ import pytest
 from flax import nnx
 from numpy.testing import assert_allclose, assert_array_equal
 
-from fracjax.models.random import DropPath, fan_out_normal
+from fracjax.models.random import DropPath, fan_out_normal, glorot_uniform
 
 
 def test_fan_out_normal_has_the_variance_and_the_ends_of_keras():
@@ -29,3 +29,16 @@ def test_drop_path_leaves_inference_and_a_rate_of_0_alone():
     assert_array_equal(nnx.view(DropPath(0.0), deterministic=False)(x), x)
     with pytest.raises(ValueError, match="pass a key or streams"):
         nnx.view(DropPath(0.5), deterministic=False)(x)
+
+
+@pytest.mark.parametrize("draw", [fan_out_normal, glorot_uniform])
+@pytest.mark.parametrize("shape", [(3, 3, 5, 7), (1, 1, 1, 1), (8, 8)])
+def test_a_kernel_is_the_same_within_a_program_and_without(draw, shape):
+    key = jax.random.key(3)
+    assert_array_equal(draw(key, shape), jax.jit(draw, static_argnums=1)(key, shape))
+
+
+def test_glorot_uniform_is_flax_s():
+    key, shape = jax.random.key(0), (3, 3, 5, 7)
+    expected = nnx.initializers.glorot_uniform()(key, shape)
+    assert_allclose(glorot_uniform(key, shape), expected, rtol=1e-6)
