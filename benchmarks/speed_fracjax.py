@@ -17,7 +17,8 @@ def build(asked: dict[str, Any]) -> Ready:
 
     from fracjax.config import Augment, Config, Data, Freeze, Model, Phase
     from fracjax.sharding import data_mesh
-    from fracjax.training.network import build_network, network_tables
+    from fracjax.training.freeze import table
+    from fracjax.training.network import build_network
     from fracjax.training.predict import make_forward
     from fracjax.training.step import Recipe, make_train_step
 
@@ -78,7 +79,7 @@ def build(asked: dict[str, Any]) -> Ready:
             logits = forward(state.params, state.batch_stats, pictures, None)
         jax.block_until_ready(logits)
 
-    total = network_tables(config)[0][-1]
+    total = table(network.model, network.partitions[0])[-1]
     return Ready(
         facts={
             "versions": f"fracjax, jax {jax.__version__}",

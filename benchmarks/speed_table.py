@@ -34,8 +34,7 @@ def tables(found: Found) -> str:
         [
             "\n".join(head),
             _speeds("training", rows, settings, roof),
-            _speeds("inference", full, settings, roof),
-            _latencies(full),
+            *([_speeds("inference", full, settings, roof), _latencies(full)] if full else []),
             _starts(rows),
             *([f"Failed: {'; '.join(found['failed'])}"] if found["failed"] else []),
         ]
