@@ -36,6 +36,7 @@ def test_a_dry_run_prints_config_and_network_without_data(tmp_path):
         (("train.py", "--profile", "0"), "--profile is 0; write how many steps to trace"),
         (("evaluate.py", "--checkpoint", "nowhere", "--split", "test"), "not a run"),
         (("cascade.py", "--stage1", "nowhere", "--stage2", "nowhere"), "not a run"),
+        (("export.py", "--stage1", "nowhere"), "not a run"),
         (("convert_weights.py", "nowhere.h5"), "no file nowhere.h5"),
         (
             (
