@@ -1,0 +1,95 @@
+"""A detector trained in float32 and in bfloat16: its AUC, and how far bfloat16 moves probabilities.
+
+python benchmarks/precision.py [--config configs/phantom_stage1.py] [--seeds 3] [--into DIR]
+                               [--data.dir data] [--model.name mobilenet_v2 ...]
+
+Every further flag overrides a field of the config, as in `scripts/train.py`; the dataset must have
+been prepared. Each seed is trained twice, and judged on validation at its best epoch. `moved` is
+the largest change of a test study's probability when the network predicts in the other precision
+than that of its training: more than 0.01 is refused by `scripts/evaluate.py --precision`. A run
+that is killed goes on where it stopped.
+"""
+
+import argparse
+import dataclasses
+import platform
+import statistics
+from pathlib import Path
+
+import jax
+import numpy as np
+from rich.console import Console
+
+from fracjax.config import Config, Precision
+from fracjax.config_file import load
+from fracjax.door import door
+from fracjax.errors import UserError
+from fracjax.evaluation.delong import auc_difference
+from fracjax.evaluation.intervals import auc_estimate
+from fracjax.pipeline.parts import open_dataset
+from fracjax.sharding import data_mesh
+from fracjax.training.loop import fit
+from fracjax.training.trained import open_trained
+
+OTHER: dict[Precision, Precision] = {"float32": "bfloat16", "bfloat16": "float32"}
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config", type=Path, default=ROOT / "configs" / "phantom_stage1.py")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--into", type=Path, default=Path("runs/precision"))
+    ours, overrides = parser.parse_known_args()
+    config = load(ours.config, overrides, __doc__ or "")
+    if len(config.data.classes) != 2:
+        raise UserError(f"{ours.config} is no detector, and other networks have no AUC")
+    device = jax.devices()[0]
+    side = config.data.image_size
+    print(
+        f"{config.model.name}, {side}x{side}, {config.data.name}; {platform.machine()}, "
+        f"{device.platform} {device.device_kind}, jax {jax.__version__}"
+    )
+    differences = []
+    for seed in range(config.train.seed, config.train.seed + ours.seeds):
+        rows = {p: _row(config, seed, p, ours.into) for p in OTHER}
+        labels, wide, moved = rows["float32"]
+        _, narrow, moved_back = rows["bfloat16"]
+        found, _ = auc_difference(labels, wide, narrow, np.arange(len(labels)))
+        differences.append(found.value)
+        print(
+            f"seed {seed}: AUC in float32 {auc_estimate(labels, wide)}, in bfloat16 "
+            f"{auc_estimate(labels, narrow)}; difference {found.figure} ({found.method}); moved "
+            f"{moved:.4f}, and back {moved_back:.4f}",
+            flush=True,
+        )
+    if ours.seeds > 1:
+        error = statistics.stdev(differences) / ours.seeds**0.5
+        print(
+            f"mean difference {statistics.mean(differences):+.4f}, its standard error {error:.4f}"
+        )
+
+
+def _row(
+    config: Config, seed: int, precision: Precision, into: Path
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Labels and scores of validation, and how far the other precision moves those of test."""
+    config = dataclasses.replace(
+        config,
+        workdir=into / f"{config.model.name}_{precision}_{seed}",
+        model=dataclasses.replace(config.model, precision=precision),
+        train=dataclasses.replace(config.train, seed=seed),
+    )
+    fit(config, Console(quiet=True))
+    run, dataset = open_trained(config.workdir, data_mesh()), open_dataset(config.data)
+    validation = run.predict(dataset.part("validation"))
+    test = dataset.part("test")
+    one, other = (
+        each.predict(test).fracture_score for each in (run, run.in_precision(OTHER[precision]))
+    )
+    return validation.label, validation.fracture_score, float(np.abs(one - other).max())
+
+
+if __name__ == "__main__":
+    with door():
+        main()
