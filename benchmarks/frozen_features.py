@@ -21,12 +21,12 @@ from fracjax.door import door
 from fracjax.evaluation import per_class_report
 from fracjax.models.backbone import HEAD
 from fracjax.pipeline.parts import open_dataset
-from fracjax.pipeline.stream import Examples
+from fracjax.pipeline.examples import Examples
 from fracjax.report.tables import per_class_table
 from fracjax.sharding import data_mesh
 from fracjax.training.loop import check_run, check_weights
 from fracjax.training.network import build_network
-from fracjax.training.prefix import cache_view
+from fracjax.training.prefix import Prefix, cache_view
 
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
 
@@ -43,18 +43,16 @@ def main() -> None:
     def features(part: str) -> tuple[np.ndarray, Examples]:
         examples = dataset.part(part)
         with tempfile.TemporaryDirectory() as folder:
-            view = cache_view(
-                network.model,
-                examples,
+            prefix = Prefix(
+                net=network.model,
                 stop=HEAD,
                 image=network.image,
                 policy=config.augment,
-                key=None,
                 batch_size=config.data.batch_size,
-                mesh=data_mesh(),
-                folder=Path(folder),
+                colormap=config.data.colormap,
             )
-            maps = np.asarray(view.image, np.float32)
+            view = cache_view(prefix, examples, key=None, mesh=data_mesh(), folder=Path(folder))
+            maps = view.pictures().astype(np.float32)
         return (maps.mean(axis=(1, 2)) if maps.ndim == 4 else maps), examples
 
     (x, train), (x_validation, validation), (x_test, test) = map(

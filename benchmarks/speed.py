@@ -19,9 +19,10 @@ on the device.
 
 Every contender is a process of its own, that is started, takes its first training step, and then
 waits. In each round all take their turns one after the other, A B C A B C: as many training steps
-as take --seconds, at least one, after one that warms up and is not counted; likewise for inference and for latency, which is inference of one
-picture. They are measured on the full network only. Figures are medians of the rounds. Ratios are
-of the rounds too, ours against each, above 1 where ours is better: median, least and most.
+as take --seconds, at least one, after one that warms up and is not counted; likewise for inference
+and for latency, which is inference of one picture. They are measured on the full network only.
+Figures are medians of the rounds. Ratios are of the rounds too, ours against each, above 1 where
+ours is better: median, least and most.
 
 Start is from the start of the process to the end of the first training step, imports, building and
 compiling included; ours with an empty compilation cache and, warm, with that of the start before.
