@@ -20,8 +20,8 @@ from fracjax.config_file import load
 from fracjax.door import door
 from fracjax.evaluation import per_class_report
 from fracjax.models.backbone import HEAD
-from fracjax.pipeline.parts import open_dataset
 from fracjax.pipeline.examples import Examples
+from fracjax.pipeline.parts import open_dataset
 from fracjax.report.tables import per_class_table
 from fracjax.sharding import data_mesh
 from fracjax.training.loop import check_run, check_weights

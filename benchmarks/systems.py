@@ -108,7 +108,9 @@ def _measure(config: Config, n: int, steps: int) -> dict[str, Any]:
     forward: Any = make_forward(network.model, image=network.image, mesh=mesh)
     forward = forward.lower(state.params, state.batch_stats, batch["image"], None).compile()
     view, tx = network.training_view(0), network.optimizer(0)
-    step: Any = make_train_step(Recipe(view, tx, network.image, config.augment, config.loss), mesh)
+    step: Any = make_train_step(
+        Recipe(view, tx, network.image, config.augment, loss=config.loss), mesh
+    )
     step = step.lower(state, batch, key, size).compile()
     compile_seconds = time.perf_counter() - start
 
