@@ -52,7 +52,7 @@ def start(environment: Mapping[str, str] = os.environ, *, timeout: int = START_T
     advice = (
         "Start the same command on every host, open that port between them, and see that no "
         f"process of an earlier run is left; {COORDINATOR}, set to HOST:PORT of process 0, names "
-        "another"
+        "another. JAX_NUM_PROCESSES=1 is for a process that is alone"
     )
     # When it waits in vain, JAX ends the process with a stack trace, and nothing can catch that.
     late = threading.Timer(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fracjax import config, config_file
-from fracjax.config import GROUPS, Config, Data, Ensemble, Loss, Phase, Train
+from fracjax.config import GROUPS, Config, Data, Ensemble, Loss, Phase, Sweep, Train
 from fracjax.config_check import check
 from fracjax.config_file import load
 from fracjax.errors import UserError
@@ -124,6 +124,38 @@ def test_impossible_values_are_refused_all_at_once():
             "folds is 5, so data.fold must be none",
         ),
         (Config(ensemble=Ensemble(members=0)), "ensemble.members is 0, below 1"),
+        (Config(sweep=Sweep(seeds=0)), "sweep.seeds is 0, below 1"),
+        (
+            Config(sweep=Sweep((0.1, 0.0))),
+            "sweep.learning-rates.1 is 0.0, not above 0",
+        ),
+        (
+            Config(sweep=Sweep((0.1, float("nan")))),
+            "sweep.learning-rates.1 is nan, not a finite number",
+        ),
+        (
+            Config(sweep=Sweep((0.1, 0.2, 0.1))),
+            "sweep.learning-rates names one twice: (0.1, 0.2, 0.1)",
+        ),
+        (
+            Config(sweep=Sweep((0.1,))),
+            "sweep.learning-rates is 0.1 alone: write --phases.0.learning-rate 0.1, or more of "
+            "them to compare",
+        ),
+        (
+            Config(sweep=Sweep(seeds=2), folds=5),
+            "a sweep compares runs of one network: leave out folds and ensemble.members, and "
+            "train them with what the sweep finds",
+        ),
+        (
+            Config(sweep=Sweep((0.1, 0.2)), ensemble=Ensemble(members=2)),
+            "a sweep compares runs of one network: leave out folds and ensemble.members, and "
+            "train them with what the sweep finds",
+        ),
+        (
+            Config(sweep=Sweep(seeds=2), train=Train(seed=2**31 - 1)),
+            "train.seed is 2147483647: with one for each network it must stay below 2,147,483,648",
+        ),
         (Config(data=Data(subset=0.0)), "data.subset is 0.0, not above 0"),
         (Config(data=Data(subset=1.1)), "data.subset is 1.1, above 1, which is all studies"),
         (Config(loss=Loss(label_smoothing=1.0)), "loss.label-smoothing is 1.0, not in [0, 1)"),
@@ -165,6 +197,8 @@ def test_a_fold_that_there_is_not_is_refused(fold):
         Config(loss=Loss(focal_gamma=1.0, label_smoothing=0.0)),
         Config(loss=Loss(focal_gamma=0.0, label_smoothing=0.99)),
         Config(train=Train(plateau_factor=0.99, plateau_patience=1)),
+        Config(sweep=Sweep((0.1,), seeds=2)),
+        Config(sweep=Sweep((1.0, 0.5))),
     ],
     ids=lambda _: "",
 )
@@ -193,12 +227,26 @@ def test_overrides_reach_every_phase(tmp_path):
     assert config.phases == (Phase(cut="head"), Phase(epochs=9, learning_rate=0.5))
 
 
+def test_learning_rates_are_read_from_the_command_line(tmp_path):
+    path = _file(tmp_path, "def get_config(): return Config()")
+    flags = ["--sweep.learning-rates", "1e-3", "0.1", "--sweep.seeds", "2"]
+    assert load(path, flags).sweep == Sweep((1e-3, 0.1), seeds=2)
+
+
+def test_learning_rates_of_another_type_are_refused():
+    bad = Config()
+    object.__setattr__(bad.sweep, "learning_rates", (0.1, "x", True))
+    with pytest.raises(UserError, match=r"rates.1 is 'x', not a finite .*rates.2 is True, not a f"):
+        check(bad)
+
+
 def test_several_phases_survive_json():
     config = Config(
         phases=(Phase(epochs=2, cut="head"), Phase(schedule="plateau"), Phase()),
         data=Data(filter=Path("runs/x"), fold="1/2", subset=0.5, oversample=True),
         loss=Loss(label_smoothing=0.1, focal_gamma=2.0, class_weights="balanced"),
         ensemble=Ensemble(members=3),
+        sweep=Sweep((1e-3, 0.1), seeds=2),
     )
     again = config_file.from_dict(json.loads(json.dumps(config_file.to_dict(config))))
     assert again == config

@@ -4,9 +4,9 @@ import dataclasses
 from pathlib import Path
 
 from fracjax import config_file
-from fracjax.config import Config, Data, Ensemble, Train
+from fracjax.config import Config, Data, Ensemble, Phase, Sweep, Train
 from fracjax.config_check import check
-from fracjax.training.members import member_configs, member_dirs
+from fracjax.training.members import is_sweep, member_configs, member_dirs, swept_dirs
 
 RUN = Config(workdir=Path("runs/x"), data=Data(subset=0.8), train=Train(seed=7))
 
@@ -36,8 +36,47 @@ def test_folds_differ_in_fold_and_folder_alone():
         ]
 
 
+def test_a_sweep_has_a_run_of_each_learning_rate_with_each_seed():
+    """The second phase is as far below the first as it was."""
+    phases = (Phase(learning_rate=1e-3, cut="head"), Phase(learning_rate=2e-4))
+    sweep = Sweep(learning_rates=(1e-3, 5e-3), seeds=2)
+    run = dataclasses.replace(RUN, phases=phases, sweep=sweep)
+    configs = member_configs(run)
+    assert [config_file.differences(run, one) for one in configs] == [
+        [
+            f"workdir: runs/x != runs/x/lr_{rate}_seed_{seed}",
+            *([f"phases.0.learning_rate: 0.001 != {rate}"] if rate > 0.001 else []),
+            *([f"phases.1.learning_rate: 0.0002 != {rate / 5}"] if rate > 0.001 else []),
+            *([f"train.seed: 7 != {seed}"] if seed > 7 else []),
+            "sweep.learning_rates: [0.001, 0.005] != []",
+            "sweep.seeds: 2 != 1",
+        ]
+        for rate in (0.001, 0.005)
+        for seed in (7, 8)
+    ]
+    assert is_sweep(run)
+    assert not any(is_sweep(one) for one in configs)
+
+
+def test_seeds_alone_are_a_sweep_too():
+    configs = member_configs(dataclasses.replace(RUN, sweep=Sweep(seeds=3)))
+    assert [c.train.seed for c in configs] == [7, 8, 9]
+    assert [c.workdir.name for c in configs] == [f"lr_0.0001_seed_{i}" for i in (7, 8, 9)]
+    assert {c.phases for c in configs} == {RUN.phases}
+
+
+def test_the_folders_of_a_sweep_are_no_members(tmp_path):
+    run = dataclasses.replace(RUN, workdir=tmp_path, sweep=Sweep((1e-5, 1.0), seeds=2))
+    folders = [one.workdir for one in member_configs(run)]
+    for folder in folders:
+        folder.mkdir()
+    (tmp_path / "lr_1_seed_1.txt").touch()
+    assert swept_dirs(tmp_path) == sorted(folders)
+    assert member_dirs(tmp_path) == [tmp_path]
+
+
 def test_each_network_could_be_trained_alone():
-    for run in ({"ensemble": Ensemble(members=3)}, {"folds": 3}):
+    for run in ({"ensemble": Ensemble(members=3)}, {"folds": 3}, {"sweep": Sweep((0.1, 1.0), 2)}):
         for one in member_configs(dataclasses.replace(RUN, **run)):
             assert member_configs(check(one)) == [one]
 
