@@ -392,3 +392,33 @@ def test_the_threshold_holds_for_as_many_views_as_it_was_chosen_on(runs, tmp_pat
     assert front.identity != open_filter(stage1.workdir, data_mesh()).identity
     with pytest.raises(UserError, match=r"--views 1 first, or leave --views out"):
         evaluate(copy, "test", data_mesh(), QUIET, views=1)
+
+
+def test_the_threshold_holds_for_the_precision_it_was_chosen_in(runs, tmp_path, monkeypatch):
+    stage1, *_ = runs
+    copy = tmp_path / "copy"
+    shutil.copytree(stage1.workdir, copy)
+    with pytest.raises(
+        UserError,
+        match=r"--precision is bfloat16, but the threshold .* in float32; run --split val",
+    ):
+        evaluate(copy, "test", data_mesh(), QUIET, precision="bfloat16")
+    before = open_filter(copy, data_mesh()).identity
+    judge(copy, "validation", data_mesh(), settle=True, precision="bfloat16")
+    folder = evaluate(copy, "test", data_mesh(), QUIET, gallery=0)
+    source = _metrics(folder)["source"]
+    assert (source["precision"], source["precision_of_training"]) == ("bfloat16", "float32")
+    report = (folder / "markdown" / "report.md").read_text()
+    assert "bfloat16 in convolutions and matrix products, float32 elsewhere" in report
+    assert "trained in float32" in report
+    after = open_filter(copy, data_mesh()).identity
+    assert after["precision"] == "bfloat16"
+    assert after != before
+    monkeypatch.setattr(judging, "MOST_MOVED", 1e-7)
+    with pytest.raises(UserError, match=r"trained in float32, .* bfloat16 moves probabilities by"):
+        judge(copy, "validation", data_mesh(), settle=True, precision="bfloat16")
+    record = json.loads(operating_point.path(copy).read_text())
+    del record["precision"]  # as an earlier version wrote it
+    operating_point.path(copy).write_text(json.dumps(record))
+    with pytest.raises(UserError, match=r"'precision'.*--split validation"):
+        open_filter(copy, data_mesh())
