@@ -5,7 +5,8 @@ on CPUs (`benchmarks/levers.py`). Here the way forward keeps the place, one byte
 Dimension names: b batch, h height, w width, c channels.
 """
 
-from functools import partial
+from functools import partial, reduce
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,6 @@ from jaxtyping import Array, Float
 STRIDE = 2
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(1,))
 def max_pool(x: Float[Array, "b h w c"], side: int) -> Float[Array, "b h2 w2 c"]:
     """Max pooling with stride 2, VALID: rows and columns that fill no window are left out.
 
@@ -24,19 +24,18 @@ def max_pool(x: Float[Array, "b h w c"], side: int) -> Float[Array, "b h2 w2 c"]
       x: maps.
       side: of the square window, 2 or more.
     """
-    best = None
-    for tap in _taps(x, side):
-        best = tap if best is None else jnp.maximum(best, tap)
-    assert best is not None
-    return best
+    return _pool(x, side)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _pool(x, side) -> Any:
+    return reduce(jnp.maximum, _taps(x, side))
 
 
 def _forward(x, side):
-    best, place = None, None
-    for number, tap in enumerate(_taps(x, side)):
-        if best is None:
-            best, place = tap, jnp.zeros(tap.shape, jnp.uint8)
-            continue
+    best, *others = _taps(x, side)
+    place = jnp.zeros(best.shape, jnp.uint8)
+    for number, tap in enumerate(others, start=1):
         # A NaN must come through from wherever it is.
         better = (tap > best) | (jnp.isnan(tap) & ~jnp.isnan(best))
         best, place = jnp.where(better, tap, best), jnp.where(better, jnp.uint8(number), place)
@@ -72,7 +71,7 @@ def _backward(side, residuals, g):
     return (whole[:, :h, :w],)
 
 
-max_pool.defvjp(_forward, _backward)
+_pool.defvjp(_forward, _backward)
 
 
 def _taps(x: Float[Array, "b h w c"], side: int) -> list[Float[Array, "b h2 w2 c"]]:
