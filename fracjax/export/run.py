@@ -51,6 +51,8 @@ def export_into(
     refuse_impossible(stages)
     if onnx:
         to_onnx.refuse_impossible(stages)
+    if stages.classifier is not None and not stages.same_filter:
+        console.print("The classifier was not trained on what this detector lets through.")
     pictures = pictures_of(stages, check_on, data_dir)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder) as place:

@@ -19,13 +19,17 @@ TURNED[0x0112] = 6
 
 @pytest.fixture(scope="session")
 def files(tmp_path_factory) -> list[Path]:
-    """Grey and coloured, PNG and JPEG, one to be turned, one large enough to be decoded reduced."""
+    """PNG and JPEG: grey, coloured, with alpha, of a palette, turned, large (decoded reduced)."""
     root = tmp_path_factory.mktemp("files")
 
     def colour(grey: np.ndarray) -> np.ndarray:
         return np.stack([grey, grey, 255 - grey], axis=-1)
 
-    made = [write(root / f"{i}.png", encode(picture(i), "PNG")) for i in range(8)]
+    made = [write(root / f"{i}.png", encode(picture(i), "PNG")) for i in range(6)]
+    alpha = np.dstack([colour(picture(6)), picture(7)])
+    made.append(write(root / "alpha.png", encode(alpha, "PNG")))
+    made.append(root / "palette.png")
+    Image.fromarray(colour(picture(7))).quantize(16).save(made[-1])
     made.append(write(root / "colour.jpg", encode(colour(picture(8)))))
     made.append(write(root / "turned.jpg", encode(colour(picture(9)), exif=TURNED)))
     made.append(write(root / "large.jpg", encode(picture(10, height=1500, width=1201))))

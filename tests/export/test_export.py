@@ -203,11 +203,15 @@ def test_each_platform_gets_the_layers_that_it_has(stages):
     assert artefact.lower(plain).serialize() == lowered.serialize()
 
 
-def test_layers_compute_in_the_precision_of_the_threshold(stages):
+def test_layers_compute_in_the_precision_of_the_threshold(stages, files):
     detector = stages.front.detector.in_precision("bfloat16")
     lowered = artefact.lower(Stages(dataclasses.replace(stages.front, detector=detector)))
     assert "bf16" in lowered.mlir_module()
     assert "bf16" not in artefact.lower(Stages(stages.front)).mlir_module()
+    pictures = _of(files[:8], detector.meta.form)
+    names, none = np.arange(8).astype(str), np.zeros(8, np.int64)
+    scores = detector.predict(Examples(names, pictures, none, names)).fracture_score
+    assert_allclose(lowered.call(pictures)["probability"], scores, atol=0.01, rtol=0)
 
 
 def test_stages_that_see_the_same_pictures_take_them_once(stages):

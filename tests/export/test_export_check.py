@@ -68,6 +68,14 @@ def test_a_call_that_rounding_decides_is_counted_not_refused(stages, load, pictu
     assert checked.undecided == 1
     assert checked.called == np.sum(scores >= threshold)
 
+    def contradicting_itself(*pictures):
+        found = program(*pictures)
+        undecided = np.abs(found["probability"] - threshold) <= 1e-5
+        return found | {"called": found["called"] ^ undecided}
+
+    with pytest.raises(UserError, match="1 of 11 calls differ in batches of 1; 1 of 11 calls"):
+        compare(near, contradicting_itself, pictures)
+
 
 def _export(folder: Path, runs, files, **options):
     quiet = Console(quiet=True)
