@@ -41,6 +41,14 @@ def exported(runs, files, tmp_path_factory) -> tuple[Path, str]:  # noqa: F811
     """The folder of an export that was checked on `files`, and what was said."""
     text = io.StringIO()
     folder = tmp_path_factory.mktemp("exported") / "cascade"
-    console = Console(file=text, width=80)
-    export_into(folder, runs[0], runs[1], data_mesh(), console, check_on=files[0].parent)
+    write(folder / "cascade.onnx", b"of an earlier export")
+    export_into(
+        folder,
+        runs[0],
+        runs[1],
+        data_mesh(),
+        Console(file=text, width=80),
+        check_on=files[0].parent,
+        overwrite=True,
+    )
     return folder, text.getvalue()

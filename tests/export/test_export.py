@@ -119,6 +119,7 @@ def test_real_radiographs(stages, exported):
 
 def test_the_card_says_what_the_file_is(stages, runs, exported):
     folder, said = exported
+    assert sorted(path.name for path in folder.iterdir()) == ["card.json", "cascade.jax"]
     card = _card(folder)
     data = (folder / "cascade.jax").read_bytes()
     about = card["files"]["jax_export"]
