@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from typing import NoReturn
 
@@ -163,11 +164,15 @@ class _Watch:
                 alone = False
             except jax.errors.JaxRuntimeError:
                 alone = True
-            if alone or process()[0] == 0:
+            first = process()[0] == 0
+            if alone or first:
                 print(text, file=sys.stderr)
             sys.stdout.flush()
             sys.stderr.flush()
             remove_temporary()
+            if first and not alone:
+                # With this process goes the service from which the others hear of the barrier.
+                time.sleep(1)
             # Not sys.exit: JAX would wait for the others, and other threads for what never comes.
             os._exit(code)
 

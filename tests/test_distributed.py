@@ -35,7 +35,10 @@ QUIET = Console(quiet=True)
 CONFIG = """
 import os, signal
 from pathlib import Path
+from fracjax import distributed
 from fracjax.config import Augment, Config, Data, Model, Phase, Train
+
+distributed.HEARTBEAT_TIMEOUT = 600  # a machine that runs many tests is slow
 
 def get_config():
     if "KILLED" in os.environ and os.environ["KILLED"] == os.environ["JAX_PROCESS_ID"]:
@@ -49,7 +52,7 @@ def get_config():
     return Config(
         data=Data(dir=Path({data!r}), image_size=32, batch_size=8),
         model=Model(width=0.05),
-        augment=Augment(flip=True, rotation=10.0),
+        augment=Augment(flip=True),
         phases=(Phase(epochs=3),),
         train=Train(checkpoint_steps=3),
     )
@@ -117,7 +120,7 @@ def run_pair(folder: Path, *command: object, **environment: str) -> list[Ended]:
             opened.callback(process.kill)
             files.append((out, errors))
             processes.append(process)
-        codes = [process.wait(timeout=300) for process in processes]
+        codes = [process.wait(timeout=600) for process in processes]
         for pair in files:
             for file in pair:
                 file.seek(0)
