@@ -85,8 +85,8 @@ class Model:
     """Multiplier of the basic CNN's filters and dense units; 1.0 is the paper's network."""
     precision: Precision = "float32"
     """What convolutions and matrix products compute in, in training and afterwards. bfloat16 is for
-    accelerators, and moves probabilities by some thousandths; parameters, statistics, sums, head
-    and loss are float32 in either."""
+    accelerators, and rounds in every layer, to 8 bits; parameters, statistics, sums, head and loss
+    are float32 in either."""
 
 
 @dataclass(frozen=True)

@@ -129,8 +129,7 @@ def judge(
         trained = stored.applied_to(trained)
     dataset, examples, leakage = _studies(trained, part, data_dir)
     each = tuple(trained.predict_with(i, its) for i, its in enumerate(examples))
-    if settle and precision is not None:
-        _check_precision(trained, examples, each)
+    _check_precision(trained, examples, each)
     pooled = folds and part == "validation"
     together = (aggregate.pooled if pooled else aggregate.mean)(each)
     if settle:
@@ -220,7 +219,7 @@ def _check_as_settled(stored: Stored, views: int | None, precision: Precision | 
 def _check_precision(
     trained: Trained, examples: tuple[Examples, ...], each: tuple[Predictions, ...]
 ) -> None:
-    """Another precision than that of training may change the last digits, and nothing else."""
+    """Another precision than that of training may move probabilities by little."""
     own = trained.meta.config.model.precision
     if trained.precision == own:
         return
