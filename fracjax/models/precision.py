@@ -15,10 +15,10 @@ stays in float32:
   ViT's tokens    the sum of all blocks' outputs, and the softmax of attention
   head, loss      a logit in bfloat16 would move a probability by more than 0.01
 
-What remains is the rounding of kernels and maps in every layer. In a detector that is sure of itself
-(logits of 10) it moves a probability near the threshold by a hundredth or two, more in one whose
-features are ImageNet's, and no layer is to blame alone. A network trained in bfloat16 is what it is
-in bfloat16; to predict in another precision than that of training is refused where it moves a
+What remains is the rounding of kernels and maps in every layer. In a detector that is sure of
+itself (logits of 10) it moves a probability near the threshold by a hundredth or two, more in one
+whose features are ImageNet's, and no layer is to blame alone. A network trained in bfloat16 is what
+it is in bfloat16; to predict in another precision than that of training is refused where it moves a
 probability by more than 0.01 (`judge.MOST_MOVED`).
 
 Source: Kalamkar et al. 2019, arXiv:1905.12322, for training in bfloat16 without loss scaling;

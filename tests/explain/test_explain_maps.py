@@ -295,3 +295,15 @@ def test_what_cannot_be_explained_is_refused():
     )
     with pytest.raises(UserError, match=r"this run has 3 \(a, b, c\)"):
         explain(_trained(_random(config=three), three), examples, target="positive")
+
+
+def test_maps_are_made_in_the_precision_of_the_run_and_added_up_in_float32():
+    """Eight bits in every layer move no place of a map by more than a tenth of its maximum."""
+    wide = _trained(_random())
+    model = dataclasses.replace(CONFIG.model, precision="bfloat16")
+    narrow = wide.in_precision("bfloat16")
+    assert narrow.config == dataclasses.replace(CONFIG, model=model)
+    healthy = np.zeros(4, np.int64)
+    maps = [explain(run, _examples(4), target=healthy) for run in (wide, narrow)]
+    assert maps[1].dtype == np.float32
+    assert 0 < np.abs(maps[0] - maps[1]).max() < 0.1
