@@ -1,8 +1,9 @@
-"""Ensembles and folds from their workdir: what is written, and that stage 2 takes them as a run."""
+"""Ensembles, folds and sweeps: what is written, and that stage 2 takes the first two as a run."""
 
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from numpy.testing import assert_allclose
 from rich.console import Console
 
 from fracjax.cascade import run_cascade
-from fracjax.config import Config, Data, Ensemble, Model, Phase
+from fracjax.config import Config, Data, Ensemble, Model, Phase, Sweep
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.request import Request
 from fracjax.errors import UserError
@@ -19,10 +20,14 @@ from fracjax.evaluation.aggregate import mean
 from fracjax.evaluation.temperature import scaled
 from fracjax.pipeline import parts
 from fracjax.pipeline.parts import open_dataset
+from fracjax.report.compare import compare
 from fracjax.report.evaluate import evaluate
+from fracjax.report.sweep import show_sweep
+from fracjax.report.two_stages import run_two_stages
 from fracjax.sharding import data_mesh
 from fracjax.training.filter import open_filter
-from fracjax.training.loop import fit_members
+from fracjax.training.loop import check_workdir, fit, fit_members
+from fracjax.training.members import member_configs
 from fracjax.training.trained import open_trained
 
 QUIET = Console(quiet=True)
@@ -176,3 +181,88 @@ def test_pictures_of_another_kind_are_refused(runs, change):
     bad = dataclasses.replace(examples, image=change(examples.pictures()), row=None)
     with pytest.raises(UserError, match=r"takes uint8\[n, 16, 16, 1\], values from 0 to 255"):
         trained.predict(bad)
+
+
+@pytest.fixture(scope="module")
+def sweep(runs):
+    """A learning rate that no network survives, and one that trains, in the detector's program."""
+    detector, _ = runs
+    config = dataclasses.replace(
+        detector,
+        workdir=detector.workdir.with_name("sweep"),
+        ensemble=Ensemble(),
+        sweep=Sweep(learning_rates=(1e30, 3e-3)),
+    )
+    said = Console(record=True, width=200)
+    return config, fit_members(config, said), said.export_text()
+
+
+def test_a_run_of_a_sweep_is_the_run_that_its_config_makes_alone(sweep, tmp_path):
+    config, metas, _ = sweep
+    second = member_configs(config)[1]
+    alone = fit(dataclasses.replace(second, workdir=tmp_path / "alone"), QUIET)
+    (ours,), (theirs,) = metas[1].history, alone.history
+    assert ours.keys() == theirs.keys()
+    assert theirs["learning_rate"] == pytest.approx(3e-3)
+    for name in ours:  # another program rounds otherwise, as in `test_joint.py`
+        assert ours[name] == pytest.approx(theirs[name], rel=1e-4, abs=1e-4), name
+
+
+def test_a_run_that_diverges_ends_alone(sweep):
+    config, metas, said = sweep
+    assert [len(meta.history) for meta in metas] == [0, 1]
+    assert "lr_1e+30_seed_0  diverged: the loss in epoch 1 is nan; it ends here, the oth" in said
+    again = fit_members(config, QUIET)  # it is tried again, to the same end
+    assert [meta.history for meta in again] == [meta.history for meta in metas]
+
+
+def test_a_sweep_ends_with_what_is_best_on_validation(sweep):
+    config, metas, _ = sweep
+    said = Console(record=True, width=200)
+    show_sweep(config.workdir, metas, said)
+    best = metas[1]
+    text = said.export_text()
+    assert "diverged in 1" in text
+    assert f"of its runs {best.config.workdir} has the lowest, {best.best_loss:.4f} nats." in text
+    assert f"next: python scripts/evaluate.py --checkpoint {best.config.workdir} --split" in text
+    kept = json.loads((config.workdir / "sweep.json").read_text())
+    assert kept["best_run"] == str(best.config.workdir)
+    assert kept["best_rate"] == best.config.phases[0].learning_rate
+    assert [run["complete"] for run in kept["runs"]] == [False, True]
+    assert open_trained(Path(kept["best_run"]), data_mesh()).meta.best_loss == best.best_loss
+
+
+def test_a_sweep_is_no_network(sweep, tmp_path):
+    """Its runs are never averaged; who names it is told which of them is best."""
+    config, metas, _ = sweep
+    folder, mesh = config.workdir, data_mesh()
+    data = dataclasses.replace(config.data, filter=folder)
+    behind = dataclasses.replace(metas[0].config, workdir=tmp_path / "behind", data=data)
+    uses = (
+        lambda: open_trained(folder, mesh),
+        lambda: open_filter(folder, mesh),
+        lambda: evaluate(folder, "validation", mesh, QUIET),
+        lambda: run_cascade(folder, folder, "test", mesh),
+        lambda: compare(folder, folder, "test", mesh, QUIET, tmp_path / "comparison"),
+        lambda: fit(behind, QUIET),
+    )
+    for use in uses:
+        with pytest.raises(UserError) as refused:
+            use()
+        message = str(refused.value)
+        assert f"{folder} is a sweep: 2 runs to compare, no networks to average" in message
+        assert f"best on validation is {metas[1].config.workdir} (learning rate 0.003" in message
+    with pytest.raises(UserError, match=r"stage 2 is a sweep: train it with scripts/train.py"):
+        run_two_stages(metas[0].config, config, QUIET)
+
+
+def test_a_sweep_may_grow_and_takes_no_other_run_into_its_folder(sweep):
+    config, _, _ = sweep
+    check_workdir(dataclasses.replace(config, sweep=Sweep((3e-3, 1e-2), seeds=2)))
+    for other in (Ensemble(), Ensemble(members=2)):
+        run = dataclasses.replace(config, sweep=Sweep(), ensemble=other)
+        with pytest.raises(UserError, match=r"other networks \(lr_0.003_seed_0\) than"):
+            check_workdir(run)
+    changed = dataclasses.replace(config, model=Model(width=0.125, dropout=0.0))
+    with pytest.raises(UserError, match=r"lr_0.003_seed_0 is the run of another config \(model.w"):
+        check_workdir(changed)
