@@ -1,13 +1,16 @@
 """What the runs of a sweep came to on validation: each run, each learning rate, the best."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
+from fracjax import config_file
+from fracjax.config import Config
 from fracjax.errors import UserError
+from fracjax.files import read_json
 from fracjax.training import checkpoint
 from fracjax.training.checkpoint import Meta
 from fracjax.training.members import swept_dirs
@@ -60,21 +63,21 @@ class RateSummary:
 
 def swept_runs(metas: Sequence[Meta]) -> list[SweptRun]:
     """The runs, in the order of what their last checkpoints say."""
-    return [_run(meta) for meta in metas]
+    return [_run(meta.config, meta.history, meta.best_epoch) for meta in metas]
 
 
-def _run(meta: Meta) -> SweptRun:
-    config, best = meta.config, meta.history[meta.best_epoch - 1] if meta.best_epoch else {}
+def _run(config: Config, history: Sequence[dict[str, Any]], best_epoch: int) -> SweptRun:
+    best = history[best_epoch - 1] if best_epoch else {}
     score = "validation_auc" if len(config.data.classes) == 2 else "validation_accuracy"
     return SweptRun(
         workdir=config.workdir,
         learning_rate=config.phases[0].learning_rate,
         seed=config.train.seed,
-        epochs=meta.epoch,
-        best_epoch=meta.best_epoch,
+        epochs=len(history),
+        best_epoch=best_epoch,
         loss=best.get("validation_loss"),
         score=best.get(score),
-        complete=next_place(meta.history, config) is None,
+        complete=next_place(history, config) is None,
     )
 
 
@@ -123,8 +126,7 @@ def refuse_sweep(workdir: Path) -> NoReturn:
       UserError: always.
     """
     folders = swept_dirs(workdir)
-    metas = [checkpoint.read_meta(path, "last") for path in folders if checkpoint.has(path, "last")]
-    best = best_run(swept_runs(metas))
+    best = best_run([_run_in(folder) for folder in folders])
     if best is None:
         advice = "none of them has finished an epoch yet"
     else:
@@ -135,3 +137,14 @@ def refuse_sweep(workdir: Path) -> NoReturn:
     raise UserError(
         f"{workdir} is a sweep: {len(folders)} runs to compare, no networks to average; {advice}"
     )
+
+
+def _run_in(folder: Path) -> SweptRun:
+    """What is on the disk of a run; one that diverged in its first epoch has its config alone."""
+    if checkpoint.has(folder, "last"):
+        (run,) = swept_runs([checkpoint.read_meta(folder, "last")])
+    else:
+        again = f"a run begins with it: delete {folder}, or train the sweep again"
+        config = config_file.from_dict(read_json(checkpoint.config_path(folder), again))
+        run = _run(config, [], 0)
+    return replace(run, workdir=folder)  # which may have been moved

@@ -1,17 +1,29 @@
 """What the runs of a sweep come to, by hand; real ones are in `test_ensembles.py`."""
 
+import dataclasses
+import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
 
+from fracjax import config_file
 from fracjax.config import Config, Data, Phase, Train
 from fracjax.errors import UserError
+from fracjax.files import write_json
 from fracjax.image_spec import ImageSpec
 from fracjax.report.sweep import rates_table, runs_table, show_sweep
-from fracjax.training.checkpoint import Meta
-from fracjax.training.sweep import RateSummary, best_rate, best_run, by_rate, swept_runs
+from fracjax.training.checkpoint import Meta, config_path
+from fracjax.training.sweep import (
+    RateSummary,
+    best_rate,
+    best_run,
+    by_rate,
+    refuse_sweep,
+    swept_runs,
+)
 
 
 def _meta(rate, seed, losses, *, epochs=3, classes=("healthy", "fracture")):
@@ -99,3 +111,45 @@ def test_a_sweep_whose_runs_all_diverged_says_so(tmp_path):
     with pytest.raises(UserError, match=r"every run of .* diverged: lower --sweep.learning-rates"):
         show_sweep(tmp_path, [_meta(0.5, 0, []), _meta(0.5, 1, [0.1])], said)
     assert "diverged in 2" in said.export_text()
+
+
+def _on_disk(root: Path, meta: Meta) -> Meta:
+    """The run as training leaves it below a folder, without its arrays."""
+    workdir = root / meta.config.workdir.name
+    meta = dataclasses.replace(meta, config=dataclasses.replace(meta.config, workdir=workdir))
+    kept = workdir / "checkpoints" / "last" / "1" / "meta" / "metadata"
+    (kept.parent if meta.history else workdir).mkdir(parents=True)
+    write_json(config_path(workdir), config_file.to_dict(meta.config))
+    if meta.history:
+        write_json(kept, meta.to_dict())
+    return meta
+
+
+def test_a_run_that_diverged_in_its_first_epoch_spoils_its_rate_for_who_names_the_sweep(tmp_path):
+    """Who evaluates the sweep by mistake is told of the run that `sweep.json` holds the best."""
+    metas = [
+        _meta(0.1, 0, [0.5, 0.3, 0.4]),
+        _meta(0.1, 1, [0.4, 0.2, 0.1]),
+        _meta(0.5, 0, [0.05, 0.05, 0.05]),
+        _meta(0.5, 1, []),  # without a checkpoint
+    ]
+    metas = [_on_disk(tmp_path, meta) for meta in metas]
+    show_sweep(tmp_path, metas, Console(quiet=True))
+    best = json.loads((tmp_path / "sweep.json").read_text())["best_run"]
+    assert best == str(tmp_path / "lr_0.1_seed_1")
+    advice = f"is a sweep: 4 runs .* best on validation is {re.escape(best)} .learning rate 0.1,"
+    with pytest.raises(UserError, match=advice):
+        refuse_sweep(tmp_path)
+
+
+def test_a_sweep_that_was_moved_is_advised_on_where_it_is_now(tmp_path):
+    _on_disk(tmp_path / "old", _meta(0.1, 0, [0.5, 0.3, 0.4]))
+    new = (tmp_path / "old").rename(tmp_path / "new")
+    with pytest.raises(UserError, match=f"best on validation is {re.escape(str(new))}/lr_0.1"):
+        refuse_sweep(new)
+
+
+def test_a_sweep_without_a_finished_epoch_has_no_best_run(tmp_path):
+    _on_disk(tmp_path, _meta(0.5, 0, []))
+    with pytest.raises(UserError, match=r"1 runs .* none of them has finished an epoch yet"):
+        refuse_sweep(tmp_path)
