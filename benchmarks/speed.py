@@ -2,15 +2,17 @@
 
 python benchmarks/speed.py --keras ENV_KERAS/bin/python --torch ENV_TORCH/bin/python
     [--networks inception_v3 ...] [--parts full all frozen] [--contenders fracjax keras_jax ...]
-    [--batch 32] [--rounds 3] [--seconds 2] [--starts 1] [--precision float32] [--json FILE]
+    [--batch 32] [--rounds 3] [--seconds 2] [--starts 1] [--precision float32]
+    [--all-in-huge-pages] [--json FILE]
 
 The environment of --keras has keras and jax, that of --torch has torch, keras and timm; what has no
 interpreter is left out. Contenders are fracjax; keras_jax and keras_torch, Keras's own networks on
 either backend, as `fit` runs them; torch, eager, which is left out on a GPU; and timm, compiled by
 torch.compile, channels last, fused Adam, which is left out on a CPU.
 
-fracjax starts as its scripts do, on a CPU in huge pages. The others start as they are; with
-GLIBC_TUNABLES=glibc.malloc.hugetlb=1 before the command they have huge pages, too.
+fracjax starts as its scripts do, on Linux in huge pages, and the others as they are. With
+--all-in-huge-pages all have them, which they get as anyone would: by GLIBC_TUNABLES. The table says
+who had them.
 
 All of them train the same network with the same batch, dropout, loss and Adam, on pictures that are
 not augmented. Parts are what trains: all of it (full), or what is above the paper's cut with
@@ -20,7 +22,8 @@ on the device.
 Every contender is a process of its own, that is started, takes its first training step, and then
 waits. In each round all take their turns one after the other, A B C A B C: as many training steps
 as take --seconds, at least one, after one that warms up and is not counted; likewise for inference
-and for latency, which is inference of one picture. They are measured on the full network only.
+and for latency, which is inference of one picture: each is waited for, and the turn's figure is
+their median. Both are measured on the full network only.
 Figures are medians of the rounds. Ratios are of the rounds too, ours against each, above 1 where
 ours is better: median, least and most.
 
@@ -30,12 +33,13 @@ compiling included; ours with an empty compilation cache and, warm, with that of
 the first inference likewise. Peak is the largest resident set of the process, on an accelerator
 that of the device.
 
-Of the roof (`speed_roof.py`): the least time of our compiled program on this machine, as a share of
-the time it took; and the same of the network's nominal operations, which all contenders share.
+Of the roof (`speed_roof.py`), compiled: the least time of our compiled program on this machine, as
+a share of the time it took; "-" where the compiler counts less than half of the network's
+operations, as it may where they are calls of a library. Nominal: the same of those operations by
+arithmetic, which all contenders share.
 """
 
 import os
-import platform
 import sys
 import tempfile
 import time
@@ -46,10 +50,12 @@ from typing import Any, Literal
 
 import tyro
 from contender import Contender, ContenderError
+from machine import machine_line
 from speed_systems import NETWORKS, Part, System, systems
 from speed_table import tables
 
 from fracjax.files import write_json
+from fracjax.huge_pages import TUNABLES, with_huge_pages
 
 Name = Literal["fracjax", "keras_jax", "keras_torch", "torch", "timm"]
 SCRIPTS: dict[Name, str] = {
@@ -86,6 +92,8 @@ class Flags:
     """How often every contender is started."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """What the networks compute in; of the others, Keras's mixed_bfloat16 and torch's autocast."""
+    all_in_huge_pages: bool = False
+    """Start every contender with glibc's tunable of huge pages, as fracjax starts itself."""
     json: Path | None = None
     """File for every single measurement, written after each row."""
 
@@ -103,12 +111,8 @@ def main() -> None:
         print(f"{name}: left out, as its flag names no interpreter", file=sys.stderr)
         del environments[name]
     found: dict[str, Any] = {
-        "machine": _machine(roof),
-        "settings": {
-            **asdict(flags),
-            **dict.fromkeys(("json", "keras", "torch")),
-            "tunables": os.environ.get("GLIBC_TUNABLES", ""),
-        },
+        "machine": machine_line(roof["device"]),
+        "settings": {**asdict(flags), **dict.fromkeys(("json", "keras", "torch"))},
         "load": [os.getloadavg()[0]],
         "roof": [roof],
         "rows": [],
@@ -144,11 +148,17 @@ def _measure(
             running.pop(name, None)  # what it has measured is kept; it is closed with the others
 
         def start(name: Name, number: int | str) -> Contender:
-            variables = {"KERAS_BACKEND": name.removeprefix("keras_")}
-            if name == "fracjax":  # its compilation cache lies there
-                variables["XDG_CACHE_HOME"] = str(cache / str(number))
-            else:
+            own = cache / f"{name}_{number}"  # what it compiles, no other start shall find
+            variables = {
+                "KERAS_BACKEND": name.removeprefix("keras_"),
+                "XDG_CACHE_HOME": str(own),  # fracjax keeps its programs there
+                "TORCHINDUCTOR_CACHE_DIR": str(own / "inductor"),
+                "TRITON_CACHE_DIR": str(own / "triton"),
+            }
+            if name != "fracjax":
                 variables["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+            if flags.all_in_huge_pages:
+                variables[TUNABLES] = with_huge_pages(os.environ)[TUNABLES]
             return Contender(
                 environments[name], SCRIPTS[name], {**spec, "contender": name}, variables
             )
@@ -179,8 +189,13 @@ def _measure(
             process.close()
         if "fracjax" in running:
             begun = time.perf_counter()
-            start("fracjax", flags.starts - 1).close()
-            measured["fracjax"]["warm_start"] = time.perf_counter() - begun
+            try:
+                warm = start("fracjax", flags.starts - 1)
+            except ContenderError as error:
+                fail("fracjax", error)
+            else:
+                measured["fracjax"]["warm_start"] = time.perf_counter() - begun
+                warm.close()
     return {**asdict(system), "contenders": measured}
 
 
@@ -211,22 +226,6 @@ def _roof() -> dict[str, Any]:
     process = Contender(sys.executable, "speed_roof.py", {})
     process.close()
     return process.hello
-
-
-def _machine(roof: dict[str, Any]) -> str:
-    cpu = next(
-        (
-            line.split(":")[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        platform.machine(),
-    )
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return (
-        f"{cpu}, {os.cpu_count()} cores, {memory:.0f} GiB; {roof['device']}; Python "
-        f"{platform.python_version()}"
-    )
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ channels. Both programs are compiled ahead, so that the compiler can be asked wh
 
 from typing import Any
 
+from machine import describe
 from speed_turns import Ready, answer_turns
 
 from fracjax.door import door
@@ -54,16 +55,18 @@ def build(asked: dict[str, Any]) -> Ready:
         "valid": np.ones(n, bool),
         "index": np.arange(n, dtype=np.int32),
     }
-    batch, key, size = jax.device_put((batch, jax.random.key(0), np.float32(1e-4)))
+    one = batch["image"][:1]
+    inputs = (batch, one, jax.random.key(0), np.float32(1e-4))
+    batch, one, key, size = jax.device_put(inputs)
     state = network.initial_state(0, mesh)
     compiled: dict[str, Any] = {}
-    costs: dict[str, dict[str, float]] = {}
+    costs: dict[str, dict[str, float | None]] = {}
 
     def program(name: str, *inputs: Any) -> Any:
         if name not in compiled:
             compiled[name] = jitted[name].lower(*inputs).compile()
-            cost = compiled[name].cost_analysis()
-            costs[name] = {"flops": cost["flops"], "bytes": cost["bytes accessed"]}
+            cost = compiled[name].cost_analysis() or {}  # some compilers do not count
+            costs[name] = {"flops": cost.get("flops"), "bytes": cost.get("bytes accessed")}
         return compiled[name]
 
     def train(times: int) -> None:
@@ -83,14 +86,14 @@ def build(asked: dict[str, Any]) -> Ready:
     return Ready(
         facts={
             "versions": f"fracjax, jax {jax.__version__}",
-            "device": f"{device.platform} {device.device_kind}",
+            "device": describe(device),
             "parameters": total.parameters,
             "trained": total.trained,
         },
         programs={
             "training": train,
             "inference": lambda times: predict("inference", batch["image"], times),
-            "latency": lambda times: predict("latency", batch["image"][:1], times),
+            "latency": lambda times: predict("latency", one, times),
         },
         costs=costs,
         device_peak=lambda: (device.memory_stats() or {}).get("peak_bytes_in_use"),

@@ -8,6 +8,7 @@ fit's input side nor its callbacks are measured.
 from itertools import repeat
 from typing import Any
 
+from machine import describe
 from speed_turns import Program, Ready, answer_turns
 
 
@@ -85,7 +86,7 @@ def _on_jax(model: Any, x: Any, y: Any) -> Ready:
     return Ready(
         facts={
             "versions": f"keras {keras.__version__} on jax {jax.__version__}",
-            "device": f"{device.platform} {device.device_kind}",
+            "device": describe(device),
         },
         programs={"training": train, "inference": predict(x), "latency": predict(x[:1])},
         device_peak=lambda: (device.memory_stats() or {}).get("peak_bytes_in_use"),
@@ -101,14 +102,16 @@ def _on_torch(model: Any, x: Any, y: Any) -> Ready:
             torch.cuda.synchronize()
 
     def train(times: int) -> None:
-        model.train()
+        if not model.training:
+            model.train()
         for _ in range(times):
             model.train_function([(x, y)])
         wait()
 
     def predict(pictures: Any) -> Program:
         def run(times: int) -> None:
-            model.eval()
+            if model.training:  # it walks through all layers, which a latency would show
+                model.eval()
             for _ in range(times):
                 model.predict_function([(pictures,)])
             wait()

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from contender import serve, spec
+from machine import describe
 
 SECONDS = 1.0  # of each measurement
 
@@ -48,14 +49,30 @@ def measure() -> dict[str, Any]:
         "float32": product(jnp.float32),
         "bfloat16": product(jnp.bfloat16),
         "copy": copy(),
-        "device": f"{device.platform} {device.device_kind}",
+        "device": describe(device),
         "platform": device.platform,
     }
 
 
-def roof_seconds(cost: dict[str, float], roof: dict[str, Any], precision: str) -> float:
-    """The least time of a program of so many FLOPs and bytes."""
-    return max(cost["flops"] / roof[precision], cost["bytes"] / roof["copy"])
+def roof_seconds(
+    cost: dict[str, float | None], nominal: float, roof: dict[str, Any], precision: str
+) -> float | None:
+    """The least time of a program, by what its compiler counted.
+
+    Args:
+      cost: its FLOPs and bytes; None is what was not counted.
+      nominal: FLOPs that its network has, by arithmetic.
+      roof: of the machine, as `measure` has it.
+      precision: what it computes in.
+
+    Returns:
+      Seconds; None where the count is no measure of the program. On a GPU convolutions are calls of
+      a library, whose inside a compiler may not count.
+    """
+    flops, size = cost["flops"], cost["bytes"]
+    if flops is None or size is None or flops < nominal / 2:
+        return None
+    return max(flops / roof[precision], size / roof["copy"])
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ NONE = "-"
 
 
 def tables(found: Found) -> str:
-    """Machine, versions, settings and load; training, inference, start and memory; failures."""
+    """Machine, versions, settings and load; training, inference, latency, start; failures."""
     settings, rows = found["settings"], found["rows"]
     versions = {one["versions"] for row in rows for one in row["contenders"].values()}
     roof = best_roof(found)
@@ -22,8 +22,8 @@ def tables(found: Found) -> str:
         found["machine"],
         "; ".join(sorted(versions)),
         f"batch {settings['batch']}, {settings['precision']}, {settings['rounds']} rounds of "
-        f"{settings['seconds']:g} s or one step, {settings['starts']} start(s)"
-        + (f", all with {settings['tunables']}" if settings["tunables"] else ""),
+        f"{settings['seconds']:g} s or one step, {settings['starts']} start(s)",
+        f"memory in huge pages: {_in_huge_pages(rows)}",
         f"load average {found['load'][0]:.1f} before, {found['load'][-1]:.1f} after, "
         f"{max(found['load']):.1f} at most (ours included)",
         f"matrix products {roof['float32'] / 1e9:,.0f} GFLOP/s in float32, "
@@ -53,9 +53,8 @@ def _speeds(kind: str, rows: list[Row], settings: dict[str, Any], roof: dict[str
     for row, name, one in _each(rows):
         seconds = _median(one[kind])
         cost = one.get("costs", {}).get(kind)
-        system = System(row["network"], row["part"])
-        least = batch * system.nominal_flops(kind) / roof[precision]
-        compiled = roof_seconds(cost, roof, precision) if cost else None
+        nominal = batch * System(row["network"], row["part"]).nominal_flops(kind)
+        compiled = roof_seconds(cost, nominal, roof, precision) if cost else None
         lines.append(
             [
                 row["network"],
@@ -65,12 +64,15 @@ def _speeds(kind: str, rows: list[Row], settings: dict[str, Any], roof: dict[str
                 _shown(seconds, lambda s: f"{batch / s:,.1f}"),
                 _ratio(row, one, lambda each: each[kind]),
                 f"{compiled / seconds:.2f}" if compiled and seconds else NONE,
-                f"{least / seconds:.2f}" if seconds else NONE,
+                f"{nominal / roof[precision] / seconds:.2f}" if seconds else NONE,
+                _compiling(one, kind, seconds),
+                *([_peak(one)] if kind == "training" else []),
             ]
         )
     counted = "trained parameters" if kind == "training" else "parameters"
     head = ["network", "part", "contender", counted, f"{kind}, images/s", "ours / its"]
-    return _table([*head, "of the roof, compiled", "of the roof, nominal"], lines)
+    head += ["of the roof, compiled", "of the roof, nominal", "compiling, s"]
+    return _table([*head, *(["peak memory, GB"] if kind == "training" else [])], lines)
 
 
 def _latencies(rows: list[Row]) -> str:
@@ -89,11 +91,6 @@ def _latencies(rows: list[Row]) -> str:
 def _starts(rows: list[Row]) -> str:
     lines = []
     for row, name, one in _each(rows):
-        compiling = []
-        for kind in ("training", "inference"):
-            later = _median(one.get(kind, []))
-            compiling.append(NONE if later is None else f"{max(one['first'][kind] - later, 0):.1f}")
-        peak = one.get("device_peak") or one.get("peak")
         lines.append(
             [
                 row["network"],
@@ -102,12 +99,25 @@ def _starts(rows: list[Row]) -> str:
                 f"{median(one['starts']):.1f}",
                 _shown(one.get("warm_start"), lambda s: f"{s:.1f}"),
                 _ratio(row, one, lambda each: each["starts"]),
-                " / ".join(compiling),
-                _shown(peak, lambda b: f"{b / 1e9:.2f}"),
             ]
         )
     head = ["network", "part", "contender", "start to first step, s", "warm, s", "its / ours"]
-    return _table([*head, "compiling, training / inference, s", "peak memory, GB"], lines)
+    return _table(head, lines)
+
+
+def _compiling(one: dict[str, Any], kind: str, later: float | None) -> str:
+    """What the first run takes more than a later one."""
+    return NONE if later is None else f"{max(one['first'][kind] - later, 0):.1f}"
+
+
+def _peak(one: dict[str, Any]) -> str:
+    """Of the accelerator where there is one, else of the process."""
+    return _shown(one.get("device_peak") or one.get("peak"), lambda b: f"{b / 1e9:.2f}")
+
+
+def _in_huge_pages(rows: list[Row]) -> str:
+    names = {name for _, name, one in _each(rows) if one["huge_pages"]}
+    return ", ".join(sorted(names)) or "none"
 
 
 def _each(rows: list[Row]) -> Iterable[tuple[Row, str, dict[str, Any]]]:

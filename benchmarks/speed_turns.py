@@ -4,13 +4,16 @@ Standard library only: the contenders' environments hold no fracjax.
 """
 
 import math
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from contender import serve, spec
+from machine import in_huge_pages
 
 Program = Callable[[int], None]
 """Runs so many times on pictures that lie on the device, and waits for the last."""
@@ -23,13 +26,14 @@ class Ready:
     Attributes:
       facts: what it says of itself: versions, device, parameters, trained.
       programs: training and inference of a batch, latency of one picture. None has run yet.
-      costs: what the compiler says of each program that has run, if it says anything.
+      costs: flops and bytes of each program that has run, as the compiler counts them; None of what
+        it does not count.
       device_peak: peak bytes of the accelerator; None where there is none.
     """
 
     facts: dict[str, Any]
     programs: dict[str, Program]
-    costs: dict[str, dict[str, float]] = field(default_factory=dict)
+    costs: dict[str, dict[str, float | None]] = field(default_factory=dict)
     device_peak: Callable[[], int | None] = lambda: None
 
 
@@ -48,7 +52,8 @@ def answer_turns(build: Callable[[dict[str, Any]], Ready]) -> None:
         made.append(ready)
         built = time.perf_counter() - start
         firsts["training"] = _seconds(ready.programs["training"], 1)
-        return {**ready.facts, "build_seconds": built}
+        facts = {**ready.facts, "huge_pages": in_huge_pages(os.environ)}
+        return {**facts, "build_seconds": built}
 
     def answer(question: dict[str, Any]) -> dict[str, Any]:
         (ready,) = made
@@ -59,9 +64,11 @@ def answer_turns(build: Callable[[dict[str, Any]], Ready]) -> None:
         if turn not in firsts:
             firsts[turn] = _seconds(run, 1)
         # The first one warms up: memory that lay idle while the others ran is fetched back.
-        steps = math.ceil(seconds / _seconds(run, 1))
-        # Many in one go, as in training: a wait after each would stall an accelerator.
-        once = _seconds(run, steps) / steps
+        steps = max(1, math.ceil(seconds / _seconds(run, 1)))
+        if turn == "latency":  # who asks for one picture waits for its answer
+            once = median(_seconds(run, 1) for _ in range(steps))
+        else:  # many in one go, as in training: a wait after each would stall an accelerator
+            once = _seconds(run, steps) / steps
         return {"seconds": once, "steps": steps, "first": firsts[turn]}
 
     serve(hello, answer)
