@@ -5,6 +5,7 @@ tell each process in variables which one it is. Nothing here asks JAX anything.
 """
 
 import importlib.util
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,15 +92,19 @@ _HNP = "OMPI_MCA_orte_hnp_uri"  # of mpirun up to Open MPI 4; JAX reads the addr
 
 
 def _of_launcher(read: "_Reader") -> Launch | None:
+    # Before Slurm: mpirun within a job starts a daemon on each host by srun, and what that says of
+    # the daemons its ranks inherit.
+    if (read.number("OMPI_COMM_WORLD_SIZE") or 1) > 1:
+        size, rank = read.number("OMPI_COMM_WORLD_SIZE"), read.number("OMPI_COMM_WORLD_RANK")
+        return Launch("Open MPI", None, size, rank)
     # A batch script without srun has SLURM_NTASKS, too, but is one process.
     if (read.number("SLURM_STEP_NUM_TASKS") or 1) > 1:
         tasks, number = read.number("SLURM_NTASKS"), read.number("SLURM_PROCID")
         return Launch("Slurm", None, tasks, number, _gpus(read))
-    if (read.number("OMPI_COMM_WORLD_SIZE") or 1) > 1:
-        size, rank = read.number("OMPI_COMM_WORLD_SIZE"), read.number("OMPI_COMM_WORLD_RANK")
-        return Launch("Open MPI", None, size, rank)
+    # A slice of several may be a single host.
+    slices = read.number("MEGASCALE_NUM_SLICES") or 1
     hosts = read.words("TPU_PROCESS_ADDRESSES") or read.words("TPU_WORKER_HOSTNAMES")
-    if len(hosts) > 1 or (not hosts and _on_tpu_vm(read)):
+    if slices > 1 or len(hosts) > 1 or (not hosts and _on_tpu_vm(read)):
         return Launch("TPU slice")
     return None
 
@@ -110,17 +115,30 @@ def _gpus(read: "_Reader") -> tuple[int, ...] | None:
     JAX would give the k-th task of a host its k-th GPU, which leaves seven of eight idle where
     there is one task a host, and is none at all where each task sees but its own.
     """
-    tasks = read.environment.get("SLURM_STEP_TASKS_PER_NODE", "").partition("(")[0]
-    visible = len(read.words("CUDA_VISIBLE_DEVICES"))
     if "JAX_LOCAL_DEVICE_IDS" in read.environment:  # JAX obeys it
         return None
-    if tasks == "1" or "SLURM_GPUS_PER_TASK" in read.environment or visible == 1:
+    tasks = _tasks_per_host(read)
+    visible = len(read.words("CUDA_VISIBLE_DEVICES"))
+    if tasks == 1 or visible == 1:
         return ()
-    if tasks.isdigit() and visible and visible % int(tasks) == 0:
-        share = visible // int(tasks)
-        local = read.number("SLURM_LOCALID") or 0
-        return tuple(range(local * share, (local + 1) * share))
-    return None
+    each = read.environment.get("SLURM_GPUS_PER_TASK", "").rpartition(":")[2]  # "2" or "a100:2"
+    if each.isdigit():
+        share = int(each)
+        # Slurm shows a task its own alone, unless it is told otherwise (--gpu-bind=none).
+        if visible in (0, share):
+            return ()
+    elif tasks and visible % tasks == 0:
+        share = visible // tasks
+    else:
+        return None
+    first = (read.number("SLURM_LOCALID") or 0) * share
+    return tuple(range(first, first + share)) if share and first + share <= visible else None
+
+
+def _tasks_per_host(read: "_Reader") -> int | None:
+    """Tasks of this step on each host, written "2(x4)"; None if hosts differ, as in "2(x3),1"."""
+    told = re.fullmatch(r"(\d+)(\(x\d+\))?", read.environment.get("SLURM_STEP_TASKS_PER_NODE", ""))
+    return int(told[1]) if told else None
 
 
 def _on_tpu_vm(read: "_Reader") -> bool:

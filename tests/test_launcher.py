@@ -14,6 +14,7 @@ SLURM = {
     "SLURM_STEP_TASKS_PER_NODE": "2(x2)",
 }
 OPEN_MPI = {"OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "2"}
+DAEMON = {**SLURM, "SLURM_NTASKS": "2", "SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "1"}
 EXPLICIT = {
     "JAX_COORDINATOR_ADDRESS": "10.0.0.1:8476",
     "JAX_NUM_PROCESSES": "4",
@@ -30,6 +31,7 @@ EXPLICIT = {
         {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "4", "SLURM_PROCID": "0"},  # a batch script, no srun
         {"OMPI_COMM_WORLD_SIZE": "1", "OMPI_COMM_WORLD_RANK": "0"},
         {"TPU_WORKER_HOSTNAMES": "localhost"},
+        {"TPU_WORKER_HOSTNAMES": "t-0", "MEGASCALE_NUM_SLICES": "1"},
     ],
 )
 def test_a_single_process_is_told_from_several(environment):
@@ -53,7 +55,17 @@ def test_a_single_process_is_told_from_several(environment):
             {**OPEN_MPI, "JAX_COORDINATOR_ADDRESS": "head:1234"},
             Launch("Open MPI", "head:1234", 4, 2, None),
         ),
+        # mpirun within sbatch: Slurm's variables are those of Open MPI's daemon on this host.
+        (
+            {**DAEMON, **OPEN_MPI, "OMPI_MCA_orte_hnp_uri": "1.0;tcp://10.0.0.1:1"},
+            Launch("Open MPI", None, 4, 2),
+        ),
+        (
+            {**DAEMON, **OPEN_MPI, "JAX_COORDINATOR_ADDRESS": "head:1234"},
+            Launch("Open MPI", "head:1234", 4, 2, None),
+        ),
         ({"TPU_WORKER_HOSTNAMES": "t-0,t-1,t-2,t-3"}, Launch("TPU slice")),
+        ({"TPU_WORKER_HOSTNAMES": "t-0", "MEGASCALE_NUM_SLICES": "2"}, Launch("TPU slice")),
     ],
 )
 def test_each_launcher_says_how_many_and_which(environment, expected):
@@ -67,6 +79,14 @@ def test_each_launcher_says_how_many_and_which(environment, expected):
         ({"CUDA_VISIBLE_DEVICES": "0,1,2,3"}, (2, 3)),  # the second of two tasks has half of them
         ({"CUDA_VISIBLE_DEVICES": "0"}, ()),  # Slurm shows each task but its own
         ({"CUDA_VISIBLE_DEVICES": "0,1", "SLURM_GPUS_PER_TASK": "2"}, ()),
+        ({"SLURM_GPUS_PER_TASK": "2"}, ()),
+        # --gpu-bind=none shows each task those of all.
+        ({"CUDA_VISIBLE_DEVICES": "0,1,2,3", "SLURM_GPUS_PER_TASK": "1"}, (1,)),
+        ({"CUDA_VISIBLE_DEVICES": "0,1,2,3", "SLURM_GPUS_PER_TASK": "a100:2"}, (2, 3)),
+        ({"CUDA_VISIBLE_DEVICES": "0,1,2", "SLURM_GPUS_PER_TASK": "2"}, None),  # none is left
+        # Hosts differ in their tasks, and nothing says how many this one has.
+        ({"CUDA_VISIBLE_DEVICES": "0,1,2,3", "SLURM_STEP_TASKS_PER_NODE": "2(x3),1"}, None),
+        ({"CUDA_VISIBLE_DEVICES": "0,1,2,3", "SLURM_STEP_TASKS_PER_NODE": "1(x3),2"}, None),
         ({"CUDA_VISIBLE_DEVICES": "0,1,2"}, None),  # JAX's own way: one for each task
         ({"CUDA_VISIBLE_DEVICES": "0,1,2,3", "JAX_LOCAL_DEVICE_IDS": "0"}, None),
         ({}, None),
