@@ -23,7 +23,7 @@ from fracjax.datasets.prepared import DECODED, Prepared
 from fracjax.errors import UserError
 from fracjax.pipeline.decode import DECODE_VERSION, Form, decode
 from fracjax.pipeline.stored import StoredRows, write_rows
-from fracjax.processes import by_first
+from fracjax.processes import barrier, by_first
 
 
 def open_decoded(prepared: Prepared, form: Form) -> StoredRows:
@@ -47,6 +47,7 @@ def open_decoded(prepared: Prepared, form: Form) -> StoredRows:
 
     by_first(make, path.name)
     make()  # for the other processes, where each host has a copy of the dataset
+    barrier(path.name)  # their first computation together would not wait for one that decodes
     return StoredRows(path)
 
 
