@@ -1,78 +1,110 @@
 """Runs per minute: k networks in one program, against the same k one after the other.
 
-python benchmarks/many_runs.py [--ks 1 4 16] [--rounds 3] [--network basic_cnn] [--image-size 64]
-    [--width 0.25] [--studies 400] [--batch-size 16] [--epochs 5] [--json FILE]
+python benchmarks/many_runs.py [--of seeds learning_rates folds] [--ks 1 4 16] [--rounds 3]
+    [--network basic_cnn] [--image-size 64] [--width 0.25] [--studies 400] [--batch-size 16]
+    [--epochs 5] [--json FILE]
+
+The networks are the runs of a sweep over seeds or over learning rates, or the folds of a
+cross-validation, of which there are two or more.
 
 A run is a whole one, from its config to its checkpoints, validated and saved after each epoch, on
 phantoms that are drawn for it. The two ways take turns (A B A B ...); the first round of each
 compiles, as the first run of a user does, and is not counted: programs are kept on the disk, as
 `scripts/train.py` keeps them. So tiny settings measure dispatch and checkpoints, and large ones the
-devices. Every run is of new seeds, so that none finds itself done.
+devices. Every run is of new seeds, so that none finds itself done. Figures are medians of the
+rounds; ratios are of the rounds: median, least and most.
 """
 
 import dataclasses
-import json
 import os
-import platform
-import statistics
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from statistics import median
+from typing import Any, Literal
 
 import tyro
+from machine import describe, in_huge_pages, machine_line
 
-from fracjax import compilation_cache
+from fracjax.door import door
+from fracjax.errors import UserError
+from fracjax.files import write_json
+
+Of = Literal["seeds", "learning_rates", "folds"]
+Network = Literal["basic_cnn", "inception_v3", "efficientnet_b0", "mobilenet_v2"]
+
+LEARNING_RATE = 1e-3
 
 
 @dataclass(frozen=True)
 class Flags:
     """What is trained, and how often."""
 
+    of: tuple[Of, ...] = ("seeds", "learning_rates", "folds")
+    """What the networks differ in."""
     ks: tuple[int, ...] = (1, 4, 16)
     """Networks at a time."""
     rounds: int = 3
     """Rounds that are counted."""
-    network: Literal["basic_cnn", "inception_v3", "efficientnet_b0", "mobilenet_v2"] = "basic_cnn"
+    network: Network = "basic_cnn"
+    """Which network."""
     width: float = 0.25
     """Of the basic CNN."""
     image_size: int = 64
+    """Side of the pictures, in pixels."""
     studies: int = 400
+    """Drawn studies: 70 % of them to train on, 15 % to validate on."""
     batch_size: int = 16
+    """Studies of a step of each network."""
     epochs: int = 5
+    """Of each run."""
     json: Path | None = None
-    """Where the rows are kept, too."""
+    """File for every single measurement, written after each row."""
 
 
-def main(flags: Flags) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ.setdefault("XDG_CACHE_HOME", folder)
-        compilation_cache.enable()
-        rows = _measure(flags, Path(folder))
+def main() -> None:
+    flags = tyro.cli(Flags, description=__doc__)
+    if small := [n for n in (*flags.ks, flags.rounds, flags.epochs) if n < 1]:
+        raise UserError(f"--ks, --rounds or --epochs has {small[0]}; write 1 or more")
     import jax
 
-    device = jax.devices()[0]
-    machine = (
-        f"{platform.machine()}, {os.cpu_count()} cores, {device.platform} {device.device_kind}, "
-        f"Python {platform.python_version()}, jax {jax.__version__}"
-    )
+    found: dict[str, Any] = {
+        "machine": machine_line(describe(jax.devices()[0])),
+        "settings": {**asdict(flags), "json": None, "huge_pages": in_huge_pages(os.environ)},
+        "load": [os.getloadavg()[0]],
+        "rows": [],
+    }
+    pages = "huge pages" if in_huge_pages(os.environ) else "small pages"
     print(
-        f"{machine}; {flags.network}, {flags.image_size} px, {flags.studies} studies, batch "
-        f"{flags.batch_size}, {flags.epochs} epochs, median of {flags.rounds} rounds"
+        f"{found['machine']}\n{flags.network}, {flags.image_size} px, {flags.studies} studies, "
+        f"batch {flags.batch_size}, {flags.epochs} epochs, {flags.rounds} rounds, {pages}\n"
     )
-    print("| networks | one by one, runs per minute | in one program | ratio |\n|---|---|---|---|")
-    for row in rows:
-        print(
-            f"| {row['k']} | {row['one_by_one']:.2f} | {row['one_program']:.2f} | "
-            f"{row['one_program'] / row['one_by_one']:.2f} |"
-        )
-    if flags.json:
-        record = {"machine": machine, "flags": {**vars(flags), "json": str(flags.json)}}
-        flags.json.write_text(json.dumps({**record, "rows": rows}, indent=2, default=str) + "\n")
+    head = ("networks of", "k", "one by one, runs per minute", "in one program", "ratio")
+    print(f"| {' | '.join(head)} | least–most |\n|" + "---|" * (1 + len(head)))
+    with tempfile.TemporaryDirectory() as folder:
+        for row in _measure(flags, Path(folder)):
+            found["rows"].append(row)
+            found["load"].append(os.getloadavg()[0])
+            if flags.json:
+                write_json(flags.json, found)
+            print(_shown(row), flush=True)
+    first, *_, last = found["load"]
+    print(f"\nload average {first:.1f} before, {last:.1f} after (ours included)")
 
 
-def _measure(flags: Flags, folder: Path) -> list[dict[str, float]]:
+def _shown(row: dict[str, Any]) -> str:
+    k, apart, together = row["k"], row["one_by_one"], row["one_program"]
+    ratios = [a / b for a, b in zip(apart, together, strict=True)]
+    return (
+        f"| {row['of']} | {k} | {60 * k / median(apart):.2f} | {60 * k / median(together):.2f} | "
+        f"{median(ratios):.2f} | {min(ratios):.2f}–{max(ratios):.2f} |"
+    )
+
+
+def _measure(flags: Flags, folder: Path) -> Iterator[dict[str, Any]]:
+    """A row for each: seconds of all its networks, in every round that counts, both ways."""
     from rich.console import Console
 
     from fracjax.config import Config, Data, Model, Phase, Sweep, Train
@@ -86,30 +118,38 @@ def _measure(flags: Flags, folder: Path) -> list[dict[str, float]]:
     base = Config(
         data=Data(dir=folder / "data", image_size=flags.image_size, batch_size=flags.batch_size),
         model=Model(name=flags.network, width=width),
-        phases=(Phase(epochs=flags.epochs, learning_rate=1e-3),),
+        phases=(Phase(epochs=flags.epochs, learning_rate=LEARNING_RATE),),
         train=Train(patience=flags.epochs),
     )
     quiet = Console(quiet=True)
 
-    def seconds(k: int, seed: int, *, together: bool) -> float:
-        name = f"{k}_{seed}_{together}"
+    def several(of: Of, k: int) -> Config:
+        if of == "folds":
+            return dataclasses.replace(base, folds=k)
+        if of == "seeds":
+            return dataclasses.replace(base, sweep=Sweep(seeds=k))
+        # Down from the base's, a factor of ten in all: none diverges, which would end it early.
+        rates = tuple(LEARNING_RATE * 10 ** (-i / k) for i in range(k))
+        return dataclasses.replace(base, sweep=Sweep(learning_rates=rates))
+
+    def seconds(of: Of, k: int, seed: int, *, together: bool) -> float:
+        workdir = folder / f"{of}_{k}_{seed}_{together}"
         train = dataclasses.replace(base.train, seed=seed)
-        sweep = dataclasses.replace(base, workdir=folder / name, train=train, sweep=Sweep(seeds=k))
+        config = dataclasses.replace(several(of, k), workdir=workdir, train=train)
         start = time.perf_counter()
-        for config in [sweep] if together else member_configs(sweep):
-            fit_members(config, quiet)
+        for one in [config] if together else member_configs(config):
+            fit_members(one, quiet)
         return time.perf_counter() - start
 
-    rows = []
-    for k in flags.ks:
-        times: dict[bool, list[float]] = {False: [], True: []}
-        for number in range(flags.rounds + 1):
-            for together, its in times.items():
-                its.append(seconds(k, number * k, together=together))
-        rates = {way: 60 * k / statistics.median(its[1:]) for way, its in times.items()}
-        rows.append({"k": k, "one_by_one": rates[False], "one_program": rates[True]})
-    return rows
+    for of in flags.of:
+        for k in [k for k in flags.ks if of != "folds" or k > 1]:
+            times: dict[bool, list[float]] = {False: [], True: []}
+            for number in range(flags.rounds + 1):
+                for together, its in times.items():
+                    its.append(seconds(of, k, number * k, together=together))
+            yield {"of": of, "k": k, "one_by_one": times[False][1:], "one_program": times[True][1:]}
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Flags, description=__doc__))
+    with door():
+        main()
