@@ -8,11 +8,16 @@ share of the batch takes one device, and then the gradients travel, as if nothin
 are yours; the defaults are examples, no quotes.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
+
+from fracjax.door import door
+from fracjax.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,25 @@ def main(
         two cores in `benchmarks/RESULTS.md`.
       kilobytes_per_file: size of a study's file; the default is the mean of FracAtlas.
       overrides: fields of the config, after `--`, as train.py takes them.
+
+    Raises:
+      UserError: a value that is not above zero, or no such config.
     """
+    _refuse_below_zero(
+        {
+            "--images-per-second": (images_per_second,),
+            "--inference-images-per-second": (inference_images_per_second,),
+            "--price": (price,),
+            "--devices": devices,
+            "--studies": studies,
+            "--epochs": (epochs,),
+            "--per-device": (per_device,),
+            "--bandwidth": (bandwidth,),
+            "--decoded-per-second": (decoded_per_second,),
+            "--kilobytes-per-file": (kilobytes_per_file,),
+        }
+    )
+    # Imported late, so that --help and a misspelt flag are answered at once.
     from fracjax.config_file import load
     from fracjax.training.network import network_tables
 
@@ -155,6 +178,22 @@ def main(
     )
 
 
+def _refuse_below_zero(flags: dict[str, Sequence[float | None]]) -> None:
+    """None is what was not given.
+
+    Raises:
+      UserError: a value is zero, less, or no number; all of them at once.
+    """
+    problems = [
+        f"{name} is {value:g}; write a number above zero"
+        for name, values in flags.items()
+        for value in values
+        if value is not None and not 0 < value < math.inf
+    ]
+    if problems:
+        raise UserError("\n".join(problems))
+
+
 def _cell(
     count: int,
     devices: int,
@@ -201,4 +240,5 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    with door():
+        tyro.cli(main)
