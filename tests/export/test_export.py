@@ -6,8 +6,11 @@ import hashlib
 import json
 import os
 import re
+import struct
 import subprocess
 import sys
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -24,6 +27,7 @@ from fracjax.models.platform import platform
 from fracjax.pipeline.decode import Form, decode, reduced_side
 from fracjax.pipeline.examples import Examples
 from fracjax.predict import Stages, predict_files
+from tests.datasets.trees import encode, picture, write
 from tests.predict.conftest import TYPES
 
 ROOT = Path(__file__).parents[2]
@@ -90,20 +94,54 @@ def test_the_example_refuses_a_file_that_is_not_the_cards(exported, tmp_path):
     assert "cascade.jax is not the file that card.json describes" in done.stderr
 
 
+def _deep_colour_png() -> bytes:
+    """2 x 2 pixels of 16-bit colour, which Pillow reads as RGB and does not write."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + check
+
+    rows = b"".join(b"\0" + b"\x12\x34" * 6 for _ in range(2))
+    header = struct.pack(">IIBBBBB", 2, 2, 16, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        [chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")]
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "found"),
+    [
+        ("a.png", encode(picture(0).astype(np.uint16) * 200, "PNG"), "PNG of 16 bits"),
+        ("b.png", _deep_colour_png(), "PNG of 16 bits"),
+        ("c.tif", encode(picture(0), "TIFF"), "TIFF"),
+    ],
+    ids=["grey", "colour", "tiff"],
+)
+def test_the_example_refuses_what_it_would_decode_wrongly(tmp_path, name, data, found):
+    """Pillow clips 16-bit grey to white and halves 16-bit colour, without a word."""
+    path = write(tmp_path / name, data)
+    with pytest.raises(SystemExit, match=f"{name} is a {found}, expected JPEG or PNG of 8 bits"):
+        _decode_of_the_example()(path, **vars(Form(16)), reduced_side=reduced_side(16))
+
+
 @pytest.mark.parametrize("form", [Form(16), Form(50, "pad", 3), Form(300, "pad", 1)])
 def test_the_example_decodes_to_the_bit(files, form):
     """Those it cannot are refused or decoded by its user: the docs say which."""
     _decodes_to_the_bit(files, form)
 
 
-def _decodes_to_the_bit(files: list[Path], form: Form) -> None:
+def _decode_of_the_example() -> Callable[..., np.ndarray]:
     tree = ast.parse(EXAMPLE)
     wanted = ast.Import | ast.ImportFrom | ast.FunctionDef
     kept = [node for node in tree.body if isinstance(node, wanted)]
     names = {}
     exec(compile(ast.Module(kept, []), "run.py", "exec"), names)
+    return names["decode"]
+
+
+def _decodes_to_the_bit(files: list[Path], form: Form) -> None:
     for path in files:
-        found = names["decode"](path, **vars(form), reduced_side=reduced_side(form.side))
+        found = _decode_of_the_example()(path, **vars(form), reduced_side=reduced_side(form.side))
         assert np.array_equal(found, decode(path.read_bytes(), form)), path.name
 
 
