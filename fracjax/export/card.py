@@ -10,6 +10,7 @@ from jax import export
 
 import fracjax
 from fracjax.evaluation.threshold import json_number
+from fracjax.export import to_onnx
 from fracjax.export.check import Checked
 from fracjax.export.program import Input, inputs_of
 from fracjax.pipeline.decode import reduced_side
@@ -61,6 +62,8 @@ def card(
         "platforms": list(exported.platforms),
         "calling_convention_version": exported.calling_convention_version,
     }
+    if "onnx" in artefacts:
+        kinds["onnx"] |= to_onnx.provenance(artefacts["onnx"])
     return {
         "intended_use": INTENDED_USE,
         "files": kinds,

@@ -57,7 +57,7 @@ class Checked:
       called: of the pictures.
       undecided: pictures whose probability is within the tolerance of the threshold: rounding,
         which hangs on the size of a batch and on the device, decides how they are called.
-      device: that computed.
+      device: on which the artefact computed; the checkpoints did on JAX's.
     """
 
     pictures: int
@@ -103,10 +103,18 @@ def pictures_of(stages: Stages, folder: Path | None, data_dir: Path | None) -> P
     return Pictures(source, tuple(np.stack(column) for column in zip(*each, strict=True)))
 
 
-def compare(stages: Stages, program: Program, pictures: Pictures) -> Checked:
+def compare(
+    stages: Stages, program: Program, pictures: Pictures, device: str | None = None
+) -> Checked:
     """Run a program on pictures, in batches of `SIZES`, and set it beside `Trained.predict`.
 
     Both are given the same batches: with their size the rounding of a checkpoint changes, too.
+
+    Args:
+      stages: what was exported.
+      program: the export, read again.
+      pictures: to run it on.
+      device: on which it computes, in words; JAX's by default.
 
     Raises:
       UserError: a probability differs by more than the tolerance, or a call that rounding does not
@@ -141,7 +149,7 @@ def compare(stages: Stages, program: Program, pictures: Pictures) -> Checked:
             f"the export does not say what the checkpoints say of {len(pictures)} pictures of "
             f"{pictures.source}: {'; '.join(problems)}; nothing was kept"
         )
-    device = jax.devices()[0]
+    jax_device = jax.devices()[0]
     return Checked(
         pictures=len(pictures),
         source=pictures.source,
@@ -150,7 +158,7 @@ def compare(stages: Stages, program: Program, pictures: Pictures) -> Checked:
         tolerances=tolerances,
         called=int(called.sum()),
         undecided=int(undecided.sum()),
-        device=f"{device.platform} {device.device_kind}",
+        device=device or f"{jax_device.platform} {jax_device.device_kind}",
     )
 
 

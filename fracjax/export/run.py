@@ -64,7 +64,8 @@ def export_into(
         if onnx:
             files["onnx"] = Path(place, ONNX)
             to_onnx.write(stages, files["onnx"])
-            checked["onnx"] = compare(stages, to_onnx.load(files["onnx"]), pictures)
+            onnx_program = to_onnx.load(files["onnx"])
+            checked["onnx"] = compare(stages, onnx_program, pictures, to_onnx.DEVICE)
         write_json(Path(place, CARD), card(stages, exported, files, checked))
         for name in (EXPORT, ONNX, CARD):
             (folder / name).unlink(missing_ok=True)

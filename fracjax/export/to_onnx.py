@@ -5,6 +5,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from fracjax.export.program import cascade, inputs_of
 from fracjax.predict import Stages
 
 _PACKAGES = ("jax2onnx", "onnxruntime")
+_PROVIDER = "CPUExecutionProvider"
+DEVICE = f"onnxruntime {_PROVIDER}"
+"""On which `load` computes, in words."""
 
 
 def refuse_impossible(stages: Stages) -> None:
@@ -73,9 +77,7 @@ def load(path: Path) -> Program:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors: it warns of shapes that jax2onnx annotates wrongly
-    session = onnxruntime.InferenceSession(
-        path.read_bytes(), options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=[_PROVIDER])
     inputs = [one.name for one in session.get_inputs()]
     outputs = [one.name for one in session.get_outputs()]
 
@@ -84,6 +86,17 @@ def load(path: Path) -> Program:
         return dict(zip(outputs, answers, strict=True))
 
     return program
+
+
+def provenance(path: Path) -> dict[str, Any]:
+    """What the card says of the file that `write` wrote: versions, and opset of each domain."""
+    import onnx  # pyright: ignore[reportMissingImports]
+
+    imported = onnx.load(path).opset_import
+    return {
+        "versions": {name: version(name) for name in ("jax2onnx", "onnx", "onnxruntime")},
+        "opset": {one.domain or "ai.onnx": one.version for one in imported},
+    }
 
 
 @contextmanager

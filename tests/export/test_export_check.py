@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import json
 from pathlib import Path
 
 import numpy as np
@@ -151,9 +152,31 @@ def test_a_folder_of_damaged_files_is_nothing_to_check_on(stages, tmp_path):
         pictures_of(stages, tmp_path, None)
 
 
-def test_onnx_says_what_the_checkpoints_say(stages, pictures, tmp_path):
+def _onnx_in_card(folder: Path) -> dict:
+    return json.loads((folder / "card.json").read_text())["files"]["onnx"]
+
+
+def test_the_card_says_what_ran_the_onnx_model(runs, files, exported, tmp_path, monkeypatch):
+    """The packages of the extra may not be there: others stand in for all that uses them."""
+    load = artefact.load(exported[0] / "cascade.jax")
+    monkeypatch.setattr(to_onnx, "refuse_impossible", lambda _: None)
+    monkeypatch.setattr(to_onnx, "write", lambda _, path: path.write_bytes(b"a model"))
+    monkeypatch.setattr(to_onnx, "load", lambda _: load)
+    monkeypatch.setattr(to_onnx, "provenance", lambda path: {"opset": path.read_text()})
+    checked = _export(tmp_path, runs, files, onnx=True)
+    assert checked["jax_export"].device == "cpu cpu"
+    entry = _onnx_in_card(tmp_path)
+    assert entry["checked"]["device"] == "onnxruntime CPUExecutionProvider"
+    assert entry["opset"] == "a model"
+    assert entry["bytes"] == 7
+
+
+def test_onnx_says_what_the_checkpoints_say(runs, files, tmp_path):
     pytest.importorskip("jax2onnx", reason="the extra onnx is not installed")
-    pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
-    to_onnx.write(stages, tmp_path / "cascade.onnx")
-    checked = compare(stages, to_onnx.load(tmp_path / "cascade.onnx"), pictures)
+    onnxruntime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+    checked = _export(tmp_path, runs, files, onnx=True)["onnx"]
     assert max(checked.differences.values()) < 1e-5
+    entry = _onnx_in_card(tmp_path)
+    assert entry["versions"].keys() == {"jax2onnx", "onnx", "onnxruntime"}
+    assert entry["versions"]["onnxruntime"] == onnxruntime.__version__
+    assert entry["opset"]["ai.onnx"] >= 21
