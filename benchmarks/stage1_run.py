@@ -1,13 +1,14 @@
 """Wall clock of a whole stage-1 run on drawn studies, from process start to its last checkpoint.
 
-python benchmarks/stage1_run.py --folder FOLDER [--config configs/stage1.py] [--studies 4000]
+python benchmarks/stage1_run.py [--folder FOLDER] [--config configs/stage1.py] [--studies 4000]
     [--side 400] [--epochs 50] [--json FILE] [--model.precision bfloat16 ...]
 
 `scripts/train.py` runs as a user runs it, as a process of its own, twice: cold, with nothing
 decoded and nothing compiled, and warm, with the decoded studies and the compiled programs of the
 first run. Its seconds are those of what it prints, as it prints it. What comes after the flags are
-fields of the config. The studies are drawn beforehand, into FOLDER, where they stay; weights are
-random, unless --model.weights names some; nothing stops the run early.
+fields of the config. The studies are drawn beforehand, into FOLDER, where they stay; without it,
+into a temporary folder. Weights are random, unless --model.weights names some; nothing stops the
+run early. The lines of both runs, every epoch's among them, are kept as JSON.
 
 - data: from process start until the studies are decoded, or found decoded; imports are in it, and
   are measured by themselves, in processes of their own, before each run;
@@ -18,10 +19,10 @@ random, unless --model.weights names some; nothing stops the run early.
 """
 
 import os
-import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,12 +30,14 @@ from statistics import median
 from typing import Any
 
 import tyro
+from machine import machine_line
 
 from fracjax.datasets.request import Request
 from fracjax.files import write_json
 
 ROOT = Path(__file__).resolve().parents[1]
 IMPORTS = "import fracjax.report.run, fracjax.training.loop, jax; jax.devices()"
+DEVICE = "import jax; d = jax.devices()[0]; print(d.platform, d.device_kind)"
 CLASSES = ("healthy", "fracture")
 
 
@@ -42,8 +45,8 @@ CLASSES = ("healthy", "fracture")
 class Flags:
     """Which run."""
 
-    folder: Path
-    """Where the drawn studies lie, and the runs, which are deleted."""
+    folder: Path | None = None
+    """Where the drawn studies lie, and the runs, which are deleted; none for a temporary one."""
     config: Path = ROOT / "configs" / "stage1.py"
     """The run, but for its data."""
     studies: int = 4000
@@ -58,14 +61,20 @@ class Flags:
 
 def main() -> None:
     flags, overrides = tyro.cli(Flags, description=__doc__, return_unknown_args=True)
-    flags.folder.mkdir(parents=True, exist_ok=True)
-    data = flags.folder / f"{flags.studies}_of_{flags.side}"
+    with tempfile.TemporaryDirectory() as temporary:
+        _measure(flags, overrides, flags.folder or Path(temporary))
+
+
+def _measure(flags: Flags, overrides: list[str], folder: Path) -> None:
+    machine = machine_line(_device())
+    folder.mkdir(parents=True, exist_ok=True)
+    data = folder / f"{flags.studies}_of_{flags.side}"
     if not (data / "phantom" / "splits.json").exists():
         from fracjax.datasets.prepare import prepare
 
         prepare(Request(name="phantom", count=flags.studies, side=flags.side, data_dir=data))
     shutil.rmtree(data / "phantom" / "decoded", ignore_errors=True)
-    workdir, cache = flags.folder / "run", flags.folder / "compiled"
+    workdir, cache = folder / "run", folder / "compiled"
     shutil.rmtree(cache, ignore_errors=True)
     load, found = os.getloadavg()[0], {}
     for run in ("cold", "warm"):
@@ -75,8 +84,7 @@ def main() -> None:
     shutil.rmtree(workdir)
     shutil.rmtree(cache, ignore_errors=True)
     about = {
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {_device()}",
-        "versions": f"Python {platform.python_version()}",
+        "machine": machine,
         "settings": f"{flags.config.name}, {flags.studies} studies, {flags.epochs} epochs"
         + "".join(f" {one}" for one in overrides),
         "load": f"load average {load:.1f} before, {os.getloadavg()[0]:.1f} after (ours included)",
@@ -157,10 +165,10 @@ def _seconds(command: list[str]) -> float:
 
 
 def _device() -> str:
-    import jax
-
-    device = jax.devices()[0]
-    return f"{device.platform} {device.device_kind}, jax {jax.__version__}"
+    """Asked in a process of its own, as it would hold an accelerator that the runs need."""
+    command = [sys.executable, "-c", DEVICE]
+    asked = subprocess.run(command, check=True, capture_output=True, text=True)
+    return asked.stdout.strip()
 
 
 if __name__ == "__main__":
