@@ -4,6 +4,7 @@
 takes. Both carry a `Meta`: config, classes, input range and the hash of the split.
 """
 
+import hashlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -132,7 +133,17 @@ class Checkpoints:
 
     def __init__(self, workdir: Path) -> None:
         def manager(name: str) -> ocp.CheckpointManager:
-            options = ocp.CheckpointManagerOptions(max_to_keep=1, cleanup_tmp_directories=True)
+            # Orbax's threads wait for those of other processes at points that it names alike for
+            # all folders: two folders written at once would take each other's for their own. The
+            # name is of the path as it was given, which is the same on every host.
+            own = hashlib.sha256(f"{workdir}/{name}".encode("utf-8", "surrogateescape")).hexdigest()
+            options = ocp.CheckpointManagerOptions(
+                max_to_keep=1,
+                cleanup_tmp_directories=True,
+                multiprocessing_options=ocp.options.MultiprocessingOptions(
+                    barrier_sync_key_prefix=own[:16]
+                ),
+            )
             return ocp.CheckpointManager(_folder(workdir, name), options=options)
 
         self._last, self._best = manager("last"), manager("best")
