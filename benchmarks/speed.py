@@ -102,11 +102,11 @@ def main() -> None:
     flags = tyro.cli(Flags, description=__doc__)
     os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)  # each has its own, or none
     roof = _roof()
-    names = flags.contenders or tuple(
+    names: tuple[Name, ...] = flags.contenders or tuple(
         name for name in SCRIPTS if name != ("timm" if roof["platform"] == "cpu" else "torch")
     )
-    pythons = {"fracjax": sys.executable, "keras_jax": flags.keras}
-    environments = {name: pythons.get(name, flags.torch) for name in names}
+    pythons: dict[Name, Any] = {"fracjax": sys.executable, "keras_jax": flags.keras}
+    environments: dict[Name, Any] = {name: pythons.get(name, flags.torch) for name in names}
     for name in [name for name, python in environments.items() if python is None]:
         print(f"{name}: left out, as its flag names no interpreter", file=sys.stderr)
         del environments[name]
