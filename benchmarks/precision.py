@@ -1,7 +1,7 @@
 """A detector trained in float32 and in bfloat16: its AUC, and how far bfloat16 moves probabilities.
 
 python benchmarks/precision.py [--config configs/phantom_stage1.py] [--seeds 3] [--into DIR]
-                               [--data.dir data] [--model.name mobilenet_v2 ...]
+                               [--json FILE] [--data.dir data] [--model.name mobilenet_v2 ...]
 
 Every further flag overrides a field of the config, as in `scripts/train.py`; the dataset must have
 been prepared. Each seed is trained twice, and judged on validation at its best epoch. `moved` is
@@ -12,12 +12,13 @@ that is killed goes on where it stopped.
 
 import argparse
 import dataclasses
-import platform
 import statistics
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
+from machine import describe, machine_line
 from rich.console import Console
 
 from fracjax.config import Config, Precision
@@ -26,6 +27,7 @@ from fracjax.door import door
 from fracjax.errors import UserError
 from fracjax.evaluation.delong import auc_difference
 from fracjax.evaluation.intervals import auc_estimate
+from fracjax.files import write_json
 from fracjax.pipeline.parts import open_dataset
 from fracjax.sharding import data_mesh
 from fracjax.training.loop import fit
@@ -40,30 +42,45 @@ def main() -> None:
     parser.add_argument("--config", type=Path, default=ROOT / "configs" / "phantom_stage1.py")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--into", type=Path, default=Path("runs/precision"))
+    parser.add_argument("--json", type=Path)
     ours, overrides = parser.parse_known_args()
+    if ours.seeds < 1:
+        raise UserError(f"--seeds is {ours.seeds}; write 1 or more")
     config = load(ours.config, overrides, __doc__ or "")
     if len(config.data.classes) != 2:
         raise UserError(f"{ours.config} is no detector, and other networks have no AUC")
-    device = jax.devices()[0]
     side = config.data.image_size
-    print(
-        f"{config.model.name}, {side}x{side}, {config.data.name}; {platform.machine()}, "
-        f"{device.platform} {device.device_kind}, jax {jax.__version__}"
-    )
-    differences = []
+    found: dict[str, Any] = {
+        "machine": machine_line(describe(jax.devices()[0])),
+        "network": f"{config.model.name}, {side}x{side}, {config.data.name}",
+        "settings": [ours.config.name, *overrides],
+        "seeds": [],
+    }
+    print(f"{found['machine']}\n{found['network']}")
     for seed in range(config.train.seed, config.train.seed + ours.seeds):
         rows = {p: _row(config, seed, p, ours.into) for p in OTHER}
         labels, wide, moved = rows["float32"]
         _, narrow, moved_back = rows["bfloat16"]
-        found, _ = auc_difference(labels, wide, narrow, np.arange(len(labels)))
-        differences.append(found.value)
+        difference, _ = auc_difference(labels, wide, narrow, np.arange(len(labels)))
+        aucs = [auc_estimate(labels, scores) for scores in (wide, narrow)]
+        found["seeds"].append(
+            {
+                "seed": seed,
+                "auc": {p: auc.value for p, auc in zip(rows, aucs, strict=True)},
+                "difference": difference.value,
+                "moved": {"float32": moved, "bfloat16": moved_back},
+            }
+        )
+        if ours.json:
+            write_json(ours.json, found)
         print(
-            f"seed {seed}: AUC in float32 {auc_estimate(labels, wide)}, in bfloat16 "
-            f"{auc_estimate(labels, narrow)}; difference {found.figure} ({found.method}); moved "
-            f"{moved:.4f}, and back {moved_back:.4f}",
+            f"seed {seed}: AUC in float32 {aucs[0]}, in bfloat16 {aucs[1]}; difference "
+            f"{difference.figure} ({difference.method}); moved {moved:.4f}, and back "
+            f"{moved_back:.4f}",
             flush=True,
         )
     if ours.seeds > 1:
+        differences = [one["difference"] for one in found["seeds"]]
         error = statistics.stdev(differences) / ours.seeds**0.5
         print(
             f"mean difference {statistics.mean(differences):+.4f}, its standard error {error:.4f}"
