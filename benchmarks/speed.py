@@ -106,10 +106,12 @@ def main() -> None:
         name for name in SCRIPTS if name != ("timm" if roof["platform"] == "cpu" else "torch")
     )
     pythons: dict[Name, Any] = {"fracjax": sys.executable, "keras_jax": flags.keras}
-    environments: dict[Name, Any] = {name: pythons.get(name, flags.torch) for name in names}
-    for name in [name for name, python in environments.items() if python is None]:
-        print(f"{name}: left out, as its flag names no interpreter", file=sys.stderr)
-        del environments[name]
+    environments: dict[Name, Any] = {}
+    for name in names:
+        if python := pythons.get(name, flags.torch):
+            environments[name] = python
+        else:
+            print(f"{name}: left out, as its flag names no interpreter", file=sys.stderr)
     found: dict[str, Any] = {
         "machine": machine_line(roof["device"]),
         "settings": {**asdict(flags), **dict.fromkeys(("json", "keras", "torch"))},
