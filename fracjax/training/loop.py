@@ -25,6 +25,7 @@ from fracjax.training import checkpoint, operating_point
 from fracjax.training.checkpoint import Meta
 from fracjax.training.epochs import run_epochs
 from fracjax.training.filter import Filter, open_filter
+from fracjax.training.lock import only_writer
 from fracjax.training.material import check_views, make_material
 from fracjax.training.member import Member
 from fracjax.training.members import MEMBER, is_sweep, member_configs, swept_dirs
@@ -103,10 +104,12 @@ def fit_members(config: Config, console: Console, *, profile_steps: int = 0) -> 
                 f"{config.workdir} is trained: nothing was profiled; name another --workdir"
             )
         return done
-    if len(configs) > 1:
-        _claim(config)
     studies = _studies(new, dataset, detector)
+    config.workdir.mkdir(parents=True, exist_ok=True)
     with ExitStack() as opened:
+        opened.enter_context(only_writer(config.workdir))
+        if len(configs) > 1:
+            _claim(config)
         members = []
         for meta, (train, validation) in zip(new, studies, strict=True):
             one = meta.config
