@@ -1,6 +1,7 @@
 """How a script answers its user: a bad input is one message and exit code 2, not a traceback."""
 
 import logging
+import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from fracjax import compilation_cache
 from fracjax.distributed import fail, finish
 from fracjax.errors import UserError
 from fracjax.huge_pages import start_in_huge_pages
-from fracjax.processes import several
+from fracjax.processes import process, several
 
 _LOST = (
     "If another process was killed, this is what is left of the talk with it: start all of them "
@@ -30,9 +31,11 @@ def door() -> Iterator[None]:
     try:
         yield
     except (UserError, OSError) as error:  # OSError: a full disk, a folder that may not be written
+        if isinstance(error, TimeoutError) and several():
+            fail(1, _late(error))
         fail(2, f"error: {error}")
-    except KeyboardInterrupt:
-        fail(130, "interrupted; what was finished is kept")
+    except KeyboardInterrupt as stop:
+        fail(130, str(stop) or "interrupted; what was finished is kept")
     except SystemExit:  # of a script that has nothing more to say
         finish()
         raise
@@ -42,3 +45,18 @@ def door() -> Iterator[None]:
         # The others wait for this process, and would do so for ever.
         fail(1, f"{traceback.format_exc()}\n{_LOST}")
     finish()
+
+
+def _late(error: TimeoutError) -> str:
+    """What to say when this process waited for others in vain, as in saving a checkpoint."""
+    ours, count = process()
+    # JAX names some that it missed, a line each, in what lies behind the error.
+    told = str(error.__cause__).partition("timed out task names:")[2]
+    missed = [int(number) for number in re.findall(r"^(\d+)$", told, re.MULTILINE)]
+    others = missed or [number for number in range(count) if number != ours]
+    named = ", ".join(map(str, others[:8])) + (", ..." if len(others) > 8 else "")
+    return (
+        f"error: process {ours} of {count} waited in vain for process {named} ({error}). Look at "
+        "what that one wrote last, and whether its host and its disk answer; then start all of "
+        "them again, and training goes on from the last checkpoint"
+    )
