@@ -37,6 +37,24 @@ class Stretch:
         number = self.process[0] if number is None else number
         return path if number == 0 else path.with_name(f"{path.name}.{number:04d}")
 
+    def kept(self, table: Path, results: Path, done: int) -> str:
+        """What to say when this process ends early: where its files are, and those of the others.
+
+        Args:
+          table: as the first process names it.
+          results: likewise.
+          done: files of this process that are done.
+        """
+        ours, count = self.process
+        own = (
+            f"{done} of {self.files} files are in {self.path(table)} and {self.path(results).name}"
+        )
+        others = [self.path(table, number).name for number in range(count) if number != ours]
+        if not others:
+            return own
+        named = ", ".join(others) if len(others) < 4 else f"{others[0]} to {others[-1]}"
+        return f"{own}; what other processes finished is beside them in {named}"
+
     def join(self, table: Path, results: Path) -> list[dict[str, Any]]:
         """Append what the others wrote to the table of the first; return their results."""
         joined: list[dict[str, Any]] = []
@@ -54,3 +72,8 @@ class Stretch:
 
     def _begin(self, number: int) -> int:
         return self.files * number // self.process[1]
+
+
+def parts_of(path: Path) -> list[Path]:
+    """What processes other than the first left beside `path`, when a run was cut short."""
+    return sorted(path.parent.glob(f"{path.name}.[0-9]*"))

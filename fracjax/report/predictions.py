@@ -29,8 +29,16 @@ from fracjax.predict import (
     predict_files,
     write_results,
 )
-from fracjax.predict.stretch import Stretch
-from fracjax.processes import barrier, by_first, check_alike, is_first, process, several
+from fracjax.predict.stretch import Stretch, parts_of
+from fracjax.processes import (
+    by_first,
+    check_alike,
+    check_shared,
+    is_first,
+    of_each,
+    process,
+    several,
+)
 from fracjax.report.about import about
 from fracjax.report.overlay import overlay_png
 from fracjax.training.trained import Trained
@@ -49,7 +57,7 @@ class Summary:
     Attributes:
       files: that were named or found.
       results: of those that are done, pictures left out.
-      meter: the time it took.
+      meter: the time it took; of several processes, the slowest one's.
     """
 
     files: int
@@ -112,8 +120,8 @@ def predict_into(
     JSON at the end, also if it is interrupted. `overlays/ROW_NAME.png` belongs to the file in that
     row of the CSV, counted from 1.
 
-    Of several processes each predicts a part of the files on devices of its own, and the first one
-    puts the results together.
+    Of several processes each predicts a part of the files on devices of its own, beside the CSV in
+    one with its number, and the first one puts the results together.
 
     Args:
       folder: where to write.
@@ -127,7 +135,9 @@ def predict_into(
       overwrite: whether results that lie there may be replaced.
 
     Raises:
-      UserError: a path that is not there, results that would be overwritten, no trained stage.
+      UserError: a path that is not there, a folder that is a file or is not the same for all
+        processes, results that would be overwritten, no trained stage.
+      KeyboardInterrupt: with what is finished, and where it is.
     """
     found = find_files(paths, leave_out=folder)
     check_alike({"files": "\n".join(map(str, found.files))})
@@ -135,12 +145,15 @@ def predict_into(
     _check_free(folder, overwrite)
     if batch_size is not None and batch_size < 1:
         raise UserError(f"--batch-size is {batch_size}; write 1 or more, or leave it out")
+    if several():
+        by_first(lambda: folder.mkdir(parents=True, exist_ok=True), "folder")
+        check_shared(folder)
     stages = open_stages(stage1, stage2, mesh)
     if stages.classifier is not None and not stages.same_filter:
         console.print("The classifier was not trained on what this detector lets through.")
     by_first(lambda: _clear(folder), "cleared")
     ours = stretch.of(found.files)
-    summary = Summary(len(ours))
+    summary = Summary(len(found.files))
     drawing = _Drawing(stages.front.detector, folder / OVERLAYS, overlays)
     results = predict_files(
         stages,
@@ -155,23 +168,23 @@ def predict_into(
         ResultsFile(stretch.path(folder / CSV), stages.front.point.threshold, types) as table,
     ):
         try:
-            shown = _shown(results, summary.files, console)
+            shown = _shown(results, len(ours), console)
             for row, result in enumerate(shown, stretch.first + 1):
                 table.add(result)
                 summary.results.append(result.to_dict())
                 drawing.add(row, result)
             drawing.finish()
-        except KeyboardInterrupt:
-            done = f"{len(summary.results)} of {summary.files} files"
-            console.print(f"interrupted: {done} are in {folder / CSV} and {JSON}", soft_wrap=True)
-            raise
+        except KeyboardInterrupt as stop:
+            done = len(summary.results)
+            kept = stretch.kept(folder / CSV, folder / JSON, done)
+            raise KeyboardInterrupt(f"interrupted: {kept}") from stop
         finally:
             header = _header(stages, found, summary)
             write_results(stretch.path(folder / JSON), header, summary.results)
-    barrier("predicted")
+    # This waits for all: what they found is on the disk then.
+    summary.meter = Meter(*max(of_each([summary.meter.seconds, summary.meter.waited])))
     if several() and is_first():
         summary.results += stretch.join(folder / CSV, folder / JSON)
-        summary.files = len(found.files)
         write_results(folder / JSON, _header(stages, found, summary), summary.results)
     show_summary(summary, found, console)
     return summary
@@ -243,7 +256,10 @@ def _plain(path: Path) -> str:
 
 
 def _check_free(folder: Path, overwrite: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--out {folder} is a file; name a folder")
     there = [name for name in (CSV, JSON, OVERLAYS) if (folder / name).exists()]
+    there += [part.name for name in (CSV, JSON) for part in parts_of(folder / name)]
     if there and not overwrite:
         raise UserError(
             f"{folder} already holds {', '.join(there)}; write --out another folder, or "
@@ -255,7 +271,7 @@ def _clear(folder: Path) -> None:
     """Remove the results of an earlier run: what is left of it must not look like this one's."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in (CSV, JSON):
-        for result in (folder / name, *folder.glob(f"{name}.[0-9]*")):
+        for result in (folder / name, *parts_of(folder / name)):
             result.unlink(missing_ok=True)
     for overlay in (folder / OVERLAYS).glob("[0-9]*_*.png"):
         overlay.unlink()
@@ -274,11 +290,7 @@ def _header(stages: Stages, found: Found, summary: Summary) -> dict[str, Any]:
         "stage2": None if stages.classifier is None else about(stages.classifier),
         "trained_behind_this_detector": stages.same_filter if stages.classifier else None,
         "operating_point": stages.front.point.to_dict(),
-        "precision": {
-            "dtype": "float32",
-            "matmul": jax.config.values["jax_default_matmul_precision"] or "default",
-            "device": f"{device.platform} {device.device_kind}",
-        },
+        "device": f"{device.platform} {device.device_kind}",
         **summary.to_dict(),
         "skipped": [str(path) for path in found.skipped],
         "repeated": [str(path) for path in found.repeated],

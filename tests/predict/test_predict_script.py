@@ -149,6 +149,7 @@ def test_results_are_not_overwritten_unless_asked(clinic, runs, tmp_path):
     [
         (["nowhere.png", "nothing"], {}, "nowhere.png: no such .*nothing: no such file or folder"),
         (["."], {"batch_size": 0}, "--batch-size is 0; write 1 or more"),
+        (["."], {"out": "a.png"}, "--out a.png is a file; name a folder"),
     ],
 )
 def test_what_is_wrong_is_said_before_a_network_is_opened(
@@ -158,7 +159,7 @@ def test_what_is_wrong_is_said_before_a_network_is_opened(
     write(tmp_path / "a.png", b"x")
     with pytest.raises(UserError, match=message):
         predict_into(
-            Path("out"),
+            Path(options.pop("out", "out")),
             Path("no_run"),
             None,
             [Path(path) for path in paths],
@@ -179,21 +180,78 @@ def test_what_was_finished_is_kept_when_it_is_interrupted(clinic, runs, tmp_path
 
     monkeypatch.setattr(predictions, "predict_files", interrupted)
     write(tmp_path / "out" / "predictions.json", b"of an earlier run")
-    text = io.StringIO()
-    with pytest.raises(KeyboardInterrupt):
-        predict_into(
-            tmp_path / "out",
-            runs[0],
-            None,
-            [clinic],
-            data_mesh(),
-            Console(file=text, width=500),
-            overwrite=True,
-        )
+    out = tmp_path / "out"
+    said = f"interrupted: 4 of 10 files are in {out}/predictions.csv and predictions.json$"
+    with pytest.raises(KeyboardInterrupt, match=said):
+        _run(clinic, runs, out, overwrite=True)
     assert len(_rows(tmp_path / "out")) == 4
     written = json.loads((tmp_path / "out" / "predictions.json").read_text())
     assert (written["complete"], written["files"], len(written["results"])) == (False, 10, 4)
-    assert "interrupted: 4 of 10 files are in" in text.getvalue()
+
+
+def _as_first_of_two(monkeypatch, out: Path, meter: list[float] | None = None):
+    """As if another process predicted the second half of the files, and was the slower one."""
+
+    def of_each(ours):
+        table, results = out / "predictions.csv", out / "predictions.json"
+        for path in (table, results):  # it makes haste to have found nothing out of the ordinary
+            path.with_name(f"{path.name}.0001").write_bytes(path.read_bytes())
+        return [ours, meter]
+
+    monkeypatch.setattr(predictions, "process", lambda: (0, 2))
+    monkeypatch.setattr(predictions, "several", lambda: True)
+    monkeypatch.setattr(predictions, "check_shared", lambda _: None)
+    monkeypatch.setattr(predictions, "of_each", of_each)
+
+
+@pytest.mark.usefixtures("opened")
+def test_all_files_of_several_processes_are_counted_by_the_slowest(
+    clinic, runs, tmp_path, monkeypatch
+):
+    out = tmp_path / "out"
+    _as_first_of_two(monkeypatch, out, [500.0, 250.0])
+    summary, text = _run(clinic, runs, out)
+    written = json.loads((out / "predictions.json").read_text())
+    assert (written["complete"], written["files"], len(written["results"])) == (True, 10, 10)
+    assert summary.meter.seconds == 500
+    assert "0.0 images/s; the device waited for pictures 50.0% of the time" in text
+    assert sorted(path.name for path in out.iterdir()) == ["predictions.csv", "predictions.json"]
+
+
+@pytest.mark.usefixtures("opened")
+def test_an_interrupt_of_several_processes_names_what_the_others_left(
+    clinic, runs, tmp_path, monkeypatch
+):
+    def interrupted(*args, **named):
+        yield next(predict_files(*args, **named))
+        raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    monkeypatch.setattr(predictions, "predict_files", interrupted)
+    _as_first_of_two(monkeypatch, out)
+    with pytest.raises(
+        KeyboardInterrupt, match=r"1 of 10 files .*; what other .* in predictions.csv.0001"
+    ):
+        _run(clinic, runs, out)
+    written = json.loads((out / "predictions.json").read_text())
+    assert (written["complete"], written["files"], len(written["results"])) == (False, 10, 1)
+    for name in ("predictions.csv", "predictions.json"):
+        (out / name).unlink()
+    write(out / "predictions.csv.0001", b"")
+    with pytest.raises(UserError, match=r"already holds predictions.csv.0001; write --out"):
+        _run(clinic, runs, out)
+
+
+@pytest.mark.usefixtures("opened")
+def test_a_folder_that_the_processes_do_not_share_is_refused(clinic, runs, tmp_path, monkeypatch):
+    def refuse(folder):
+        assert folder.is_dir()
+        raise UserError("not shared")
+
+    _as_first_of_two(monkeypatch, tmp_path / "out")
+    monkeypatch.setattr(predictions, "check_shared", refuse)
+    with pytest.raises(UserError, match="not shared"):
+        _run(clinic, runs, tmp_path / "out")
 
 
 def test_each_line_is_on_the_disk_as_soon_as_its_file_is_done(tmp_path):
