@@ -4,12 +4,9 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
 
 import jax
 import pytest
@@ -17,6 +14,7 @@ from numpy.testing import assert_allclose
 from rich.console import Console
 
 from fracjax import config_file
+from fracjax.config import Config
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.request import Request
 from fracjax.evaluation import Predictions
@@ -28,8 +26,8 @@ from fracjax.training.checkpoint import Checkpoints, read_meta
 from fracjax.training.loop import fit
 from fracjax.training.network import build_network
 from fracjax.training.trained import open_trained
+from tests.pairs import run_pair
 
-ROOT = Path(__file__).parents[1]
 QUIET = Console(quiet=True)
 # A file in Python may do anything: here it kills a process after its fourth save, within an epoch.
 CONFIG = """
@@ -72,6 +70,20 @@ with door():
         raise UserError("no such disk")
     barrier("never")
 """
+# One process is gone without a word while the other waits for it.
+GONE = """
+import os, signal
+from fracjax import distributed
+from fracjax.door import door
+from fracjax.processes import barrier, is_first
+
+distributed.HEARTBEAT_TIMEOUT = 5
+with door():
+    distributed.start()
+    if not is_first():
+        os.kill(os.getpid(), signal.SIGKILL)
+    barrier("never")
+"""
 # Nobody else comes.
 ALONE = """
 from fracjax.distributed import start
@@ -80,54 +92,6 @@ from fracjax.door import door
 with door():
     start(timeout=2)
 """
-
-
-class Ended(NamedTuple):
-    """How a process ended."""
-
-    code: int
-    out: str
-    errors: str
-
-
-def run_pair(folder: Path, *command: object, **environment: str) -> list[Ended]:
-    """Run two processes of one command, with two devices each, to their end."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        meet = f"127.0.0.1:{free.getsockname()[1]}"
-    with ExitStack() as opened:
-        files, processes = [], []
-        for number in range(2):
-            out, errors = (
-                opened.enter_context((folder / f"{what}_{number}.txt").open("w+"))
-                for what in ("out", "errors")
-            )
-            process = subprocess.Popen(
-                [sys.executable, *map(str, command)],
-                env={
-                    **os.environ,
-                    "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
-                    "JAX_COORDINATOR_ADDRESS": meet,
-                    "JAX_NUM_PROCESSES": "2",
-                    "JAX_PROCESS_ID": str(number),
-                    **environment,
-                },
-                stdout=out,
-                stderr=errors,
-                cwd=ROOT,
-            )
-            opened.enter_context(process)
-            opened.callback(process.kill)
-            files.append((out, errors))
-            processes.append(process)
-        codes = [process.wait(timeout=600) for process in processes]
-        for pair in files:
-            for file in pair:
-                file.seek(0)
-        return [
-            Ended(code, out.read(), errors.read())
-            for code, (out, errors) in zip(codes, files, strict=True)
-        ]
 
 
 @pytest.fixture(scope="module")
@@ -142,29 +106,35 @@ def config_path(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def straight(config_path, tmp_path_factory):
-    """Workdir of a run in one process of four devices that nothing disturbed."""
+    """Workdir of a run in one process of one device that nothing disturbed."""
     workdir = tmp_path_factory.mktemp("runs") / "straight"
-    fit(config_file.load(config_path, ["--workdir", str(workdir)], ""), QUIET)
+    _fit_on_one_device(config_file.load(config_path, ["--workdir", str(workdir)], ""))
     return workdir
 
 
 @pytest.fixture(scope="module")
 def killed(config_path, tmp_path_factory):
-    """Workdir of a run in stream mode of which process 0 was killed; how process 1 ended."""
+    """Workdir of a run of which process 0 was killed; how process 1 ended."""
     workdir = tmp_path_factory.mktemp("runs") / "killed"
     command = ["scripts/train.py", "--config", config_path, "--workdir", workdir]
-    first, second = run_pair(workdir.parent, *command, "--data.mode", "stream", KILLED="0")
+    first, second = run_pair(workdir.parent, *command, KILLED="0")
     assert first.code == -signal.SIGKILL, first.errors
     return workdir, second
 
 
 @pytest.fixture(scope="module")
 def continued(killed, config_path, tmp_path_factory):
-    """The same run, continued by two processes in resident mode; how they ended."""
+    """The same run, continued by two processes; how they ended."""
     workdir = tmp_path_factory.mktemp("runs") / "continued"
     shutil.copytree(killed[0], workdir)
     command = ["scripts/train.py", "--config", config_path, "--workdir", workdir]
-    return workdir, run_pair(workdir.parent, *command, "--data.mode", "resident")
+    return workdir, run_pair(workdir.parent, *command)
+
+
+def _fit_on_one_device(config: Config) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(loop, "data_mesh", lambda: data_mesh(1))
+        fit(config, QUIET)
 
 
 def _assert_equal(one: Path, other: Path) -> None:
@@ -195,6 +165,13 @@ def test_an_error_in_one_process_ends_all_with_its_message(tmp_path):
     assert second.errors.strip() == ""
 
 
+def test_when_one_is_gone_the_first_ends_and_says_what_that_means(tmp_path):
+    first, second = run_pair(tmp_path, "-c", GONE)
+    assert second.code == -signal.SIGKILL
+    assert first.code != 0
+    assert "another task died" in first.errors
+
+
 def test_processes_that_do_not_meet_end_with_what_to_look_at():
     environment = {
         "JAX_COORDINATOR_ADDRESS": "127.0.0.1:1",
@@ -216,7 +193,8 @@ def test_when_a_process_is_killed_the_other_ends(killed):
 def test_two_processes_continue_it_to_where_one_process_gets(straight, continued):
     workdir, ended = continued
     assert [process.code for process in ended] == [0, 0], ended[0].errors
-    assert "resumed after epoch 1, step" in ended[0].out
+    said = " ".join(ended[0].out.split())  # the console breaks lines where paths are long
+    assert "resumed after epoch 1, step" in said
     _assert_equal(straight, workdir)
 
 
@@ -229,12 +207,11 @@ def test_only_the_first_process_speaks_and_leaves_events(continued):
 
 
 def test_another_number_of_devices_continues_it_to_the_same_place(
-    straight, killed, config_path, tmp_path, monkeypatch
+    straight, killed, config_path, tmp_path
 ):
     workdir = tmp_path / "run"
     shutil.copytree(killed[0], workdir)
-    monkeypatch.setattr(loop, "data_mesh", lambda: data_mesh(1))
-    fit(config_file.load(config_path, ["--workdir", str(workdir)], ""), QUIET)
+    _fit_on_one_device(config_file.load(config_path, ["--workdir", str(workdir)], ""))
     _assert_equal(straight, workdir)
 
 
