@@ -90,8 +90,8 @@ class Flags:
     """Least length of a turn; a turn is one step at least."""
     starts: int = 1
     """How often every contender is started."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """What the networks compute in; of the others, Keras's mixed_bfloat16 and torch's autocast."""
+    precision: Literal["float32", "tensorfloat32", "bfloat16"] = "float32"
+    """What the networks compute in; for bfloat16, Keras's mixed_bfloat16 and torch's autocast."""
     all_in_huge_pages: bool = False
     """Start every contender with glibc's tunable of huge pages, as fracjax starts itself."""
     json: Path | None = None

@@ -17,6 +17,11 @@ def build(asked: dict[str, Any]) -> Ready:
     import numpy as np
 
     backend = keras.backend.backend()
+    if backend == "jax":
+        import jax
+
+        factors = "highest" if asked["precision"] == "float32" else "high"
+        jax.config.update("jax_default_matmul_precision", factors)  # else TF32, on a GPU
     if asked["precision"] == "bfloat16":
         keras.mixed_precision.set_global_policy("mixed_bfloat16")
     model, low, high = _model(keras, asked)

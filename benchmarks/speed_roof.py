@@ -8,6 +8,7 @@ CPU can be above this roof.
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from contender import serve, spec
@@ -25,16 +26,15 @@ def measure() -> dict[str, Any]:
     on_cpu = device.platform == "cpu"
     side, count = (2048, 2**26) if on_cpu else (16384, 2**29)
 
-    def product(dtype: Any) -> float:
+    def product(dtype: Any, precision: str | None = None) -> float:
         a = jnp.ones((side, side), dtype)
+        multiply = jax.jit(partial(jnp.matmul, precision=precision))
         return 2 * side**3 / best(lambda _: multiply(a, a), a)
 
     def copy() -> float:
         x = jnp.zeros(count, jnp.float32)
         # In place: else the time would be that of fresh memory, whose pages are yet to come.
         return 2 * x.nbytes / best(jax.jit(lambda x: x + 1.0, donate_argnums=0), x)
-
-    multiply = jax.jit(jnp.matmul)
 
     def best(run: Callable[[jax.Array], jax.Array], x: jax.Array) -> float:
         x = jax.block_until_ready(run(x))  # compiles
@@ -46,7 +46,8 @@ def measure() -> dict[str, Any]:
         return least
 
     return {
-        "float32": product(jnp.float32),
+        "float32": product(jnp.float32, "highest"),
+        "tensorfloat32": product(jnp.float32, "high"),
         "bfloat16": product(jnp.bfloat16),
         "copy": copy(),
         "device": describe(device),

@@ -25,7 +25,9 @@ def build(asked: dict[str, Any]) -> Ready:
 
     compiles = asked["contender"] == "timm"
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    torch.set_float32_matmul_precision("high")  # TF32 on a GPU, as JAX does by itself
+    narrow = asked["precision"] != "float32"  # else float32 would be TF32 in convolutions
+    torch.set_float32_matmul_precision("high" if narrow else "highest")
+    torch.backends.cudnn.allow_tf32 = narrow
     torch.backends.cudnn.benchmark = True
     if asked["network"] == "basic_cnn":
         model = _basic_cnn(nn, asked)

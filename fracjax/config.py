@@ -57,7 +57,7 @@ class Data:
     frequent as the largest."""
 
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "tensorfloat32", "bfloat16"]
 """What the layers of a network compute in."""
 
 
@@ -84,9 +84,10 @@ class Model:
     width: float = 1.0
     """Multiplier of the basic CNN's filters and dense units; 1.0 is the paper's network."""
     precision: Precision = "float32"
-    """What convolutions and matrix products compute in, in training and afterwards. bfloat16 is for
-    accelerators, and rounds in every layer, to 8 bits; parameters, statistics, sums, head and loss
-    are float32 in either."""
+    """What convolutions and matrix products compute in, in training and afterwards. float32 is so
+    on every device. tensorfloat32, for accelerators, rounds what is multiplied to 11 bits; bfloat16
+    rounds what comes out of every layer, too, to 8 bits. Parameters, statistics, sums, head and
+    loss are float32 in each."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from fracjax.datasets.leakage import Leakage, Studies, audit_leakage
 from fracjax.errors import UserError
 from fracjax.evaluation import OperatingPoint, Predictions, aggregate, choose_threshold, parse_rule
 from fracjax.evaluation.temperature import Temperature, fit_temperature, scaled
+from fracjax.moved import Moved, check_moved, measure_moved, other_precision
 from fracjax.pipeline.examples import Examples
 from fracjax.pipeline.parts import Dataset, open_dataset
 from fracjax.training import operating_point
@@ -25,8 +26,6 @@ from fracjax.training.trained import (
 )
 
 _FOLDS = "that of the folds' single networks does not fit their mean"
-MOST_MOVED = 0.01
-"""By which another precision than that of training may change a probability."""
 _NO_VALIDATION = "no evaluation on validation came first"
 
 
@@ -43,6 +42,7 @@ class Judged:
       predictions: of all networks together, at the temperature.
       settled: threshold, temperature and views.
       leakage: the audits that the studies passed.
+      moved: by another precision, if these predictions are not float32 of a run in float32.
       folds: each network predicted other studies, those that it was not trained on.
     """
 
@@ -54,6 +54,7 @@ class Judged:
     predictions: Predictions
     settled: Stored
     leakage: tuple[Leakage, ...]
+    moved: Moved | None
     folds: bool
 
     @property
@@ -128,21 +129,39 @@ def judge(
     if stored is not None:
         trained = stored.applied_to(trained)
     dataset, examples, leakage = _studies(trained, part, data_dir)
-    each = tuple(trained.predict_with(i, its) for i, its in enumerate(examples))
-    _check_precision(trained, examples, each)
     pooled = folds and part == "validation"
-    together = (aggregate.pooled if pooled else aggregate.mean)(each)
+    join = aggregate.pooled if pooled else aggregate.mean
+    each = _predict_each(trained, examples)
+    together = join(each)
+    read = stored is not None
     if settle:
         stored = _settle(trained, together, rule if detector else None)
-        operating_point.store(workdir, stored, metas)
-        trained = stored.applied_to(trained)
     elif stored is None:
         why = _FOLDS if folds else _NO_VALIDATION
         temperature = Temperature(1.0, 0, None, None, why)
         stored = Stored(None, temperature, trained.test_views, trained.precision)
     predictions = scaled(together, stored.temperature.value)
+    own, between = trained.meta.config.model.precision, None
+    if (other := other_precision(own, trained.precision)) is not None:
+        before = join(_predict_each(trained.in_precision(other), examples))
+        before = scaled(before, stored.temperature.value)
+        between = measure_moved(predictions, before, trained.precision, other)
+        if other == own:
+            check_moved(between, workdir, read=read)
+    if settle:
+        operating_point.store(workdir, stored, metas)
+    trained = stored.applied_to(trained)
     return Judged(
-        trained, part, dataset, examples, each, predictions, stored, leakage, folds=pooled
+        trained,
+        part,
+        dataset,
+        examples,
+        each,
+        predictions,
+        stored,
+        leakage,
+        moved=between,
+        folds=pooled,
     )
 
 
@@ -216,24 +235,8 @@ def _check_as_settled(stored: Stored, views: int | None, precision: Precision | 
         raise UserError("; ".join(problems))
 
 
-def _check_precision(
-    trained: Trained, examples: tuple[Examples, ...], each: tuple[Predictions, ...]
-) -> None:
-    """Another precision than that of training may move probabilities by little."""
-    own = trained.meta.config.model.precision
-    if trained.precision == own:
-        return
-    for i, (its, found) in enumerate(zip(examples, each, strict=True)):
-        before = trained.in_precision(own).predict_with(i, its)
-        moved = np.abs(found.probabilities - before.probabilities).max(axis=1)
-        if moved.max() > MOST_MOVED:
-            worst = int(moved.argmax())
-            raise UserError(
-                f"{trained.workdir} was trained in {own}, and --precision {trained.precision} "
-                f"moves probabilities by up to {moved[worst]:.3f} ({found.study[worst]}), which is "
-                f"more than {MOST_MOVED}; leave --precision out, or train with --model.precision "
-                f"{trained.precision}"
-            )
+def _predict_each(trained: Trained, examples: tuple[Examples, ...]) -> tuple[Predictions, ...]:
+    return tuple(trained.predict_with(i, its) for i, its in enumerate(examples))
 
 
 def _settle(trained: Trained, raw: Predictions, rule: str | None) -> Stored:

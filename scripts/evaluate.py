@@ -1,7 +1,7 @@
 """Evaluate one checkpoint, or compare two. Validation settles threshold and temperature.
 
 python scripts/evaluate.py --checkpoint DIR --split validation|test [--threshold RULE] [--views N]
-                           [--precision float32|bfloat16]
+                           [--precision float32|tensorfloat32|bfloat16]
 python scripts/evaluate.py --compare DIR DIR --split test [--out DIR]
 """
 

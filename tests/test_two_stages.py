@@ -11,6 +11,7 @@ from rich.console import Console
 from scipy.special import logit
 
 from fracjax import judge as judging
+from fracjax import moved
 from fracjax.cascade import run_cascade
 from fracjax.config import Config, Data, Model, Phase
 from fracjax.datasets.prepare import prepare
@@ -410,13 +411,22 @@ def test_the_threshold_holds_for_the_precision_it_was_chosen_in(runs, tmp_path, 
     assert (source["precision"], source["precision_of_training"]) == ("bfloat16", "float32")
     report = (folder / "markdown" / "report.md").read_text()
     assert "bfloat16 in convolutions and matrix products, float32 elsewhere" in report
-    assert "trained in float32" in report
+    between = source["moved_by_precision"]
+    assert (between["precision"], between["other"]) == ("bfloat16", "float32")
+    assert 0 < between["mean"] < between["largest"] < moved.MOST_MOVED
+    assert "trained in float32; in float32 probabilities are other ones by up to" in report
+    assert f"{between['largest']:.4f}, {between['mean']:.4f} on average" in report
     after = open_filter(copy, data_mesh()).identity
     assert after["precision"] == "bfloat16"
     assert after != before
-    monkeypatch.setattr(judging, "MOST_MOVED", 1e-7)
-    with pytest.raises(UserError, match=r"trained in float32, .* bfloat16 moves probabilities by"):
+    monkeypatch.setattr(moved, "MOST_MOVED", 1e-7)
+    chosen = operating_point.path(copy).read_bytes()
+    refusal = r"trained in float32, and bfloat16 moves probabilities by .*; "
+    with pytest.raises(UserError, match=refusal + "leave --precision out"):
         judge(copy, "validation", data_mesh(), settle=True, precision="bfloat16")
+    assert operating_point.path(copy).read_bytes() == chosen
+    with pytest.raises(UserError, match=refusal + "run --split validation again, without"):
+        judge(copy, "test", data_mesh(), settle=False)
     record = json.loads(operating_point.path(copy).read_text())
     del record["precision"]  # as an earlier version wrote it
     operating_point.path(copy).write_text(json.dumps(record))

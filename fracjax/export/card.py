@@ -5,7 +5,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import jax
 from jax import export
 
 import fracjax
@@ -81,7 +80,6 @@ def card(
         "stage1": about(detector),
         "stage2": None if classifier is None else about(classifier),
         "trained_behind_this_detector": stages.same_filter if classifier else None,
-        "matmul_precision": jax.config.values["jax_default_matmul_precision"] or "default",
         "versions": {
             "fracjax": fracjax.__version__,
             **{name: version(name) for name in ("jax", "jaxlib", "flax", "numpy", "pillow")},

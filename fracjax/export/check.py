@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jaxtyping import UInt8
 
+from fracjax.config import Precision
 from fracjax.errors import UserError
 from fracjax.evaluation import Predictions
 from fracjax.export.program import inputs_of
@@ -21,8 +22,9 @@ from fracjax.training.trained import Trained
 
 PICTURES = 12  # at most
 SIZES = (1, 3)  # of batches
-# Of a probability. In bfloat16, the order in which products are added shows in the third decimal.
-TOLERANCE = {"float32": 1e-5, "bfloat16": 0.01}
+# Of a probability. What is rounded to few bits shows in which order products are added: with 8 bits
+# in the third decimal.
+TOLERANCE: dict[Precision, float] = {"float32": 1e-5, "tensorfloat32": 1e-3, "bfloat16": 0.01}
 
 Program = Callable[..., Mapping[str, Any]]
 """Arrays of pictures to arrays of what is said of them, by the names in the card."""

@@ -40,7 +40,7 @@ def refuse_impossible(stages: Stages) -> None:
         f"CPU; run `python scripts/evaluate.py --checkpoint {trained.workdir} --split validation "
         "--precision float32` first, or leave --onnx out"
         for trained in stages.trained
-        if trained.precision != "float32"
+        if trained.precision == "bfloat16"
     ]
     if problems:
         raise UserError("; ".join(problems))

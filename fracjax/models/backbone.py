@@ -19,6 +19,7 @@ class Backbone(nnx.Module):
       KERAS_LAYERS: one entry per layer of the Keras network, in the order of `model.layers`: the
         path of our module that holds its parameters ("mixed9/b1x1/conv"), or "" if it has none.
         Empty when no Keras network sets the numbering.
+      FIRST: path of the layer that sees the pictures.
       MAP_BEFORE: the block, or "head", that class activation maps are made of: what enters it is
         the last thing in the network that still has a grid.
       features: channels that leave the last block.
@@ -27,6 +28,7 @@ class Backbone(nnx.Module):
     IMAGE: ClassVar[ImageSpec]
     BLOCKS: ClassVar[tuple[str, ...]]
     KERAS_LAYERS: ClassVar[tuple[str, ...]] = ()
+    FIRST: ClassVar[str]
     MAP_BEFORE: ClassVar[str] = HEAD
     features: int
 

@@ -76,6 +76,7 @@ class BasicCNN(Backbone):
 
     IMAGE: ClassVar[ImageSpec] = IMAGE
     BLOCKS: ClassVar[tuple[str, ...]] = ("block1", "block2", "block3", "dense")
+    FIRST: ClassVar[str] = "block1/conv1"
     MAP_BEFORE: ClassVar[str] = "dense"
 
     def __init__(

@@ -1,14 +1,15 @@
 """Dense convolution in the forms that XLA's CPU backend is fast at.
 
-Three of its choices cost a CPU dearly (`benchmarks/levers.py`); elsewhere, and in any precision but
-float32, the layer is XLA's own.
+Three of its choices cost a CPU dearly (`benchmarks/levers.py`); elsewhere, and in bfloat16, the
+layer is XLA's own.
 
 - A kernel 1×1 is a matrix product, forwards and backwards.
 - A convolution without padding takes up to four times as long as one with it. So rows of zeros are
   added, and what comes of them is cut off.
 - The gradient of a kernel is a convolution whose window is the whole map, and whose channels are
-  the pictures. Of a large map a few at a time fit the caches; where the kernel is one row or
-  column, or takes strides, a matrix product per tap is faster.
+  the pictures. Of a large map a few at a time fit the caches, on a single device: a batch that
+  is split over several has few on each. Where the kernel is one row or column, or takes strides,
+  a matrix product per tap is faster.
 
 Dimension names: b batch, h height, w width, c channels in, o channels out, i and j the kernel's
 taps.
@@ -38,7 +39,9 @@ def convolve(
     kernel: Float[Array, "i j c o"],
     strides: Sequence[int],
     padding: str | Sequence[tuple[int, int]],
-    **_: Any,
+    *,
+    precision: Any = None,
+    **others: Any,
 ) -> Float[Array, "b h2 w2 o"]:
     """Convolve, undilated and ungrouped; it is what `nnx.Conv` takes as `conv_general_dilated`.
 
@@ -47,10 +50,16 @@ def convolve(
       kernel: of all taps.
       strides: of the two sides.
       padding: SAME, VALID, or zeros before and after each side.
+      precision: of products of float32, where the device has a choice; a CPU has none.
+      others: what else `nnx.Conv` hands over, which must say undilated and ungrouped.
     """
+    plain = {"lhs_dilation": (1, 1), "rhs_dilation": (1, 1), "feature_group_count": 1}
+    assert all(others[name] == value for name, value in plain.items() if name in others), others
     steps = (strides[0], strides[1])
-    if platform() != "cpu" or x.dtype != jnp.float32:
-        return lax.conv_general_dilated(x, kernel, steps, padding, dimension_numbers=_LAYOUT)
+    if platform() != "cpu" or x.dtype == jnp.bfloat16:
+        return lax.conv_general_dilated(
+            x, kernel, steps, padding, dimension_numbers=_LAYOUT, precision=precision
+        )
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], steps, padding)
     (top, bottom), (left, right) = padding
@@ -114,7 +123,8 @@ def _by_tap(x, kernel, g, strides, pads):
 def _by_part(x, kernel, g, pads):
     """The same of a kernel without strides: the sum over parts of the batch."""
     count = x.shape[0]
-    few = 2 if g.shape[1] * g.shape[2] > _LARGE else count
+    alone = jax.device_count() == 1
+    few = 2 if alone and g.shape[1] * g.shape[2] > _LARGE else count
     size = max(few, -(-count // _PARTS))
 
     def part(x, g):

@@ -33,9 +33,11 @@ class DepthwiseConv(nnx.Module):
 
     Attributes:
       dtype: what pictures and kernel are cast to; None leaves them as they are.
+      precision: of products of float32, where the device has a choice; None is JAX's default.
     """
 
     dtype: Any = None
+    precision: Any = None
 
     def __init__(
         self,
@@ -54,7 +56,7 @@ class DepthwiseConv(nnx.Module):
         dtype = self.dtype or x.dtype
         x, kernel = x.astype(dtype), jnp.asarray(self.kernel[...], dtype)
         if platform() != "cpu":
-            return grouped_convolution(x, kernel, self.stride)
+            return grouped_convolution(x, kernel, self.stride, self.precision)
         # Products of bfloat16 are added up in float32, as in XLA's own convolutions.
         wide = jnp.promote_types(dtype, jnp.float32)
         y = shifted_products(x.astype(wide), kernel.astype(wide), self.stride)
@@ -62,7 +64,10 @@ class DepthwiseConv(nnx.Module):
 
 
 def grouped_convolution(
-    x: Float[Array, "b h w c"], kernel: Float[Array, "i j 1 c"], stride: int
+    x: Float[Array, "b h w c"],
+    kernel: Float[Array, "i j 1 c"],
+    stride: int,
+    precision: Any = None,
 ) -> Float[Array, "b h2 w2 c"]:
     """XLA's convolution with as many groups as channels."""
     return lax.conv_general_dilated(
@@ -72,6 +77,7 @@ def grouped_convolution(
         "SAME",
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         feature_group_count=x.shape[-1],
+        precision=precision,
     )
 
 

@@ -179,6 +179,7 @@ class EfficientNetB0(Backbone):
 
     IMAGE: ClassVar[ImageSpec] = IMAGE
     BLOCKS: ClassVar[tuple[str, ...]] = ("stem", *MBCONVS, "top")
+    FIRST: ClassVar[str] = "stem/conv"
     # Keras's `weights=None` network. With "imagenet" it has one layer more, a second rescaling
     # after the normalisation, and every later index is one higher.
     KERAS_LAYERS: ClassVar[tuple[str, ...]] = _keras_layers()

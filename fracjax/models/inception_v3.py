@@ -88,7 +88,9 @@ def pointwise(x: Float[Array, "b h w c"], *units: ConvBN) -> list[Float[Array, "
     kernel = jnp.concatenate([unit.conv.kernel[...] for unit in units], axis=-1)
     x, kernel, _ = conv.promote_dtype((x, kernel, None), dtype=conv.dtype)
     ends = np.cumsum([unit.conv.out_features for unit in units])
-    return jnp.split(convolve(x, kernel, (1, 1), "VALID"), ends[:-1].tolist(), axis=-1)
+    return jnp.split(
+        convolve(x, kernel, (1, 1), "VALID", precision=conv.precision), ends[:-1].tolist(), axis=-1
+    )
 
 
 class Stem(nnx.Module):
@@ -236,6 +238,7 @@ class InceptionV3(Backbone):
 
     IMAGE: ClassVar[ImageSpec] = IMAGE
     BLOCKS: ClassVar[tuple[str, ...]] = ("stem", *(f"mixed{i}" for i in range(11)))
+    FIRST: ClassVar[str] = "stem/conv1/conv"
     KERAS_LAYERS: ClassVar[tuple[str, ...]] = KERAS_LAYERS
 
     def __init__(self, *, rngs: nnx.Rngs):

@@ -1,12 +1,17 @@
-"""Computing in bfloat16 where it is safe.
+"""What the products of a network are computed in, and bfloat16 where it is safe.
+
+Left alone, JAX multiplies float32 on a GPU as TensorFloat-32, with 11 significant bits instead of
+24, and on a TPU as bfloat16, with 8. Here float32 means float32 on every device. `tensorfloat32`
+is TensorFloat-32 on a GPU, three passes of bfloat16 on a TPU, and float32 on a CPU, which has no
+other.
 
 bfloat16 is float32 with 8 significant bits instead of 24. Accelerators multiply matrices of it many
 times as fast, and add up the products in float32 all the same. Its range is that of float32: small
 gradients do not vanish as in float16, and the loss needs no scaling. What 8 bits are too few for
 stays in float32:
 
-  pictures        of 256 grey levels, which 8 bits only just hold, and the first convolution, which
-                  is a small part of the work
+  pictures        of 256 grey levels, which 8 bits only just hold, and the first layer, which is a
+                  small part of the work
   parameters      they are cast where they are used; float32 masters take steps of a millionth
   BatchNorm,      mean and variance of thousands of values, and the difference from the mean; what
   LayerNorm       comes out is of size 1 and is rounded to bfloat16
@@ -34,24 +39,34 @@ from fracjax.config import Precision
 from fracjax.models.classifier import Classifier
 from fracjax.models.depthwise import DepthwiseConv
 
+_PRODUCTS: dict[Precision, str] = {
+    "float32": "highest",
+    "tensorfloat32": "high",
+    "bfloat16": "highest",  # of what is left in float32
+}
+"""How JAX names, in an operation, what float32 is multiplied as."""
+
 
 def compute_in(model: Classifier, precision: Precision) -> Classifier:
-    """Have the layers of a new network, which compute in float32, compute in `precision`.
+    """Have the layers of a new network compute in `precision`.
 
-    Its parameters and statistics stay as they are, float32, so that a checkpoint serves both.
+    Its parameters and statistics stay as they are, float32, so that a checkpoint serves all.
 
     Args:
       model: the network; it is changed, and returned.
       precision: as in `config.model`.
     """
     model.precision = precision
-    if precision == "float32":
+    for _, layer in nnx.iter_modules(model):
+        if isinstance(layer, nnx.Conv | nnx.Linear | DepthwiseConv):
+            layer.precision = _PRODUCTS[precision]
+    if precision != "bfloat16":
         return model
-    for _, layer in nnx.iter_modules(model.backbone):
+    for path, layer in nnx.iter_modules(model.backbone):
         if isinstance(layer, DepthwiseConv):
             layer.dtype = jnp.bfloat16
-        elif isinstance(layer, nnx.Conv) and layer.in_features == model.image.channels:
-            continue  # the first one
+        elif "/".join(map(str, path)) == model.backbone.FIRST:
+            continue
         elif isinstance(layer, nnx.Conv | nnx.Linear):
             layer.dtype, layer.promote_dtype = jnp.bfloat16, _all_but_bias
         elif isinstance(layer, nnx.BatchNorm | nnx.LayerNorm):

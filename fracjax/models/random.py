@@ -55,9 +55,9 @@ def _drawn(
     draw: Any, key: Key[Array, ""], shape: tuple[int, ...], dtype: Any, scale: float
 ) -> Float[Array, "*shape"]:
     count = math.prod(shape)
-    if isinstance(key, Tracer):
-        return draw(key, count, dtype, scale).reshape(shape)
     enough = draw(key, 1 << (count - 1).bit_length(), dtype, scale)
+    if isinstance(enough, Tracer):
+        return enough[:count].reshape(shape)
     # On the host, where taking a part of an array needs no program.
     return jnp.asarray(np.asarray(enough)[:count].reshape(shape))
 

@@ -69,7 +69,9 @@ class Attention(nnx.Module):
         # In the precision of `x`: with a bias they come out as float32.
         parts = (part(x).astype(x.dtype) for part in (self.query, self.key, self.value))
         q, k, v = (part.reshape(by_head) for part in parts)
-        return self.out(jax.nn.dot_product_attention(q, k, v).reshape(x.shape))
+        with jax.default_matmul_precision(self.query.precision):
+            mixed = jax.nn.dot_product_attention(q, k, v)
+        return self.out(mixed.reshape(x.shape))
 
 
 class MLP(nnx.Module):
@@ -124,6 +126,7 @@ class ViT(Backbone):
     """
 
     IMAGE: ClassVar[ImageSpec] = IMAGE
+    FIRST: ClassVar[str] = "embed/patch"
 
     def __init__(self, *, width: int, heads: int, image_size: int, depth: int = 12, rngs: nnx.Rngs):
         self.features = width

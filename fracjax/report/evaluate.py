@@ -101,6 +101,7 @@ def evaluate(
         "part": part,
         **about(judged.trained),
         "leakage": [audit.to_dict() for audit in judged.leakage],
+        "moved_by_precision": None if judged.moved is None else judged.moved.to_dict(),
     }
     write_json(folder / "metrics.json", {"source": source, **figures})
     write_page(page, folder)

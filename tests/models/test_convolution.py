@@ -23,7 +23,7 @@ def xla(x, kernel, strides, padding):
 def value_and_gradients(conv, x, kernel, strides, padding):
     """The output and, for a random loss, the gradients by picture and by kernel."""
     out, pull = jax.vjp(lambda x, kernel: conv(x, kernel, strides, padding), x, kernel)
-    return out, pull(draw(*out.shape))
+    return out, pull(draw(*out.shape).astype(out.dtype))
 
 
 def test_by_hand():
@@ -46,13 +46,47 @@ def test_values_and_both_gradients_equal_xla(side, stride, padding):
     jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-5, atol=1e-5), ours, theirs)
 
 
+def convolutions(x, kernel) -> int:
+    """How many a layer and its gradients consist of."""
+    arguments = (x, kernel, (1, 1), "SAME")
+    jaxpr = jax.make_jaxpr(lambda: value_and_gradients(convolve, *arguments))()
+    return str(jaxpr).count("conv_general_dilated[")
+
+
 def test_a_large_map_is_taken_in_parts_the_last_of_them_smaller(monkeypatch):
     monkeypatch.setattr(convolution, "_LARGE", 10)
+    monkeypatch.setattr(jax, "device_count", lambda: 1)
     x, kernel = draw(5, 6, 7, 3), draw(3, 3, 3, 4)
     ours, theirs = (
         value_and_gradients(conv, x, kernel, (1, 1), "SAME") for conv in (convolve, xla)
     )
     jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-5, atol=1e-5), ours, theirs)
+    assert convolutions(x, kernel) == 2 + 3  # two pictures, two, and one
+
+
+def test_a_batch_that_is_split_over_devices_is_not_taken_in_parts(monkeypatch):
+    """Each part would be spread over all of them again."""
+    monkeypatch.setattr(convolution, "_LARGE", 10)
+    assert jax.device_count() == 4
+    assert convolutions(draw(5, 6, 7, 3), draw(3, 3, 3, 4)) == 2 + 1
+
+
+def test_float64_takes_the_same_forms():
+    """In which the goldens of whole networks are compared."""
+    with jax.enable_x64(True):
+        x, kernel = (jnp.asarray(draw(*s), jnp.float64) for s in ((2, 5, 5, 2), (1, 1, 2, 3)))
+        ours, theirs = (
+            value_and_gradients(conv, x, kernel, (1, 1), "SAME") for conv in (convolve, xla)
+        )
+        jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-12, atol=1e-12), ours, theirs)
+        assert ours[0].dtype == jnp.float64
+        assert convolutions(x, kernel) == 0
+
+
+def test_a_dilated_or_grouped_layer_is_refused():
+    x, kernel = draw(1, 5, 5, 2), draw(3, 3, 2, 2)
+    with pytest.raises(AssertionError, match="rhs_dilation"):
+        convolve(x, kernel, (1, 1), "SAME", rhs_dilation=(2, 2))
 
 
 def test_other_precisions_and_backends_are_left_to_xla(monkeypatch):

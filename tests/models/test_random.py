@@ -38,6 +38,12 @@ def test_a_kernel_is_the_same_within_a_program_and_without(draw, shape):
     assert_array_equal(draw(key, shape), jax.jit(draw, static_argnums=1)(key, shape))
 
 
+@pytest.mark.parametrize("draw", [fan_out_normal, glorot_uniform])
+def test_a_key_from_outside_a_program_draws_the_same_within(draw):
+    key, shape = jax.random.key(3), (3, 3, 5, 7)
+    assert_array_equal(jax.jit(lambda: draw(key, shape))(), draw(key, shape))
+
+
 def test_glorot_uniform_is_flax_s():
     key, shape = jax.random.key(0), (3, 3, 5, 7)
     expected = nnx.initializers.glorot_uniform()(key, shape)

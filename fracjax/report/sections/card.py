@@ -8,7 +8,7 @@ from fracjax.datasets.phantom import DRAWN
 from fracjax.judge import Judged
 from fracjax.report.page import Facts, Section
 from fracjax.report.sections.versions import versions
-from fracjax.training.trained import Trained, epochs_of
+from fracjax.training.trained import epochs_of
 
 
 def card_section(judged: Judged, performance: str) -> Section:
@@ -52,7 +52,7 @@ def card_section(judged: Judged, performance: str) -> Section:
             f"{meta.form.side}×{meta.form.side} pixels, channels: {meta.form.channels}, "
             f"8 bits, picture made square by: {data.fit}",
         ),
-        ("Precision", _precision(trained)),
+        ("Precision", _precision(judged)),
         ("Training data", f"{counts['train']} studies of {data.name}{behind}"),
         (
             "Chosen on",
@@ -78,12 +78,15 @@ def card_section(judged: Judged, performance: str) -> Section:
     return Section("card", "Model card", (Facts(rows),))
 
 
-def _precision(trained: Trained) -> str:
-    """What made the figures, and what the network was trained in if that was another."""
+def _precision(judged: Judged) -> str:
+    """What made the figures, and what another precision would make of them."""
+    trained = judged.trained
     parts = {
         "float32": "float32",
+        "tensorfloat32": "float32, multiplied as TensorFloat-32 where the device can",
         "bfloat16": "bfloat16 in convolutions and matrix products, float32 elsewhere",
     }
     before = trained.meta.config.model.precision
     trained_in = "" if before == trained.precision else f"; trained in {before}"
-    return f"{parts[trained.precision]}{trained_in}"
+    compared = "" if judged.moved is None else f"; {judged.moved}"
+    return f"{parts[trained.precision]}{trained_in}{compared}"
