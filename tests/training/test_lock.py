@@ -30,15 +30,15 @@ with only_writer(Path(sys.argv[1])):
 def test_a_second_run_is_refused_until_the_first_is_killed(tmp_path):
     command = [sys.executable, "-c", HOLDER, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-        for _ in range(2):  # who is refused does not become the holder
-            with (
-                pytest.raises(UserError, match=rf"process {holder.pid} of .* trains into .* wait"),
-                only_writer(tmp_path),
-            ):
-                pass
-        holder.kill()
+        try:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == "held\n"
+            said = rf"process {holder.pid} of .* trains into .* wait"
+            for _ in range(2):  # who is refused does not become the holder
+                with pytest.raises(UserError, match=said), only_writer(tmp_path):
+                    pass
+        finally:
+            holder.kill()
     with only_writer(tmp_path):
         pass
 
