@@ -1,6 +1,7 @@
 """The export of real backbones, at small sides, says what the networks say.
 
-InceptionV3 and EfficientNet-B0 take too long to compile here; `docs/export.md` has them by hand.
+InceptionV3 and EfficientNet-B0 take too long to compile here, and with random weights the logits of
+EfficientNet-B0 differ too little from picture to picture; `docs/export.md` has them by hand.
 """
 
 import dataclasses

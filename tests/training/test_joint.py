@@ -17,7 +17,7 @@ from fracjax.datasets.request import Request
 from fracjax.pipeline.parts import open_dataset
 from fracjax.pipeline.stream import training_batches
 from fracjax.sharding import by_study, data_mesh, replicated
-from fracjax.training import freeze
+from fracjax.training import freeze, loop
 from fracjax.training.checkpoint import read_meta
 from fracjax.training.loop import fit, fit_members
 from fracjax.training.members import member_configs, member_dirs
@@ -25,9 +25,9 @@ from fracjax.training.network import build_network
 from fracjax.training.step import Recipe, make_joint_step, make_train_step
 
 QUIET = Console(quiet=True)
-SEEDS = (3, 4, 5)
+SEEDS = (3, 4)
 STEPS = 10
-RATES = np.array([0.0003, 0.0006, 0.001], np.float32)
+RATES = np.array([0.0003, 0.001], np.float32)
 
 # Plain gradient steps where two programs are compared: Adam makes whole steps of rounding noise,
 # as `test_step.py` says.
@@ -40,7 +40,7 @@ def _stack(trees):
 
 @pytest.fixture(scope="module")
 def networks(config):
-    """The same small CNN, with augmentation and dropout, from three seeds."""
+    """The same small CNN, with augmentation and dropout, from two seeds."""
     return [build_network(dataclasses.replace(config, train=Train(seed=seed))) for seed in SEEDS]
 
 
@@ -113,7 +113,7 @@ def test_member_i_equals_the_run_of_i_alone_over_ten_steps(
                 getattr(state, tree),
                 getattr(theirs, tree),
             )
-    assert_array_equal(state.step, [STEPS] * 3)
+    assert_array_equal(state.step, [STEPS] * 2)
     head = np.asarray(state.params["head"]["kernel"])
     assert np.abs(head[0] - head[1]).max() > 0.01  # and they are different networks
 
@@ -126,16 +126,16 @@ def test_a_network_without_a_valid_study_stays_as_it_is(networks, recipe, exampl
     before = jax.device_put(before, replicated(mesh))
     batch = _batches(examples, 0)[0]
     idle = {**batch, "valid": np.zeros_like(batch["valid"])}
-    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), batch, idle, batch)
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), batch, idle)
     placed = jax.device_put(stacked, by_study(mesh, axis=1))
     kept = jax.tree.map(np.asarray, before)
-    after, metrics = step(before, placed, jnp.stack([jax.random.key(0)] * 3), RATES)
+    after, metrics = step(before, placed, jnp.stack([jax.random.key(0)] * 2), RATES)
     for tree in ("params", "batch_stats"):
         jax.tree.map(
             lambda a, b: assert_array_equal(a[1], b[1]), vars(after)[tree], vars(kept)[tree]
         )
-    assert_array_equal(after.step, [1, 0, 1])
-    assert_array_equal(metrics.loss.count, [20, 0, 20])
+    assert_array_equal(after.step, [1, 0])
+    assert_array_equal(metrics.loss.count, [20, 0])
 
 
 # Whole runs
@@ -188,20 +188,21 @@ def test_a_member_of_an_ensemble_is_the_run_that_its_config_makes_alone(run, tmp
     assert read_meta(member_dirs(config.workdir)[1]).config == second
 
 
-def test_folds_of_unequal_length_are_the_runs_of_each_fold(run, tmp_path):
+def test_folds_of_unequal_length_are_the_runs_of_each_fold(run, tmp_path, monkeypatch):
     """A fold may have a step less than another, and stands idle at the end of each epoch."""
+    monkeypatch.setattr(loop, "data_mesh", lambda: data_mesh(1))  # four do not take fives
     config = dataclasses.replace(
         run,
         workdir=tmp_path / "folds",
-        folds=5,
-        data=dataclasses.replace(run.data, batch_size=8),
+        folds=2,
+        data=dataclasses.replace(run.data, batch_size=5),
         phases=(Phase(epochs=1, learning_rate=1e-3),),
     )
     metas = fit_members(config, QUIET)
     studies = [len(open_dataset(one.data).part("train")) for one in member_configs(config)]
-    steps = [-(-n // 8) for n in studies]
+    steps = [-(-n // 5) for n in studies]
     assert min(steps) < max(steps), studies
-    for i in (steps.index(min(steps)), steps.index(max(steps))):
+    for i in range(2):
         one = dataclasses.replace(member_configs(config)[i], workdir=tmp_path / f"alone{i}")
         _same(metas[i].history, fit(one, QUIET).history)
 
