@@ -29,7 +29,7 @@ from fracjax.training.trained import open_trained
 from tests.pairs import run_pair
 
 QUIET = Console(quiet=True)
-# A file in Python may do anything: here it kills a process after it saved within its second epoch.
+# A file in Python may do anything: here it kills a process after its fourth save, within an epoch.
 CONFIG = """
 import os, signal
 from pathlib import Path
@@ -52,7 +52,7 @@ def get_config():
         model=Model(width=0.05),
         augment=Augment(flip=True),
         phases=(Phase(epochs=3),),
-        train=Train(checkpoint_steps=6),
+        train=Train(checkpoint_steps=3),
     )
 """
 
