@@ -11,8 +11,8 @@ from fracjax.config import Precision
 from fracjax.datasets.leakage import Leakage, Studies, audit_leakage
 from fracjax.errors import UserError
 from fracjax.evaluation import OperatingPoint, Predictions, aggregate, choose_threshold, parse_rule
+from fracjax.evaluation.moved import Moved, check_moved, measure_moved, other_precision
 from fracjax.evaluation.temperature import Temperature, fit_temperature, scaled
-from fracjax.moved import Moved, check_moved, measure_moved, other_precision
 from fracjax.pipeline.examples import Examples
 from fracjax.pipeline.parts import Dataset, open_dataset
 from fracjax.training import operating_point

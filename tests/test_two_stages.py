@@ -11,14 +11,13 @@ from rich.console import Console
 from scipy.special import logit
 
 from fracjax import judge as judging
-from fracjax import moved
 from fracjax.cascade import run_cascade
 from fracjax.config import Config, Data, Model, Phase
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.request import Request
 from fracjax.datasets.splits import PARTS, Split, make_split
 from fracjax.errors import UserError
-from fracjax.evaluation import Predictions, auc, cascade_report
+from fracjax.evaluation import Predictions, auc, cascade_report, moved
 from fracjax.judge import judge
 from fracjax.pipeline.parts import open_dataset
 from fracjax.report.compare import compare

@@ -5,7 +5,7 @@ import pytest
 
 from fracjax.errors import UserError
 from fracjax.evaluation import Predictions
-from fracjax.moved import check_moved, measure_moved, other_precision
+from fracjax.evaluation.moved import check_moved, measure_moved, other_precision
 
 
 def predictions(*fractured: float) -> Predictions:

@@ -7,7 +7,7 @@ import numpy as np
 
 from fracjax.config import Precision
 from fracjax.errors import UserError
-from fracjax.evaluation import Predictions
+from fracjax.evaluation.predictions import Predictions
 
 MOST_MOVED = 0.01
 """By which another precision than that of training may change a probability."""
