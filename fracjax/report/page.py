@@ -132,16 +132,16 @@ def to_dict(page: Page) -> dict[str, Any]:
 
 def finite(estimate: Estimate) -> Estimate:
     """The estimate with NaN and infinity as what they are: undefined, or no interval."""
-
-    def known(value: float | None) -> bool:
-        return value is not None and math.isfinite(value)
-
-    if not known(estimate.value):
+    if not _known(estimate.value):
         note = estimate.note or "not a finite number"
         return replace(estimate, value=None, low=None, high=None, note=note)
-    if not (known(estimate.low) and known(estimate.high)):
+    if not (_known(estimate.low) and _known(estimate.high)):
         return replace(estimate, low=None, high=None, note=estimate.note or "no interval")
     return estimate
+
+
+def _known(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
 
 
 def why(estimate: Estimate) -> str:
