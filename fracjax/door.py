@@ -31,7 +31,8 @@ def door() -> Iterator[None]:
     try:
         yield
     except (UserError, OSError) as error:  # OSError: a full disk, a folder that may not be written
-        if isinstance(error, TimeoutError) and several():
+        # Without a number it is not the system's, of a disk.
+        if isinstance(error, TimeoutError) and error.errno is None and several():
             fail(1, _late(error))
         fail(2, f"error: {error}")
     except KeyboardInterrupt as stop:

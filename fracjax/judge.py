@@ -13,6 +13,8 @@ from fracjax.errors import UserError
 from fracjax.evaluation import OperatingPoint, Predictions, aggregate, choose_threshold, parse_rule
 from fracjax.evaluation.moved import Moved, check_moved, measure_moved, other_precision
 from fracjax.evaluation.temperature import Temperature, fit_temperature, scaled
+from fracjax.models.platform import platform
+from fracjax.models.precision import arithmetic
 from fracjax.pipeline.examples import Examples
 from fracjax.pipeline.parts import Dataset, open_dataset
 from fracjax.training import operating_point
@@ -142,7 +144,9 @@ def judge(
         stored = Stored(None, temperature, trained.test_views, trained.precision)
     predictions = scaled(together, stored.temperature.value)
     own, between = trained.meta.config.model.precision, None
-    if (other := other_precision(own, trained.precision)) is not None:
+    other = other_precision(own, trained.precision)
+    here = platform()
+    if other is not None and arithmetic(other, here) != arithmetic(trained.precision, here):
         before = join(_predict_each(trained.in_precision(other), examples))
         before = scaled(before, stored.temperature.value)
         between = measure_moved(predictions, before, trained.precision, other)

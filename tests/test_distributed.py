@@ -115,10 +115,10 @@ def straight(config_path, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def killed(config_path, tmp_path_factory):
-    """Workdir of a run of which process 0 was killed; how process 1 ended."""
+    """Workdir of a run in stream mode of which process 0 was killed; how process 1 ended."""
     workdir = tmp_path_factory.mktemp("runs") / "killed"
     command = ["scripts/train.py", "--config", config_path, "--workdir", workdir]
-    first, second = run_pair(workdir.parent, *command, KILLED="0")
+    first, second = run_pair(workdir.parent, *command, "--data.mode", "stream", KILLED="0")
     assert first.code == -signal.SIGKILL, first.errors
     return workdir, second
 

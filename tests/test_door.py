@@ -11,7 +11,12 @@ BEHIND = (
 )
 
 
-def _said(monkeypatch, behind: str | None, processes: int = 4) -> tuple[int, str]:
+def _said(
+    monkeypatch,
+    behind: str | None,
+    processes: int = 4,
+    error: TimeoutError | None = None,
+) -> tuple[int, str]:
     """How process 0 of so many ends."""
 
     def fail(code, text):
@@ -23,7 +28,7 @@ def _said(monkeypatch, behind: str | None, processes: int = 4) -> tuple[int, str
     monkeypatch.setattr(door, "fail", fail)
     monkeypatch.setattr(door, "finish", lambda: None)
     with pytest.raises(SystemExit) as ended, door.door():
-        raise TimeoutError("too late") from (RuntimeError(behind) if behind else None)
+        raise error or TimeoutError("too late") from (RuntimeError(behind) if behind else None)
     return ended.value.args
 
 
@@ -37,6 +42,13 @@ def test_the_processes_that_did_not_come_are_named(behind, named, monkeypatch):
 
 def test_of_a_single_process_it_is_an_error_of_the_disk(monkeypatch):
     assert _said(monkeypatch, None, processes=1) == (2, "error: too late")
+
+
+def test_a_disk_that_does_not_answer_is_no_other_process(monkeypatch):
+    disk = TimeoutError(110, "Connection timed out", "/mnt/share")
+    code, text = _said(monkeypatch, None, error=disk)
+    assert code == 2
+    assert text == "error: [Errno 110] Connection timed out: '/mnt/share'"
 
 
 def test_an_interrupt_says_what_is_kept_and_where(monkeypatch):

@@ -426,6 +426,9 @@ def test_the_threshold_holds_for_the_precision_it_was_chosen_in(runs, tmp_path, 
     assert operating_point.path(copy).read_bytes() == chosen
     with pytest.raises(UserError, match=refusal + "run --split validation again, without"):
         judge(copy, "test", data_mesh(), settle=False)
+    # On a CPU that is float32, and is not compared with it.
+    on_cpu = judge(copy, "validation", data_mesh(), settle=True, precision="tensorfloat32")
+    assert on_cpu.moved is None
     record = json.loads(operating_point.path(copy).read_text())
     del record["precision"]  # as an earlier version wrote it
     operating_point.path(copy).write_text(json.dumps(record))

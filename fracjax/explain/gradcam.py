@@ -29,7 +29,7 @@ def gradcam(
 
     Source: Selvaraju et al. 2017, arXiv:1610.02391, equations 1 and 2.
     """
-    return jax.nn.relu(activations @ gradient.mean(axis=(0, 1)))
+    return jax.nn.relu(_weighted(activations, gradient.mean(axis=(0, 1))))
 
 
 def gradcam_plus_plus(
@@ -51,7 +51,7 @@ def gradcam_plus_plus(
     positive = jax.nn.relu(gradient)
     total = jax.nn.relu(activations).sum(axis=(0, 1), keepdims=True)
     weights = (positive / (2 + positive * total)).sum(axis=(0, 1))
-    return jax.nn.relu(activations @ weights)
+    return jax.nn.relu(_weighted(activations, weights))
 
 
 def hirescam(
@@ -75,3 +75,10 @@ def scaled(maps: Float[Array, "*n h w"]) -> Float[Array, "*n h w"]:
     """Every map divided by its maximum; one that is zero everywhere stays so."""
     top = maps.max(axis=(-2, -1), keepdims=True)
     return jnp.where(top > 0, maps / jnp.where(top > 0, top, 1), 0)
+
+
+def _weighted(
+    activations: Float[Array, "h w c"], weights: Float[Array, " c"]
+) -> Float[Array, "h w"]:
+    """The sum over the channels, in float32 where a device would multiply with fewer bits."""
+    return jnp.matmul(activations, weights, precision=jax.lax.Precision.HIGHEST)

@@ -13,6 +13,8 @@ from fracjax.config import Precision
 from fracjax.errors import UserError
 from fracjax.evaluation import Predictions
 from fracjax.export.program import inputs_of
+from fracjax.models.platform import platform
+from fracjax.models.precision import arithmetic
 from fracjax.pipeline.decode import decode_each
 from fracjax.pipeline.examples import Examples
 from fracjax.pipeline.parts import open_dataset
@@ -123,7 +125,7 @@ def compare(
         explain.
     """
     tolerances = {
-        name: TOLERANCE[trained.precision]
+        name: TOLERANCE[arithmetic(trained.precision, platform())]
         for name, trained in zip(("probability", "types"), stages.trained, strict=False)
     }
     threshold = stages.front.point.threshold

@@ -47,6 +47,11 @@ _PRODUCTS: dict[Precision, str] = {
 """How JAX names, in an operation, what float32 is multiplied as."""
 
 
+def arithmetic(precision: Precision, on: str) -> Precision:
+    """What a precision comes to on a platform, as JAX names it: a CPU has no TensorFloat-32."""
+    return "float32" if precision == "tensorfloat32" and on == "cpu" else precision
+
+
 def compute_in(model: Classifier, precision: Precision) -> Classifier:
     """Have the layers of a new network compute in `precision`.
 

@@ -5,6 +5,7 @@ first one, which puts theirs after its own at the end. So results keep the files
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,4 +77,5 @@ class Stretch:
 
 def parts_of(path: Path) -> list[Path]:
     """What processes other than the first left beside `path`, when a run was cut short."""
-    return sorted(path.parent.glob(f"{path.name}.[0-9]*"))
+    part = re.compile(re.escape(path.name) + r"\.\d{4,}")
+    return sorted(one for one in path.parent.glob(f"{path.name}.*") if part.fullmatch(one.name))

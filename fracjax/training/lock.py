@@ -32,9 +32,9 @@ def only_writer(workdir: Path) -> Iterator[None]:
         if holder is not None:
             raise UserError(
                 f"{holder} trains into {workdir}; wait for its end, end it, or name another "
-                "--workdir. If one launcher started both, it is none that is known here: set "
-                "JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID (docs/scaling.md), "
-                "and they train together"
+                f"--workdir. If its host is gone, delete {workdir / LOCK}. If one launcher started "
+                "both, it is none that is known here: set JAX_COORDINATOR_ADDRESS, "
+                "JAX_NUM_PROCESSES and JAX_PROCESS_ID (docs/scaling.md), and they train together"
             )
         yield
 

@@ -108,6 +108,7 @@ def fit_members(config: Config, console: Console, *, profile_steps: int = 0) -> 
     config.workdir.mkdir(parents=True, exist_ok=True)
     with ExitStack() as opened:
         opened.enter_context(only_writer(config.workdir))
+        check_workdir(config)  # again: another run may have ended there since
         if len(configs) > 1:
             _claim(config)
         members = []

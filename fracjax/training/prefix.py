@@ -33,7 +33,7 @@ from fracjax.processes import barrier, is_first, of_first
 from fracjax.sharding import by_study, everywhere, replicated
 from fracjax.training.inputs import network_input
 
-FEATURES_VERSION = 3
+FEATURES_VERSION = 4
 """Raise it with every change to a network or an augmentation that changes their output."""
 
 

@@ -30,6 +30,15 @@ def test_hirescam_by_hand():
     assert_array_equal(hirescam(activations, gradient), [[0, 10], [5, 0]])
 
 
+@pytest.mark.parametrize("method", [gradcam, gradcam_plus_plus])
+def test_a_map_is_float32_on_every_device(method):
+    """JAX's default on an accelerator is TensorFloat-32 or bfloat16."""
+    (product,) = [
+        op for op in jax.make_jaxpr(method)(*_random(0)).eqns if op.primitive.name == "dot_general"
+    ]
+    assert {factor.name for factor in product.params["precision"]} == {"HIGHEST"}
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_gradcam_plus_plus_is_the_papers_formula(seed):
     """With Y = exp(S): its derivatives by an activation are Y g, Y g² and Y g³."""

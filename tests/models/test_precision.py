@@ -20,7 +20,7 @@ from fracjax.models.build import build
 from fracjax.models.classifier import Classifier
 from fracjax.models.depthwise import DepthwiseConv
 from fracjax.models.platform import tracing_for
-from fracjax.models.precision import compute_in
+from fracjax.models.precision import arithmetic, compute_in
 from fracjax.models.random import glorot_uniform
 from fracjax.models.vit import ViT
 from fracjax.trees import leaf_shapes
@@ -154,6 +154,22 @@ def test_on_an_accelerator_every_product_says_how_it_multiplies(name, precision,
     assert len(products) > 10
     said = {factor for op in products for factor in op.params["precision"]}
     assert {factor.name for factor in said} == {how}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_of_all_layers_the_first_stays_float32(name):
+    backbone = network(name).backbone
+    kinds = (nnx.Conv, nnx.Linear, DepthwiseConv)
+    layers = [(path, one) for path, one in nnx.iter_modules(backbone) if isinstance(one, kinds)]
+    wide = ["/".join(map(str, path)) for path, one in layers if one.dtype is not jnp.bfloat16]
+    assert wide == [backbone.FIRST]
+    assert len(layers) > 5
+
+
+def test_a_cpu_has_no_tensorfloat32():
+    assert arithmetic("tensorfloat32", "cpu") == "float32"
+    assert arithmetic("tensorfloat32", "gpu") == "tensorfloat32"
+    assert arithmetic("bfloat16", "cpu") == "bfloat16"
 
 
 def test_float32_has_nothing_narrow():

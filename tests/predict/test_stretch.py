@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fracjax.predict.stretch import Stretch
+from fracjax.predict.stretch import Stretch, parts_of
 
 
 @pytest.mark.parametrize("files", [0, 1, 5, 12])
@@ -30,6 +30,12 @@ def test_the_first_process_puts_the_others_after_its_own(tmp_path):
     assert table.read_bytes() == b"path,type\r\n0.png,\r\n1.png,\r\n2.png,\r\n"
     assert joined == [{"path": "1.png"}, {"path": "2.png"}]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["p.csv", "p.json"]
+
+
+def test_a_file_of_the_user_is_no_part(tmp_path):
+    for name in ("p.csv", "p.csv.0001", "p.csv.2024-05-01.bak", "p.csv.2", "q.csv.0001"):
+        (tmp_path / name).touch()
+    assert [path.name for path in parts_of(tmp_path / "p.csv")] == ["p.csv.0001"]
 
 
 def test_a_single_process_writes_where_it_is_told(tmp_path):
