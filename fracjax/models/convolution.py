@@ -1,15 +1,16 @@
 """Dense convolution in the forms that XLA's CPU backend is fast at.
 
-Three of its choices cost a CPU dearly (`benchmarks/levers.py`); elsewhere, and in bfloat16, the
+Four of its choices cost a CPU dearly (`benchmarks/levers.py`); elsewhere, and in bfloat16, the
 layer is XLA's own.
 
 - A kernel 1×1 is a matrix product, forwards and backwards.
 - A convolution without padding takes up to four times as long as one with it. So rows of zeros are
   added, and what comes of them is cut off.
+- Of a large map two pictures at a time fit the caches, on a single device: a batch that is split
+  over several has few on each.
 - The gradient of a kernel is a convolution whose window is the whole map, and whose channels are
-  the pictures. Of a large map a few at a time fit the caches, on a single device: a batch that
-  is split over several has few on each. Where the kernel is one row or column, or takes strides,
-  a matrix product per tap is faster.
+  the pictures. Where the kernel is one row or column, or takes strides, a matrix product per tap is
+  faster.
 
 Dimension names: b batch, h height, w width, c channels in, o channels out, i and j the kernel's
 taps.
@@ -31,6 +32,7 @@ Pads = tuple[tuple[int, int], tuple[int, int]]
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 _UNPADDED = ((0, 0), (0, 0))
 _LARGE = 2000  # places of a map: 25² gains little from parts, 52² twofold
+_HUGE = 20_000  # the same forwards: 112² gains nothing, 224² a third
 _PARTS = 16  # of a batch at most: each is a convolution in the program
 
 
@@ -70,7 +72,8 @@ def convolve(
 def _on_cpu(x, kernel, strides: tuple[int, int], pads: Pads):
     if _is_product(kernel, strides, pads):
         return x @ kernel[0, 0]
-    return _padded(x, kernel, strides, pads)
+    parts = [_padded(x[part], kernel, strides, pads) for part in _parts(x, _HUGE)]
+    return parts[0] if len(parts) == 1 else jnp.concatenate(parts)
 
 
 def _forward(x, kernel, strides, pads):
@@ -122,13 +125,19 @@ def _by_tap(x, kernel, g, strides, pads):
 
 def _by_part(x, kernel, g, pads):
     """The same of a kernel without strides: the sum over parts of the batch."""
-    count = x.shape[0]
-    alone = jax.device_count() == 1
-    few = 2 if alone and g.shape[1] * g.shape[2] > _LARGE else count
-    size = max(few, -(-count // _PARTS))
 
-    def part(x, g):
+    def of(x, g):
         return jax.linear_transpose(lambda k: _padded(x, k, (1, 1), pads), kernel)(g)[0]
 
-    parts = [part(x[i : i + size], g[i : i + size]) for i in range(0, count, size)]
-    return reduce(operator.add, parts)
+    return reduce(operator.add, [of(x[part], g[part]) for part in _parts(g, _LARGE)])
+
+
+def _parts(maps, most: int) -> list[slice]:
+    """Two pictures at a time where a map has more places than `most`, else all of them."""
+    count = maps.shape[0]
+    # An export is for batches of any size: then it is no number.
+    whole = jax.device_count() > 1 or not isinstance(count, int)
+    if whole or count <= 2 or maps.shape[1] * maps.shape[2] <= most:
+        return [slice(None)]
+    size = max(2, -(-count // _PARTS))
+    return [slice(i, i + size) for i in range(0, count, size)]

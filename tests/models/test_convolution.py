@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax import lax
+from jax import export, lax
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fracjax.models import convolution
@@ -64,9 +64,33 @@ def test_a_large_map_is_taken_in_parts_the_last_of_them_smaller(monkeypatch):
     assert convolutions(x, kernel) == 2 + 3  # two pictures, two, and one
 
 
+def test_a_huge_map_is_taken_in_parts_forwards_too(monkeypatch):
+    monkeypatch.setattr(convolution, "_HUGE", 10)
+    monkeypatch.setattr(jax, "device_count", lambda: 1)
+    x, kernel = draw(5, 6, 7, 3), draw(3, 3, 3, 4)
+    for padding in ("SAME", "VALID"):
+        ours, theirs = (
+            value_and_gradients(conv, x, kernel, (1, 1), padding) for conv in (convolve, xla)
+        )
+        jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-5, atol=1e-5), ours, theirs)
+    assert convolutions(x, kernel) == 3 + 2
+
+
+def test_a_batch_of_any_size_is_one_part(monkeypatch):
+    monkeypatch.setattr(convolution, "_HUGE", 10)
+    monkeypatch.setattr(jax, "device_count", lambda: 1)
+    (b,) = export.symbolic_shape("b")
+    kernel = draw(3, 3, 3, 4)
+    run = jax.jit(lambda x: convolve(x, kernel, (1, 1), "SAME"))
+    made = export.export(run)(jax.ShapeDtypeStruct((b, 6, 7, 3), jnp.float32))
+    x = draw(5, 6, 7, 3)
+    assert_allclose(made.call(x), xla(x, kernel, (1, 1), "SAME"), rtol=1e-5, atol=1e-5)
+
+
 def test_a_batch_that_is_split_over_devices_is_not_taken_in_parts(monkeypatch):
     """Each part would be spread over all of them again."""
     monkeypatch.setattr(convolution, "_LARGE", 10)
+    monkeypatch.setattr(convolution, "_HUGE", 10)
     assert jax.device_count() == 4
     assert convolutions(draw(5, 6, 7, 3), draw(3, 3, 3, 4)) == 2 + 1
 
