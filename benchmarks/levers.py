@@ -7,9 +7,8 @@ medians of the rounds, ratios are of the rounds: median, least and most; above 1
 `levers_networks.py` has the levers of whole networks, `levers_layers.py` those of single layers.
 """
 
-import os
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,11 +17,10 @@ import jax
 import tyro
 from levers_layers import LAYERS
 from levers_networks import CPU_ONLY, NETWORKS
-from machine import describe, in_huge_pages, machine_line
+from record import Record
 
 from fracjax.door import door
 from fracjax.errors import UserError
-from fracjax.files import write_json
 
 LEVERS = {**NETWORKS, **LAYERS}
 
@@ -44,24 +42,14 @@ class Flags:
 def main() -> None:
     flags = tyro.cli(Flags, description=__doc__)
     names = _named(flags)
-    found: dict[str, Any] = {
-        "machine": machine_line(describe(jax.devices()[0])),
-        "settings": {**asdict(flags), "json": None, "huge_pages": in_huge_pages(os.environ)},
-        "load": [os.getloadavg()[0]],
-        "rows": [],
-    }
-    pages = "huge pages" if in_huge_pages(os.environ) else "small pages"
-    print(f"{found['machine']}\nbatch {flags.batch}, {flags.rounds} rounds, {pages}\n")
+    record = Record(flags, flags.json)
+    print(f"{record.machine}\nbatch {flags.batch}, {flags.rounds} rounds, {record.pages}\n")
     print("| lever | with it, ms | without, ms | ratio | least–most |\n|---|---|---|---|---|")
     for name in names:
         row = {"lever": name, **_measure(name, flags)}
-        found["rows"].append(row)
-        found["load"].append(os.getloadavg()[0])
-        if flags.json:
-            write_json(flags.json, found)
+        record.add(row)
         print(_shown(row), flush=True)
-    first, *_, last = found["load"]
-    print(f"\nload average {first:.1f} before, {last:.1f} after (ours included)")
+    print(f"\n{record.load()}")
 
 
 def _named(flags: Flags) -> list[str]:

@@ -26,6 +26,7 @@ from levers_pair import (
     pointwise,
     replaced,
 )
+from noise import noise_batch
 from speed_systems import SIDE, System
 
 from fracjax.config import Config, Data, Freeze, Model, Phase
@@ -101,15 +102,7 @@ def _config(name: Any, batch: int, *, cut: str = "none", **model: Any) -> Config
 
 
 def _batch(config: Config) -> dict[str, Any]:
-    n, rng = config.data.batch_size, np.random.default_rng(0)
-    batch = {
-        "image": rng.integers(256, size=(n, SIDE, SIDE, 1), dtype=np.uint8),
-        "label": np.arange(n, dtype=np.int32) % len(config.data.classes),
-        "weight": np.ones(n, np.float32),
-        "valid": np.ones(n, bool),
-        "index": np.arange(n, dtype=np.int32),
-    }
-    return jax.device_put(batch)
+    return jax.device_put(noise_batch(config.data.batch_size, SIDE, len(config.data.classes)))
 
 
 def _without(

@@ -16,21 +16,18 @@ rounds; ratios are of the rounds: median, least and most.
 """
 
 import dataclasses
-import os
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
 import tyro
-from machine import describe, in_huge_pages, machine_line
 
 from fracjax.door import door
 from fracjax.errors import UserError
-from fracjax.files import write_json
 
 Of = Literal["seeds", "learning_rates", "folds"]
 Network = Literal["basic_cnn", "inception_v3", "efficientnet_b0", "mobilenet_v2"]
@@ -68,30 +65,20 @@ def main() -> None:
     flags = tyro.cli(Flags, description=__doc__)
     if small := [n for n in (*flags.ks, flags.rounds, flags.epochs) if n < 1]:
         raise UserError(f"--ks, --rounds or --epochs has {small[0]}; write 1 or more")
-    import jax
+    from record import Record
 
-    found: dict[str, Any] = {
-        "machine": machine_line(describe(jax.devices()[0])),
-        "settings": {**asdict(flags), "json": None, "huge_pages": in_huge_pages(os.environ)},
-        "load": [os.getloadavg()[0]],
-        "rows": [],
-    }
-    pages = "huge pages" if in_huge_pages(os.environ) else "small pages"
+    record = Record(flags, flags.json)
     print(
-        f"{found['machine']}\n{flags.network}, {flags.image_size} px, {flags.studies} studies, "
-        f"batch {flags.batch_size}, {flags.epochs} epochs, {flags.rounds} rounds, {pages}\n"
+        f"{record.machine}\n{flags.network}, {flags.image_size} px, {flags.studies} studies, "
+        f"batch {flags.batch_size}, {flags.epochs} epochs, {flags.rounds} rounds, {record.pages}\n"
     )
     head = ("networks of", "k", "one by one, runs per minute", "in one program", "ratio")
     print(f"| {' | '.join(head)} | least–most |\n|" + "---|" * (1 + len(head)))
     with tempfile.TemporaryDirectory() as folder:
         for row in _measure(flags, Path(folder)):
-            found["rows"].append(row)
-            found["load"].append(os.getloadavg()[0])
-            if flags.json:
-                write_json(flags.json, found)
+            record.add(row)
             print(_shown(row), flush=True)
-    first, *_, last = found["load"]
-    print(f"\nload average {first:.1f} before, {last:.1f} after (ours included)")
+    print(f"\n{record.load()}")
 
 
 def _shown(row: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from fracjax.door import door
 def build(asked: dict[str, Any]) -> Ready:
     import jax
     import numpy as np
+    from noise import noise_batch
 
     from fracjax.config import Augment, Config, Data, Freeze, Model, Phase
     from fracjax.sharding import data_mesh
@@ -48,13 +49,7 @@ def build(asked: dict[str, Any]) -> Ready:
         "inference": make_forward(network.model, image=network.image, mesh=mesh),
     }
     jitted["latency"] = jitted["inference"]
-    batch = {
-        "image": np.random.default_rng(0).integers(256, size=(n, side, side, 1), dtype=np.uint8),
-        "label": np.arange(n, dtype=np.int32) % len(config.data.classes),
-        "weight": np.ones(n, np.float32),
-        "valid": np.ones(n, bool),
-        "index": np.arange(n, dtype=np.int32),
-    }
+    batch = noise_batch(n, side, len(config.data.classes))
     one = batch["image"][:1]
     inputs = (batch, one, jax.random.key(0), np.float32(1e-4))
     batch, one, key, size = jax.device_put(inputs)

@@ -86,6 +86,7 @@ def _measure(config: Config, n: int, steps: int) -> dict[str, Any]:
     """One round of one system with `n` pictures; runs in a process of its own."""
     import jax
     import numpy as np
+    from noise import noise_batch
 
     from fracjax.sharding import data_mesh
     from fracjax.training.network import build_network, network_tables
@@ -94,13 +95,7 @@ def _measure(config: Config, n: int, steps: int) -> dict[str, Any]:
 
     device, imported = jax.devices()[0], _resident()
     network, mesh, side = build_network(config), data_mesh(1), config.data.image_size
-    batch = {
-        "image": np.random.default_rng(0).integers(256, size=(n, side, side, 1), dtype=np.uint8),
-        "label": np.arange(n, dtype=np.int32) % len(config.data.classes),
-        "weight": np.ones(n, np.float32),
-        "valid": np.ones(n, bool),
-        "index": np.arange(n, dtype=np.int32),
-    }
+    batch = noise_batch(n, side, len(config.data.classes))
     batch, key, size = jax.device_put((batch, jax.random.key(0), np.float32(1e-4)))
     state = network.initial_state(0, mesh)
 
