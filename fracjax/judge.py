@@ -143,14 +143,12 @@ def judge(
         temperature = Temperature(1.0, 0, None, None, why)
         stored = Stored(None, temperature, trained.test_views, trained.precision)
     predictions = scaled(together, stored.temperature.value)
-    own, between = trained.meta.config.model.precision, None
-    other = other_precision(own, trained.precision)
-    here = platform()
-    if other is not None and arithmetic(other, here) != arithmetic(trained.precision, here):
+    between = None
+    if (other := _compared_with(trained)) is not None:
         before = join(_predict_each(trained.in_precision(other), examples))
         before = scaled(before, stored.temperature.value)
         between = measure_moved(predictions, before, trained.precision, other)
-        if other == own:
+        if other == trained.meta.config.model.precision:
             check_moved(between, workdir, read=read)
     if settle:
         operating_point.store(workdir, stored, metas)
@@ -237,6 +235,13 @@ def _check_as_settled(stored: Stored, views: int | None, precision: Precision | 
         )
     if problems:
         raise UserError("; ".join(problems))
+
+
+def _compared_with(trained: Trained) -> Precision | None:
+    """The precision in which to predict once more; None where it would be the same arithmetic."""
+    now, here = trained.precision, platform()
+    other = other_precision(trained.meta.config.model.precision, now)
+    return None if other is None or arithmetic(other, here) == arithmetic(now, here) else other
 
 
 def _predict_each(trained: Trained, examples: tuple[Examples, ...]) -> tuple[Predictions, ...]:

@@ -16,6 +16,6 @@ if "PYTEST_XDIST_WORKER" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="fracjax-tests-")
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
-import jax
+import jax  # after the lines above: it reads the environment as it is imported
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
