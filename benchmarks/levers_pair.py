@@ -1,5 +1,6 @@
 """A lever's two programs, for `levers.py`, and the plain forms that stand in for ours."""
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -97,4 +98,5 @@ CONVOLUTIONS = {
     "convolution._padded": padded,
     "convolution._by_tap": by_tap,
     "convolution._by_part": by_part,
+    "convolution._HUGE": math.inf,  # places of a map beyond which it is taken in parts
 }
