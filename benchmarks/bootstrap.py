@@ -22,20 +22,20 @@ import sklearn
 import tyro
 from sklearn.metrics import confusion_matrix, f1_score, roc_auc_score
 
-from fracjax.evaluation import figures
+from fracjax.evaluation import metrics
 from fracjax.evaluation.bootstrap import draw_weights, resample
 
 STUDIES, FRACTURES, THRESHOLD = 805, 143, 0.5
 
 
 def four(weights, labels, scores):
-    matrix = figures.confusion_at(labels, scores, weights, THRESHOLD)
+    matrix = metrics.confusion_at(labels, scores, weights, THRESHOLD)
     return jnp.stack(
         [
-            figures.auc(labels, scores, weights),
-            figures.sensitivity(matrix),
-            figures.specificity(matrix),
-            figures.f1(matrix)[1],
+            metrics.auc(labels, scores, weights),
+            metrics.sensitivity(matrix),
+            metrics.specificity(matrix),
+            metrics.f1(matrix)[1],
         ]
     )
 

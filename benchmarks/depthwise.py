@@ -12,7 +12,7 @@ import time
 import jax
 import tyro
 
-from fracjax.models.depthwise import grouped_convolution, shifted_products
+from fracjax.ops.depthwise import grouped_convolution, shifted_products
 
 # Side of the map, channels, side of the kernel, stride.
 LAYERS = (

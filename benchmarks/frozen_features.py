@@ -16,17 +16,17 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fracjax.config_file import load
-from fracjax.door import door
+from fracjax.cli.errors import door
+from fracjax.config.io import load
 from fracjax.evaluation import per_class_report
+from fracjax.loading.batch import Examples
+from fracjax.loading.dataset_view import open_dataset
 from fracjax.models.backbone import HEAD
-from fracjax.pipeline.examples import Examples
-from fracjax.pipeline.parts import open_dataset
 from fracjax.report.tables import per_class_table
-from fracjax.sharding import data_mesh
+from fracjax.runtime.sharding import data_mesh
+from fracjax.training.feature_cache import Prefix, cache_view
 from fracjax.training.loop import check_run, check_weights
 from fracjax.training.network import build_network
-from fracjax.training.prefix import Prefix, cache_view
 
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
 

@@ -46,9 +46,9 @@ from input_memory import FEW, measure_memory
 from input_process import take_turns
 from input_wait import measure_loop, measure_wait
 
+from fracjax.cli.errors import door
 from fracjax.config import Augment, Config, Data, Freeze, Model, Phase
-from fracjax.config_file import load
-from fracjax.door import door
+from fracjax.config.io import load
 
 SIDE, BATCH = 224, 32
 POLICY = load(Path(__file__).parents[1] / "configs" / "stage1_paper.py").augment

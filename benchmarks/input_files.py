@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fracjax.datasets.phantom_drawing import draw
+from fracjax.datasets.phantom.drawing import draw
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.prepared import open_prepared
 from fracjax.datasets.request import Request
-from fracjax.errors import UserError
+from fracjax.errors import InputError
 
 NAME = "input"
 SIDE = 448
@@ -36,7 +36,7 @@ def make_files(folder: Path, source: Path | None, count: int) -> list[Path]:
     else:
         found = sorted(p for p in source.rglob("*") if p.suffix.lower() in (".jpg", ".jpeg"))
         if len(found) < 32:
-            raise UserError(f"--source {source} holds {len(found)} JPEG files; 32 are needed")
+            raise InputError(f"--source {source} holds {len(found)} JPEG files; 32 are needed")
         chosen = [
             found[i] for i in np.linspace(0, len(found) - 1, min(count, len(found)), dtype=int)
         ]

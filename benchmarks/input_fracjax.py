@@ -15,13 +15,13 @@ from input_process import Epoch, serve, spec
 from jax.sharding import Mesh
 
 from fracjax.datasets.prepared import DECODED, Prepared, open_prepared
-from fracjax.pipeline.decode import Form
-from fracjax.pipeline.decoded import open_decoded
-from fracjax.pipeline.examples import Examples
-from fracjax.pipeline.resident import batch_at, make_resident
-from fracjax.pipeline.sampling import draw_order
-from fracjax.pipeline.stream import stream, training_batches
-from fracjax.sharding import by_study, data_mesh
+from fracjax.imaging.resize import ImageFormat
+from fracjax.loading.batch import Examples
+from fracjax.loading.decoded_cache import open_decoded
+from fracjax.loading.resident import batch_at, make_resident
+from fracjax.loading.sampling import draw_order
+from fracjax.loading.streaming import stream, training_batches
+from fracjax.runtime.sharding import batch_sharding, data_mesh
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def decoded_anew(our: Setting) -> Examples:
     shutil.rmtree(our.prepared.directory / DECODED, ignore_errors=True)
     return Examples(
         study=our.prepared.study,
-        image=open_decoded(our.prepared, Form(our.side)),
+        image=open_decoded(our.prepared, ImageFormat(our.side)),
         label=our.prepared.label,
         group=our.prepared.group,
     )
@@ -52,7 +52,7 @@ def streamed(our: Setting, workers: int) -> Epoch:
         nonlocal number
         number += 1
         source = training_batches(examples, batch_size=our.batch, seed=0, epoch=number)
-        for batch in stream(source, by_study(our.mesh), workers=workers):
+        for batch in stream(source, batch_sharding(our.mesh), workers=workers):
             # The last batch is filled up with studies that were already counted.
             yield jax.block_until_ready(batch["image"])[: int(batch["valid"].sum())]
 

@@ -24,14 +24,14 @@ import numpy as np
 from jax import lax
 
 from fracjax.config import Config
-from fracjax.pipeline.parts import open_dataset
-from fracjax.pipeline.resident import batch_at, make_resident
-from fracjax.pipeline.sampling import draw_order
-from fracjax.pipeline.stream import stream, training_batches
-from fracjax.sharding import by_study, data_mesh, replicated
-from fracjax.training.dispatch import make_dispatch
+from fracjax.loading.dataset_view import open_dataset
+from fracjax.loading.resident import batch_at, make_resident
+from fracjax.loading.sampling import draw_order
+from fracjax.loading.streaming import stream, training_batches
+from fracjax.runtime.sharding import batch_sharding, data_mesh, replicated
+from fracjax.training.multi_step import make_dispatch
 from fracjax.training.network import build_network
-from fracjax.training.step import Metrics, Recipe, pure_step
+from fracjax.training.step import Metrics, StepSpec, pure_step
 
 
 class Training:
@@ -45,7 +45,7 @@ class Training:
         self.state = network.initial_state(0, self.mesh)
         (self.studies,) = make_resident([self.train], self.mesh)
         step = pure_step(
-            Recipe(
+            StepSpec(
                 network.training_view(0),
                 network.optimizer(0),
                 network.image,
@@ -115,7 +115,7 @@ class Training:
         """Steps on batches from the disk."""
         self.number += 1
         source = training_batches(self.train, batch_size=self.batch_size, seed=0, epoch=self.number)
-        batches = stream(source, by_study(self.mesh), workers=self.config.data.workers)
+        batches = stream(source, batch_sharding(self.mesh), workers=self.config.data.workers)
         total, self.blocked = Metrics.of({}), 0.0
         for _ in range(self.steps):
             start = time.perf_counter()
@@ -194,5 +194,5 @@ def measure_loop(config: Config, steps: int, rounds: int) -> tuple[float, float]
             start = time.perf_counter()
             jax.block_until_ready(training.resident(looped))
             times.append((time.perf_counter() - start) / training.steps)
-    apart, together = (statistics.median(times[1:]) for times in found.values())
-    return apart, together
+    unstack_trees, together = (statistics.median(times[1:]) for times in found.values())
+    return unstack_trees, together

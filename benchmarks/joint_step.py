@@ -19,17 +19,17 @@ import numpy as np
 import tyro
 
 from fracjax.config import Model
-from fracjax.config_file import load
-from fracjax.sharding import by_study, data_mesh, replicated
+from fracjax.config.io import load
+from fracjax.runtime.sharding import batch_sharding, data_mesh, replicated
 from fracjax.training.network import build_network
-from fracjax.training.step import Recipe, make_joint_step, make_train_step
+from fracjax.training.step import StepSpec, make_joint_step, make_train_step
 
 
 def main(members: int = 5, rounds: int = 5) -> None:
     config = load(Path(__file__).parents[1] / "configs" / "stage2_mobilenet_cpu.py")
     network = build_network(dataclasses.replace(config, model=Model(name="mobilenet_v2")))
     mesh = data_mesh(1)
-    recipe = Recipe(
+    recipe = StepSpec(
         view=network.training_view(0),
         tx=network.optimizer(0),
         image=network.image,
@@ -46,8 +46,8 @@ def main(members: int = 5, rounds: int = 5) -> None:
     }
     key, rate = jax.random.key(0), np.float32(1e-4)
     single = make_train_step(recipe, mesh)
-    placed = jax.device_put(batch, by_study(mesh))
-    stacked = jax.device_put(_stack([batch] * members), by_study(mesh, axis=1))
+    placed = jax.device_put(batch, batch_sharding(mesh))
+    stacked = jax.device_put(_stack([batch] * members), batch_sharding(mesh, axis=1))
     keys, rates = jnp.stack([key] * members), np.full(members, rate)
 
     def apart(states: Any) -> Any:

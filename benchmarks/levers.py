@@ -19,8 +19,8 @@ from levers_layers import LAYERS
 from levers_networks import CPU_ONLY, NETWORKS
 from record import Record
 
-from fracjax.door import door
-from fracjax.errors import UserError
+from fracjax.cli.errors import door
+from fracjax.errors import InputError
 
 LEVERS = {**NETWORKS, **LAYERS}
 
@@ -65,7 +65,7 @@ def _named(flags: Flags) -> list[str]:
         if getattr(flags, name) < 1:
             problems.append(f"--{name} is {getattr(flags, name)}; write 1 or more")
     if problems:
-        raise UserError("\n".join(problems))
+        raise InputError("\n".join(problems))
     names = list(flags.levers or LEVERS)
     if jax.default_backend() != "cpu":
         # Their processes would ask for the memory that this one holds, and it is a CPU's pages.
@@ -73,7 +73,7 @@ def _named(flags: Flags) -> list[str]:
             print(f"{name}: left out, as it is a lever of CPUs", file=sys.stderr)
             names.remove(name)
     if not names:
-        raise UserError("no lever is left to measure; name one that is not only of CPUs")
+        raise InputError("no lever is left to measure; name one that is not only of CPUs")
     return names
 
 

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from levers_pair import Pair, by_part, by_tap, max_pool, padded, pair, replaced
 
-from fracjax.models.convolution import convolve
-from fracjax.models.pooling import max_pool as our_max_pool
+from fracjax.ops.conv import convolve
+from fracjax.ops.pooling import max_pool as our_max_pool
 
 Way = Literal["forward", "kernel gradient"]
 

@@ -30,11 +30,11 @@ from noise import noise_batch
 from speed_systems import SIDE, System
 
 from fracjax.config import Config, Data, Freeze, Model, Phase
-from fracjax.models.depthwise import grouped_convolution
-from fracjax.sharding import data_mesh
+from fracjax.ops.depthwise import grouped_convolution
+from fracjax.runtime.sharding import data_mesh
+from fracjax.training.forward import make_forward
 from fracjax.training.network import Network, build_network
-from fracjax.training.predict import make_forward
-from fracjax.training.step import Recipe, pure_step
+from fracjax.training.step import StepSpec, pure_step
 
 Run = Callable[[], Any]
 """One run of a compiled program; what it returns is waited for."""
@@ -53,7 +53,7 @@ def training(config: Config, *, donate: bool = True, cached: bool = False) -> Ru
     """
     network = build_network(config)
     start = network.frozen_prefix if cached else None
-    recipe = Recipe(
+    recipe = StepSpec(
         view=network.training_view(0),
         tx=network.optimizer(0),
         image=network.image,

@@ -12,7 +12,7 @@ import jax
 from flax import nnx
 from jax import lax
 
-from fracjax.models import convolution
+from fracjax.ops import conv
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def by_part(x: Any, kernel: Any, g: Any, pads: Any) -> jax.Array:
     return by_tap(x, kernel, g, (1, 1), pads)
 
 
-_ours_by_tap = convolution._by_tap  # kept, as the name may be replaced when it is needed
+_ours_by_tap = conv._by_tap  # kept, as the name may be replaced when it is needed
 
 
 def by_tap_of_1x1(x: Any, kernel: Any, g: Any, strides: Any, pads: Any) -> jax.Array:

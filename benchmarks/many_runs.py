@@ -26,8 +26,8 @@ from typing import Any, Literal
 
 import tyro
 
-from fracjax.door import door
-from fracjax.errors import UserError
+from fracjax.cli.errors import door
+from fracjax.errors import InputError
 
 Of = Literal["seeds", "learning_rates", "folds"]
 Network = Literal["basic_cnn", "inception_v3", "efficientnet_b0", "mobilenet_v2"]
@@ -64,7 +64,7 @@ class Flags:
 def main() -> None:
     flags = tyro.cli(Flags, description=__doc__)
     if small := [n for n in (*flags.ks, flags.rounds, flags.epochs) if n < 1]:
-        raise UserError(f"--ks, --rounds or --epochs has {small[0]}; write 1 or more")
+        raise InputError(f"--ks, --rounds or --epochs has {small[0]}; write 1 or more")
     from record import Record
 
     record = Record(flags, flags.json)
@@ -97,8 +97,8 @@ def _measure(flags: Flags, folder: Path) -> Iterator[dict[str, Any]]:
     from fracjax.config import Config, Data, Model, Phase, Sweep, Train
     from fracjax.datasets.prepare import prepare
     from fracjax.datasets.request import Request
+    from fracjax.training.ensemble_configs import member_configs
     from fracjax.training.loop import fit_members
-    from fracjax.training.members import member_configs
 
     prepare(Request("phantom", data_dir=folder / "data", count=flags.studies))
     width = flags.width if flags.network == "basic_cnn" else 1.0
@@ -110,7 +110,7 @@ def _measure(flags: Flags, folder: Path) -> Iterator[dict[str, Any]]:
     )
     quiet = Console(quiet=True)
 
-    def several(of: Of, k: int) -> Config:
+    def is_multihost(of: Of, k: int) -> Config:
         if of == "folds":
             return dataclasses.replace(base, folds=k)
         if of == "seeds":
@@ -122,7 +122,7 @@ def _measure(flags: Flags, folder: Path) -> Iterator[dict[str, Any]]:
     def seconds(of: Of, k: int, seed: int, *, together: bool) -> float:
         workdir = folder / f"{of}_{k}_{seed}_{together}"
         train = dataclasses.replace(base.train, seed=seed)
-        config = dataclasses.replace(several(of, k), workdir=workdir, train=train)
+        config = dataclasses.replace(is_multihost(of, k), workdir=workdir, train=train)
         start = time.perf_counter()
         for one in [config] if together else member_configs(config):
             fit_members(one, quiet)

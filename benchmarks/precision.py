@@ -21,17 +21,17 @@ import numpy as np
 from machine import describe, machine_line
 from rich.console import Console
 
+from fracjax.cli.errors import door
 from fracjax.config import Config, Precision
-from fracjax.config_file import load
-from fracjax.door import door
-from fracjax.errors import UserError
+from fracjax.config.io import load
+from fracjax.errors import InputError
 from fracjax.evaluation.delong import auc_difference
 from fracjax.evaluation.intervals import auc_estimate
-from fracjax.files import write_json
-from fracjax.pipeline.parts import open_dataset
-from fracjax.sharding import data_mesh
+from fracjax.inference.model_bundle import open_run
+from fracjax.loading.dataset_view import open_dataset
+from fracjax.runtime.atomic_files import write_json
+from fracjax.runtime.sharding import data_mesh
 from fracjax.training.loop import fit
-from fracjax.training.trained import open_trained
 
 OTHER: dict[Precision, Precision] = {"float32": "bfloat16", "bfloat16": "float32"}
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,10 +45,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     ours, overrides = parser.parse_known_args()
     if ours.seeds < 1:
-        raise UserError(f"--seeds is {ours.seeds}; write 1 or more")
+        raise InputError(f"--seeds is {ours.seeds}; write 1 or more")
     config = load(ours.config, overrides, __doc__ or "")
     if len(config.data.classes) != 2:
-        raise UserError(f"{ours.config} is no detector, and other networks have no AUC")
+        raise InputError(f"{ours.config} is no detector, and other networks have no AUC")
     side = config.data.image_size
     found: dict[str, Any] = {
         "machine": machine_line(describe(jax.devices()[0])),
@@ -98,7 +98,7 @@ def _row(
         train=dataclasses.replace(config.train, seed=seed),
     )
     fit(config, Console(quiet=True))
-    run, dataset = open_trained(config.workdir, data_mesh()), open_dataset(config.data)
+    run, dataset = open_run(config.workdir, data_mesh()), open_dataset(config.data)
     validation = run.predict(dataset.part("validation"))
     test = dataset.part("test")
     one, other = (

@@ -30,19 +30,21 @@ import numpy as np
 import tyro
 from PIL import Image
 
+from fracjax.cli.errors import door
 from fracjax.config import Config, Data, Model
-from fracjax.datasets.phantom_drawing import draw
-from fracjax.door import door
+from fracjax.datasets.phantom.drawing import draw
 from fracjax.evaluation import choose_threshold
-from fracjax.pipeline.decode import decode
-from fracjax.predict import Meter, Stages, predict_files
-from fracjax.predict.reading import read_ahead
-from fracjax.sharding import by_study, data_mesh, replicated
-from fracjax.training.checkpoint import Meta
-from fracjax.training.filter import Filter
+from fracjax.imaging.resize import decode
+from fracjax.inference.detector_gate import DetectorGate
+from fracjax.inference.model_bundle import ModelBundle
+from fracjax.inference.predict_files import predict_files
+from fracjax.inference.prefetch import read_ahead
+from fracjax.inference.stages import Stages
+from fracjax.inference.throughput import ThroughputMeter
+from fracjax.runtime.sharding import batch_sharding, data_mesh, replicated
+from fracjax.training.checkpoint import CheckpointMetadata
+from fracjax.training.forward import make_forward
 from fracjax.training.network import arrays, build_network
-from fracjax.training.predict import make_forward
-from fracjax.training.trained import Trained
 
 DRAWN = 512
 NETWORKS = {
@@ -77,9 +79,9 @@ def main(
 
 def _measure(stages: Stages, files: list[Path], rounds: int) -> list[str]:
     detector = stages.front.detector
-    form, place = detector.meta.form, by_study(detector.mesh)
+    form, place = detector.meta.form, batch_sharding(detector.mesh)
     ready = np.stack([read.pictures[0] for read in read_ahead(files, [form], ahead=64)])
-    meters: list[Meter] = []
+    meters: list[ThroughputMeter] = []
 
     def full(batch: np.ndarray) -> np.ndarray:
         return np.resize(batch, (detector.batch_size, *batch.shape[1:]))
@@ -98,7 +100,7 @@ def _measure(stages: Stages, files: list[Path], rounds: int) -> list[str]:
         jax.device_get(list(flying))
 
     def from_files() -> None:
-        meters.append(Meter())
+        meters.append(ThroughputMeter())
         list(predict_files(stages, files, meter=meters[-1]))
 
     def loop() -> None:
@@ -131,8 +133,8 @@ def _detector(config: Config, batch_size: int) -> Stages:
     network = build_network(config)
     params, stats = jax.device_put(arrays(network.model), replicated(mesh))
     forward = make_forward(network.model, image=network.image, mesh=mesh)
-    meta = Meta(config, network.image, "", 1, [], 1, 0.0, 1)
-    trained = Trained(
+    meta = CheckpointMetadata(config, network.image, "", 1, [], 1, 0.0, 1)
+    trained = ModelBundle(
         config.workdir,
         (meta,),
         ({"params": params, "batch_stats": stats},),
@@ -142,7 +144,7 @@ def _detector(config: Config, batch_size: int) -> Stages:
         1,
     )
     point = choose_threshold("fixed:2", [0, 1], [0.0, 1.0])
-    return Stages(Filter(trained, point))
+    return Stages(DetectorGate(trained, point))
 
 
 def _write(index: int, path: Path) -> None:

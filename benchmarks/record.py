@@ -8,7 +8,7 @@ from typing import Any
 import jax
 from machine import describe, in_huge_pages, machine_line
 
-from fracjax.files import write_json
+from fracjax.runtime.atomic_files import write_json
 
 
 class Record:

@@ -16,8 +16,8 @@ from typing import Annotated
 
 import tyro
 
-from fracjax.door import door
-from fracjax.errors import UserError
+from fracjax.cli.errors import door
+from fracjax.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def main(
         }
     )
     # Imported late, so that --help and a misspelt flag are answered at once.
-    from fracjax.config_file import load
+    from fracjax.config.io import load
     from fracjax.training.network import network_tables
 
     run = load(config, list(overrides))
@@ -191,7 +191,7 @@ def _refuse_below_zero(flags: dict[str, Sequence[float | None]]) -> None:
         if value is not None and not 0 < value < math.inf
     ]
     if problems:
-        raise UserError("\n".join(problems))
+        raise InputError("\n".join(problems))
 
 
 def _cell(

@@ -54,8 +54,8 @@ from machine import machine_line
 from speed_systems import NETWORKS, Part, System, systems
 from speed_table import tables
 
-from fracjax.files import write_json
-from fracjax.huge_pages import TUNABLES, with_huge_pages
+from fracjax.runtime.atomic_files import write_json
+from fracjax.runtime.huge_pages import TUNABLES, with_huge_pages
 
 Name = Literal["fracjax", "keras_jax", "keras_torch", "torch", "timm"]
 SCRIPTS: dict[Name, str] = {

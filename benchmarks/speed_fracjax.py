@@ -9,7 +9,7 @@ from typing import Any
 from machine import describe
 from speed_turns import Ready, answer_turns
 
-from fracjax.door import door
+from fracjax.cli.errors import door
 
 
 def build(asked: dict[str, Any]) -> Ready:
@@ -18,11 +18,11 @@ def build(asked: dict[str, Any]) -> Ready:
     from noise import noise_batch
 
     from fracjax.config import Augment, Config, Data, Freeze, Model, Phase
-    from fracjax.sharding import data_mesh
+    from fracjax.runtime.sharding import data_mesh
+    from fracjax.training.forward import make_forward
     from fracjax.training.freeze import table
     from fracjax.training.network import build_network
-    from fracjax.training.predict import make_forward
-    from fracjax.training.step import Recipe, make_train_step
+    from fracjax.training.step import StepSpec, make_train_step
 
     side, n, cut = asked["side"], asked["batch"], asked["cut"]
     config = Config(
@@ -37,7 +37,7 @@ def build(asked: dict[str, Any]) -> Ready:
         phases=(Phase(cut=cut["ours"] if cut else "none"),),
     )
     mesh, network, device = data_mesh(1), build_network(config), jax.devices()[0]
-    recipe = Recipe(
+    recipe = StepSpec(
         view=network.training_view(0),
         tx=network.optimizer(0),
         image=network.image,

@@ -7,13 +7,13 @@ from typing import Any
 from speed_roof import roof_seconds
 from speed_systems import System
 
-Found = dict[str, Any]
+FileList = dict[str, Any]
 Row = dict[str, Any]
 
 NONE = "-"
 
 
-def tables(found: Found) -> str:
+def tables(found: FileList) -> str:
     """Machine, versions, settings and load; training, inference, latency, start; failures."""
     settings, rows = found["settings"], found["rows"]
     versions = {one["versions"] for row in rows for one in row["contenders"].values()}
@@ -41,7 +41,7 @@ def tables(found: Found) -> str:
     )
 
 
-def best_roof(found: Found) -> dict[str, Any]:
+def best_roof(found: FileList) -> dict[str, Any]:
     """The best of what was measured before and after all else."""
     figures = ("float32", "bfloat16", "copy")
     return {name: max(one[name] for one in found["roof"]) for name in figures}

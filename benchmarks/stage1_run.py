@@ -33,10 +33,10 @@ import tyro
 from machine import machine_line
 
 from fracjax.datasets.request import Request
-from fracjax.files import write_json
+from fracjax.runtime.atomic_files import write_json
 
 ROOT = Path(__file__).resolve().parents[1]
-IMPORTS = "import fracjax.report.run, fracjax.training.loop, jax; jax.devices()"
+IMPORTS = "import fracjax.workflows.train, fracjax.training.loop, jax; jax.devices()"
 DEVICE = "import jax; d = jax.devices()[0]; print(d.platform, d.device_kind)"
 CLASSES = ("healthy", "fracture")
 

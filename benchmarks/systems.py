@@ -12,7 +12,7 @@ Speeds are of the median step over all rounds; each step is waited for, the firs
 Core-seconds are per picture and of this process alone: where others are at work too, they say more.
 GFLOPs are per picture, as the compiler counts them in its program, two for a multiply-add. On a CPU
 it sees the depthwise convolutions of EfficientNet-B0 and MobileNetV2 as the shifted products that
-they are there (`fracjax/models/depthwise.py`).
+they are there (`fracjax/ops/depthwise.py`).
 
 Peak memory is the largest resident set of the process, compiling included, minus what it was after
 importing jax and fracjax; on an accelerator it is that of the device. Temporaries are what the
@@ -35,10 +35,9 @@ from typing import Any
 
 import tyro
 
-from fracjax import config_file
-from fracjax.config import Config, Phase
-from fracjax.door import door
-from fracjax.files import write_json
+from fracjax.cli.errors import door
+from fracjax.config import Config, Phase, io
+from fracjax.runtime.atomic_files import write_json
 
 PAPER = (
     ("stage2_cnn_paper.py", ()),
@@ -75,7 +74,7 @@ def _systems(configs: tuple[Path, ...]) -> list[Config]:
     """One config with a single phase for every row."""
     systems, folder = [], Path(__file__).resolve().parent.parent / "configs"
     for path, changes in [(p, ()) for p in configs] or [(folder / p, c) for p, c in PAPER]:
-        config = config_file.load(path, (*changes, "--model.weights", "none"))
+        config = io.load(path, (*changes, "--model.weights", "none"))
         cuts = [phase.cut for phase in config.phases]
         for cut in dict.fromkeys(cuts if changes else [*cuts, "none"]):
             systems.append(dataclasses.replace(config, phases=(Phase(cut=cut),)))
@@ -88,10 +87,10 @@ def _measure(config: Config, n: int, steps: int) -> dict[str, Any]:
     import numpy as np
     from noise import noise_batch
 
-    from fracjax.sharding import data_mesh
+    from fracjax.runtime.sharding import data_mesh
+    from fracjax.training.forward import make_forward
     from fracjax.training.network import build_network, network_tables
-    from fracjax.training.predict import make_forward
-    from fracjax.training.step import Recipe, make_train_step
+    from fracjax.training.step import StepSpec, make_train_step
 
     device, imported = jax.devices()[0], _resident()
     network, mesh, side = build_network(config), data_mesh(1), config.data.image_size
@@ -104,7 +103,7 @@ def _measure(config: Config, n: int, steps: int) -> dict[str, Any]:
     forward = forward.lower(state.params, state.batch_stats, batch["image"], None).compile()
     view, tx = network.training_view(0), network.optimizer(0)
     step: Any = make_train_step(
-        Recipe(view, tx, network.image, config.augment, loss=config.loss), mesh
+        StepSpec(view, tx, network.image, config.augment, loss=config.loss), mesh
     )
     step = step.lower(state, batch, key, size).compile()
     compile_seconds = time.perf_counter() - start

@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 
 from fracjax.config import Config, Freeze, Phase
-from fracjax.config_file import load
+from fracjax.config.io import load
 
 
 def get_config() -> Config:

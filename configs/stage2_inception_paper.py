@@ -9,7 +9,8 @@ split. The paper names five kinds of the thirteen; the others are ours.
 
 from pathlib import Path
 
-from fracjax.config import COLOURS, Augment, Config, Data, Freeze, Model, Phase, Train
+from fracjax.config import Augment, Config, Data, Freeze, Model, Phase, Train
+from fracjax.config.schema import COLOURS
 
 
 def get_config() -> Config:

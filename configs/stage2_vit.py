@@ -9,7 +9,7 @@ import dataclasses
 from pathlib import Path
 
 from fracjax.config import Config, Model, Phase, Train
-from fracjax.config_file import load
+from fracjax.config.io import load
 
 TEN = (
     "Avulsion fracture",

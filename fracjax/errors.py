@@ -1,7 +1,7 @@
 """The one exception that a user of fracjax is meant to read."""
 
 
-class UserError(Exception):
+class InputError(Exception):
     """Bad input from a user.
 
     The message says what was found, what was expected and what to type instead. Scripts print it

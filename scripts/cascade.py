@@ -8,9 +8,9 @@ from typing import Literal
 
 import tyro
 
-from fracjax.distributed import start
-from fracjax.door import door
-from fracjax.processes import say, screen
+from fracjax.cli.errors import door
+from fracjax.runtime.multihost import main_console, print_main
+from fracjax.runtime.multihost_init import start
 
 
 def main(
@@ -30,14 +30,14 @@ def main(
       data_dir: where the prepared datasets are, if not where they were in training.
     """
     start()
-    from fracjax.cascade import run_cascade
-    from fracjax.report.cascade import report_cascade
-    from fracjax.sharding import data_mesh
+    from fracjax.inference.cascade import run_cascade
+    from fracjax.runtime.sharding import data_mesh
+    from fracjax.workflows.cascade import report_cascade
 
     folder = out or stage2 / "cascade" / split
     cascade = run_cascade(stage1, stage2, split, data_mesh(), data_dir)
-    report_cascade(cascade, folder, screen())
-    say(f"report.html, metrics.json and the predictions of both stages are in {folder}")
+    report_cascade(cascade, folder, main_console())
+    print_main(f"report.html, metrics.json and the predictions of both stages are in {folder}")
 
 
 if __name__ == "__main__":

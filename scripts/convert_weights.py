@@ -7,8 +7,8 @@ from pathlib import Path
 
 import tyro
 
-from fracjax.convert import convert, network_of
-from fracjax.door import door
+from fracjax.cli.errors import door
+from fracjax.pretrained.convert import convert, network_of
 
 
 def main(file: tyro.conf.Positional[Path], model: str | None = None, out: Path | None = None):

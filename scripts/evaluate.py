@@ -10,11 +10,11 @@ from typing import Literal
 
 import tyro
 
+from fracjax.cli.errors import door
 from fracjax.config import Precision
-from fracjax.distributed import start
-from fracjax.door import door
-from fracjax.errors import UserError
-from fracjax.processes import say, screen
+from fracjax.errors import InputError
+from fracjax.runtime.multihost import main_console, print_main
+from fracjax.runtime.multihost_init import start
 
 
 def main(
@@ -51,29 +51,29 @@ def main(
     """
     _check(checkpoint, compare, (threshold, views, precision), out)
     start()
-    from fracjax.report.compare import compare as compare_runs
-    from fracjax.report.evaluate import evaluate
-    from fracjax.sharding import data_mesh
+    from fracjax.runtime.sharding import data_mesh
+    from fracjax.workflows.compare import compare as compare_runs
+    from fracjax.workflows.evaluate import evaluate
 
     mesh = data_mesh(parameter_shards=parameter_shards)
     if compare is not None:
         folder = out or compare[1] / "comparison" / split
-        compare_runs(*compare, split, mesh, screen(), folder, data_dir=data_dir)
-        say(f"report.html, its Markdown and metrics.json are in {folder}")
+        compare_runs(*compare, split, mesh, main_console(), folder, data_dir=data_dir)
+        print_main(f"report.html, its Markdown and metrics.json are in {folder}")
         return
     assert checkpoint is not None, "checked"
     folder = evaluate(
         checkpoint,
         split,
         mesh,
-        screen(),
+        main_console(),
         rule=threshold,
         views=views,
         precision=precision,
         data_dir=data_dir,
         gallery=gallery,
     )
-    say(f"report.html, its Markdown, metrics.json and predictions.csv are in {folder}")
+    print_main(f"report.html, its Markdown, metrics.json and predictions.csv are in {folder}")
 
 
 def _check(
@@ -83,13 +83,13 @@ def _check(
     out: Path | None,
 ) -> None:
     if (checkpoint is None) == (compare is None):
-        raise UserError("write either --checkpoint DIR or --compare DIR DIR")
+        raise InputError("write either --checkpoint DIR or --compare DIR DIR")
     if compare is not None and any(value is not None for value in settled):
-        raise UserError(
+        raise InputError(
             "--compare reads threshold, views and precision as validation stored them: leave them"
         )
     if compare is None and out is not None:
-        raise UserError("--out is for --compare; an evaluation lies in its run's workdir")
+        raise InputError("--out is for --compare; an evaluation lies in its run's workdir")
 
 
 if __name__ == "__main__":

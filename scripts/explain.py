@@ -8,9 +8,9 @@ from typing import Literal
 
 import tyro
 
-from fracjax.distributed import start
-from fracjax.door import door
-from fracjax.processes import say, screen
+from fracjax.cli.errors import door
+from fracjax.runtime.multihost import main_console, print_main
+from fracjax.runtime.multihost_init import start
 
 
 def main(
@@ -33,21 +33,21 @@ def main(
       data_dir: where the prepared datasets are, if not where they were in training.
     """
     start()
-    from fracjax.report.explain import explain_run
-    from fracjax.sharding import data_mesh
+    from fracjax.runtime.sharding import data_mesh
+    from fracjax.workflows.explain import explain_run
 
     folder = out or checkpoint / "explanation" / split / method
     explain_run(
         checkpoint,
         split,
         data_mesh(),
-        screen(),
+        main_console(),
         folder,
         method=method,
         studies=studies,
         data_dir=data_dir,
     )
-    say(f"overlays and localisation.json are in {folder}")
+    print_main(f"overlays and localisation.json are in {folder}")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tyro
 
-from fracjax.door import door
+from fracjax.cli.errors import door
 
 
 def main(
@@ -40,7 +40,7 @@ def main(
     # convolutions round their inputs.
     jax.config.update("jax_platforms", "cpu")
     from fracjax.export import export_into
-    from fracjax.sharding import data_mesh
+    from fracjax.runtime.sharding import data_mesh
 
     export_into(
         out,

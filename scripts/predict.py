@@ -11,9 +11,9 @@ from typing import Annotated, Literal
 
 import tyro
 
-from fracjax.distributed import start
-from fracjax.door import door
-from fracjax.processes import of_first, say, screen
+from fracjax.cli.errors import door
+from fracjax.runtime.multihost import broadcast, main_console, print_main
+from fracjax.runtime.multihost_init import start
 
 
 def main(
@@ -44,8 +44,8 @@ def main(
       ignore_unreadable: exit with 0 even if files could not be read.
     """
     start()
-    from fracjax.report.predictions import predict_into
-    from fracjax.sharding import data_mesh
+    from fracjax.runtime.sharding import data_mesh
+    from fracjax.workflows.predict import predict_into
 
     summary = predict_into(
         out,
@@ -53,13 +53,13 @@ def main(
         stage2,
         paths,
         data_mesh(parameter_shards=parameter_shards, own=True),
-        screen(),
+        main_console(),
         overlays=overlays,
         batch_size=batch_size,
         overwrite=overwrite,
     )
-    say(f"predictions.csv and predictions.json are in {out}")
-    if of_first(bool(summary.unreadable)) and not ignore_unreadable:
+    print_main(f"predictions.csv and predictions.json are in {out}")
+    if broadcast(bool(summary.unreadable)) and not ignore_unreadable:
         sys.exit(1)
 
 

@@ -15,8 +15,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from fracjax.cli.errors import door
 from fracjax.datasets.request import Request
-from fracjax.door import door
 
 
 def main() -> None:
@@ -48,8 +48,8 @@ def show(
       out: PNG file to write; None for show_NAME.png.
       seed: of the choice of studies and of every draw.
     """
-    from fracjax.config_file import load
-    from fracjax.report.contact_sheet import show as draw
+    from fracjax.config.io import load
+    from fracjax.workflows.show import show as draw
 
     path = out or Path(f"show_{name}.png")
     draw(

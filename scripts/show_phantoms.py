@@ -7,8 +7,8 @@ from pathlib import Path
 
 import tyro
 
-from fracjax.door import door
-from fracjax.report.phantoms import phantoms_png
+from fracjax.cli.errors import door
+from fracjax.workflows.show_phantoms import phantoms_png
 
 
 def main(out: Path, seed: int = 0, side: int = 256) -> None:

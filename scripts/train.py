@@ -11,11 +11,11 @@ config:
 import argparse
 from pathlib import Path
 
-from fracjax import config_file
-from fracjax.distributed import start
-from fracjax.door import door
-from fracjax.errors import UserError
-from fracjax.processes import screen
+from fracjax.cli.errors import door
+from fracjax.config import io
+from fracjax.errors import InputError
+from fracjax.runtime.multihost import main_console
+from fracjax.runtime.multihost_init import start
 
 
 def main() -> None:
@@ -24,15 +24,15 @@ def main() -> None:
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--profile", type=_steps, nargs="?", const=5, default=0, metavar="STEPS")
     ours, overrides = parser.parse_known_args()
-    config = config_file.load(ours.config, overrides, __doc__ or "")
+    config = io.load(ours.config, overrides, __doc__ or "")
     if not ours.dry_run:
         start()
-    console = screen()
+    console = main_console()
     # Imported late, so that --help and a misspelt flag are answered at once.
-    from fracjax.report.run import show_config, show_network, show_run
-    from fracjax.report.sweep import show_sweep
+    from fracjax.training.ensemble_configs import is_sweep
     from fracjax.training.loop import fit_members
-    from fracjax.training.members import is_sweep
+    from fracjax.workflows.sweep import show_sweep
+    from fracjax.workflows.train import show_config, show_network, show_run
 
     if ours.dry_run:
         show_config(config, console)
@@ -45,7 +45,7 @@ def main() -> None:
 
 def _steps(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise UserError(f"--profile is {text}; write how many steps to trace, 1 or more")
+        raise InputError(f"--profile is {text}; write how many steps to trace, 1 or more")
     return int(text)
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import tyro
 
-from fracjax.config_file import load
-from fracjax.distributed import start
-from fracjax.door import door
-from fracjax.processes import say, screen
+from fracjax.cli.errors import door
+from fracjax.config.io import load
+from fracjax.runtime.multihost import main_console, print_main
+from fracjax.runtime.multihost_init import start
 
 
 def main(
@@ -25,10 +25,10 @@ def main(
     """
     first, second = load(stage1), load(stage2)
     start()
-    from fracjax.report.two_stages import run_two_stages
+    from fracjax.workflows.two_stages import run_two_stages
 
-    folder = run_two_stages(first, second, screen())
-    say(f"the figures of the cascade are in {folder}; of each stage in its workdir")
+    folder = run_two_stages(first, second, main_console())
+    print_main(f"the figures of the cascade are in {folder}; of each stage in its workdir")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).parents[1]
+from tests.paths import ROOT
+
 # Compiling takes most of the time of such a test; what runs takes hardly any.
 FLAGS = "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
 

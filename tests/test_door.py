@@ -2,7 +2,7 @@
 
 import pytest
 
-from fracjax import door
+from fracjax.cli import errors
 
 # As JAX 0.10 writes it.
 BEHIND = (
@@ -22,12 +22,12 @@ def _said(
     def fail(code, text):
         raise SystemExit(code, text)
 
-    monkeypatch.setattr(door, "start_in_huge_pages", lambda: None)
-    monkeypatch.setattr(door, "several", lambda: processes > 1)
-    monkeypatch.setattr(door, "process", lambda: (0, processes))
-    monkeypatch.setattr(door, "fail", fail)
-    monkeypatch.setattr(door, "finish", lambda: None)
-    with pytest.raises(SystemExit) as ended, door.door():
+    monkeypatch.setattr(errors, "start_in_huge_pages", lambda: None)
+    monkeypatch.setattr(errors, "several", lambda: processes > 1)
+    monkeypatch.setattr(errors, "process", lambda: (0, processes))
+    monkeypatch.setattr(errors, "fail", fail)
+    monkeypatch.setattr(errors, "finish", lambda: None)
+    with pytest.raises(SystemExit) as ended, errors.door():
         raise error or TimeoutError("too late") from (RuntimeError(behind) if behind else None)
     return ended.value.args
 
@@ -53,10 +53,10 @@ def test_a_disk_that_does_not_answer_is_no_other_process(monkeypatch):
 
 def test_an_interrupt_says_what_is_kept_and_where(monkeypatch):
     said = []
-    monkeypatch.setattr(door, "start_in_huge_pages", lambda: None)
-    monkeypatch.setattr(door, "fail", lambda *told: said.append(told))
+    monkeypatch.setattr(errors, "start_in_huge_pages", lambda: None)
+    monkeypatch.setattr(errors, "fail", lambda *told: said.append(told))
     for stop in (KeyboardInterrupt("interrupted: 1 of 2"), KeyboardInterrupt()):
-        with door.door():
+        with errors.door():
             raise stop
     assert said == [
         (130, "interrupted: 1 of 2"),

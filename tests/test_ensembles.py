@@ -10,25 +10,25 @@ import pytest
 from numpy.testing import assert_allclose
 from rich.console import Console
 
-from fracjax.cascade import run_cascade
 from fracjax.config import Config, Data, Ensemble, Model, Phase, Sweep
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.request import Request
-from fracjax.errors import UserError
+from fracjax.errors import InputError
 from fracjax.evaluation import Predictions
 from fracjax.evaluation.aggregate import mean
 from fracjax.evaluation.temperature import scaled
-from fracjax.pipeline import parts
-from fracjax.pipeline.parts import open_dataset
-from fracjax.report.compare import compare
-from fracjax.report.evaluate import evaluate
-from fracjax.report.sweep import show_sweep
-from fracjax.report.two_stages import run_two_stages
-from fracjax.sharding import data_mesh
-from fracjax.training.filter import open_filter
+from fracjax.inference.cascade import run_cascade
+from fracjax.inference.detector_gate import open_detector_gate
+from fracjax.inference.model_bundle import open_run
+from fracjax.loading import dataset_view
+from fracjax.loading.dataset_view import open_dataset
+from fracjax.runtime.sharding import data_mesh
+from fracjax.training.ensemble_configs import member_configs
 from fracjax.training.loop import check_workdir, fit, fit_members
-from fracjax.training.members import member_configs
-from fracjax.training.trained import open_trained
+from fracjax.workflows.compare import compare
+from fracjax.workflows.evaluate import evaluate
+from fracjax.workflows.sweep import show_sweep
+from fracjax.workflows.two_stages import run_two_stages
 
 QUIET = Console(quiet=True)
 TYPES = ("Comminuted fracture", "Fracture Dislocation", "Impacted fracture")
@@ -73,7 +73,7 @@ def test_an_ensemble_predicts_the_mean_of_its_members(runs):
     assert_allclose(whole.probabilities, expected, atol=1e-12)
     assert np.abs(each[0].probabilities - each[1].probabilities).max() > 1e-3
     assert metrics["source"]["networks"] == 2
-    again = open_trained(runs[0].workdir, data_mesh())
+    again = open_run(runs[0].workdir, data_mesh())
     examples = open_dataset(runs[0].data).part("test")
     assert_allclose(
         scaled(again.predict(examples), temperature).probabilities, expected, atol=1e-12
@@ -103,7 +103,7 @@ def test_folds_validate_every_study_of_training_and_validation_once(runs):
 def test_a_fold_is_validated_by_the_network_that_did_not_train_on_it(runs):
     _, each, _ = _read(runs[1], "validation")
     for i, predictions in enumerate(each):
-        trained = open_trained(runs[1].workdir, data_mesh())
+        trained = open_run(runs[1].workdir, data_mesh())
         fold = trained.metas[i].config.data.fold
         assert fold == f"{i + 1}/2"
         data = dataclasses.replace(runs[1].data, fold=fold)
@@ -115,7 +115,7 @@ def test_a_fold_is_validated_by_the_network_that_did_not_train_on_it(runs):
 
 def test_stages_may_be_ensembles(runs):
     detector, classifier = runs
-    front = open_filter(detector.workdir, data_mesh())
+    front = open_detector_gate(detector.workdir, data_mesh())
     assert front.identity["epoch"] == [1, 1]
     cascade = run_cascade(detector.workdir, classifier.workdir, "test", data_mesh())
     whole, _, _ = _read(classifier, "test")
@@ -125,7 +125,7 @@ def test_stages_may_be_ensembles(runs):
 
 
 def test_folds_have_no_validation_part_for_a_cascade(runs):
-    with pytest.raises(UserError, match=r"folds of a cross-validation.*write --split test"):
+    with pytest.raises(InputError, match=r"folds of a cross-validation.*write --split test"):
         run_cascade(runs[0].workdir, runs[1].workdir, "validation", data_mesh())
 
 
@@ -136,12 +136,12 @@ def test_a_workdir_of_other_networks_is_refused(runs):
         config = dataclasses.replace(detector, ensemble=other)
         if other.members > 2:  # a third is not there yet, and would join the two
             assert len(fit_members(config, QUIET)) == 3
-            with pytest.raises(UserError, match=r"other networks \(member_3\) than the 2"):
+            with pytest.raises(InputError, match=r"other networks \(member_3\) than the 2"):
                 fit_members(detector, QUIET)
             shutil.rmtree(detector.workdir / "member_3")
         else:
             with pytest.raises(
-                UserError, match=r"other networks \(member_1, member_2\) than the 1"
+                InputError, match=r"other networks \(member_1, member_2\) than the 1"
             ):
                 fit_members(config, QUIET)
 
@@ -151,10 +151,10 @@ def test_the_folds_of_a_detector_are_no_detector(runs, tmp_path):
     config = dataclasses.replace(detector, workdir=tmp_path / "folds", ensemble=Ensemble(), folds=2)
     fit_members(config, QUIET)
     evaluate(config.workdir, "validation", data_mesh(), QUIET)
-    with pytest.raises(UserError, match=r"chosen on the scores of single networks"):
+    with pytest.raises(InputError, match=r"chosen on the scores of single networks"):
         evaluate(config.workdir, "test", data_mesh(), QUIET)
-    with pytest.raises(UserError, match=r"train one network, or --ensemble.members"):
-        open_filter(config.workdir, data_mesh())
+    with pytest.raises(InputError, match=r"train one network, or --ensemble.members"):
+        open_detector_gate(config.workdir, data_mesh())
 
 
 def test_a_fold_of_other_studies_is_refused(runs, monkeypatch):
@@ -165,8 +165,8 @@ def test_a_fold_of_other_studies_is_refused(runs, monkeypatch):
         rows = np.arange(len(label))
         return rows[::2], rows[1::2]
 
-    monkeypatch.setattr(parts, "cut_fold", cut)
-    with pytest.raises(UserError, match=r"was trained on split"):
+    monkeypatch.setattr(dataset_view, "cut_fold", cut)
+    with pytest.raises(InputError, match=r"was trained on split"):
         evaluate(classifier.workdir, "validation", data_mesh(), QUIET)
 
 
@@ -176,10 +176,10 @@ def test_a_fold_of_other_studies_is_refused(runs, monkeypatch):
     ids=["scaled already", "another size", "no channel"],
 )
 def test_pictures_of_another_kind_are_refused(runs, change):
-    trained = open_trained(runs[0].workdir, data_mesh())
+    trained = open_run(runs[0].workdir, data_mesh())
     examples = open_dataset(runs[0].data).part("test")
     bad = dataclasses.replace(examples, image=change(examples.pictures()), row=None)
-    with pytest.raises(UserError, match=r"takes uint8\[n, 16, 16, 1\], values from 0 to 255"):
+    with pytest.raises(InputError, match=r"takes uint8\[n, 16, 16, 1\], values from 0 to 255"):
         trained.predict(bad)
 
 
@@ -229,7 +229,7 @@ def test_a_sweep_ends_with_what_is_best_on_validation(sweep):
     assert kept["best_run"] == str(best.config.workdir)
     assert kept["best_rate"] == best.config.phases[0].learning_rate
     assert [run["complete"] for run in kept["runs"]] == [False, True]
-    assert open_trained(Path(kept["best_run"]), data_mesh()).meta.best_loss == best.best_loss
+    assert open_run(Path(kept["best_run"]), data_mesh()).meta.best_loss == best.best_loss
 
 
 def test_a_sweep_is_no_network(sweep, tmp_path):
@@ -239,20 +239,20 @@ def test_a_sweep_is_no_network(sweep, tmp_path):
     data = dataclasses.replace(config.data, filter=folder)
     behind = dataclasses.replace(metas[0].config, workdir=tmp_path / "behind", data=data)
     uses = (
-        lambda: open_trained(folder, mesh),
-        lambda: open_filter(folder, mesh),
+        lambda: open_run(folder, mesh),
+        lambda: open_detector_gate(folder, mesh),
         lambda: evaluate(folder, "validation", mesh, QUIET),
         lambda: run_cascade(folder, folder, "test", mesh),
         lambda: compare(folder, folder, "test", mesh, QUIET, tmp_path / "comparison"),
         lambda: fit(behind, QUIET),
     )
     for use in uses:
-        with pytest.raises(UserError) as refused:
+        with pytest.raises(InputError) as refused:
             use()
         message = str(refused.value)
         assert f"{folder} is a sweep: 2 runs to compare, no networks to average" in message
         assert f"best on validation is {metas[1].config.workdir} (learning rate 0.003" in message
-    with pytest.raises(UserError, match=r"stage 2 is a sweep: train it with scripts/train.py"):
+    with pytest.raises(InputError, match=r"stage 2 is a sweep: train it with scripts/train.py"):
         run_two_stages(metas[0].config, config, QUIET)
 
 
@@ -261,8 +261,8 @@ def test_a_sweep_may_grow_and_takes_no_other_run_into_its_folder(sweep):
     check_workdir(dataclasses.replace(config, sweep=Sweep((3e-3, 1e-2), seeds=2)))
     for other in (Ensemble(), Ensemble(members=2)):
         run = dataclasses.replace(config, sweep=Sweep(), ensemble=other)
-        with pytest.raises(UserError, match=r"other networks \(lr_0.003_seed_0\) than"):
+        with pytest.raises(InputError, match=r"other networks \(lr_0.003_seed_0\) than"):
             check_workdir(run)
     changed = dataclasses.replace(config, model=Model(width=0.125, dropout=0.0))
-    with pytest.raises(UserError, match=r"lr_0.003_seed_0 is the run of another config \(model.w"):
+    with pytest.raises(InputError, match=r"lr_0.003_seed_0 is the run of another config \(model.w"):
         check_workdir(changed)

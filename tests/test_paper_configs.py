@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from fracjax.config import Augment, Config, Freeze, Loss, Model, Phase
-from fracjax.config_file import load
+from fracjax.config.io import load
 from fracjax.training.network import network_tables
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / "configs"
 GOLDENS = ROOT / "tests" / "goldens"
 PAPER = sorted(CONFIGS.glob("*_paper.py"))

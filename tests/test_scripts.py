@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.paths import ROOT
 
 
 def _run(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:

@@ -10,23 +10,24 @@ import pytest
 from rich.console import Console
 from scipy.special import logit
 
-from fracjax import judge as judging
-from fracjax.cascade import run_cascade
 from fracjax.config import Config, Data, Model, Phase
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.request import Request
 from fracjax.datasets.splits import PARTS, Split, make_split
-from fracjax.errors import UserError
-from fracjax.evaluation import Predictions, auc, cascade_report, moved
-from fracjax.judge import judge
-from fracjax.pipeline.parts import open_dataset
-from fracjax.report.compare import compare
-from fracjax.report.evaluate import evaluate
-from fracjax.report.two_stages import run_two_stages
-from fracjax.sharding import data_mesh
-from fracjax.training import loop, operating_point
+from fracjax.errors import InputError
+from fracjax.evaluation import Predictions, auc, cascade_report, precision_shift
+from fracjax.inference import calibration
+from fracjax.inference import evaluate_run as judging
+from fracjax.inference.cascade import run_cascade
+from fracjax.inference.detector_gate import open_detector_gate
+from fracjax.inference.evaluate_run import evaluate_run
+from fracjax.loading.dataset_view import open_dataset
+from fracjax.runtime.sharding import data_mesh
+from fracjax.training import loop
 from fracjax.training.checkpoint import read_meta
-from fracjax.training.filter import open_filter
+from fracjax.workflows.compare import compare
+from fracjax.workflows.evaluate import evaluate
+from fracjax.workflows.two_stages import run_two_stages
 
 QUIET = Console(quiet=True)
 TYPES = ("Comminuted fracture", "Fracture Dislocation", "Impacted fracture")
@@ -68,7 +69,7 @@ def test_every_promised_file_is_there_and_not_empty(runs):
 
 def test_the_threshold_is_chosen_on_validation_and_only_read_on_test(runs):
     stage1, *_ = runs
-    stored = json.loads(operating_point.path(stage1.workdir).read_text())
+    stored = json.loads(calibration.path(stage1.workdir).read_text())
     assert stored["chosen_on"] == "validation"
     parts = {p: _metrics(stage1.workdir / "evaluation" / p) for p in ("validation", "test")}
     assert parts["test"]["operating_point"] == parts["validation"]["operating_point"]
@@ -113,13 +114,13 @@ def test_the_classifier_trains_on_what_the_detector_calls_fractured(runs, tmp_pa
     stage1, stage2, _ = runs
     copy = tmp_path / "detector"
     shutil.copytree(stage1.workdir, copy)
-    dataset, before = open_dataset(stage2.data), open_filter(copy, data_mesh())
+    dataset, before = open_dataset(stage2.data), open_detector_gate(copy, data_mesh())
     parts = {part: dataset.part(part) for part in ("train", "validation")}
     scores = {part: before.detector.detect(e).fracture_score for part, e in parts.items()}
     middle = float(np.median(scores["train"]))
     point = dataclasses.replace(before.point, threshold=middle)
-    settled = operating_point.read(copy, before.detector.metas)
-    operating_point.store(copy, dataclasses.replace(settled, point=point), before.detector.metas)
+    settled = calibration.read(copy, before.detector.metas)
+    calibration.store(copy, dataclasses.replace(settled, point=point), before.detector.metas)
     given = {}
 
     def caught(config, network, train, validation, mesh, console, folder):
@@ -140,20 +141,20 @@ def test_the_classifier_trains_on_what_the_detector_calls_fractured(runs, tmp_pa
 
 def test_a_classifier_does_not_go_on_behind_another_threshold(runs):
     stage1, stage2, _ = runs
-    front = open_filter(stage1.workdir, data_mesh())
+    front = open_detector_gate(stage1.workdir, data_mesh())
     point = dataclasses.replace(front.point, threshold=front.point.threshold / 2)
-    original = operating_point.path(stage1.workdir).read_bytes()
-    settled = operating_point.read(stage1.workdir, front.detector.metas)
+    original = calibration.path(stage1.workdir).read_bytes()
+    settled = calibration.read(stage1.workdir, front.detector.metas)
     try:
-        operating_point.store(
+        calibration.store(
             stage1.workdir, dataclasses.replace(settled, point=point), front.detector.metas
         )
-        with pytest.raises(UserError, match=r"was trained on what the detector .* lets through"):
+        with pytest.raises(InputError, match=r"was trained on what the detector .* lets through"):
             loop.fit(stage2, QUIET)
         cascade = run_cascade(stage1.workdir, stage2.workdir, "test", data_mesh())
         assert not cascade.same_filter
     finally:
-        operating_point.path(stage1.workdir).write_bytes(original)
+        calibration.path(stage1.workdir).write_bytes(original)
     assert run_cascade(stage1.workdir, stage2.workdir, "test", data_mesh()).same_filter
 
 
@@ -162,8 +163,8 @@ def test_a_damaged_threshold_is_refused(runs, tmp_path, text):
     stage1, *_ = runs
     copy = tmp_path / "copy"
     shutil.copytree(stage1.workdir, copy)
-    operating_point.path(copy).write_text(text)
-    with pytest.raises(UserError, match=r"run .*--split validation"):
+    calibration.path(copy).write_text(text)
+    with pytest.raises(InputError, match=r"run .*--split validation"):
         evaluate(copy, "test", data_mesh(), QUIET)
 
 
@@ -173,22 +174,22 @@ def test_a_threshold_that_is_no_probability_is_refused(runs, tmp_path, threshold
     stage1, *_ = runs
     copy = tmp_path / "copy"
     shutil.copytree(stage1.workdir, copy)
-    record = json.loads(operating_point.path(copy).read_text())
+    record = json.loads(calibration.path(copy).read_text())
     record["operating_point"]["threshold"] = threshold
-    operating_point.path(copy).write_text(json.dumps(record))
-    with pytest.raises(UserError, match=r"is damaged .*not a probability"):
-        open_filter(copy, data_mesh())
+    calibration.path(copy).write_text(json.dumps(record))
+    with pytest.raises(InputError, match=r"is damaged .*not a probability"):
+        open_detector_gate(copy, data_mesh())
 
 
 def test_another_rule_may_be_chosen_on_validation_only(runs, tmp_path):
     stage1, *_ = runs
     copy = tmp_path / "copy"
     shutil.copytree(stage1.workdir, copy)
-    judge(copy, "validation", data_mesh(), settle=True, rule="fixed:0.25")
-    assert open_filter(copy, data_mesh()).point.threshold == 0.25
-    with pytest.raises(UserError, match=r"on --split validation only"):
+    evaluate_run(copy, "validation", data_mesh(), calibrate=True, rule="fixed:0.25")
+    assert open_detector_gate(copy, data_mesh()).point.threshold == 0.25
+    with pytest.raises(InputError, match=r"on --split validation only"):
         evaluate(copy, "test", data_mesh(), QUIET, rule="youden")
-    with pytest.raises(UserError, match=r"no threshold rule 'best'"):
+    with pytest.raises(InputError, match=r"no threshold rule 'best'"):
         evaluate(copy, "validation", data_mesh(), QUIET, rule="best")
 
 
@@ -197,20 +198,20 @@ def test_the_temperature_of_validation_scales_what_leaves_the_run(runs, tmp_path
     stage1, stage2, _ = runs
     copy = tmp_path / "copy"
     shutil.copytree(stage1.workdir, copy)
-    before = judge(copy, "test", data_mesh(), settle=False)
+    before = evaluate_run(copy, "test", data_mesh(), calibrate=False)
     fitted = before.settled.temperature
     assert fitted.n == 12
     warmer = dataclasses.replace(fitted, value=2.0 * fitted.value)
     stored = dataclasses.replace(before.settled, temperature=warmer)
-    operating_point.store(copy, stored, before.trained.metas)
-    after = judge(copy, "test", data_mesh(), settle=False)
+    calibration.store(copy, stored, before.trained.metas)
+    after = evaluate_run(copy, "test", data_mesh(), calibrate=False)
     odds = [
         np.log(p / (1 - p)) for p in (one.predictions.fracture_score for one in (before, after))
     ]
     np.testing.assert_allclose(odds[1], odds[0] / 2, rtol=1e-9)
     np.testing.assert_array_equal(after.each[0].probabilities, before.each[0].probabilities)
     types = open_dataset(stage2.data).part("test")
-    front, other = (open_filter(where, data_mesh()) for where in (stage1.workdir, copy))
+    front, other = (open_detector_gate(where, data_mesh()) for where in (stage1.workdir, copy))
     raw, scaled = (it.detector.detect(types).fracture_score for it in (front, other))
     np.testing.assert_allclose(logit(scaled), logit(raw) / 2, rtol=1e-9)
     assert front.identity != other.identity
@@ -218,14 +219,14 @@ def test_the_temperature_of_validation_scales_what_leaves_the_run(runs, tmp_path
 
 def test_a_classifier_has_a_temperature_of_validation_and_no_threshold(runs):
     _, stage2, _ = runs
-    judged = judge(stage2.workdir, "test", data_mesh(), settle=False)
-    assert judged.settled.point is None
+    evaluated = evaluate_run(stage2.workdir, "test", data_mesh(), calibrate=False)
+    assert evaluated.settled.point is None
     assert (
-        judged.settled.temperature.n
+        evaluated.settled.temperature.n
         == _metrics(stage2.workdir / "evaluation" / "validation")["figures"]["n"]
     )
-    with pytest.raises(UserError, match=r"--views is 2, but the temperature was fitted"):
-        judge(stage2.workdir, "test", data_mesh(), settle=False, views=2)
+    with pytest.raises(InputError, match=r"--views is 2, but the temperature was fitted"):
+        evaluate_run(stage2.workdir, "test", data_mesh(), calibrate=False, views=2)
 
 
 def test_studies_that_have_leaked_are_named_and_no_figure_is_made(runs, monkeypatch):
@@ -238,7 +239,7 @@ def test_studies_that_have_leaked_are_named_and_no_figure_is_made(runs, monkeypa
     leaky = dataclasses.replace(opened, prepared=dataclasses.replace(prepared, sha256=sha256))
     monkeypatch.setattr(judging, "open_dataset", lambda *_: leaky)
     names = f"{prepared.study[other]} and {prepared.study[first]}: identical files"
-    with pytest.raises(UserError, match=names):
+    with pytest.raises(InputError, match=names):
         evaluate(stage1.workdir, "test", data_mesh(), QUIET)
 
 
@@ -252,13 +253,13 @@ def test_the_audit_compares_all_that_either_stage_has_seen(runs):
 
     def audited(where):
         return [
-            (one["seen"], one["n_seen"], one["judged"], one["n_judged"])
+            (one["seen"], one["n_seen"], one["judged"], one["n_evaluated"])
             for one in _metrics(where)["source"]["leakage"]
         ]
 
-    def row(before, judged):
+    def row(before, evaluated):
         words = f"train and validation of {before}"
-        return words, seen[before], f"test of {judged}", counts[judged]["test"]
+        return words, seen[before], f"test of {evaluated}", counts[evaluated]["test"]
 
     own = stage1.workdir / "evaluation"
     assert audited(own / "test") == [row("phantom", "phantom")]
@@ -314,9 +315,9 @@ def test_two_runs_are_compared_study_by_study(runs, tmp_path):
     stage1, stage2, _ = runs
     copy = tmp_path / "copy"
     shutil.copytree(stage1.workdir, copy)
-    own = judge(copy, "test", data_mesh(), settle=False)
+    own = evaluate_run(copy, "test", data_mesh(), calibrate=False)
     point = dataclasses.replace(own.point, threshold=0.0)
-    operating_point.store(copy, dataclasses.replace(own.settled, point=point), own.trained.metas)
+    calibration.store(copy, dataclasses.replace(own.settled, point=point), own.trained.metas)
     compare(stage1.workdir, copy, "test", data_mesh(), QUIET, tmp_path / "out")
     rows = {row["name"]: row for row in _metrics(tmp_path / "out")["figures"]["rows"]}
     assert rows["AUC"]["difference"]["value"] == 0
@@ -324,7 +325,7 @@ def test_two_runs_are_compared_study_by_study(runs, tmp_path):
     assert rows["specificity"]["second"]["value"] == 0
     assert (tmp_path / "out" / "report.html").stat().st_size > 0
     with pytest.raises(
-        UserError, match=r"cannot be compared.*classes: healthy, fracture and Commi"
+        InputError, match=r"cannot be compared.*classes: healthy, fracture and Commi"
     ):
         compare(stage1.workdir, stage2.workdir, "test", data_mesh(), QUIET, tmp_path / "out")
 
@@ -333,8 +334,8 @@ def test_test_before_validation_is_refused(runs, tmp_path):
     stage1, *_ = runs
     copy = tmp_path / "copy"
     shutil.copytree(stage1.workdir, copy)
-    operating_point.path(copy).unlink()
-    with pytest.raises(UserError, match=r"no threshold yet; run .*--split validation"):
+    calibration.path(copy).unlink()
+    with pytest.raises(InputError, match=r"no threshold yet; run .*--split validation"):
         evaluate(copy, "test", data_mesh(), QUIET)
 
 
@@ -346,9 +347,9 @@ def test_a_threshold_chosen_elsewhere_is_refused(runs, tmp_path, field, value):
     stage1, *_ = runs
     copy = tmp_path / "copy"
     shutil.copytree(stage1.workdir, copy)
-    record = json.loads(operating_point.path(copy).read_text()) | {field: value}
-    operating_point.path(copy).write_text(json.dumps(record))
-    with pytest.raises(UserError, match=rf"not this checkpoint's: {field} is {value}"):
+    record = json.loads(calibration.path(copy).read_text()) | {field: value}
+    calibration.path(copy).write_text(json.dumps(record))
+    with pytest.raises(InputError, match=rf"not this checkpoint's: {field} is {value}"):
         evaluate(copy, "test", data_mesh(), QUIET)
 
 
@@ -361,17 +362,17 @@ def test_another_split_than_that_of_training_is_refused(runs, tmp_path, monkeypa
     make_split(prepared.study.tolist(), names, prepared.group.tolist(), seed=7).save(tmp_path / "s")
     other = dataclasses.replace(dataset, split=Split.load(tmp_path / "s"))
     monkeypatch.setattr(judging, "open_dataset", lambda *_: other)
-    with pytest.raises(UserError, match=r"was trained on split .*, but the split file of phantom"):
+    with pytest.raises(InputError, match=r"was trained on split .*, but the split file of phantom"):
         evaluate(stage1.workdir, "validation", data_mesh(), QUIET)
 
 
 def test_stages_in_the_wrong_order_are_refused(runs):
     stage1, stage2, _ = runs
-    with pytest.raises(UserError, match=r"no detector: it tells 3 classes apart"):
+    with pytest.raises(InputError, match=r"no detector: it tells 3 classes apart"):
         run_cascade(stage2.workdir, stage1.workdir, "test", data_mesh())
-    with pytest.raises(UserError, match=r"name a run of stage 2"):
+    with pytest.raises(InputError, match=r"name a run of stage 2"):
         run_cascade(stage1.workdir, stage1.workdir, "test", data_mesh())
-    with pytest.raises(UserError, match=r"stage 1 is a detector and needs two classes, not 3"):
+    with pytest.raises(InputError, match=r"stage 1 is a detector and needs two classes, not 3"):
         run_two_stages(stage2, stage1, QUIET)
 
 
@@ -380,17 +381,17 @@ def test_the_threshold_holds_for_as_many_views_as_it_was_chosen_on(runs, tmp_pat
     copy = tmp_path / "copy"
     shutil.copytree(stage1.workdir, copy)
     with pytest.raises(
-        UserError, match=r"--views is 3, but .* mean of 1 view\(s\); run --split val"
+        InputError, match=r"--views is 3, but .* mean of 1 view\(s\); run --split val"
     ):
         evaluate(copy, "test", data_mesh(), QUIET, views=3)
-    with pytest.raises(UserError, match=r"--views is 0; write 1"):
+    with pytest.raises(InputError, match=r"--views is 0; write 1"):
         evaluate(copy, "validation", data_mesh(), QUIET, views=0)
-    judge(copy, "validation", data_mesh(), settle=True, views=3)
-    assert judge(copy, "test", data_mesh(), settle=False).trained.test_views == 3
-    front = open_filter(copy, data_mesh())
+    evaluate_run(copy, "validation", data_mesh(), calibrate=True, views=3)
+    assert evaluate_run(copy, "test", data_mesh(), calibrate=False).trained.test_views == 3
+    front = open_detector_gate(copy, data_mesh())
     assert front.detector.test_views == 3
-    assert front.identity != open_filter(stage1.workdir, data_mesh()).identity
-    with pytest.raises(UserError, match=r"--views 1 first, or leave --views out"):
+    assert front.identity != open_detector_gate(stage1.workdir, data_mesh()).identity
+    with pytest.raises(InputError, match=r"--views 1 first, or leave --views out"):
         evaluate(copy, "test", data_mesh(), QUIET, views=1)
 
 
@@ -399,12 +400,12 @@ def test_the_threshold_holds_for_the_precision_it_was_chosen_in(runs, tmp_path, 
     copy = tmp_path / "copy"
     shutil.copytree(stage1.workdir, copy)
     with pytest.raises(
-        UserError,
+        InputError,
         match=r"--precision is bfloat16, but the threshold .* in float32; run --split val",
     ):
         evaluate(copy, "test", data_mesh(), QUIET, precision="bfloat16")
-    before = open_filter(copy, data_mesh()).identity
-    judge(copy, "validation", data_mesh(), settle=True, precision="bfloat16")
+    before = open_detector_gate(copy, data_mesh()).identity
+    evaluate_run(copy, "validation", data_mesh(), calibrate=True, precision="bfloat16")
     folder = evaluate(copy, "test", data_mesh(), QUIET, gallery=0)
     source = _metrics(folder)["source"]
     assert (source["precision"], source["precision_of_training"]) == ("bfloat16", "float32")
@@ -412,25 +413,27 @@ def test_the_threshold_holds_for_the_precision_it_was_chosen_in(runs, tmp_path, 
     assert "bfloat16 in convolutions and matrix products, float32 elsewhere" in report
     between = source["moved_by_precision"]
     assert (between["precision"], between["other"]) == ("bfloat16", "float32")
-    assert 0 < between["mean"] < between["largest"] < moved.MOST_MOVED
+    assert 0 < between["mean"] < between["largest"] < precision_shift.MOST_MOVED
     assert "trained in float32; in float32 probabilities are other ones by up to" in report
     assert f"{between['largest']:.4f}, {between['mean']:.4f} on average" in report
-    after = open_filter(copy, data_mesh()).identity
+    after = open_detector_gate(copy, data_mesh()).identity
     assert after["precision"] == "bfloat16"
     assert after != before
-    monkeypatch.setattr(moved, "MOST_MOVED", 1e-7)
-    chosen = operating_point.path(copy).read_bytes()
+    monkeypatch.setattr(precision_shift, "MOST_MOVED", 1e-7)
+    chosen = calibration.path(copy).read_bytes()
     refusal = r"trained in float32, and bfloat16 moves probabilities by .*; "
-    with pytest.raises(UserError, match=refusal + "leave --precision out"):
-        judge(copy, "validation", data_mesh(), settle=True, precision="bfloat16")
-    assert operating_point.path(copy).read_bytes() == chosen
-    with pytest.raises(UserError, match=refusal + "run --split validation again, without"):
-        judge(copy, "test", data_mesh(), settle=False)
+    with pytest.raises(InputError, match=refusal + "leave --precision out"):
+        evaluate_run(copy, "validation", data_mesh(), calibrate=True, precision="bfloat16")
+    assert calibration.path(copy).read_bytes() == chosen
+    with pytest.raises(InputError, match=refusal + "run --split validation again, without"):
+        evaluate_run(copy, "test", data_mesh(), calibrate=False)
     # On a CPU that is float32, and is not compared with it.
-    on_cpu = judge(copy, "validation", data_mesh(), settle=True, precision="tensorfloat32")
+    on_cpu = evaluate_run(
+        copy, "validation", data_mesh(), calibrate=True, precision="tensorfloat32"
+    )
     assert on_cpu.moved is None
-    record = json.loads(operating_point.path(copy).read_text())
+    record = json.loads(calibration.path(copy).read_text())
     del record["precision"]  # as an earlier version wrote it
-    operating_point.path(copy).write_text(json.dumps(record))
-    with pytest.raises(UserError, match=r"'precision'.*--split validation"):
-        open_filter(copy, data_mesh())
+    calibration.path(copy).write_text(json.dumps(record))
+    with pytest.raises(InputError, match=r"'precision'.*--split validation"):
+        open_detector_gate(copy, data_mesh())

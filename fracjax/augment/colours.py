@@ -36,7 +36,7 @@ def channels(colours: tuple[Colour, ...], channels: int) -> int:
     return 3 if MAPS & set(colours) else channels
 
 
-def one_of(
+def random_colour_op(
     key: Key[Array, ""], image: Float[Array, "h w c"], colours: tuple[Colour, ...]
 ) -> Float[Array, "h w c2"]:
     """Change a picture by one of `colours` at full strength or, with the same chance, by none."""

@@ -13,7 +13,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Key, UInt8
 
 from fracjax.augment import colours, geometry, intensity
-from fracjax.augment.per_picture import per_picture
+from fracjax.augment.batched import per_picture
 from fracjax.config import Augment
 
 
@@ -35,12 +35,12 @@ def augment(
     """
 
     def colour(key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h w c2"]:
-        return colours.one_of(key, image, policy.colours)
+        return colours.random_colour_op(key, image, policy.colours)
 
     def move(key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
         return geometry.warp(image, geometry.draw_affine(key, policy))
 
-    def expose(key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
+    def apply_intensity(key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
         bright, contrast, noise = jax.random.split(key, 3)
         if policy.brightness:
             image = intensity.brightness(bright, image, policy.brightness)
@@ -53,7 +53,7 @@ def augment(
     stages = (
         (colour, bool(policy.colours)),
         (move, bool(policy.flip or policy.rotation or policy.zoom or policy.translation)),
-        (expose, bool(policy.brightness or policy.contrast or policy.noise)),
+        (apply_intensity, bool(policy.brightness or policy.contrast or policy.noise)),
     )
     out = images.astype(jnp.float32)
     for stage, (change, wanted) in enumerate(stages):

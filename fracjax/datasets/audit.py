@@ -22,10 +22,10 @@ from PIL import Image, ImageFile
 from rich.console import Console
 from rich.progress import track
 
-from fracjax.datasets.picture import Opened, open_picture
-from fracjax.datasets.pixels import Unreadable, has_colour
-from fracjax.datasets.source import KIND_OF_SUFFIX
+from fracjax.datasets.sources.archive import KIND_OF_SUFFIX
 from fracjax.datasets.study import Study
+from fracjax.imaging.grey_levels import Unreadable, has_colour
+from fracjax.imaging.read import DecodedImage, open_picture
 
 THUMBNAIL = 64  # pixels a side; what perceptual hash and alignment see
 # Of these kinds many a sound radiograph has a slightly invalid tag.
@@ -69,14 +69,14 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class Rejection:
     """Why a file is not taken, and what is known of it all the same."""
 
     reason: str
     sha256: str = ""
 
 
-def audit(studies: Sequence[Study], threads: int | None = None) -> list[Picture | Refusal]:
+def audit(studies: Sequence[Study], threads: int | None = None) -> list[Picture | Rejection]:
     """Decode every study's file; one verdict for each, in order.
 
     Also refused: pixel-identical pictures (flips and rotations included) under two labels, all of
@@ -121,35 +121,35 @@ def _remember(message: Warning | str, *_: object) -> None:
     _heard.warnings.append(" ".join(str(message).split()))
 
 
-def _examine(study: Study) -> Picture | Refusal:
+def _examine(study: Study) -> Picture | Rejection:
     if study.problem:
-        return Refusal(study.problem)
+        return Rejection(study.problem)
     suffix = PurePosixPath(study.path).suffix.lower()
     if suffix not in KIND_OF_SUFFIX:
         named = f"its suffix is {suffix}" if suffix else "it has no suffix"
-        return Refusal(f"not a picture: {named}, expected {', '.join(KIND_OF_SUFFIX)}")
+        return Rejection(f"not a picture: {named}, expected {', '.join(KIND_OF_SUFFIX)}")
     try:
         data = study.read()
     except OSError as error:
-        return Refusal(f"unreadable: {error}")
+        return Rejection(f"unreadable: {error}")
     if not data:
-        return Refusal("empty: zero bytes")
+        return Rejection("empty: zero bytes")
     sha256 = hashlib.sha256(data).hexdigest()
     _heard.warnings = []
     try:
         opened = open_picture(data)
     except Unreadable as error:
-        return Refusal(str(error), sha256)
+        return Rejection(str(error), sha256)
     if opened.kind != KIND_OF_SUFFIX[suffix]:
-        return Refusal(
+        return Rejection(
             f"wrong suffix: named {suffix}, the content is {opened.kind}; rename it", sha256
         )
     if _heard.warnings and opened.kind not in _LENIENT_KINDS:
-        return Refusal(f"does not decode: {_heard.warnings[0]}", sha256)
+        return Rejection(f"does not decode: {_heard.warnings[0]}", sha256)
     return _facts(opened, sha256, "; ".join(dict.fromkeys(_heard.warnings)))
 
 
-def _facts(opened: Opened, sha256: str, note: str) -> Picture:
+def _facts(opened: DecodedImage, sha256: str, note: str) -> Picture:
     upright = opened.upright()
     grey = np.asarray(upright.convert("L"))
     hashes, thumbnail = fingerprint(grey)
@@ -200,7 +200,7 @@ def _repeated_names(studies: Sequence[Study]) -> dict[int, str]:
 
 
 def _label_conflicts(
-    studies: Sequence[Study], verdicts: Sequence[Picture | Refusal]
+    studies: Sequence[Study], verdicts: Sequence[Picture | Rejection]
 ) -> dict[int, str]:
     same: dict[str, list[int]] = defaultdict(list)
     for index, verdict in enumerate(verdicts):
@@ -216,9 +216,9 @@ def _label_conflicts(
 
 
 def _refuse(
-    verdicts: list[Picture | Refusal], studies: Sequence[Study], reasons: dict[int, str]
+    verdicts: list[Picture | Rejection], studies: Sequence[Study], reasons: dict[int, str]
 ) -> None:
     for index, reason in reasons.items():
         verdict = verdicts[index]
         if isinstance(verdict, Picture):
-            verdicts[index] = Refusal(reason, verdict.sha256)
+            verdicts[index] = Rejection(reason, verdict.sha256)

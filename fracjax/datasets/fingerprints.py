@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.progress import track
 
 from fracjax.datasets.audit import fingerprint
-from fracjax.datasets.picture import open_picture
 from fracjax.datasets.prepared import DECODED, Prepared
-from fracjax.errors import UserError
+from fracjax.errors import InputError
+from fracjax.imaging.read import open_picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ def fingerprints(prepared: Prepared) -> Fingerprints:
         if len(made.hashes) != len(prepared):
             raise ValueError(f"of {len(made.hashes)} records, not {len(prepared)}")
     except (ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise UserError(f"{path} is damaged ({error}); delete it and run again") from error
+        raise InputError(f"{path} is damaged ({error}); delete it and run again") from error
     return made
 
 

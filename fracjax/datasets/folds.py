@@ -8,7 +8,7 @@ from collections import defaultdict
 import numpy as np
 from jaxtyping import Int, Shaped
 
-from fracjax.errors import UserError
+from fracjax.errors import InputError
 
 
 def parse_fold(fold: str) -> tuple[int, int]:
@@ -17,7 +17,7 @@ def parse_fold(fold: str) -> tuple[int, int]:
     return int(number), int(of)
 
 
-def cut_fold(
+def fold_indices(
     label: Int[np.ndarray, " n"],
     group: Shaped[np.ndarray, " n"],
     *,
@@ -44,7 +44,7 @@ def cut_fold(
     fewest = min(len(its) for its in groups.values())
     if fewest < of:
         fewer = f"write --folds {fewest} or less, or " if fewest > 1 else ""
-        raise UserError(
+        raise InputError(
             f"{of} folds of {source} need {of} near-duplicate groups of every class, but its "
             f"smallest class has {fewest}; {fewer}leave the class out"
         )

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from jaxtyping import Int
 
-from fracjax.datasets import bone_break, folder, fracatlas
 from fracjax.datasets.duplicates import (
     HASH_DISTANCE,
     candidates_between,
@@ -17,9 +16,10 @@ from fracjax.datasets.duplicates import (
     fine_similarity,
 )
 from fracjax.datasets.fingerprints import fingerprints
-from fracjax.datasets.phantom import DRAWN
+from fracjax.datasets.phantom.dataset import DRAWN
 from fracjax.datasets.prepared import Prepared
-from fracjax.errors import UserError
+from fracjax.datasets.sources import bone_break, folder, fracatlas
+from fracjax.errors import InputError
 
 # From which correlation two pictures of a dataset count as one; None: any two are two.
 _SIMILARITY = {
@@ -36,8 +36,8 @@ class Leakage:
 
     Attributes:
       seen: what the network has seen, such as "train and validation of fracatlas".
-      judged: what it is judged by.
-      n_seen, n_judged: studies of each.
+      evaluated: what it is judged by.
+      n_seen, n_evaluated: studies of each.
       similarity: from which correlation of the fine structure two pictures are near duplicates;
         None where pictures are drawn, and only files are compared.
       compared: pairs of pictures whose perceptual hashes are close, and that were laid over each
@@ -46,15 +46,15 @@ class Leakage:
     """
 
     seen: str
-    judged: str
+    evaluated: str
     n_seen: int
-    n_judged: int
+    n_evaluated: int
     similarity: float | None
     compared: int
     nearest: float | None
 
     def __str__(self) -> str:
-        found = f"{self.n_judged} studies of {self.judged}: no file"
+        found = f"{self.n_evaluated} studies of {self.evaluated}: no file"
         found += "" if self.similarity is None else ", no near duplicate"
         return f"{found} and no group in common with {self.n_seen} of {self.seen}"
 
@@ -83,36 +83,36 @@ class Studies:
         return self.prepared.study[self.index].tolist()
 
 
-def audit_leakage(seen: Studies, judged: Studies) -> Leakage:
+def audit_leakage(seen: Studies, evaluated: Studies) -> Leakage:
     """Compare every study that a network was fitted or chosen on with those that judge it.
 
     Args:
       seen: trained on, or chosen by: a checkpoint and a threshold are chosen on validation.
-      judged: to be predicted.
+      evaluated: to be predicted.
 
     Raises:
       UserError: a group (of one dataset), a file or a near duplicate is on both sides; all pairs
         are named.
     """
-    problems = [*_groups(seen, judged), *_files(seen, judged)]
-    similarity = _similarity(seen.prepared, judged.prepared)
+    problems = [*_groups(seen, evaluated), *_files(seen, evaluated)]
+    similarity = _similarity(seen.prepared, evaluated.prepared)
     compared, nearest = 0, None
     if similarity is not None:
-        pairs, compared, nearest = _near_duplicates(seen, judged, similarity)
+        pairs, compared, nearest = _near_duplicates(seen, evaluated, similarity)
         problems += pairs
     if problems:
         shown = "\n".join(f"- {problem}" for problem in problems[:_SHOWN])
         more = f"\nand {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        raise UserError(
-            f"leakage: {len(problems)} pair(s) of {judged.what} and {seen.what} are the same or "
+        raise InputError(
+            f"leakage: {len(problems)} pair(s) of {evaluated.what} and {seen.what} are the same or "
             "nearly so, and figures on them would be too good; no figure was made. Prepare the "
             f"dataset again, and train again\n{shown}{more}"
         )
     return Leakage(
         seen=seen.what,
-        judged=judged.what,
+        evaluated=evaluated.what,
         n_seen=len(seen.index),
-        n_judged=len(judged.index),
+        n_evaluated=len(evaluated.index),
         similarity=similarity,
         compared=compared,
         nearest=nearest,
@@ -126,34 +126,34 @@ def _similarity(one: Prepared, other: Prepared) -> float | None:
     return max(known) if len(known) == 2 else None
 
 
-def _groups(seen: Studies, judged: Studies) -> list[str]:
-    if seen.prepared.name != judged.prepared.name:
+def _groups(seen: Studies, evaluated: Studies) -> list[str]:
+    if seen.prepared.name != evaluated.prepared.name:
         return []  # groups are named within their dataset
-    its = judged.prepared.group[judged.index]
-    return _pairs(seen, judged, seen.prepared.group[seen.index], its, "of one group")
+    its = evaluated.prepared.group[evaluated.index]
+    return _pairs(seen, evaluated, seen.prepared.group[seen.index], its, "of one group")
 
 
-def _files(seen: Studies, judged: Studies) -> list[str]:
-    its = judged.prepared.sha256[judged.index]
-    return _pairs(seen, judged, seen.prepared.sha256[seen.index], its, "identical files")
+def _files(seen: Studies, evaluated: Studies) -> list[str]:
+    its = evaluated.prepared.sha256[evaluated.index]
+    return _pairs(seen, evaluated, seen.prepared.sha256[seen.index], its, "identical files")
 
 
 def _pairs(
-    seen: Studies, judged: Studies, ours: np.ndarray, theirs: np.ndarray, why: str
+    seen: Studies, evaluated: Studies, ours: np.ndarray, theirs: np.ndarray, why: str
 ) -> list[str]:
     """One line for every judged study whose key is also that of a seen one."""
     first = {key: i for i, key in reversed(list(enumerate(ours.tolist())))}
     return [
-        _line(judged.names[j], seen.names[first[key]], why)
+        _line(evaluated.names[j], seen.names[first[key]], why)
         for j, key in enumerate(theirs.tolist())
         if key in first
     ]
 
 
 def _near_duplicates(
-    seen: Studies, judged: Studies, similarity: float
+    seen: Studies, evaluated: Studies, similarity: float
 ) -> tuple[list[str], int, float | None]:
-    hashes, thumbnails = zip(*(_of(studies) for studies in (seen, judged)), strict=True)
+    hashes, thumbnails = zip(*(_of(studies) for studies in (seen, evaluated)), strict=True)
     i, j, turn = candidates_between(*hashes)
     # A hash is not quite the same after a turn. A copy is one from either side; what is one from a
     # single side only, the preparation may have looked at from the other, and let pass.
@@ -166,7 +166,7 @@ def _near_duplicates(
     there = fine_similarity(both, i, j + offset, turn)
     alike = np.minimum(there, fine_similarity(both, j + offset, i, back.argmin(axis=1)))
     lines = [
-        _line(judged.names[b], seen.names[a], f"near duplicates, correlation {c:.2f}")
+        _line(evaluated.names[b], seen.names[a], f"near duplicates, correlation {c:.2f}")
         for a, b, c in zip(i.tolist(), j.tolist(), alike.tolist(), strict=True)
         if c >= similarity
     ]
@@ -178,5 +178,5 @@ def _of(studies: Studies) -> tuple[np.ndarray, np.ndarray]:
     return made.hashes[studies.index], made.thumbnails[studies.index]
 
 
-def _line(judged: str, seen: str, why: str) -> str:
-    return f"{judged} and {seen}: {why}"
+def _line(evaluated: str, seen: str, why: str) -> str:
+    return f"{evaluated} and {seen}: {why}"

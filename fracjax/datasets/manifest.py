@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fracjax.datasets.audit import Picture, Refusal, audit
+from fracjax.datasets.audit import Picture, Rejection, audit
 from fracjax.datasets.duplicates import near_duplicate_groups
 from fracjax.datasets.study import Study
 
@@ -138,7 +138,7 @@ def _notes(
     return notes
 
 
-def _row(study: Study, verdict: Picture | Refusal, group: str, note: str) -> Row:
+def _row(study: Study, verdict: Picture | Rejection, group: str, note: str) -> Row:
     picture = verdict if isinstance(verdict, Picture) else None
     return Row(
         path=study.path,

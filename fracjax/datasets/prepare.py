@@ -9,16 +9,16 @@ from pathlib import Path
 
 import tensorflow_datasets as tfds
 
-from fracjax.datasets.bone_break import BoneBreak
-from fracjax.datasets.folder import Folder
-from fracjax.datasets.fracatlas import FracAtlas
 from fracjax.datasets.manifest import TAKEN, refusals_by_reason, write_manifest
-from fracjax.datasets.phantom import PhantomDetection, PhantomTypes
+from fracjax.datasets.phantom.dataset import PhantomDetection, PhantomTypes
 from fracjax.datasets.prepared import DECODED, MANIFEST, SPLITS
 from fracjax.datasets.records import RecordBuilder
 from fracjax.datasets.request import Request, check
+from fracjax.datasets.sources.bone_break import BoneBreak
+from fracjax.datasets.sources.folder import Folder
+from fracjax.datasets.sources.fracatlas import FracAtlas
 from fracjax.datasets.splits import make_split
-from fracjax.errors import UserError
+from fracjax.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _check_replaceable(destination: Path, source: Path | None) -> None:
         source.resolve(),
         *source.resolve().parents,
     ):
-        raise UserError(
+        raise InputError(
             f"--source {source} lies in {destination}, where the prepared dataset goes; "
             "move it, or choose another --data-dir"
         )
@@ -123,7 +123,7 @@ def _check_replaceable(destination: Path, source: Path | None) -> None:
         ours = {MANIFEST, SPLITS, DECODED, str(RecordBuilder.VERSION)}
         foreign = sorted({path.name for path in destination.iterdir()} - ours)
         if foreign:
-            raise UserError(
+            raise InputError(
                 f"{destination} holds what no preparation wrote: {', '.join(foreign[:5])}; "
                 "move it, or choose another --data-dir"
             )

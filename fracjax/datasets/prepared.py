@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float32, Int32
 from fracjax.datasets.manifest import TAKEN, Row, read_manifest
 from fracjax.datasets.records import EVERYTHING
 from fracjax.datasets.request import how_to
-from fracjax.errors import UserError
+from fracjax.errors import InputError
 
 MANIFEST, SPLITS = "manifest.csv", "splits.json"
 DECODED = "decoded"  # folder for a cache of decoded pictures; a new preparation drops it
@@ -121,7 +121,7 @@ def _rows_of(study: list[str], name: str, data_dir: Path) -> list[Row]:
         if absent := set(study) - of_study.keys():
             raise ValueError(f"{len(absent)} records missing, first {min(absent)}")
     except ValueError as error:
-        raise UserError(
+        raise InputError(
             f"dataset {name!r} was prepared by an earlier version ({MANIFEST}: {error}); "
             + how_to(name, data_dir)
         ) from error
@@ -132,13 +132,13 @@ def _open_builder(name: str, data_dir: Path) -> tfds.core.DatasetBuilder:
     directory = Path(data_dir) / name
     wanted = (directory, directory / MANIFEST, directory / SPLITS)
     if missing := [path for path in wanted if not path.exists()]:
-        raise UserError(
+        raise InputError(
             f"dataset {name!r} is not prepared: no {missing[0]}; {how_to(name, data_dir)}"
         )
     try:
         return _builder(directory)
     except (OSError, ValueError, IndexError) as error:
-        raise UserError(
+        raise InputError(
             f"dataset {name!r}: records in {directory} cannot be opened ({error}); "
             + how_to(name, data_dir)
         ) from error

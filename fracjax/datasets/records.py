@@ -14,7 +14,7 @@ import tensorflow_datasets as tfds
 
 from fracjax.datasets.manifest import TAKEN, Row, examine
 from fracjax.datasets.study import Study
-from fracjax.errors import UserError
+from fracjax.errors import InputError
 
 # The one tfds split ("all" is reserved); train, validation and test come from splits.json.
 EVERYTHING = "studies"
@@ -92,7 +92,7 @@ class RecordBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         ]
         absent = sorted(set(self.classes) - {study.label for study, _ in taken})
         if absent:
-            raise UserError(_nothing_left(absent, self.rows))
+            raise InputError(_nothing_left(absent, self.rows))
         return {EVERYTHING: self._generate_examples(taken)}
 
     def _generate_examples(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fracjax.errors import UserError
+from fracjax.errors import InputError
 
 FRACTIONS = (0.70, 0.15, 0.15)  # train, validation, test
 Name = Literal["fracatlas", "bone_break", "folder", "phantom", "phantom_types"]
@@ -78,7 +78,7 @@ def check(request: Request) -> None:
             f"--save-as {name!r}: expected a plain name of its own, such as clinic_2024"
         )
     if problems:
-        raise UserError("; ".join(problems))
+        raise InputError("; ".join(problems))
 
 
 def how_to(name: str, data_dir: Path) -> str:

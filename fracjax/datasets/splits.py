@@ -15,7 +15,7 @@ from jaxtyping import Int
 
 from fracjax.datasets.prepared import Prepared
 from fracjax.datasets.request import FRACTIONS
-from fracjax.errors import UserError
+from fracjax.errors import InputError
 
 PARTS = ("train", "validation", "test")
 _FOLDS = 20  # 14 + 3 + 3 of them are 70/15/15 exactly; each other fraction is met within 2.5 %
@@ -52,7 +52,7 @@ class Split:
           UserError: the split is not of this dataset: studies differ, or groups leak.
         """
         if part not in PARTS:
-            raise UserError(f"part {part!r}: expected one of {', '.join(PARTS)}")
+            raise InputError(f"part {part!r}: expected one of {', '.join(PARTS)}")
         studies = prepared.study.tolist()
         _check_same_studies(set(self.assignment), set(studies), prepared.name)
         _check_leakage(self.assignment, dict(zip(studies, prepared.group.tolist(), strict=True)))
@@ -94,14 +94,14 @@ class Split:
             )
             written = content["sha256"]
         except FileNotFoundError:
-            raise UserError(f"{path}: no such split file; {again}") from None
+            raise InputError(f"{path}: no such split file; {again}") from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{path}: not a split file ({error!r}); {again}") from error
+            raise InputError(f"{path}: not a split file ({error!r}); {again}") from error
         if unknown := sorted(set(split.assignment.values()) - set(PARTS)):
-            raise UserError(f"{path}: parts {unknown}, expected {', '.join(PARTS)}; {again}")
+            raise InputError(f"{path}: parts {unknown}, expected {', '.join(PARTS)}; {again}")
         _check_leakage(split.assignment, split.group)
         if split.hash != written:
-            raise UserError(
+            raise InputError(
                 f"{path}: changed since it was written: its content has the hash "
                 f"{split.hash[:12]}, it says {written[:12]}; {again}"
             )
@@ -136,7 +136,7 @@ def make_split(
     study, label, group = list(study), list(label), list(group)
     repeated = [name for name, times in Counter(study).items() if times > 1]
     if repeated:
-        raise UserError(f"studies come twice: {_some(repeated)}")
+        raise InputError(f"studies come twice: {_some(repeated)}")
     folds_of_part = _folds_of_part(fractions, _fold_count(label, group))
     # Here, not above: it takes its time to import, and who reads a split makes none.
     from sklearn.model_selection import StratifiedGroupKFold
@@ -159,7 +159,7 @@ def make_split(
     }
     absent = [f"{name} from {part}" for part in PARTS for name, n in counts[part].items() if not n]
     if absent:
-        raise UserError(
+        raise InputError(
             f"a class is absent: {', '.join(absent)}; add studies of it, leave the class out, "
             f"try another --seed or larger --fractions (now {fractions})"
         )
@@ -170,7 +170,7 @@ def make_split(
 
 def _check_fractions(fractions: Sequence[float]) -> None:
     if len(fractions) != 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
-        raise UserError(
+        raise InputError(
             f"--fractions {' '.join(map(str, fractions))}: expected three numbers above 0 that "
             f"add up to 1 (train, validation, test), such as 0.7 0.15 0.15"
         )
@@ -182,7 +182,7 @@ def _fold_count(label: Sequence[str], group: Sequence[str]) -> int:
         groups[name].add(its)
     scarce = [f"{name} has {len(its)}" for name, its in sorted(groups.items()) if len(its) < 3]
     if scarce:
-        raise UserError(
+        raise InputError(
             "too few groups of near duplicates to have one in each of three parts: "
             f"{', '.join(scarce)}; add studies or leave the class out"
         )
@@ -216,7 +216,7 @@ def _check_leakage(assignment: Mapping[str, str], group: Mapping[str, str]) -> N
         if len({assignment[study] for study in its}) > 1
     ]
     if leaks:
-        raise UserError(
+        raise InputError(
             f"the split leaks {len(leaks)} group(s) of near duplicates across its parts: "
             + "; ".join(leaks[:_SHOWN])
             + (f" and {len(leaks) - _SHOWN} more" if len(leaks) > _SHOWN else "")
@@ -236,7 +236,7 @@ def _check_same_studies(split: set[str], dataset: set[str], name: str) -> None:
             f"{len(dataset - split)} studies have no part: " + _some(sorted(dataset - split))
         )
     if problems:
-        raise UserError(
+        raise InputError(
             f"the split is not of dataset {name}: {'; '.join(problems)}; "
             "use the split written beside it, or prepare the dataset again"
         )

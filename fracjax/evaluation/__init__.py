@@ -6,7 +6,7 @@ is an error or undefined, never 0, and none goes without its n and its 95 % inte
 
 from fracjax.evaluation.binary import AtThreshold, BinaryReport, binary_report
 from fracjax.evaluation.calibration import Reliability, ReliabilityBin, reliability
-from fracjax.evaluation.cascade_table import CascadeReport, Fate, cascade_report
+from fracjax.evaluation.cascade_outcomes import CascadeOutcome, CascadeReport, cascade_report
 from fracjax.evaluation.compare import (
     Comparison,
     Difference,
@@ -65,7 +65,7 @@ __all__ = [
     "DecisionCurve",
     "Difference",
     "Estimate",
-    "Fate",
+    "CascadeOutcome",
     "Masks",
     "OperatingPoint",
     "PerClassReport",

@@ -8,12 +8,9 @@ import numpy as np
 from jaxtyping import Array, Float, Integer
 from numpy.typing import ArrayLike
 
-from fracjax.evaluation import confusion, inputs
-from fracjax.evaluation.bootstrap import RESAMPLES, on_all, percentile_estimate, resample
+from fracjax.evaluation import confusion, validation
+from fracjax.evaluation.bootstrap import RESAMPLES, on_sample, percentile_estimate, resample
 from fracjax.evaluation.estimate import Estimate, undefined
-from fracjax.evaluation.figures import confusion as of_matrix
-from fracjax.evaluation.figures.calibration import brier
-from fracjax.evaluation.figures.ranking import average_precision, standardised_partial_auc
 from fracjax.evaluation.intervals import (
     auc_estimate,
     mover,
@@ -23,6 +20,9 @@ from fracjax.evaluation.intervals import (
     wilson_of_mean,
 )
 from fracjax.evaluation.likelihood_ratios import likelihood_ratios
+from fracjax.evaluation.metrics import confusion as of_matrix
+from fracjax.evaluation.metrics.calibration import brier
+from fracjax.evaluation.metrics.roc_pr import average_precision, standardised_partial_auc
 from fracjax.evaluation.threshold import OperatingPoint, json_number
 
 MAX_FPR = 0.1  # up to where the partial AUC goes: a reader's time is for few false alarms
@@ -121,12 +121,12 @@ def binary_report(
     Raises:
       ValueError: shapes differ, labels are not 0/1, scores are not finite, no studies.
     """
-    y, s = inputs.binary(labels, scores)
-    group = inputs.group_indices(groups, y.size)
+    y, s = validation.binary(labels, scores)
+    group = validation.group_indices(groups, y.size)
     thresholds = (operating_point.threshold, 0.5)
     cells = np.concatenate([np.eye(4)[2 * y + (s >= t)] for t in thresholds], axis=1)
     arrays = (y, s, cells)
-    value = on_all(_resampled, *arrays)
+    value = on_sample(_resampled, *arrays)
     draws = resample(_resampled, group, *arrays, seed=seed, resamples=resamples)
     n_groups, n_positive = int(group.max()) + 1, int(y.sum())
 

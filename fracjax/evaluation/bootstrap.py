@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Integer, Shaped, UInt32
 
 from fracjax.evaluation.estimate import Estimate, undefined
-from fracjax.evaluation.exact import double, padded, round_size
+from fracjax.evaluation.float64 import double, padded, round_size
 
 RESAMPLES = 2000
 _AT_ONCE = 2**17  # weights in one dispatch: 1 MiB of float64, which stays in the cache
@@ -67,7 +67,7 @@ def resample(
     return np.concatenate(parts)[:resamples]
 
 
-def on_all(statistic: Statistic, *arrays: Shaped[np.ndarray, "n ..."]) -> Float[np.ndarray, "m"]:
+def on_sample(statistic: Statistic, *arrays: Shaped[np.ndarray, "n ..."]) -> Float[np.ndarray, "m"]:
     """Figures of the n studies themselves, each counted once, by the program that `resample` runs.
 
     Args:

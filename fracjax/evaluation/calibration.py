@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Array, Float, Integer
 from numpy.typing import ArrayLike
 
-from fracjax.evaluation import inputs
-from fracjax.evaluation.bootstrap import RESAMPLES, on_all, percentile_estimate, resample
+from fracjax.evaluation import validation
+from fracjax.evaluation.bootstrap import RESAMPLES, on_sample, percentile_estimate, resample
 from fracjax.evaluation.estimate import Estimate
 from fracjax.evaluation.intervals import proportion, wilson_of_mean
 
@@ -88,12 +88,12 @@ def reliability(
     Source: Naeini, Cooper and Hauskrecht 2015, AAAI; Nixon and others 2019, CVPR workshops (equal
     mass); Davison and Hinkley 1997, section 5.2 (basic bootstrap).
     """
-    y, p = inputs.binary(labels, probabilities)
+    y, p = validation.binary(labels, probabilities)
     outside = int(((p < 0) | (p > 1)).sum())
     problems = [f"{outside} of {p.size} probabilities are below 0 or above 1"] if outside else []
     problems += [f"bins is {bins}; expected 1 or more"] if bins < 1 else []
-    inputs.refuse(problems, "a reliability curve")
-    group = inputs.group_indices(groups, y.size)
+    validation.raise_problems(problems, "a reliability curve")
+    group = validation.group_indices(groups, y.size)
     width = np.arange(bins + 1) / bins
     mass = np.quantile(p, width)
     # Against the edges themselves: probability * bins would be rounded.
@@ -101,7 +101,7 @@ def reliability(
     in_mass = np.searchsorted(mass[1:-1], p, side="left")
     gap = (y - p)[:, None]
     columns = np.hstack([np.eye(bins)[in_width] * gap, np.eye(bins)[in_mass] * gap, gap**2])
-    value = on_all(_means, columns)
+    value = on_sample(_means, columns)
     draws = resample(_means, group, columns, seed=seed, resamples=resamples)
     n_groups = int(group.max()) + 1
     first, second = slice(0, bins), slice(bins, 2 * bins)

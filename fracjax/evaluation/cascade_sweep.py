@@ -9,10 +9,10 @@ from jaxtyping import Array, Float
 
 from fracjax.evaluation.bootstrap import RESAMPLES, resample
 from fracjax.evaluation.curves import Band, pointwise
-from fracjax.evaluation.exact import exact
-from fracjax.evaluation.inputs import group_indices
+from fracjax.evaluation.float64 import exact
 from fracjax.evaluation.intervals import mover, proportion, wilson
 from fracjax.evaluation.predictions import Predictions
+from fracjax.evaluation.validation import group_indices
 
 _POINTS = 41
 

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Integer
 
-from fracjax.evaluation import figures, inputs
-from fracjax.evaluation.bootstrap import RESAMPLES, on_all, percentile_estimate, resample
+from fracjax.evaluation import metrics, validation
+from fracjax.evaluation.bootstrap import RESAMPLES, on_sample, percentile_estimate, resample
 from fracjax.evaluation.confusion import confusion_matrix
 from fracjax.evaluation.delong import auc_difference
 from fracjax.evaluation.estimate import Estimate
@@ -102,14 +102,14 @@ def compare_detectors(
     """
     second = _aligned(first, second)
     nan = [f"that of the {who} is NaN" for who, t in _named(thresholds) if np.isnan(t)]
-    inputs.refuse(nan, "the thresholds")
-    y, group = first.label, inputs.group_indices(first.groups, first.n)
+    validation.raise_problems(nan, "the thresholds")
+    y, group = first.label, validation.group_indices(first.groups, first.n)
     scores = [one.fracture_score for one in (first, second)]
     called = [s >= t for s, t in zip(scores, thresholds, strict=True)]
     right = [c == (y == 1) for c in called]
     arrays = (y, np.stack(scores, axis=1), np.hstack([np.eye(4)[2 * y + c] for c in called]))
     n, n_positive = y.size, int(y.sum())
-    value = on_all(_of_detectors, *arrays)
+    value = on_sample(_of_detectors, *arrays)
     draws = resample(_of_detectors, group, *arrays, seed=seed, resamples=resamples)
 
     def bootstrapped(name: str, column: int, alone: Sequence[Interval], note: str) -> Difference:
@@ -153,7 +153,7 @@ def compare_classifiers(
       ValueError: other studies, another truth, other classes.
     """
     second = _aligned(first, second)
-    y, k, group = first.label, len(first.classes), inputs.group_indices(first.groups, first.n)
+    y, k, group = first.label, len(first.classes), validation.group_indices(first.groups, first.n)
     called = [first.called, second.called]
     right = [c == y for c in called]
     # [n, 2, k k]: the cell of each network's matrix that a study is counted in
@@ -166,7 +166,7 @@ def compare_classifiers(
     ]
     macro_f1 = _bootstrapped(
         "macro F1",
-        on_all(_macro_f1, cells),
+        on_sample(_macro_f1, cells),
         resample(_macro_f1, group, cells, seed=seed, resamples=resamples),
         [_of_macro_f1(m) for m in matrices],
         f"undefined for {', '.join(absent)}" if absent else "",
@@ -178,7 +178,9 @@ def compare_classifiers(
 
 def _aligned(first: Predictions, second: Predictions) -> Predictions:
     differ = f"the first has {', '.join(first.classes)}; the second {', '.join(second.classes)}"
-    inputs.refuse([differ] if first.classes != second.classes else [], "the classes to compare")
+    validation.raise_problems(
+        [differ] if first.classes != second.classes else [], "the classes to compare"
+    )
     return second.aligned_to(first)
 
 
@@ -274,12 +276,12 @@ def _of_detectors(
     cells: Float[Array, "n 8"],
 ) -> Float[Array, "6"]:
     """Average precision, F1 and Brier score, each of both detectors."""
-    precision = [figures.average_precision(labels, s, weights) for s in scores.T]
-    f1 = figures.f1((weights @ cells).reshape(2, 2, 2))[:, 1]
-    squares = [figures.brier(labels, s, weights) for s in scores.T]
+    precision = [metrics.average_precision(labels, s, weights) for s in scores.T]
+    f1 = metrics.f1((weights @ cells).reshape(2, 2, 2))[:, 1]
+    squares = [metrics.brier(labels, s, weights) for s in scores.T]
     return jnp.concatenate([jnp.stack(precision), f1, jnp.stack(squares)])
 
 
 def _macro_f1(weights: Float[Array, "n"], cells: Float[Array, "n 2 kk"]) -> Float[Array, "2"]:
     k = int(cells.shape[2] ** 0.5)
-    return figures.macro(figures.f1(jnp.tensordot(weights, cells, 1).reshape(2, k, k)))
+    return metrics.macro(metrics.f1(jnp.tensordot(weights, cells, 1).reshape(2, k, k)))

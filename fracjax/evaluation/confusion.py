@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Float, Integer
 from numpy.typing import ArrayLike
 
-from fracjax.evaluation import inputs
-from fracjax.evaluation.exact import exact
-from fracjax.evaluation.figures import confusion as figures
+from fracjax.evaluation import validation
+from fracjax.evaluation.float64 import exact
+from fracjax.evaluation.metrics import confusion as figures
 
 
 def confusion_matrix(
@@ -28,7 +28,7 @@ def confusion_matrix(
     Raises:
       ValueError: shapes differ or a class is out of range.
     """
-    y, p = inputs.class_indices(labels, predictions, k)
+    y, p = validation.class_indices(labels, predictions, k)
     return np.bincount(y * k + p, minlength=k * k).reshape(k, k)
 
 
@@ -45,8 +45,10 @@ def confusion_at(
     Raises:
       ValueError: shapes differ, scores are not finite, labels are not 0/1, threshold is NaN.
     """
-    y, s = inputs.binary(labels, scores)
-    inputs.refuse(["it is NaN; expected a number"] if np.isnan(threshold) else [], "the threshold")
+    y, s = validation.binary(labels, scores)
+    validation.raise_problems(
+        ["it is NaN; expected a number"] if np.isnan(threshold) else [], "the threshold"
+    )
     return confusion_matrix(y, (s >= threshold).astype(np.int64), 2)
 
 
@@ -56,62 +58,62 @@ def accuracy(matrix: ArrayLike) -> Float[np.ndarray, "*b"]:
     This and all below raise ValueError for what is no confusion matrix, or not of two classes where
     these are asked for.
     """
-    return exact(figures.accuracy, inputs.matrices(matrix))
+    return exact(figures.accuracy, validation.matrices(matrix))
 
 
 def recall(matrix: ArrayLike) -> Float[np.ndarray, "*b k"]:
     """Per class: rightly called / all of the class. Undefined for a class without studies."""
-    return exact(figures.recall, inputs.matrices(matrix))
+    return exact(figures.recall, validation.matrices(matrix))
 
 
 def precision(matrix: ArrayLike) -> Float[np.ndarray, "*b k"]:
     """Per class: rightly called / all called so; of two, [1] is the PPV and [0] the NPV."""
-    return exact(figures.precision, inputs.matrices(matrix))
+    return exact(figures.precision, validation.matrices(matrix))
 
 
 def f1(matrix: ArrayLike) -> Float[np.ndarray, "*b k"]:
     """Per class: 2 TP / (2 TP + FP + FN); undefined for a class neither present nor called."""
-    return exact(figures.f1, inputs.matrices(matrix))
+    return exact(figures.f1, validation.matrices(matrix))
 
 
 def specificity_per_class(matrix: ArrayLike) -> Float[np.ndarray, "*b k"]:
     """Per class: studies of the others not called so / studies of the others."""
-    return exact(figures.specificity_per_class, inputs.matrices(matrix))
+    return exact(figures.specificity_per_class, validation.matrices(matrix))
 
 
 def balanced_accuracy(matrix: ArrayLike) -> Float[np.ndarray, "*b"]:
     """The mean of the classes' recall; of two, the mean of sensitivity and specificity."""
-    return exact(figures.balanced_accuracy, inputs.matrices(matrix))
+    return exact(figures.balanced_accuracy, validation.matrices(matrix))
 
 
 def mcc(matrix: ArrayLike) -> Float[np.ndarray, "*b"]:
     """Matthews' correlation coefficient; undefined where all are of one class, or called one."""
-    return exact(figures.mcc, inputs.matrices(matrix))
+    return exact(figures.mcc, validation.matrices(matrix))
 
 
 def sensitivity(matrix: ArrayLike) -> Float[np.ndarray, "*b"]:
     """Fractures found / fractures: TP / (TP + FN)."""
-    return exact(figures.sensitivity, inputs.matrices(matrix, 2))
+    return exact(figures.sensitivity, validation.matrices(matrix, 2))
 
 
 def specificity(matrix: ArrayLike) -> Float[np.ndarray, "*b"]:
     """Normal studies let pass / normal studies: TN / (TN + FP)."""
-    return exact(figures.specificity, inputs.matrices(matrix, 2))
+    return exact(figures.specificity, validation.matrices(matrix, 2))
 
 
 def youden_j(matrix: ArrayLike) -> Float[np.ndarray, "*b"]:
     """Youden's J = sensitivity + specificity - 1, from -1 to 1; 0 is chance."""
-    return exact(figures.youden_j, inputs.matrices(matrix, 2))
+    return exact(figures.youden_j, validation.matrices(matrix, 2))
 
 
 def positive_likelihood_ratio(matrix: ArrayLike) -> Float[np.ndarray, "*b"]:
     """Sensitivity / (1 - specificity); infinite without a false alarm."""
-    return exact(figures.positive_likelihood_ratio, inputs.matrices(matrix, 2))
+    return exact(figures.positive_likelihood_ratio, validation.matrices(matrix, 2))
 
 
 def negative_likelihood_ratio(matrix: ArrayLike) -> Float[np.ndarray, "*b"]:
     """(1 - sensitivity) / specificity; infinite when some fracture and no normal study passes."""
-    return exact(figures.negative_likelihood_ratio, inputs.matrices(matrix, 2))
+    return exact(figures.negative_likelihood_ratio, validation.matrices(matrix, 2))
 
 
 def macro(per_class: ArrayLike) -> Float[np.ndarray, "*b"]:

@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Array, Float, Integer
 from numpy.typing import ArrayLike
 
-from fracjax.evaluation import figures, inputs
-from fracjax.evaluation.bootstrap import RESAMPLES, on_all, percentile_estimate, resample
-from fracjax.evaluation.exact import exact
+from fracjax.evaluation import metrics, validation
+from fracjax.evaluation.bootstrap import RESAMPLES, on_sample, percentile_estimate, resample
+from fracjax.evaluation.float64 import exact
 from fracjax.evaluation.intervals import wilson, wilson_of_mean
 from fracjax.evaluation.roc import roc_curve
 
@@ -81,9 +81,9 @@ def roc_band(
 
     Source: Fawcett 2006, section 8.1 (vertical averaging), with percentiles for the average.
     """
-    y, s = inputs.binary(labels, scores, both_classes=True)
-    group = inputs.group_indices(groups, y.size)
-    value = on_all(_roc, y, s)
+    y, s = validation.binary(labels, scores, both_classes=True)
+    group = validation.group_indices(groups, y.size)
+    value = on_sample(_roc, y, s)
     draws = resample(_roc, group, y, s, seed=seed, resamples=resamples)
     n_positive = int(y.sum())
 
@@ -106,9 +106,9 @@ def pr_band(
     Where all resamples are the same, the band is Wilson's interval over the studies called at that
     threshold. Otherwise as `roc_band`.
     """
-    y, s = inputs.binary(labels, scores, both_classes=True)
-    group = inputs.group_indices(groups, y.size)
-    value = on_all(_pr, y, s)
+    y, s = validation.binary(labels, scores, both_classes=True)
+    group = validation.group_indices(groups, y.size)
+    value = on_sample(_pr, y, s)
     draws = resample(_pr, group, y, s, seed=seed, resamples=resamples)
     curve = roc_curve(y, s)
     at = np.searchsorted(curve.tpr, _SHARES[1:])
@@ -146,12 +146,14 @@ def decision_curve(
 
     Source: Vickers and Elkin 2006, Medical Decision Making 26:565-574.
     """
-    y, p = inputs.binary(labels, probabilities)
+    y, p = validation.binary(labels, probabilities)
     if (outside := (p < 0) | (p > 1)).any():
-        found = inputs.quote(p[outside])
-        inputs.refuse([f"{outside.sum()} of {p.size} are not within 0 .. 1: {found}"], "scores")
-    group = inputs.group_indices(groups, y.size)
-    value = on_all(_decision, y, p)
+        found = validation.quote(p[outside])
+        validation.raise_problems(
+            [f"{outside.sum()} of {p.size} are not within 0 .. 1: {found}"], "scores"
+        )
+    group = validation.group_indices(groups, y.size)
+    value = on_sample(_decision, y, p)
     draws = resample(_decision, group, y, p, seed=seed, resamples=resamples)
 
     def closed_form(i: int) -> tuple[float, float]:
@@ -164,7 +166,7 @@ def decision_curve(
 
     return DecisionCurve(
         model=pointwise(_THRESHOLDS, value, draws, group, ("MOVER of Wilson's", closed_form)),
-        treat_all=exact(figures.net_benefit_of_all, y, np.ones(y.size), _THRESHOLDS),
+        treat_all=exact(metrics.net_benefit_of_all, y, np.ones(y.size), _THRESHOLDS),
     )
 
 
@@ -198,16 +200,16 @@ def pointwise(
 def _roc(
     weights: Float[Array, "n"], labels: Integer[Array, "n"], scores: Float[Array, "n"]
 ) -> Float[Array, "m"]:
-    return figures.sensitivity_at(labels, scores, weights, jnp.asarray(_SHARES))
+    return metrics.sensitivity_at(labels, scores, weights, jnp.asarray(_SHARES))
 
 
 def _pr(
     weights: Float[Array, "n"], labels: Integer[Array, "n"], scores: Float[Array, "n"]
 ) -> Float[Array, "m"]:
-    return figures.precision_at(labels, scores, weights, jnp.asarray(_SHARES[1:]))
+    return metrics.precision_at(labels, scores, weights, jnp.asarray(_SHARES[1:]))
 
 
 def _decision(
     weights: Float[Array, "n"], labels: Integer[Array, "n"], probabilities: Float[Array, "n"]
 ) -> Float[Array, "m"]:
-    return figures.net_benefit(labels, probabilities, weights, jnp.asarray(_THRESHOLDS))
+    return metrics.net_benefit(labels, probabilities, weights, jnp.asarray(_THRESHOLDS))

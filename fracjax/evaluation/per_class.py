@@ -8,11 +8,11 @@ import numpy as np
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
-from fracjax.evaluation import confusion, inputs
-from fracjax.evaluation.bootstrap import RESAMPLES, on_all, percentile_estimate, resample
+from fracjax.evaluation import confusion, validation
+from fracjax.evaluation.bootstrap import RESAMPLES, on_sample, percentile_estimate, resample
 from fracjax.evaluation.estimate import Estimate
-from fracjax.evaluation.figures import confusion as of_matrix
 from fracjax.evaluation.intervals import mover, proportion, wilson_f1
+from fracjax.evaluation.metrics import confusion as of_matrix
 
 
 @dataclass(frozen=True)
@@ -95,12 +95,12 @@ def per_class_report(
     predictions = called_class(probabilities_or_predictions, k)
     matrix = confusion.confusion_matrix(labels, predictions, k)
     y = np.asarray(labels)
-    group = inputs.group_indices(groups, y.size)
+    group = validation.group_indices(groups, y.size)
     cells = np.eye(k * k)[(y * k + predictions).astype(np.int64)]
 
     n_groups = int(group.max()) + 1 if y.size else 0
     if y.size:
-        value = on_all(_resampled, cells)
+        value = on_sample(_resampled, cells)
         draws = resample(_resampled, group, cells, seed=seed, resamples=resamples)
     else:  # nothing to draw; every value is undefined, and so every estimate
         value, draws = np.full(k + 3, np.nan), np.full((resamples, k + 3), np.nan)
@@ -147,7 +147,7 @@ def called_class(probabilities_or_predictions: ArrayLike, k: int) -> np.ndarray:
         problems.append(f"shape {array.shape}; expected (n, {k}), or (n,) for called classes")
     if not (finite := np.isfinite(array)).all():
         problems.append(f"{(~finite).sum()} of {array.size} are not finite (NaN or infinity)")
-    inputs.refuse(problems, "probabilities")
+    validation.raise_problems(problems, "probabilities")
     return array.argmax(axis=1)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fracjax.evaluation import inputs
+from fracjax.evaluation import validation
 
 _SUM_TOLERANCE = 1e-4  # of float32 softmax over any number of classes; bfloat16 is refused
 _ATTRIBUTE_TYPES = {"U": "str", "i": "int", "u": "int", "f": "float", "b": "bool"}
@@ -49,7 +49,7 @@ class Predictions:
             "classes": tuple(self.classes),
             "attributes": {name: np.asarray(a) for name, a in self.attributes.items()},
         }
-        inputs.refuse(_problems(**arrays), "predictions")
+        validation.raise_problems(_problems(**arrays), "predictions")
         arrays["label"] = arrays["label"].astype(np.int64)
         arrays["probabilities"] = arrays["probabilities"].astype(np.float64)
         for name, array in arrays.items():
@@ -103,20 +103,24 @@ class Predictions:
             study has another true class there.
         """
         problems = [
-            f"{missing.size} studies only in the {where}: {inputs.quote(missing)}"
+            f"{missing.size} studies only in the {where}: {validation.quote(missing)}"
             for where, missing in (
                 ("first", np.setdiff1d(self.study, other.study)),
                 ("second", np.setdiff1d(other.study, self.study)),
             )
             if missing.size
         ]
-        inputs.refuse(problems, "predictions to compare: they must be of the same studies")
+        validation.raise_problems(
+            problems, "predictions to compare: they must be of the same studies"
+        )
         order = np.argsort(self.study)
         aligned = self.take(order[np.searchsorted(self.study, other.study, sorter=order)])
         differ = aligned.label != other.label
         if self.classes == other.classes and differ.any():
             what = f"{differ.sum()} studies have another true class: "
-            inputs.refuse([what + inputs.quote(other.study[differ])], "predictions to compare")
+            validation.raise_problems(
+                [what + validation.quote(other.study[differ])], "predictions to compare"
+            )
         return aligned
 
     def to_csv(self, path: Path) -> None:
@@ -155,8 +159,8 @@ class Predictions:
             problems.append(f"columns start with {header[:2]}; expected study, label")
         if strange := [":".join(c) for c in typed[2:] if c[0] not in {"p", *_READ}]:
             problems.append(
-                f"unknown columns {inputs.quote(strange)}; expected p:CLASS, str:NAME, int:NAME, "
-                "float:NAME or bool:NAME"
+                f"unknown columns {validation.quote(strange)}; expected p:CLASS, str:NAME, "
+                "int:NAME, float:NAME or bool:NAME"
             )
         if len(set(header)) < len(header):
             problems.append("a column name occurs twice")
@@ -164,7 +168,7 @@ class Predictions:
             problems.append("fewer than two columns p:CLASS")
         if not lines:
             problems.append("no line of a study below the header")
-        inputs.refuse(problems, str(path))
+        validation.raise_problems(problems, str(path))
 
         index = {name: i for i, name in enumerate(classes)}
         readers = [str, index.__getitem__]
@@ -179,7 +183,7 @@ class Predictions:
                     column.append(reader(text))
                 except (KeyError, ValueError):
                     problems.append(f"line {number}: {name} is {text!r}")
-        inputs.refuse(problems, str(path))
+        validation.raise_problems(problems, str(path))
         arrays = {name: np.array(c) for name, c in zip(header, columns, strict=True)}
         return cls(
             study=arrays["study"],
@@ -211,7 +215,7 @@ def _problems(
     else:
         names, counts = np.unique(study, return_counts=True)
         if (twice := names[counts > 1]).size:
-            problems.append(f"{twice.size} studies occur more than once: {inputs.quote(twice)}")
+            problems.append(f"{twice.size} studies occur more than once: {validation.quote(twice)}")
         if "" in names:
             problems.append("a study has an empty id")
     if label.shape != (n,) or label.dtype.kind not in "iu":
@@ -219,7 +223,7 @@ def _problems(
     elif (wrong := (label < 0) | (label >= k)).any():
         problems.append(
             f"{wrong.sum()} labels are not class indices 0 .. {k - 1}: "
-            f"{inputs.quote(np.unique(label[wrong]))}"
+            f"{validation.quote(np.unique(label[wrong]))}"
         )
     problems += _probability_problems(probabilities, n, k, study)
     for name, array in attributes.items():
@@ -248,7 +252,7 @@ def _probability_problems(
         "not summing to 1": np.abs(sums - 1) > _SUM_TOLERANCE,
     }
     return [
-        f"{wrong.sum()} studies with probabilities {what}: {inputs.quote(study.ravel()[wrong])}"
+        f"{wrong.sum()} studies with probabilities {what}: {validation.quote(study.ravel()[wrong])}"
         for what, wrong in checks.items()
         if wrong.any()
     ]

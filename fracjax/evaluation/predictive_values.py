@@ -1,6 +1,6 @@
 """What a call is worth where fractures are rarer, or more frequent, than among these studies."""
 
-from fracjax.evaluation import inputs
+from fracjax.evaluation import validation
 from fracjax.evaluation.estimate import Estimate, complement, undefined
 from fracjax.evaluation.intervals import mover_ratio
 
@@ -33,7 +33,7 @@ def at_prevalence(
     """
     if not 0 < prevalence < 1:
         hint = f"; type {prevalence / 100:g} for {prevalence:g} %" if 1 < prevalence < 100 else ""
-        inputs.refuse(
+        validation.raise_problems(
             [f"it is {prevalence:g}; expected a share above 0 and below 1{hint}"], "the prevalence"
         )
     odds = prevalence / (1 - prevalence)

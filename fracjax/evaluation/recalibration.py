@@ -7,7 +7,7 @@ import scipy
 from jaxtyping import Float, Integer
 from numpy.typing import ArrayLike
 
-from fracjax.evaluation import inputs
+from fracjax.evaluation import validation
 from fracjax.evaluation.estimate import Estimate, undefined
 from fracjax.evaluation.intervals import Z
 
@@ -55,11 +55,11 @@ def recalibration(
     Source: Cox 1958, Biometrika 45:562-565; Van Calster and others 2019, BMC Medicine 17:230;
     standard errors: Liang and Zeger 1986, Biometrika 73:13-22.
     """
-    y, p = inputs.binary(labels, probabilities)
+    y, p = validation.binary(labels, probabilities)
     outside = int(((p < 0) | (p > 1)).sum())
     what = f"{outside} of {p.size} are below 0 or above 1"
-    inputs.refuse([what] if outside else [], "probabilities")
-    group = inputs.group_indices(groups, y.size)
+    validation.raise_problems([what] if outside else [], "probabilities")
+    group = validation.group_indices(groups, y.size)
     x = scipy.special.logit(p.clip(_RESOLUTION, 1 - _RESOLUTION))
     n, n_positive = y.size, int(y.sum())
     if n_positive in (0, n):

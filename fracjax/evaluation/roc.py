@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Float, Integer
 from numpy.typing import ArrayLike
 
-from fracjax.evaluation import inputs
-from fracjax.evaluation.exact import exact, padded, round_size
-from fracjax.evaluation.figures import ranking as figures
+from fracjax.evaluation import validation
+from fracjax.evaluation.float64 import exact, padded, round_size
+from fracjax.evaluation.metrics import roc_pr as figures
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ def roc_curve(labels: ArrayLike, scores: ArrayLike) -> RocCurve:
 
     Source: Fawcett 2006, "An introduction to ROC analysis", Algorithm 2.
     """
-    y, s = inputs.binary(labels, scores, both_classes=True)
+    y, s = validation.binary(labels, scores, both_classes=True)
     order, last_of_tie = _falling(s)
     tp = np.cumsum(y[order])[last_of_tie]
     fp = 1 + last_of_tie - tp
@@ -117,7 +117,9 @@ def partial_auc(
       ValueError: as `roc_curve`, or `max_fpr` is outside.
     """
     if not 0 < max_fpr <= 1:
-        inputs.refuse([f"it is {max_fpr:g}; expected a share above 0, up to 1"], "max_fpr")
+        validation.raise_problems(
+            [f"it is {max_fpr:g}; expected a share above 0, up to 1"], "max_fpr"
+        )
     figure = figures.standardised_partial_auc if standardised else figures.partial_auc
     return _exact(figure, labels, scores, np.asarray(max_fpr, np.float64))
 
@@ -125,7 +127,7 @@ def partial_auc(
 def _exact(
     figure: Callable[..., Any], labels: ArrayLike, scores: ArrayLike, *arguments: np.ndarray
 ) -> float:
-    studies = inputs.binary(labels, scores, both_classes=True)
+    studies = validation.binary(labels, scores, both_classes=True)
     size = round_size(studies[0].size)
     rows = [padded(array, size) for array in (*studies, np.ones(studies[0].size))]
     return float(exact(figure, *rows, *arguments))

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from jaxtyping import Bool, Shaped
 
-from fracjax.evaluation import inputs
+from fracjax.evaluation import validation
 from fracjax.evaluation.estimate import Estimate, undefined
 from fracjax.evaluation.intervals import auc_estimate, proportion
 from fracjax.evaluation.predictions import Predictions
@@ -71,7 +71,7 @@ def subgroup_report(
         for name, value, mask in rows
         if mask.shape != (predictions.n,) or mask.dtype != bool
     ]
-    inputs.refuse(shapes, "the masks of subgroups")
+    validation.raise_problems(shapes, "the masks of subgroups")
     return tuple(
         _subgroup(name, value, predictions.label[mask], score[mask], threshold)
         for name, value, mask in rows
@@ -103,7 +103,9 @@ def masks_of(
         wanted = [column for columns in flags.values() for column in columns]
         absent = [column for column in wanted if column not in attributes]
         found = f"; found {', '.join(attributes) or 'none'}"
-        inputs.refuse([f"no column {c}{found}" for c in absent], "the attributes of subgroups")
+        validation.raise_problems(
+            [f"no column {c}{found}" for c in absent], "the attributes of subgroups"
+        )
         return {name: _of_flags(attributes, columns) for name, columns in flags.items()}
     masks = {name: _of_values(column) for name, column in attributes.items() if name != "group"}
     return {

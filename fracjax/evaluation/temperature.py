@@ -11,7 +11,7 @@ import scipy
 from jaxtyping import Float, Integer
 from numpy.typing import ArrayLike
 
-from fracjax.evaluation import inputs
+from fracjax.evaluation import validation
 from fracjax.evaluation.intervals import LEVEL
 from fracjax.evaluation.predictions import Predictions
 
@@ -55,7 +55,7 @@ class Temperature:
         expected = {f.name for f in fields(cls)}
         problems = [f"missing field: {name}" for name in sorted(expected - data.keys())]
         problems += [f"unknown field: {name}" for name in sorted(data.keys() - expected)]
-        inputs.refuse(problems, "a stored temperature")
+        validation.raise_problems(problems, "a stored temperature")
         _refuse_other_than_positive(data["value"])
         return cls(**data)
 
@@ -162,15 +162,19 @@ def _checked(
     p = np.asarray(probabilities)
     if p.ndim != 2 or p.shape[1] < 2 or p.size == 0 or p.dtype.kind != "f":
         found = f"{p.dtype}{p.shape}"
-        inputs.refuse([f"found {found}; expected floats of n studies, (n, k)"], "probabilities")
+        validation.raise_problems(
+            [f"found {found}; expected floats of n studies, (n, k)"], "probabilities"
+        )
     wrong = ~(np.isfinite(p) & (p >= 0) & (p <= 1))
-    inputs.refuse(
+    validation.raise_problems(
         [f"{wrong.sum()} of {p.size} are not from 0 to 1"] if wrong.any() else [], "probabilities"
     )
-    y, _ = inputs.class_indices(labels, p.argmax(axis=1), p.shape[1])
+    y, _ = validation.class_indices(labels, p.argmax(axis=1), p.shape[1])
     return y, p.astype(np.float64)
 
 
 def _refuse_other_than_positive(temperature: float) -> None:
     if not 0 < temperature < np.inf:
-        inputs.refuse([f"it is {temperature:g}; expected a number above 0"], "the temperature")
+        validation.raise_problems(
+            [f"it is {temperature:g}; expected a number above 0"], "the temperature"
+        )

@@ -10,13 +10,13 @@ import numpy as np
 from jaxtyping import Array, Float, Integer
 from numpy.typing import ArrayLike
 
-from fracjax.errors import UserError
-from fracjax.evaluation import inputs
-from fracjax.evaluation.bootstrap import RESAMPLES, on_all, resample
+from fracjax.errors import InputError
+from fracjax.evaluation import validation
+from fracjax.evaluation.bootstrap import RESAMPLES, on_sample, resample
 from fracjax.evaluation.confusion import confusion_at
 from fracjax.evaluation.estimate import Estimate
-from fracjax.evaluation.figures import choosing as figures
 from fracjax.evaluation.intervals import proportion
+from fracjax.evaluation.metrics import thresholds as figures
 
 _RULES = "youden, sensitivity:TARGET (e.g. sensitivity:0.95) or fixed:THRESHOLD (e.g. fixed:0.11)"
 
@@ -83,7 +83,7 @@ class OperatingPoint:
         expected = {f.name for f in fields(cls)}
         problems = [f"missing field: {name}" for name in sorted(expected - data.keys())]
         problems += [f"unknown field: {name}" for name in sorted(data.keys() - expected)]
-        inputs.refuse(problems, "a stored operating point")
+        validation.raise_problems(problems, "a stored operating point")
         return cls(
             **data
             | {
@@ -120,18 +120,18 @@ def choose_threshold(
       ValueError: as `roc_curve`, or there is not one group per study.
     """
     name, number = parse_rule(rule)
-    y, s = inputs.binary(labels, scores, both_classes=True)
+    y, s = validation.binary(labels, scores, both_classes=True)
     if groups is None:  # so that the order of studies moves no draw
         order = np.lexsort((y, s))
         y, s = y[order], s[order]
-    group = inputs.group_indices(groups, y.size)
+    group = validation.group_indices(groups, y.size)
     low = high = None
     if name == "fixed":
         threshold = number
     else:
         chosen = _youden if name == "youden" else _reaching
         arrays = (y, s) if name == "youden" else (y, s, np.full(y.size, number))
-        threshold = float(on_all(chosen, *arrays)[0])
+        threshold = float(on_sample(chosen, *arrays)[0])
         if group.any():  # a single group leaves nothing to resample
             draws = resample(chosen, group, *arrays, seed=seed, resamples=resamples)
             low, high = _interval(draws[:, 0])
@@ -155,7 +155,7 @@ def youden_threshold(labels: ArrayLike, scores: ArrayLike) -> float:
     +inf where no threshold beats chance. Arguments and errors as for `roc_curve`; see
     `figures.youden_threshold`.
     """
-    return float(on_all(_youden, *inputs.binary(labels, scores, both_classes=True))[0])
+    return float(on_sample(_youden, *validation.binary(labels, scores, both_classes=True))[0])
 
 
 def sensitivity_threshold(labels: ArrayLike, scores: ArrayLike, target: float) -> float:
@@ -165,8 +165,8 @@ def sensitivity_threshold(labels: ArrayLike, scores: ArrayLike, target: float) -
       UserError: the target is outside.
     """
     _, number = parse_rule(f"sensitivity:{target!r}")
-    y, s = inputs.binary(labels, scores, both_classes=True)
-    return float(on_all(_reaching, y, s, np.full(y.size, number))[0])
+    y, s = validation.binary(labels, scores, both_classes=True)
+    return float(on_sample(_reaching, y, s, np.full(y.size, number))[0])
 
 
 def _youden(
@@ -208,12 +208,12 @@ def parse_rule(rule: str) -> tuple[str, float]:
     except ValueError:
         number = math.nan
     if name not in ("sensitivity", "fixed") or not math.isfinite(number):
-        raise UserError(f"no threshold rule {rule!r}; expected {_RULES}")
+        raise InputError(f"no threshold rule {rule!r}; expected {_RULES}")
     if name == "sensitivity" and not 0 < number <= 1:
         hint = f"; type sensitivity:{number / 100:g} for {number:g} %" if 1 < number <= 100 else ""
-        raise UserError(f"a sensitivity target lies above 0 and up to 1, not {number:g}{hint}")
+        raise InputError(f"a sensitivity target lies above 0 and up to 1, not {number:g}{hint}")
     if name == "fixed" and not 0 <= number <= 1:
-        raise UserError(f"a threshold of probabilities lies from 0 to 1, not {number:g}")
+        raise InputError(f"a threshold of probabilities lies from 0 to 1, not {number:g}")
     return name, number
 
 

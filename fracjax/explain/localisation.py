@@ -13,10 +13,10 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Integer, Shaped
 
-from fracjax.evaluation import Estimate, inputs
+from fracjax.evaluation import Estimate, validation
 from fracjax.evaluation.bootstrap import RESAMPLES, percentile_estimate, resample
 from fracjax.evaluation.intervals import proportion, wilson
-from fracjax.pipeline.regions import Regions
+from fracjax.loading.regions import Regions
 
 LEVEL = 0.5  # of its maximum, from which a map counts as pointing
 LEVELS = tuple(round(0.05 * i, 2) for i in range(1, 20))
@@ -164,12 +164,12 @@ def localisation_report(
     """
     n, side = len(regions), regions.side
     wrong = [f"maps are {maps.shape}; expected ({n}, {side}, {side}), as the regions"]
-    inputs.refuse(wrong if maps.shape != (n, side, side) else [], "maps and regions")
-    group = inputs.group_indices(groups, n)
+    validation.raise_problems(wrong if maps.shape != (n, side, side) else [], "maps and regions")
+    group = validation.group_indices(groups, n)
     masks = regions.box_masks()
     boxed = masks.any(axis=(1, 2))
     kept = boxed & (maps.max(axis=(1, 2)) > 0)
-    group = inputs.group_indices(group[kept], int(kept.sum()))
+    group = validation.group_indices(group[kept], int(kept.sum()))
     both = {"box": masks[kept]}
     if (regions.outlined & kept).any():
         both["outline"] = regions.take(kept).outline_masks()

@@ -18,17 +18,17 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, Float32, Int
 
 from fracjax.config import Config
-from fracjax.errors import UserError
-from fracjax.evaluation import inputs
-from fracjax.explain.gradcam import METHODS, Method, scaled
-from fracjax.image_spec import ImageSpec
+from fracjax.errors import InputError
+from fracjax.evaluation import validation
+from fracjax.explain.cam import METHODS, Method, scaled
+from fracjax.inference.model_bundle import ModelBundle, check_pictures
+from fracjax.loading.batch import Examples
+from fracjax.loading.streaming import evaluation_batches, stream
 from fracjax.models.classifier import Classifier
-from fracjax.pipeline.examples import Examples
-from fracjax.pipeline.stream import evaluation_batches, stream
-from fracjax.sharding import by_study, gathered, parameters, replicated
-from fracjax.training.inputs import network_input
+from fracjax.models.image_spec import ImageSpec
+from fracjax.runtime.sharding import batch_sharding, gathered, parameters, replicated
 from fracjax.training.network import abstract_network
-from fracjax.training.trained import Trained, check_pictures
+from fracjax.training.preprocess import network_input
 
 Target = Literal["called", "positive"] | Int[np.ndarray, " n"]
 
@@ -36,7 +36,7 @@ _AHEAD = 2  # batches whose maps are not waited for
 
 
 def explain(
-    trained: Trained,
+    trained: ModelBundle,
     examples: Examples,
     *,
     target: Target = "called",
@@ -68,7 +68,7 @@ def explain(
     source = evaluation_batches(explained, batch_size=trained.batch_size)
     waiting: deque[jax.Array] = deque()
     done = [np.zeros((0, meta.form.side, meta.form.side), np.float32)]
-    for batch in stream(source, by_study(trained.mesh)):
+    for batch in stream(source, batch_sharding(trained.mesh)):
         image, label = jnp.asarray(batch["image"]), jnp.asarray(batch["label"])
         each = [run(one["params"], one["batch_stats"], image, label) for one in trained.networks]
         waiting.append(each[0] if len(each) == 1 else scaled(jnp.stack(each).mean(axis=0)))
@@ -127,7 +127,7 @@ def make_explainer(
         return scaled(jax.image.resize(maps, images.shape[:3], "bilinear"))
 
     network = (parameters(mesh, nnx.to_pure_dict(tree)) for tree in (params, stats))
-    studies = by_study(mesh)
+    studies = batch_sharding(mesh)
     return jax.jit(run, in_shardings=(*network, studies, studies), out_shardings=replicated(mesh))
 
 
@@ -148,7 +148,7 @@ def as_map(
     return x[:, 1:].reshape(x.shape[0], side, side, x.shape[2])
 
 
-def _classes(trained: Trained, examples: Examples, target: Target) -> Int[np.ndarray, " n"]:
+def _classes(trained: ModelBundle, examples: Examples, target: Target) -> Int[np.ndarray, " n"]:
     n, names = len(examples), trained.meta.classes
     if isinstance(target, np.ndarray):
         wrong = target.shape != (n,) or ((target < 0) | (target >= len(names))).any()
@@ -156,12 +156,12 @@ def _classes(trained: Trained, examples: Examples, target: Target) -> Int[np.nda
             f"they are {target.tolist()[:10]}, of shape {target.shape}; expected ({n},), each an "
             f"index of one of {', '.join(names)}"
         )
-        inputs.refuse([problem] if wrong else [], "the classes to explain")
+        validation.raise_problems([problem] if wrong else [], "the classes to explain")
         return target
     if target == "called":
         return trained.predict(examples).called
     if len(names) != 2:
-        raise UserError(
+        raise InputError(
             f"the positive class is the second of two, and this run has {len(names)} "
             f"({', '.join(names)}); explain the called class instead"
         )

@@ -5,6 +5,6 @@
 `docs/export.md` shows how such a file is used. Research code, not a medical device.
 """
 
-from fracjax.export.run import export_into
+from fracjax.workflows.export import export_into
 
 __all__ = ["export_into"]

@@ -9,12 +9,12 @@ from jax import export
 
 import fracjax
 from fracjax.evaluation.threshold import json_number
-from fracjax.export import to_onnx
-from fracjax.export.check import Checked
+from fracjax.export import onnx
 from fracjax.export.program import Input, inputs_of
-from fracjax.pipeline.decode import reduced_side
-from fracjax.predict import Stages
-from fracjax.report.about import about
+from fracjax.export.verify import Checked
+from fracjax.imaging.resize import reduced_side
+from fracjax.inference.run_metadata import about
+from fracjax.inference.stages import Stages
 
 INTENDED_USE = (
     "Research code, not a medical device: for research on radiographs like those it was trained "
@@ -62,7 +62,7 @@ def card(
         "calling_convention_version": exported.calling_convention_version,
     }
     if "onnx" in artefacts:
-        kinds["onnx"] |= to_onnx.provenance(artefacts["onnx"])
+        kinds["onnx"] |= onnx.provenance(artefacts["onnx"])
     return {
         "intended_use": INTENDED_USE,
         "files": kinds,

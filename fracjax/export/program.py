@@ -15,12 +15,12 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, UInt8
 
-from fracjax.errors import UserError
-from fracjax.models.platform import tracing_for
-from fracjax.pipeline.decode import Form
-from fracjax.predict import Stages
+from fracjax.errors import InputError
+from fracjax.imaging.resize import ImageFormat
+from fracjax.inference.model_bundle import ModelBundle
+from fracjax.inference.stages import Stages
+from fracjax.ops.backend import tracing_for
 from fracjax.training import losses
-from fracjax.training.trained import Trained
 
 _MOST_BYTES = 2**31 - 2**24  # of weights: jax.export's file has 32-bit offsets
 
@@ -30,7 +30,7 @@ class Input:
     """One argument: uint8[b, side, side, channels], as decoded."""
 
     name: str
-    form: Form
+    form: ImageFormat
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -67,7 +67,7 @@ def refuse_impossible(stages: Stages) -> None:
             "2 GiB; export the stages one by one, or an ensemble of fewer members"
         )
     if problems:
-        raise UserError("; ".join(problems))
+        raise InputError("; ".join(problems))
 
 
 def cascade(
@@ -81,8 +81,8 @@ def cascade(
 
     Args:
       stages: the detector at its threshold, and the classifier.
-      exact: type in which probabilities are averaged and scaled; float64, as in `Trained`, must be
-        enabled.
+      exact: type in which probabilities are averaged and scaled; float64, as in `ModelBundle`,
+        must be enabled.
       platform: what the networks are traced for; by default for a CPU and for anything else, to be
         chosen when the function is compiled.
     """
@@ -101,9 +101,9 @@ def cascade(
 
 
 def _probabilities(
-    trained: Trained, pictures: UInt8[Array, "b side side c"], exact: Any, platform: str | None
+    trained: ModelBundle, pictures: UInt8[Array, "b side side c"], exact: Any, platform: str | None
 ) -> Float[Array, "b classes"]:
-    """As `Trained.predict`."""
+    """As `ModelBundle.predict`."""
     each = []
     for network in trained.networks:
         weights = jax.device_get((network["params"], network["batch_stats"]))
@@ -114,7 +114,10 @@ def _probabilities(
 
 
 def _logits(
-    trained: Trained, weights: Any, pictures: UInt8[Array, "b side side c"], platform: str | None
+    trained: ModelBundle,
+    weights: Any,
+    pictures: UInt8[Array, "b side side c"],
+    platform: str | None,
 ) -> Float[Array, "b outputs"]:
     """Of one network; its layers are those of the platform."""
     # Traced anew, for another platform than the jitted one, and without its devices.
@@ -148,5 +151,5 @@ def _scaled(p: Float[Array, "b classes"], temperature: float) -> Float[Array, "b
     return jnp.stack([jax.nn.sigmoid(-gap), jax.nn.sigmoid(gap)], axis=1)
 
 
-def _leaves(trained: Trained) -> list[jax.Array]:
+def _leaves(trained: ModelBundle) -> list[jax.Array]:
     return jax.tree.leaves(list(trained.networks))

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from flax import nnx
 from jaxtyping import Array, Float
 
-from fracjax.image_spec import ImageSpec
+from fracjax.models.image_spec import ImageSpec
 
 HEAD = "head"  # the place after the last block, where a classifier's head begins
 

@@ -14,11 +14,11 @@ from typing import ClassVar
 from flax import nnx
 from jaxtyping import Array, Float
 
-from fracjax.image_spec import ImageSpec
 from fracjax.models.backbone import Backbone
-from fracjax.models.convolution import convolve
-from fracjax.models.pooling import max_pool
-from fracjax.models.random import Dropout, glorot_uniform
+from fracjax.models.image_spec import ImageSpec
+from fracjax.ops.conv import convolve
+from fracjax.ops.initializers import Dropout, glorot_uniform
+from fracjax.ops.pooling import max_pool
 
 IMAGE = ImageSpec(side=224, channels=3, low=0.0, high=1.0, smallest=8)
 

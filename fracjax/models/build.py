@@ -3,16 +3,16 @@
 from flax import nnx
 
 from fracjax.config import Model
-from fracjax.errors import UserError
-from fracjax.image_spec import ImageSpec
+from fracjax.errors import InputError
 from fracjax.models import basic_cnn, efficientnet_b0, inception_v3, mobilenet_v2, vit
 from fracjax.models.backbone import Backbone
 from fracjax.models.basic_cnn import BasicCNN
 from fracjax.models.classifier import Classifier
 from fracjax.models.efficientnet_b0 import EfficientNetB0
+from fracjax.models.image_spec import ImageSpec
 from fracjax.models.inception_v3 import InceptionV3
 from fracjax.models.mobilenet_v2 import MobileNetV2
-from fracjax.models.precision import compute_in
+from fracjax.models.precision import set_compute_dtype
 from fracjax.models.vit import ViT
 
 IMAGES: dict[str, ImageSpec] = {
@@ -42,7 +42,7 @@ def build(model: Model, *, outputs: int, image_size: int, rngs: nnx.Rngs) -> Cla
     check(model, outputs=outputs, image_size=image_size)
     backbone = _backbone(model, image_size, rngs)
     net = Classifier(backbone, outputs=outputs, dropout=model.dropout, rngs=rngs)
-    return compute_in(net, model.precision)
+    return set_compute_dtype(net, model.precision)
 
 
 def _backbone(model: Model, image_size: int, rngs: nnx.Rngs) -> Backbone:
@@ -66,7 +66,7 @@ def check(model: Model, *, outputs: int, image_size: int) -> None:
       UserError: as `build`.
     """
     if model.name not in IMAGES:
-        raise UserError(f"no network {model.name!r}; model.name is one of {', '.join(IMAGES)}")
+        raise InputError(f"no network {model.name!r}; model.name is one of {', '.join(IMAGES)}")
     smallest = IMAGES[model.name].smallest
     problems = []
     if image_size < smallest:
@@ -92,4 +92,4 @@ def check(model: Model, *, outputs: int, image_size: int) -> None:
     if not 0 <= model.drop_path < 1:
         problems.append(f"model.drop-path is {model.drop_path}; it is a share, 0 to below 1")
     if problems:
-        raise UserError("impossible network: " + "; ".join(problems))
+        raise InputError("impossible network: " + "; ".join(problems))

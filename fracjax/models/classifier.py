@@ -10,9 +10,9 @@ from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from fracjax.config import Precision
-from fracjax.image_spec import ImageSpec
 from fracjax.models.backbone import HEAD, Backbone
-from fracjax.models.random import Dropout, glorot_uniform
+from fracjax.models.image_spec import ImageSpec
+from fracjax.ops.initializers import Dropout, glorot_uniform
 
 
 class Classifier(nnx.Module):
@@ -26,7 +26,7 @@ class Classifier(nnx.Module):
 
     Attributes:
       image: the pictures that the backbone takes.
-      precision: what its layers compute in, set by `precision.compute_in`.
+      precision: what its layers compute in, set by `precision.set_compute_dtype`.
     """
 
     precision: Precision = "float32"

@@ -18,11 +18,11 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from fracjax.image_spec import ImageSpec
 from fracjax.models.backbone import Backbone
-from fracjax.models.convolution import convolve
-from fracjax.models.depthwise import DepthwiseConv
-from fracjax.models.random import DropPath, fan_out_normal
+from fracjax.models.image_spec import ImageSpec
+from fracjax.ops.conv import convolve
+from fracjax.ops.depthwise import DepthwiseConv
+from fracjax.ops.initializers import DropPath, fan_out_normal
 
 IMAGE = ImageSpec(side=224, channels=3, low=0.0, high=255.0, smallest=32)
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet's red, green and blue, in [0, 1]

@@ -16,12 +16,12 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from fracjax.image_spec import ImageSpec
 from fracjax.models.backbone import Backbone
-from fracjax.models.convolution import convolve
+from fracjax.models.image_spec import ImageSpec
 from fracjax.models.inception_v3_layers import KERAS_LAYERS
-from fracjax.models.pooling import max_pool
-from fracjax.models.random import glorot_uniform
+from fracjax.ops.conv import convolve
+from fracjax.ops.initializers import glorot_uniform
+from fracjax.ops.pooling import max_pool
 
 IMAGE = ImageSpec(side=299, channels=3, low=-1.0, high=1.0, smallest=75)
 

@@ -15,11 +15,11 @@ from typing import ClassVar
 from flax import nnx
 from jaxtyping import Array, Float
 
-from fracjax.image_spec import ImageSpec
 from fracjax.models.backbone import Backbone
-from fracjax.models.convolution import convolve
-from fracjax.models.depthwise import DepthwiseConv
-from fracjax.models.random import glorot_uniform
+from fracjax.models.image_spec import ImageSpec
+from fracjax.ops.conv import convolve
+from fracjax.ops.depthwise import DepthwiseConv
+from fracjax.ops.initializers import glorot_uniform
 
 IMAGE = ImageSpec(side=224, channels=3, low=-1.0, high=1.0, smallest=32)
 

@@ -24,7 +24,7 @@ What remains is the rounding of kernels and maps in every layer. In a detector t
 itself (logits of 10) it moves a probability near the threshold by a hundredth or two, more in one
 whose features are ImageNet's, and no layer is to blame alone. A network trained in bfloat16 is what
 it is in bfloat16; to predict in another precision than that of training is refused where it moves a
-probability by more than 0.01 (`judge.MOST_MOVED`).
+probability by more than 0.01 (`evaluate_run.MOST_MOVED`).
 
 Source: Kalamkar et al. 2019, arXiv:1905.12322, for training in bfloat16 without loss scaling;
 Micikevicius et al. 2018, arXiv:1710.03740, for the master weights.
@@ -37,7 +37,7 @@ from flax import nnx
 
 from fracjax.config import Precision
 from fracjax.models.classifier import Classifier
-from fracjax.models.depthwise import DepthwiseConv
+from fracjax.ops.depthwise import DepthwiseConv
 
 _PRODUCTS: dict[Precision, str] = {
     "float32": "highest",
@@ -47,12 +47,12 @@ _PRODUCTS: dict[Precision, str] = {
 """How JAX names, in an operation, what float32 is multiplied as."""
 
 
-def arithmetic(precision: Precision, on: str) -> Precision:
+def effective_precision(precision: Precision, on: str) -> Precision:
     """What a precision comes to on a platform, as JAX names it: a CPU has no TensorFloat-32."""
     return "float32" if precision == "tensorfloat32" and on == "cpu" else precision
 
 
-def compute_in(model: Classifier, precision: Precision) -> Classifier:
+def set_compute_dtype(model: Classifier, precision: Precision) -> Classifier:
     """Have the layers of a new network compute in `precision`.
 
     Its parameters and statistics stay as they are, float32, so that a checkpoint serves all.

@@ -19,9 +19,9 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float, Key
 
-from fracjax.image_spec import ImageSpec
 from fracjax.models.backbone import Backbone
-from fracjax.models.random import glorot_uniform
+from fracjax.models.image_spec import ImageSpec
+from fracjax.ops.initializers import glorot_uniform
 
 PATCH = 16  # pixels
 IMAGE = ImageSpec(side=224, channels=3, low=-1.0, high=1.0, smallest=PATCH)

@@ -12,7 +12,6 @@ from markupsafe import Markup
 from PIL import Image
 
 from fracjax.report import palette, svg
-from fracjax.report.cells import Grid, grid, typeset
 from fracjax.report.page import (
     Block,
     Chart,
@@ -24,6 +23,7 @@ from fracjax.report.page import (
     Prose,
     Section,
 )
+from fracjax.report.table_layout import Grid, format_estimate, grid
 from fracjax.report.tables import Table
 
 LARGEST = 640  # pixels of a side; a photo is shown no larger than that
@@ -60,7 +60,7 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["typeset"] = typeset
+    environment.filters["typeset"] = format_estimate
     numbers = count(1)
     return environment.get_template("page.html").render(
         page=page,

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fracjax.report import svg
-from fracjax.report.cells import Cell, grid, typeset
 from fracjax.report.page import Block, Chart, Facts, Gallery, KeyFigures, Page, Photo, Prose
+from fracjax.report.table_layout import Cell, format_estimate, grid
 from fracjax.report.tables import Table
 
 _PICTURE = re.compile(r"[a-z][a-z0-9-]*-\d+\.(svg|png)")
@@ -81,7 +81,7 @@ def _prose(block: Prose) -> Iterator[str]:
 def _key_figures(block: KeyFigures) -> str:
     lines = []
     for item in block.figures:
-        figure = typeset(item.estimate)
+        figure = format_estimate(item.estimate)
         reason = f" ({escape(figure.reason)})" if figure.reason else ""
         shown = " ".join(filter(None, (f"**{figure.value}**", figure.interval, f"n={figure.n}")))
         lines.append(f"- {escape(item.name)}: {shown}{reason}. {escape(item.meaning)}")

@@ -11,10 +11,10 @@ import rich.table
 from rich import box
 from rich.text import Text
 
-from fracjax.evaluation import BinaryReport, CascadeReport, Estimate, Fate, PerClassReport
+from fracjax.evaluation import BinaryReport, CascadeOutcome, CascadeReport, Estimate, PerClassReport
 from fracjax.evaluation.calibration import Reliability
+from fracjax.evaluation.cascade_precision import EndToEnd
 from fracjax.evaluation.compare import Comparison
-from fracjax.evaluation.end_to_end import EndToEnd
 from fracjax.evaluation.recalibration import Recalibration
 from fracjax.evaluation.subgroups import Subgroup
 
@@ -238,7 +238,7 @@ def end_to_end_table(report: EndToEnd) -> Table:
     )
 
 
-def _fate(fate: Fate) -> tuple[str | Estimate, ...]:
+def _fate(fate: CascadeOutcome) -> tuple[str | Estimate, ...]:
     return fate.name, fate.found, fate.mistyped, fate.missed
 
 

@@ -1,7 +1,7 @@
 """What a run leaves behind: its last and its best state, each usable by itself.
 
 `WORKDIR/checkpoints/last/STEP` resumes a run; `WORKDIR/checkpoints/best/EPOCH` is what evaluation
-takes. Both carry a `Meta`: config, classes, input range and the hash of the split.
+takes. Both carry a `CheckpointMetadata`: config, classes, input range and the hash of the split.
 """
 
 import hashlib
@@ -13,19 +13,18 @@ import jax
 import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 
-from fracjax import config_file
-from fracjax.config import Config
-from fracjax.errors import UserError
-from fracjax.files import read_json
-from fracjax.image_spec import ImageSpec
-from fracjax.pipeline.decode import Form
-from fracjax.sharding import parameters, replicated
+from fracjax.config import Config, io
+from fracjax.errors import InputError
+from fracjax.imaging.resize import ImageFormat
+from fracjax.models.image_spec import ImageSpec
+from fracjax.models.param_paths import leaf_shapes
+from fracjax.runtime.atomic_files import read_json
+from fracjax.runtime.sharding import parameters, replicated
 from fracjax.training.state import TrainState
-from fracjax.trees import leaf_shapes
 
 
 @dataclass(frozen=True)
-class Meta:
+class CheckpointMetadata:
     """What the arrays of a checkpoint mean.
 
     Attributes:
@@ -37,7 +36,7 @@ class Meta:
       best_epoch: epoch of the lowest validation loss so far.
       best_loss: that loss, in nats.
       channels: of the pictures that the network is trained on: 1 (grey) or 3 (colour).
-      filter: the detector that chose the studies of training (`Filter.identity`), or None.
+      filter: the detector that chose the studies of training (`DetectorGate.identity`), or None.
       step: steps taken of the epoch that has begun; 0 between epochs. With the seed and the epoch
         it is all the state that the order of the studies has.
       sums: figures of that epoch so far (`Metrics.sums`).
@@ -61,12 +60,12 @@ class Meta:
         return self.config.data.classes
 
     @property
-    def form(self) -> Form:
+    def form(self) -> ImageFormat:
         """What the network's pictures are decoded to."""
         data = self.config.data
-        return Form(side=data.image_size, fit=data.fit, channels=self.channels)
+        return ImageFormat(side=data.image_size, fit=data.fit, channels=self.channels)
 
-    def check_continues(self, new: "Meta") -> None:
+    def check_continues(self, new: "CheckpointMetadata") -> None:
         """Refuse to go on with another split, other channels or behind another detector."""
         self.check_split(new.split_hash)
         self.check_filter(new.filter)
@@ -75,7 +74,7 @@ class Meta:
     def check_split(self, split_hash: str) -> None:
         """Refuse a split other than the one of training: test studies may have been trained on."""
         if split_hash != self.split_hash:
-            raise UserError(
+            raise InputError(
                 f"{self.config.workdir} was trained on split {self.split_hash[:12]}, but the split "
                 f"file of {self.config.data.name} is now {split_hash[:12]}; restore that file, or "
                 "train again into another --workdir"
@@ -84,7 +83,7 @@ class Meta:
     def check_channels(self, channels: int) -> None:
         """Refuse pictures in other channels than those of training."""
         if channels != self.channels:
-            raise UserError(
+            raise InputError(
                 f"{self.config.workdir} was trained on pictures of {self.channels} channel(s), but "
                 f"{self.config.data.name} now makes {channels}; write --data.channels "
                 f"{'grey' if self.channels == 1 else 'colour'} into another --workdir, or prepare "
@@ -94,7 +93,7 @@ class Meta:
     def check_filter(self, identity: dict[str, Any] | None) -> None:
         """Refuse to go on with a detector, or a threshold, other than that of the first epoch."""
         if identity != self.filter:
-            raise UserError(
+            raise InputError(
                 f"{self.config.workdir} was trained on what the detector {self.filter} lets "
                 f"through, but data.filter is now {identity}; train into another --workdir"
             )
@@ -103,15 +102,15 @@ class Meta:
         """Plain values, fit for JSON."""
         return {
             **{name: getattr(self, name) for name in self.__dataclass_fields__},
-            "config": config_file.to_dict(self.config),
+            "config": io.to_dict(self.config),
             "image": asdict(self.image),
         }
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "Meta":
+    def from_dict(cls, values: dict[str, Any]) -> "CheckpointMetadata":
         """Inverse of `to_dict`."""
         parsed = {
-            "config": config_file.from_dict(values["config"]),
+            "config": io.from_dict(values["config"]),
             "image": ImageSpec(**values["image"]),
         }
         return cls(**(values | parsed))
@@ -155,27 +154,31 @@ class Checkpoints:
         self._last.close()
         self._best.close()
 
-    def save_best(self, state: TrainState, meta: Meta) -> None:
+    def save_best(self, state: TrainState, meta: CheckpointMetadata) -> None:
         """Keep the network of this epoch in place of the former best one."""
         # A run killed between its two saves repeats the epoch, bit by bit.
         if meta.epoch not in self._best.all_steps():
             network = {"params": state.params, "batch_stats": state.batch_stats}
             self._save(self._best, meta.epoch, network, meta)
 
-    def save_last(self, state: TrainState, meta: Meta) -> None:
+    def save_last(self, state: TrainState, meta: CheckpointMetadata) -> None:
         """Keep the whole state after this epoch, or within the next, in place of the former one."""
         # `last` names a best epoch that must be on the disk by the time it is.
         self._best.wait_until_finished()
         self._save(self._last, int(state.step), vars(state), meta)
 
     def _save(
-        self, manager: ocp.CheckpointManager, number: int, tree: dict[str, Any], meta: Meta
+        self,
+        manager: ocp.CheckpointManager,
+        number: int,
+        tree: dict[str, Any],
+        meta: CheckpointMetadata,
     ) -> None:
         items = {"state": ocp.args.StandardSave(tree), "meta": ocp.args.JsonSave(meta.to_dict())}
         with jax.profiler.TraceAnnotation("checkpoint"):
             manager.save(number, args=ocp.args.Composite(**items))
 
-    def last(self, like: TrainState, mesh: Mesh) -> tuple[TrainState, Meta] | None:
+    def last(self, like: TrainState, mesh: Mesh) -> tuple[TrainState, CheckpointMetadata] | None:
         """The state to resume from, on this mesh's devices, or None in a new workdir."""
         step = self._last.latest_step()
         if step is None:
@@ -187,7 +190,7 @@ class Checkpoints:
                 state=ocp.args.StandardRestore(target), meta=ocp.args.JsonRestore()
             ),
         )
-        return TrainState(**restored["state"]), Meta.from_dict(restored["meta"])
+        return TrainState(**restored["state"]), CheckpointMetadata.from_dict(restored["meta"])
 
 
 def has(workdir: Path, which: str) -> bool:
@@ -201,7 +204,7 @@ def newest(workdir: Path, which: str) -> Path | None:
     return max(saved, key=lambda p: int(p.name), default=None)
 
 
-def read_meta(workdir: Path, which: str = "best") -> Meta:
+def read_meta(workdir: Path, which: str = "best") -> CheckpointMetadata:
     """What the best checkpoint of a run is, without its arrays.
 
     Raises:
@@ -210,11 +213,11 @@ def read_meta(workdir: Path, which: str = "best") -> Meta:
     path = _newest(workdir, which) / "meta" / "metadata"
     again = "restore that file, or train again into another --workdir"
     try:
-        return Meta.from_dict(read_json(path, again))
-    except UserError as error:
-        raise UserError(f"{workdir}: {error}; {again}") from error
+        return CheckpointMetadata.from_dict(read_json(path, again))
+    except InputError as error:
+        raise InputError(f"{workdir}: {error}; {again}") from error
     except (KeyError, TypeError) as error:
-        raise UserError(
+        raise InputError(
             f"{workdir} is a run of another version of fracjax ({error}); train again into another "
             "--workdir"
         ) from error
@@ -249,7 +252,7 @@ def restore_network(workdir: Path, like: dict[str, Any], mesh: Mesh) -> dict[str
             if expected[name] != found[name]
         ]
         if problems:
-            raise UserError(
+            raise InputError(
                 f"{path} does not hold the network of its config ({len(problems)} problems); "
                 "train it again into a new --workdir\n" + "\n".join(problems)
             )
@@ -264,7 +267,7 @@ def _newest(workdir: Path, which: str) -> Path:
     found = newest(workdir, which)
     if found is None:
         what = "a run without a finished epoch" if config_path(workdir).exists() else "not a run"
-        raise UserError(
+        raise InputError(
             f"no {which} checkpoint in {workdir}: it is {what}; name the --workdir of a finished "
             "`python scripts/train.py`"
         )

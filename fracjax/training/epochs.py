@@ -11,18 +11,18 @@ import numpy as np
 from jax.sharding import Mesh
 from rich.console import Console
 
-from fracjax.sharding import everywhere
-from fracjax.training.dispatch import apart, beside
-from fracjax.training.feed import Epoch, Feed, make_feed
-from fracjax.training.member import Member
-from fracjax.training.predict import make_forward
+from fracjax.runtime.sharding import replicate
+from fracjax.training.forward import make_forward
+from fracjax.training.loaders import Epoch, Loader, make_loader
+from fracjax.training.multi_step import stack_trees, unstack_trees
 from fracjax.training.profiling import Profile
 from fracjax.training.progress import Bar, progress_bar
-from fracjax.training.shares import Stopwatch
-from fracjax.training.step import Metrics, Recipe
+from fracjax.training.step import Metrics, StepSpec
+from fracjax.training.time_breakdown import Stopwatch
+from fracjax.training.trainer import Trainer
 
 
-def run_epochs(members: list[Member], mesh: Mesh, console: Console, profile: Profile) -> None:
+def run_epochs(members: list[Trainer], mesh: Mesh, console: Console, profile: Profile) -> None:
     """Train until no network has an epoch left; each is validated and saved after each epoch.
 
     Args:
@@ -35,7 +35,7 @@ def run_epochs(members: list[Member], mesh: Mesh, console: Console, profile: Pro
       UserError: a loss is not finite, or there is no room for resident mode.
     """
     first, watch = members[0], Stopwatch()
-    feed, why = make_feed(members, mesh, watch)
+    feed, why = make_loader(members, mesh, watch)
     console.print(why, highlight=False)
     forward = make_forward(
         first.network.model,
@@ -80,8 +80,8 @@ def run_epochs(members: list[Member], mesh: Mesh, console: Console, profile: Pro
             bar.note(f"time: {shares}")
 
 
-def _recipe(member: Member, phase: int) -> Recipe:
-    return Recipe(
+def _recipe(member: Trainer, phase: int) -> StepSpec:
+    return StepSpec(
         view=member.network.training_view(phase),
         tx=member.network.optimizer(phase),
         image=member.network.image,
@@ -93,10 +93,10 @@ def _recipe(member: Member, phase: int) -> Recipe:
 
 
 def _epoch(
-    members: list[Member],
-    active: list[Member],
+    members: list[Trainer],
+    active: list[Trainer],
     phase: int,
-    feed: Feed,
+    feed: Loader,
     mesh: Mesh,
     bar: Bar,
     watch: Stopwatch,
@@ -106,10 +106,10 @@ def _epoch(
     for member in active:
         member.enter(phase)
     # A stand-in for an idle network: its own state may be that of another phase.
-    state = beside([(m if m in active else active[0]).state for m in members])
-    total = beside([Metrics.of(m.meta.sums if m in active else {}) for m in members])
-    key = beside([member.key for member in members])
-    state, total, key = everywhere(mesh, (state, total, key))
+    state = stack_trees([(m if m in active else active[0]).state for m in members])
+    total = stack_trees([Metrics.of(m.meta.sums if m in active else {}) for m in members])
+    key = stack_trees([member.key for member in members])
+    state, total, key = replicate(mesh, (state, total, key))
     begin = [member.meta.step if member in active else 0 for member in members]
     # Of all of them, active or not: another length would be another program.
     longest = max(member.steps for member in members)
@@ -142,31 +142,33 @@ def _epoch(
             for i, member in enumerate(members):
                 if member in active and begin[i] + done < member.steps:
                     watch.results(total)
-                    sums = apart(total, i, len(members)).sums()
+                    sums = unstack_trees(total, i, len(members)).sums()
                     if _is_finite(member, sums["loss"][0]):
-                        member.save_within(apart(state, i, len(members)), begin[i] + done, sums)
+                        member.save_within(
+                            unstack_trees(state, i, len(members)), begin[i] + done, sums
+                        )
     watch.results(total)
     _report(reached[0], reached[1], members, active, bar)
     figures = []
     for i, member in enumerate(members):
         if member in active:
-            member.state = apart(state, i, len(members))
-            computed = apart(total, i, len(members)).compute()
+            member.state = unstack_trees(state, i, len(members))
+            computed = unstack_trees(total, i, len(members)).compute()
             figures.append({name: float(value) for name, value in computed.items()})
     return figures
 
 
-def _sizes(member: Member, steps: int) -> np.ndarray:
+def _sizes(member: Trainer, steps: int) -> np.ndarray:
     """Step sizes of an epoch; those after its end are never used."""
-    sizes = member.step_sizes()
+    sizes = member.learning_rates()
     return np.pad(sizes, (0, steps - len(sizes)), mode="edge")
 
 
 def _report(
     before: tuple[int, Metrics],
     now: tuple[int, Metrics],
-    members: list[Member],
-    active: list[Member],
+    members: list[Trainer],
+    active: list[Trainer],
     bar: Bar,
 ) -> None:
     """Show the mean loss of the steps between two moments; stop at one that is not finite."""
@@ -184,8 +186,8 @@ def _report(
     bar.step(float(mean), now[0] - before[0])
 
 
-def _is_finite(member: Member, loss: float) -> bool:
+def _is_finite(member: Trainer, loss: float) -> bool:
     """Whether a loss is a number; if not, the network is stopped."""
     if not math.isfinite(loss) and member.diverged is None:
-        member.refuse(f"loss in epoch {member.meta.epoch + 1}", loss)
+        member.raise_problems(f"loss in epoch {member.meta.epoch + 1}", loss)
     return member.diverged is None

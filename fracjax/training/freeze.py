@@ -24,17 +24,17 @@ import jax
 import optax
 from flax import nnx
 
-from fracjax.errors import UserError
+from fracjax.errors import InputError
 from fracjax.models.backbone import HEAD, Backbone
 from fracjax.models.classifier import Classifier
-from fracjax.trees import leaf_name, leaf_shapes
+from fracjax.models.param_paths import leaf_name, leaf_shapes
 
 TRAIN = "train"
 FREEZE = "freeze"
 
 
 @dataclass(frozen=True)
-class Partition:
+class FreezeSpec:
     """What stays as it is.
 
     Attributes:
@@ -46,7 +46,7 @@ class Partition:
     held: frozenset[str]
 
 
-def partition(model: Classifier, cut: str, batch_norm: str) -> Partition:
+def partition(model: Classifier, cut: str, batch_norm: str) -> FreezeSpec:
     """Work out what is held of `model`, which may be abstract (`nnx.eval_shape`).
 
     Args:
@@ -69,10 +69,10 @@ def partition(model: Classifier, cut: str, batch_norm: str) -> Partition:
         module = path.rpartition("/")[0]
         if module in held or (module not in norms and is_below(module)):
             frozen.add(path)
-    return Partition(frozenset(frozen), frozenset(held))
+    return FreezeSpec(frozenset(frozen), frozenset(held))
 
 
-def labels(params: dict[str, Any], part: Partition) -> dict[str, Any]:
+def labels(params: dict[str, Any], part: FreezeSpec) -> dict[str, Any]:
     """Label every leaf of `params`, nested as `nnx.to_pure_dict` has them, TRAIN or FREEZE.
 
     Raises:
@@ -90,7 +90,7 @@ def labels(params: dict[str, Any], part: Partition) -> dict[str, Any]:
 
 
 def partial_updates(
-    tx: optax.GradientTransformation, part: Partition
+    tx: optax.GradientTransformation, part: FreezeSpec
 ) -> optax.GradientTransformationExtraArgs:
     """Apply `tx` to trained leaves; give frozen ones a zero update, no moments and no decay."""
     return optax.multi_transform(
@@ -98,7 +98,7 @@ def partial_updates(
     )
 
 
-def training_view(model: Classifier, part: Partition) -> Classifier:
+def training_view(model: Classifier, part: FreezeSpec) -> Classifier:
     """`model` in training mode, except that held BatchNorms use, and keep, running statistics.
 
     A view, not `model.train()`: that would flip every BatchNorm back, held or not. Dropout is on
@@ -113,7 +113,7 @@ def training_view(model: Classifier, part: Partition) -> Classifier:
     return nnx.view(view, only=lambda path, _: tuple(path) in held, use_running_average=True)
 
 
-def frozen_prefix(model: Classifier, part: Partition) -> str | None:
+def frozen_prefix(model: Classifier, part: FreezeSpec) -> str | None:
     """The first block that is not constant, as a `start` of the network; "head" if all of them are.
 
     The blocks before it have no trained parameter, no BatchNorm on batch statistics and no
@@ -155,7 +155,7 @@ class Row:
     batch_norm: str
 
 
-def table(model: Classifier, part: Partition) -> list[Row]:
+def table(model: Classifier, part: FreezeSpec) -> list[Row]:
     """One row per block, then the head, then the total; `model` may be abstract."""
     params, stats = _sizes(model, nnx.Param), _sizes(model, nnx.BatchStat)
     norms = _batch_norms(model)
@@ -188,7 +188,7 @@ def _below(backbone: Backbone, cut: str) -> Callable[[str], bool]:
     valid = ("none", *blocks, HEAD)
     if re.fullmatch(r"-?\d+", cut) and layers:
         if not 0 <= int(cut) < len(layers):
-            raise UserError(
+            raise InputError(
                 f"the cut is {cut}, but Keras's layers of this network go from 0 to "
                 f"{len(layers) - 1}; write one of them, or head to freeze them all"
             )
@@ -200,7 +200,7 @@ def _below(backbone: Backbone, cut: str) -> Callable[[str], bool]:
         near = difflib.get_close_matches(cut, valid, 3, cutoff=0.5)
         hint = f"perhaps you meant {' or '.join(near)}; " if near else ""
         numbers = f", or a Keras layer index from 0 to {len(layers) - 1}" if layers else ""
-        raise UserError(
+        raise InputError(
             f"the cut is {cut!r}, which this network does not have; {hint}"
             f"it is one of {', '.join(valid)}{numbers}"
         )

@@ -10,33 +10,33 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from fracjax import config_file
-from fracjax.config import NO_WEIGHTS, Config, Data
-from fracjax.errors import UserError
+from fracjax.config import NO_WEIGHTS, Config, Data, io
+from fracjax.errors import InputError
 from fracjax.evaluation import parse_rule
-from fracjax.files import write_json
+from fracjax.inference import calibration
+from fracjax.inference.detector_gate import DetectorGate, open_detector_gate
+from fracjax.inference.model_bundle import read_detector
+from fracjax.loading.batch import Examples
+from fracjax.loading.dataset_view import Dataset, open_dataset
+from fracjax.loading.sampling import subset_rows
 from fracjax.models.build import IMAGES
-from fracjax.pipeline.examples import Examples
-from fracjax.pipeline.parts import Dataset, open_dataset
-from fracjax.pipeline.sampling import subset_rows
-from fracjax.processes import check_alike, check_shared
-from fracjax.sharding import check_batch, data_mesh
-from fracjax.training import checkpoint, operating_point
-from fracjax.training.checkpoint import Meta
+from fracjax.pretrained import store
+from fracjax.runtime.atomic_files import write_json
+from fracjax.runtime.multihost import check_same_on_all_hosts, check_shared
+from fracjax.runtime.sharding import check_batch, data_mesh
+from fracjax.runtime.workdir_lock import only_writer
+from fracjax.training import checkpoint
+from fracjax.training.checkpoint import CheckpointMetadata
+from fracjax.training.ensemble_configs import MEMBER, is_sweep, member_configs, swept_dirs
 from fracjax.training.epochs import run_epochs
-from fracjax.training.filter import Filter, open_filter
-from fracjax.training.lock import only_writer
-from fracjax.training.material import check_views, make_material
-from fracjax.training.member import Member
-from fracjax.training.members import MEMBER, is_sweep, member_configs, swept_dirs
 from fracjax.training.network import build_network
-from fracjax.training.phases import next_place
 from fracjax.training.profiling import Profile
-from fracjax.training.trained import read_detector
-from fracjax.weights import store
+from fracjax.training.schedule import next_epoch
+from fracjax.training.trainer import Trainer
+from fracjax.training.training_data import check_views, make_training_data
 
 # Fields that may differ between the runs that share a workdir: where things lie, and for how long.
-# The detector may lie elsewhere, too: `Meta.check_filter` knows it by what it is.
+# The detector may lie elsewhere, too: `CheckpointMetadata.check_filter` knows it by what it is.
 # Both modes, and every number of workers and of steps at a time, give the same batches.
 MAY_CHANGE = (
     "workdir:",
@@ -49,18 +49,20 @@ MAY_CHANGE = (
 )
 
 
-def fit(config: Config, console: Console) -> Meta:
+def fit(config: Config, console: Console) -> CheckpointMetadata:
     """Train the one network of a config; as `fit_members`.
 
     Raises:
       UserError: the config makes several; or as `fit_members`.
     """
     if len(member_configs(config)) > 1:
-        raise UserError("this config makes several networks; train them with fit_members")
+        raise InputError("this config makes several networks; train them with fit_members")
     return fit_members(config, console)[0]
 
 
-def fit_members(config: Config, console: Console, *, profile_steps: int = 0) -> list[Meta]:
+def fit_members(
+    config: Config, console: Console, *, profile_steps: int = 0
+) -> list[CheckpointMetadata]:
     """Train every network of a run until its phases are over; resume those that have a state.
 
     One network is trained by itself, several (an ensemble, folds, a sweep) in one program: each
@@ -87,15 +89,17 @@ def fit_members(config: Config, console: Console, *, profile_steps: int = 0) -> 
     configs = member_configs(config)
     check_workdir(config)
     dataset = open_dataset(config.data)
-    detector = open_filter(config.data.filter, mesh) if config.data.filter else None
+    detector = open_detector_gate(config.data.filter, mesh) if config.data.filter else None
     identity = detector.identity if detector else None
     image = IMAGES[config.model.name]
     new = []
     for one in configs:
         own = dataclasses.replace(dataset, data=one.data)
         channels = own.form.channels
-        new.append(Meta(one, image, own.split_hash, 0, [], 0, math.inf, channels, identity))
-    check_alike(_facts(new))
+        new.append(
+            CheckpointMetadata(one, image, own.split_hash, 0, [], 0, math.inf, channels, identity)
+        )
+    check_same_on_all_hosts(_facts(new))
     finished = [_finished_run(meta) for meta in new]
     done = [meta for meta in finished if meta is not None]
     if len(done) == len(configs):
@@ -123,8 +127,8 @@ def fit_members(config: Config, console: Console, *, profile_steps: int = 0) -> 
             )
             network = build_network(one)
             folder = config.workdir / "features"
-            material = make_material(one, network, train, validation, mesh, console, folder)
-            member = Member(meta, network, material, mesh, ends_alone=is_sweep(config))
+            material = make_training_data(one, network, train, validation, mesh, console, folder)
+            member = Trainer(meta, network, material, mesh, ends_alone=is_sweep(config))
             members.append(opened.enter_context(member))
         for member in members:
             member.begin(console)
@@ -143,10 +147,10 @@ def check_run(config: Config) -> None:
     for check in (lambda: parse_rule(config.threshold), lambda: check_views(config)):
         try:
             check()
-        except UserError as error:
+        except InputError as error:
             problems.append(str(error))
     if problems:
-        raise UserError("; ".join(dict.fromkeys(problems)))
+        raise InputError("; ".join(dict.fromkeys(problems)))
 
 
 def check_weights(config: Config) -> None:
@@ -169,16 +173,16 @@ def check_filter(config: Config) -> None:
     if detector is None:
         return
     try:
-        operating_point.read(detector, read_detector(detector))
-    except UserError as error:
-        raise UserError(
+        calibration.read(detector, read_detector(detector))
+    except InputError as error:
+        raise InputError(
             f"data.filter is {detector}, which is no detector to train behind: {error}. Train one "
             "there first, or write --data.filter none"
         ) from error
 
 
 def _studies(
-    new: list[Meta], dataset: Dataset, detector: Filter | None
+    new: list[CheckpointMetadata], dataset: Dataset, detector: DetectorGate | None
 ) -> list[tuple[Examples, Examples]]:
     """What each network trains and validates on."""
 
@@ -216,7 +220,7 @@ def check_workdir(config: Config) -> None:
         there.update(swept_dirs(config.workdir))
     others = [p.name for p in there - expected if any(checkpoint.has(p, w) for w in _KEPT)]
     if others:
-        raise UserError(
+        raise InputError(
             f"{config.workdir} holds a run of other networks ({', '.join(sorted(others))}) than "
             f"the {len(configs)} of this config; name another --workdir"
         )
@@ -227,7 +231,7 @@ def check_workdir(config: Config) -> None:
 def _check_member(config: Config) -> None:
     workdir = config.workdir
     if workdir.exists() and not workdir.is_dir():
-        raise UserError(f"--workdir {workdir} is a file; name a folder")
+        raise InputError(f"--workdir {workdir} is a file; name a folder")
     # A run without a finished epoch has nothing to lose: its config may be mended.
     kept = [which for which in _KEPT if checkpoint.has(workdir, which)]
     if not kept:
@@ -236,32 +240,32 @@ def _check_member(config: Config) -> None:
     # A cycle is drawn over all epochs of a phase: another number of them is another schedule.
     last = f"phases.{len(config.phases) - 1}.epochs:"
     may_change = MAY_CHANGE + (() if config.phases[-1].schedule == "one_cycle" else (last,))
-    changed = [d for d in config_file.differences(config, theirs) if not d.startswith(may_change)]
+    changed = [d for d in io.differences(config, theirs) if not d.startswith(may_change)]
     if changed:
-        raise UserError(
+        raise InputError(
             f"{workdir} is the run of another config ({'; '.join(changed)}, this one "
             "first); name another --workdir, or train with that config to continue it"
         )
 
 
-def _finished_run(new: Meta) -> Meta | None:
+def _finished_run(new: CheckpointMetadata) -> CheckpointMetadata | None:
     """What a network that needs no further epoch says of itself; None if there is work to do."""
     workdir = new.config.workdir
     if not checkpoint.has(workdir, "last"):
         return None
     meta = checkpoint.read_meta(workdir, "last")
     meta.check_continues(new)
-    return meta if next_place(meta.history, new.config) is None else None
+    return meta if next_epoch(meta.history, new.config) is None else None
 
 
-def _facts(new: list[Meta]) -> dict[str, str]:
+def _facts(new: list[CheckpointMetadata]) -> dict[str, str]:
     """What all processes of a run must see alike."""
     facts = {"devices": str(jax.local_device_count())}
     for meta in new:
         name = meta.config.workdir.name
         there = checkpoint.newest(meta.config.workdir, "last")
         facts |= {
-            f"config of {name}": json.dumps(config_file.to_dict(meta.config)),
+            f"config of {name}": json.dumps(io.to_dict(meta.config)),
             f"split of {name}": meta.split_hash,
             f"checkpoint of {name}": there.name if there else "none",
         }
@@ -271,7 +275,7 @@ def _facts(new: list[Meta]) -> dict[str, str]:
 def _claim(config: Config) -> None:
     config.workdir.mkdir(parents=True, exist_ok=True)
     check_shared(config.workdir)
-    write_json(checkpoint.config_path(config.workdir), config_file.to_dict(config))
+    write_json(checkpoint.config_path(config.workdir), io.to_dict(config))
 
 
 def _check_filtered(data: Data, *parts: Examples) -> None:
@@ -279,7 +283,7 @@ def _check_filtered(data: Data, *parts: Examples) -> None:
         counts = np.bincount(examples.label, minlength=len(data.classes))
         lost = [c for c, n in zip(data.classes, counts, strict=True) if n == 0]
         if lost:
-            raise UserError(
+            raise InputError(
                 f"the detector in {data.filter} lets no {part} study of {', '.join(lost)} pass; "
                 "choose its threshold for more sensitivity, or write --data.filter none"
             )

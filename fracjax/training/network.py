@@ -12,16 +12,16 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from fracjax.config import NO_WEIGHTS, Config, Model
-from fracjax.errors import UserError
-from fracjax.image_spec import ImageSpec
+from fracjax.errors import InputError
 from fracjax.models.backbone import HEAD
 from fracjax.models.build import build
 from fracjax.models.classifier import Classifier
-from fracjax.sharding import everywhere
+from fracjax.models.image_spec import ImageSpec
+from fracjax.pretrained import store
+from fracjax.runtime.sharding import replicate
 from fracjax.training import freeze, losses
 from fracjax.training.optimizer import make_optimizer
 from fracjax.training.state import TrainState
-from fracjax.weights import store
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Network:
     """
 
     model: Classifier
-    partitions: tuple[freeze.Partition, ...]
+    partitions: tuple[freeze.FreezeSpec, ...]
     frozen_prefix: str | None
 
     @property
@@ -57,7 +57,7 @@ class Network:
         opt_state = self.optimizer(phase).init(params)
         state = TrainState(jnp.zeros((), jnp.int32), params, stats, opt_state)
         # A copy: the step donates what it is given, and the model keeps its own arrays.
-        return everywhere(mesh, jax.tree.map(jnp.copy, state))
+        return replicate(mesh, jax.tree.map(jnp.copy, state))
 
 
 def arrays(model: Classifier) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -87,20 +87,20 @@ def frozen_prefix(config: Config) -> str | None:
     return _common_prefix(model, _partitions(model, config))
 
 
-def _common_prefix(model: Classifier, parts: tuple[freeze.Partition, ...]) -> str | None:
+def _common_prefix(model: Classifier, parts: tuple[freeze.FreezeSpec, ...]) -> str | None:
     places = (None, *model.backbone.BLOCKS, HEAD)
     return min((freeze.frozen_prefix(model, part) for part in parts), key=places.index)
 
 
-def _partitions(model: Classifier, config: Config) -> tuple[freeze.Partition, ...]:
+def _partitions(model: Classifier, config: Config) -> tuple[freeze.FreezeSpec, ...]:
     parts, problems = [], []
     for number, phase in enumerate(config.phases):
         try:
             parts.append(freeze.partition(model, phase.cut, config.freeze.batch_norm))
-        except UserError as error:
+        except InputError as error:
             problems.append(f"phases.{number}.cut: {error}")
     if problems:
-        raise UserError("; ".join(problems))
+        raise InputError("; ".join(problems))
     return tuple(parts)
 
 

@@ -16,6 +16,6 @@ def make_optimizer() -> optax.GradientTransformation:
     return optax.scale_by_adam(eps=1e-7)
 
 
-def apply(params: dict, updates: Any, step_size: ArrayLike) -> dict:
+def apply(params: dict, updates: Any, learning_rate: ArrayLike) -> dict:
     """Parameters after a step of this size, in the direction of the updates."""
-    return jax.tree.map(lambda p, u: p - step_size * u, params, updates)
+    return jax.tree.map(lambda p, u: p - learning_rate * u, params, updates)

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 from rich.console import Console
 
-from fracjax.processes import is_first
+from fracjax.runtime.multihost import is_main
 
 
 class Profile:
@@ -52,7 +52,7 @@ class Profile:
         """The block takes steps, of which this is the first of its epoch."""
         if self._compiled and self._left and not self._runs:
             self._runs = True
-            if is_first():
+            if is_main():
                 options = jax.profiler.ProfileOptions()
                 options.python_tracer_level = 0  # every call would slow the host that is measured
                 jax.profiler.start_trace(
@@ -76,7 +76,7 @@ class Profile:
 
     def _stop(self) -> None:
         traced, self._left, self._runs = self._asked - self._left, 0, False
-        if not is_first():
+        if not is_main():
             return
         jax.profiler.stop_trace()
         written = self._folder.glob("plugins/profile/*/perfetto_trace.json.gz")

@@ -14,7 +14,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from fracjax.training.shares import Stopwatch
+from fracjax.training.time_breakdown import Stopwatch
 
 
 class Bar:

@@ -16,12 +16,12 @@ from jax.typing import ArrayLike
 from fracjax.augment.mixing import mix
 from fracjax.augment.policy import augment
 from fracjax.config import Augment, Loss
-from fracjax.image_spec import ImageSpec
-from fracjax.pipeline.examples import Batch
-from fracjax.sharding import by_study, replicated
+from fracjax.loading.batch import Batch
+from fracjax.models.image_spec import ImageSpec
+from fracjax.runtime.sharding import batch_sharding, replicated
 from fracjax.training import losses
-from fracjax.training.inputs import network_input
 from fracjax.training.optimizer import apply
+from fracjax.training.preprocess import network_input
 from fracjax.training.state import TrainState
 
 Sums = dict[str, list[float | int]]
@@ -60,7 +60,7 @@ Step = Callable[[TrainState, Batch, jax.Array, ArrayLike], tuple[TrainState, Met
 
 
 @dataclass(frozen=True)
-class Recipe:
+class StepSpec:
     """What a training step is made of.
 
     Attributes:
@@ -82,34 +82,34 @@ class Recipe:
     start: str | None = None
 
 
-def make_train_step(recipe: Recipe, mesh: Mesh) -> Step:
+def make_train_step(recipe: StepSpec, mesh: Mesh) -> Step:
     """Build `step(state, batch, key, step_size) -> (state, metrics)`.
 
     The step donates `state`: drop the old one. Randomness comes from `key` and `state.step` alone
     and is drawn per study, so one device and eight give the same pictures and the same dropout.
     The batch is split over the mesh by study.
     """
-    everywhere = replicated(mesh)
+    replicate = replicated(mesh)
     return jax.jit(
         pure_step(recipe),
-        in_shardings=(everywhere, by_study(mesh), everywhere, everywhere),
-        out_shardings=everywhere,
+        in_shardings=(replicate, batch_sharding(mesh), replicate, replicate),
+        out_shardings=replicate,
         donate_argnums=0,
     )
 
 
-def make_joint_step(recipe: Recipe, mesh: Mesh, *, one_by_one: bool | None = None) -> Step:
+def make_joint_step(recipe: StepSpec, mesh: Mesh, *, one_by_one: bool | None = None) -> Step:
     """As `make_train_step`, for several networks in one program; arguments of `pure_joint_step`."""
-    everywhere, batches = replicated(mesh), by_study(mesh, axis=1)
+    replicate, batches = replicated(mesh), batch_sharding(mesh, axis=1)
     return jax.jit(
         pure_joint_step(recipe, one_by_one=one_by_one),
-        in_shardings=(everywhere, batches, everywhere, everywhere),
-        out_shardings=everywhere,
+        in_shardings=(replicate, batches, replicate, replicate),
+        out_shardings=replicate,
         donate_argnums=0,
     )
 
 
-def pure_joint_step(recipe: Recipe, *, one_by_one: bool | None = None) -> Step:
+def pure_joint_step(recipe: StepSpec, *, one_by_one: bool | None = None) -> Step:
     """As `pure_step`, for several networks.
 
     Every argument has the networks first: states and metrics stacked, batches (k, b, ...), keys and
@@ -128,9 +128,9 @@ def pure_joint_step(recipe: Recipe, *, one_by_one: bool | None = None) -> Step:
 
     # Not `lax.cond`, nor `lax.map` over the networks: within either, XLA's CPU backend computes on
     # a single core and without its fast convolutions, at a tenth of the speed.
-    def unless_idle(state, batch, key, step_size):
+    def unless_idle(state, batch, key, learning_rate):
         busy = jnp.any(batch["valid"])
-        new, metrics = step(state, batch, key, step_size)
+        new, metrics = step(state, batch, key, learning_rate)
         return jax.tree.map(lambda ours, old: jnp.where(busy, ours, old), new, state), metrics
 
     def joint(*stacked):
@@ -143,13 +143,13 @@ def pure_joint_step(recipe: Recipe, *, one_by_one: bool | None = None) -> Step:
     return joint
 
 
-def pure_step(recipe: Recipe) -> Step:
+def pure_step(recipe: StepSpec) -> Step:
     """The step itself, before it is jitted."""
     graph, _, _, rest = nnx.split(recipe.view, nnx.Param, nnx.BatchStat, ...)
     start = recipe.start
 
     def step(
-        state: TrainState, batch: Batch, key: jax.Array, step_size: ArrayLike
+        state: TrainState, batch: Batch, key: jax.Array, learning_rate: ArrayLike
     ) -> tuple[TrainState, Metrics]:
         draw, dropout, pairs = jax.random.split(jax.random.fold_in(key, state.step), 3)
         pictures, label = jnp.asarray(batch["image"]), jnp.asarray(batch["label"])
@@ -186,7 +186,7 @@ def pure_step(recipe: Recipe) -> Step:
             correct=losses.correct(logits, label),
             mask=batch["valid"],
         )
-        params = apply(state.params, updates, step_size)
+        params = apply(state.params, updates, learning_rate)
         return TrainState(state.step + 1, params, batch_stats, opt_state), metrics
 
     return step

@@ -7,14 +7,13 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from fracjax import config_file
-from fracjax.config import Config
-from fracjax.errors import UserError
-from fracjax.files import read_json
+from fracjax.config import Config, io
+from fracjax.errors import InputError
+from fracjax.runtime.atomic_files import read_json
 from fracjax.training import checkpoint
-from fracjax.training.checkpoint import Meta
-from fracjax.training.members import swept_dirs
-from fracjax.training.phases import next_place
+from fracjax.training.checkpoint import CheckpointMetadata
+from fracjax.training.ensemble_configs import swept_dirs
+from fracjax.training.schedule import next_epoch
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class RateSummary:
     score: tuple[float, float | None] | None
 
 
-def swept_runs(metas: Sequence[Meta]) -> list[SweptRun]:
+def swept_runs(metas: Sequence[CheckpointMetadata]) -> list[SweptRun]:
     """The runs, in the order of what their last checkpoints say."""
     return [_run(meta.config, meta.history, meta.best_epoch) for meta in metas]
 
@@ -77,7 +76,7 @@ def _run(config: Config, history: Sequence[dict[str, Any]], best_epoch: int) -> 
         best_epoch=best_epoch,
         loss=best.get("validation_loss"),
         score=best.get(score),
-        complete=next_place(history, config) is None,
+        complete=next_epoch(history, config) is None,
     )
 
 
@@ -134,7 +133,7 @@ def refuse_sweep(workdir: Path) -> NoReturn:
             f"name the folder of one; the best on validation is {best.workdir} (learning rate "
             f"{best.learning_rate:g}, seed {best.seed}, loss {best.loss:.4f} nats)"
         )
-    raise UserError(
+    raise InputError(
         f"{workdir} is a sweep: {len(folders)} runs to compare, no networks to average; {advice}"
     )
 
@@ -145,6 +144,6 @@ def _run_in(folder: Path) -> SweptRun:
         (run,) = swept_runs([checkpoint.read_meta(folder, "last")])
     else:
         again = f"a run begins with it: delete {folder}, or train the sweep again"
-        config = config_file.from_dict(read_json(checkpoint.config_path(folder), again))
+        config = io.from_dict(read_json(checkpoint.config_path(folder), again))
         run = _run(config, [], 0)
     return replace(run, workdir=folder)  # which may have been moved

@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pictures
 import pytest
-import references
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fracjax.augment import colormaps, intensity
 from fracjax.augment.colours import TRANSFORMATIONS
+from tests.augment import references
 
 KEYS = jax.random.split(jax.random.key(0), 3)
 PICTURES = {

@@ -10,7 +10,7 @@ from scipy import stats
 
 from fracjax.augment import mixing
 from fracjax.config import Augment
-from fracjax.sharding import by_study, data_mesh, replicated
+from fracjax.runtime.sharding import batch_sharding, data_mesh, replicated
 
 IMAGES = np.stack([pictures.soft(20, 24, channels=3, seed=seed) for seed in range(8)])
 IMAGES = IMAGES.astype(np.float32)
@@ -102,7 +102,7 @@ def test_with_both_on_a_coin_chooses_and_devices_agree():
     def run(mesh):
         return jax.jit(
             lambda key, images: mixing.mix(key, images, Augment(mixup=1.0, cutmix=1.0)),
-            in_shardings=(replicated(mesh), by_study(mesh)),
+            in_shardings=(replicated(mesh), batch_sharding(mesh)),
         )(KEYS[1], many)
 
     many = np.tile(np.stack([BLACK, WHITE]), (32, 1, 1, 1))

@@ -10,10 +10,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fracjax import config
-from fracjax.augment import colours, geometry, per_picture
+from fracjax.augment import batched, colours, geometry
 from fracjax.augment.policy import augment
 from fracjax.config import Augment
-from fracjax.sharding import by_study, data_mesh, replicated
+from fracjax.runtime.sharding import batch_sharding, data_mesh, replicated
 
 THIRTEEN = typing.get_args(config.Colour)
 IMAGES = np.stack([pictures.soft(32, 32, seed=seed) for seed in range(8)])
@@ -67,7 +67,7 @@ def test_the_same_key_gives_the_same_pictures_on_one_device_and_on_four():
     mesh = data_mesh(4)
     on_four = jax.jit(
         lambda key, images: augment(key, images, EVERYTHING),
-        in_shardings=(replicated(mesh), by_study(mesh)),
+        in_shardings=(replicated(mesh), batch_sharding(mesh)),
     )(jax.random.key(5), IMAGES)
     assert len(on_four.sharding.device_set) == 4
     assert not on_four.sharding.is_fully_replicated
@@ -80,7 +80,7 @@ def test_one_picture_after_the_other_gives_the_same_pictures_as_all_at_once(monk
         return augment(key, images, EVERYTHING)
 
     at_once = everything(jax.random.key(7), IMAGES)  # traced before the patch
-    monkeypatch.setattr(per_picture, "in_turn", lambda: True)
+    monkeypatch.setattr(batched, "in_turn", lambda: True)
     out = jax.jit(in_turn)(jax.random.key(7), IMAGES)
     assert_allclose(out, at_once, atol=1e-2)  # of 255
 
@@ -108,7 +108,7 @@ def test_every_version_is_drawn_about_as_often_as_any_other():
 
 def test_a_picture_gets_what_the_version_says():
     names = ("negative", "jet")
-    draw = jax.jit(jax.vmap(lambda key, image: colours.one_of(key, image, names)))
+    draw = jax.jit(jax.vmap(lambda key, image: colours.random_colour_op(key, image, names)))
     keys = jax.random.split(jax.random.key(0), 40)
     image = jnp.asarray(IMAGES[0], jnp.float32)
     out = np.asarray(draw(keys, jnp.broadcast_to(image, (40, *image.shape))))

@@ -5,26 +5,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dicoms import dataset, encoded
 from PIL import Image, ImageFile, TiffImagePlugin
-from trees import encode, picture
 
-from fracjax.datasets.audit import Picture, Refusal, audit, dihedral
-from fracjax.datasets.source import Source
+from fracjax.datasets.audit import Picture, Rejection, audit, dihedral
+from fracjax.datasets.sources.archive import Source
 from fracjax.datasets.study import Study
+from tests.datasets.dicoms import dataset, encoded
+from tests.datasets.trees import encode, picture
 
 
 def study(path: str, data: bytes, label: str = "normal", name: str | None = None) -> Study:
     return Study(study=name or path, path=path, label=label, read=lambda: data)
 
 
-def verdict(path: str, data: bytes) -> Picture | Refusal:
+def verdict(path: str, data: bytes) -> Picture | Rejection:
     return audit([study(path, data)])[0]
 
 
 def reason(path: str, data: bytes) -> str:
     refusal = verdict(path, data)
-    assert isinstance(refusal, Refusal), refusal
+    assert isinstance(refusal, Rejection), refusal
     return refusal.reason
 
 
@@ -139,7 +139,7 @@ def test_a_directory_posing_as_a_picture_and_a_broken_link_are_refused(tmp_path:
     source = Source(tmp_path)
     assert source.names == ["folder.dcm", "folder.jpg", "link.jpg"]
     verdicts = audit([Study(n, n, "x", lambda n=n: source.read(n)) for n in source.names])
-    assert [v.reason for v in verdicts if isinstance(v, Refusal)] == [
+    assert [v.reason for v in verdicts if isinstance(v, Rejection)] == [
         "unreadable: a directory, not a file",
         "unreadable: a directory, not a file",
         "unreadable: not a file (a broken link or a device)",
@@ -158,12 +158,12 @@ def test_identical_up_to_flips_and_rotations_under_two_labels_are_all_refused(tu
             study("d.png", encode(picture(1), "PNG"), "fracture"),
         ]
     )
-    assert isinstance(first, Refusal)
+    assert isinstance(first, Rejection)
     assert first.reason == (
         "label conflict: a.png (normal) is pixel-identical to b.png (fracture), c.png (normal)"
     )
-    assert isinstance(second, Refusal)
-    assert isinstance(third, Refusal)
+    assert isinstance(second, Rejection)
+    assert isinstance(third, Rejection)
     assert isinstance(other, Picture)
 
 
@@ -180,7 +180,7 @@ def test_a_study_name_that_comes_twice_is_refused_both_times():
             study("y/a.jpg", encode(picture(1)), name="a"),
         ]
     )
-    assert [v.reason for v in verdicts if isinstance(v, Refusal)] == [
+    assert [v.reason for v in verdicts if isinstance(v, Rejection)] == [
         "study name a comes 2 times: y/a.jpg",
         "study name a comes 2 times: x/a.jpg",
     ]

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from trees import encode, fracatlas_tree, picture, write, zipped
 
-from fracjax.datasets import bone_break
-from fracjax.datasets.phantom_drawing import draw
+from fracjax.datasets.phantom.drawing import draw
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.prepared import Prepared, open_prepared
 from fracjax.datasets.request import Request
-from fracjax.errors import UserError
+from fracjax.datasets.sources import bone_break
+from fracjax.errors import InputError
+from tests.datasets.trees import encode, fracatlas_tree, picture, write, zipped
 
 
 def manifest(prepared: Prepared) -> dict[str, dict[str, str]]:
@@ -126,7 +126,7 @@ def test_a_bad_table_is_refused_with_its_lines(tmp_path, damage, expected):
     root = fracatlas_tree(tmp_path / "tree")
     table = root / "dataset.csv"
     table.write_text(damage(table.read_text()))
-    with pytest.raises(UserError, match=expected):
+    with pytest.raises(InputError, match=expected):
         prepare(Request("fracatlas", source=root, data_dir=tmp_path / "data"))
 
 
@@ -141,7 +141,7 @@ def test_a_bad_table_is_refused_with_its_lines(tmp_path, damage, expected):
 )
 def test_a_source_of_another_layout_is_refused(tmp_path, make, expected):
     make(tmp_path / "source")
-    with pytest.raises(UserError, match=expected):
+    with pytest.raises(InputError, match=expected):
         prepare(Request("fracatlas", source=tmp_path / "source", data_dir=tmp_path / "data"))
 
 
@@ -210,7 +210,7 @@ def test_a_bone_break_without_a_class_is_refused(tmp_path):
     root = bone_break_tree(tmp_path / "tree")
     shutil.rmtree(root / "Spiral Fracture")
     with pytest.raises(
-        UserError, match=r"expected the zip of Bone Break.*Spiral Fracture/ side by"
+        InputError, match=r"expected the zip of Bone Break.*Spiral Fracture/ side by"
     ):
         prepare(Request("bone_break", source=root, data_dir=tmp_path / "data"))
 
@@ -267,7 +267,7 @@ def test_folders_in_alphabetical_order_with_their_rubbish_named(tmp_path):
 def test_a_bad_csv_is_refused_with_all_its_lines(tmp_path, text, expected):
     table = tmp_path / "attributes.csv"
     table.write_text(text)
-    with pytest.raises(UserError, match=expected):
+    with pytest.raises(InputError, match=expected):
         prepare(
             Request(
                 "folder", source=folder_tree(tmp_path / "mine"), data_dir=tmp_path, attributes=table
@@ -285,7 +285,7 @@ def test_a_bad_csv_is_refused_with_all_its_lines(tmp_path, text, expected):
 )
 def test_wrong_classes_are_refused(tmp_path, classes, expected):
     root = folder_tree(tmp_path / "mine")
-    with pytest.raises(UserError, match=expected):
+    with pytest.raises(InputError, match=expected):
         prepare(Request("folder", source=root, data_dir=tmp_path, classes=classes))
 
 
@@ -293,7 +293,7 @@ def test_a_class_with_nothing_usable_is_refused(tmp_path):
     root = folder_tree(tmp_path / "mine")
     write(root / "odd" / "a.jpg", b"")
     expected = r"no usable picture of: odd \(1 of 11 files refused, first: odd/a.jpg: empty"
-    with pytest.raises(UserError, match=expected):
+    with pytest.raises(InputError, match=expected):
         prepare(Request("folder", source=root, data_dir=tmp_path))
 
 

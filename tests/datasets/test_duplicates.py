@@ -3,11 +3,11 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
-from trees import encode, picture
 
 from fracjax.datasets.audit import Picture, audit, dihedral
 from fracjax.datasets.duplicates import fine_similarity, near_duplicate_groups
 from fracjax.datasets.study import Study
+from tests.datasets.trees import encode, picture
 
 
 def pictures(*pixels: np.ndarray, quality: int = 92) -> list[Picture]:

@@ -7,11 +7,11 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from fracjax.config import Data
-from fracjax.datasets.folds import cut_fold, parse_fold
+from fracjax.datasets.folds import fold_indices, parse_fold
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.request import Request
-from fracjax.errors import UserError
-from fracjax.pipeline.parts import open_dataset
+from fracjax.errors import InputError
+from fracjax.loading.dataset_view import open_dataset
 
 
 def _studies(count: int = 300):
@@ -24,7 +24,7 @@ def _studies(count: int = 300):
 
 
 def _cut(label, group, fold, seed=0):
-    return cut_fold(label, group, fold=fold, seed=seed, source="tiny")
+    return fold_indices(label, group, fold=fold, seed=seed, source="tiny")
 
 
 def test_a_fold_is_named_by_number_and_count():
@@ -82,7 +82,7 @@ def test_too_few_groups_are_refused():
     label = np.array([0] * 9 + [1] * 9)
     group = np.array([*"abcdefghi", *"xxxyyyzzz"])  # nine studies, but three groups
     with pytest.raises(
-        UserError,
+        InputError,
         match=r"5 folds of tiny need 5 near-duplicate groups of every class, but its smallest "
         r"class has 3; write --folds 3 or less, or leave the class out",
     ):
@@ -91,7 +91,7 @@ def test_too_few_groups_are_refused():
 
 
 def test_a_class_of_one_group_is_not_answered_with_one_fold():
-    with pytest.raises(UserError, match=r"smallest class has 1; leave the class out"):
+    with pytest.raises(InputError, match=r"smallest class has 1; leave the class out"):
         _cut(np.array([0, 0, 1]), np.array(["a", "b", "c"]), "1/2")
 
 

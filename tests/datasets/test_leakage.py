@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from trees import encode, picture
 
 from fracjax.datasets import leakage
 from fracjax.datasets.leakage import Studies, audit_leakage
 from fracjax.datasets.prepared import Prepared
-from fracjax.errors import UserError
+from fracjax.errors import InputError
+from tests.datasets.trees import encode, picture
 
 
 class _InMemory(Prepared):
@@ -50,7 +50,7 @@ def _halves(dataset: Prepared) -> tuple[Studies, Studies]:
 
 def test_different_pictures_pass_and_the_report_says_what_was_compared(tmp_path):
     clean = audit_leakage(*_halves(_dataset(tmp_path, [picture(i) for i in range(8)])))
-    assert (clean.n_seen, clean.n_judged, clean.similarity) == (4, 4, 0.65)
+    assert (clean.n_seen, clean.n_evaluated, clean.similarity) == (4, 4, 0.65)
     assert clean.nearest is None or clean.nearest < 0.65
     assert str(clean) == (
         "4 studies of test of mine: no file, no near duplicate and no group in common with "
@@ -64,7 +64,7 @@ def test_every_kind_of_copy_is_named(tmp_path):
     lighter = np.clip(np.fliplr(first[1]).astype(int) + 12, 0, 255).astype(np.uint8)
     pictures = [*first, lighter, first[2], picture(9), picture(10)]
     groups = ["g0", "g1", "g2", "g3", "g4", "g5", "g3", "g7"]
-    with pytest.raises(UserError) as raised:
+    with pytest.raises(InputError) as raised:
         audit_leakage(*_halves(_dataset(tmp_path, pictures, group=groups)))
     message = str(raised.value)
     assert "no figure was made" in message
@@ -82,10 +82,10 @@ def test_every_kind_of_copy_is_named(tmp_path):
 def test_across_datasets_pictures_are_compared_and_groups_are_not(tmp_path):
     ours = _dataset(tmp_path, [picture(i) for i in range(4)])
     theirs = _dataset(tmp_path, [picture(i) for i in range(4, 8)], name="bone_break")
-    seen, judged = (Studies(it.name, it, np.arange(4)) for it in (ours, theirs))
-    assert audit_leakage(seen, judged).similarity == 0.65  # not bone_break's 0.35
+    seen, evaluated = (Studies(it.name, it, np.arange(4)) for it in (ours, theirs))
+    assert audit_leakage(seen, evaluated).similarity == 0.65  # not bone_break's 0.35
     copied = _dataset(tmp_path, [picture(2), picture(11)], name="other")
-    with pytest.raises(UserError, match=r"(?s)2 pair\(s\).*other0 and mine2: identical files"):
+    with pytest.raises(InputError, match=r"(?s)2 pair\(s\).*other0 and mine2: identical files"):
         audit_leakage(seen, Studies("other", copied, np.arange(2)))
 
 
@@ -96,7 +96,7 @@ def test_of_drawn_limbs_only_files_are_compared(tmp_path):
     assert (report.similarity, report.compared, report.nearest) == (None, 0, None)
     assert not list((tmp_path / "phantom").iterdir())
     twice = _dataset(tmp_path, [picture(0)] * 2, name="phantom_types")
-    with pytest.raises(UserError, match="phantom_types1 and phantom_types0: identical files"):
+    with pytest.raises(InputError, match="phantom_types1 and phantom_types0: identical files"):
         audit_leakage(*_halves(twice))
 
 
@@ -115,11 +115,11 @@ def test_fingerprints_are_kept_and_a_damaged_file_is_refused_by_name(tmp_path):
     audit_leakage(*_halves(dataset))
     kept = tmp_path / "mine" / "decoded" / "fingerprints.npz"
     kept.write_bytes(kept.read_bytes()[:2000])
-    with pytest.raises(UserError, match=r"fingerprints.npz is damaged .*delete it"):
+    with pytest.raises(InputError, match=r"fingerprints.npz is damaged .*delete it"):
         audit_leakage(*_halves(dataset))
 
 
 def test_many_pairs_are_counted_and_the_first_are_named(tmp_path):
     dataset = _dataset(tmp_path, [picture(i % 25) for i in range(50)], name="phantom")
-    with pytest.raises(UserError, match=r"(?s)25 pair\(s\).*phantom44 and phantom19.*and 5 more$"):
+    with pytest.raises(InputError, match=r"(?s)25 pair\(s\).*phantom44 and phantom19.*and 5 more$"):
         audit_leakage(*_halves(dataset))

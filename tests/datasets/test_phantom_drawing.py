@@ -9,9 +9,9 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fracjax.datasets.phantom_drawing import FRACTURE_TYPES, draw
-from fracjax.datasets.phantom_random import Stream
-from fracjax.errors import UserError
+from fracjax.datasets.phantom.drawing import FRACTURE_TYPES, draw
+from fracjax.datasets.phantom.random_stream import Stream
+from fracjax.errors import InputError
 
 # Mean grey value of each cell of a 4x4 grid over `draw(seed, fracture, side=64)`, and the first
 # 16 hexadecimal digits of its bytes' SHA-256. Drawn on x86-64 with numpy 2.4 and scipy 1.17.
@@ -160,7 +160,7 @@ def test_grey_values_alone_and_a_linear_model_do_not_tell_broken_from_healthy():
 
 
 def test_bad_input_is_refused_with_all_its_faults_and_the_way_out():
-    with pytest.raises(UserError) as error:
+    with pytest.raises(InputError) as error:
         draw(-1, "spiral", 8)
     message = str(error.value)
     assert "seed is -1" in message

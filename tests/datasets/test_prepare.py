@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from trees import encode, fracatlas_tree, picture, write
 
 from fracjax.datasets import prepare as prepare_module
 from fracjax.datasets.prepare import prepare
@@ -15,7 +14,8 @@ from fracjax.datasets.prepared import DECODED, open_prepared
 from fracjax.datasets.records import RecordBuilder
 from fracjax.datasets.request import Request, check, how_to
 from fracjax.datasets.splits import Split
-from fracjax.errors import UserError
+from fracjax.errors import InputError
+from tests.datasets.trees import encode, fracatlas_tree, picture, write
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "prepare_data.py"
 
@@ -27,7 +27,7 @@ def source(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("name", ["phantom", "phantom_types", "fracatlas", "bone_break", "mine"])
 def test_a_missing_dataset_is_answered_with_one_line_and_the_command(tmp_path, name):
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(InputError) as caught:
         open_prepared(name, tmp_path)
     message = str(caught.value)
     assert "\n" not in message
@@ -48,17 +48,19 @@ def test_what_to_fetch_by_hand_and_what_to_type():
 
 def test_flags_that_do_not_belong_are_all_named():
     request = Request("phantom", source=Path("x"), classes=("a", "b"), save_as="y")
-    with pytest.raises(UserError, match=r"--source is only.*--save-as is only.*--classes is only"):
+    with pytest.raises(InputError, match=r"--source is only.*--save-as is only.*--classes is only"):
         check(request)
-    with pytest.raises(UserError, match=r"--count is only for phantom, .*--source is needed: sign"):
+    with pytest.raises(
+        InputError, match=r"--count is only for phantom, .*--source is needed: sign"
+    ):
         check(Request("bone_break", count=3))
     for name in ("phantom", "..", "a/b", ""):
-        with pytest.raises(UserError, match="expected a plain name of its own"):
+        with pytest.raises(InputError, match="expected a plain name of its own"):
             check(Request("folder", source=Path("x"), save_as=name))
 
 
 def test_phantoms_too_few_or_too_small_are_refused(tmp_path):
-    with pytest.raises(UserError, match=r"--count 3: .*; --side 8: .*; --seed -1: expected 0"):
+    with pytest.raises(InputError, match=r"--count 3: .*; --side 8: .*; --seed -1: expected 0"):
         prepare(Request("phantom", data_dir=tmp_path, count=3, side=8, seed=-1))
 
 
@@ -72,7 +74,7 @@ def test_an_interrupted_preparation_leaves_nothing(tmp_path, source, monkeypatch
     with pytest.raises(Interrupted):
         prepare(Request("fracatlas", source=source, data_dir=tmp_path))
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(UserError, match="is not prepared"):
+    with pytest.raises(InputError, match="is not prepared"):
         open_prepared("fracatlas", tmp_path)
 
 
@@ -114,7 +116,7 @@ def interrupt(monkeypatch, step: str) -> None:
 def test_an_incomplete_dataset_does_not_open(tmp_path, source, lost):
     prepare(Request("fracatlas", source=source, data_dir=tmp_path))
     (tmp_path / "fracatlas" / lost).unlink()
-    with pytest.raises(UserError, match=r"python scripts/prepare_data.py fracatlas"):
+    with pytest.raises(InputError, match=r"python scripts/prepare_data.py fracatlas"):
         open_prepared("fracatlas", tmp_path)
 
 
@@ -124,14 +126,14 @@ def test_a_manifest_of_an_earlier_version_is_answered_with_the_command(tmp_path,
     kept = path.read_text()
     path.write_text(kept.replace(",channels,", ",x,"))
     with pytest.raises(
-        UserError,
+        InputError,
         match=r"earlier version \(manifest.csv: columns missing: channels\); "
         r".*python scripts/prepare_data.py fracatlas",
     ):
         open_prepared("fracatlas", tmp_path)
     lines = kept.splitlines(keepends=True)
     path.write_text("".join(lines[:1] + lines[2:]))
-    with pytest.raises(UserError, match=r"earlier version .*1 records missing, first IMG"):
+    with pytest.raises(InputError, match=r"earlier version .*1 records missing, first IMG"):
         open_prepared("fracatlas", tmp_path)
 
 
@@ -152,10 +154,10 @@ def test_a_cache_of_decoded_pictures_goes_with_the_preparation_it_belongs_to(tmp
 
 def test_a_users_files_are_never_replaced(tmp_path):
     tree = fracatlas_tree(tmp_path / "fracatlas")
-    with pytest.raises(UserError, match=r"lies in .*choose another --data-dir"):
+    with pytest.raises(InputError, match=r"lies in .*choose another --data-dir"):
         prepare(Request("fracatlas", source=tree, data_dir=tmp_path))
     elsewhere = fracatlas_tree(tmp_path / "elsewhere")
-    with pytest.raises(UserError, match="holds what no preparation wrote: Annotations, dataset"):
+    with pytest.raises(InputError, match="holds what no preparation wrote: Annotations, dataset"):
         prepare(Request("fracatlas", source=elsewhere, data_dir=tmp_path))
     assert (tree / "dataset.csv").exists()
 

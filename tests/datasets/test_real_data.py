@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fracjax.datasets.audit import Picture, Refusal, audit
-from fracjax.datasets.bone_break import CLASSES, SIMILARITY, BoneBreak
+from fracjax.datasets.audit import Picture, Rejection, audit
 from fracjax.datasets.duplicates import near_duplicate_groups
-from fracjax.datasets.fracatlas import FracAtlas
-from fracjax.datasets.picture import open_picture
-from fracjax.datasets.pixels import Unreadable
-from fracjax.pipeline.decode import Form, decode, reduced_side
+from fracjax.datasets.sources.bone_break import CLASSES, SIMILARITY, BoneBreak
+from fracjax.datasets.sources.fracatlas import FracAtlas
+from fracjax.imaging.grey_levels import Unreadable
+from fracjax.imaging.read import open_picture
+from fracjax.imaging.resize import ImageFormat, decode, reduced_side
 
 DATA = os.environ.get("FRACJAX_DATA")
 pytestmark = pytest.mark.skipif(not DATA, reason="FRACJAX_DATA names no folder of real radiographs")
@@ -33,7 +33,7 @@ def test_the_truncated_files_of_fracatlas_are_refused_and_no_other(tmp_path):
     refused = [
         (study, verdict)
         for study, verdict in zip(suspect, audit(suspect), strict=True)
-        if isinstance(verdict, Refusal)
+        if isinstance(verdict, Rejection)
     ]
     assert len(refused) == 59
     assert {study.label for study, _ in refused} == {"normal"}
@@ -49,7 +49,7 @@ def test_fracatlas_conflicts_are_refused_by_name(tmp_path):
             "IMG0003034", "IMG0004314", "IMG0004341"]  # fmt: skip
     verdicts = audit([study for study in studies if study.study in same])
     assert len(verdicts) == 7
-    assert all(isinstance(v, Refusal) and v.reason.startswith("label conflict") for v in verdicts)
+    assert all(isinstance(v, Rejection) and v.reason.startswith("label conflict") for v in verdicts)
 
 
 def test_fracatlas_boxes_fit_the_displayed_pictures(tmp_path):
@@ -73,7 +73,7 @@ def test_a_reduced_decode_stays_within_its_bound(side, step, at_least):
         with suppress(Unreadable):  # the truncated ones
             exact = np.asarray(open_picture(data).resized(side, side).convert("L")).astype(int)
             assert open_picture(data, at_least=reduced_side(side)).scale > 1
-            error = np.abs(decode(data, Form(side))[..., 0] - exact)
+            error = np.abs(decode(data, ImageFormat(side))[..., 0] - exact)
             assert error.max() <= 12, path
             assert error.mean() <= 0.5, path
             reduced += 1

@@ -6,7 +6,7 @@ import pytest
 
 from fracjax.datasets.prepared import Prepared
 from fracjax.datasets.splits import PARTS, Split, make_split
-from fracjax.errors import UserError
+from fracjax.errors import InputError
 
 
 def studies(seed: int = 0, count: int = 400):
@@ -83,7 +83,7 @@ def test_small_sets_get_fewer_folds():
 
 
 def test_a_class_with_too_few_groups_is_named():
-    with pytest.raises(UserError, match=r"rare has 2; add studies or leave the class out"):
+    with pytest.raises(InputError, match=r"rare has 2; add studies or leave the class out"):
         make_split(
             [f"s{i}" for i in range(14)],
             ["common"] * 10 + ["rare"] * 4,
@@ -93,12 +93,12 @@ def test_a_class_with_too_few_groups_is_named():
 
 @pytest.mark.parametrize("fractions", [(0.7, 0.2, 0.2), (1.0, 0.0, 0.0), (0.8, 0.3, -0.1)])
 def test_fractions_that_do_not_add_up_are_refused(fractions):
-    with pytest.raises(UserError, match=r"expected three numbers above 0 that add up to 1"):
+    with pytest.raises(InputError, match=r"expected three numbers above 0 that add up to 1"):
         make_split(*studies(), fractions=fractions)
 
 
 def test_a_study_that_comes_twice_is_refused():
-    with pytest.raises(UserError, match="studies come twice: a"):
+    with pytest.raises(InputError, match="studies come twice: a"):
         make_split(["a", "a", "b"], ["x", "x", "y"], ["1", "2", "3"])
 
 
@@ -119,7 +119,7 @@ def test_a_leak_is_refused_with_studies_and_parts_named(tmp_path):
     parts = {"a": "train", "b": "test", "c": "test"}
     split = Split(parts, {"a": "g", "b": "g", "c": "h"}, 0, (0.7, 0.15, 0.15), {})
     split.save(path)
-    with pytest.raises(UserError, match=r"leaks 1 group.*: a in train, b in test; make it again"):
+    with pytest.raises(InputError, match=r"leaks 1 group.*: a in train, b in test; make it again"):
         Split.load(path)
 
 
@@ -127,7 +127,9 @@ def test_an_edited_file_is_refused(tmp_path):
     path = tmp_path / "splits.json"
     make_split(*studies()).save(path)
     edit(path, lambda content: content["studies"].pop("s0000"))
-    with pytest.raises(UserError, match=r"changed since it was written.*prepare the dataset again"):
+    with pytest.raises(
+        InputError, match=r"changed since it was written.*prepare the dataset again"
+    ):
         Split.load(path)
 
 
@@ -142,9 +144,9 @@ def test_an_edited_file_is_refused(tmp_path):
 def test_what_is_no_split_is_refused(tmp_path, text, expected):
     path = tmp_path / "splits.json"
     path.write_text(text)
-    with pytest.raises(UserError, match=expected):
+    with pytest.raises(InputError, match=expected):
         Split.load(path)
-    with pytest.raises(UserError, match="no such split file"):
+    with pytest.raises(InputError, match="no such split file"):
         Split.load(tmp_path / "none.json")
 
 
@@ -162,11 +164,11 @@ def test_indices_cover_every_record_once_in_its_own_part():
 def test_a_split_of_another_dataset_is_refused():
     study, label, group = studies()
     split = make_split(study, label, group)
-    with pytest.raises(UserError, match=r"1 of its studies are not there: s0399"):
+    with pytest.raises(InputError, match=r"1 of its studies are not there: s0399"):
         split.indices(prepared(study[:-1], group[:-1]), "train")
-    with pytest.raises(UserError, match=r"1 studies have no part: new"):
+    with pytest.raises(InputError, match=r"1 studies have no part: new"):
         split.indices(prepared([*study, "new"], [*group, "g"]), "train")
-    with pytest.raises(UserError, match=r"expected one of train, validation, test"):
+    with pytest.raises(InputError, match=r"expected one of train, validation, test"):
         split.indices(prepared(study, group), "val")
 
 
@@ -176,5 +178,5 @@ def test_groups_that_the_dataset_joins_but_the_split_does_not_are_a_leak():
     by_part = {part: next(s for s in study if split.assignment[s] == part) for part in PARTS}
     joined = ["one" if s in (by_part["train"], by_part["test"]) else g
               for s, g in zip(study, group, strict=True)]  # fmt: skip
-    with pytest.raises(UserError, match=f"leaks 1 group.*{by_part['train']} in train"):
+    with pytest.raises(InputError, match=f"leaks 1 group.*{by_part['train']} in train"):
         split.indices(prepared(study, joined), "train")

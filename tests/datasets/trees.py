@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from fracjax.datasets.fracatlas import FLAGS
+from fracjax.datasets.sources.fracatlas import FLAGS
 
 
 def picture(seed: int, height: int = 96, width: int = 80) -> np.ndarray:

@@ -14,7 +14,7 @@ from scipy.special import expit, logit
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
-from fracjax.evaluation import figures
+from fracjax.evaluation import metrics
 from fracjax.evaluation.calibration import _error, reliability
 from fracjax.evaluation.intervals import wilson
 
@@ -63,9 +63,9 @@ def test_equals_the_figures_that_are_jax_functions():
 
     @jax.jit
     def of_figures(*arrays):
-        width, mass = figures.equal_width_bins(*arrays, 10), figures.equal_mass_bins(*arrays, 10)
-        errors = figures.calibration_error(width), figures.calibration_error(mass)
-        return width.weight, mass.weight, errors, figures.brier(*arrays)
+        width, mass = metrics.equal_width_bins(*arrays, 10), metrics.equal_mass_bins(*arrays, 10)
+        errors = metrics.calibration_error(width), metrics.calibration_error(mass)
+        return width.weight, mass.weight, errors, metrics.brier(*arrays)
 
     with jax.enable_x64(True):
         width, mass, errors, brier = of_figures(

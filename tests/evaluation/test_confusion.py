@@ -11,8 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.exceptions import UndefinedMetricWarning
 
 from fracjax import evaluation as ev
-from fracjax.evaluation import figures
-from fracjax.evaluation.exact import exact
+from fracjax.evaluation import metrics
+from fracjax.evaluation.float64 import exact
 
 
 def test_binary_by_hand():
@@ -103,7 +103,7 @@ def test_weighted_matrices_in_a_program_of_its_own():
 
 
 def _matrices(labels, scores, weights):
-    return jax.vmap(lambda w: figures.confusion_at(labels, scores, w, 0.5))(weights)
+    return jax.vmap(lambda w: metrics.confusion_at(labels, scores, w, 0.5))(weights)
 
 
 def test_correlation_and_ratios_of_nothing():
@@ -120,13 +120,13 @@ def test_correlation_and_ratios_of_nothing():
 def test_predictive_values_at_another_prevalence():
     # Of 1000 with 10 % fractured: 80 found, 270 false alarms; 630 pass rightly, 20 wrongly.
     sens, spec, prevalence = np.array(0.8), np.array(0.7), np.array(0.1)
-    assert_allclose(exact(figures.ppv_at, sens, spec, prevalence), 80 / 350, atol=1e-15)
-    assert_allclose(exact(figures.npv_at, sens, spec, prevalence), 630 / 650, atol=1e-15)
+    assert_allclose(exact(metrics.ppv_at, sens, spec, prevalence), 80 / 350, atol=1e-15)
+    assert_allclose(exact(metrics.npv_at, sens, spec, prevalence), 630 / 650, atol=1e-15)
     matrix = np.array([[70.0, 30], [10, 40]])  # and at its own it is the plain one
     own = (np.array(0.8), np.array(0.7), np.array(50 / 150))
-    assert_allclose(exact(figures.ppv_at, *own), exact(figures.ppv, matrix), atol=1e-15)
-    assert_allclose(exact(figures.npv_at, *own), exact(figures.npv, matrix), atol=1e-15)
-    assert np.isnan(exact(figures.ppv_at, np.array(0.0), np.array(1.0), prevalence))
+    assert_allclose(exact(metrics.ppv_at, *own), exact(metrics.ppv, matrix), atol=1e-15)
+    assert_allclose(exact(metrics.npv_at, *own), exact(metrics.npv, matrix), atol=1e-15)
+    assert np.isnan(exact(metrics.ppv_at, np.array(0.0), np.array(1.0), prevalence))
 
 
 def test_swapping_the_classes_swaps_sensitivity_and_specificity():

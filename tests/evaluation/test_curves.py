@@ -6,13 +6,13 @@ from fracjax.evaluation import (
     auc,
     average_precision,
     decision_curve,
-    figures,
+    metrics,
     pr_band,
     roc_band,
     wilson,
 )
 from fracjax.evaluation.bootstrap import draw_weights
-from fracjax.evaluation.exact import exact
+from fracjax.evaluation.float64 import exact
 
 
 def _set(n=200, seed=0):
@@ -27,7 +27,7 @@ def test_the_curves_are_the_figures_and_have_their_areas():
     assert_array_equal(roc.x, np.arange(101) / 100)
     assert_array_equal(pr.x, np.arange(1, 101) / 100)
     ones = np.ones(y.size)
-    assert_allclose(roc.y, exact(figures.sensitivity_at, y, s, ones, roc.x), atol=1e-14)
+    assert_allclose(roc.y, exact(metrics.sensitivity_at, y, s, ones, roc.x), atol=1e-14)
     assert_allclose(np.trapezoid(roc.y, roc.x), auc(y, s), atol=0.01)
     assert_allclose(pr.y.mean(), average_precision(y, s), atol=0.02)
     assert (roc.n, roc.method) == (

@@ -13,8 +13,8 @@ import sklearn.metrics as sk
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.calibration import calibration_curve
 
-from fracjax.evaluation import figures
-from fracjax.evaluation.exact import exact
+from fracjax.evaluation import metrics
+from fracjax.evaluation.float64 import exact
 
 THRESHOLDS = np.array([0.0, 0.1, 0.35, 0.5, 0.8, 0.99])
 
@@ -22,17 +22,17 @@ THRESHOLDS = np.array([0.0, 0.1, 0.35, 0.5, 0.8, 0.99])
 def _all(labels, probabilities, weights):
     arrays = (labels, probabilities, weights)
     both = jnp.stack([1 - probabilities, probabilities], axis=1)
-    width, mass = (f(*arrays, 5) for f in (figures.equal_width_bins, figures.equal_mass_bins))
+    width, mass = (f(*arrays, 5) for f in (metrics.equal_width_bins, metrics.equal_mass_bins))
     return {
-        "brier": figures.brier(*arrays),
-        "brier of classes": figures.brier_of_classes(labels, both, weights),
-        "log loss": figures.log_loss(labels, both, weights),
+        "brier": metrics.brier(*arrays),
+        "brier of classes": metrics.brier_of_classes(labels, both, weights),
+        "log loss": metrics.log_loss(labels, both, weights),
         "width": width,
         "mass": mass,
-        "ece": figures.calibration_error(width),
-        "ece of mass": figures.calibration_error(mass),
-        "benefit": figures.net_benefit(*arrays, jnp.asarray(THRESHOLDS)),
-        "of all": figures.net_benefit_of_all(labels, weights, jnp.asarray(THRESHOLDS)),
+        "ece": metrics.calibration_error(width),
+        "ece of mass": metrics.calibration_error(mass),
+        "benefit": metrics.net_benefit(*arrays, jnp.asarray(THRESHOLDS)),
+        "of all": metrics.net_benefit_of_all(labels, weights, jnp.asarray(THRESHOLDS)),
     }
 
 
@@ -126,16 +126,16 @@ def test_the_order_of_studies_changes_nothing():
 
 def test_a_probability_of_0_that_came_true_is_infinitely_surprising():
     arrays = (np.array([1, 0]), np.array([[1.0, 0.0], [0.5, 0.5]]))
-    assert exact(figures.log_loss, *arrays, np.ones(2)) == np.inf
-    assert exact(figures.log_loss, *arrays, np.array([0.0, 1])) == pytest.approx(np.log(2))
+    assert exact(metrics.log_loss, *arrays, np.ones(2)) == np.inf
+    assert exact(metrics.log_loss, *arrays, np.array([0.0, 1])) == pytest.approx(np.log(2))
 
 
 def test_a_probability_on_an_edge_is_where_its_digits_say():
     """Compiled, too: a third of a tenth-wide bin is 0.3, and not the number above it."""
     p = np.arange(101) / 100
     labels, weights = (np.arange(101) % 2).astype(float), np.ones(101)
-    bins = exact(partial(figures.equal_width_bins, bins=10), labels, p, weights)
+    bins = exact(partial(metrics.equal_width_bins, bins=10), labels, p, weights)
     assert_array_equal(bins.edges, np.arange(11) / 10)
     assert_array_equal(bins.weight, [10] * 9 + [11])
-    quantiles = exact(partial(figures.equal_mass_bins, bins=10), labels, p, weights)
+    quantiles = exact(partial(metrics.equal_mass_bins, bins=10), labels, p, weights)
     assert_array_equal(quantiles.edges, np.quantile(p, np.arange(11) / 10))

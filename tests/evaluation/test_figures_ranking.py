@@ -10,9 +10,9 @@ import sklearn.metrics as sk
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fracjax import evaluation as ev
-from fracjax.evaluation import figures
-from fracjax.evaluation.exact import exact
-from fracjax.evaluation.figures.ties import cumulative
+from fracjax.evaluation import metrics
+from fracjax.evaluation.float64 import exact
+from fracjax.evaluation.metrics.sorted_scores import cumulative
 
 FPR = np.array([0, 0.05, 0.1, 0.25, 0.5, 1])
 RECALL = np.array([0.01, 0.2, 0.5, 0.8, 0.95, 1])
@@ -23,17 +23,17 @@ def _areas(labels, scores, weights):
     """All figures of a ranking, in one program."""
     arrays = (labels, scores, weights)
     return {
-        "auc": figures.auc(*arrays),
-        "partial": figures.partial_auc(*arrays, 0.1),
-        "standardised": figures.standardised_partial_auc(*arrays, 0.1),
-        "whole": figures.partial_auc(*arrays, 1.0),
-        "ap": figures.average_precision(*arrays),
-        "roc": figures.roc_points(*arrays),
-        "pr": figures.pr_points(*arrays),
-        "sensitivity": figures.sensitivity_at(*arrays, jnp.asarray(FPR)),
-        "precision": figures.precision_at(*arrays, jnp.asarray(RECALL)),
-        "youden": figures.youden_threshold(*arrays),
-        "target": figures.sensitivity_threshold(*arrays, 0.9),
+        "auc": metrics.auc(*arrays),
+        "partial": metrics.partial_auc(*arrays, 0.1),
+        "standardised": metrics.standardised_partial_auc(*arrays, 0.1),
+        "whole": metrics.partial_auc(*arrays, 1.0),
+        "ap": metrics.average_precision(*arrays),
+        "roc": metrics.roc_points(*arrays),
+        "pr": metrics.pr_points(*arrays),
+        "sensitivity": metrics.sensitivity_at(*arrays, jnp.asarray(FPR)),
+        "precision": metrics.precision_at(*arrays, jnp.asarray(RECALL)),
+        "youden": metrics.youden_threshold(*arrays),
+        "target": metrics.sensitivity_threshold(*arrays, 0.9),
     }
 
 
@@ -107,9 +107,9 @@ def test_precision_and_recall_equal_scikit_learn():
 def test_the_curves_have_the_areas_that_are_given():
     y, s, w = next(_sets())
     grid = (np.arange(40_000) + 0.5) / 40_000
-    heights = exact(figures.sensitivity_at, y, s, w, grid)
+    heights = exact(metrics.sensitivity_at, y, s, w, grid)
     assert_allclose(heights.mean(), ev.auc(y, s), atol=1e-4)
-    steps = exact(figures.precision_at, y, s, w, grid)
+    steps = exact(metrics.precision_at, y, s, w, grid)
     assert_allclose(steps.mean(), ev.average_precision(y, s), atol=1e-4)
 
 
@@ -166,10 +166,10 @@ def test_the_order_of_studies_and_a_monotone_scale_change_nothing():
 
 def test_single_precision_without_the_context():
     y, s, w = next(_sets())
-    area = jax.jit(figures.auc)(y, s.astype(np.float32), w.astype(np.float32))
+    area = jax.jit(metrics.auc)(y, s.astype(np.float32), w.astype(np.float32))
     assert area.dtype == jnp.float32
     assert_allclose(area, ev.auc(y, s), rtol=1e-6)
-    assert exact(figures.auc, y, s, w).dtype == np.float64
+    assert exact(metrics.auc, y, s, w).dtype == np.float64
 
 
 def test_checked_partial_areas():

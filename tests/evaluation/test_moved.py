@@ -3,9 +3,13 @@
 import numpy as np
 import pytest
 
-from fracjax.errors import UserError
+from fracjax.errors import InputError
 from fracjax.evaluation import Predictions
-from fracjax.evaluation.moved import check_moved, measure_moved, other_precision
+from fracjax.evaluation.precision_shift import (
+    check_precision_shift,
+    measure_precision_shift,
+    other_precision,
+)
 
 
 def predictions(*fractured: float) -> Predictions:
@@ -20,7 +24,7 @@ def predictions(*fractured: float) -> Predictions:
 
 def test_the_largest_difference_its_study_and_the_mean():
     found, before = predictions(0.1, 0.5, 0.9), predictions(0.1, 0.52, 0.89)
-    it = measure_moved(found, before, "bfloat16", "float32")
+    it = measure_precision_shift(found, before, "bfloat16", "float32")
     assert (it.study, it.n) == ("b", 3)
     assert (it.largest, it.mean) == (pytest.approx(0.02), pytest.approx(0.01))
     assert str(it) == (
@@ -44,13 +48,13 @@ def test_what_is_compared_with(own, now, other):
 
 def test_more_than_a_hundredth_is_refused():
     before = predictions(0.1, 0.5, 0.9)
-    check_moved(
-        measure_moved(predictions(0.1, 0.5, 0.909), before, "bfloat16", "float32"),
+    check_precision_shift(
+        measure_precision_shift(predictions(0.1, 0.5, 0.909), before, "bfloat16", "float32"),
         "runs/a",
         read=False,
     )
-    far = measure_moved(predictions(0.1, 0.5, 0.911), before, "bfloat16", "float32")
+    far = measure_precision_shift(predictions(0.1, 0.5, 0.911), before, "bfloat16", "float32")
     with pytest.raises(
-        UserError, match=r"runs/a was trained in float32, and bfloat16 .* 0.011 \(c\).*; leave"
+        InputError, match=r"runs/a was trained in float32, and bfloat16 .* 0.011 \(c\).*; leave"
     ):
-        check_moved(far, "runs/a", read=False)
+        check_precision_shift(far, "runs/a", read=False)

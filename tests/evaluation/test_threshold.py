@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from fracjax.errors import UserError
+from fracjax.errors import InputError
 from fracjax.evaluation import (
     OperatingPoint,
     choose_threshold,
@@ -174,7 +174,7 @@ def test_it_says_what_it_is_worth():
     ],
 )
 def test_rules_that_do_not_exist(rule, message):
-    with pytest.raises(UserError) as error:
+    with pytest.raises(InputError) as error:
         choose_threshold(rule, Y, S)
     assert message in str(error.value)
 

@@ -13,19 +13,19 @@ from flax import nnx
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fracjax.config import Config, Data, Model
-from fracjax.errors import UserError
-from fracjax.explain.gradcam import METHODS
+from fracjax.errors import InputError
+from fracjax.explain.cam import METHODS
 from fracjax.explain.maps import as_map, explain, logit_of, make_explainer, program
+from fracjax.inference.model_bundle import ModelBundle
+from fracjax.loading.batch import Examples
 from fracjax.models.basic_cnn import IMAGE
 from fracjax.models.build import build
 from fracjax.models.classifier import Classifier
 from fracjax.models.vit import ViT
-from fracjax.pipeline.examples import Examples
-from fracjax.sharding import data_mesh
-from fracjax.training.checkpoint import Meta
+from fracjax.runtime.sharding import data_mesh
+from fracjax.training.checkpoint import CheckpointMetadata
+from fracjax.training.forward import make_forward
 from fracjax.training.network import abstract_network, arrays
-from fracjax.training.predict import make_forward
-from fracjax.training.trained import Trained
 
 SIDE = 32
 CONFIG = Config(data=Data(image_size=SIDE, batch_size=4), model=Model(width=0.05))
@@ -52,12 +52,12 @@ def _drawn(net: Classifier, seed: int) -> dict:
     return {"params": params, "batch_stats": stats}
 
 
-def _trained(networks: list[dict], config: Config = CONFIG, devices: int = 1) -> Trained:
+def _trained(networks: list[dict], config: Config = CONFIG, devices: int = 1) -> ModelBundle:
     mesh = data_mesh(devices)
     forward = make_forward(abstract_network(config), image=IMAGE, mesh=mesh)
-    meta = Meta(config, IMAGE, "hash", 9, [], 1, math.inf, 1)
+    meta = CheckpointMetadata(config, IMAGE, "hash", 9, [], 1, math.inf, 1)
     metas = (meta,) * len(networks)
-    return Trained(Path("x"), metas, tuple(networks), forward, mesh, config.data.batch_size, 1)
+    return ModelBundle(Path("x"), metas, tuple(networks), forward, mesh, config.data.batch_size, 1)
 
 
 def _random(count: int = 1, config: Config = CONFIG) -> list[dict]:
@@ -288,12 +288,12 @@ def test_what_cannot_be_explained_is_refused():
         explain(trained, examples, target=np.array([0, 2]))
     with pytest.raises(ValueError, match=r"of shape \(1,\); expected \(2,\)"):
         explain(trained, examples, target=np.array([0]))
-    with pytest.raises(UserError, match="it scales them itself"):
+    with pytest.raises(InputError, match="it scales them itself"):
         explain(trained, dataclasses.replace(examples, image=np.zeros((2, 32, 32, 1))))
     three = dataclasses.replace(
         CONFIG, data=dataclasses.replace(CONFIG.data, classes=("a", "b", "c"))
     )
-    with pytest.raises(UserError, match=r"this run has 3 \(a, b, c\)"):
+    with pytest.raises(InputError, match=r"this run has 3 \(a, b, c\)"):
         explain(_trained(_random(config=three), three), examples, target="positive")
 
 

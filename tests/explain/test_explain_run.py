@@ -13,15 +13,15 @@ from rich.console import Console
 from fracjax.config import Config, Data, Model
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.request import Request
-from fracjax.errors import UserError
+from fracjax.errors import InputError
 from fracjax.evaluation import Estimate
 from fracjax.explain.localisation import Levels, LocalisationReport, Score
-from fracjax.pipeline.parts import open_dataset
-from fracjax.report.explain import explain_run, localisation_table
-from fracjax.sharding import data_mesh
-from fracjax.training.checkpoint import Checkpoints, Meta
+from fracjax.loading.dataset_view import open_dataset
+from fracjax.runtime.sharding import data_mesh
+from fracjax.training.checkpoint import CheckpointMetadata, Checkpoints
 from fracjax.training.network import abstract_network, arrays
 from fracjax.training.state import TrainState
+from fracjax.workflows.explain import explain_run, localisation_table
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def run(tmp_path_factory) -> Path:
     )
     state = TrainState(jnp.zeros((), jnp.int32), params, stats, None)
     split = open_dataset(config.data).split_hash
-    meta = Meta(config, net.image, split, 1, [], 1, 0.5, 1)
+    meta = CheckpointMetadata(config, net.image, split, 1, [], 1, 0.5, 1)
     with Checkpoints(config.workdir) as checkpoints:
         checkpoints.save_best(state, meta)
     return config.workdir
@@ -69,9 +69,9 @@ def test_what_cannot_be_explained_is_refused(run):
     def explained(workdir: Path, studies: int = 2) -> None:
         explain_run(workdir, "test", data_mesh(1), Console(), run / "x", studies=studies)
 
-    with pytest.raises(UserError, match="--studies is 0; write 1 or more"):
+    with pytest.raises(InputError, match="--studies is 0; write 1 or more"):
         explained(run, studies=0)
-    with pytest.raises(UserError, match="not a run"):
+    with pytest.raises(InputError, match="not a run"):
         explained(run / "nowhere")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from fracjax.explain.gradcam import METHODS, gradcam, gradcam_plus_plus, hirescam, scaled
+from fracjax.explain.cam import METHODS, gradcam, gradcam_plus_plus, hirescam, scaled
 
 
 def _random(seed: int, *, c: int = 5):

@@ -16,7 +16,7 @@ from fracjax.explain.localisation import (
     localisation_report,
     pointing_game,
 )
-from fracjax.pipeline.regions import Regions
+from fracjax.loading.regions import Regions
 
 HEAT = jnp.array([[0.0, 0.2, 0.0], [0.4, 1.0, 0.2], [0.0, 0.2, 0.0]])
 

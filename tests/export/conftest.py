@@ -9,9 +9,9 @@ from PIL import Image
 from rich.console import Console
 
 from fracjax.export import export_into
-from fracjax.sharding import data_mesh
+from fracjax.runtime.sharding import data_mesh
 from tests.datasets.trees import encode, picture, write
-from tests.predict.conftest import runs, stages  # noqa: F401  fixtures
+from tests.inference.conftest import runs, stages  # noqa: F401  fixtures
 
 TURNED = Image.Exif()
 TURNED[0x0112] = 6

@@ -20,17 +20,18 @@ import pytest
 from jax import export
 from numpy.testing import assert_allclose
 
-from fracjax.export import artefact
-from fracjax.export.check import compare, pictures_of
+from fracjax.export import stablehlo
 from fracjax.export.program import cascade, inputs_of
-from fracjax.models.platform import platform
-from fracjax.pipeline.decode import Form, decode, reduced_side
-from fracjax.pipeline.examples import Examples
-from fracjax.predict import Stages, predict_files
+from fracjax.export.verify import compare, pictures_of
+from fracjax.imaging.resize import ImageFormat, decode, reduced_side
+from fracjax.inference.predict_files import predict_files
+from fracjax.inference.stages import Stages
+from fracjax.loading.batch import Examples
+from fracjax.ops.backend import platform
 from tests.datasets.trees import encode, picture, write
-from tests.predict.conftest import TYPES
+from tests.inference.conftest import TYPES
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 DATA = os.environ.get("FRACJAX_DATA")
 (EXAMPLE,) = re.findall(
     r"<!-- run.py -->\n```python\n(.*?)```", (ROOT / "docs" / "export.md").read_text(), re.DOTALL
@@ -43,7 +44,7 @@ def _run(*words: Path | str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def _of(files: list[Path], form: Form) -> np.ndarray:
+def _of(files: list[Path], form: ImageFormat) -> np.ndarray:
     return np.stack([decode(path.read_bytes(), form) for path in files])
 
 
@@ -54,7 +55,7 @@ def _card(folder: Path) -> dict:
 def test_one_file_takes_batches_of_any_size_and_says_what_the_checkpoints_say(
     stages, files, exported
 ):
-    program = artefact.load(exported[0] / "cascade.jax")
+    program = stablehlo.load(exported[0] / "cascade.jax")
     detector, classifier = stages.trained
     arrays = [_of(files, trained.meta.form) for trained in stages.trained]
     names, none = np.arange(len(files)).astype(str), np.zeros(len(files), np.int64)
@@ -121,10 +122,12 @@ def test_the_example_refuses_what_it_would_decode_wrongly(tmp_path, name, data, 
     """Pillow clips 16-bit grey to white and halves 16-bit colour, without a word."""
     path = write(tmp_path / name, data)
     with pytest.raises(SystemExit, match=f"{name} is a {found}, expected JPEG or PNG of 8 bits"):
-        _decode_of_the_example()(path, **vars(Form(16)), reduced_side=reduced_side(16))
+        _decode_of_the_example()(path, **vars(ImageFormat(16)), reduced_side=reduced_side(16))
 
 
-@pytest.mark.parametrize("form", [Form(16), Form(50, "pad", 3), Form(300, "pad", 1)])
+@pytest.mark.parametrize(
+    "form", [ImageFormat(16), ImageFormat(50, "pad", 3), ImageFormat(300, "pad", 1)]
+)
 def test_the_example_decodes_to_the_bit(files, form):
     """Those it cannot are refused or decoded by its user: the docs say which."""
     _decodes_to_the_bit(files, form)
@@ -139,7 +142,7 @@ def _decode_of_the_example() -> Callable[..., np.ndarray]:
     return names["decode"]
 
 
-def _decodes_to_the_bit(files: list[Path], form: Form) -> None:
+def _decodes_to_the_bit(files: list[Path], form: ImageFormat) -> None:
     for path in files:
         found = _decode_of_the_example()(path, **vars(form), reduced_side=reduced_side(form.side))
         assert np.array_equal(found, decode(path.read_bytes(), form)), path.name
@@ -149,10 +152,10 @@ def _decodes_to_the_bit(files: list[Path], form: Form) -> None:
 def test_real_radiographs(stages, exported):
     folder = Path(DATA or "") / "fracatlas" / "images" / "Fractured"
     pictures = pictures_of(stages, folder, None)
-    checked = compare(stages, artefact.load(exported[0] / "cascade.jax"), pictures)
+    checked = compare(stages, stablehlo.load(exported[0] / "cascade.jax"), pictures)
     assert len(pictures) == 12
     assert max(checked.differences.values()) < 1e-6
-    _decodes_to_the_bit(sorted(folder.iterdir())[:3], Form(224))
+    _decodes_to_the_bit(sorted(folder.iterdir())[:3], ImageFormat(224))
 
 
 def test_the_card_says_what_the_file_is(stages, runs, exported):
@@ -233,20 +236,20 @@ def test_each_platform_gets_the_layers_that_it_has(stages):
         return 1 / (1 + np.exp(-x))
 
     on_cpu, elsewhere = (sigmoid(1) + sigmoid(1.5)) / 2, (sigmoid(0) + sigmoid(0.5)) / 2
-    lowered = artefact.lower(plain)
+    lowered = stablehlo.lower(plain)
     assert probability(lowered.call) == pytest.approx(on_cpu, abs=1e-7)
     assert "stablehlo.case" in lowered.mlir_module()
     assert probability(jax.jit(cascade(plain, platform="cuda"))) == pytest.approx(
         elsewhere, abs=1e-7
     )
-    assert artefact.lower(plain).serialize() == lowered.serialize()
+    assert stablehlo.lower(plain).serialize() == lowered.serialize()
 
 
 def test_layers_compute_in_the_precision_of_the_threshold(stages, files):
     detector = stages.front.detector.in_precision("bfloat16")
-    lowered = artefact.lower(Stages(dataclasses.replace(stages.front, detector=detector)))
+    lowered = stablehlo.lower(Stages(dataclasses.replace(stages.front, detector=detector)))
     assert "bf16" in lowered.mlir_module()
-    assert "bf16" not in artefact.lower(Stages(stages.front)).mlir_module()
+    assert "bf16" not in stablehlo.lower(Stages(stages.front)).mlir_module()
     pictures = _of(files[:8], detector.meta.form)
     names, none = np.arange(8).astype(str), np.zeros(8, np.int64)
     scores = detector.predict(Examples(names, pictures, none, names)).fracture_score

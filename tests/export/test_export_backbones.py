@@ -13,18 +13,18 @@ import pytest
 
 from fracjax.config import Config, Data, Model
 from fracjax.evaluation import choose_threshold
-from fracjax.export import artefact
-from fracjax.export.check import Pictures, compare
+from fracjax.export import stablehlo
+from fracjax.export.verify import Pictures, compare
+from fracjax.imaging.resize import ImageFormat, decode
+from fracjax.inference.detector_gate import DetectorGate
+from fracjax.inference.model_bundle import ModelBundle
+from fracjax.inference.stages import Stages
+from fracjax.loading.batch import Examples
 from fracjax.models.build import IMAGES
-from fracjax.pipeline.decode import Form, decode
-from fracjax.pipeline.examples import Examples
-from fracjax.predict import Stages
-from fracjax.sharding import data_mesh
-from fracjax.training.checkpoint import Meta
-from fracjax.training.filter import Filter
+from fracjax.runtime.sharding import data_mesh
+from fracjax.training.checkpoint import CheckpointMetadata
+from fracjax.training.forward import make_forward, predict_logits
 from fracjax.training.network import abstract_network, arrays
-from fracjax.training.predict import make_forward, predict_logits
-from fracjax.training.trained import Trained
 from tests.datasets.trees import encode, picture
 
 LABELS, SCORES = np.array([0, 1]), np.array([0.2, 0.8])  # that the threshold is "chosen" on
@@ -40,7 +40,7 @@ def _drawn(path: tuple, leaf: Any) -> np.ndarray:
     return (wide * rng.standard_normal(leaf.shape, np.float32)).astype(np.float32)
 
 
-def _spread_out(detector: Trained, pictures: np.ndarray) -> Trained:
+def _spread_out(detector: ModelBundle, pictures: np.ndarray) -> ModelBundle:
     """The same with a head at which the logits of the pictures have mean 0 and deviation 1."""
     (network,) = detector.networks
     names, none = np.arange(len(pictures)).astype(str), np.zeros(len(pictures), np.int64)
@@ -58,14 +58,14 @@ def _spread_out(detector: Trained, pictures: np.ndarray) -> Trained:
     return dataclasses.replace(detector, networks=(network,))
 
 
-def _detector(model: Model, side: int) -> Trained:
+def _detector(model: Model, side: int) -> ModelBundle:
     """An untrained one, as if opened from a run."""
     config = Config(data=Data(image_size=side, batch_size=4), model=model)
     net, image, mesh = abstract_network(config), IMAGES[model.name], data_mesh()
     params, stats = (jax.tree.map_with_path(_drawn, tree) for tree in arrays(net))
-    return Trained(
+    return ModelBundle(
         workdir=config.workdir,
-        metas=(Meta(config, image, "split", 1, [], 1, 0.5, 1),),
+        metas=(CheckpointMetadata(config, image, "split", 1, [], 1, 0.5, 1),),
         networks=({"params": params, "batch_stats": stats},),
         forward=make_forward(net, image=image, mesh=mesh),
         mesh=mesh,
@@ -82,12 +82,12 @@ def _detector(model: Model, side: int) -> Trained:
 def test_one_file_of_a_backbone_says_what_the_network_says_in_two_batch_sizes(
     model, side, tmp_path
 ):
-    each = [decode(encode(picture(seed), "PNG"), Form(side)) for seed in range(4)]
+    each = [decode(encode(picture(seed), "PNG"), ImageFormat(side)) for seed in range(4)]
     pictures = Pictures("drawn", (np.stack(each),))
     detector = _spread_out(_detector(model, side), pictures.arrays[0])
-    stages = Stages(Filter(detector, choose_threshold("fixed:0.5", LABELS, SCORES)))
-    (tmp_path / "cascade.jax").write_bytes(artefact.lower(stages).serialize())
-    program = artefact.load(tmp_path / "cascade.jax")
+    stages = Stages(DetectorGate(detector, choose_threshold("fixed:0.5", LABELS, SCORES)))
+    (tmp_path / "cascade.jax").write_bytes(stablehlo.lower(stages).serialize())
+    program = stablehlo.load(tmp_path / "cascade.jax")
     checked = compare(stages, program, pictures)
     assert checked.batch_sizes == (1, 3)
     assert checked.differences["probability"] < 1e-5

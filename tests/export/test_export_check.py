@@ -11,13 +11,13 @@ from rich.console import Console
 
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.request import Request
-from fracjax.errors import UserError
-from fracjax.export import artefact, export_into, program, to_onnx
-from fracjax.export.check import Pictures, compare, pictures_of
+from fracjax.errors import InputError
+from fracjax.export import export_into, onnx, program, stablehlo
 from fracjax.export.program import inputs_of, refuse_impossible
-from fracjax.pipeline.parts import open_dataset
-from fracjax.predict import Stages
-from fracjax.sharding import data_mesh
+from fracjax.export.verify import Pictures, compare, pictures_of
+from fracjax.inference.stages import Stages
+from fracjax.loading.dataset_view import open_dataset
+from fracjax.runtime.sharding import data_mesh
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def pictures(stages, files) -> Pictures:
 
 @pytest.fixture(scope="module")
 def load(exported):
-    return artefact.load(exported[0] / "cascade.jax")
+    return stablehlo.load(exported[0] / "cascade.jax")
 
 
 def _changed(load, **changes):
@@ -50,7 +50,7 @@ def _changed(load, **changes):
     ],
 )
 def test_an_export_that_says_something_else_is_refused(stages, load, pictures, changes, message):
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(InputError, match=message):
         compare(stages, _changed(load, **changes), pictures)
 
 
@@ -74,7 +74,7 @@ def test_a_call_that_rounding_decides_is_counted_not_refused(stages, load, pictu
         undecided = np.abs(found["probability"] - threshold) <= 1e-5
         return found | {"called": found["called"] ^ undecided}
 
-    with pytest.raises(UserError, match="1 of 11 calls differ in batches of 1; 1 of 11 calls"):
+    with pytest.raises(InputError, match="1 of 11 calls differ in batches of 1; 1 of 11 calls"):
         compare(near, contradicting_itself, pictures)
 
 
@@ -89,12 +89,14 @@ def test_an_export_that_fails_leaves_what_was_there(runs, files, exported, tmp_p
     folder.mkdir()
     for made in exported[0].iterdir():
         (folder / made.name).write_bytes(made.read_bytes())
-    with pytest.raises(UserError, match=r"already holds cascade.jax, card.json; write --out anoth"):
-        _export(folder, runs, files)
-    wrong = _changed(artefact.load(folder / "cascade.jax"), probability=lambda p: p + 1)
-    monkeypatch.setattr(artefact, "load", lambda _: wrong)
     with pytest.raises(
-        UserError, match=r"probability differs by 1 in batches of 1.*nothing was ke"
+        InputError, match=r"already holds cascade.jax, card.json; write --out anoth"
+    ):
+        _export(folder, runs, files)
+    wrong = _changed(stablehlo.load(folder / "cascade.jax"), probability=lambda p: p + 1)
+    monkeypatch.setattr(stablehlo, "load", lambda _: wrong)
+    with pytest.raises(
+        InputError, match=r"probability differs by 1 in batches of 1.*nothing was ke"
     ):
         _export(folder, runs, files, overwrite=True)
     assert sorted(made.name for made in folder.iterdir()) == ["card.json", "cascade.jax"]
@@ -106,7 +108,7 @@ def test_what_no_export_can_be_is_refused_at_once(stages, monkeypatch):
     detector = dataclasses.replace(stages.front.detector, test_views=4)
     many = Stages(dataclasses.replace(stages.front, detector=detector), stages.classifier)
     monkeypatch.setattr(program, "_MOST_BYTES", 1000)
-    with pytest.raises(UserError) as error:
+    with pytest.raises(InputError) as error:
         refuse_impossible(many)
     text = str(error.value)
     assert "averages over 4 views of a picture, and an export sees it as it is" in text
@@ -117,8 +119,8 @@ def test_what_no_export_can_be_is_refused_at_once(stages, monkeypatch):
 def test_onnx_is_refused_without_its_packages_and_in_bfloat16(stages, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     detector = stages.front.detector.in_precision("bfloat16")
-    with pytest.raises(UserError) as error:
-        to_onnx.refuse_impossible(Stages(dataclasses.replace(stages.front, detector=detector)))
+    with pytest.raises(InputError) as error:
+        onnx.refuse_impossible(Stages(dataclasses.replace(stages.front, detector=detector)))
     text = str(error.value)
     assert (
         r"--onnx needs jax2onnx and onnxruntime; install them with `pip install -e '.[onn" in text
@@ -127,10 +129,12 @@ def test_onnx_is_refused_without_its_packages_and_in_bfloat16(stages, monkeypatc
 
 
 def test_it_is_checked_on_the_validation_studies_unless_a_folder_is_named(stages, tmp_path):
-    with pytest.raises(UserError, match=r"nothing to check the export on: .*'phantom' is not prep"):
+    with pytest.raises(
+        InputError, match=r"nothing to check the export on: .*'phantom' is not prep"
+    ):
         pictures_of(stages, None, tmp_path)
     prepare(Request("phantom", data_dir=tmp_path, count=40, side=32))
-    with pytest.raises(UserError, match="was trained on split split, but"):
+    with pytest.raises(InputError, match="was trained on split split, but"):
         pictures_of(stages, None, tmp_path)
     detector = stages.front.detector
     dataset = open_dataset(detector.meta.config.data, tmp_path)
@@ -148,7 +152,7 @@ def test_it_is_checked_on_the_validation_studies_unless_a_folder_is_named(stages
 
 def test_a_folder_of_damaged_files_is_nothing_to_check_on(stages, tmp_path):
     (tmp_path / "a.png").write_bytes(b"\x89PNG")
-    with pytest.raises(UserError, match=r"none of the 1 files tried in .* can be read"):
+    with pytest.raises(InputError, match=r"none of the 1 files tried in .* can be read"):
         pictures_of(stages, tmp_path, None)
 
 
@@ -158,11 +162,11 @@ def _onnx_in_card(folder: Path) -> dict:
 
 def test_the_card_says_what_ran_the_onnx_model(runs, files, exported, tmp_path, monkeypatch):
     """The packages of the extra may not be there: others stand in for all that uses them."""
-    load = artefact.load(exported[0] / "cascade.jax")
-    monkeypatch.setattr(to_onnx, "refuse_impossible", lambda _: None)
-    monkeypatch.setattr(to_onnx, "write", lambda _, path: path.write_bytes(b"a model"))
-    monkeypatch.setattr(to_onnx, "load", lambda _: load)
-    monkeypatch.setattr(to_onnx, "provenance", lambda path: {"opset": path.read_text()})
+    load = stablehlo.load(exported[0] / "cascade.jax")
+    monkeypatch.setattr(onnx, "refuse_impossible", lambda _: None)
+    monkeypatch.setattr(onnx, "write", lambda _, path: path.write_bytes(b"a model"))
+    monkeypatch.setattr(onnx, "load", lambda _: load)
+    monkeypatch.setattr(onnx, "provenance", lambda path: {"opset": path.read_text()})
     checked = _export(tmp_path, runs, files, onnx=True)
     assert checked["jax_export"].device == "cpu cpu"
     entry = _onnx_in_card(tmp_path)

@@ -65,7 +65,7 @@ def steps(name, n):
     return 0.9 - 0.1 * (np.arange(n) // 6)
 
 
-def falling(name, n):
+def sort_by_score(name, n):
     return 0.9 - 0.01 * np.arange(n)
 
 
@@ -104,7 +104,7 @@ KINDS = (
     ties,
     plateau,
     steps,
-    falling,
+    sort_by_score,
     rising,
     valley,
     nan_in_the_middle,

@@ -1,5 +1,4 @@
 import runpy
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +12,8 @@ from fracjax.models.basic_cnn import BasicCNN
 from fracjax.models.build import build
 from fracjax.models.classifier import Classifier
 from fracjax.training.freeze import partition, training_view
+from tests.paths import GOLDENS
 
-GOLDENS = Path(__file__).parents[1] / "goldens"
 recipe = runpy.run_path(str(GOLDENS / "recipe.py"))
 
 # Keras's name of each module, in the order in which the network is built.

@@ -2,12 +2,12 @@ import pytest
 from flax import nnx
 
 from fracjax.config import Model
-from fracjax.errors import UserError
+from fracjax.errors import InputError
 from fracjax.models.build import build
 
 
 def refusal(model: Model, outputs: int = 1, image_size: int = 224) -> str:
-    with pytest.raises(UserError) as error:
+    with pytest.raises(InputError) as error:
         build(model, outputs=outputs, image_size=image_size, rngs=nnx.Rngs(0))
     return str(error.value)
 

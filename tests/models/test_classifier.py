@@ -6,11 +6,11 @@ from flax import nnx
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fracjax.config import Model
-from fracjax.errors import UserError
-from fracjax.image_spec import ImageSpec
+from fracjax.errors import InputError
 from fracjax.models.backbone import Backbone
 from fracjax.models.build import build
 from fracjax.models.classifier import Classifier
+from fracjax.models.image_spec import ImageSpec
 
 X = jnp.asarray(np.random.default_rng(0).uniform(0, 1, (4, 16, 16, 3)), jnp.float32)
 
@@ -46,7 +46,7 @@ def test_a_map_is_averaged_before_the_head():
 
 
 def test_pictures_of_another_range_are_refused_where_they_enter(net):
-    with pytest.raises(UserError, match=r"go from 0 to 255, and should be in \[0, 1\]"):
+    with pytest.raises(InputError, match=r"go from 0 to 255, and should be in \[0, 1\]"):
         net(255 * jnp.round(X))
     features = jnp.full((4, 64), 255.0)
     assert net(features, start="head").shape == (4, 3)  # features have no range

@@ -1,6 +1,5 @@
 import csv
 import runpy
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -8,9 +7,9 @@ import pytest
 from flax import nnx
 
 from fracjax.models.inception_v3 import InceptionV3
-from fracjax.weights.inception_v3 import NAMES
+from fracjax.pretrained.inception_v3 import NAMES
+from tests.paths import GOLDENS
 
-GOLDENS = Path(__file__).parents[1] / "goldens"
 recipe = runpy.run_path(str(GOLDENS / "recipe.py"))
 
 

@@ -5,7 +5,6 @@ since every BatchNorm divides by what little its batch varies.
 """
 
 import runpy
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -18,10 +17,10 @@ from fracjax.models.classifier import Classifier
 from fracjax.models.efficientnet_b0 import EfficientNetB0
 from fracjax.models.inception_v3 import InceptionV3
 from fracjax.models.mobilenet_v2 import MobileNetV2
-from fracjax.trees import leaf_name
-from fracjax.weights.tables import TABLES
+from fracjax.models.param_paths import leaf_name
+from fracjax.pretrained.name_tables import TABLES
+from tests.paths import GOLDENS
 
-GOLDENS = Path(__file__).parents[1] / "goldens"
 recipe = runpy.run_path(str(GOLDENS / "recipe.py"))
 
 

@@ -13,11 +13,11 @@ from PIL import Image
 
 from fracjax.models.efficientnet_b0 import EfficientNetB0
 from fracjax.models.mobilenet_v2 import MobileNetV2
-from fracjax.trees import leaf_name
-from fracjax.weights import keras_h5
-from fracjax.weights.tables import TABLES
+from fracjax.models.param_paths import leaf_name
+from fracjax.pretrained import keras_h5
+from fracjax.pretrained.name_tables import TABLES
+from tests.paths import GOLDENS
 
-GOLDENS = Path(__file__).parents[1] / "goldens"
 REAL = Path(os.environ.get("FRACJAX_WEIGHTS", ""))
 recipe = runpy.run_path(str(GOLDENS / "recipe.py"))
 

@@ -18,12 +18,12 @@ from fracjax.config import Model, Precision
 from fracjax.models.backbone import Backbone
 from fracjax.models.build import build
 from fracjax.models.classifier import Classifier
-from fracjax.models.depthwise import DepthwiseConv
-from fracjax.models.platform import tracing_for
-from fracjax.models.precision import arithmetic, compute_in
-from fracjax.models.random import glorot_uniform
+from fracjax.models.param_paths import leaf_shapes
+from fracjax.models.precision import effective_precision, set_compute_dtype
 from fracjax.models.vit import ViT
-from fracjax.trees import leaf_shapes
+from fracjax.ops.backend import tracing_for
+from fracjax.ops.depthwise import DepthwiseConv
+from fracjax.ops.initializers import glorot_uniform
 
 PRODUCTS = {"conv_general_dilated", "dot_general"}
 SUMS = {"reduce_sum", "reduce_window_sum", "cumsum", "rsqrt", "exp"}
@@ -38,7 +38,7 @@ def network(name: str, precision: Precision = NARROW) -> Classifier:
         if name == "vit":
             backbone = ViT(width=24, heads=3, image_size=32, depth=1, rngs=nnx.Rngs(0))
             net = Classifier(backbone, outputs=1, dropout=0.1, rngs=nnx.Rngs(0))
-            return compute_in(net, precision)
+            return set_compute_dtype(net, precision)
         side = 96 if name == "inception_v3" else 32
         model = Model(name=name, precision=precision)  # pyright: ignore[reportArgumentType]
         return build(model, outputs=1, image_size=side, rngs=nnx.Rngs(0))
@@ -103,7 +103,7 @@ def dtypes(variables) -> set[str]:
 
 
 class OneLayer(Backbone):
-    """Whose layers `compute_in` finds."""
+    """Whose layers `set_compute_dtype` finds."""
 
     features = 1
     FIRST = ""
@@ -167,9 +167,9 @@ def test_of_all_layers_the_first_stays_float32(name):
 
 
 def test_a_cpu_has_no_tensorfloat32():
-    assert arithmetic("tensorfloat32", "cpu") == "float32"
-    assert arithmetic("tensorfloat32", "gpu") == "tensorfloat32"
-    assert arithmetic("bfloat16", "cpu") == "bfloat16"
+    assert effective_precision("tensorfloat32", "cpu") == "float32"
+    assert effective_precision("tensorfloat32", "gpu") == "tensorfloat32"
+    assert effective_precision("bfloat16", "cpu") == "bfloat16"
 
 
 def test_float32_has_nothing_narrow():
@@ -189,7 +189,7 @@ def test_parameters_and_statistics_are_the_same_in_both(name):
 def test_a_norm_subtracts_in_float32():
     """100.3 in bfloat16 is 100.5, and 100.5 - 100.3 would be 0."""
     norm = nnx.BatchNorm(1, use_running_average=True, rngs=nnx.Rngs(0))
-    compute_in(only(norm), NARROW)
+    set_compute_dtype(only(norm), NARROW)
     norm.mean[...] = jnp.array([100.3])
     y = norm(jnp.full((1, 1, 1, 1), 100.5, jnp.bfloat16))
     assert y.dtype == jnp.bfloat16
@@ -205,7 +205,7 @@ def test_a_depthwise_convolution_rounds_what_enters_and_what_leaves():
     layer.kernel[...] = rounded(kernel)
     expected = rounded(layer(rounded(x)))
     layer.kernel[...] = kernel
-    compute_in(only(layer), NARROW)
+    set_compute_dtype(only(layer), NARROW)
     y = layer(x)
     assert y.dtype == jnp.bfloat16
     assert_array_equal(y.astype(jnp.float32), expected)

@@ -1,6 +1,5 @@
 import runpy
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
 import jax
@@ -11,12 +10,12 @@ from flax import nnx
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fracjax.config import Model
-from fracjax.errors import UserError
+from fracjax.errors import InputError
 from fracjax.models.build import build, check
+from fracjax.models.param_paths import leaf_name
 from fracjax.models.vit import LayerNorm, ViT
-from fracjax.trees import leaf_name
+from tests.paths import GOLDENS
 
-GOLDENS = Path(__file__).parents[1] / "goldens"
 recipe = runpy.run_path(str(GOLDENS / "recipe.py"))
 
 SMALL = partial(ViT, width=24, heads=3, depth=2, image_size=32)
@@ -212,7 +211,7 @@ def test_norm_keeps_its_digits_where_a_tokens_mean_is_large():
 
 @pytest.mark.parametrize(("side", "nearest"), [(17, "16 or 32"), (223, "208 or 224")])
 def test_a_side_that_would_cut_a_patch_is_refused_with_the_nearest_ones(side, nearest):
-    with pytest.raises(UserError) as error:
+    with pytest.raises(InputError) as error:
         check(Model(name="vit_s16"), outputs=3, image_size=side)
     expected = f"data.image-size is {side}, but vit_s16 cuts pictures into patches of 16: write "
     assert str(error.value) == f"impossible network: {expected}{nearest}"
@@ -220,6 +219,6 @@ def test_a_side_that_would_cut_a_patch_is_refused_with_the_nearest_ones(side, ne
 
 def test_one_patch_is_the_smallest_picture():
     assert backbone("vit_ti16", 16).embed.position.shape == (1, 2, 192)
-    with pytest.raises(UserError) as error:
+    with pytest.raises(InputError) as error:
         check(Model(name="vit_ti16"), outputs=3, image_size=15)
     assert str(error.value).endswith("data.image-size is 15, but vit_ti16 needs 16 pixels or more")

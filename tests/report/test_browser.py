@@ -8,10 +8,10 @@ import shutil
 import subprocess
 
 import pytest
-from sample_page import page
 
 from fracjax.report import html
 from fracjax.report.palette import PALETTE
+from tests.report.sample_page import page
 
 BROWSER = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None

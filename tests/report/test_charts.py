@@ -3,7 +3,13 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
-from sample_page import (
+
+from fracjax.evaluation import Estimate
+from fracjax.evaluation.curves import Band
+from fracjax.report import charts, svg
+from fracjax.report.charts.drawing import width_of, wrapped
+from fracjax.report.page import Chart
+from tests.report.sample_page import (
     DECISION,
     EMPTY,
     EVIL,
@@ -18,12 +24,6 @@ from sample_page import (
     reliability,
     subgroups,
 )
-
-from fracjax.evaluation import Estimate
-from fracjax.evaluation.curves import Band
-from fracjax.report import charts, svg
-from fracjax.report.charts.drawing import width_of, wrapped
-from fracjax.report.page import Chart
 
 
 @pytest.fixture(scope="module")

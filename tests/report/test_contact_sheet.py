@@ -17,8 +17,8 @@ from fracjax.augment import colormaps
 from fracjax.config import Augment, Colour, Config, Data
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.request import Request
-from fracjax.errors import UserError
-from fracjax.report.contact_sheet import Panel, contact_sheet_png, panels, show
+from fracjax.errors import InputError
+from fracjax.workflows.show import Panel, contact_sheet_png, panels, show
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 1), dtype=np.uint8)
 POLICY = Augment(rotation=15.0, noise=0.125, colours=("negative", "clahe"))
@@ -100,15 +100,15 @@ def test_a_sheet_of_a_prepared_dataset_takes_each_class_in_turn(tmp_path, monkey
     def keep(shown, path, *, title, studies):
         drawn.update(shown=shown, path=path, title=title, studies=studies)
 
-    monkeypatch.setattr("fracjax.report.contact_sheet.contact_sheet_png", keep)
-    monkeypatch.setattr("fracjax.report.contact_sheet.panels", lambda key, images, *_: images)
+    monkeypatch.setattr("fracjax.workflows.show.contact_sheet_png", keep)
+    monkeypatch.setattr("fracjax.workflows.show.panels", lambda key, images, *_: images)
     show("phantom", config, tmp_path / "s.png", source="c.py", data_dir=tmp_path)
     assert drawn["shown"].shape == (4, 32, 32, 1)
     assert drawn["title"].startswith("phantom, train, as c.py has it")
     assert drawn["studies"].count("(healthy)") == drawn["studies"].count("(fracture)") == 2
-    with pytest.raises(UserError, match=r"--studies is 99; .* has 14: type a number from 1 to 14"):
+    with pytest.raises(InputError, match=r"--studies is 99; .* has 14: type a number from 1 to 14"):
         show("phantom", config, tmp_path / "s.png", source="c.py", data_dir=tmp_path, studies=99)
-    with pytest.raises(UserError, match=r"'bone_break' is not prepared: .*--data-dir"):
+    with pytest.raises(InputError, match=r"'bone_break' is not prepared: .*--data-dir"):
         show("bone_break", config, tmp_path / "s.png", source="c.py", data_dir=tmp_path)
 
 

@@ -5,12 +5,12 @@ import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 
 import pytest
-from sample_page import EVIL, page
 
-from fracjax.files import write_json
 from fracjax.report import html
 from fracjax.report.page import Page, Prose, Section, to_dict
 from fracjax.report.palette import HEAT_MOST, PALETTE
+from fracjax.runtime.atomic_files import write_json
+from tests.report.sample_page import EVIL, page
 
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 

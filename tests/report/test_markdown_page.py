@@ -3,9 +3,9 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
-from sample_page import EVIL, page
 
 from fracjax.report import markdown
+from tests.report.sample_page import EVIL, page
 
 
 @pytest.fixture(scope="module")

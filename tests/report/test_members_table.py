@@ -17,8 +17,8 @@ from fracjax.evaluation import (
 )
 from fracjax.evaluation.aggregate import mean, pooled, vote
 from fracjax.evaluation.temperature import scaled
-from fracjax.report.members import MembersReport, members_table, report_members
-from fracjax.training.operating_point import Stored
+from fracjax.inference.calibration import Calibration
+from fracjax.report.members_table import MembersReport, members_table, report_members
 
 TYPES = ("Comminuted fracture", "Fracture Dislocation", "Pathological fracture")
 
@@ -49,8 +49,8 @@ def _classifiers(count: int, n: int = 40) -> list[Predictions]:
     return [Predictions(study, label, row / row.sum(1, keepdims=True), TYPES) for row in rows]
 
 
-def _at(point: OperatingPoint | None, temperature: float = 1.0) -> Stored:
-    return Stored(point, Temperature(temperature, 3, None, None), 1, "float32")
+def _at(point: OperatingPoint | None, temperature: float = 1.0) -> Calibration:
+    return Calibration(point, Temperature(temperature, 3, None, None), 1, "float32")
 
 
 @pytest.fixture(scope="module")

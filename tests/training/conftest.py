@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fracjax.config import Augment, Config, Data, Freeze, Model, Phase
-from fracjax.pipeline.examples import Examples
+from fracjax.loading.batch import Examples
 
 
 @pytest.fixture(scope="session")

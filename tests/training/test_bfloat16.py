@@ -13,17 +13,17 @@ from numpy.testing import assert_allclose
 from scipy.special import expit
 
 from fracjax.config import Augment, Config, Data, Model, Phase, Precision
-from fracjax.datasets.phantom_drawing import draw
+from fracjax.datasets.phantom.drawing import draw
 from fracjax.evaluation import auc
-from fracjax.pipeline.examples import Examples
-from fracjax.pipeline.stream import training_batches
-from fracjax.sharding import by_study, data_mesh
+from fracjax.loading.batch import Examples
+from fracjax.loading.streaming import training_batches
+from fracjax.runtime.sharding import batch_sharding, data_mesh
+from fracjax.training.feature_cache import Prefix, cache_view, digest
+from fracjax.training.forward import make_forward, predict_logits
 from fracjax.training.network import Network, build_network
-from fracjax.training.phases import step_sizes
-from fracjax.training.predict import make_forward, predict_logits
-from fracjax.training.prefix import Prefix, cache_view, digest
+from fracjax.training.schedule import learning_rates
 from fracjax.training.state import TrainState
-from fracjax.training.step import Recipe, make_train_step
+from fracjax.training.step import StepSpec, make_train_step
 
 SIDE, BATCH, TRAINED, JUDGED = 32, 16, 2000, 300
 CONFIG = Config(
@@ -59,15 +59,15 @@ def trained(parts) -> dict[Precision, tuple[Network, TrainState]]:
     for precision in PRECISIONS:
         config = _in(precision)
         network, (phase,) = build_network(config), config.phases
-        recipe = Recipe(
+        recipe = StepSpec(
             network.training_view(0), network.optimizer(0), network.image, config.augment
         )
         step, state = make_train_step(recipe, mesh), network.initial_state(0, mesh)
         for epoch in range(phase.epochs):
-            sizes = step_sizes(phase, config.train, [0.0] * epoch, TRAINED // BATCH)
+            sizes = learning_rates(phase, config.train, [0.0] * epoch, TRAINED // BATCH)
             batches = training_batches(parts[0], batch_size=BATCH, seed=0, epoch=epoch)
             for batch, size in zip(batches, sizes, strict=True):
-                state, _ = step(state, jax.device_put(batch, by_study(mesh)), key, size)
+                state, _ = step(state, jax.device_put(batch, batch_sharding(mesh)), key, size)
         found[precision] = network, state
     return found
 

@@ -2,17 +2,16 @@
 
 import csv
 import itertools
-from pathlib import Path
 
 import pytest
 from flax import nnx
 
 from fracjax.config import Model
-from fracjax.errors import UserError
+from fracjax.errors import InputError
 from fracjax.models.build import build
 from fracjax.training.freeze import frozen_prefix, partition, table
+from tests.paths import GOLDENS
 
-GOLDENS = Path(__file__).parents[1] / "goldens"
 HEAD = 1_281  # parameters of a head of one logit on 1280 features
 
 
@@ -96,5 +95,5 @@ def test_features_can_be_kept_up_to_the_first_dropped_branch(name, drop_path, bl
 
 
 def test_a_cut_beyond_the_last_layer_is_refused(networks):
-    with pytest.raises(UserError, match="go from 0 to 236"):
+    with pytest.raises(InputError, match="go from 0 to 236"):
         partition(networks["efficientnet_b0"], "237", "all")

@@ -1,5 +1,4 @@
 import csv
-from pathlib import Path
 from typing import Literal
 
 import jax
@@ -11,13 +10,13 @@ from flax import nnx
 from numpy.testing import assert_array_equal
 
 from fracjax.config import Config, Freeze, Model, Phase
-from fracjax.errors import UserError
+from fracjax.errors import InputError
 from fracjax.models.build import build
 from fracjax.training import network
 from fracjax.training.freeze import (
     FREEZE,
     TRAIN,
-    Partition,
+    FreezeSpec,
     frozen_prefix,
     labels,
     partial_updates,
@@ -25,8 +24,8 @@ from fracjax.training.freeze import (
     table,
     training_view,
 )
+from tests.paths import GOLDENS
 
-GOLDENS = Path(__file__).parents[1] / "goldens"
 X = np.random.default_rng(0).uniform(0, 1, (4, 16, 16, 3)).astype(np.float32)
 
 
@@ -295,17 +294,17 @@ def test_table_of_a_cut_within_a_block(inception):
     ],
 )
 def test_a_cut_that_does_not_exist_is_refused_with_the_nearest(inception, cut, message):
-    with pytest.raises(UserError) as error:
+    with pytest.raises(InputError) as error:
         partition(inception, cut, "all")
     assert message in str(error.value)
 
 
 def test_a_network_without_keras_layers_takes_block_names_only(cnn):
-    with pytest.raises(UserError, match=r"one of none, block1, block2, block3, dense, head$"):
+    with pytest.raises(InputError, match=r"one of none, block1, block2, block3, dense, head$"):
         partition(cnn, "249", "all")
 
 
 def test_a_frozen_path_that_matches_nothing_is_refused(cnn):
     params, _ = states(cnn)
     with pytest.raises(ValueError, match=r"match no parameter: .'backbone/stem/conv/kernel'"):
-        labels(params, Partition(frozenset({"backbone/stem/conv/kernel"}), frozenset()))
+        labels(params, FreezeSpec(frozenset({"backbone/stem/conv/kernel"}), frozenset()))

@@ -14,15 +14,15 @@ from rich.console import Console
 from fracjax.config import Augment, Config, Data, Ensemble, Freeze, Loss, Model, Phase, Train
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.request import Request
-from fracjax.pipeline.parts import open_dataset
-from fracjax.pipeline.stream import training_batches
-from fracjax.sharding import by_study, data_mesh, replicated
+from fracjax.loading.dataset_view import open_dataset
+from fracjax.loading.streaming import training_batches
+from fracjax.runtime.sharding import batch_sharding, data_mesh, replicated
 from fracjax.training import freeze, loop
 from fracjax.training.checkpoint import read_meta
+from fracjax.training.ensemble_configs import member_configs, member_dirs
 from fracjax.training.loop import fit, fit_members
-from fracjax.training.members import member_configs, member_dirs
 from fracjax.training.network import build_network
-from fracjax.training.step import Recipe, make_joint_step, make_train_step
+from fracjax.training.step import StepSpec, make_joint_step, make_train_step
 
 QUIET = Console(quiet=True)
 SEEDS = (3, 4)
@@ -46,7 +46,7 @@ def networks(config):
 
 @pytest.fixture(scope="module")
 def recipe(config, networks):
-    return Recipe(
+    return StepSpec(
         view=networks[0].training_view(0),
         tx=freeze.partial_updates(SGD, networks[0].partitions[0]),
         image=networks[0].image,
@@ -73,7 +73,7 @@ def alone(networks, recipe, examples):
     for network, seed, rate in zip(networks, SEEDS, RATES, strict=True):
         state, losses = jax.device_put(_initial(network, recipe, mesh), replicated(mesh)), []
         for batch in _batches(examples, seed):
-            placed = jax.device_put(batch, by_study(mesh))
+            placed = jax.device_put(batch, batch_sharding(mesh))
             state, metrics = step(state, placed, jax.random.key(seed), rate)
             losses.append(float(metrics.compute()["loss"]))
         out.append((state, losses))
@@ -89,7 +89,7 @@ def _together(networks, recipe, examples, *, one_by_one, devices=1):
     losses = []
     for batches in zip(*(_batches(examples, seed) for seed in SEEDS), strict=True):
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *batches)
-        placed = jax.device_put(stacked, by_study(mesh, axis=1))
+        placed = jax.device_put(stacked, batch_sharding(mesh, axis=1))
         state, metrics = step(state, placed, keys, RATES)
         losses.append(np.asarray(metrics.loss.total / metrics.loss.count))
     assert step._cache_size() == 1, "a step of the same shapes was compiled again"
@@ -127,7 +127,7 @@ def test_a_network_without_a_valid_study_stays_as_it_is(networks, recipe, exampl
     batch = _batches(examples, 0)[0]
     idle = {**batch, "valid": np.zeros_like(batch["valid"])}
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), batch, idle)
-    placed = jax.device_put(stacked, by_study(mesh, axis=1))
+    placed = jax.device_put(stacked, batch_sharding(mesh, axis=1))
     kept = jax.tree.map(np.asarray, before)
     after, metrics = step(before, placed, jnp.stack([jax.random.key(0)] * 2), RATES)
     for tree in ("params", "batch_stats"):

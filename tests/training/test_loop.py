@@ -13,19 +13,19 @@ import pytest
 from numpy.testing import assert_array_equal
 from rich.console import Console
 
-from fracjax import config_file
-from fracjax.config import Augment, Config, Data, Freeze, Model, Phase, Train
+from fracjax.config import Augment, Config, Data, Freeze, Model, Phase, Train, io
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.request import Request
-from fracjax.errors import UserError
+from fracjax.errors import InputError
 from fracjax.evaluation import auc
-from fracjax.pipeline.parts import open_dataset
-from fracjax.sharding import data_mesh
-from fracjax.training import loop, member, trained
+from fracjax.inference import model_bundle
+from fracjax.inference.model_bundle import open_detector, open_run
+from fracjax.loading.dataset_view import open_dataset
+from fracjax.runtime.sharding import data_mesh
+from fracjax.training import loop, trainer
 from fracjax.training.checkpoint import Checkpoints, read_meta
 from fracjax.training.loop import fit
 from fracjax.training.network import build_network
-from fracjax.training.trained import open_detector, open_trained
 
 QUIET = Console(quiet=True)
 
@@ -71,7 +71,7 @@ def _last_state(config):
 
 def test_a_run_leaves_config_checkpoints_history_and_events(config, straight):
     written = json.loads((config.workdir / "config.json").read_text())
-    assert config_file.from_dict(written) == config
+    assert io.from_dict(written) == config
     assert [row["epoch"] for row in straight.history] == [1, 2, 3, 4]
     losses = [row["validation_loss"] for row in straight.history]
     assert straight.best_loss == min(losses)
@@ -84,7 +84,7 @@ def test_a_run_leaves_config_checkpoints_history_and_events(config, straight):
 
 def test_the_best_checkpoint_predicts_with_the_figures_of_its_epoch(config, straight):
     """The validation AUC of the best epoch comes back from the checkpoint alone."""
-    run = open_trained(config.workdir, data_mesh())
+    run = open_run(config.workdir, data_mesh())
     examples = open_dataset(run.meta.config.data).part("validation")
     predictions = run.predict(examples)
     row = straight.history[straight.best_epoch - 1]
@@ -126,7 +126,7 @@ def test_a_killed_run_continues_to_the_same_bits(config, straight, tmp_path, mom
     assert straight.history[1]["validation_loss"] < straight.history[0]["validation_loss"]
     killed = dataclasses.replace(config, workdir=tmp_path / "killed")
     path = tmp_path / "killed.json"
-    path.write_text(json.dumps(config_file.to_dict(killed)))
+    path.write_text(json.dumps(io.to_dict(killed)))
     process = subprocess.run([sys.executable, "-c", _DIE, str(path), moment], check=False)
     assert process.returncode == -signal.SIGKILL
     # Saving is asynchronous: a kill soon after an epoch may lose it.
@@ -189,7 +189,7 @@ def test_a_phase_trains_what_its_cut_says_and_resumes_to_the_same_bits(
     initial = build_network(whole).initial_state(0, data_mesh()).params["backbone"]
     moved = jax.tree.map(lambda a, b: bool((a != b).any()), initial, first.params["backbone"])
     assert all(jax.tree.leaves(moved))
-    original = member.Member.finish_epoch
+    original = trainer.Trainer.finish_epoch
     for number in (2, 3):
         cut = dataclasses.replace(whole, workdir=tmp_path / f"cut{number}")
 
@@ -198,10 +198,10 @@ def test_a_phase_trains_what_its_cut_says_and_resumes_to_the_same_bits(
                 raise InterruptedError
             return original(self, *arguments)
 
-        monkeypatch.setattr(member.Member, "finish_epoch", finish)
+        monkeypatch.setattr(trainer.Trainer, "finish_epoch", finish)
         with pytest.raises(InterruptedError):
             fit(cut, QUIET)
-        monkeypatch.setattr(member.Member, "finish_epoch", original)
+        monkeypatch.setattr(trainer.Trainer, "finish_epoch", original)
         if number == 2:  # nothing but the head has trained so far
             like = dataclasses.replace(cut, phases=phases[:1])
             kept = _last_state(like)[0].params["backbone"]
@@ -211,14 +211,14 @@ def test_a_phase_trains_what_its_cut_says_and_resumes_to_the_same_bits(
 
 def test_a_workdir_of_another_config_is_refused_and_left_alone(config, straight):
     other = dataclasses.replace(config, model=dataclasses.replace(config.model, width=0.125))
-    with pytest.raises(UserError, match=r"model.width: 0.125 != 0.0625.*another --workdir"):
+    with pytest.raises(InputError, match=r"model.width: 0.125 != 0.0625.*another --workdir"):
         fit(other, QUIET)
-    assert config_file.from_dict(json.loads((config.workdir / "config.json").read_text())) == config
+    assert io.from_dict(json.loads((config.workdir / "config.json").read_text())) == config
 
 
 def test_a_workdir_that_is_a_file_is_refused(config, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"file is a file; name a folder"):
+    with pytest.raises(InputError, match=r"file is a file; name a folder"):
         fit(dataclasses.replace(config, workdir=tmp_path / "file"), QUIET)
 
 
@@ -231,11 +231,11 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
     monkeypatch.setattr(loop, "MAY_CHANGE", (*loop.MAY_CHANGE, "phases."))
     bad = dataclasses.replace(short, phases=(Phase(epochs=4, learning_rate=1e30),))
     with pytest.raises(
-        UserError, match=r"loss .* (nan|inf); .*epoch are kept.*--phases.0.learning-rate"
+        InputError, match=r"loss .* (nan|inf); .*epoch are kept.*--phases.0.learning-rate"
     ):
         fit(bad, QUIET)
     assert read_meta(short.workdir, "last").epoch == 2
-    assert open_trained(short.workdir, data_mesh()).meta.epoch in (1, 2)
+    assert open_run(short.workdir, data_mesh()).meta.epoch in (1, 2)
 
 
 def test_what_a_loss_that_is_not_finite_advises_works(config, tmp_path):
@@ -243,7 +243,7 @@ def test_what_a_loss_that_is_not_finite_advises_works(config, tmp_path):
     bad = dataclasses.replace(
         config, workdir=tmp_path / "run", phases=(Phase(epochs=1, learning_rate=1e30),)
     )
-    with pytest.raises(UserError, match=r"no epoch was finished; try a lower --phases.0.learn"):
+    with pytest.raises(InputError, match=r"no epoch was finished; try a lower --phases.0.learn"):
         fit(bad, QUIET)
     assert fit(dataclasses.replace(bad, phases=_epochs(config, 1)), QUIET).epoch == 1
 
@@ -255,8 +255,8 @@ def test_cached_views_train_in_turn_resume_and_predict_from_pictures(config, tmp
         seen.append(examples.pictures())
         return original(examples, **options)
 
-    original = member.training_batches
-    monkeypatch.setattr(member, "training_batches", batches)
+    original = trainer.training_batches
+    monkeypatch.setattr(trainer, "training_batches", batches)
     cached = dataclasses.replace(
         config,
         workdir=tmp_path / "straight",
@@ -273,7 +273,7 @@ def test_cached_views_train_in_turn_resume_and_predict_from_pictures(config, tmp
     again = dataclasses.replace(cached, workdir=tmp_path / "resumed")
     fit(dataclasses.replace(again, phases=_epochs(cached, 2)), QUIET)
     assert fit(again, QUIET).history == straight.history
-    run = open_trained(cached.workdir, data_mesh())
+    run = open_run(cached.workdir, data_mesh())
     examples = open_dataset(cached.data).part("validation")
     loss = -np.log(run.predict(examples).probabilities[np.arange(9), examples.label]).mean()
     assert loss == pytest.approx(straight.best_loss, abs=2e-3)  # features are float16
@@ -283,7 +283,7 @@ def test_a_missing_dataset_is_refused_before_a_workdir_is_made(config, tmp_path)
     away = dataclasses.replace(
         config, workdir=tmp_path / "run", data=dataclasses.replace(config.data, dir=tmp_path)
     )
-    with pytest.raises(UserError, match=r"prepare_data.py phantom --data-dir"):
+    with pytest.raises(InputError, match=r"prepare_data.py phantom --data-dir"):
         fit(away, QUIET)
     assert not away.workdir.exists()
 
@@ -291,7 +291,7 @@ def test_a_missing_dataset_is_refused_before_a_workdir_is_made(config, tmp_path)
 def test_a_class_that_the_dataset_has_not_is_refused(config, tmp_path):
     data = dataclasses.replace(config.data, classes=("healthy", "broken"))
     with pytest.raises(
-        UserError, match=r"no class 'broken'; its 2 classes are 'healthy', 'fracture'"
+        InputError, match=r"no class 'broken'; its 2 classes are 'healthy', 'fracture'"
     ):
         fit(dataclasses.replace(config, workdir=tmp_path / "run", data=data), QUIET)
 
@@ -303,14 +303,14 @@ def test_cached_views_without_a_frozen_prefix_are_refused_and_the_advice_works(c
         freeze=Freeze(cached_views=2),
         phases=_epochs(config, 1),
     )
-    with pytest.raises(UserError, match=r"prefix that is wholly frozen.*cached-views 0"):
+    with pytest.raises(InputError, match=r"prefix that is wholly frozen.*cached-views 0"):
         fit(bad, QUIET)
     assert fit(dataclasses.replace(bad, freeze=Freeze()), QUIET).epoch == 1
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"no best checkpoint in .*it is not a run"):
-        open_trained(tmp_path, data_mesh())
+    with pytest.raises(InputError, match=r"no best checkpoint in .*it is not a run"):
+        open_run(tmp_path, data_mesh())
 
 
 def test_a_checkpoint_of_another_network_is_refused_with_every_difference(
@@ -324,15 +324,15 @@ def test_a_checkpoint_of_another_network_is_refused_with_every_difference(
     meta["config"]["model"]["width"] = 0.125
     meta_path.write_text(json.dumps(meta))
     with pytest.raises(
-        UserError, match=r"\(43 problems\)[\s\S]*block1/conv1/kernel: model .*, checkpoint"
+        InputError, match=r"\(43 problems\)[\s\S]*block1/conv1/kernel: model .*, checkpoint"
     ):
-        open_trained(copy, data_mesh())
+        open_run(copy, data_mesh())
 
 
 def test_a_classifier_is_no_detector(config, straight, tmp_path, monkeypatch):
     meta = read_meta(config.workdir)
     data = dataclasses.replace(meta.config.data, classes=("a", "b", "c"))
     three = dataclasses.replace(meta, config=dataclasses.replace(meta.config, data=data))
-    monkeypatch.setattr(trained.checkpoint, "read_meta", lambda _: three)
-    with pytest.raises(UserError, match=r"no detector: it tells 3 classes apart \(a, b, c\)"):
+    monkeypatch.setattr(model_bundle.checkpoint, "read_meta", lambda _: three)
+    with pytest.raises(InputError, match=r"no detector: it tells 3 classes apart \(a, b, c\)"):
         open_detector(config.workdir, data_mesh())

@@ -3,10 +3,9 @@
 import dataclasses
 from pathlib import Path
 
-from fracjax import config_file
-from fracjax.config import Config, Data, Ensemble, Phase, Sweep, Train
-from fracjax.config_check import check
-from fracjax.training.members import is_sweep, member_configs, member_dirs, swept_dirs
+from fracjax.config import Config, Data, Ensemble, Phase, Sweep, Train, io
+from fracjax.config.rules import check
+from fracjax.training.ensemble_configs import is_sweep, member_configs, member_dirs, swept_dirs
 
 RUN = Config(workdir=Path("runs/x"), data=Data(subset=0.8), train=Train(seed=7))
 
@@ -20,7 +19,7 @@ def test_members_of_an_ensemble_differ_in_seed_and_folder_alone():
     assert [c.train.seed for c in configs] == [7, 8, 9]
     assert [c.workdir for c in configs] == [Path(f"runs/x/member_{i}") for i in (1, 2, 3)]
     for member in configs:
-        assert config_file.differences(RUN, member) == [
+        assert io.differences(RUN, member) == [
             f"workdir: runs/x != {member.workdir}",
             *([f"train.seed: 7 != {member.train.seed}"] if member.train.seed > 7 else []),
         ]
@@ -30,7 +29,7 @@ def test_folds_differ_in_fold_and_folder_alone():
     configs = member_configs(dataclasses.replace(RUN, folds=5))
     assert len(configs) == 5
     for i, fold in enumerate(configs, 1):
-        assert config_file.differences(RUN, fold) == [
+        assert io.differences(RUN, fold) == [
             f"workdir: runs/x != runs/x/member_{i}",
             f"data.fold: none != {i}/5",
         ]
@@ -42,7 +41,7 @@ def test_a_sweep_has_a_run_of_each_learning_rate_with_each_seed():
     sweep = Sweep(learning_rates=(1e-3, 5e-3), seeds=2)
     run = dataclasses.replace(RUN, phases=phases, sweep=sweep)
     configs = member_configs(run)
-    assert [config_file.differences(run, one) for one in configs] == [
+    assert [io.differences(run, one) for one in configs] == [
         [
             f"workdir: runs/x != runs/x/lr_{rate}_seed_{seed}",
             *([f"phases.0.learning_rate: 0.001 != {rate}"] if rate > 0.001 else []),

@@ -18,17 +18,17 @@ from fracjax.config import Augment, Config, Data, Ensemble, Freeze, Model, Phase
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.prepared import open_prepared
 from fracjax.datasets.request import Request
-from fracjax.errors import UserError
-from fracjax.pipeline import memory, parts
-from fracjax.pipeline.stream import stream, training_batches
-from fracjax.sharding import by_study, data_mesh
-from fracjax.training import epochs, feed, loop, member
+from fracjax.errors import InputError
+from fracjax.inference.model_bundle import open_run
+from fracjax.loading import dataset_view, memory
+from fracjax.loading.streaming import stream, training_batches
+from fracjax.runtime.sharding import batch_sharding, data_mesh
+from fracjax.training import epochs, loaders, loop, trainer
 from fracjax.training.checkpoint import Checkpoints, read_meta
 from fracjax.training.loop import fit, fit_members
 from fracjax.training.network import build_network
 from fracjax.training.progress import Bar
-from fracjax.training.shares import Stopwatch
-from fracjax.training.trained import open_trained
+from fracjax.training.time_breakdown import Stopwatch
 
 QUIET = Console(quiet=True)
 COLOURED = np.arange(60) == 7  # one file of sixty
@@ -79,13 +79,13 @@ def test_the_disk_and_the_devices_memory_train_the_same_bits(config, straight, t
 
 def test_steps_may_be_taken_many_at_a_time_by_one_program(config, straight, tmp_path, monkeypatch):
     programs = []
-    original = feed.make_dispatch
+    original = loaders.make_dispatch
 
     def kept(*args, **options):
         programs.append(original(*args, **options))
         return programs[-1]
 
-    monkeypatch.setattr(feed, "make_dispatch", kept)
+    monkeypatch.setattr(loaders, "make_dispatch", kept)
     for chunk in (4, 6):  # six steps are one and a half dispatches of four, or one of six
         run = _with(config, tmp_path / str(chunk), train={"steps_per_dispatch": chunk})
         history = fit(run, QUIET).history
@@ -100,7 +100,7 @@ def test_folds_of_unequal_length_stay_one_program_when_the_longest_stops(
     config, tmp_path, monkeypatch
 ):
     programs = []
-    original = feed.make_dispatch
+    original = loaders.make_dispatch
 
     def kept(*args, **options):
         programs.append(original(*args, **options))
@@ -115,9 +115,9 @@ def test_folds_of_unequal_length_stay_one_program_when_the_longest_stops(
         better = self.steps < 6
         return row | {"validation_loss": 1.0 - 0.1 * epoch if better else 1.0 + 0.1 * epoch}
 
-    validate = member.Member._validate
-    monkeypatch.setattr(member.Member, "_validate", worse)
-    monkeypatch.setattr(feed, "make_dispatch", kept)
+    validate = trainer.Trainer._validate
+    monkeypatch.setattr(trainer.Trainer, "_validate", worse)
+    monkeypatch.setattr(loaders, "make_dispatch", kept)
     # 51 studies in two folds of 25 and 26: five batches of five, or six; on one device, which
     # takes fives.
     monkeypatch.setattr(loop, "data_mesh", lambda: data_mesh(1))
@@ -266,9 +266,9 @@ def test_evaluation_sees_what_training_saw(config, tmp_path):
     data = {"colormap": "jet", "fit": "pad", "channels": "colour"}
     run = _with(config, tmp_path / "run", data=data, phases=(Phase(epochs=1, learning_rate=1e-3),))
     meta = fit(run, QUIET)
-    examples = parts.open_dataset(run.data).part("validation", meta.form)
+    examples = dataset_view.open_dataset(run.data).part("validation", meta.form)
     assert examples.image.shape[1:] == (16, 16, 3)
-    predicted = open_trained(run.workdir, data_mesh()).predict(examples)
+    predicted = open_run(run.workdir, data_mesh()).predict(examples)
     own = predicted.probabilities[np.arange(len(examples)), examples.label]
     assert -np.log(own).mean() == pytest.approx(meta.best_loss, rel=1e-5)
 
@@ -280,20 +280,22 @@ def test_a_run_of_another_version_is_refused_and_not_a_traceback(config, straigh
     record = json.loads(path.read_text())
     del record["channels"]
     path.write_text(json.dumps(record))
-    with pytest.raises(UserError, match=r"run of another version .* into another --workdir"):
+    with pytest.raises(InputError, match=r"run of another version .* into another --workdir"):
         read_meta(copy)
 
 
 def test_a_dataset_that_gained_colour_is_refused(config, straight, monkeypatch):
     longer = dataclasses.replace(config, phases=(Phase(epochs=3, learning_rate=1e-3),))
     monkeypatch.setattr(
-        parts, "open_prepared", lambda *a: dataclasses.replace(open_prepared(*a), colour=COLOURED)
+        dataset_view,
+        "open_prepared",
+        lambda *a: dataclasses.replace(open_prepared(*a), colour=COLOURED),
     )
-    with pytest.raises(UserError, match=r"pictures of 1 channel\(s\), but phantom now makes 3"):
+    with pytest.raises(InputError, match=r"pictures of 1 channel\(s\), but phantom now makes 3"):
         fit(longer, QUIET)
     grey = dataclasses.replace(config.data, channels="grey")
-    assert parts.open_dataset(grey).form.channels == 1
-    assert parts.open_dataset(config.data).form.channels == 3
+    assert dataset_view.open_dataset(grey).form.channels == 1
+    assert dataset_view.open_dataset(config.data).form.channels == 3
 
 
 def test_networks_side_by_side_train_alike_in_both_modes(config, tmp_path, monkeypatch):
@@ -320,14 +322,14 @@ def test_the_mode_is_printed_with_the_sizes(config, tmp_path, monkeypatch):
     fit(auto, said)
     assert "stream mode: the studies take 0.00 GiB of each device's 0.00 GiB" in said.export_text()
     monkeypatch.setattr(memory, "_free_on_host", lambda: 4 * 100)
-    with pytest.raises(UserError, match=r"data.mode is resident, but .*--data.mode stream"):
+    with pytest.raises(InputError, match=r"data.mode is resident, but .*--data.mode stream"):
         fit(_with(auto, tmp_path / "third", data={"mode": "resident"}), QUIET)
 
 
 def test_worker_processes_read_the_same_batches(config, straight):
-    examples = parts.open_dataset(config.data).part("train")
+    examples = dataset_view.open_dataset(config.data).part("train")
     source = training_batches(examples, batch_size=8, seed=0, epoch=0)
-    placed = list(stream(source, by_study(data_mesh(4)), workers=2))
+    placed = list(stream(source, batch_sharding(data_mesh(4)), workers=2))
     assert len(placed) == len(source) == 6
     for batch, expected in zip(placed, source, strict=True):
         jax.tree.map(assert_array_equal, dict(batch), dict(expected))

@@ -6,13 +6,13 @@ import pytest
 from numpy.testing import assert_allclose
 
 from fracjax.config import Config, Data, Model
-from fracjax.errors import UserError
+from fracjax.errors import InputError
 from fracjax.explain.maps import explain
-from fracjax.pipeline.examples import Examples
-from fracjax.sharding import data_mesh, parameters
-from fracjax.training.checkpoint import Checkpoints, Meta
+from fracjax.inference.model_bundle import open_run
+from fracjax.loading.batch import Examples
+from fracjax.runtime.sharding import data_mesh, parameters
+from fracjax.training.checkpoint import CheckpointMetadata, Checkpoints
 from fracjax.training.network import build_network
-from fracjax.training.trained import open_trained
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def workdir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
     config = Config(workdir=folder, data=Data(image_size=32, batch_size=8), model=Model(width=0.5))
     network = build_network(config)
-    meta = Meta(config, network.image, "split", 1, [], 1, 0.7, channels=1)
+    meta = CheckpointMetadata(config, network.image, "split", 1, [], 1, 0.7, channels=1)
     with Checkpoints(folder) as checkpoints:
         checkpoints.save_best(network.initial_state(0, data_mesh()), meta)
     return folder
@@ -37,7 +37,7 @@ def examples():
 @pytest.fixture(scope="module")
 def whole(workdir, examples):
     """The network on every device, its probabilities and its maps."""
-    trained = open_trained(workdir, data_mesh())
+    trained = open_run(workdir, data_mesh())
     return trained, trained.predict(examples).probabilities, explain(trained, examples)
 
 
@@ -54,7 +54,7 @@ def test_sharded_parameters_give_the_same_probabilities_and_maps(
     workdir, examples, whole, shards, share
 ):
     trained, probabilities, maps = whole
-    parts = open_trained(workdir, data_mesh(parameter_shards=shards))
+    parts = open_run(workdir, data_mesh(parameter_shards=shards))
     complete = _bytes_by_device(trained.networks)[0]
     for held in _bytes_by_device(parts.networks):
         assert share <= held / complete < share + 0.02  # small arrays are on every device
@@ -77,5 +77,5 @@ def test_the_largest_axis_that_the_devices_can_share_is_split():
 
 
 def test_devices_that_cannot_be_shared_out_are_refused():
-    with pytest.raises(UserError, match=r"--parameter-shards is 3, which 4 .* one of 1, 2, 4"):
+    with pytest.raises(InputError, match=r"--parameter-shards is 3, which 4 .* one of 1, 2, 4"):
         data_mesh(parameter_shards=3)

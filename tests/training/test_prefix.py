@@ -8,14 +8,14 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fracjax.config import Augment
-from fracjax.errors import UserError
-from fracjax.image_spec import ImageSpec
-from fracjax.pipeline.stored import StoredRows
-from fracjax.sharding import data_mesh
-from fracjax.training import prefix
+from fracjax.errors import InputError
+from fracjax.loading.npy_rows import StoredRows
+from fracjax.models.image_spec import ImageSpec
+from fracjax.runtime.sharding import data_mesh
+from fracjax.training import feature_cache
+from fracjax.training.feature_cache import Prefix, cache_view
+from fracjax.training.forward import make_forward, predict_logits
 from fracjax.training.network import build_network
-from fracjax.training.predict import make_forward, predict_logits
-from fracjax.training.prefix import Prefix, cache_view
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_an_augmented_view_repeats_by_key_on_any_number_of_devices(network, exam
 
 def test_features_are_computed_once(network, examples, tmp_path, monkeypatch):
     first = _cached(network, examples, tmp_path).pictures()
-    monkeypatch.setattr(prefix, "features", None)  # would fail if it were called
+    monkeypatch.setattr(feature_cache, "features", None)  # would fail if it were called
     assert_array_equal(_cached(network, examples, tmp_path).pictures(), first)
 
 
@@ -91,25 +91,27 @@ KEY, BRIGHT = jax.random.key(0), Augment(brightness=0.2)
 )
 def test_features_are_named_by_all_that_shapes_them(network, examples, change):
     def name(policy=BRIGHT, key=KEY, **changes):
-        return prefix.digest(_prefix(network, policy=policy, **changes), examples, key)
+        return feature_cache.digest(_prefix(network, policy=policy, **changes), examples, key)
 
     assert name() == name()
     assert name() != name(**change)
 
 
 def test_features_are_named_by_pictures_rows_and_weights(config, network, examples, tmp_path):
-    name = prefix.digest(_prefix(network), examples, KEY)
+    name = feature_cache.digest(_prefix(network), examples, KEY)
     brighter = dataclasses.replace(examples, image=examples.image + 1)
     reseeded = dataclasses.replace(config, train=dataclasses.replace(config.train, seed=1))
-    assert prefix.digest(_prefix(network), brighter, KEY) != name
-    assert prefix.digest(_prefix(build_network(reseeded)), examples, KEY) != name
+    assert feature_cache.digest(_prefix(network), brighter, KEY) != name
+    assert feature_cache.digest(_prefix(build_network(reseeded)), examples, KEY) != name
     np.save(tmp_path / "a.npy", examples.image)
     stored = dataclasses.replace(examples, image=StoredRows(tmp_path / "a.npy"))
     other = [stored, stored.take(np.arange(20)[::-1]), stored.take(np.arange(10))]
-    assert len({prefix.digest(_prefix(network), one, KEY) for one in other}) == 3
+    assert len({feature_cache.digest(_prefix(network), one, KEY) for one in other}) == 3
 
 
 def test_activations_too_large_for_float16_are_refused(network, examples, tmp_path, monkeypatch):
-    monkeypatch.setattr(prefix, "features", lambda *_: iter([np.full((20, 1), np.inf, np.float16)]))
-    with pytest.raises(UserError, match=r"exceed float16's 65,504 .*cached-views 0"):
+    monkeypatch.setattr(
+        feature_cache, "features", lambda *_: iter([np.full((20, 1), np.inf, np.float16)])
+    )
+    with pytest.raises(InputError, match=r"exceed float16's 65,504 .*cached-views 0"):
         _cached(network, examples, tmp_path)

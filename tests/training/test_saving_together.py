@@ -6,8 +6,8 @@ from tests.pairs import run_pair
 SAVING = """
 import math, sys, time
 from pathlib import Path
-from fracjax.distributed import start
-from fracjax.door import door
+from fracjax.runtime.multihost_init import start
+from fracjax.cli.errors import door
 
 with door():
     start()
@@ -16,13 +16,13 @@ with door():
     from orbax.checkpoint._src.checkpointers import async_checkpointer
     from orbax.checkpoint._src.path import deleter
     from fracjax.config import Config
-    from fracjax.image_spec import ImageSpec
-    from fracjax.processes import process
-    from fracjax.sharding import data_mesh, everywhere
+    from fracjax.models.image_spec import ImageSpec
+    from fracjax.runtime.multihost import process_index_count
+    from fracjax.runtime.sharding import data_mesh, everywhere
     from fracjax.training.checkpoint import Checkpoints, Meta
     from fracjax.training.state import TrainState
 
-    ours, late = process()[0], set()
+    ours, late = process_index_count()[0], set()
     commit = async_checkpointer._background_wait_for_commit_futures
 
     def slow_commit(directory, futures, on_commit, **more):

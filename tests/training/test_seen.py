@@ -14,16 +14,16 @@ from fracjax.augment.colormaps import map_colours
 from fracjax.augment.mixing import mix
 from fracjax.augment.policy import augment
 from fracjax.config import Augment, Freeze, Phase
-from fracjax.errors import UserError
-from fracjax.pipeline.stream import BatchSource
-from fracjax.sharding import data_mesh
+from fracjax.errors import InputError
+from fracjax.inference.model_bundle import ModelBundle
+from fracjax.loading.streaming import BatchSource
+from fracjax.runtime.sharding import data_mesh
 from fracjax.training import losses
-from fracjax.training.checkpoint import Meta
-from fracjax.training.material import check_views
+from fracjax.training.checkpoint import CheckpointMetadata
+from fracjax.training.forward import make_forward, predict_logits
 from fracjax.training.network import build_network
-from fracjax.training.predict import make_forward, predict_logits
-from fracjax.training.step import Recipe, pure_step
-from fracjax.training.trained import Trained
+from fracjax.training.step import StepSpec, pure_step
+from fracjax.training.training_data import check_views
 
 RATE = np.float32(1e-3)
 
@@ -41,7 +41,7 @@ def _still(config, **augment):
 
 def _loss(config, batch, colormap="none"):
     network = build_network(config)
-    recipe = Recipe(
+    recipe = StepSpec(
         view=network.training_view(0),
         tx=network.optimizer(0),
         image=network.image,
@@ -103,16 +103,16 @@ def test_coloured_pictures_reach_the_network_as_they_are(config, examples):
 # Views at test time
 
 
-def _trained(views: int, policy: Augment, config) -> Trained:
+def _trained(views: int, policy: Augment, config) -> ModelBundle:
     """A run whose network answers with the mean grey of what it sees."""
 
     def forward(params, batch_stats, images, drawn_by):
         seen = images if drawn_by is None else augment(drawn_by[0], images, policy, drawn_by[1])
         return jnp.mean(seen.astype(jnp.float32), axis=(1, 2)) / 255
 
-    meta = Meta(config, build_network(config).image, "hash", 1, [], 1, math.inf, 1)
+    meta = CheckpointMetadata(config, build_network(config).image, "hash", 1, [], 1, math.inf, 1)
     networks = ({"params": {}, "batch_stats": {}},)
-    return Trained(Path("x"), (meta,), networks, forward, data_mesh(1), 8, views)
+    return ModelBundle(Path("x"), (meta,), networks, forward, data_mesh(1), 8, views)
 
 
 def test_probabilities_are_the_mean_over_the_study_itself_and_drawn_views(config, examples):
@@ -153,6 +153,6 @@ def test_cached_views_cannot_be_mixed_and_the_advice_works(config):
         freeze=Freeze(batch_norm="above_cut", cached_views=2),
         augment=Augment(mixup=0.2),
     )
-    with pytest.raises(UserError, match=r"--augment.mixup 0 --augment.cutmix 0"):
+    with pytest.raises(InputError, match=r"--augment.mixup 0 --augment.cutmix 0"):
         check_views(cached)
     check_views(dataclasses.replace(cached, augment=Augment()))

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from fracjax.training.progress import progress_bar
-from fracjax.training.shares import Shares, Stopwatch
+from fracjax.training.time_breakdown import Stopwatch, TimeBreakdown
 
 
 class Clock:
@@ -55,14 +55,14 @@ def test_what_is_done_with_a_batch_is_no_waiting_for_it():
 
 
 def test_no_time_at_all_is_the_hosts():
-    assert Stopwatch(Clock()).shares == Shares(0.0, 0.0, 1.0)
+    assert Stopwatch(Clock()).shares == TimeBreakdown(0.0, 0.0, 1.0)
 
 
 def test_the_printed_shares_sum_to_100():
     rng = np.random.default_rng(0)
     halves = [(0.005, 0.995, 0.0), (0.015, 0.985, 0.0), (0.335, 0.665, 0.0), (0.0, 0.0, 1.0)]
     for shares in [*halves, *rng.dirichlet([0.3] * 3, 1000)]:
-        found = [int(n) for n in re.findall(r"-?\d+", str(Shares(*shares)))]
+        found = [int(n) for n in re.findall(r"-?\d+", str(TimeBreakdown(*shares)))]
         assert sum(found) == 100
         assert min(found) >= 0
         assert np.abs(np.array(found) - 100 * np.array(shares)).max() <= 1 + 1e-9

@@ -10,11 +10,11 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fracjax.config import Augment, Freeze, Phase
-from fracjax.pipeline.stream import BatchSource, training_batches
-from fracjax.sharding import by_study, check_batch, data_mesh, replicated
+from fracjax.loading.streaming import BatchSource, training_batches
+from fracjax.runtime.sharding import batch_sharding, check_batch, data_mesh, replicated
 from fracjax.training import freeze
 from fracjax.training.network import build_network
-from fracjax.training.step import Recipe, make_train_step
+from fracjax.training.step import StepSpec, make_train_step
 
 RATE = np.float32(1e-3)
 
@@ -28,7 +28,7 @@ SGD = optax.identity()
 def recipe(config, network, tx=None):
     """What `fit` would make a step of the first phase of."""
     plain = freeze.partial_updates(tx, network.partitions[0]) if tx else network.optimizer(0)
-    return Recipe(
+    return StepSpec(
         view=network.training_view(0),
         tx=plain,
         image=network.image,
@@ -57,7 +57,7 @@ def _train(config, examples, *, devices=1, epochs=1, tx=None, rate=RATE):
     for epoch in range(epochs):
         for batch in training_batches(examples, batch_size=8, seed=0, epoch=epoch):
             state, metrics = step(
-                state, jax.device_put(batch, by_study(mesh)), jax.random.key(0), rate
+                state, jax.device_put(batch, batch_sharding(mesh)), jax.random.key(0), rate
             )
             losses.append(float(metrics.compute()["loss"]))
     assert step._cache_size() == 1, "a step of the same shapes was compiled again"
@@ -109,8 +109,8 @@ def test_rows_that_are_not_valid_count_in_no_loss_and_no_gradient(config, exampl
     beside["label"] = np.where(beside["valid"], beside["label"], 1 - beside["label"])
     twice = {**BatchSource(examples, np.arange(4), 8)[0], "valid": np.ones(8, bool)}
     key = jax.random.key(0)
-    ours, m1 = step(initial_state(), jax.device_put(beside, by_study(mesh)), key, RATE)
-    theirs, m2 = step(initial_state(), jax.device_put(twice, by_study(mesh)), key, RATE)
+    ours, m1 = step(initial_state(), jax.device_put(beside, batch_sharding(mesh)), key, RATE)
+    theirs, m2 = step(initial_state(), jax.device_put(twice, batch_sharding(mesh)), key, RATE)
     assert_allclose(m1.compute()["loss"], m2.compute()["loss"], rtol=1e-6)
     jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-5), ours.params, theirs.params)
 
@@ -120,7 +120,9 @@ def test_metrics_are_means_over_valid_studies(config, examples):
     mesh, initial_state, step = _step(config, 1)
     state, total, seen = initial_state(), None, []
     for batch in training_batches(examples, batch_size=8, seed=0, epoch=0):
-        state, metrics = step(state, jax.device_put(batch, by_study(mesh)), jax.random.key(0), RATE)
+        state, metrics = step(
+            state, jax.device_put(batch, batch_sharding(mesh)), jax.random.key(0), RATE
+        )
         seen.append((int(batch["valid"].sum()), float(metrics.compute()["loss"])))
         total = metrics if total is None else total.merge(metrics)
     assert [n for n, _ in seen] == [8, 8, 4]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fracjax.training.stopping import best_epoch, plateau_scale, stops
+from fracjax.training.early_stopping import best_epoch, plateau_scale, should_stop
 
 GOLDEN = Path(__file__).parents[1] / "goldens" / "keras_callbacks.json"
 CASES = json.loads(GOLDEN.read_text())
@@ -27,7 +27,12 @@ def test_best_epoch_by_hand():
 
 def test_stopping_by_hand():
     losses = [3.0, 1.0, 2.0, 1.0]
-    assert [stops(losses[:n], patience=2) for n in (1, 2, 3, 4)] == [False, False, False, True]
+    assert [should_stop(losses[:n], patience=2) for n in (1, 2, 3, 4)] == [
+        False,
+        False,
+        False,
+        True,
+    ]
 
 
 def test_a_plateau_by_hand():
@@ -47,7 +52,7 @@ def test_there_are_enough_cases_of_every_kind():
 def test_decisions_are_those_of_keras(kind):
     for case in (case for case in COMPARED if case["kind"] == kind):
         losses, epochs = _losses(case), len(case["learning_rates"])
-        ends = [stops(losses[:n], patience=case["patience"]) for n in range(1, epochs + 1)]
+        ends = [should_stop(losses[:n], patience=case["patience"]) for n in range(1, epochs + 1)]
         assert (ends.index(True) + 1 if True in ends else None) == case["stopped"], case
         rates = [
             plateau_scale(losses[:n], patience=case["plateau_patience"], factor=case["factor"])

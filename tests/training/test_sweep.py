@@ -9,13 +9,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from fracjax import config_file
-from fracjax.config import Config, Data, Phase, Train
-from fracjax.errors import UserError
-from fracjax.files import write_json
-from fracjax.image_spec import ImageSpec
-from fracjax.report.sweep import rates_table, runs_table, show_sweep
-from fracjax.training.checkpoint import Meta, config_path
+from fracjax.config import Config, Data, Phase, Train, io
+from fracjax.errors import InputError
+from fracjax.models.image_spec import ImageSpec
+from fracjax.runtime.atomic_files import write_json
+from fracjax.training.checkpoint import CheckpointMetadata, config_path
 from fracjax.training.sweep import (
     RateSummary,
     best_rate,
@@ -24,6 +22,7 @@ from fracjax.training.sweep import (
     refuse_sweep,
     swept_runs,
 )
+from fracjax.workflows.sweep import rates_table, runs_table, show_sweep
 
 
 def _meta(rate, seed, losses, *, epochs=3, classes=("healthy", "fracture")):
@@ -41,7 +40,7 @@ def _meta(rate, seed, losses, *, epochs=3, classes=("healthy", "fracture")):
     best = int(np.argmin(losses)) + 1 if losses else 0
     image = ImageSpec(side=8, channels=1, low=0.0, high=1.0, smallest=8)
     least = min(losses, default=np.inf)
-    return Meta(config, image, "hash", len(losses), history, best, float(least), 1)
+    return CheckpointMetadata(config, image, "hash", len(losses), history, best, float(least), 1)
 
 
 METAS = [
@@ -108,18 +107,18 @@ def test_classifiers_are_shown_with_their_accuracy(tmp_path):
 
 def test_a_sweep_whose_runs_all_diverged_says_so(tmp_path):
     said = Console(record=True, width=100)
-    with pytest.raises(UserError, match=r"every run of .* diverged: lower --sweep.learning-rates"):
+    with pytest.raises(InputError, match=r"every run of .* diverged: lower --sweep.learning-rates"):
         show_sweep(tmp_path, [_meta(0.5, 0, []), _meta(0.5, 1, [0.1])], said)
     assert "diverged in 2" in said.export_text()
 
 
-def _on_disk(root: Path, meta: Meta) -> Meta:
+def _on_disk(root: Path, meta: CheckpointMetadata) -> CheckpointMetadata:
     """The run as training leaves it below a folder, without its arrays."""
     workdir = root / meta.config.workdir.name
     meta = dataclasses.replace(meta, config=dataclasses.replace(meta.config, workdir=workdir))
     kept = workdir / "checkpoints" / "last" / "1" / "meta" / "metadata"
     (kept.parent if meta.history else workdir).mkdir(parents=True)
-    write_json(config_path(workdir), config_file.to_dict(meta.config))
+    write_json(config_path(workdir), io.to_dict(meta.config))
     if meta.history:
         write_json(kept, meta.to_dict())
     return meta
@@ -138,18 +137,18 @@ def test_a_run_that_diverged_in_its_first_epoch_spoils_its_rate_for_who_names_th
     best = json.loads((tmp_path / "sweep.json").read_text())["best_run"]
     assert best == str(tmp_path / "lr_0.1_seed_1")
     advice = f"is a sweep: 4 runs .* best on validation is {re.escape(best)} .learning rate 0.1,"
-    with pytest.raises(UserError, match=advice):
+    with pytest.raises(InputError, match=advice):
         refuse_sweep(tmp_path)
 
 
 def test_a_sweep_that_was_moved_is_advised_on_where_it_is_now(tmp_path):
     _on_disk(tmp_path / "old", _meta(0.1, 0, [0.5, 0.3, 0.4]))
     new = (tmp_path / "old").rename(tmp_path / "new")
-    with pytest.raises(UserError, match=f"best on validation is {re.escape(str(new))}/lr_0.1"):
+    with pytest.raises(InputError, match=f"best on validation is {re.escape(str(new))}/lr_0.1"):
         refuse_sweep(new)
 
 
 def test_a_sweep_without_a_finished_epoch_has_no_best_run(tmp_path):
     _on_disk(tmp_path, _meta(0.5, 0, []))
-    with pytest.raises(UserError, match=r"1 runs .* none of them has finished an epoch yet"):
+    with pytest.raises(InputError, match=r"1 runs .* none of them has finished an epoch yet"):
         refuse_sweep(tmp_path)

@@ -1,9 +1,9 @@
 """What became of every fracture in the cascade: missed, passed, found, mistyped."""
 
-from fracjax.evaluation import CascadeReport, Fate
-from fracjax.report.charts.bands import counted, threshold_text
+from fracjax.evaluation import CascadeOutcome, CascadeReport
 from fracjax.report.charts.canvas import WIDTH
 from fracjax.report.charts.drawing import Drawing, Number, arrow, width_of, wrapped
+from fracjax.report.charts.helpers import counted, threshold_text
 from fracjax.report.page import Chart
 from fracjax.report.palette import BLUE, INK, MUTED, ORANGE, PANEL, PAPER, PURPLE, RULE
 from fracjax.report.tables import Table
@@ -68,7 +68,7 @@ def _box(
     drawing.text(x + width / 2, y + 32, name, anchor="middle", colour=INK)
 
 
-def _bar(drawing: Drawing, y: Number, name: str, fate: Fate) -> None:
+def _bar(drawing: Drawing, y: Number, name: str, fate: CascadeOutcome) -> None:
     drawing.text(0, y + _LINE - 3, name)
     drawing.text(WIDTH, y + _LINE - 3, f"{fate.n:,}", colour=MUTED, anchor="end")
     top = y + _LINE + 1
@@ -92,7 +92,7 @@ def _shade(what: str, colour: str) -> dict:
     return {"fill": colour, "opacity": {"found": 0.35, "mistyped": 0.45, "missed": 0.6}[what]}
 
 
-def _counts(fate: Fate) -> tuple[int, int, int]:
+def _counts(fate: CascadeOutcome) -> tuple[int, int, int]:
     shares = (fate.found.value, fate.mistyped.value, fate.missed.value)
     found, mistyped, missed = (round((share or 0.0) * fate.n) for share in shares)
     return found, mistyped, missed

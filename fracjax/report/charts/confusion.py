@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from fracjax.report.charts.bands import counted
 from fracjax.report.charts.canvas import WIDTH
 from fracjax.report.charts.drawing import Drawing, Number, wrapped
+from fracjax.report.charts.helpers import counted
 from fracjax.report.page import Chart
 from fracjax.report.palette import HEAT, HEAT_MOST, INK, MUTED, RULE
 from fracjax.report.tables import Table

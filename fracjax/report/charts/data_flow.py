@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from fracjax.report.charts.bands import counted
 from fracjax.report.charts.canvas import WIDTH
 from fracjax.report.charts.drawing import Drawing, Number, arrow, wrapped
+from fracjax.report.charts.helpers import counted
 from fracjax.report.page import Chart
 from fracjax.report.palette import INK, MUTED, PANEL, RULE
 from fracjax.report.tables import Table

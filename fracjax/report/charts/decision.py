@@ -3,7 +3,8 @@
 import numpy as np
 
 from fracjax.evaluation.curves import DecisionCurve
-from fracjax.report.charts.bands import (
+from fracjax.report.charts.canvas import canvas, drawn, key
+from fracjax.report.charts.helpers import (
     counted,
     draw_band,
     draw_threshold,
@@ -12,7 +13,6 @@ from fracjax.report.charts.bands import (
     some,
     without_curve,
 )
-from fracjax.report.charts.canvas import canvas, drawn, key
 from fracjax.report.page import Chart
 from fracjax.report.palette import BLUE, GREEN, MUTED
 from fracjax.report.tables import Table

@@ -7,14 +7,14 @@ from typing import Literal
 
 from fracjax.evaluation import BinaryReport, Estimate
 from fracjax.evaluation.subgroups import Subgroup
-from fracjax.report.charts.bands import counted
 from fracjax.report.charts.canvas import WIDTH
 from fracjax.report.charts.drawing import Drawing, Number, wrapped
+from fracjax.report.charts.helpers import counted
 from fracjax.report.page import Chart, finite, why
 from fracjax.report.palette import BLUE, INK, MUTED, ORANGE, PAPER, RULE
 from fracjax.report.tables import Table
 
-Place = Callable[[float], float]  # where on the page a value is
+NextEpoch = Callable[[float], float]  # where on the page a value is
 Metric = Literal["auc", "sensitivity", "specificity"]
 _NAMES = {"auc": "AUC", "sensitivity": "sensitivity", "specificity": "specificity"}
 _LEFT, _RIGHT = 112, 236  # ends of the axis
@@ -75,7 +75,7 @@ def _title(metric: Metric) -> str:
     return f"{name[0].upper()}{name[1:]} by subgroup"
 
 
-def _axis(drawing: Drawing, low: Number, place: Place, bottom: Number, name: str) -> None:
+def _axis(drawing: Drawing, low: Number, place: NextEpoch, bottom: Number, name: str) -> None:
     steps = round(10 * (1 - low))
     every = 1 if steps <= 3 else 2 if steps <= 6 else 5
     for step in range(0, steps + 1):
@@ -88,7 +88,7 @@ def _axis(drawing: Drawing, low: Number, place: Place, bottom: Number, name: str
     drawing.text((_LEFT + _RIGHT) / 2, bottom + 29, name, anchor="middle")
 
 
-def _overall_line(drawing: Drawing, total: Estimate, place: Place, bottom: Number) -> None:
+def _overall_line(drawing: Drawing, total: Estimate, place: NextEpoch, bottom: Number) -> None:
     if total.low is not None and total.high is not None:
         width = place(total.high) - place(total.low)
         drawing.rectangle(place(total.low), 14, width, bottom - 14, fill=ORANGE, opacity=0.13)
@@ -102,7 +102,7 @@ def _row(
     name: str,
     n: str,
     figure: Estimate,
-    place: Place,
+    place: NextEpoch,
     *,
     overall: bool = False,
 ) -> None:

@@ -3,8 +3,8 @@
 from matplotlib.ticker import MaxNLocator
 
 from fracjax.evaluation.calibration import Reliability, ReliabilityBin
-from fracjax.report.charts.bands import counted
 from fracjax.report.charts.canvas import canvas, drawn, key
+from fracjax.report.charts.helpers import counted
 from fracjax.report.page import Chart
 from fracjax.report.palette import BLUE, MUTED
 from fracjax.report.tables import Table

@@ -3,7 +3,8 @@
 from fracjax.evaluation import BinaryReport, Estimate
 from fracjax.evaluation.curves import Band
 from fracjax.evaluation.estimate import complement
-from fracjax.report.charts.bands import (
+from fracjax.report.charts.canvas import canvas, drawn, key
+from fracjax.report.charts.helpers import (
     absent,
     counted,
     draw_band,
@@ -13,7 +14,6 @@ from fracjax.report.charts.bands import (
     thresholds_of,
     without_curve,
 )
-from fracjax.report.charts.canvas import canvas, drawn, key
 from fracjax.report.page import Chart
 from fracjax.report.palette import BLUE, MUTED
 from fracjax.report.tables import Table

@@ -3,7 +3,8 @@
 import math
 
 from fracjax.evaluation.curves import Band
-from fracjax.report.charts.bands import (
+from fracjax.report.charts.canvas import canvas, drawn, key
+from fracjax.report.charts.helpers import (
     counted,
     draw_band,
     draw_threshold,
@@ -12,7 +13,6 @@ from fracjax.report.charts.bands import (
     some,
     threshold_text,
 )
-from fracjax.report.charts.canvas import canvas, drawn, key
 from fracjax.report.page import Chart
 from fracjax.report.palette import BLUE, GREEN, MUTED
 from fracjax.report.tables import Table

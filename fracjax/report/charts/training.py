@@ -8,8 +8,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from fracjax.report.charts.bands import counted
 from fracjax.report.charts.canvas import canvas, drawn, key
+from fracjax.report.charts.helpers import counted
 from fracjax.report.page import Chart
 from fracjax.report.palette import BLUE, MUTED, ORANGE
 from fracjax.report.tables import Table

@@ -4,30 +4,32 @@ Source: Mitchell et al. 2019, FAT*, arXiv:1810.03993, "Model Cards for Model Rep
 """
 
 from fracjax.config import NO_WEIGHTS
-from fracjax.datasets.phantom import DRAWN
-from fracjax.judge import Judged
+from fracjax.datasets.phantom.dataset import DRAWN
+from fracjax.inference.evaluate_run import EvaluatedRun
+from fracjax.inference.model_bundle import epochs_of
 from fracjax.report.page import Facts, Section
 from fracjax.report.sections.versions import versions
-from fracjax.training.trained import epochs_of
 
 
-def card_section(judged: Judged, performance: str) -> Section:
+def card_section(evaluated: EvaluatedRun, performance: str) -> Section:
     """Facts in the order of the paper's card.
 
     Args:
-      judged: the networks on one part.
+      evaluated: the networks on one part.
       performance: the main figures, in one line.
     """
-    trained, meta = judged.trained, judged.trained.meta
+    trained, meta = evaluated.trained, evaluated.trained.meta
     config, data = meta.config, meta.config.data
-    detector = judged.settled.point is not None
+    detector = evaluated.settled.point is not None
     weights = "random" if config.model.weights == NO_WEIGHTS else str(config.model.weights)
     task = (
         f"score a radiograph for {meta.classes[1]} against {meta.classes[0]}"
         if detector
         else f"name the type of a fracture: {', '.join(meta.classes)}"
     )
-    counts = {part: len(judged.dataset.indices(part)) for part in ("train", "validation", "test")}
+    counts = {
+        part: len(evaluated.dataset.indices(part)) for part in ("train", "validation", "test")
+    }
     behind = "" if data.filter is None else f", those that the detector in {data.filter} passes"
     rows = (
         (
@@ -52,14 +54,14 @@ def card_section(judged: Judged, performance: str) -> Section:
             f"{meta.form.side}×{meta.form.side} pixels, channels: {meta.form.channels}, "
             f"8 bits, picture made square by: {data.fit}",
         ),
-        ("Precision", _precision(judged)),
+        ("Precision", _precision(evaluated)),
         ("Training data", f"{counts['train']} studies of {data.name}{behind}"),
         (
             "Chosen on",
             f"{counts['validation']} studies of validation{behind}: epoch, "
             f"{'threshold and ' if detector else ''}temperature",
         ),
-        ("Judged on", f"{judged.predictions.n} studies of {judged.part}: {performance}"),
+        ("Judged on", f"{evaluated.predictions.n} studies of {evaluated.part}: {performance}"),
         (
             "Factors",
             "what the dataset records; age, sex, machine and hospital only where it does",
@@ -78,9 +80,9 @@ def card_section(judged: Judged, performance: str) -> Section:
     return Section("card", "Model card", (Facts(rows),))
 
 
-def _precision(judged: Judged) -> str:
+def _precision(evaluated: EvaluatedRun) -> str:
     """What made the figures, and what another precision would make of them."""
-    trained = judged.trained
+    trained = evaluated.trained
     parts = {
         "float32": "float32",
         "tensorfloat32": "float32, multiplied as TensorFloat-32 where the device can",
@@ -88,5 +90,5 @@ def _precision(judged: Judged) -> str:
     }
     before = trained.meta.config.model.precision
     trained_in = "" if before == trained.precision else f"; trained in {before}"
-    compared = "" if judged.moved is None else f"; {judged.moved}"
+    compared = "" if evaluated.moved is None else f"; {evaluated.moved}"
     return f"{parts[trained.precision]}{trained_in}{compared}"

@@ -1,6 +1,6 @@
 """Both stages together: what becomes of each fracture, and at other thresholds."""
 
-from fracjax.cascade import Cascade
+from fracjax.inference.cascade import Cascade
 from fracjax.report.charts.cascade_flow import cascade_flow_chart
 from fracjax.report.charts.confusion import confusion_chart
 from fracjax.report.charts.sweep import sweep_chart

@@ -7,8 +7,8 @@ Artificial Intelligence in Medical Imaging (CLAIM): 2024 Update". The items are 
 from collections.abc import Collection
 
 from fracjax.config import NO_WEIGHTS
-from fracjax.datasets.phantom import DRAWN
-from fracjax.judge import Judged
+from fracjax.datasets.phantom.dataset import DRAWN
+from fracjax.inference.evaluate_run import EvaluatedRun
 from fracjax.report.page import Prose, Section
 from fracjax.report.sections.versions import versions
 from fracjax.report.tables import Table
@@ -23,9 +23,9 @@ _PUBLISHED = {
 }
 
 
-def claim_section(judged: Judged, sections: Collection[str]) -> Section:
+def claim_section(evaluated: EvaluatedRun, sections: Collection[str]) -> Section:
     """All 44 items; `sections` are the ids of those above, to which answers may point."""
-    answers = _answers(judged, sections)
+    answers = _answers(evaluated, sections)
     rows = tuple(
         (str(number), asked, answers.get(number, YOURS)) for number, asked in enumerate(_ITEMS, 1)
     )
@@ -89,12 +89,12 @@ _ITEMS = (
 )
 
 
-def _answers(judged: Judged, sections: Collection[str]) -> dict[int, str]:
-    config, data = judged.trained.meta.config, judged.trained.meta.config.data
-    detector = judged.settled.point is not None
-    name, split = data.name, judged.dataset.split
+def _answers(evaluated: EvaluatedRun, sections: Collection[str]) -> dict[int, str]:
+    config, data = evaluated.trained.meta.config, evaluated.trained.meta.config.data
+    detector = evaluated.settled.point is not None
+    name, split = data.name, evaluated.dataset.split
     parts = "/".join(f"{fraction:.0%}" for fraction in split.fractions)
-    networks = len(judged.trained.metas)
+    networks = len(evaluated.trained.metas)
     weights = (
         "random"
         if config.model.weights == NO_WEIGHTS
@@ -110,11 +110,11 @@ def _answers(judged: Judged, sections: Collection[str]) -> dict[int, str]:
         1: f"deep learning: a {kind}",
         6: "detect a fracture" if detector else f"tell apart {', '.join(data.classes)}",
         7: _PUBLISHED.get(
-            name, f"{name}, {len(judged.dataset.prepared)} studies; their source is " + YOURS
+            name, f"{name}, {len(evaluated.dataset.prepared)} studies; their source is " + YOURS
         ),
         8: "every file that decodes in full, in one label; refused files by reason under The data",
         9: f"grey values to 8 bits, {data.fit} to {data.image_size} pixels, "
-        f"{judged.trained.meta.form.channels} channels, colour map {data.colormap}",
+        f"{evaluated.trained.meta.form.channels} channels, colour map {data.colormap}",
         10: (
             "all studies of the classes" if data.subset == 1 else f"{data.subset:.0%} of the groups"
         )
@@ -131,7 +131,7 @@ def _answers(judged: Judged, sections: Collection[str]) -> dict[int, str]:
         27: "none" if networks == 1 else f"mean of the probabilities of {networks} networks",
         28: "under Operating point and All thresholds" if detector else "under The classes",
         29: "95 % intervals on every figure; each table names how they were made",
-        32: f"{judged.predictions.n} studies of {judged.part}",
+        32: f"{evaluated.predictions.n} studies of {evaluated.part}",
         33: "none: every study is of the dataset that the networks were trained on",
         35: "under The data",
         37: "under Operating point" if detector else "under The classes",

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from fracjax.datasets.leakage import Leakage
 from fracjax.datasets.manifest import TAKEN, read_manifest, refusals_by_reason
-from fracjax.datasets.phantom import DRAWN
-from fracjax.pipeline.parts import Dataset
+from fracjax.datasets.phantom.dataset import DRAWN
+from fracjax.loading.dataset_view import Dataset
 from fracjax.report.charts.data_flow import data_flow_chart
 from fracjax.report.page import Facts, Prose, Section
 from fracjax.report.tables import Table
@@ -78,7 +78,7 @@ def _audits(leakage: Sequence[Leakage]) -> Table:
         ("judged by", "seen before", "pairs laid over each other", "nearest", "limit"),
         tuple(
             (
-                f"{one.judged} ({one.n_judged})",
+                f"{one.evaluated} ({one.n_evaluated})",
                 f"{one.seen} ({one.n_seen})",
                 str(one.compared),
                 "none" if one.nearest is None else f"{one.nearest:.2f}",

@@ -5,17 +5,17 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int
 
-from fracjax.datasets.phantom import DRAWN
+from fracjax.datasets.phantom.dataset import DRAWN
 from fracjax.evaluation import Predictions
-from fracjax.explain.gradcam import Method
+from fracjax.explain.cam import Method
 from fracjax.explain.localisation import localisation_report
 from fracjax.explain.maps import explain
-from fracjax.judge import Judged
-from fracjax.pipeline.regions import regions
-from fracjax.report.charts.bands import threshold_text
-from fracjax.report.explain import NAMES, localisation_table, located
+from fracjax.inference.evaluate_run import EvaluatedRun
+from fracjax.loading.regions import regions
+from fracjax.report.charts.helpers import threshold_text
 from fracjax.report.overlay import overlay_png
 from fracjax.report.page import Block, Gallery, Photo, Prose, Section
+from fracjax.workflows.explain import NAMES, localisation_table, located
 
 _HEAT = "Bright is what spoke for"
 # Where features are pooled it is Grad-CAM. Where a dense layer weighs each place for itself, as in
@@ -23,14 +23,14 @@ _HEAT = "Bright is what spoke for"
 _METHOD: Method = "hirescam"
 
 
-def mistakes_section(judged: Judged, count: int) -> Section:
+def mistakes_section(evaluated: EvaluatedRun, count: int) -> Section:
     """Pictures of the mistakes that the networks were surest of.
 
     Args:
-      judged: of one set of studies, seen by every network.
+      evaluated: of one set of studies, seen by every network.
       count: largest number of pictures.
     """
-    predictions, point = judged.predictions, judged.settled.point
+    predictions, point = evaluated.predictions, evaluated.settled.point
     blocks: list[Block] = []
     if point is not None:
         negative, positive = predictions.classes
@@ -40,16 +40,16 @@ def mistakes_section(judged: Judged, count: int) -> Section:
             (alarms, 1, f"True class {negative}, called {positive}, the highest score first"),
         ):
             ones = np.ones(len(index), np.int64)
-            blocks += _gallery(judged, index, words, positive, called * ones, ones)
+            blocks += _gallery(evaluated, index, words, positive, called * ones, ones)
     else:
         wrong = worst_of_classifier(predictions, count)
         called = predictions.called[wrong]
         words = "Studies called by another class, the surest first"
-        blocks += _gallery(judged, wrong, words, "the class it was called", called, called)
-    blocks += _localisation(judged)
+        blocks += _gallery(evaluated, wrong, words, "the class it was called", called, called)
+    blocks += _localisation(evaluated)
     seen = "A map shows where the network looked, not why; a bright spot on a fracture proves no "
     notes = [seen + "understanding of it."]
-    if judged.dataset.prepared.name not in DRAWN:
+    if evaluated.dataset.prepared.name not in DRAWN:
         notes.insert(0, "These are pictures of patients: treat this file as you treat them.")
     blocks.append(Prose(tuple(notes), "note"))
     return Section("mistakes", "The worst mistakes", tuple(blocks))
@@ -74,28 +74,28 @@ def worst_of_classifier(predictions: Predictions, count: int) -> Int[np.ndarray,
 
 
 def _gallery(
-    judged: Judged,
+    evaluated: EvaluatedRun,
     index: Int[np.ndarray, "m"],
     words: str,
     heat: str,
     called: Int[np.ndarray, "m"],
     explained: Int[np.ndarray, "m"],
 ) -> list[Block]:
-    predictions, examples = judged.predictions, judged.examples[0]
+    predictions, examples = evaluated.predictions, evaluated.examples[0]
     empty = f"{words.rpartition(',')[0]}: none."
     if not len(index):
         return [Gallery((), empty)]
     assert predictions.study.tolist() == examples.study.tolist(), "one order of studies"
     chosen = examples.take(index)
-    maps = explain(judged.trained, chosen, target=explained, method=_METHOD)
-    where = regions(judged.dataset.prepared, chosen.rows, judged.trained.meta.form)
+    maps = explain(evaluated.trained, chosen, target=explained, method=_METHOD)
+    where = regions(evaluated.dataset.prepared, chosen.rows, evaluated.trained.meta.form)
     photos = []
     for place, (i, picture) in enumerate(zip(index, chosen.pictures(), strict=True)):
         truth = predictions.classes[predictions.label[i]]
         name = predictions.classes[called[place]]
         score = f"with probability {predictions.probabilities[i, called[place]]:.3g}"
-        if judged.settled.point is not None:
-            threshold = threshold_text(judged.settled.point.threshold)
+        if evaluated.settled.point is not None:
+            threshold = threshold_text(evaluated.settled.point.threshold)
             score = f"(score {predictions.fracture_score[i]:.3g}, threshold {threshold})"
         caption = f"{predictions.study[i]}: {truth}, called {name} {score}"
         if not maps[place].any():
@@ -114,13 +114,13 @@ def _gallery(
     return [Prose((legend,)), Gallery(tuple(photos), empty)]
 
 
-def _localisation(judged: Judged) -> Sequence[Block]:
+def _localisation(evaluated: EvaluatedRun) -> Sequence[Block]:
     """The maps against boxes and outlines, where the dataset has them."""
-    examples, where = located(judged.dataset, judged.part, judged.trained)
+    examples, where = located(evaluated.dataset, evaluated.part, evaluated.trained)
     if not where.boxed.any():
         return []
-    target = "positive" if judged.settled.point is not None else "called"
-    maps = explain(judged.trained, examples, target=target, method=_METHOD)
+    target = "positive" if evaluated.settled.point is not None else "called"
+    maps = explain(evaluated.trained, examples, target=target, method=_METHOD)
     report = localisation_report(maps, where, examples.group)
     words = (
         "Pointing game: how often the map's maximum lies in the finding. Energy inside: the share "

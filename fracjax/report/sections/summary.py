@@ -1,9 +1,9 @@
 """The first screen of a report: what was found, in plain words, and how far to trust it."""
 
-from fracjax.cascade import Cascade
 from fracjax.evaluation import BinaryReport, Estimate, PerClassReport
-from fracjax.judge import Judged
-from fracjax.report.charts.bands import threshold_text
+from fracjax.inference.cascade import Cascade
+from fracjax.inference.evaluate_run import EvaluatedRun
+from fracjax.report.charts.helpers import threshold_text
 from fracjax.report.page import KeyFigure, KeyFigures, Prose, Section
 
 NOT_A_DEVICE = (
@@ -29,7 +29,7 @@ _INTERVALS = (
 )
 
 
-def detector_summary(judged: Judged, report: BinaryReport) -> Section:
+def detector_summary(evaluated: EvaluatedRun, report: BinaryReport) -> Section:
     """What a detector finds, misses and marks in vain."""
     at = report.at_operating_point
     (tn, fp), (fn, tp) = at.matrix
@@ -60,7 +60,7 @@ def detector_summary(judged: Judged, report: BinaryReport) -> Section:
     paragraphs = (
         f"At its threshold of {threshold_text(at.threshold)} ({_rule(at.rule)}) the detector finds "
         f"{tp} of {tp + fn} fractures and calls {fp} of {tn + fp} normal studies fractured. "
-        f"{_honesty(judged.part)} {_GIVEN if at.rule.startswith('fixed') else _CHOSEN}",
+        f"{_honesty(evaluated.part)} {_GIVEN if at.rule.startswith('fixed') else _CHOSEN}",
         _INTERVALS + _grouped(report.n, report.n_groups),
     )
     return Section(
@@ -70,7 +70,7 @@ def detector_summary(judged: Judged, report: BinaryReport) -> Section:
     )
 
 
-def classifier_summary(judged: Judged, report: PerClassReport) -> Section:
+def classifier_summary(evaluated: EvaluatedRun, report: PerClassReport) -> Section:
     """How often a classifier names the right type, and which ones it does not."""
     figures = (
         KeyFigure(
@@ -89,7 +89,7 @@ def classifier_summary(judged: Judged, report: PerClassReport) -> Section:
         f"Guessing among {len(report.classes)} classes is right in {1 / len(report.classes):.3f} "
         f"of the cases, always calling the largest in "
         f"{max(row.support for row in report.rows) / max(report.n, 1):.3f}. "
-        f"{_worst(report)} {_honesty(judged.part)}",
+        f"{_worst(report)} {_honesty(evaluated.part)}",
         _INTERVALS + _grouped(report.n, report.n_groups),
     )
     return Section(

@@ -3,9 +3,9 @@
 from fracjax.evaluation import AtThreshold, BinaryReport, Estimate
 from fracjax.evaluation.predictive_values import at_prevalence
 from fracjax.evaluation.temperature import RANGE, Temperature
-from fracjax.judge import Judged
-from fracjax.report.charts.bands import threshold_text
+from fracjax.inference.evaluate_run import EvaluatedRun
 from fracjax.report.charts.confusion import confusion_chart
+from fracjax.report.charts.helpers import threshold_text
 from fracjax.report.page import Facts, Prose, Section
 from fracjax.report.tables import Table, binary_tables
 
@@ -13,12 +13,12 @@ from fracjax.report.tables import Table, binary_tables
 _PREVALENCES = (0.01, 0.05, 0.10, 0.20, 0.40)
 
 
-def threshold_section(judged: Judged, report: BinaryReport) -> Section:
+def threshold_section(evaluated: EvaluatedRun, report: BinaryReport) -> Section:
     """Everything at the operating point, and separately at 0.5."""
-    point, temperature = judged.point, judged.settled.temperature
+    point, temperature = evaluated.point, evaluated.settled.temperature
     chosen = (
         f"{point.n} validation studies, {point.n_positive} with a fracture "
-        f"(split {judged.trained.meta.split_hash[:12]})"
+        f"(split {evaluated.trained.meta.split_hash[:12]})"
     )
     settled = "Measured on" if point.rule.startswith("fixed") else "Chosen on"
     worth = f"sensitivity {point.sensitivity}, specificity {point.specificity}"
@@ -47,10 +47,12 @@ def threshold_section(judged: Judged, report: BinaryReport) -> Section:
             binary_tables(report)[1],
             confusion_chart(
                 report.at_operating_point.matrix,
-                judged.predictions.classes,
+                evaluated.predictions.classes,
                 f"Confusion at {threshold_text(report.at_operating_point.threshold)}",
             ),
-            confusion_chart(report.at_half.matrix, judged.predictions.classes, "Confusion at 0.5"),
+            confusion_chart(
+                report.at_half.matrix, evaluated.predictions.classes, "Confusion at 0.5"
+            ),
             _elsewhere(report.at_operating_point),
             Prose(
                 (

@@ -1,20 +1,20 @@
 """How the networks were trained: Figures 5 to 7 of the paper, and the networks of an ensemble."""
 
-from fracjax.judge import Judged
+from fracjax.inference.evaluate_run import EvaluatedRun
 from fracjax.report.charts.training import training_chart
-from fracjax.report.members import MembersReport, members_table
+from fracjax.report.members_table import MembersReport, members_table
 from fracjax.report.page import Block, Prose, Section
 from fracjax.training.checkpoint import has, read_meta
-from fracjax.training.members import member_dirs
+from fracjax.training.ensemble_configs import member_dirs
 
 
-def training_section(judged: Judged, members: MembersReport | None) -> Section:
+def training_section(evaluated: EvaluatedRun, members: MembersReport | None) -> Section:
     """Loss, accuracy and AUC by epoch, of each network."""
-    folders = member_dirs(judged.trained.workdir)
+    folders = member_dirs(evaluated.trained.workdir)
     # The last checkpoint has the epochs after the best one, too, if it is still there.
     metas = [read_meta(where, "last" if has(where, "last") else "best") for where in folders]
     histories = {f"network {i}": meta.history for i, meta in enumerate(metas, 1)}
-    config = judged.trained.meta.config
+    config = evaluated.trained.meta.config
     phases = "; ".join(
         f"up to {phase.epochs} epochs at {phase.learning_rate:g} ({phase.schedule}), trained from "
         f"{'the first layer' if phase.cut == 'none' else phase.cut} on"

@@ -1,0 +1,1 @@
+"""The `fracjax` command: the only place that knows flags and exit codes."""

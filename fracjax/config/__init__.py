@@ -1,0 +1,18 @@
+"""The schema of a run, its file, and which fields go together."""
+
+from fracjax.config.schema import GROUPS as GROUPS
+from fracjax.config.schema import NO_FILTER as NO_FILTER
+from fracjax.config.schema import NO_FOLD as NO_FOLD
+from fracjax.config.schema import NO_WEIGHTS as NO_WEIGHTS
+from fracjax.config.schema import Augment as Augment
+from fracjax.config.schema import Colour as Colour
+from fracjax.config.schema import Config as Config
+from fracjax.config.schema import Data as Data
+from fracjax.config.schema import Ensemble as Ensemble
+from fracjax.config.schema import Freeze as Freeze
+from fracjax.config.schema import Loss as Loss
+from fracjax.config.schema import Model as Model
+from fracjax.config.schema import Phase as Phase
+from fracjax.config.schema import Precision as Precision
+from fracjax.config.schema import Sweep as Sweep
+from fracjax.config.schema import Train as Train

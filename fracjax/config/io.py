@@ -1,0 +1,131 @@
+"""A run's config as a file: the Python file of a user, and the JSON of a checkpoint."""
+
+import dataclasses
+import difflib
+import importlib.util
+import re
+import types
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from fracjax.config import GROUPS, NO_FILTER, Config
+from fracjax.config.rules import check
+from fracjax.errors import InputError
+
+
+def load(path: Path, overrides: Sequence[str] = (), description: str = "") -> Config:
+    """Read `get_config()` of a config file and apply `--group.field value` overrides.
+
+    Args:
+      path: the config file.
+      overrides: what the command line says of single fields; `--help` prints them all and exits.
+      description: opens the help page.
+
+    Raises:
+      UserError: no such file, no `get_config`, a field that does not exist, a result that is no
+        `Config`, or a value that is out of range.
+      SystemExit: from the parser of the overrides, which prints the nearest right field.
+    """
+    default = _get_config(path)
+    config = tyro.cli(Config, default=default, args=list(overrides), description=description)
+    if config.data.filter == NO_FILTER:
+        config = dataclasses.replace(config, data=dataclasses.replace(config.data, filter=None))
+    return check(config)
+
+
+def _get_config(path: Path) -> Config:
+    if not path.is_file():
+        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.py")], 3)
+        hint = f"; near it are {', '.join(near)}" if near else "; see configs/ for examples"
+        raise InputError(f"no config file {path}{hint}")
+    spec = importlib.util.spec_from_file_location(f"fracjax_config_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{path} is not a Python file; a config is one that defines get_config()")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        if not hasattr(module, "get_config"):
+            raise InputError(f"{path} defines no get_config(); it must return a fracjax Config")
+        config = module.get_config()
+    except InputError:
+        raise
+    except Exception as error:  # whatever the user's own code may raise
+        raise InputError(f"{path} does not make a config: {error}{_nearest(error)}") from error
+    if not isinstance(config, Config):
+        raise InputError(
+            f"get_config() in {path} returned {type(config).__name__}, not a fracjax Config; "
+            "end it with `return Config(...)`"
+        )
+    return check(config)
+
+
+def _nearest(error: Exception) -> str:
+    """Name the field that an unknown keyword argument was probably meant to be."""
+    found = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+    if not found:
+        return ""
+    names = {field.name for group in GROUPS for field in dataclasses.fields(group)}
+    near = difflib.get_close_matches(found[1], names, 1, cutoff=0.5)
+    return (
+        f"; perhaps you meant {near[0]}" if near else f"; the fields are {', '.join(sorted(names))}"
+    )
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Plain nested dicts, lists, numbers and strings, fit for JSON."""
+    return {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return to_dict(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def from_dict(values: dict[str, Any], schema: type = Config) -> Any:
+    """Inverse of `to_dict`.
+
+    Raises:
+      UserError: a field is unknown or missing, as in a checkpoint of another version.
+    """
+    hints = typing.get_type_hints(schema)
+    names = {f.name for f in dataclasses.fields(schema)}
+    if names != set(values):
+        raise InputError(
+            f"a config of another version of fracjax: {schema.__name__} has no field(s) "
+            f"{sorted(set(values) - names)} and misses {sorted(names - set(values))}"
+        )
+    return schema(**{name: _revive(hints[name], value) for name, value in values.items()})
+
+
+def _revive(hint: Any, value: Any) -> Any:
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return from_dict(value, hint)
+    if typing.get_origin(hint) is tuple:
+        return tuple(_revive(typing.get_args(hint)[0], item) for item in value)
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    return Path(value) if value is not None and Path in options else value
+
+
+def differences(ours: Config, theirs: Config) -> list[str]:
+    """Name every field in which two configs differ, as `data.batch_size: 32 != 16`."""
+
+    def flat(value: Any, name: str) -> dict[str, Any]:
+        nested = value.items() if isinstance(value, dict) else ()
+        if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+            nested = ((str(i), item) for i, item in enumerate(value))
+        out = {k: v for key, item in nested for k, v in flat(item, f"{name}.{key}").items()}
+        return out or {name.removeprefix("."): value}
+
+    a, b = flat(to_dict(ours), ""), flat(to_dict(theirs), "")
+    return [
+        f"{name}: {a.get(name, 'absent')} != {b.get(name, 'absent')}"
+        for name in dict.fromkeys((*a, *b))
+        if name not in a or name not in b or a[name] != b[name]
+    ]

@@ -1,0 +1,1 @@
+"""Drawn radiographs with a known fracture, for tests and demonstrations."""

@@ -1,0 +1,1 @@
+"""Published datasets and folders of the user: which examples are there?"""

@@ -1,0 +1,86 @@
+"""Bone Break Classification: 1,129 radiographs of fractures of ten types.
+
+Source: Roboflow Universe (curso-rphcb, "Bone Break Classification"), also on Kaggle (pkdarabi);
+CC BY 4.0. The published Train and Test folders share figures, so they are not used as a split.
+"""
+
+import re
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from fracjax.datasets.records import RecordBuilder
+from fracjax.datasets.sources.archive import Source
+from fracjax.datasets.study import Study
+
+CLASSES = (
+    "Avulsion fracture",
+    "Comminuted fracture",
+    "Fracture Dislocation",
+    "Greenstick fracture",
+    "Hairline Fracture",
+    "Impacted fracture",
+    "Longitudinal fracture",
+    "Oblique fracture",
+    "Pathological fracture",
+    "Spiral Fracture",
+)
+# Figures from all over the web: unrelated ones correlate below 0.3, crops and re-exports above.
+SIMILARITY = 0.35
+# NAME_jpg.rf.<32 hex>.jpg. Panels cropped from one export keep name and hash, less a few characters
+# of either (35765-galleyfig1a_jpeg.rf62790773a110b4171d25a.jpg), but the hash's end survives.
+_NAME = re.compile(r"(.+?)_(?:jpe?g|png|webp|gif|bmp|jpf|jfif)\.r", re.IGNORECASE)
+_HASH_END = re.compile(r"([0-9a-f]{6})(?:_LI\w*)?\.\w+$")
+
+
+class BoneBreak(RecordBuilder):
+    """Builder. `source` is the published zip or its unpacked folder."""
+
+    name = "bone_break"
+    description = "Bone Break Classification: radiographs of fractures of ten types."
+    homepage = "https://www.kaggle.com/datasets/pkdarabi/bone-break-classification-image-dataset"
+
+    def __init__(self, *, source: Path, data_dir: Path):
+        self.source = Source(source)
+        super().__init__(
+            classes=CLASSES,
+            attributes={"source": str, "published_part": str},
+            similarity=SIMILARITY,
+            data_dir=data_dir,
+        )
+
+    def studies(self) -> list[Study]:  # noqa: D102 (see RecordBuilder)
+        root = self.source.root_of(
+            [f"{name}/" for name in CLASSES], "the zip of Bone Break Classification or its folder"
+        )
+        return [
+            self._study(path, path.removeprefix(root), label)
+            for label in CLASSES
+            for path in self.source.names
+            if path.startswith(f"{root}{label}/")
+        ]
+
+    def _study(self, path: str, inner: str, label: str) -> Study:
+        name = PurePosixPath(path).name
+        source = source_name(name)
+        end = _HASH_END.search(name)
+        links = [f"export {end[1]}"] if end else []
+        if source:
+            # Within a class only: many names are counters (image31) that other classes have too.
+            links.append(f"{label}/{source}")
+        return Study(
+            study=inner,
+            path=path,
+            label=label,
+            read=partial(self.source.read, path),
+            attributes={
+                "source": source,
+                "published_part": "/".join(PurePosixPath(inner).parts[1:-1]),
+            },
+            links=tuple(links),
+        )
+
+
+def source_name(file_name: str) -> str:
+    """Name of the figure that Roboflow exported, in lower case; empty where it is lost."""
+    match = _NAME.match(file_name)
+    return match[1].lower() if match else ""

@@ -1,0 +1,161 @@
+"""FracAtlas: 4,083 musculoskeletal radiographs, fractured or not, with boxes and outlines.
+
+Source: Abedeen et al. 2023, Scientific Data 10:521; figshare article 22363012, CC BY 4.0.
+"""
+
+import csv
+import io
+import json
+from collections import defaultdict
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32
+
+from fracjax.datasets.records import RecordBuilder
+from fracjax.datasets.sources.archive import Source
+from fracjax.datasets.study import Study
+from fracjax.errors import InputError
+
+CLASSES = ("normal", "fracture")
+FLAGS = ("hand", "leg", "hip", "shoulder", "mixed", "hardware", "multiscan",
+         "fracture_count", "frontal", "lateral", "oblique")  # fmt: skip
+# Its flags, 0 or 1, by what they say of a study. fracture_count is the label over again.
+SUBGROUPS = {
+    "region": ("hand", "leg", "hip", "shoulder", "mixed"),
+    "view": ("frontal", "lateral", "oblique"),
+    "hardware": ("hardware",),
+    "multiscan": ("multiscan",),
+}
+# One detector, one protocol. Copies correlate above 0.9, retakes and other exposures of one limb
+# from 0.65 to 0.85, hands of two people up to 0.7 and rarely more: so a few lookalikes are joined
+# too (no group has more than six), which costs nothing; a copy in two parts would be a leak.
+SIMILARITY = 0.65
+_FOLDERS = {"images/Non_fractured/": "normal", "images/Fractured/": "fracture"}
+_TABLE = "dataset.csv"
+_OUTLINES = "Annotations/COCO JSON/COCO_fracture_masks.json"
+
+
+class FracAtlas(RecordBuilder):
+    """Builder. `source` is the published zip or its unpacked folder."""
+
+    name = "fracatlas"
+    description = "FracAtlas: radiographs, fractured or normal, with boxes and outlines."
+    homepage = "https://figshare.com/articles/dataset/The_dataset/22363012"
+
+    def __init__(self, *, source: Path, data_dir: Path):
+        self.source = Source(source)
+        super().__init__(
+            classes=CLASSES,
+            attributes=dict.fromkeys(FLAGS, int),
+            similarity=SIMILARITY,
+            data_dir=data_dir,
+        )
+
+    def studies(self) -> list[Study]:  # noqa: D102 (see RecordBuilder)
+        root = self.source.root_of(
+            [*_FOLDERS, _TABLE, _OUTLINES], "the zip of FracAtlas or its folder"
+        )
+        table = _read_table(self.source.read(root + _TABLE), root + _TABLE)
+        outlines = _read_outlines(self.source.read(root + _OUTLINES), root + _OUTLINES)
+        studies = [
+            self._study(path, path.removeprefix(root + folder), label, table, outlines)
+            for folder, label in _FOLDERS.items()
+            for path in self.source.names
+            if path.startswith(root + folder)
+        ]
+        present = {PurePosixPath(study.path).name for study in studies}
+        missing = [
+            Study(
+                study=PurePosixPath(name).stem,
+                path=name,
+                label=CLASSES[row["fractured"]],
+                read=partial(self.source.read, name),
+                problem=f"missing: listed in {_TABLE}, no such file",
+            )
+            for name, row in table.items()
+            if name not in present
+        ]
+        return studies + missing
+
+    def _study(self, path: str, name: str, label: str, table: dict, outlines: dict) -> Study:
+        row = table.get(name)
+        boxes, masks = outlines.get(name, (np.zeros((0, 4), np.float32), ()))
+        problem = None
+        if row is None:
+            problem = f"not in {_TABLE}: its attributes are unknown"
+        elif CLASSES[row["fractured"]] != label:
+            problem = (
+                f"label conflict: it lies among {label}, {_TABLE} says fractured={row['fractured']}"
+            )
+        return Study(
+            study=PurePosixPath(name).stem,
+            path=path,
+            label=label,
+            read=partial(self.source.read, path),
+            attributes={flag: row[flag] for flag in FLAGS} if row else {},
+            boxes=boxes,
+            masks=masks,
+            problem=problem,
+        )
+
+
+def _read_table(data: bytes, path: str) -> dict[str, dict[str, int]]:
+    """File name -> the integer columns of dataset.csv."""
+    reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig", errors="replace"), newline=""))
+    wanted = (*FLAGS, "fractured")
+    lacking = [c for c in ("image_id", *wanted) if c not in (reader.fieldnames or ())]
+    if lacking:
+        raise InputError(
+            f"{path}: columns missing: {', '.join(lacking)}; found {reader.fieldnames}"
+        )
+    table: dict[str, dict[str, int]] = {}
+    problems = []
+    for line, row in enumerate(reader, start=2):
+        name = row["image_id"]
+        if name in table:
+            problems.append(f"line {line}: {name} comes twice")
+        try:
+            table[name] = {column: int(row[column]) for column in wanted}
+        except (TypeError, ValueError):
+            bad = [c for c in wanted if not (row[c] or "").strip().isdigit()]
+            problems.append(
+                f"line {line}: not a whole number: " + ", ".join(f"{c}={row[c]!r}" for c in bad)
+            )
+            continue
+        if table[name]["fractured"] not in (0, 1):
+            problems.append(f"line {line}: fractured={row['fractured']}, expected 0 or 1")
+    if problems:
+        raise InputError(f"{path}: {len(problems)} bad lines: " + "; ".join(problems))
+    return table
+
+
+Outlines = tuple[Float32[np.ndarray, "k 4"], tuple[Float32[np.ndarray, "_ 2"], ...]]
+
+
+def _read_outlines(data: bytes, path: str) -> dict[str, Outlines]:
+    """File name -> boxes and outlines of its fractures, as fractions of height and width.
+
+    COCO sizes are those of the picture as displayed, EXIF orientation applied.
+    """
+    try:
+        coco = json.loads(data)
+        pictures = {picture["id"]: picture for picture in coco["images"]}
+        found: dict[str, list[Any]] = defaultdict(list)
+        for annotation in coco["annotations"]:
+            picture = pictures[annotation["image_id"]]
+            size = np.array([picture["height"], picture["width"]], np.float32)
+            x, y, width, height = annotation["bbox"]
+            box = np.array([y, x, y + height, x + width], np.float32) / np.tile(size, 2)
+            # The published file has one polygon per annotation.
+            (polygon,) = annotation["segmentation"]
+            points = np.array(polygon, np.float32).reshape(-1, 2)[:, ::-1] / size
+            found[picture["file_name"]].append((box.clip(0, 1), points.clip(0, 1)))
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: not the COCO file of FracAtlas: {error!r}") from error
+    return {
+        name: (np.stack([box for box, _ in both]), tuple(points for _, points in both))
+        for name, both in found.items()
+    }

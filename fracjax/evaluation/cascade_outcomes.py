@@ -1,0 +1,125 @@
+"""What the detector in front costs the classifier: found, missed, found but mistyped."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from fracjax.evaluation import validation
+from fracjax.evaluation.bootstrap import RESAMPLES
+from fracjax.evaluation.estimate import Estimate
+from fracjax.evaluation.intervals import proportion
+from fracjax.evaluation.per_class import PerClassReport, per_class_report
+from fracjax.evaluation.predictions import Predictions
+from fracjax.evaluation.threshold import json_number
+
+
+@dataclass(frozen=True)
+class CascadeOutcome:
+    """What became of the n studies of one true class; the three shares add up to 1.
+
+    Attributes:
+      found: called a fracture by the detector, and of the right type by the classifier.
+      mistyped: called a fracture, and of another type.
+      missed: not called a fracture, so the classifier never sees it.
+      lost: missed, although the classifier would have typed it rightly: what the detector's misses
+        cost. The other missed studies the classifier would have got wrong anyway.
+    """
+
+    name: str
+    n: int
+    found: Estimate
+    mistyped: Estimate
+    missed: Estimate
+    lost: Estimate
+
+
+@dataclass(frozen=True)
+class CascadeReport:
+    """Both stages on the same n studies, all of them fractures.
+
+    Attributes:
+      threshold: of the detector; a study passes when score >= threshold.
+      passed: share of the studies that reach the classifier.
+      rows: the fate of each true class.
+      total: of all studies; `total.found` is the end-to-end accuracy.
+      without_filter: the classifier on all n studies.
+      with_filter: the classifier on those that passed. Its recall is among the passed: the
+        detector's misses are not in it, which is what makes it look better.
+    """
+
+    n: int
+    threshold: float
+    passed: Estimate
+    rows: tuple[CascadeOutcome, ...]
+    total: CascadeOutcome
+    without_filter: PerClassReport
+    with_filter: PerClassReport
+
+    @property
+    def end_to_end_accuracy(self) -> Estimate:
+        """Found and rightly typed / all studies; a missed study counts as an error."""
+        return self.total.found
+
+    def to_dict(self) -> dict:
+        """A dict that strict JSON can hold."""
+        return asdict(self) | {
+            "threshold": json_number(self.threshold),
+            "end_to_end_accuracy": self.end_to_end_accuracy.to_dict(),
+        }
+
+
+def cascade_report(
+    detector: Predictions,
+    threshold: float,
+    classifier: Predictions,
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> CascadeReport:
+    """Compare a classifier behind a detector with the same classifier alone.
+
+    Args:
+      detector: of two classes, on the same studies as `classifier`, in any order. Its labels play
+        no part: every study has a fracture of one of the classifier's types.
+      threshold: of the detector, chosen elsewhere.
+      classifier: on all studies, with the true types.
+      seed: of the bootstrap.
+      resamples: of the bootstrap.
+
+    Raises:
+      ValueError: the studies are not the same, the detector has not two classes, or the threshold
+        is NaN.
+    """
+    validation.raise_problems(
+        ["it is NaN; expected a number"] if np.isnan(threshold) else [], "the threshold"
+    )
+    passed = detector.aligned_to(classifier).fracture_score >= threshold
+    right = classifier.called == classifier.label
+
+    def fate(name: str, of_class: np.ndarray) -> CascadeOutcome:
+        n = int(of_class.sum())
+        shares = (passed & right, passed & ~right, ~passed, ~passed & right)
+        return CascadeOutcome(
+            name, n, *(proportion(int((of_class & share).sum()), n) for share in shares)
+        )
+
+    def classify(chosen: np.ndarray) -> PerClassReport:
+        return per_class_report(
+            classifier.label[chosen],
+            classifier.called[chosen],
+            classifier.classes,
+            classifier.groups[chosen],
+            seed=seed,
+            resamples=resamples,
+        )
+
+    everything = np.ones(classifier.n, bool)
+    return CascadeReport(
+        n=classifier.n,
+        threshold=threshold,
+        passed=proportion(int(passed.sum()), classifier.n),
+        rows=tuple(fate(name, classifier.label == i) for i, name in enumerate(classifier.classes)),
+        total=fate("all", everything),
+        without_filter=classify(everything),
+        with_filter=classify(passed),
+    )

@@ -1,0 +1,147 @@
+"""What a type is worth that the cascade calls, when normal studies come to it, too.
+
+A set of fractures alone cannot tell: there every study that passes has some fracture. In a clinic
+the detector's false alarms are typed as well, and each such call is wrong.
+"""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from fracjax.evaluation import validation
+from fracjax.evaluation.estimate import Estimate, undefined
+from fracjax.evaluation.intervals import mover, mover_ratio, proportion
+from fracjax.evaluation.predictions import Predictions
+
+_METHOD = "MOVER-R of Wilson's"
+
+
+@dataclass(frozen=True)
+class TypeCall:
+    """One type that the cascade calls.
+
+    Attributes:
+      name: of the type.
+      right: fractures that pass and are rightly called so.
+      fractures: fractures that pass and are called so.
+      alarms: normal studies that pass and are called so.
+      precision: share of right ones among all that are called so, at the prevalence.
+    """
+
+    name: str
+    right: int
+    fractures: int
+    alarms: int
+    precision: Estimate
+
+
+@dataclass(frozen=True)
+class EndToEnd:
+    """The cascade on fractures of known type and on normal studies.
+
+    Attributes:
+      prevalence: share of fractures for which the precisions hold.
+      n_fractures, n_normal: studies of each.
+      alarms: share of the normal studies that pass.
+      rows: of each type.
+    """
+
+    prevalence: float
+    n_fractures: int
+    n_normal: int
+    alarms: Estimate
+    rows: tuple[TypeCall, ...]
+
+    def to_dict(self) -> dict:
+        """A dict that strict JSON can hold."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Normals:
+    """Normal studies that went through both stages.
+
+    Attributes:
+      passed: called a fracture by the detector.
+      called: type that the classifier calls, passed or not.
+    """
+
+    passed: Bool[np.ndarray, "m"]
+    called: Int[np.ndarray, "m"]
+
+
+def end_to_end(
+    passed: Bool[np.ndarray, "n"],
+    classifier: Predictions,
+    normals: Normals,
+    prevalence: float,
+) -> EndToEnd:
+    """Precision of each type at a prevalence of fractures.
+
+    p a / (p b + (1 - p) f), with a the share of the fractures that pass and are rightly called so,
+    b of those that pass and are called so, and f the share of the normal studies that pass and are
+    called so. Intervals are MOVER's of the Wilson intervals of the shares, which know what few
+    false alarms, or none, leave open; the bootstrap does not. Studies count as independent, and the
+    prevalence as known. Fractures and normal studies may be of two datasets, which differ in more
+    than fractures.
+
+    Args:
+      passed: which fractures the detector lets through, in the order of `classifier`.
+      classifier: on all fractures, with the true types.
+      normals: normal studies, one or more.
+      prevalence: share of fractures, above 0 and below 1.
+
+    Raises:
+      ValueError: the prevalence is not between 0 and 1, or there is no normal study.
+    """
+    problems = []
+    if not 0 < prevalence < 1:
+        problems.append(f"the prevalence is {prevalence:g}; expected a share above 0 and below 1")
+    if not normals.passed.size:
+        problems.append("no normal study")
+    validation.raise_problems(problems, "precision end to end")
+    n, m = classifier.n, normals.passed.size
+    right = classifier.called == classifier.label
+    rows = []
+    for i, name in enumerate(classifier.classes):
+        called = passed & (classifier.called == i)
+        good, fractures = int((called & right).sum()), int(called.sum())
+        alarms = int((normals.passed & (normals.called == i)).sum())
+        shares = [proportion(good, n), proportion(fractures - good, n), proportion(alarms, m)]
+        rows.append(TypeCall(name, good, fractures, alarms, _precision(prevalence, *shares)))
+    return EndToEnd(
+        prevalence,
+        n,
+        m,
+        proportion(int(normals.passed.sum()), m),
+        tuple(rows),
+    )
+
+
+def _precision(
+    prevalence: float, right: Estimate, mistyped: Estimate, alarms: Estimate
+) -> Estimate:
+    """P a / (p a + p m + (1 - p) f), from the shares a, m and f as if independent.
+
+    The interval is that of the ratio of p a to what is called so wrongly, carried over.
+    """
+    n = round((right.value or 0) * right.n + (mistyped.value or 0) * mistyped.n)
+    n += round((alarms.value or 0) * alarms.n)
+    if n == 0:
+        return undefined(0, _METHOD, "never called")
+    good, *wrong = (
+        _scaled(right, prevalence),
+        _scaled(mistyped, prevalence),
+        _scaled(alarms, 1 - prevalence),
+    )
+    total = sum(e.value or 0.0 for e in wrong)
+    low, high = mover(wrong)
+    odds = mover_ratio(good, Estimate(total, max(low, 0.0), high, n, _METHOD))
+    below, above = (1 - 1 / (1 + end) for end in odds)
+    return Estimate((good.value or 0.0) / ((good.value or 0.0) + total), below, above, n, _METHOD)
+
+
+def _scaled(share: Estimate, by: float) -> Estimate:
+    value, low, high = (by * (end or 0.0) for end in (share.value, share.low, share.high))
+    return Estimate(value, low, high, share.n, share.method)

@@ -1,0 +1,178 @@
+"""An encoded file to an upright picture of 8 bits: one definition, for the audit and the pipeline.
+
+Colour stays colour. Palettes and CMYK become RGB. An alpha channel is ignored: under it lie the
+pixels that were exposed. Grey of more than 8 bits is scaled by `pixels.nominal_range`.
+"""
+
+import io
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
+
+from fracjax.imaging.dicom import decode_dicom, is_dicom
+from fracjax.imaging.grey_levels import Unreadable, check_size, eight_bits, nominal_range
+
+_KINDS = ("JPEG", "PNG", "TIFF", "BMP")  # that Pillow reads
+_ORIENTATION = 0x0112  # EXIF and TIFF tag
+_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF tag and its value
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_QUARTER_TURNS = tuple(_TURNS[orientation] for orientation in (5, 6, 7, 8))
+_STARTS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"II": "TIFF", b"MM": "TIFF", b"BM": "BMP"}
+
+
+@dataclass(frozen=True)
+class DecodedImage:
+    """A file that decodes, in full.
+
+    Attributes:
+      kind: JPEG, PNG, TIFF, BMP or DICOM.
+      orientation: EXIF orientation of the file, 1 where none is given.
+      width, height: pixels of the picture as displayed.
+      stored: of mode "L" (grey) or "RGB", still to be turned by `turn`, and at 1/`scale` of the
+        size, rounded up, where a reduced one was asked for.
+    """
+
+    kind: str
+    orientation: int
+    width: int
+    height: int
+    stored: Image.Image
+    turn: Image.Transpose | None = None
+    scale: int = 1
+
+    def upright(self) -> Image.Image:
+        """The picture as displayed."""
+        return self._turned(self.stored)
+
+    def resized(self, width: int, height: int) -> Image.Image:
+        """The picture as displayed, in another size; shrinking averages the pixels it merges."""
+        size, whole = (width, height), (self.width, self.height)
+        if self.turn in _QUARTER_TURNS:
+            size, whole = (height, width), (self.height, self.width)
+        # The last column or row of a reduced picture may stand for less than a whole one.
+        box = (0, 0, whole[0] / self.scale, whole[1] / self.scale)
+        return self._turned(self.stored.resize(size, Image.Resampling.BILINEAR, box))
+
+    def _turned(self, image: Image.Image) -> Image.Image:
+        return image if self.turn is None else image.transpose(self.turn)
+
+
+def open_picture(data: bytes, *, grey: bool = False, at_least: int | None = None) -> DecodedImage:
+    """Decode one file strictly.
+
+    Args:
+      data: the encoded file.
+      grey: colour is not wanted. Of a JPEG only the luma is decoded then.
+      at_least: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, as long as both sides keep so
+        many pixels. None for the full size.
+
+    Raises:
+      Unreadable: it does not decode, in full, to one picture; the message says why.
+    """
+    try:
+        opened = _open_dicom(data) if is_dicom(data) else _open(data, grey, at_least)
+        return replace(opened, stored=opened.stored.convert("L")) if grey else opened
+    except Unreadable:
+        raise
+    except UnidentifiedImageError:
+        raise Unreadable(_unidentified(data)) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise Unreadable(f"decompression bomb: {error}") from error
+    except Exception as error:  # decoders raise anything for a damaged file, and it is one of many
+        reason = " ".join(str(error).split()) or type(error).__name__
+        kind = "truncated" if "truncated" in reason.lower() else "does not decode"
+        raise Unreadable(f"{kind}: {reason}") from error
+
+
+def _open_dicom(data: bytes) -> DecodedImage:
+    image = Image.fromarray(decode_dicom(data))
+    return DecodedImage("DICOM", 1, image.width, image.height, image)
+
+
+def _open(data: bytes, grey: bool, at_least: int | None) -> DecodedImage:
+    with Image.open(io.BytesIO(data), formats=_KINDS) as image:
+        check_size(*image.size)
+        # A JPEG with a second picture (a preview, a depth map) is read as its first.
+        kind = "JPEG" if image.format == "MPO" else str(image.format)
+        pages = getattr(image, "n_frames", 1)
+        if pages > 1 and kind != "JPEG":
+            raise Unreadable(
+                f"multi-frame: {pages} pictures in one {kind}, expected one; "
+                "save each as its own file"
+            )
+        deep_colour = _has_deep_colour(image)  # before a PNG loads itself to find its EXIF
+        orientation = image.getexif().get(_ORIENTATION, 1)
+        whole = image.size
+        if kind == "JPEG":
+            image.draft("L" if grey else None, None if at_least is None else (at_least, at_least))
+        scale = round(whole[0] / image.width)
+        image.load()
+        # Asked again: a TIFF is turned as it is loaded.
+        turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+        if scale == 1:
+            whole = image.size
+        stored = _grey_or_rgb(image, _is_negative(image))
+    if deep_colour and np.asarray(stored).max() < 2**6:
+        raise Unreadable(
+            "16-bit colour of fewer bits: only the upper 8 of 16 are read, and they are nearly "
+            "black; save it as 8-bit colour or 16-bit grey"
+        )
+    width, height = whole[::-1] if turn in _QUARTER_TURNS else whole
+    return DecodedImage(
+        kind, orientation if orientation in range(1, 9) else 1, width, height, stored, turn, scale
+    )
+
+
+def _grey_or_rgb(image: Image.Image, negative: bool) -> Image.Image:
+    if image.mode in ("L", "RGB"):
+        return image
+    if image.mode.startswith("I"):  # 16 bits and more, where convert("L") would clip
+        deep = np.asarray(image)
+        low, high = nominal_range(deep)
+        grey = eight_bits(deep, low, high)
+        return Image.fromarray(255 - grey if negative else grey)
+    if image.mode == "F":
+        raise Unreadable("floating point: expected whole numbers; save it as 16-bit grey")
+    if image.mode in ("1", "LA"):
+        return image.convert("L")
+    if image.mode in ("P", "PA"):
+        # By way of RGBA: Pillow warns of a palette whose transparency would be lost.
+        return image.convert("RGBA").convert("RGB")
+    return image.convert("RGB")
+
+
+def _has_deep_colour(image: ImageFile.ImageFile) -> bool:
+    """Whether Pillow is about to drop the lower half of 16 bits, as it does for colour."""
+    if image.mode.startswith("I"):
+        return False
+    layouts = (tile.args if isinstance(tile.args, str) else (tile.args or [""])[0]
+               for tile in image.tile)  # fmt: skip
+    return any(str(layout).endswith((";16B", ";16L", ";16N")) for layout in layouts)
+
+
+def _is_negative(image: Image.Image) -> bool:
+    """Whether zero is white: Pillow turns it over for 8 bits, and not for 16."""
+    return (
+        isinstance(image, TiffImagePlugin.TiffImageFile)
+        and image.mode.startswith("I")
+        and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+    )
+
+
+def _unidentified(data: bytes) -> str:
+    for start, kind in _STARTS.items():
+        if data.startswith(start):
+            return f"does not decode: begins as {kind}, with a damaged header or of a rare variety"
+    return (
+        f"not a picture: the content is neither {', '.join(_KINDS)} nor DICOM "
+        "(which has DICM at byte 128)"
+    )

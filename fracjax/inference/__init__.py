@@ -1,0 +1,1 @@
+"""A trained run, opened and applied: bundle, calibration, detector gate, cascade, files."""

@@ -1,0 +1,51 @@
+"""The studies that a trained detector lets through to the classifier (paper, §3.4)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Bool
+
+from fracjax.evaluation import OperatingPoint
+from fracjax.evaluation.threshold import json_number
+from fracjax.inference import calibration
+from fracjax.inference.model_bundle import ModelBundle, open_detector
+from fracjax.loading.dataset_view import Dataset
+
+
+@dataclass(frozen=True)
+class DetectorGate:
+    """A detector at its stored threshold."""
+
+    detector: ModelBundle
+    point: OperatingPoint
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Which network at which threshold this is, fit for JSON."""
+        return {
+            "epoch": self.detector.epochs,
+            "split_hash": self.detector.meta.split_hash,
+            "threshold": json_number(self.point.threshold),
+            "temperature": self.detector.temperature,
+            "test_views": self.detector.test_views,
+            "precision": self.detector.precision,
+        }
+
+    def passing(self, dataset: Dataset, part: str) -> Bool[np.ndarray, " n"]:
+        """Which studies of a part it calls fractured, seen as it was trained."""
+        examples = dataset.part(part, self.detector.meta.form)
+        return self.detector.detect(examples).fracture_score >= self.point.threshold
+
+
+def open_detector_gate(workdir: Path, mesh: Mesh) -> DetectorGate:
+    """Open the detector of a run.
+
+    Raises:
+      UserError: no detector there, or no threshold chosen yet.
+    """
+    detector = open_detector(workdir, mesh)
+    stored, point = calibration.read_threshold(workdir, detector.metas)
+    return DetectorGate(stored.apply_to(detector), point)

@@ -1,0 +1,1 @@
+"""From a prepared dataset to batches on the devices: resident there, or read ahead."""

@@ -1,0 +1,114 @@
+"""The studies that a config asks for: a prepared dataset, its split, the classes that are kept."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int
+
+from fracjax.config import NO_FOLD, Data
+from fracjax.datasets import splits
+from fracjax.datasets.folds import fold_indices
+from fracjax.datasets.prepared import Prepared, classes_of, open_prepared
+from fracjax.errors import InputError
+from fracjax.imaging.resize import ImageFormat
+from fracjax.loading.batch import Examples
+from fracjax.loading.decoded_cache import open_decoded
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A prepared dataset with its split, seen through a config."""
+
+    data: Data
+    prepared: Prepared
+    split: splits.Split
+
+    @property
+    def split_hash(self) -> str:
+        """Hash of the split file; with a fold, of the studies that it validates on as well."""
+        if self.data.fold == NO_FOLD:
+            return self.split.hash
+        held = sorted(self.prepared.study[self.indices("validation")].tolist())
+        return hashlib.sha256("\n".join([self.split.hash, *held]).encode()).hexdigest()
+
+    @property
+    def form(self) -> ImageFormat:
+        """What the config has the pictures of this dataset decoded to."""
+        data = self.data
+        colour = data.channels == "colour" or (
+            data.channels == "auto" and bool(self.prepared.colour.any())
+        )
+        return ImageFormat(side=data.image_size, fit=data.fit, channels=3 if colour else 1)
+
+    def part(self, name: str, form: ImageFormat | None = None) -> Examples:
+        """One part of the split; the whole dataset is decoded the first time that it is asked for.
+
+        Args:
+          name: train, validation or test.
+          form: what the pictures are decoded to; the config's by default.
+
+        Raises:
+          UserError: the part holds no study of one of the classes, or a record does not decode.
+        """
+        wanted = self._wanted()
+        index = self.indices(name)
+        renumber = np.full(len(self.prepared.classes), -1)
+        renumber[wanted] = np.arange(len(wanted))
+        label = renumber[self.prepared.label[index]]
+        absent = [c for i, c in enumerate(self.data.classes) if not np.any(label == i)]
+        if absent:
+            raise InputError(
+                f"the {name} part of {self.prepared.name} holds no study of {', '.join(absent)}; "
+                "prepare more studies, or leave the class out of data.classes"
+            )
+        return Examples(
+            study=self.prepared.study[index],
+            image=open_decoded(self.prepared, form or self.form),
+            label=label,
+            group=self.prepared.group[index],
+            attributes={n: column[index] for n, column in self.prepared.attributes.items()},
+            row=index,
+        )
+
+    def indices(self, name: str) -> Int[np.ndarray, " n"]:
+        """Records of a part that are of a wanted class; of a fold, if the config names one."""
+
+        def of_split(part: str) -> Int[np.ndarray, " n"]:
+            index = self.split.indices(self.prepared, part)
+            return index[np.isin(self.prepared.label[index], self._wanted())]
+
+        if self.data.fold == NO_FOLD or name == "test":
+            return of_split(name)
+        pool = np.sort(np.concatenate([of_split("train"), of_split("validation")]))
+        train, validation = fold_indices(
+            self.prepared.label[pool],
+            self.prepared.group[pool],
+            fold=self.data.fold,
+            seed=self.split.seed,
+            source=self.prepared.name,
+        )
+        return pool[train if name == "train" else validation]
+
+    def _wanted(self) -> list[int]:
+        return [self.prepared.classes.index(c) for c in self.data.classes]
+
+
+def open_dataset(data: Data, data_dir: Path | None = None) -> Dataset:
+    """Open the dataset and the split that a config names, in `data_dir` if they were moved.
+
+    Raises:
+      UserError: the dataset is not prepared, the split file is missing, leaks or is of another
+        dataset, or a class does not exist.
+    """
+    directory = data_dir or data.dir
+    known = classes_of(data.name, directory)
+    unknown = [c for c in data.classes if c not in known]
+    if unknown:
+        raise InputError(
+            f"{data.name} has no class {', '.join(map(repr, unknown))}; its {len(known)} classes "
+            f"are {', '.join(map(repr, known))}: mend data.classes"
+        )
+    prepared = open_prepared(data.name, directory)
+    return Dataset(data, prepared, splits.Split.load(prepared.directory / data.split))

@@ -1,0 +1,122 @@
+"""Where the findings are, in the grid of the decoded pictures: boxes, outlines, masks of pixels.
+
+A place is (y, x) in pixels from the upper left corner of the square, so that the first pixel goes
+from 0 to 1.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Shaped
+from PIL import Image, ImageDraw
+
+from fracjax.datasets.manifest import TAKEN, read_manifest
+from fracjax.datasets.prepared import Prepared
+from fracjax.imaging.resize import ImageFormat, placed
+
+Box = Float[np.ndarray, "k 4"]
+Outline = Float[np.ndarray, "p 2"]
+
+_FINE = 8  # parts of a pixel's side to which an edge is drawn
+
+
+@dataclass(frozen=True)
+class Regions:
+    """The findings of n studies.
+
+    Attributes:
+      side: of the square pictures, pixels.
+      boxes: of each study (ymin, xmin, ymax, xmax) of its findings, pixels; none where it has none.
+      outlines: of each study the (y, x) points around each of its findings, pixels; a set may have
+        boxes only.
+    """
+
+    side: int
+    boxes: tuple[Float[np.ndarray, "_ 4"], ...]
+    outlines: tuple[tuple[Float[np.ndarray, "_ 2"], ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    @property
+    def boxed(self) -> Bool[np.ndarray, " n"]:
+        """Which studies have a box."""
+        return np.array([len(boxes) > 0 for boxes in self.boxes], bool)
+
+    @property
+    def outlined(self) -> Bool[np.ndarray, " n"]:
+        """Which studies have an outline."""
+        return np.array([len(outlines) > 0 for outlines in self.outlines], bool)
+
+    def take(self, index: Shaped[np.ndarray, " m"]) -> "Regions":
+        """The studies of these places: indices or a mask."""
+        places = np.arange(len(self))[index]
+        return Regions(
+            self.side,
+            tuple(self.boxes[i] for i in places),
+            tuple(self.outlines[i] for i in places),
+        )
+
+    def box_masks(self) -> Bool[np.ndarray, "n side side"]:
+        """The pixels of each study in its boxes."""
+        return _stack([box_mask(boxes, self.side) for boxes in self.boxes], self.side)
+
+    def outline_masks(self) -> Bool[np.ndarray, "n side side"]:
+        """The pixels of each study inside its outlines."""
+        return _stack([outline_mask(lines, self.side) for lines in self.outlines], self.side)
+
+
+def regions(prepared: Prepared, rows: Int[np.ndarray, " n"], form: ImageFormat) -> Regions:
+    """The findings of these records, where `decode` puts them in pictures of this form.
+
+    Raises:
+      UserError: as `open_prepared`.
+    """
+    manifest = read_manifest(prepared.manifest_path)
+    sizes = {row.study: (row.width, row.height) for row in manifest if row.status == TAKEN}
+    places = [placed(sizes[study], form) for study in prepared.study[rows].tolist()]
+    both = list(zip(rows.tolist(), places, strict=True))
+    return Regions(
+        side=form.side,
+        boxes=tuple(
+            in_square(prepared.boxes[row].reshape(-1, 2), place).reshape(-1, 4)
+            for row, place in both
+        ),
+        outlines=tuple(
+            tuple(in_square(points, place) for points in prepared.masks[row]) for row, place in both
+        ),
+    )
+
+
+def in_square(
+    points: Float[np.ndarray, "p 2"], place: tuple[int, int, int, int]
+) -> Float[np.ndarray, "p 2"]:
+    """Points (y, x) as fractions of a picture, in pixels of the square that it is `placed` in."""
+    top, left, height, width = place
+    return points * np.array([height, width], np.float32) + np.array([top, left], np.float32)
+
+
+def box_mask(boxes: Box, side: int) -> Bool[np.ndarray, "side side"]:
+    """The pixels of which one of the boxes covers half or more, as `outline_mask` has them."""
+    return outline_mask([box[[[0, 1], [0, 3], [2, 3], [2, 1]]] for box in boxes], side)
+
+
+def outline_mask(outlines: Sequence[Outline], side: int) -> Bool[np.ndarray, "side side"]:
+    """The pixels of which one of the outlines covers half or more.
+
+    Edges are drawn (by Pillow) to an eighth of a pixel. A finding so thin that it covers no pixel
+    by half has those that it covers most.
+    """
+    mask = np.zeros((side, side), bool)
+    for points in outlines:
+        fine = Image.new("L", (_FINE * side, _FINE * side))
+        xy = [(float(x), float(y)) for y, x in _FINE * points]
+        ImageDraw.Draw(fine).polygon(xy, fill=255, outline=255)
+        covered = np.asarray(fine.reduce(_FINE))
+        mask |= covered >= max(1, min(128, covered.max()))
+    return mask
+
+
+def _stack(masks: list[np.ndarray], side: int) -> Bool[np.ndarray, "n side side"]:
+    return np.stack(masks) if masks else np.zeros((0, side, side), bool)

@@ -1,0 +1,184 @@
+"""Resident mode: the decoded studies lie in the devices' memory, and batches are gathered there."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import Mesh, PartitionSpec
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float32, Int, Int32, Shaped
+
+from fracjax.loading.batch import Batch, Examples, Pictures
+from fracjax.loading.npy_rows import StoredRows
+from fracjax.runtime.sharding import batch_sharding, replicate
+
+_CHUNK = 64 * 2**20  # bytes that are on the host at a time
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Resident:
+    """Studies of one part of a split, on the devices.
+
+    Attributes:
+      image: their pictures, or features, and perhaps those of other parts, sharded by study.
+      row: row of `image` of each study; on every device, as all that follows.
+      label: class index of each study.
+      weight: weight of each study in the loss.
+    """
+
+    image: Shaped[Array, "m *dims"]
+    row: Int32[Array, " n"]
+    label: Int32[Array, " n"]
+    weight: Float32[Array, " n"]
+
+
+def make_resident(
+    parts: Sequence[Examples],
+    mesh: Mesh,
+    class_weights: Sequence[Float32[np.ndarray, " k"] | None] | None = None,
+) -> list[Resident]:
+    """Place the studies of these parts on the devices; pictures that they share only once.
+
+    Args:
+      parts: studies.
+      mesh: devices, over which the pictures are split.
+      class_weights: of each part, the weight of a study by its class; None for 1.
+    """
+    weights = class_weights or [None] * len(parts)
+    used = rows_used(parts)
+    placed = {key: place(image, rows, mesh) for key, (image, rows) in used.items()}
+    out = []
+    for part, weight in zip(parts, weights, strict=True):
+        key = _identity(part.image)
+        row = np.searchsorted(used[key][1], part.rows).astype(np.int32)
+        each = np.ones(len(part), np.float32) if weight is None else weight[part.label]
+        small = replicate(mesh, (row, part.label.astype(np.int32), each))
+        out.append(Resident(placed[key], *small))
+    return out
+
+
+def rows_used(parts: Sequence[Examples]) -> dict[object, tuple[Pictures, Int[np.ndarray, " m"]]]:
+    """Of each set of pictures the rows that the parts need."""
+    rows: dict[object, list[np.ndarray]] = {}
+    images = {}
+    for part in parts:
+        key = _identity(part.image)
+        images[key] = part.image
+        rows.setdefault(key, []).append(part.rows)
+    return {key: (images[key], np.unique(np.concatenate(rows[key]))) for key in rows}
+
+
+def _identity(image: Pictures) -> object:
+    return image.path if isinstance(image, StoredRows) else id(image)
+
+
+def place(pictures: Pictures, rows: Int[np.ndarray, " m"], mesh: Mesh) -> Shaped[Array, "k *dims"]:
+    """Split these rows over the devices, in chunks: the host never holds a second copy.
+
+    Rows are added at the end, all zero, for the devices to have the same number.
+    """
+    share = -(-len(rows) // mesh.size)
+    shape = tuple(pictures.shape[1:])
+    sharding = batch_sharding(mesh)
+    whole = (share * mesh.size, *shape)
+    shards = []
+    for device, index in sharding.addressable_devices_indices_map(whole).items():
+        first = index[0].start or 0 if index else 0
+        shards.append(_fill(pictures, rows[first : first + share], share, device))
+    return jax.make_array_from_single_device_arrays(whole, sharding, shards)
+
+
+def _fill(pictures: Pictures, rows: np.ndarray, share: int, device: Any) -> jax.Array:
+    shape = tuple(pictures.shape[1:])
+    one = max(int(np.prod(shape)) * pictures.dtype.itemsize, 1)
+    chunk = min(max(_CHUNK // one, 1), max(len(rows), 1))
+    shard = jnp.zeros((share, *shape), pictures.dtype, device=device)
+    for start in range(0, len(rows), chunk):
+        # The last chunk begins earlier, so that all have one shape, and one program.
+        start = min(start, len(rows) - chunk)
+        block = jax.device_put(pictures[rows[start : start + chunk]], device)
+        shard = _write(shard, block, start)
+        # Read without waiting, the blocks would pile up on the host.
+        jax.block_until_ready(shard)
+    return shard
+
+
+def _write_rows(shard: jax.Array, block: jax.Array, start: ArrayLike) -> jax.Array:
+    return lax.dynamic_update_slice_in_dim(shard, block, start, axis=0)
+
+
+_write = jax.jit(_write_rows, donate_argnums=0)
+
+
+def take(
+    image: Shaped[Array, "m *dims"], rows: Int32[Array, " b"], mesh: Mesh
+) -> Shaped[Array, "b *dims"]:
+    """Gather rows that may lie on any device into a batch that is split over all of them.
+
+    Each device looks up what it has of the batch, zeros elsewhere; the sum over the devices is the
+    batch. What travels is one batch of bytes a device.
+    """
+    if mesh.size == 1:
+        return image[rows]
+
+    def local(shard: jax.Array, rows: jax.Array) -> jax.Array:
+        place = rows - lax.axis_index(mesh.axis_names) * shard.shape[0]
+        here = (place >= 0) & (place < shard.shape[0])
+        found = shard[jnp.where(here, place, 0)]
+        found = jnp.where(jnp.expand_dims(here, range(1, found.ndim)), found, 0)
+        return lax.psum_scatter(found, mesh.axis_names, scatter_dimension=0, tiled=True)
+
+    by_row = PartitionSpec(mesh.axis_names)
+    return jax.shard_map(local, mesh=mesh, in_specs=(by_row, PartitionSpec()), out_specs=by_row)(
+        image, rows
+    )
+
+
+def batch_at(
+    studies: Resident,
+    order: Int32[Array, " m"],
+    number: ArrayLike,
+    *,
+    batch_size: int,
+    mesh: Mesh,
+    active: ArrayLike = True,
+) -> Batch:
+    """Batch `number` of a pass: what `BatchSource` reads from the disk, to the bit.
+
+    Args:
+      studies: on the devices.
+      order: places of them, in the order of the pass.
+      number: of the batch; after the last one no study is valid.
+      batch_size: studies per batch.
+      mesh: devices.
+      active: whether this network takes part at all.
+    """
+    place = number * batch_size + jnp.arange(batch_size)
+    index = order[place % order.size]
+    return Batch(
+        image=take(studies.image, studies.row[index], mesh),
+        label=studies.label[index],
+        weight=studies.weight[index],
+        valid=jnp.logical_and(place < order.size, active),
+        index=index,
+    )
+
+
+def evaluation_pass(
+    studies: Resident, *, batch_size: int, mesh: Mesh
+) -> Iterator[Shaped[Array, "b *dims"]]:
+    """The pictures of every study once, in order; those that fill up the last batch come again."""
+    for number in range(-(-studies.row.size // batch_size)):
+        yield _in_order(studies, number, batch_size, mesh)
+
+
+@partial(jax.jit, static_argnums=(2, 3))
+def _in_order(studies: Resident, number: ArrayLike, batch_size: int, mesh: Mesh) -> Any:
+    order = jnp.arange(studies.row.size, dtype=jnp.int32)
+    return batch_at(studies, order, number, batch_size=batch_size, mesh=mesh)["image"]

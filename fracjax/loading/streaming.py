@@ -1,0 +1,167 @@
+"""Stream mode: batches read from the disk by grain, ahead of the step, onto the devices."""
+
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import grain
+import jax
+import numpy as np
+from absl import flags
+from jax.sharding import NamedSharding
+from jaxtyping import Float32, Int
+
+from fracjax.loading.batch import Batch, Examples
+from fracjax.loading.sampling import draw_order, studies_per_epoch
+from fracjax.runtime.sharding import process_of
+
+
+@dataclass(frozen=True)
+class BatchSource:
+    """Random access to the batches of one pass; batch `i` is the same whenever it is asked for.
+
+    So the place in a pass is all the state that reading has, and a checkpoint needs no more of it.
+
+    Attributes:
+      examples: the studies.
+      order: places of them, in the order of the pass.
+      batch_size: studies per batch, over all processes together.
+      class_weights: weight of a study in the loss by its class; None for 1.
+      process: which of how many processes this is; each reads its own part of every batch.
+    """
+
+    examples: Examples
+    order: Int[np.ndarray, " m"]
+    batch_size: int
+    class_weights: Float32[np.ndarray, " k"] | None = None
+    process: tuple[int, int] = (0, 1)
+
+    def __len__(self) -> int:
+        return -(-len(self.order) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return (self[number] for number in range(len(self)))
+
+    def of_process(self, process: tuple[int, int]) -> "BatchSource":
+        """What one process reads of it."""
+        return replace(self, process=process)
+
+    def __getitem__(self, number: int) -> Batch:
+        if not 0 <= number < len(self):
+            raise IndexError(f"batch {number} of {len(self)}")
+        process, processes = self.process
+        share = self.batch_size // processes
+        place = number * self.batch_size + process * share + np.arange(share)
+        index = self.order[place % len(self.order)]
+        label = self.examples.label[index].astype(np.int32)
+        weights = self.class_weights
+        return Batch(
+            image=self.examples.pictures(index),
+            label=label,
+            weight=np.ones(share, np.float32) if weights is None else weights[label],
+            valid=place < len(self.order),
+            index=index.astype(np.int32),
+        )
+
+
+def training_batches(
+    examples: Examples,
+    *,
+    batch_size: int,
+    seed: int,
+    epoch: int,
+    oversample: bool = False,
+    class_weights: Float32[np.ndarray, " k"] | None = None,
+) -> BatchSource:
+    """The shuffled batches of one epoch."""
+    order = draw_order(examples.label, seed=seed, epoch=epoch, oversample=oversample)
+    return BatchSource(examples, np.asarray(order), batch_size, class_weights)
+
+
+def evaluation_batches(examples: Examples, *, batch_size: int) -> BatchSource:
+    """Every study once, in order."""
+    return BatchSource(examples, np.arange(len(examples)), batch_size)
+
+
+def steps_per_epoch(examples: Examples, *, batch_size: int, oversample: bool = False) -> int:
+    """Batches of one epoch of training."""
+    return -(-studies_per_epoch(examples.label, oversample=oversample) // batch_size)
+
+
+@dataclass(frozen=True)
+class StackedSource:
+    """Batches of several networks, stacked networks first; of a single one as they are.
+
+    A network whose pass is over is idle: a batch without a valid study.
+
+    Attributes:
+      sources: the pass of each network; None if it is idle throughout.
+      begin: the batch of each at which to begin.
+    """
+
+    sources: Sequence[BatchSource | None]
+    begin: Sequence[int]
+
+    def __len__(self) -> int:
+        return max(self._left(i) for i in range(len(self.sources)))
+
+    def of_process(self, process: tuple[int, int]) -> "StackedSource":
+        """What one process reads of it."""
+        sources = [source and source.of_process(process) for source in self.sources]
+        return replace(self, sources=sources)
+
+    def __getitem__(self, number: int) -> Batch:
+        busy = [self._left(i) > number for i in range(len(self.sources))]
+        batches = [
+            source[begin + number] if is_busy and source else None
+            for source, begin, is_busy in zip(self.sources, self.begin, busy, strict=True)
+        ]
+        like = next(batch for batch in batches if batch is not None)
+        idle = cast(Batch, {**like, "valid": np.zeros_like(like["valid"])})
+        filled = [idle if batch is None else batch for batch in batches]
+        if len(filled) == 1:
+            return filled[0]
+        return jax.tree.map(lambda *leaves: np.stack(leaves), *filled)
+
+    def _left(self, index: int) -> int:
+        source = self.sources[index]
+        return 0 if source is None else len(source) - self.begin[index]
+
+
+def stream(
+    source: BatchSource | StackedSource, sharding: NamedSharding, *, workers: int = 0
+) -> Generator[Batch, None, None]:
+    """Read a pass ahead of its use: a few batches on the host, two of them on the devices.
+
+    Of several processes each reads what its devices take.
+
+    Close what is returned if it is not used up: left to the garbage collector, its readers are
+    joined in a finaliser, where Python swallows an interrupt.
+
+    Args:
+      source: the batches.
+      sharding: how they lie on the devices.
+      workers: processes that read; 0 for threads of this one. They are started for each pass, which
+        takes seconds: they pay where reading does not keep up, and passes are long.
+    """
+
+    def place(batch: Batch) -> Any:
+        return jax.tree.map(
+            lambda array: jax.make_array_from_process_local_data(sharding, array), batch
+        )
+
+    ours = source.of_process(process_of(sharding))
+    # Grain asks for a sequence by duck typing.
+    ahead = grain.MapDataset.source(cast(Any, ours)).to_iter_dataset(
+        grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
+    )
+    if workers:
+        if not flags.FLAGS.is_parsed():  # grain reads absl's flags, which are not this program's
+            flags.FLAGS.mark_as_parsed()
+        ahead = ahead.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers))
+    placed = grain.experimental.ThreadPrefetchIterDataset(ahead.map(place), prefetch_buffer_size=2)
+    batches = iter(placed)
+    try:
+        yield from batches
+    finally:
+        batches.close()

@@ -1,0 +1,143 @@
+"""Dense convolution in the forms that XLA's CPU backend is fast at.
+
+Four of its choices cost a CPU dearly (`benchmarks/levers.py`); elsewhere, and in bfloat16, the
+layer is XLA's own.
+
+- A kernel 1×1 is a matrix product, forwards and backwards.
+- A convolution without padding takes up to four times as long as one with it. So rows of zeros are
+  added, and what comes of them is cut off.
+- Of a large map two pictures at a time fit the caches, on a single device: a batch that is split
+  over several has few on each.
+- The gradient of a kernel is a convolution whose window is the whole map, and whose channels are
+  the pictures. Where the kernel is one row or column, or takes strides, a matrix product per tap is
+  faster.
+
+Dimension names: b batch, h height, w width, c channels in, o channels out, i and j the kernel's
+taps.
+"""
+
+import operator
+from collections.abc import Sequence
+from functools import partial, reduce
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+from fracjax.ops.backend import platform
+
+Pads = tuple[tuple[int, int], tuple[int, int]]
+_LAYOUT = ("NHWC", "HWIO", "NHWC")
+_UNPADDED = ((0, 0), (0, 0))
+_LARGE = 2000  # places of a map: 25² gains little from parts, 52² twofold
+_HUGE = 20_000  # the same forwards: 112² gains nothing, 224² a third
+_PARTS = 16  # of a batch at most: each is a convolution in the program
+
+
+def convolve(
+    x: Float[Array, "b h w c"],
+    kernel: Float[Array, "i j c o"],
+    strides: Sequence[int],
+    padding: str | Sequence[tuple[int, int]],
+    *,
+    precision: Any = None,
+    **others: Any,
+) -> Float[Array, "b h2 w2 o"]:
+    """Convolve, undilated and ungrouped; it is what `nnx.Conv` takes as `conv_general_dilated`.
+
+    Args:
+      x: maps.
+      kernel: of all taps.
+      strides: of the two sides.
+      padding: SAME, VALID, or zeros before and after each side.
+      precision: of products of float32, where the device has a choice; a CPU has none.
+      others: what else `nnx.Conv` hands over, which must say undilated and ungrouped.
+    """
+    plain = {"lhs_dilation": (1, 1), "rhs_dilation": (1, 1), "feature_group_count": 1}
+    assert all(others[name] == value for name, value in plain.items() if name in others), others
+    steps = (strides[0], strides[1])
+    if platform() != "cpu" or x.dtype == jnp.bfloat16:
+        return lax.conv_general_dilated(
+            x, kernel, steps, padding, dimension_numbers=_LAYOUT, precision=precision
+        )
+    if isinstance(padding, str):
+        padding = lax.padtype_to_pads(x.shape[1:3], kernel.shape[:2], steps, padding)
+    (top, bottom), (left, right) = padding
+    return _on_cpu(x, kernel, steps, ((top, bottom), (left, right)))
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _on_cpu(x, kernel, strides: tuple[int, int], pads: Pads):
+    if _is_product(kernel, strides, pads):
+        return x @ kernel[0, 0]
+    parts = [_padded(x[part], kernel, strides, pads) for part in _parts(x, _HUGE)]
+    return parts[0] if len(parts) == 1 else jnp.concatenate(parts)
+
+
+def _forward(x, kernel, strides, pads):
+    return _on_cpu(x, kernel, strides, pads), (x, kernel)
+
+
+def _backward(strides, pads, residuals, g):
+    x, kernel = residuals
+    if _is_product(kernel, strides, pads):
+        to_kernel = x.reshape(-1, x.shape[-1]).T @ g.reshape(-1, g.shape[-1])
+        return g @ kernel[0, 0].T, to_kernel[None, None]
+    (to_x,) = jax.linear_transpose(lambda x: _padded(x, kernel, strides, pads), x)(g)
+    if 1 in kernel.shape[:2] or strides != (1, 1):
+        return to_x, _by_tap(x, kernel, g, strides, pads)
+    return to_x, _by_part(x, kernel, g, pads)
+
+
+_on_cpu.defvjp(_forward, _backward)
+
+
+def _is_product(kernel, strides, pads) -> bool:
+    return kernel.shape[:2] == strides == (1, 1) and pads == _UNPADDED
+
+
+def _padded(x, kernel, strides, pads):
+    more = kernel.shape[0] - 1 if strides == (1, 1) and pads == _UNPADDED else 0
+    (top, bottom), sides = pads
+    around = ((top + more, bottom + more), sides)
+    y = lax.conv_general_dilated(x, kernel, strides, around, dimension_numbers=_LAYOUT)
+    return y[:, more : y.shape[1] - more]
+
+
+def _by_tap(x, kernel, g, strides, pads):
+    """Gradient of the kernel: what each tap saw, times the gradient of what came of it."""
+    padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+    (rows, down), (columns, right) = (
+        ((n - 1) * s + 1, s) for n, s in zip(g.shape[1:3], strides, strict=True)
+    )
+    flat = g.reshape(-1, g.shape[-1])
+
+    def tap(i: int, j: int):
+        seen = padded[:, i : i + rows : down, j : j + columns : right]
+        return seen.reshape(-1, x.shape[-1]).T @ flat
+
+    side_h, side_w = kernel.shape[:2]
+    taps = [tap(i, j) for i in range(side_h) for j in range(side_w)]
+    return jnp.stack(taps).reshape(kernel.shape)
+
+
+def _by_part(x, kernel, g, pads):
+    """The same of a kernel without strides: the sum over parts of the batch."""
+
+    def of(x, g):
+        return jax.linear_transpose(lambda k: _padded(x, k, (1, 1), pads), kernel)(g)[0]
+
+    return reduce(operator.add, [of(x[part], g[part]) for part in _parts(g, _LARGE)])
+
+
+def _parts(maps, most: int) -> list[slice]:
+    """Two pictures at a time where a map has more places than `most`, else all of them."""
+    count = maps.shape[0]
+    # An export is for batches of any size: then it is no number.
+    whole = jax.device_count() > 1 or not isinstance(count, int)
+    if whole or count <= 2 or maps.shape[1] * maps.shape[2] <= most:
+        return [slice(None)]
+    size = max(2, -(-count // _PARTS))
+    return [slice(i, i + size) for i in range(0, count, size)]

@@ -1,0 +1,1 @@
+"""ImageNet weights: Keras files, name tables, two-sided checks."""

@@ -1,0 +1,98 @@
+"""A Keras file of ImageNet weights → the converted file that `config.model.weights` names."""
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flax import nnx
+
+from fracjax.config import Model
+from fracjax.errors import InputError
+from fracjax.models.build import IMAGES, build
+from fracjax.models.param_paths import leaf_shapes
+from fracjax.pretrained import keras_h5, store
+from fracjax.pretrained.fill import fill
+from fracjax.pretrained.name_tables import TABLES
+
+
+def convert(source: Path, *, model: str, out: Path) -> store.Provenance:
+    """Convert the backbone's weights in a Keras file.
+
+    Args:
+      source: a `.weights.h5` or `.keras` of Keras 3 or an `.h5` of older versions, with or without
+        the top.
+      model: the network's name in `config.model`.
+      out: the file to write.
+
+    Raises:
+      UserError: the network has no Keras weights, the file cannot be read, or it does not fill the
+        backbone leaf by leaf, with every problem listed.
+    """
+    if model not in TABLES:
+        raise InputError(
+            f"no conversion for {model!r}; there is one for {', '.join(sorted(TABLES))}"
+        )
+    table = TABLES[model]
+    arrays = _by_names_of(table, keras_h5.read(source))
+    filled = fill(
+        backbone_shapes(model),
+        arrays,
+        table.NAMES,
+        source=str(source),
+        way_out=(
+            f"Give the Keras file of {model}, or name the network that the file is of with --model."
+        ),
+        left_out=table.LEFT_OUT,
+        swapped=table.SWAPPED,
+        constants=table.CONSTANTS,
+    )
+    left_out = tuple(name for name in (*table.LEFT_OUT, *table.CONSTANTS) if name in arrays)
+    provenance = store.describe(source, model=model, left_out=left_out)
+    store.save(out, filled, provenance)
+    return provenance
+
+
+def network_of(source: Path) -> str:
+    """The network that a Keras file is of, told by the names of its arrays.
+
+    Raises:
+      UserError: the file cannot be read, or has less than half of the names of any network.
+    """
+    arrays = keras_h5.read(source)
+    found = {}
+    for model, table in TABLES.items():
+        wanted = set(table.NAMES.values())
+        found[model] = (len(wanted & _by_names_of(table, arrays).keys()), len(wanted))
+    best = max(found, key=lambda model: found[model][0] / found[model][1])
+    if 2 * found[best][0] < found[best][1]:
+        looked_for = "; ".join(
+            f"{have} of the {all_} of {model} (such as {next(iter(TABLES[model].NAMES.values()))})"
+            for model, (have, all_) in found.items()
+        )
+        raise InputError(
+            f"{source} is of no network that converts: of its {len(arrays)} arrays, looked for "
+            f"{looked_for}; give another file, or say with --model what it is to see what it lacks"
+        )
+    return best
+
+
+def _by_names_of(table: Any, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays by the names that `table` has for them."""
+    renamed = {}
+    for name, array in keras_h5.by_build_order(arrays, table.ANONYMOUS).items():
+        layer, _, variable = name.rpartition("/")
+        renamed[f"{table.RENAMED.get(layer, layer)}/{variable}"] = array
+    return renamed
+
+
+@functools.cache
+def backbone_shapes(model: str) -> dict[str, tuple[int, ...]]:
+    """Shape of every parameter and statistic of a backbone, by path."""
+
+    def network():
+        image_size = IMAGES[model].side
+        return build(Model(name=model), outputs=1, image_size=image_size, rngs=nnx.Rngs(0))  # pyright: ignore[reportArgumentType]
+
+    state = nnx.to_pure_dict(nnx.state(nnx.eval_shape(network)))
+    return leaf_shapes({"backbone": state["backbone"]})

@@ -1,0 +1,155 @@
+"""Keras weight files → {name: array}. The only importer of h5py.
+
+Two layouts exist. Keras 3 writes `.weights.h5`: `layers/<class>_<n>/vars/0, 1, ...`, where the
+group's number says nothing and the layer's own name is an attribute; the optimiser, if the network
+was compiled, stands beside `layers`. A `.keras` file is a zip with such a file in it. Keras 1 and 2
+wrote `.h5`: `<layer>/<variable>:0`, listed in attributes, under `model_weights` if the whole model
+was saved. In both, a network used as a layer holds its own layers.
+"""
+
+import io
+import re
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from fracjax.errors import InputError
+
+# What `vars/0, 1, ...` are, by the layer's class and the number of its variables.
+_BATCH_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
+_VARIABLES = {
+    ("conv2d", 1): ("kernel",),
+    ("conv2d", 2): ("kernel", "bias"),
+    ("depthwise_conv2d", 1): ("kernel",),
+    ("depthwise_conv2d", 2): ("kernel", "bias"),
+    ("dense", 1): ("kernel",),
+    ("dense", 2): ("kernel", "bias"),
+    ("batch_normalization", 3): _BATCH_NORM[1:],
+    ("batch_normalization", 4): _BATCH_NORM,
+    ("normalization", 3): ("mean", "variance", "count"),
+}
+_IN_ZIP = "model.weights.h5"
+
+
+def read(path: Path) -> dict[str, np.ndarray]:
+    """Read every weight of a Keras file of either layout, but not the optimiser's numbers.
+
+    Returns:
+      The arrays by "layer/variable", such as "conv2d_5/kernel". The depthwise kernels of older
+      files ("depthwise_kernel") are called "kernel", as in newer ones.
+
+    Raises:
+      UserError: the file is missing, is no HDF5 file, is cut short, or holds no Keras weights.
+    """
+    if not path.is_file():
+        raise InputError(
+            f"no file {path}; give the .h5, .weights.h5 or .keras file that Keras wrote"
+        )
+    try:
+        with h5py.File(_hdf5(path)) as file:
+            if "layers" in file and "layer_names" not in file.attrs:
+                arrays = _read_keras_3(file, path)
+            else:
+                group = file.get("model_weights", file)
+                arrays = _read_legacy(group)
+    except (OSError, RuntimeError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path} cannot be read as a Keras weight file ({error}); if it is a download, "
+            "fetch it again and compare its checksum"
+        ) from error
+    if not arrays:
+        raise InputError(
+            f"{path} is an HDF5 file without Keras weights; expected one that "
+            "model.save_weights() wrote"
+        )
+    return arrays
+
+
+def _hdf5(path: Path) -> Path | io.BytesIO:
+    if not zipfile.is_zipfile(path):
+        return path
+    with zipfile.ZipFile(path) as archive:
+        if _IN_ZIP not in archive.namelist():
+            raise InputError(
+                f"{path} is a zip file without {_IN_ZIP}; expected one that model.save() wrote"
+            )
+        return io.BytesIO(archive.read(_IN_ZIP))
+
+
+def _read_keras_3(file: h5py.File, source: Path) -> dict[str, np.ndarray]:
+    arrays: dict[str, np.ndarray] = {}
+    nameless: list[str] = []
+
+    def visit(path: str, group: h5py.Group | h5py.Dataset) -> None:
+        if not (isinstance(group, h5py.Group) and path.endswith("/vars") and len(group)):
+            return
+        if path.startswith("optimizer/"):
+            return
+        container = path.split("/")[-2]
+        if "name" not in group.attrs:
+            nameless.append(container)
+            return
+        kind = re.sub(r"_\d+$", "", container)
+        names = _VARIABLES.get((kind, len(group)), tuple(sorted(group, key=int)))
+        for index, name in enumerate(names):
+            arrays[f"{group.attrs['name']}/{name}"] = np.asarray(group[str(index)])
+
+    file.visititems(visit)
+    if nameless:
+        raise InputError(
+            f"{source} does not record the names of its layers ({len(nameless)} without, "
+            f"such as {nameless[0]}), so they cannot be told apart; load it into its network with "
+            "a newer Keras 3 and save the weights again"
+        )
+    return arrays
+
+
+def _read_legacy(group: Any) -> dict[str, np.ndarray]:
+    arrays = {}
+    for layer in map(_text, group.attrs.get("layer_names", ())):
+        names = [_text(name) for name in group[layer].attrs["weight_names"]]
+        # The path may repeat the layer or a scope: "conv2d_1/kernel:0", "conv2d_1_1/kernel:0". Only
+        # where it has several, the layer is a network, and they are its own layers.
+        scopes = {name.rpartition("/")[0] for name in names}
+        for name in names:
+            scope, _, variable = name.partition(":")[0].rpartition("/")
+            inside = scope.rpartition("/")[2] if len(scopes) > 1 else layer
+            variable = "kernel" if variable == "depthwise_kernel" else variable
+            arrays[f"{inside}/{variable}"] = np.asarray(group[layer][name])
+    return arrays
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def by_build_order(arrays: dict[str, np.ndarray], kinds: Sequence[str]) -> dict[str, np.ndarray]:
+    """Renumber the anonymous layers of some classes from 0: "conv2d_95/kernel" → "conv2d_1/kernel".
+
+    Keras numbers layers without a name as it builds them and goes on counting from one network to
+    the next, and old versions began at 1. Only the rank of the number within its class means
+    anything.
+
+    Args:
+      arrays: by "layer/variable", as `read` returns them.
+      kinds: classes whose layers have no names of their own, such as "conv2d".
+    """
+    numbers: dict[str, dict[str, int]] = {kind: {} for kind in kinds}
+    for layer in {name.rpartition("/")[0] for name in arrays}:
+        match = re.fullmatch(r"(.*?)(?:_(\d+))?", layer)
+        if match and match[1] in numbers:
+            numbers[match[1]][layer] = int(match[2] or 0)
+    renamed = {
+        layer: f"{kind}_{rank}"
+        for kind, found in numbers.items()
+        for rank, layer in enumerate(sorted(found, key=found.__getitem__))
+    }
+    out = {}
+    for name, array in arrays.items():
+        layer, _, variable = name.rpartition("/")
+        out[f"{renamed.get(layer, layer)}/{variable}"] = array
+    return out

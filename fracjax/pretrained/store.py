@@ -1,0 +1,164 @@
+"""Converted weights on disk: one .npz of a backbone's leaves, with where they came from."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from fracjax.errors import InputError
+from fracjax.models.param_paths import leaf_name, leaf_shapes
+from fracjax.pretrained.fill import fill
+from fracjax.pretrained.name_tables import TABLES, way_to_get
+from fracjax.pretrained.published import verdict
+
+CONVERTER = 1  # raise it when files converted before must not be used any more
+_PROVENANCE = "provenance"
+_ROOT = "backbone/"
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where converted weights came from.
+
+    Attributes:
+      model: the network, by its name in `config.model`.
+      source: name of the Keras file.
+      sha256: of the Keras file.
+      converter: version of the conversion.
+      left_out: names of the arrays in the source that were not taken.
+      published: whether the Keras file is the one that Keras publishes, in words.
+    """
+
+    model: str
+    source: str
+    sha256: str
+    converter: int
+    left_out: tuple[str, ...]
+    published: str = "not looked up"
+
+
+def describe(source: Path, *, model: str, left_out: tuple[str, ...]) -> Provenance:
+    """The provenance of weights converted now from the file `source`."""
+    with source.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0)
+        md5 = hashlib.file_digest(file, "md5").hexdigest()  # what Keras publishes
+    published = verdict(TABLES[model].PUBLISHED, md5)
+    return Provenance(model, source.name, sha256, CONVERTER, left_out, published)
+
+
+def save(path: Path, arrays: dict[str, np.ndarray], provenance: Provenance) -> None:
+    """Write a converted file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with unfinished.open("wb") as file:
+            record = np.array(json.dumps(dataclasses.asdict(provenance)))
+            np.savez(file, **{_PROVENANCE: record}, **arrays)  # pyright: ignore[reportArgumentType]
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def check(path: Path, *, model: str) -> Provenance:
+    """Refuse what `load` would refuse, but read only where the weights came from.
+
+    Args:
+      path: a file that `save` wrote.
+      model: the network that the weights must be of.
+
+    Raises:
+      UserError: no such file, a Keras file, a damaged file, another model's weights, or an old
+        conversion.
+    """
+    if not path.is_file():
+        raise InputError(f"no weights at {path}; {way_to_get(model, str(path))}")
+    if path.suffix in (".h5", ".hdf5", ".keras"):
+        raise InputError(
+            f"{path} is a Keras file, not a converted one; convert it first: "
+            f"python scripts/convert_weights.py {path}"
+        )
+    provenance = _read(path, only_provenance=True)[1]
+    if provenance.model != model:
+        raise InputError(
+            f"{path} holds weights of {provenance.model} (from {provenance.source}), but the "
+            f"network is {model}; write --model.name {provenance.model}, or give other weights"
+        )
+    if provenance.converter != CONVERTER:
+        raise InputError(
+            f"{path} was converted by version {provenance.converter} of the conversion, this is "
+            f"version {CONVERTER}; {_convert_again(path)}"
+        )
+    return provenance
+
+
+def load(path: Path, *, model: str) -> tuple[dict[str, np.ndarray], Provenance]:
+    """Read a converted file.
+
+    Args:
+      path: a file that `save` wrote.
+      model: the network that the weights must be of.
+
+    Raises:
+      UserError: as `check`.
+    """
+    check(path, model=model)
+    return _read(path)
+
+
+def _read(path: Path, *, only_provenance: bool = False) -> tuple[dict[str, np.ndarray], Provenance]:
+    try:
+        # np.load leaves a damaged file open if it opened it itself.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            record = json.loads(str(file[_PROVENANCE]))
+            provenance = Provenance(**{**record, "left_out": tuple(record["left_out"])})
+            names = [] if only_provenance else [n for n in file.files if n != _PROVENANCE]
+            return {name: file[name] for name in names}, provenance
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise InputError(
+            f"{path} is damaged, or was not written by scripts/convert_weights.py ({error}); "
+            f"{_convert_again(path)}"
+        ) from error
+
+
+def load_into(
+    params: dict[str, Any], stats: dict[str, Any], path: Path, *, model: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Replace the backbone's parameters and statistics by converted ones; the head stays.
+
+    Args:
+      params: a classifier's parameters, as `nnx.to_pure_dict` nests them.
+      stats: its BatchNorm statistics, likewise.
+      path: a converted file.
+      model: the network's name in `config.model`.
+
+    Raises:
+      UserError: as `load`; or the file does not fill the backbone leaf by leaf, with every
+        problem listed.
+    """
+    arrays, _ = load(path, model=model)
+    leaves = _backbone_shapes(params) | _backbone_shapes(stats)
+    filled = fill(
+        leaves, arrays, {}, source=str(path), way_out=f"To mend it, {_convert_again(path)}"
+    )
+
+    def replace(leaf_path: tuple[Any, ...], leaf: Any) -> Any:
+        return filled.get(leaf_name(leaf_path), leaf)
+
+    return jax.tree.map_with_path(replace, params), jax.tree.map_with_path(replace, stats)
+
+
+def _convert_again(path: Path) -> str:
+    script = "python scripts/convert_weights.py"
+    return f"convert the Keras file again: {script} FILE.h5 --out {path}"
+
+
+def _backbone_shapes(tree: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {name: shape for name, shape in leaf_shapes(tree).items() if name.startswith(_ROOT)}

@@ -1,0 +1,1 @@
+"""What a program stands on: processes, devices, caches, files written whole."""

@@ -1,0 +1,52 @@
+"""One run at a time trains into a workdir.
+
+A launcher that is not known starts several copies of a command, each of which takes itself for
+alone, and they would overwrite each other's checkpoints.
+"""
+
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fracjax.errors import InputError
+from fracjax.runtime.multihost import broadcast, is_main
+
+LOCK = ".lock"
+
+
+@contextmanager
+def only_writer(workdir: Path) -> Iterator[None]:
+    """Hold a workdir, of several processes the first for all; the system frees it with its end.
+
+    On a file system that has no locks nothing is held, and nothing refused.
+
+    Raises:
+      UserError: another run holds it.
+    """
+    # Appending, so that who is refused does not remove what the holder wrote.
+    with (workdir / LOCK).open("a+") if is_main() else open(os.devnull) as file:
+        holder = broadcast(_holder(file.fileno()) if is_main() else None)
+        if holder is not None:
+            raise InputError(
+                f"{holder} trains into {workdir}; wait for its end, end it, or name another "
+                f"--workdir. If its host is gone, delete {workdir / LOCK}. If one launcher started "
+                "both, it is none that is known here: set JAX_COORDINATOR_ADDRESS, "
+                "JAX_NUM_PROCESSES and JAX_PROCESS_ID (docs/scaling.md), and they train together"
+            )
+        yield
+
+
+def _holder(file: int) -> str | None:
+    """Who has the lock already, in words; None if it is now this process's."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return os.pread(file, 200, 0).decode(errors="replace") or "another process"
+    except OSError:
+        return None
+    os.ftruncate(file, 0)
+    os.write(file, f"process {os.getpid()} of {socket.gethostname()}".encode())
+    return None

@@ -1,1 +1,0 @@
-"""Where do pretrained weights come from? Keras files, readable name tables, two-sided checks."""

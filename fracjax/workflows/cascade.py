@@ -1,0 +1,41 @@
+"""The cascade on one part of the classifier's dataset: predictions, figures, report."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from fracjax.inference.cascade import Cascade
+from fracjax.inference.run_metadata import about
+from fracjax.report.tables import cascade_tables, end_to_end_table, misses_table
+from fracjax.runtime.atomic_files import write_json
+from fracjax.runtime.multihost import folder_of_first
+from fracjax.workflows.pages import cascade_page, write_page
+
+
+def report_cascade(cascade: Cascade, folder: Path, console: Console) -> None:
+    """Write the predictions of both stages, metrics.json and the report; show the tables."""
+    folder = folder_of_first(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    cascade.detector.to_csv(folder / "detector.csv")
+    cascade.classifier.to_csv(folder / "classifier.csv")
+    detector, classifier = cascade.stages
+    if not cascade.same_filter:
+        console.print("The classifier was not trained on what this detector lets through.")
+    source = {
+        "part": cascade.part,
+        "stage1": about(detector),
+        "stage2": about(classifier),
+        "trained_behind_this_detector": cascade.same_filter,
+        "leakage": [audit.to_dict() for audit in cascade.leakage],
+    }
+    figures = {
+        "operating_point": cascade.point.to_dict(),
+        "figures": cascade.report.to_dict(),
+        "end_to_end": cascade.end_to_end.to_dict(),
+        "sweep": cascade.sweep.to_dict(),
+    }
+    write_json(folder / "metrics.json", {"source": source, **figures})
+    tables = (misses_table(cascade.report), end_to_end_table(cascade.end_to_end))
+    for table in (*cascade_tables(cascade.report), *tables):
+        console.print(table.rich())
+    write_page(cascade_page(cascade), folder)

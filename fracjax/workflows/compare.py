@@ -1,0 +1,128 @@
+"""Two checkpoints on the same studies: paired tests, which see more than two intervals do."""
+
+from pathlib import Path
+
+from jax.sharding import Mesh
+from rich.console import Console
+
+from fracjax.errors import InputError
+from fracjax.evaluation import Comparison, compare_classifiers, compare_detectors
+from fracjax.inference.evaluate_run import EvaluatedRun, evaluate_run
+from fracjax.inference.model_bundle import read_metas
+from fracjax.inference.run_metadata import about
+from fracjax.report.charts.helpers import threshold_text
+from fracjax.report.page import Page, Prose, Section
+from fracjax.report.sections.data import data_section
+from fracjax.report.sections.summary import NOT_A_DEVICE
+from fracjax.report.tables import comparison_tables
+from fracjax.runtime.atomic_files import write_json
+from fracjax.runtime.multihost import folder_of_first
+from fracjax.workflows.pages import run_text, write_page
+
+
+def compare(
+    first: Path,
+    second: Path,
+    part: str,
+    mesh: Mesh,
+    console: Console,
+    folder: Path,
+    *,
+    data_dir: Path | None = None,
+) -> None:
+    """Judge both anew, each at its own stored threshold and temperature, and test the difference.
+
+    Args:
+      first: workdir of a run.
+      second: workdir of another run on the same split.
+      part: validation or test.
+      mesh: devices.
+      console: where the table goes.
+      folder: to write to.
+      data_dir: where the prepared datasets are now; each config's `data.dir` by default.
+
+    Raises:
+      UserError: as `evaluate`; the runs have other classes or another split.
+    """
+    _check_comparable(first, second)
+    runs = [
+        evaluate_run(one, part, mesh, calibrate=False, data_dir=data_dir) for one in (first, second)
+    ]
+    one, other = (run.predictions for run in runs)
+    if runs[0].settled.point is None:
+        comparison = compare_classifiers(one, other)
+    else:
+        thresholds = (runs[0].point.threshold, runs[1].point.threshold)
+        comparison = compare_detectors(one, other, thresholds)
+    folder = folder_of_first(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    source = {"part": part, "first": about(runs[0].trained), "second": about(runs[1].trained)}
+    write_json(folder / "metrics.json", {"source": source, "figures": comparison.to_dict()})
+    for table in comparison_tables(comparison):
+        console.print(table.rich())
+    write_page(_page(runs, comparison), folder)
+
+
+def _check_comparable(first: Path, second: Path) -> None:
+    metas = [read_metas(workdir)[0] for workdir in (first, second)]
+    problems = [
+        f"{what}: {one} and {other}"
+        for what, one, other in (
+            ("classes", *(", ".join(meta.classes) for meta in metas)),
+            ("split", *(f"{m.config.data.name} {m.split_hash[:12]}" for m in metas)),
+        )
+        if one != other
+    ]
+    if problems:
+        raise InputError(
+            f"{first} and {second} cannot be compared, study by study, for they differ in "
+            f"{'; '.join(problems)}. Name two runs of one dataset, its split and its classes"
+        )
+
+
+def _page(runs: list[EvaluatedRun], comparison: Comparison) -> Page:
+    part = runs[0].part
+    words = [
+        f"Both networks saw the same {comparison.n} studies. {comparison.only_first} of them only "
+        f"the first calls rightly, {comparison.only_second} only the second; what both get right, "
+        "or both get wrong, does not tell them apart.",
+        "A p-value is the chance of a difference as large, or larger, between networks that are "
+        "equally good. Were there no differences, about one test in twenty would be below 0.05: "
+        "settle on the figure that matters before you look. An interval that holds 0 does not show "
+        "that the two are equal.",
+    ]
+    if part == "validation":
+        words.append(
+            "These are validation studies, on which both chose their epoch, temperature and "
+            "threshold: the figures of both are a little too good."
+        )
+    audits = list(dict.fromkeys(audit for run in runs for audit in run.leakage))
+    return Page(
+        f"Comparison on {runs[0].title}",
+        (
+            ("First", _settings(runs[0])),
+            ("Second", _settings(runs[1])),
+            ("Split", runs[0].trained.meta.split_hash[:12]),
+        ),
+        (
+            Section(
+                "comparison",
+                "Paired comparison",
+                (
+                    *comparison_tables(comparison),
+                    Prose(tuple(words)),
+                    Prose((NOT_A_DEVICE,), "warning"),
+                ),
+            ),
+            data_section(runs[0].dataset, audits),
+        ),
+    )
+
+
+def _settings(run: EvaluatedRun) -> str:
+    point, settled = run.settled.point, run.settled
+    at = "" if point is None else f", threshold {threshold_text(point.threshold)} ({point.rule})"
+    return (
+        f"{run_text(run.trained)}{at}, temperature {settled.temperature.value:.3g}, "
+        f"views {settled.test_views}"
+    )

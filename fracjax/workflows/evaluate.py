@@ -1,0 +1,151 @@
+"""One checkpoint on one part of its split: predictions, figures, and the report that shows them."""
+
+from pathlib import Path
+from typing import Any
+
+from jax.sharding import Mesh
+from rich.console import Console
+
+from fracjax.config import Precision
+from fracjax.datasets.sources import fracatlas
+from fracjax.errors import InputError
+from fracjax.evaluation import binary_report, per_class_report
+from fracjax.evaluation.calibration import reliability
+from fracjax.evaluation.recalibration import recalibration
+from fracjax.evaluation.subgroups import Subgroup, masks_of, subgroup_report
+from fracjax.inference.evaluate_run import EvaluatedRun, evaluate_run
+from fracjax.inference.run_metadata import about
+from fracjax.report.members_table import MembersReport, members_table, report_members
+from fracjax.report.page import Page
+from fracjax.report.sections.curves import confidence
+from fracjax.report.tables import Table, binary_tables, per_class_table, subgroup_table
+from fracjax.runtime.atomic_files import write_json
+from fracjax.runtime.multihost import folder_of_first
+from fracjax.workflows.pages import classifier_page, detector_page, write_page
+
+GALLERY = 12
+# What the columns of a dataset mean for its subgroups; of others every column with a few values.
+_SUBGROUPS = {"fracatlas": fracatlas.SUBGROUPS}
+
+Results = tuple[dict[str, Any], Page, list[Table]]
+
+
+def evaluate(
+    workdir: Path,
+    part: str,
+    mesh: Mesh,
+    console: Console,
+    *,
+    rule: str | None = None,
+    views: int | None = None,
+    precision: Precision | None = None,
+    data_dir: Path | None = None,
+    gallery: int = GALLERY,
+) -> Path:
+    """Predict one part, and write and show every figure of it.
+
+    A detector's threshold and the temperature are chosen and stored when the part is validation,
+    and only read when it is test.
+
+    Args:
+      workdir: the run.
+      part: validation or test.
+      mesh: devices.
+      console: where the tables go.
+      rule: how to choose the threshold on validation; the config's `threshold` by default.
+      views: views of each study whose probabilities are averaged; by default what the config's
+        `augment.test_views` says, and on test what validation was evaluated with.
+      precision: what the networks compute in; by default what the config's `model.precision` says,
+        and on test what validation was evaluated with.
+      data_dir: where the prepared datasets are now; the config's `data.dir` by default.
+      gallery: pictures of the worst mistakes in the report; 0 for a report without pictures.
+
+    Returns:
+      The folder that holds predictions.csv, metrics.json and the report.
+
+    Raises:
+      UserError: no run there, its dataset is gone or split otherwise, its studies have leaked, or
+        the test part is asked for before a threshold was chosen.
+    """
+    if gallery < 0:
+        raise InputError(f"--gallery is {gallery}; write a number of pictures, or 0 for none")
+    evaluated = evaluate_run(
+        workdir,
+        part,
+        mesh,
+        calibrate=part == "validation",
+        rule=rule,
+        views=views,
+        precision=precision,
+        data_dir=data_dir,
+    )
+    folder = folder_of_first(workdir / "evaluation" / part)
+    folder.mkdir(parents=True, exist_ok=True)
+    evaluated.predictions.to_csv(folder / "predictions.csv")
+    results = _of_classifier if evaluated.settled.point is None else _of_detector
+    members = None
+    if len(evaluated.each) > 1:
+        members = report_members(list(evaluated.each), evaluated.settled, folds=evaluated.folds)
+    figures, page, tables = results(evaluated, members, gallery)
+    if members is not None:
+        tables.append(members_table(members))
+        figures["members"] = members.to_dict()
+        for number, one in enumerate(evaluated.each, 1):
+            # As each gives them: their mean, scaled, is predictions.csv.
+            one.to_csv(folder / f"member_{number}.csv")
+    for table in tables:
+        console.print(table.rich())
+    for audit in evaluated.leakage:
+        console.print(f"leakage audit: {audit}", highlight=False, soft_wrap=True)
+    source = {
+        "part": part,
+        **about(evaluated.trained),
+        "leakage": [audit.to_dict() for audit in evaluated.leakage],
+        "moved_by_precision": None if evaluated.moved is None else evaluated.moved.to_dict(),
+    }
+    write_json(folder / "metrics.json", {"source": source, **figures})
+    write_page(page, folder)
+    return folder
+
+
+def _of_detector(evaluated: EvaluatedRun, members: MembersReport | None, gallery: int) -> Results:
+    predictions, point = evaluated.predictions, evaluated.point
+    data = (predictions.label, predictions.fracture_score)
+    report = binary_report(*data, point, predictions.groups)
+    subgroups = subgroups_of(evaluated)
+    made, line = reliability(*data, predictions.groups), recalibration(*data, predictions.groups)
+    figures = {
+        "operating_point": point.to_dict(),
+        "temperature": evaluated.settled.temperature.to_dict(),
+        "figures": report.to_dict(),
+        "calibration": made.to_dict() | line.to_dict(),
+        "subgroups": [subgroup.to_dict() for subgroup in subgroups],
+    }
+    tables = list(binary_tables(report))
+    if subgroups:
+        tables.append(subgroup_table(subgroups))
+    page = detector_page(evaluated, report, (made, line), subgroups, members, gallery)
+    return figures, page, tables
+
+
+def _of_classifier(evaluated: EvaluatedRun, members: MembersReport | None, gallery: int) -> Results:
+    predictions = evaluated.predictions
+    report = per_class_report(
+        predictions.label, predictions.probabilities, predictions.classes, predictions.groups
+    )
+    calibration = confidence(predictions)
+    figures = {
+        "temperature": evaluated.settled.temperature.to_dict(),
+        "figures": report.to_dict(),
+        "calibration": calibration.to_dict(),
+    }
+    page = classifier_page(evaluated, report, calibration, members, gallery)
+    return figures, page, [per_class_table(report)]
+
+
+def subgroups_of(evaluated: EvaluatedRun) -> tuple[Subgroup, ...]:
+    """A detector's figures on the subgroups that its dataset knows."""
+    predictions = evaluated.predictions
+    columns = _SUBGROUPS.get(evaluated.dataset.prepared.name)
+    masks = masks_of(predictions.attributes, predictions.label, columns)
+    return subgroup_report(predictions, masks, evaluated.point.threshold)

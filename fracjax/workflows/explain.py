@@ -1,0 +1,128 @@
+"""One checkpoint explained on one part of its split: overlays, and the score of its maps."""
+
+from pathlib import Path
+
+import numpy as np
+from jax.sharding import Mesh
+from rich.console import Console
+
+from fracjax.errors import InputError
+from fracjax.explain.cam import Method
+from fracjax.explain.localisation import (
+    Levels,
+    LocalisationReport,
+    best_levels,
+    localisation_report,
+)
+from fracjax.explain.maps import Target, explain
+from fracjax.inference.model_bundle import ModelBundle, is_cross_validation, open_run
+from fracjax.inference.run_metadata import about
+from fracjax.loading.batch import Examples
+from fracjax.loading.dataset_view import Dataset, open_dataset
+from fracjax.loading.regions import Regions, regions
+from fracjax.report.overlay import overlay_png
+from fracjax.report.tables import Table
+from fracjax.runtime.atomic_files import write_json
+from fracjax.runtime.multihost import folder_of_first
+
+NAMES: dict[Method, str] = {
+    "gradcam": "Grad-CAM",
+    "gradcam++": "Grad-CAM++",
+    "hirescam": "HiResCAM",
+}
+
+
+def explain_run(
+    workdir: Path,
+    part: str,
+    mesh: Mesh,
+    console: Console,
+    folder: Path,
+    *,
+    method: Method = "gradcam",
+    studies: int = 12,
+    data_dir: Path | None = None,
+) -> None:
+    """Explain the studies of a part that have a box, or all of them if none has.
+
+    A detector is asked what speaks for its positive class, a classifier what speaks for the class
+    it calls. Writes overlays and localisation.json; shows the table.
+
+    Args:
+      workdir: the run.
+      part: validation or test.
+      mesh: devices.
+      console: where the table goes.
+      folder: to write to.
+      method: how a map is made.
+      studies: overlays to write, of studies spread evenly over those that are explained.
+      data_dir: where the prepared datasets are now; the config's `data.dir` by default.
+
+    Raises:
+      UserError: no run there, its dataset is gone or split otherwise, it is a cross-validation, or
+        fewer than one study is asked for.
+    """
+    if studies < 1:
+        raise InputError(f"--studies is {studies}; write 1 or more")
+    trained = open_run(workdir, mesh)
+    if is_cross_validation(trained.metas):
+        raise InputError(
+            f"{workdir} is a cross-validation, whose networks have each trained on what the others "
+            "validate on; name one of its folders, or another run"
+        )
+    dataset = open_dataset(trained.meta.config.data, data_dir)
+    trained.meta.check_split(dataset.split_hash)
+    examples, where = located(dataset, part, trained)
+    maps = _maps(trained, examples, method)
+    folder = folder_of_first(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    shown = np.unique(np.linspace(0, len(examples) - 1, studies).round().astype(int))
+    for number, (place, picture) in enumerate(zip(shown, examples.pictures(shown), strict=True), 1):
+        name = str(examples.study[place]).replace("/", "_")
+        png = overlay_png(picture, maps[place], where.boxes[place])
+        (folder / f"{number:03d}_{name}.png").write_bytes(png)
+    if not where.boxed.any():
+        console.print(f"{dataset.prepared.name} has no boxes: there is nothing to score maps with")
+        return
+    best = _chosen_levels(trained, dataset, method) if part == "test" else None
+    report = localisation_report(maps, where, examples.group, best=best)
+    source = {"part": part, "method": method, "target": _target(trained), **about(trained)}
+    write_json(folder / "localisation.json", {"source": source, "figures": report.to_dict()})
+    console.print(localisation_table(report, method).rich())
+
+
+def located(dataset: Dataset, part: str, trained: ModelBundle) -> tuple[Examples, Regions]:
+    """The studies of a part that have a box, or all of them if none has, and their regions."""
+    examples = dataset.part(part, trained.meta.form)
+    where = regions(dataset.prepared, examples.rows, trained.meta.form)
+    if not where.boxed.any():
+        return examples, where
+    return examples.take(where.boxed), where.take(where.boxed)
+
+
+def localisation_table(report: LocalisationReport, method: Method) -> Table:
+    """Scores of maps beside those of the picture's middle and of chance."""
+    of = [f"{report.n} studies with a box", f"{report.n_groups} groups"]
+    if report.undefined:
+        of.append(f"{report.undefined} more whose map is zero everywhere")
+    if report.best:
+        of.append(f"best levels {report.best.maps:g} and, of the middle, {report.best.centre:g}")
+    return Table(
+        f"{NAMES[method]} against the findings: {', '.join(of)}",
+        ("score", NAMES[method], "the middle", "chance (area)"),
+        tuple((score.name, score.maps, score.centre, score.chance) for score in report.scores),
+    )
+
+
+def _maps(trained: ModelBundle, examples: Examples, method: Method) -> np.ndarray:
+    return explain(trained, examples, target=_target(trained), method=method)
+
+
+def _target(trained: ModelBundle) -> Target:
+    return "positive" if len(trained.meta.classes) == 2 else "called"
+
+
+def _chosen_levels(trained: ModelBundle, dataset: Dataset, method: Method) -> Levels | None:
+    """Levels at which validation has the best IoU."""
+    examples, where = located(dataset, "validation", trained)
+    return best_levels(_maps(trained, examples, method), where)

@@ -1,0 +1,291 @@
+"""Predictions of a user's files: CSV as they come, JSON at the end, overlays, and a summary."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from rich.console import Console
+from rich.progress import track
+
+import fracjax
+from fracjax.errors import InputError
+from fracjax.explain.maps import explain
+from fracjax.inference.file_shard import FileShard, parts_of
+from fracjax.inference.input_files import FileList, find_files
+from fracjax.inference.model_bundle import ModelBundle
+from fracjax.inference.predict_files import predict_files
+from fracjax.inference.prediction_files import Result, ResultsFile, write_results
+from fracjax.inference.run_metadata import about
+from fracjax.inference.stages import Stages, open_stages
+from fracjax.inference.throughput import ThroughputMeter
+from fracjax.loading.batch import Examples
+from fracjax.report.overlay import overlay_png
+from fracjax.runtime.multihost import (
+    allgather,
+    check_same_on_all_hosts,
+    check_shared,
+    is_main,
+    is_multihost,
+    process_index_count,
+    run_on_main,
+)
+
+NOTICE = "research code, not a medical device"
+CSV, JSON, OVERLAYS = "predictions.csv", "predictions.json", "overlays"
+
+Wanted = Literal["none", "called", "all"]
+"""Of which files to draw an overlay: of none, of those called fractured, of all that were read."""
+
+
+@dataclass
+class Summary:
+    """What became of the files.
+
+    Attributes:
+      files: that were named or found.
+      results: of those that are done, pictures left out.
+      meter: the time it took; of several processes, the slowest one's.
+    """
+
+    files: int
+    results: list[dict[str, Any]] = field(default_factory=list)
+    meter: ThroughputMeter = field(default_factory=ThroughputMeter)
+
+    @property
+    def unreadable(self) -> Counter[str]:
+        """Files that were not read, by the kind of reason."""
+        reasons = (result["reason"] for result in self.results if result["reason"])
+        return Counter(reason.partition(":")[0] for reason in reasons)
+
+    @property
+    def read(self) -> int:
+        """Files that were read."""
+        return len(self.results) - self.unreadable.total()
+
+    @property
+    def decisions(self) -> Counter[str]:
+        """Files of each decision."""
+        return Counter(result["decision"] for result in self.results if result["decision"])
+
+    @property
+    def types(self) -> Counter[str]:
+        """Files of each type, the most frequent first."""
+        return Counter(result["type"] for result in self.results if result["type"])
+
+    @property
+    def complete(self) -> bool:
+        """Whether no file is missing."""
+        return len(self.results) == self.files
+
+    def to_dict(self) -> dict[str, Any]:
+        """A dict that strict JSON can hold, without the results."""
+        return {
+            "files": self.files,
+            "complete": self.complete,
+            "read": self.read,
+            "unreadable": dict(self.unreadable),
+            "decisions": dict(self.decisions),
+            "types": dict(self.types),
+        }
+
+
+def predict_into(
+    folder: Path,
+    stage1: Path,
+    stage2: Path | None,
+    paths: Sequence[Path],
+    mesh: Mesh,
+    console: Console,
+    *,
+    overlays: Wanted = "none",
+    batch_size: int | None = None,
+    overwrite: bool = False,
+) -> Summary:
+    """Predict files and folders, and write what was found into a folder.
+
+    Each line of the CSV is there as soon as its file is done, also if the process is killed; the
+    JSON at the end, also if it is interrupted. `overlays/ROW_NAME.png` belongs to the file in that
+    row of the CSV, counted from 1.
+
+    Of several processes each predicts a part of the files on devices of its own, beside the CSV in
+    one with its number, and the first one puts the results together.
+
+    Args:
+      folder: where to write.
+      stage1: workdir of the detector, its threshold chosen.
+      stage2: workdir of the classifier of what the detector calls fractured, or None.
+      paths: files and folders.
+      mesh: devices.
+      console: where progress and summary go.
+      overlays: which files get a picture of where the detector saw a fracture.
+      batch_size: pictures per batch; by default as in training.
+      overwrite: whether results that lie there may be replaced.
+
+    Raises:
+      UserError: a path that is not there, a folder that is a file or is not the same for all
+        processes, results that would be overwritten, no trained stage.
+      KeyboardInterrupt: with what is finished, and where it is.
+    """
+    found = find_files(paths, leave_out=folder)
+    check_same_on_all_hosts({"files": "\n".join(map(str, found.files))})
+    stretch = FileShard(process_index_count(), len(found.files))
+    _check_free(folder, overwrite)
+    if batch_size is not None and batch_size < 1:
+        raise InputError(f"--batch-size is {batch_size}; write 1 or more, or leave it out")
+    if is_multihost():
+        run_on_main(lambda: folder.mkdir(parents=True, exist_ok=True), "folder")
+        check_shared(folder)
+    stages = open_stages(stage1, stage2, mesh)
+    if stages.classifier is not None and not stages.same_filter:
+        console.print("The classifier was not trained on what this detector lets through.")
+    run_on_main(lambda: _clear(folder), "cleared")
+    ours = stretch.of(found.files)
+    summary = Summary(len(found.files))
+    drawing = _Drawing(stages.front.detector, folder / OVERLAYS, overlays)
+    results = predict_files(
+        stages,
+        ours,
+        batch_size=batch_size,
+        keep_pictures=overlays != "none",
+        meter=summary.meter,
+    )
+    types = stages.classifier.meta.classes if stages.classifier else ()
+    with (
+        closing(results),
+        ResultsFile(stretch.path(folder / CSV), stages.front.point.threshold, types) as table,
+    ):
+        try:
+            shown = _shown(results, len(ours), console)
+            for row, result in enumerate(shown, stretch.first + 1):
+                table.add(result)
+                summary.results.append(result.to_dict())
+                drawing.add(row, result)
+            drawing.finish()
+        except KeyboardInterrupt as stop:
+            done = len(summary.results)
+            kept = stretch.kept(folder / CSV, folder / JSON, done)
+            raise KeyboardInterrupt(f"interrupted: {kept}") from stop
+        finally:
+            header = _header(stages, found, summary)
+            write_results(stretch.path(folder / JSON), header, summary.results)
+    # This waits for all: what they found is on the disk then.
+    summary.meter = ThroughputMeter(*max(allgather([summary.meter.seconds, summary.meter.waited])))
+    if is_multihost() and is_main():
+        summary.results += stretch.join(folder / CSV, folder / JSON)
+        write_results(folder / JSON, _header(stages, found, summary), summary.results)
+    show_summary(summary, found, console)
+    return summary
+
+
+def show_summary(summary: Summary, found: FileList, console: Console) -> None:
+    """Print what became of the files, and how fast."""
+
+    def print_main(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    unreadable = summary.unreadable
+    print_main(f"{summary.files} files: {summary.read} read, {unreadable.total()} unreadable")
+    for kind, count in unreadable.most_common():
+        print_main(f"  {kind}: {count}")
+    beside = [
+        f"{len(paths)} {what}"
+        for paths, what in ((found.skipped, "skipped in folders"), (found.repeated, "named again"))
+        if paths
+    ]
+    if beside:
+        print_main(f"  besides: {', '.join(beside)}; {JSON} names them")
+    for what, counts in (("called", summary.decisions), ("of those", summary.types)):
+        if counts:
+            print_main(f"{what}: " + ", ".join(f"{name} {n}" for name, n in counts.most_common()))
+    meter = summary.meter
+    if summary.read and meter.seconds:
+        print_main(
+            f"{summary.read / meter.seconds:.1f} images/s; the device waited for pictures "
+            f"{meter.waited / meter.seconds:.1%} of the time"
+        )
+    print_main(f"{NOTICE[0].upper()}{NOTICE[1:]}.")
+
+
+@dataclass
+class _Drawing:
+    """Overlays, in batches of the detector's size, so that there is one program."""
+
+    detector: ModelBundle
+    folder: Path
+    wanted: Wanted
+    _waiting: list[tuple[int, Result]] = field(default_factory=list)
+
+    def add(self, row: int, result: Result) -> None:
+        if result.picture is None:
+            return
+        if self.wanted == "all" or result.decision == self.detector.meta.classes[1]:
+            self._waiting.append((row, result))
+        if len(self._waiting) == self.detector.batch_size:
+            self.finish()
+
+    def finish(self) -> None:
+        if not self._waiting:
+            return
+        self.folder.mkdir(exist_ok=True)
+        pictures = [result.picture for _, result in self._waiting if result.picture is not None]
+        names = np.array([f"{row:06d}_{_plain(result.path)}" for row, result in self._waiting])
+        none = np.zeros(len(names), np.int64)
+        examples = Examples(study=names, image=np.stack(pictures), label=none, group=names)
+        maps = explain(self.detector, examples, target="positive")
+        for name, picture, seen in zip(names, pictures, maps, strict=True):
+            (self.folder / f"{name}.png").write_bytes(overlay_png(picture, seen))
+        self._waiting = []
+
+
+def _plain(path: Path) -> str:
+    """A file's name in letters that any disk takes, and not too many of them."""
+    return re.sub(r"[^\w-]+", "_", path.stem)[:40]
+
+
+def _check_free(folder: Path, overwrite: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--out {folder} is a file; name a folder")
+    there = [name for name in (CSV, JSON, OVERLAYS) if (folder / name).exists()]
+    there += [part.name for name in (CSV, JSON) for part in parts_of(folder / name)]
+    if there and not overwrite:
+        raise InputError(
+            f"{folder} already holds {', '.join(there)}; write --out another folder, or "
+            "--overwrite to replace them"
+        )
+
+
+def _clear(folder: Path) -> None:
+    """Remove the results of an earlier run: what is left of it must not look like this one's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (CSV, JSON):
+        for result in (folder / name, *parts_of(folder / name)):
+            result.unlink(missing_ok=True)
+    for overlay in (folder / OVERLAYS).glob("[0-9]*_*.png"):
+        overlay.unlink()
+
+
+def _shown(results: Iterator[Result], files: int, console: Console) -> Iterator[Result]:
+    return iter(track(results, "Predicting", total=files, console=console, transient=True))
+
+
+def _header(stages: Stages, found: FileList, summary: Summary) -> dict[str, Any]:
+    device = jax.devices()[0]
+    return {
+        "notice": NOTICE,
+        "fracjax": fracjax.__version__,
+        "stage1": about(stages.front.detector),
+        "stage2": None if stages.classifier is None else about(stages.classifier),
+        "trained_behind_this_detector": stages.same_filter if stages.classifier else None,
+        "operating_point": stages.front.point.to_dict(),
+        "device": f"{device.platform} {device.device_kind}",
+        **summary.to_dict(),
+        "skipped": [str(path) for path in found.skipped],
+        "repeated": [str(path) for path in found.repeated],
+    }

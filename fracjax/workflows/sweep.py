@@ -1,0 +1,106 @@
+"""The runs of a sweep side by side, on the screen and as a file."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+
+from fracjax.errors import InputError
+from fracjax.report.tables import Table
+from fracjax.runtime.atomic_files import write_json
+from fracjax.training.checkpoint import CheckpointMetadata
+from fracjax.training.sweep import (
+    RateSummary,
+    SweptRun,
+    best_rate,
+    best_run,
+    by_rate,
+    swept_runs,
+)
+
+
+def show_sweep(workdir: Path, metas: Sequence[CheckpointMetadata], console: Console) -> None:
+    """Print and keep what each run came to on validation, and which rate is best there.
+
+    Args:
+      workdir: the sweep's; `sweep.json` goes there.
+      metas: what the last checkpoint says of each run, their training being over.
+      console: where to print.
+
+    Raises:
+      UserError: after the table, if every run diverged.
+    """
+    runs = swept_runs(metas)
+    rates = by_rate(runs)
+    rate, run = best_rate(rates), best_run(runs)
+    score = "AUC" if len(metas[0].classes) == 2 else "accuracy"
+    path = workdir / "sweep.json"
+    write_json(
+        path,
+        {
+            "runs": [{**asdict(one), "workdir": str(one.workdir)} for one in runs],
+            "rates": [asdict(one) for one in rates],
+            "best_rate": rate and rate.learning_rate,
+            "best_run": run and str(run.workdir),
+        },
+    )
+    console.print(runs_table(runs, score).rich())
+    console.print()
+    console.print(rates_table(rates, score).rich())
+    if run is None or not any(one.complete for one in runs):
+        raise InputError(f"every run of {workdir} diverged: lower --sweep.learning-rates")
+    if rate is None:
+        choice = "a run diverged at every learning rate; of all runs"
+    else:
+        choice = f"learning rate {rate.learning_rate:g} has the lowest mean loss; of its runs"
+    for line in (
+        f"{choice} {run.workdir} has the lowest, {run.loss:.4f} nats.",
+        "Chosen as the best on validation, its figures there flatter it; no test study was seen.",
+        f"figures: {path}",
+        f"next: python scripts/evaluate.py --checkpoint {run.workdir} --split validation",
+    ):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def runs_table(runs: Sequence[SweptRun], score: str) -> Table:
+    """One row per run, at its epoch of the lowest validation loss."""
+    rows = [
+        (
+            f"{run.learning_rate:g}",
+            str(run.seed),
+            str(run.epochs) if run.complete else f"diverged in {run.epochs + 1}",
+            str(run.best_epoch or "–"),
+            _number(run.loss),
+            _number(run.score),
+        )
+        for run in runs
+    ]
+    header = ("learning rate", "seed", "epochs", "best epoch", "validation loss", score)
+    return Table(f"{len(runs)} runs on validation", header, tuple(rows))
+
+
+def rates_table(rates: Sequence[RateSummary], score: str) -> Table:
+    """One row per learning rate: mean and standard deviation over its seeds."""
+    rows = [
+        (
+            f"{rate.learning_rate:g}",
+            str(rate.runs) if rate.complete == rate.runs else f"{rate.complete} of {rate.runs}",
+            _spread(rate.loss),
+            _spread(rate.score),
+        )
+        for rate in rates
+    ]
+    title = "Mean ± standard deviation over the seeds"
+    return Table(title, ("learning rate", "runs", "validation loss", score), tuple(rows))
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def _spread(figures: tuple[float, float | None] | None) -> str:
+    if figures is None:
+        return "–"
+    mean, sd = figures
+    return f"{mean:.4f}" if sd is None else f"{mean:.4f} ± {sd:.4f}"

@@ -1,0 +1,77 @@
+"""The whole job: detector, its threshold, classifier behind it, cascade on held-out studies."""
+
+import dataclasses
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from fracjax.config import Config
+from fracjax.datasets.phantom.dataset import DRAWN
+from fracjax.datasets.prepare import prepare
+from fracjax.datasets.request import Request
+from fracjax.errors import InputError
+from fracjax.inference.cascade import run_cascade
+from fracjax.loading.dataset_view import open_dataset
+from fracjax.runtime.multihost import run_on_main
+from fracjax.runtime.sharding import check_batch, data_mesh
+from fracjax.training.ensemble_configs import is_sweep
+from fracjax.training.loop import check_run, check_weights, check_workdir, fit_members
+from fracjax.workflows.cascade import report_cascade
+from fracjax.workflows.evaluate import evaluate
+from fracjax.workflows.train import show_run
+
+
+def run_two_stages(stage1: Config, stage2: Config, console: Console) -> Path:
+    """Train and evaluate both stages; what is already done in their workdirs is not done again.
+
+    Args:
+      stage1: the detector. Phantoms are drawn if they are not there; other datasets must be
+        prepared.
+      stage2: the classifier; its `data.filter` becomes the detector's workdir.
+      console: where progress and tables go.
+
+    Returns:
+      The folder of the cascade's figures.
+
+    Raises:
+      UserError: bad input to any of the steps.
+    """
+    if len(stage1.data.classes) != 2:
+        raise InputError(
+            f"stage 1 is a detector and needs two classes, not {len(stage1.data.classes)}: "
+            "give its config first, then that of stage 2"
+        )
+    for number, config in enumerate((stage1, stage2), 1):
+        if is_sweep(config):
+            raise InputError(
+                f"stage {number} is a sweep: train it with scripts/train.py, and give the learning "
+                "rate that it finds here"
+            )
+    behind = dataclasses.replace(stage2.data, filter=stage1.workdir)
+    stage2 = dataclasses.replace(stage2, data=behind)
+    mesh = data_mesh()
+    for config in (stage1, stage2):  # before hours are spent on the first of them
+        check_run(config)
+        check_weights(config)
+        check_batch(config.data.batch_size, mesh)
+        check_workdir(config)
+    for config in (stage1, stage2):
+        run_on_main(partial(_draw_phantoms, config, console), "phantoms")
+        open_dataset(config.data)
+    for title, config in (("Stage 1: detector", stage1), ("Stage 2: type", stage2)):
+        console.rule(title)
+        show_run(config.workdir, fit_members(config, console), console)
+        for part in ("validation", "test"):
+            evaluate(config.workdir, part, mesh, console)
+    console.rule("Both stages on held-out studies")
+    folder = stage2.workdir / "cascade" / "test"
+    report_cascade(run_cascade(stage1.workdir, stage2.workdir, "test", mesh), folder, console)
+    return folder
+
+
+def _draw_phantoms(config: Config, console: Console) -> None:
+    name, folder = config.data.name, config.data.dir / config.data.name
+    if name in DRAWN and not folder.exists():
+        console.print(f"drawing phantoms into {folder}", highlight=False)
+        console.print(str(prepare(Request(name=name, data_dir=config.data.dir))), highlight=False)

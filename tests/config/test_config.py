@@ -1,0 +1,321 @@
+"""Config files, overrides, and what is said of bad ones."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from fracjax import config
+from fracjax.config import GROUPS, Config, Data, Ensemble, Loss, Phase, Sweep, Train, io
+from fracjax.config.io import load
+from fracjax.config.rules import check
+from fracjax.errors import InputError
+from tests.paths import ROOT
+
+CONFIGS = sorted((ROOT / "configs").glob("*.py"))
+
+
+def _file(tmp_path: Path, body: str) -> Path:
+    path = tmp_path / "some.py"
+    path.write_text(f"from fracjax.config import *\n{body}\n")
+    return path
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_every_config_of_the_house_loads_and_survives_json(path):
+    config = load(path)
+    again = json.loads(json.dumps(io.to_dict(config)))
+    assert io.from_dict(again) == config
+
+
+def test_overrides_replace_single_fields(tmp_path):
+    path = _file(tmp_path, "def get_config(): return Config(train=Train(seed=7))")
+    config = load(path, ["--data.batch-size", "16", "--data.classes", "a", "b", "c"])
+    expected = Config(data=Data(batch_size=16, classes=("a", "b", "c")), train=Train(seed=7))
+    assert config == expected
+
+
+def test_a_misspelt_flag_is_answered_with_the_nearest_right_one(tmp_path, capsys):
+    path = _file(tmp_path, "def get_config(): return Config()")
+    with pytest.raises(SystemExit) as stop:
+        load(path, ["--data.batchsize", "4"])
+    assert stop.value.code == 2
+    assert "--data.batch-size" in capsys.readouterr().err
+
+
+def test_help_documents_every_field_with_its_default(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    path = _file(tmp_path, "def get_config(): return Config()")
+    with pytest.raises(SystemExit) as stop:
+        load(path, ["--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    for group in set(GROUPS) - {Config}:
+        name = {"Phase": "phases.0"}.get(group.__name__, group.__name__.lower())
+        for field in dataclasses.fields(group):
+            flag = f"--{name}.{field.name.replace('_', '-')}"
+            assert flag in text, flag
+    assert text.count("(default:") >= 20
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("x = 1", r"defines no get_config\(\)"),
+        ("def get_config(): pass", r"returned NoneType.*return Config"),
+        (
+            "def get_config(): return Config(data=Data(batchsize=4))",
+            r"perhaps you meant batch_size",
+        ),
+        ("def get_config(): return Config(dta=1)", r"perhaps you meant data"),
+        ("def get_config(): return Config(", r"does not make a config"),
+        ("def get_config(): raise ValueError('odd')", r"does not make a config: odd"),
+    ],
+)
+def test_a_file_that_makes_no_config_is_refused(tmp_path, body, message):
+    with pytest.raises(InputError, match=message):
+        load(_file(tmp_path, body))
+
+
+def test_a_missing_file_is_answered_with_the_nearest_one():
+    with pytest.raises(InputError, match=r"no config file .*stage_1.py; near it are .*stage1.py"):
+        load(CONFIGS[0].with_name("stage_1.py"))
+
+
+def test_values_of_other_types_are_refused_all_at_once():
+    # Set past the type checks that tests run under, and users do not. A phase of its own: the
+    # default one is shared by all configs.
+    bad = Config(phases=(Phase(),))
+    object.__setattr__(bad.freeze, "batch_norm", "abovecut")
+    object.__setattr__(bad.data, "filter", "runs/x")
+    object.__setattr__(bad.phases[0], "epochs", 2.5)
+    with pytest.raises(InputError) as error:
+        check(bad)
+    for part in (
+        "freeze.batch-norm is 'abovecut', not one of all, above_cut, frozen; perhaps you meant",
+        "data.filter is 'runs/x', a str, not",
+        "phases.0.epochs is 2.5, a float, not int",
+    ):
+        assert part in str(error.value)
+
+
+def test_impossible_values_are_refused_all_at_once():
+    bad = Config(
+        data=Data(batch_size=0, classes=("a",)),
+        phases=(Phase(epochs=0, learning_rate=0.0),),
+    )
+    with pytest.raises(InputError) as error:
+        check(bad)
+    for name in ("data.batch-size", "data.classes", "phases.0.learning-rate", "phases.0.epochs"):
+        assert name in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (Config(folds=1), "folds is 1: there must be something to train on; write 0, or 2 or more"),
+        (Config(folds=-1), "folds is -1, below 0"),
+        (
+            Config(folds=5, ensemble=Ensemble(members=3)),
+            "folds is 5 and ensemble.members 3: the networks of a run are one or the other",
+        ),
+        (
+            Config(folds=5, data=Data(fold="2/5")),
+            "folds is 5, so data.fold must be none",
+        ),
+        (Config(ensemble=Ensemble(members=0)), "ensemble.members is 0, below 1"),
+        (Config(sweep=Sweep(seeds=0)), "sweep.seeds is 0, below 1"),
+        (
+            Config(sweep=Sweep((0.1, 0.0))),
+            "sweep.learning-rates.1 is 0.0, not above 0",
+        ),
+        (
+            Config(sweep=Sweep((0.1, float("nan")))),
+            "sweep.learning-rates.1 is nan, not a finite number",
+        ),
+        (
+            Config(sweep=Sweep((0.1, 0.2, 0.1))),
+            "sweep.learning-rates names one twice: (0.1, 0.2, 0.1)",
+        ),
+        (
+            Config(sweep=Sweep((0.1,))),
+            "sweep.learning-rates is 0.1 alone: write --phases.0.learning-rate 0.1, or more of "
+            "them to compare",
+        ),
+        (
+            Config(sweep=Sweep(seeds=2), folds=5),
+            "a sweep compares runs of one network: leave out folds and ensemble.members, and "
+            "train them with what the sweep finds",
+        ),
+        (
+            Config(sweep=Sweep((0.1, 0.2)), ensemble=Ensemble(members=2)),
+            "a sweep compares runs of one network: leave out folds and ensemble.members, and "
+            "train them with what the sweep finds",
+        ),
+        (
+            Config(sweep=Sweep(seeds=2), train=Train(seed=2**31 - 1)),
+            "train.seed is 2147483647: with one for each network it must stay below 2,147,483,648",
+        ),
+        (Config(data=Data(subset=0.0)), "data.subset is 0.0, not above 0"),
+        (Config(data=Data(subset=1.1)), "data.subset is 1.1, above 1, which is all studies"),
+        (Config(loss=Loss(label_smoothing=1.0)), "loss.label-smoothing is 1.0, not in [0, 1)"),
+        (
+            Config(loss=Loss(focal_gamma=0.5)),
+            "loss.focal-gamma is 0.5: between 0 and 1 its gradient is infinite; write 0 for none, "
+            "or 1 or more",
+        ),
+        (Config(loss=Loss(focal_gamma=-1.0)), "loss.focal-gamma is -1.0, below 0"),
+        (Config(train=Train(plateau_factor=1.0)), "train.plateau-factor is 1.0, not below 1"),
+        (Config(train=Train(plateau_factor=0.0)), "train.plateau-factor is 0.0, not above 0"),
+        (Config(train=Train(plateau_patience=0)), "train.plateau-patience is 0, below 1"),
+        (Config(phases=()), "phases is empty: a run has one Phase at least"),
+        (Config(phases=(Phase(), Phase(epochs=0))), "phases.1.epochs is 0, below 1"),
+    ],
+    ids=lambda x: x if isinstance(x, str) else "",
+)
+def test_what_no_run_can_have_is_refused_by_itself(bad, message):
+    with pytest.raises(InputError) as error:
+        check(bad)
+    assert str(error.value) == f"bad config: {message}"
+
+
+@pytest.mark.parametrize(
+    "fold", ["6/5", "0/5", "1/1", "2", "2/", "a/b", "02/5", "2/5 ", "-1/5", ""]
+)
+def test_a_fold_that_there_is_not_is_refused(fold):
+    with pytest.raises(InputError) as error:
+        check(Config(data=Data(fold=fold)))
+    expected = f"data.fold is {fold!r}, neither none nor like 2/5, the second of five folds"
+    assert str(error.value) == f"bad config: {expected}"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Config(folds=2),
+        Config(ensemble=Ensemble(members=2), data=Data(subset=1.0, fold="5/5")),
+        Config(loss=Loss(focal_gamma=1.0, label_smoothing=0.0)),
+        Config(loss=Loss(focal_gamma=0.0, label_smoothing=0.99)),
+        Config(train=Train(plateau_factor=0.99, plateau_patience=1)),
+        Config(sweep=Sweep((0.1,), seeds=2)),
+        Config(sweep=Sweep((1.0, 0.5))),
+    ],
+    ids=lambda _: "",
+)
+def test_what_is_just_possible_is_taken(config):
+    assert check(config) == config
+
+
+@pytest.mark.parametrize("phases", [(Phase(), 20), [Phase()], Phase(), (Phase, Phase())])
+def test_phases_that_are_no_phases_are_refused(phases):
+    bad = Config()
+    object.__setattr__(bad, "phases", phases)
+    with pytest.raises(InputError, match=r"phases(\.\d)? is .*, not (a Phase|tuple)"):
+        check(bad)
+
+
+def test_a_field_of_a_later_phase_is_named_with_its_number():
+    bad = Config(phases=(Phase(), Phase()))
+    object.__setattr__(bad.phases[1], "schedule", "one-cycle")
+    with pytest.raises(InputError, match=r"phases.1.schedule is 'one-cycle'.*meant one_cycle"):
+        check(bad)
+
+
+def test_overrides_reach_every_phase(tmp_path):
+    path = _file(tmp_path, "def get_config(): return Config(phases=(Phase(), Phase(epochs=9)))")
+    config = load(path, ["--phases.1.learning-rate", "0.5", "--phases.0.cut", "head"])
+    assert config.phases == (Phase(cut="head"), Phase(epochs=9, learning_rate=0.5))
+
+
+def test_learning_rates_are_read_from_the_command_line(tmp_path):
+    path = _file(tmp_path, "def get_config(): return Config()")
+    flags = ["--sweep.learning-rates", "1e-3", "0.1", "--sweep.seeds", "2"]
+    assert load(path, flags).sweep == Sweep((1e-3, 0.1), seeds=2)
+
+
+def test_learning_rates_of_another_type_are_refused():
+    bad = Config()
+    object.__setattr__(bad.sweep, "learning_rates", (0.1, "x", True))
+    with pytest.raises(
+        InputError, match=r"rates.1 is 'x', not a finite .*rates.2 is True, not a f"
+    ):
+        check(bad)
+
+
+def test_several_phases_survive_json():
+    config = Config(
+        phases=(Phase(epochs=2, cut="head"), Phase(schedule="plateau"), Phase()),
+        data=Data(filter=Path("runs/x"), fold="1/2", subset=0.5, oversample=True),
+        loss=Loss(label_smoothing=0.1, focal_gamma=2.0, class_weights="balanced"),
+        ensemble=Ensemble(members=3),
+        sweep=Sweep((1e-3, 0.1), seeds=2),
+    )
+    again = io.from_dict(json.loads(json.dumps(io.to_dict(config))))
+    assert again == config
+    assert all(isinstance(phase, Phase) for phase in again.phases)
+
+
+def test_a_phase_of_another_version_is_refused():
+    values = io.to_dict(Config())
+    values["phases"][0]["momentum"] = 0.9
+    with pytest.raises(InputError, match=r"Phase has no field\(s\) \['momentum'\] and misses \[\]"):
+        io.from_dict(values)
+
+
+def test_a_config_of_another_version_is_refused():
+    values = io.to_dict(Config())
+    values["data"]["colour"] = 1
+    del values["data"]["name"]
+    with pytest.raises(InputError, match=r"no field\(s\) \['colour'\] and misses \['name'\]"):
+        io.from_dict(values)
+
+
+def test_differences_name_the_fields():
+    other = dataclasses.replace(Config(), data=Data(batch_size=8))
+    assert io.differences(Config(), other) == ["data.batch_size: 32 != 8"]
+
+
+def test_differences_name_the_phase():
+    ours = Config(phases=(Phase(), Phase(epochs=20)))
+    theirs = Config(phases=(Phase(cut="head"), Phase(epochs=30)))
+    assert io.differences(ours, theirs) == [
+        "phases.0.cut: none != head",
+        "phases.1.epochs: 20 != 30",
+    ]
+    assert io.differences(ours, ours) == []
+
+
+def test_a_phase_that_only_one_config_has_is_a_difference():
+    one, two = Config(), Config(phases=(Phase(), Phase(epochs=20, learning_rate=0.5, cut="head")))
+    assert io.differences(one, two) == [
+        "phases.1.epochs: absent != 20",
+        "phases.1.learning_rate: absent != 0.5",
+        "phases.1.cut: absent != head",
+        "phases.1.schedule: absent != constant",
+    ]
+    assert io.differences(two, one)[0] == "phases.1.epochs: 20 != absent"
+
+
+def test_two_cures_for_rare_classes_are_refused_together():
+    bad = Config(data=Data(oversample=True), loss=config.Loss(class_weights="balanced"))
+    with pytest.raises(InputError, match=r"both make up for rare classes"):
+        check(bad)
+
+
+def test_a_number_that_is_not_finite_is_refused():
+    with pytest.raises(InputError, match=r"phases.0.learning-rate is inf, not a finite number"):
+        check(Config(phases=(Phase(learning_rate=float("inf")),)))
+
+
+def test_no_detector_is_written_as_none(tmp_path):
+    path = _file(tmp_path, "def get_config(): return Config(data=Data(filter=Path('runs/x')))")
+    path.write_text("from pathlib import Path\n" + path.read_text())
+    assert load(path).data.filter == Path("runs/x")
+    assert load(path, ["--data.filter", "none"]).data.filter is None
+
+
+def test_a_seed_that_no_key_can_be_made_of_is_refused():
+    check(Config(train=Train(seed=2**31 - 1)))
+    with pytest.raises(InputError, match=r"train.seed is 2147483648: .* stay below 2,147,483,648"):
+        check(Config(train=Train(seed=2**31)))

@@ -1,0 +1,94 @@
+"""Two stages that were never trained: networks of random numbers, saved as a run saves them."""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from fracjax.config import Config, Data, Ensemble, Model
+from fracjax.evaluation import choose_threshold
+from fracjax.evaluation.temperature import Temperature
+from fracjax.imaging.resize import decode
+from fracjax.inference import calibration
+from fracjax.inference.detector_gate import open_detector_gate
+from fracjax.inference.model_bundle import open_run
+from fracjax.inference.stages import Stages, open_stages
+from fracjax.loading.batch import Examples
+from fracjax.runtime.sharding import data_mesh
+from fracjax.training.checkpoint import CheckpointMetadata, Checkpoints
+from fracjax.training.ensemble_configs import member_configs
+from fracjax.training.network import abstract_network, arrays
+from fracjax.training.state import TrainState
+from tests.datasets.trees import encode, picture
+
+TYPES = ("Comminuted fracture", "Fracture Dislocation", "Impacted fracture")
+
+
+def examples_of(files: list[bytes], trained) -> Examples:
+    """Files as the examples that `ModelBundle.predict` takes."""
+    image = np.stack([decode(data, trained.meta.form) for data in files])
+    names = np.array([f"s{i}" for i in range(len(files))])
+    return Examples(study=names, image=image, label=np.zeros(len(files), int), group=names)
+
+
+def _save(config: Config, channels: int, behind=None) -> None:
+    rng = np.random.default_rng(0)
+
+    def drawn(path, leaf):
+        kind = path[-1].key
+        if kind != "kernel":
+            return np.full(leaf.shape, float(kind in ("var", "scale")), np.float32)
+        # The head far apart, so that an answer given to another file would be seen.
+        scale = (400.0 if path[0].key == "head" else 2.0) / np.prod(leaf.shape[:-1])
+        return (scale**0.5 * rng.normal(size=leaf.shape)).astype(np.float32)
+
+    for member in member_configs(config):
+        model = abstract_network(member)
+        params, stats = (jax.tree.map_with_path(drawn, tree) for tree in arrays(model))
+        state = TrainState(jnp.zeros((), jnp.int32), params, stats, None)
+        meta = CheckpointMetadata(
+            member, model.image, "split", 1, [], 1, 0.5, channels, filter=behind
+        )
+        with Checkpoints(member.workdir) as checkpoints:
+            checkpoints.save_best(state, meta)
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory) -> tuple[Path, Path]:
+    """Workdirs of a detector, two networks that see 16 grey pixels, and of a classifier of colour.
+
+    The detector calls half of the pictures of seeds 0 to 19 fractured, and has a temperature.
+    """
+    root = tmp_path_factory.mktemp("stages")
+    detector = Config(
+        workdir=root / "stage1",
+        data=Data(image_size=16, batch_size=8),
+        model=Model(width=0.0625, dropout=0.0),
+        ensemble=Ensemble(members=2),
+    )
+    _save(detector, channels=1)
+    files = [encode(picture(seed), "PNG") for seed in range(20)]
+    trained = dataclasses.replace(open_run(detector.workdir, data_mesh()), temperature=1.7)
+    scores = trained.predict(examples_of(files, trained)).fracture_score
+    assert np.ptp(scores) > 0.05
+    labels = (scores > np.median(scores)).astype(int)
+    point = choose_threshold(f"fixed:{float(np.median(scores))!r}", labels, scores)
+    stored = calibration.Calibration(point, Temperature(1.7, 20, None, None), 1, "float32")
+    calibration.store(detector.workdir, stored, trained.metas)
+    types = dataclasses.replace(
+        detector,
+        workdir=root / "stage2",
+        ensemble=Ensemble(),
+        data=Data(image_size=24, batch_size=4, fit="pad", name="phantom_types", classes=TYPES),
+    )
+    _save(types, channels=3, behind=open_detector_gate(detector.workdir, data_mesh()).identity)
+    return detector.workdir, types.workdir
+
+
+@pytest.fixture(scope="session")
+def stages(runs) -> Stages:
+    """Both of them, opened."""
+    return open_stages(runs[0], runs[1], data_mesh())

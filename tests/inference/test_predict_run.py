@@ -1,0 +1,256 @@
+"""Files to results: what is said, in which order, in how many programs and batches."""
+
+import dataclasses
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from fracjax.datasets.prepare import prepare
+from fracjax.datasets.prepared import open_prepared
+from fracjax.datasets.request import Request
+from fracjax.errors import InputError
+from fracjax.imaging.resize import ImageFormat
+from fracjax.inference import predict_files as predict_run
+from fracjax.inference.predict_files import predict_files
+from fracjax.inference.prediction_files import Result
+from fracjax.inference.stages import Stages, open_stages
+from fracjax.inference.throughput import ThroughputMeter
+from fracjax.loading.batch import Examples
+from fracjax.loading.decoded_cache import open_decoded
+from fracjax.runtime.sharding import data_mesh
+from tests.datasets.trees import encode, picture, write
+from tests.inference.conftest import TYPES, examples_of
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> list[Path]:
+    """Twenty-one pictures, coloured and grey, of which half are called fractured."""
+    root = tmp_path_factory.mktemp("files")
+    made = []
+    for seed in range(21):
+        grey = picture(seed)
+        colour = seed % 3 == 0
+        pixels = np.stack([grey, grey, 255 - grey], axis=-1) if colour else grey
+        kind = ("PNG", "JPEG")[seed % 2]
+        made.append(write(root / f"{seed:02d}.{kind.lower()}", encode(pixels, kind)))
+    return made
+
+
+def _scores(results: Iterable[Result]) -> np.ndarray:
+    return np.array([result.probability for result in results], np.float64)
+
+
+def test_each_file_gets_what_both_stages_predict_for_it(stages, files):
+    """Grey of a coloured file for the one, three equal channels of a grey one for the other."""
+    results = list(predict_files(stages, files))
+    assert [result.path for result in results] == files
+    detector, classifier = stages.trained
+    data = [path.read_bytes() for path in files]
+    scores = detector.predict(examples_of(data, detector)).fracture_score
+    assert_allclose(_scores(results), scores, atol=1e-6, rtol=0)
+    called = scores >= stages.front.point.threshold
+    assert 5 < called.sum() < 16
+    names = np.where(called, "fracture", "healthy").tolist()
+    assert [result.decision for result in results] == names
+    typed = classifier.predict(examples_of(data, classifier))
+    for result, probabilities, which, fracture in zip(
+        results, typed.probabilities, typed.called, called, strict=True
+    ):
+        assert result.status == "read"
+        if fracture:
+            assert result.type == TYPES[which]
+            assert_allclose([result.types[name] for name in TYPES], probabilities, atol=1e-6)
+        else:
+            assert result.type is None
+            assert result.types == {}
+
+
+def test_a_phantom_as_a_file_is_predicted_as_the_study_of_its_dataset(stages, tmp_path):
+    """What `evaluate.py` writes into predictions.csv is `ModelBundle.predict` of these examples."""
+    prepare(Request("phantom", data_dir=tmp_path, count=20, side=32))
+    prepared = open_prepared("phantom", tmp_path)
+    detector = stages.front.detector
+    examples = Examples(
+        prepared.study, open_decoded(prepared, ImageFormat(16)), prepared.label, prepared.group
+    )
+    rows = detector.predict(examples).fracture_score
+    files = [
+        write(tmp_path / f"{i}.png", prepared.image_bytes(i)) for i in range(len(prepared.study))
+    ]
+    results = list(predict_files(Stages(stages.front), files))
+    assert_allclose(_scores(results), rows, atol=1e-6, rtol=0)
+    assert np.ptp(rows) > 1e-3
+
+
+def test_there_is_one_program_however_full_the_batches(stages, files):
+    def programs():
+        return [trained.forward._cache_size() for trained in stages.trained]
+
+    list(predict_files(stages, files))
+    before = programs()
+    for count in (1, 7, 8, 9):
+        assert len(list(predict_files(stages, files[:count]))) == count
+    assert programs() == before
+    assert max(before) <= 2  # one is that of `ModelBundle.predict`
+
+
+def _counted(stages: Stages) -> tuple[Stages, list[list[int]]]:
+    """The stages, and the number of pictures in each batch that each of them was given."""
+    seen = [[], []]
+
+    def counting(which, trained):
+        def forward(params, stats, images, drawn_by):
+            seen[which].append(len(images))
+            return trained.forward(params, stats, images, drawn_by)
+
+        return dataclasses.replace(trained, forward=forward)
+
+    detector, classifier = (counting(i, t) for i, t in enumerate(stages.trained))
+    return Stages(dataclasses.replace(stages.front, detector=detector), classifier), seen
+
+
+def test_the_classifier_runs_only_on_what_passes_in_full_batches(stages, files, monkeypatch):
+    counted, seen = _counted(stages)
+    many = 3 * files
+    results = list(predict_files(counted, many))
+    called = sum(result.decision == "fracture" for result in results)
+    # Each begins with its warm-up; the detector has two networks.
+    assert seen == [[8] * 2 * (1 + 8), [4] * (1 + -(-called // 4))]
+    # Without patience each batch of the detector is followed by what there is.
+    monkeypatch.setattr(predict_run, "_PATIENCE", 0)
+    counted, seen = _counted(stages)
+    again = list(predict_files(counted, many))
+    assert len(seen[1]) > 1 + -(-called // 4)
+    for one, other in zip(results, again, strict=True):
+        assert (one.path, one.type) == (other.path, other.type)
+        assert_allclose(list(one.types.values()), list(other.types.values()), atol=1e-6)
+
+
+def test_nothing_passes_and_nothing_is_read(stages, files, tmp_path):
+    none = dataclasses.replace(stages.front.point, threshold=np.inf)
+    closed = Stages(dataclasses.replace(stages.front, point=none), stages.classifier)
+    assert {result.decision for result in predict_files(closed, files)} == {"healthy"}
+    broken = [write(tmp_path / f"{i}.png", b"\x89PNG") for i in range(3)]
+    results = list(predict_files(stages, broken))
+    assert [result.probability for result in results] == [None] * 3
+    assert list(predict_files(stages, [])) == []
+
+
+def test_unreadable_files_keep_their_place(stages, files, tmp_path):
+    mixed = list(files[:12])
+    for place in (0, 5, 13):
+        mixed.insert(place, write(tmp_path / f"{place}.jpg", b"not a picture"))
+    results = list(predict_files(stages, mixed))
+    assert [result.path for result in results] == mixed
+    assert [i for i, result in enumerate(results) if result.reason] == [0, 5, 13]
+
+
+def test_results_come_while_files_are_read_and_few_are_read_ahead(stages, files, monkeypatch):
+    asked = []
+    original = predict_run.read_ahead
+
+    def watched(paths, *args, **named):
+        return original((asked.append(path) or path for path in paths), *args, **named)
+
+    monkeypatch.setattr(predict_run, "read_ahead", watched)
+    many = files * 20
+    results = predict_files(Stages(stages.front), many)
+    next(results)
+    # Those in the devices' hands and those in memory: (2 + 1) batches of eight each, and the batch
+    # whose turn it was.
+    assert len(asked) <= 7 * 8 < len(many)
+    results.close()
+
+
+def test_threads_end_with_the_iterator(stages, files):
+    before = threading.active_count()
+    results = predict_files(stages, files * 5, threads=3)
+    next(results)
+    results.close()
+    assert threading.active_count() == before
+
+
+def test_pictures_are_kept_on_request_only(stages, files):
+    assert all(result.picture is None for result in predict_files(stages, files[:3]))
+    kept = [result.picture for result in predict_files(stages, files[:3], keep_pictures=True)]
+    assert [k.shape for k in kept if k is not None] == [(16, 16, 1)] * 3
+
+
+def test_views_of_a_file_do_not_hang_on_its_neighbours(stages, files):
+    """A view is drawn by the place of its study: here its logit is that place, of the first 0."""
+
+    def forward(params, stats, images, drawn_by):
+        first = 0 if drawn_by is None else drawn_by[1]
+        return jnp.expand_dims(first + jnp.arange(len(images)), 1) * (drawn_by is not None) + 1.0
+
+    detector = dataclasses.replace(stages.front.detector, forward=forward, test_views=2)
+    front = Stages(dataclasses.replace(stages.front, detector=detector))
+    scores = _scores(predict_files(front, files))
+    assert np.ptp(scores) == 0
+    first = detector.predict(examples_of([path.read_bytes() for path in files], detector))
+    assert scores[0] == pytest.approx(first.fracture_score[0], abs=1e-6)
+    assert np.ptp(first.fracture_score) > 0.1
+
+
+def test_a_network_that_answers_no_number_is_refused(stages, files):
+    def forward(params, stats, images, drawn_by):
+        return jnp.full((len(images), 1), jnp.nan)
+
+    detector = dataclasses.replace(stages.front.detector, forward=forward)
+    broken = Stages(dataclasses.replace(stages.front, detector=detector))
+    with pytest.raises(InputError, match="answers with what is no number: its network is damaged"):
+        list(predict_files(broken, files[:1]))
+
+
+def test_stages_in_the_wrong_order_are_refused(runs):
+    first, second = runs
+    with pytest.raises(InputError, match="no detector: it tells 3 classes apart"):
+        open_stages(second, first, data_mesh())
+    with pytest.raises(InputError, match="name a run of stage 2"):
+        open_stages(first, first, data_mesh())
+
+
+def test_the_classifier_knows_its_detector(stages):
+    assert stages.same_filter
+    point = dataclasses.replace(stages.front.point, threshold=0.1)
+    assert not dataclasses.replace(
+        stages, front=dataclasses.replace(stages.front, point=point)
+    ).same_filter
+    assert not Stages(stages.front).same_filter
+
+
+def test_the_meter_counts_waiting_for_input_and_nothing_else(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("fracjax.inference.throughput.time.perf_counter", lambda: clock[0])
+    meter = ThroughputMeter()
+
+    def at(seconds: float) -> float:
+        clock[0] = seconds
+        return seconds
+
+    at(10.0)
+    meter.begin()
+    at(12.0)  # two seconds without work
+    first = meter.start()
+    at(13.0)
+    second = meter.start()  # given while the first is at work
+    at(15.0)
+    meter.stop(first)
+    at(16.0)
+    meter.stop(second)
+    assert meter.waited == 2
+    left = at(17.0)
+    at(20.0)  # the user looks at a result for three seconds
+    meter.away(left)
+    at(21.0)
+    third = meter.start()
+    at(24.0)
+    meter.stop(third)
+    meter.end()
+    assert meter.waited == 3
+    assert meter.seconds == 24 - 10 - 3

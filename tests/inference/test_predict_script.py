@@ -1,0 +1,297 @@
+"""What a prediction leaves on the disk and on the screen, and its exit codes."""
+
+import csv
+import importlib.util
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+import fracjax
+from fracjax.errors import InputError
+from fracjax.inference.predict_files import predict_files
+from fracjax.inference.prediction_files import Result
+from fracjax.inference.stages import Stages
+from fracjax.runtime.sharding import data_mesh
+from fracjax.workflows import predict
+from fracjax.workflows.predict import predict_into
+from tests.datasets.dicoms import dicom
+from tests.datasets.trees import encode, picture, write
+from tests.inference.conftest import TYPES
+from tests.paths import ROOT
+
+STRANGE = 'left, "old"\n=1+1.png'
+
+
+@pytest.fixture
+def clinic(tmp_path) -> Path:
+    """Ten files, two of them unreadable, one with a name that a CSV must quote."""
+    folder = tmp_path / "clinic"
+    for seed in range(6):
+        write(folder / f"{seed}.png", encode(picture(seed), "PNG"))
+    write(folder / "a" / "scan.dcm", dicom(picture(7)))
+    write(folder / "a" / STRANGE, encode(picture(8), "PNG"))
+    write(folder / "cut.jpg", encode(picture(9))[:-500])
+    write(folder / "text.jpg", b"Dear colleague,")
+    write(folder / "notes.txt", b"x")
+    return folder
+
+
+@pytest.fixture
+def opened(stages, monkeypatch) -> None:
+    """The runs are opened and compiled already."""
+    monkeypatch.setattr(
+        predict, "open_stages", lambda _, second, __: stages if second else Stages(stages.front)
+    )
+
+
+def _run(clinic: Path, runs, out: Path, **options):
+    text = io.StringIO()
+    console = Console(file=text, width=80)
+    summary = predict_into(out, runs[0], runs[1], [clinic], data_mesh(), console, **options)
+    return summary, text.getvalue()
+
+
+def _rows(out: Path) -> list[dict[str, str]]:
+    with (out / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.usefixtures("opened")
+def test_csv_and_json_say_the_same_of_every_file(clinic, runs, stages, tmp_path):
+    out = tmp_path / "out"
+    summary, text = _run(clinic, runs, out)
+    rows = _rows(out)
+    written = json.loads((out / "predictions.json").read_text())
+    results = list(predict_files(stages, [Path(row["path"]) for row in rows]))
+    assert [Path(row["path"]).name for row in rows] == [
+        *(f"{seed}.png" for seed in range(6)), "cut.jpg", "text.jpg", STRANGE, "scan.dcm"
+    ]  # fmt: skip
+    threshold = stages.front.point.threshold
+    for row, listed, result in zip(rows, written["results"], results, strict=True):
+        assert listed == result.to_dict() | {"probability": listed["probability"],
+                                             "types": listed["types"]}  # fmt: skip
+        assert row["path"] == listed["path"]
+        assert row["reason"] == listed["reason"]
+        assert float(row["threshold"]) == threshold
+        if listed["status"] == "unreadable":
+            assert row["probability"] == row["decision"] == row["type"] == ""
+            continue
+        assert float(row["probability"]) == listed["probability"]
+        assert row["decision"] == ("healthy", "fracture")[listed["probability"] >= threshold]
+        assert row["type"] == (listed["type"] or "")
+        for name in TYPES:
+            assert row[f"p:{name}"] == (str(listed["types"][name]) if listed["types"] else "")
+    assert {row["reason"].partition(":")[0] for row in rows} == {"", "truncated", "not a picture"}
+    assert (summary.read, summary.unreadable) == (8, {"truncated": 1, "not a picture": 1})
+    assert written["skipped"] == [str(clinic / "notes.txt")]
+    assert not (out / "overlays").exists()
+    assert "10 files: 8 read, 2 unreadable" in text
+    assert "truncated: 1" in text
+    assert "images/s; the device waited for pictures" in text
+    assert "Research code, not a medical device." in text
+
+
+@pytest.mark.usefixtures("opened")
+def test_the_json_says_where_the_figures_come_from(clinic, runs, stages, tmp_path):
+    _run(clinic, runs, tmp_path / "out")
+    header = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert header["notice"] == "research code, not a medical device"
+    assert header["fracjax"] == fracjax.__version__
+    assert header["operating_point"] == stages.front.point.to_dict()
+    assert header["stage1"]["checkpoint"] == str(runs[0])
+    assert header["stage1"]["temperature"] == 1.7
+    assert header["stage1"]["split_hash"] == "split"
+    assert header["stage1"]["epoch"] == [1, 1]
+    assert header["stage2"]["classes"] == list(TYPES)
+    assert header["trained_behind_this_detector"] is True
+    assert header["complete"] is True
+    assert header["unreadable"] == {"truncated": 1, "not a picture": 1}
+
+
+@pytest.mark.usefixtures("opened")
+def test_overlays_bear_the_row_of_their_file(clinic, runs, tmp_path):
+    out = tmp_path / "out"
+    _run(clinic, runs, out, overlays="called")
+    rows = {i: row for i, row in enumerate(_rows(out), 1) if row["decision"] == "fracture"}
+    overlays = sorted(path.name for path in (out / "overlays").iterdir())
+    assert 0 < len(rows) < 8
+    assert [int(name[:6]) for name in overlays] == list(rows)
+    for name, row in zip(overlays, rows.values(), strict=True):
+        stem = Path(row["path"]).stem
+        assert name[7:-4] == (stem if stem.isalnum() else "left_old_1_1")
+        with Image.open(out / "overlays" / name) as image:
+            assert min(image.size) >= 384
+    _run(clinic, runs, out, overlays="all", overwrite=True)
+    assert len(list((out / "overlays").iterdir())) == 8
+    _run(clinic, runs, out, overwrite=True)
+    assert list((out / "overlays").iterdir()) == []  # none of an earlier run is left
+
+
+@pytest.mark.usefixtures("opened")
+def test_results_are_not_overwritten_unless_asked(clinic, runs, tmp_path):
+    out = tmp_path / "out"
+    write(out / "predictions.csv", b"another run's")
+    with pytest.raises(InputError, match=r"already holds predictions.csv; write --out .*--overwri"):
+        _run(clinic, runs, out)
+    assert (out / "predictions.csv").read_bytes() == b"another run's"
+    _run(clinic, runs, out, overwrite=True)
+    assert len(_rows(out)) == 10
+
+
+@pytest.mark.parametrize(
+    ("paths", "options", "message"),
+    [
+        (["nowhere.png", "nothing"], {}, "nowhere.png: no such .*nothing: no such file or folder"),
+        (["."], {"batch_size": 0}, "--batch-size is 0; write 1 or more"),
+        (["."], {"out": "a.png"}, "--out a.png is a file; name a folder"),
+    ],
+)
+def test_what_is_wrong_is_said_before_a_network_is_opened(
+    paths, options, message, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "a.png", b"x")
+    with pytest.raises(InputError, match=message):
+        predict_into(
+            Path(options.pop("out", "out")),
+            Path("no_run"),
+            None,
+            [Path(path) for path in paths],
+            data_mesh(),
+            Console(quiet=True),
+            **options,
+        )
+    assert not Path("out").exists()
+
+
+@pytest.mark.usefixtures("opened")
+def test_what_was_finished_is_kept_when_it_is_interrupted(clinic, runs, tmp_path, monkeypatch):
+    def interrupted(*args, **named):
+        for number, result in enumerate(predict_files(*args, **named)):
+            if number == 4:
+                raise KeyboardInterrupt
+            yield result
+
+    monkeypatch.setattr(predict, "predict_files", interrupted)
+    write(tmp_path / "out" / "predictions.json", b"of an earlier run")
+    out = tmp_path / "out"
+    said = f"interrupted: 4 of 10 files are in {out}/predictions.csv and predictions.json$"
+    with pytest.raises(KeyboardInterrupt, match=said):
+        _run(clinic, runs, out, overwrite=True)
+    assert len(_rows(tmp_path / "out")) == 4
+    written = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert (written["complete"], written["files"], len(written["results"])) == (False, 10, 4)
+
+
+def _as_first_of_two(monkeypatch, out: Path, meter: list[float] | None = None):
+    """As if another process predicted the second half of the files, and was the slower one."""
+
+    def allgather(ours):
+        table, results = out / "predictions.csv", out / "predictions.json"
+        for path in (table, results):  # it makes haste to have found nothing out of the ordinary
+            path.with_name(f"{path.name}.0001").write_bytes(path.read_bytes())
+        return [ours, meter]
+
+    monkeypatch.setattr(predict, "process", lambda: (0, 2))
+    monkeypatch.setattr(predict, "several", lambda: True)
+    monkeypatch.setattr(predict, "check_shared", lambda _: None)
+    monkeypatch.setattr(predict, "of_each", allgather)
+
+
+@pytest.mark.usefixtures("opened")
+def test_all_files_of_several_processes_are_counted_by_the_slowest(
+    clinic, runs, tmp_path, monkeypatch
+):
+    out = tmp_path / "out"
+    _as_first_of_two(monkeypatch, out, [500.0, 250.0])
+    summary, text = _run(clinic, runs, out)
+    written = json.loads((out / "predictions.json").read_text())
+    assert (written["complete"], written["files"], len(written["results"])) == (True, 10, 10)
+    assert summary.meter.seconds == 500
+    assert "0.0 images/s; the device waited for pictures 50.0% of the time" in text
+    assert sorted(path.name for path in out.iterdir()) == ["predictions.csv", "predictions.json"]
+
+
+@pytest.mark.usefixtures("opened")
+def test_an_interrupt_of_several_processes_names_what_the_others_left(
+    clinic, runs, tmp_path, monkeypatch
+):
+    def interrupted(*args, **named):
+        yield next(predict_files(*args, **named))
+        raise KeyboardInterrupt
+
+    out = tmp_path / "out"
+    monkeypatch.setattr(predict, "predict_files", interrupted)
+    _as_first_of_two(monkeypatch, out)
+    with pytest.raises(
+        KeyboardInterrupt, match=r"1 of 10 files .*; what other .* in predictions.csv.0001"
+    ):
+        _run(clinic, runs, out)
+    written = json.loads((out / "predictions.json").read_text())
+    assert (written["complete"], written["files"], len(written["results"])) == (False, 10, 1)
+    for name in ("predictions.csv", "predictions.json"):
+        (out / name).unlink()
+    write(out / "predictions.csv.0001", b"")
+    with pytest.raises(InputError, match=r"already holds predictions.csv.0001; write --out"):
+        _run(clinic, runs, out)
+
+
+@pytest.mark.usefixtures("opened")
+def test_a_folder_that_the_processes_do_not_share_is_refused(clinic, runs, tmp_path, monkeypatch):
+    def raise_problems(folder):
+        assert folder.is_dir()
+        raise InputError("not shared")
+
+    _as_first_of_two(monkeypatch, tmp_path / "out")
+    monkeypatch.setattr(predict, "check_shared", raise_problems)
+    with pytest.raises(InputError, match="not shared"):
+        _run(clinic, runs, tmp_path / "out")
+
+
+def test_each_line_is_on_the_disk_as_soon_as_its_file_is_done(tmp_path):
+    """Also of a name that is no UTF-8."""
+    odd = Path(os.fsdecode(b"caf\xe9.png"))
+    with predict.ResultsFile(tmp_path / "out.csv", np.inf) as table:
+        table.add(Result(odd, probability=0.1 + 0.2, decision="healthy"))
+        data = (tmp_path / "out.csv").read_bytes()
+    header, line = data.splitlines()
+    assert header == b"path,status,probability,threshold,decision,type,reason,note"
+    assert line == b"caf\xe9.png,read,0.30000000000000004,inf,healthy,,,"
+
+
+def test_the_script_from_folder_to_exit_code(clinic, runs, tmp_path):
+    script = str(ROOT / "scripts" / "predict.py")
+    command = [sys.executable, script, "--stage1", str(runs[0]), str(clinic)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr == ""
+    assert "predictions.csv and predictions.json are in predictions" in done.stdout
+    assert len(_rows(tmp_path / "predictions")) == 10
+
+
+@pytest.mark.parametrize(
+    ("reasons", "ignore", "code"), [([], False, 0), (["x"], False, 1), (["x"], True, 0)]
+)
+def test_the_exit_code_says_whether_all_was_read(reasons, ignore, code, monkeypatch, tmp_path):
+    results = [Result(Path("a.png"), reason=reason).to_dict() for reason in reasons]
+    summary = predict.Summary(len(results), results)
+    monkeypatch.setattr(predict, "predict_into", lambda *_, **__: summary)
+    spec = importlib.util.spec_from_file_location("predict_script", ROOT / "scripts" / "predict.py")
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    try:
+        script.main((Path("a.png"),), tmp_path, ignore_unreadable=ignore)
+        left = 0
+    except SystemExit as exit:
+        left = exit.code
+    assert left == code

@@ -1,0 +1,43 @@
+"""Whether the studies fit in the devices' memory."""
+
+import numpy as np
+import pytest
+
+from fracjax.errors import InputError
+from fracjax.loading import memory
+from fracjax.loading.batch import Examples
+from fracjax.loading.memory import MemoryBudget, choose_mode, room_for
+from fracjax.runtime.sharding import data_mesh
+
+
+def test_half_of_what_is_free_is_room_enough():
+    assert MemoryBudget(needed=50, free=100).fits
+    assert not MemoryBudget(needed=51, free=100).fits
+    assert choose_mode("auto", MemoryBudget(50, 100)) == "resident"
+    assert choose_mode("auto", MemoryBudget(51, 100)) == "stream"
+
+
+def test_what_is_asked_for_is_done_if_it_can_be():
+    assert choose_mode("resident", MemoryBudget(51, 100)) == "resident"
+    assert choose_mode("stream", MemoryBudget(1, 100)) == "stream"
+    with pytest.raises(InputError) as error:
+        choose_mode("resident", MemoryBudget(3 * 2**30, 2**30))
+    assert str(error.value) == (
+        "data.mode is resident, but the studies take 3.00 GiB of each device's 1.00 GiB of free "
+        "memory; write --data.mode stream, or a smaller --data.image-size"
+    )
+
+
+@pytest.mark.parametrize("devices", [1, 4])
+def test_the_studies_are_counted_once_and_split_over_the_devices(devices, monkeypatch):
+    monkeypatch.setattr(memory, "_free_on_host", lambda: 4000)
+    pictures, number = np.zeros((20, 4, 4, 1), np.uint8), np.arange(10)
+    one = Examples(number, pictures, number, number, row=number)
+    two = Examples(number, pictures, number, number, row=number + 5)  # five rows are both's
+    room = room_for([one, two], data_mesh(devices))
+    assert room.needed == {1: 15, 4: 4}[devices] * 16
+    assert room.free == 4000 // devices  # they share the memory of one machine
+
+
+def test_the_free_memory_of_this_machine_is_a_number_of_bytes():
+    assert 2**20 < memory._free_on_host() < 2**50
