@@ -3,13 +3,12 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pictures
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fracjax.augment import colormaps, intensity
 from fracjax.augment.colours import TRANSFORMATIONS
-from tests.augment import references
+from tests.augment import pictures, references
 
 KEYS = jax.random.split(jax.random.key(0), 3)
 PICTURES = {

@@ -6,13 +6,13 @@ import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pictures
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import ndimage
 
 from fracjax.augment import geometry
 from fracjax.config import Augment
+from tests.augment import pictures
 
 KERAS = np.load(Path(__file__).with_name("keras_layers.npz"))
 GREY = pictures.noise(12).astype(np.float32)

@@ -3,7 +3,6 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pictures
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
@@ -11,6 +10,7 @@ from scipy import stats
 from fracjax.augment import mixing
 from fracjax.config import Augment
 from fracjax.runtime.sharding import batch_sharding, data_mesh, replicated
+from tests.augment import pictures
 
 IMAGES = np.stack([pictures.soft(20, 24, channels=3, seed=seed) for seed in range(8)])
 IMAGES = IMAGES.astype(np.float32)

@@ -5,7 +5,6 @@ import typing
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pictures
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -14,6 +13,7 @@ from fracjax.augment import batched, colours, geometry
 from fracjax.augment.policy import augment
 from fracjax.config import Augment
 from fracjax.runtime.sharding import batch_sharding, data_mesh, replicated
+from tests.augment import pictures
 
 THIRTEEN = typing.get_args(config.Colour)
 IMAGES = np.stack([pictures.soft(32, 32, seed=seed) for seed in range(8)])
