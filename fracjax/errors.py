@@ -1,7 +1,7 @@
 """The one exception that a user of fracjax is meant to read."""
 
 
-class InputError(Exception):
+class InputError(ValueError):
     """Bad input from a user.
 
     The message says what was found, what was expected and what to type instead. Scripts print it

@@ -40,6 +40,7 @@ from fracjax.evaluation.intervals import (
     wilson,
 )
 from fracjax.evaluation.likelihood_ratios import likelihood_ratios
+from fracjax.evaluation.metrics.thresholds import calls
 from fracjax.evaluation.per_class import ClassFigures, PerClassReport, per_class_report
 from fracjax.evaluation.predictions import Predictions
 from fracjax.evaluation.predictive_values import at_prevalence
@@ -83,6 +84,7 @@ __all__ = [
     "average_precision",
     "balanced_accuracy",
     "binary_report",
+    "calls",
     "cascade_report",
     "choose_threshold",
     "compare_classifiers",

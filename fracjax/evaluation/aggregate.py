@@ -5,7 +5,9 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from fracjax.errors import InputError
 from fracjax.evaluation.estimate import Estimate
+from fracjax.evaluation.metrics.thresholds import calls
 from fracjax.evaluation.predictions import Predictions
 
 
@@ -13,7 +15,7 @@ def mean(predictions: Sequence[Predictions]) -> Predictions:
     """Mean of the probabilities of every class, study by study.
 
     Raises:
-      ValueError: the predictions are not of the same studies and classes.
+      InputError: the predictions are not of the same studies and classes.
     """
     return _combined(predictions, [one.probabilities for one in _aligned(predictions)])
 
@@ -27,13 +29,13 @@ def vote(predictions: Sequence[Predictions], threshold: float | None = None) -> 
     is even, 0.5, and thereby positive at 0.5: the side that misses no fracture.
 
     Raises:
-      ValueError: the predictions are not of the same studies and classes.
+      InputError: the predictions are not of the same studies and classes.
     """
     aligned = _aligned(predictions)
     k = len(aligned[0].classes)
     if threshold is not None:
-        calls = [(one.fracture_score >= threshold).astype(np.int64) for one in aligned]
-        return _combined(predictions, [np.eye(k)[call] for call in calls])
+        called = [calls(one.fracture_score, threshold).astype(np.int64) for one in aligned]
+        return _combined(predictions, [np.eye(k)[call] for call in called])
     share = np.mean([np.eye(k)[one.called] for one in aligned], axis=0)
     hint = np.mean([one.probabilities for one in aligned], axis=0)
     return _combined(predictions, [(1 - _HINT) * share + _HINT * hint])
@@ -43,13 +45,13 @@ def pooled(predictions: Sequence[Predictions]) -> Predictions:
     """The predictions of disjoint studies, such as the folds of a cross-validation, as one set.
 
     Raises:
-      ValueError: a study occurs twice, or the classes or attributes differ.
+      InputError: a study occurs twice, or the classes or attributes differ.
     """
     first = predictions[0]
     if any(one.classes != first.classes for one in predictions):
-        raise ValueError("predictions to pool are of different classes")
+        raise InputError("predictions to pool are of different classes")
     if any(one.attributes.keys() != first.attributes.keys() for one in predictions):
-        raise ValueError("predictions to pool have different attributes")
+        raise InputError("predictions to pool have different attributes")
     return Predictions(
         study=np.concatenate([one.study for one in predictions]),
         label=np.concatenate([one.label for one in predictions]),
@@ -103,7 +105,7 @@ _HINT = 1e-3  # less than a vote of a thousand networks
 def _aligned(predictions: Sequence[Predictions]) -> list[Predictions]:
     first = predictions[0]
     if any(one.classes != first.classes for one in predictions):
-        raise ValueError("predictions to combine are of different classes")
+        raise InputError("predictions to combine are of different classes")
     return [first, *(one.aligned_to(first) for one in predictions[1:])]
 
 

@@ -23,6 +23,7 @@ from fracjax.evaluation.likelihood_ratios import likelihood_ratios
 from fracjax.evaluation.metrics import confusion as of_matrix
 from fracjax.evaluation.metrics.calibration import brier
 from fracjax.evaluation.metrics.roc_pr import average_precision, standardised_partial_auc
+from fracjax.evaluation.metrics.thresholds import calls
 from fracjax.evaluation.threshold import OperatingPoint, json_number
 
 MAX_FPR = 0.1  # up to where the partial AUC goes: a reader's time is for few false alarms
@@ -119,12 +120,12 @@ def binary_report(
       resamples: of the bootstrap.
 
     Raises:
-      ValueError: shapes differ, labels are not 0/1, scores are not finite, no studies.
+      InputError: shapes differ, labels are not 0/1, scores are not finite, no studies.
     """
     y, s = validation.binary(labels, scores)
     group = validation.group_indices(groups, y.size)
     thresholds = (operating_point.threshold, 0.5)
-    cells = np.concatenate([np.eye(4)[2 * y + (s >= t)] for t in thresholds], axis=1)
+    cells = np.concatenate([np.eye(4)[2 * y + calls(s, t)] for t in thresholds], axis=1)
     arrays = (y, s, cells)
     value = on_sample(_resampled, *arrays)
     draws = resample(_resampled, group, *arrays, seed=seed, resamples=resamples)

@@ -82,7 +82,7 @@ def reliability(
       resamples: of the bootstrap.
 
     Raises:
-      ValueError: shapes differ, labels are not 0/1, probabilities are not finite or outside [0, 1],
+      InputError: shapes differ, labels are not 0/1, probabilities are not finite or outside [0, 1],
         no studies, fewer than one bin.
 
     Source: Naeini, Cooper and Hauskrecht 2015, AAAI; Nixon and others 2019, CVPR workshops (equal

@@ -8,6 +8,7 @@ from fracjax.evaluation import validation
 from fracjax.evaluation.bootstrap import RESAMPLES
 from fracjax.evaluation.estimate import Estimate
 from fracjax.evaluation.intervals import proportion
+from fracjax.evaluation.metrics.thresholds import calls
 from fracjax.evaluation.per_class import PerClassReport, per_class_report
 from fracjax.evaluation.predictions import Predictions
 from fracjax.evaluation.threshold import json_number
@@ -87,13 +88,13 @@ def cascade_report(
       resamples: of the bootstrap.
 
     Raises:
-      ValueError: the studies are not the same, the detector has not two classes, or the threshold
+      InputError: the studies are not the same, the detector has not two classes, or the threshold
         is NaN.
     """
     validation.raise_problems(
         ["it is NaN; expected a number"] if np.isnan(threshold) else [], "the threshold"
     )
-    passed = detector.aligned_to(classifier).fracture_score >= threshold
+    passed = calls(detector.aligned_to(classifier).fracture_score, threshold)
     right = classifier.called == classifier.label
 
     def fate(name: str, of_class: np.ndarray) -> CascadeOutcome:

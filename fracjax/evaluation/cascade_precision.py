@@ -93,7 +93,7 @@ def end_to_end(
       prevalence: share of fractures, above 0 and below 1.
 
     Raises:
-      ValueError: the prevalence is not between 0 and 1, or there is no normal study.
+      InputError: the prevalence is not between 0 and 1, or there is no normal study.
     """
     problems = []
     if not 0 < prevalence < 1:

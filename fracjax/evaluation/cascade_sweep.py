@@ -11,6 +11,7 @@ from fracjax.evaluation.bootstrap import RESAMPLES, resample
 from fracjax.evaluation.curves import Band, pointwise
 from fracjax.evaluation.float64 import exact
 from fracjax.evaluation.intervals import mover, proportion, wilson
+from fracjax.evaluation.metrics.thresholds import calls
 from fracjax.evaluation.predictions import Predictions
 from fracjax.evaluation.validation import group_indices
 
@@ -75,13 +76,13 @@ def cascade_sweep(
       resamples: of the bootstrap.
 
     Raises:
-      ValueError: the studies are not the same, or the detector has not two classes.
+      InputError: the studies are not the same, or the detector has not two classes.
     """
     scores = detector.aligned_to(classifier).fracture_score
     levels = np.linspace(0, 1, _POINTS)[:-1]
     wanted = [0.0, threshold] if np.isfinite(threshold) else [0.0]
     thresholds = np.unique(np.append(wanted, np.quantile(scores, levels, method="lower")))
-    passes = (np.expand_dims(scores, 1) >= thresholds).astype(np.float64)
+    passes = calls(np.expand_dims(scores, 1), thresholds).astype(np.float64)
     k, groups = len(classifier.classes), group_indices(classifier.groups, classifier.n)
     cells = np.eye(k * k)[classifier.label * k + classifier.called]
     arrays = (passes, cells)

@@ -27,6 +27,7 @@ from fracjax.evaluation.intervals import (
     wilson_of_mean,
 )
 from fracjax.evaluation.mcnemar import mcnemar, paired_difference
+from fracjax.evaluation.metrics.thresholds import calls
 from fracjax.evaluation.predictions import Predictions
 
 Interval = tuple[str, Callable[[], tuple[float, float]]]
@@ -98,14 +99,14 @@ def compare_detectors(
       resamples: of the bootstrap.
 
     Raises:
-      ValueError: other studies, another truth, other classes, not two classes, a threshold is NaN.
+      InputError: other studies, another truth, other classes, not two classes, a threshold is NaN.
     """
     second = _aligned(first, second)
     nan = [f"that of the {who} is NaN" for who, t in _named(thresholds) if np.isnan(t)]
     validation.raise_problems(nan, "the thresholds")
     y, group = first.label, validation.group_indices(first.groups, first.n)
     scores = [one.fracture_score for one in (first, second)]
-    called = [s >= t for s, t in zip(scores, thresholds, strict=True)]
+    called = [calls(s, t) for s, t in zip(scores, thresholds, strict=True)]
     right = [c == (y == 1) for c in called]
     arrays = (y, np.stack(scores, axis=1), np.hstack([np.eye(4)[2 * y + c] for c in called]))
     n, n_positive = y.size, int(y.sum())
@@ -150,7 +151,7 @@ def compare_classifiers(
       resamples: of the bootstrap.
 
     Raises:
-      ValueError: other studies, another truth, other classes.
+      InputError: other studies, another truth, other classes.
     """
     second = _aligned(first, second)
     y, k, group = first.label, len(first.classes), validation.group_indices(first.groups, first.n)

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from fracjax.evaluation import validation
 from fracjax.evaluation.float64 import exact
 from fracjax.evaluation.metrics import confusion as figures
+from fracjax.evaluation.metrics.thresholds import calls
 
 
 def confusion_matrix(
@@ -26,7 +27,7 @@ def confusion_matrix(
       k: number of classes; a class without studies keeps its row and column.
 
     Raises:
-      ValueError: shapes differ or a class is out of range.
+      InputError: shapes differ or a class is out of range.
     """
     y, p = validation.class_indices(labels, predictions, k)
     return np.bincount(y * k + p, minlength=k * k).reshape(k, k)
@@ -43,19 +44,19 @@ def confusion_at(
       threshold: on the scale of the scores; +inf calls no study, -inf every one.
 
     Raises:
-      ValueError: shapes differ, scores are not finite, labels are not 0/1, threshold is NaN.
+      InputError: shapes differ, scores are not finite, labels are not 0/1, threshold is NaN.
     """
     y, s = validation.binary(labels, scores)
     validation.raise_problems(
         ["it is NaN; expected a number"] if np.isnan(threshold) else [], "the threshold"
     )
-    return confusion_matrix(y, (s >= threshold).astype(np.int64), 2)
+    return confusion_matrix(y, calls(s, threshold).astype(np.int64), 2)
 
 
 def accuracy(matrix: ArrayLike) -> Float[np.ndarray, "*b"]:
     """Studies called by their true class / all; also micro precision, recall and F1.
 
-    This and all below raise ValueError for what is no confusion matrix, or not of two classes where
+    This and all below raise InputError for what is no confusion matrix, or not of two classes where
     these are asked for.
     """
     return exact(figures.accuracy, validation.matrices(matrix))

@@ -13,6 +13,7 @@ from fracjax.evaluation import metrics, validation
 from fracjax.evaluation.bootstrap import RESAMPLES, on_sample, percentile_estimate, resample
 from fracjax.evaluation.float64 import exact
 from fracjax.evaluation.intervals import wilson, wilson_of_mean
+from fracjax.evaluation.metrics.thresholds import calls
 from fracjax.evaluation.roc import roc_curve
 
 
@@ -77,7 +78,7 @@ def roc_band(
       resamples: of the bootstrap.
 
     Raises:
-      ValueError: as `roc_curve`, or there is not one group per study.
+      InputError: as `roc_curve`, or there is not one group per study.
 
     Source: Fawcett 2006, section 8.1 (vertical averaging), with percentiles for the average.
     """
@@ -142,7 +143,7 @@ def decision_curve(
       resamples: of the bootstrap.
 
     Raises:
-      ValueError: as `binary_report`, or a probability is below 0 or above 1.
+      InputError: as `binary_report`, or a probability is below 0 or above 1.
 
     Source: Vickers and Elkin 2006, Medical Decision Making 26:565-574.
     """
@@ -157,7 +158,7 @@ def decision_curve(
     draws = resample(_decision, group, y, p, seed=seed, resamples=resamples)
 
     def closed_form(i: int) -> tuple[float, float]:
-        called, price = p >= _THRESHOLDS[i], _THRESHOLDS[i] / (1 - _THRESHOLDS[i])
+        called, price = calls(p, _THRESHOLDS[i]), _THRESHOLDS[i] / (1 - _THRESHOLDS[i])
         hits, false = int((called & (y == 1)).sum()), int((called & (y == 0)).sum())
         (hits_low, hits_high), (low, high) = wilson(hits, y.size), wilson(false, y.size)
         a, b = hits / y.size, false / y.size

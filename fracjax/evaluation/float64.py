@@ -25,7 +25,7 @@ def double() -> Iterator[None]:
     Accelerators are slow at 64 bits, or unable.
 
     Raises:
-      UserError: JAX was told to leave the CPU alone.
+      InputError: JAX was told to leave the CPU alone.
     """
     try:
         cpu = jax.local_devices(backend="cpu")[0]

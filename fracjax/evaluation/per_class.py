@@ -89,7 +89,7 @@ def per_class_report(
       resamples: of the bootstrap.
 
     Raises:
-      ValueError: shapes differ, a class is out of range, probabilities are not finite.
+      InputError: shapes differ, a class is out of range, probabilities are not finite.
     """
     k = len(classes)
     predictions = called_class(probabilities_or_predictions, k)
@@ -137,7 +137,7 @@ def called_class(probabilities_or_predictions: ArrayLike, k: int) -> np.ndarray:
     """int[n]: the most probable class of float[n, k] (the first of equals), or int[n] as it is.
 
     Raises:
-      ValueError: another shape, or probabilities that are not finite.
+      InputError: another shape, or probabilities that are not finite.
     """
     array = np.asarray(probabilities_or_predictions)
     if array.ndim == 1:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fracjax.errors import InputError
 from fracjax.evaluation import validation
 
 _SUM_TOLERANCE = 1e-4  # of float32 softmax over any number of classes; bfloat16 is refused
@@ -31,7 +32,7 @@ class Predictions:
         near-duplicate group.
 
     Raises:
-      ValueError: naming everything that is wrong with the arrays.
+      InputError: naming everything that is wrong with the arrays.
     """
 
     study: np.ndarray
@@ -65,10 +66,10 @@ class Predictions:
         """float[n]: probability of the second of two classes.
 
         Raises:
-          ValueError: there are not two classes.
+          InputError: there are not two classes.
         """
         if len(self.classes) != 2:
-            raise ValueError(
+            raise InputError(
                 f"a fracture score is of two classes (negative, positive); these are "
                 f"{', '.join(self.classes)}"
             )
@@ -99,7 +100,7 @@ class Predictions:
         """These predictions in the order of `other`, of the same studies.
 
         Raises:
-          ValueError: a study is in one and not in the other; or both have the same classes and a
+          InputError: a study is in one and not in the other; or both have the same classes and a
             study has another true class there.
         """
         problems = [
@@ -147,7 +148,7 @@ class Predictions:
         """Read what `to_csv` wrote.
 
         Raises:
-          ValueError: naming every column and line that is wrong.
+          InputError: naming every column and line that is wrong.
           OSError: the file cannot be read.
         """
         with open(path, newline="", encoding="utf-8") as file:

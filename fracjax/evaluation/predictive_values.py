@@ -26,7 +26,7 @@ def at_prevalence(
       (ppv, npv), n being all studies; undefined where no study would be called so.
 
     Raises:
-      ValueError: the prevalence is 0, 1, outside or NaN.
+      InputError: the prevalence is 0, 1, outside or NaN.
 
     Source: Mercaldo, Lau and Zhou 2007, Statistics in Medicine 26:2170-2183, with the interval of
     Donner and Zou 2012 for the ratio.

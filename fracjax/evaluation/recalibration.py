@@ -49,7 +49,7 @@ def recalibration(
       groups: near-duplicate group of each study, of any type; None if every study stands alone.
 
     Raises:
-      ValueError: shapes differ, labels are not 0/1, probabilities are not finite or outside [0, 1],
+      InputError: shapes differ, labels are not 0/1, probabilities are not finite or outside [0, 1],
         no studies.
 
     Source: Cox 1958, Biometrika 45:562-565; Van Calster and others 2019, BMC Medicine 17:230;

@@ -69,7 +69,7 @@ def roc_curve(labels: ArrayLike, scores: ArrayLike) -> RocCurve:
       The curve, with tied scores sharing one point. It starts at (0, 0) with threshold +inf.
 
     Raises:
-      ValueError: shapes differ, scores are not finite, labels are not 0/1, or a class is absent
+      InputError: shapes differ, scores are not finite, labels are not 0/1, or a class is absent
         (the rates would be 0/0; we do not invent a number for that). All problems are named.
 
     Source: Fawcett 2006, "An introduction to ROC analysis", Algorithm 2.
@@ -114,7 +114,7 @@ def partial_auc(
         `roc_auc_score`); otherwise the area itself, 0 .. max_fpr.
 
     Raises:
-      ValueError: as `roc_curve`, or `max_fpr` is outside.
+      InputError: as `roc_curve`, or `max_fpr` is outside.
     """
     if not 0 < max_fpr <= 1:
         validation.raise_problems(

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Shaped
 from fracjax.evaluation import validation
 from fracjax.evaluation.estimate import Estimate, undefined
 from fracjax.evaluation.intervals import auc_estimate, proportion
+from fracjax.evaluation.metrics.thresholds import calls
 from fracjax.evaluation.predictions import Predictions
 
 MIN_OF_A_CLASS = 10  # studies of a class without which its figures are not given
@@ -62,7 +63,7 @@ def subgroup_report(
       threshold: a study is called positive when its score reaches it.
 
     Raises:
-      ValueError: the predictions are not of two classes; a mask is not bool[n].
+      InputError: the predictions are not of two classes; a mask is not bool[n].
     """
     score = predictions.fracture_score
     rows = [(name, value, mask) for name, parts in masks.items() for value, mask in parts.items()]
@@ -97,7 +98,7 @@ def masks_of(
       flags: attribute -> its columns.
 
     Raises:
-      ValueError: `flags` names columns that are not there.
+      InputError: `flags` names columns that are not there.
     """
     if flags is not None:
         wanted = [column for columns in flags.values() for column in columns]
@@ -146,7 +147,7 @@ def _subgroup(
     attribute: str, value: str, labels: np.ndarray, scores: np.ndarray, threshold: float
 ) -> Subgroup:
     n, n_positive = labels.size, int(labels.sum())
-    called = scores >= threshold
+    called = calls(scores, threshold)
     few_positive = _too_few(n_positive, "fracture", "fractures")
     few_negative = _too_few(n - n_positive, "normal study", "normal studies")
     few = "; ".join(note for note in (few_positive, few_negative) if note)

@@ -49,7 +49,7 @@ class Temperature:
         """The way back from `to_dict`, exactly.
 
         Raises:
-          ValueError: naming the fields that are missing and those that are unknown, or a
+          InputError: naming the fields that are missing and those that are unknown, or a
             temperature that is not above 0.
         """
         expected = {f.name for f in fields(cls)}
@@ -71,7 +71,7 @@ def fit_temperature(labels: ArrayLike, probabilities: ArrayLike) -> Temperature:
       probabilities: float[n, k], rows summing to 1.
 
     Raises:
-      ValueError: shapes differ, a class is out of range, probabilities are not finite or outside
+      InputError: shapes differ, a class is out of range, probabilities are not finite or outside
         [0, 1], no studies.
 
     Source: Guo, Pleiss, Sun and Weinberger 2017, ICML, section 4.2.
@@ -119,7 +119,7 @@ def scaled(predictions: Predictions, temperature: float) -> Predictions:
     the negative class, if anything was.)
 
     Raises:
-      ValueError: the temperature is not above 0, or not finite.
+      InputError: the temperature is not above 0, or not finite.
     """
     _refuse_other_than_positive(temperature)
     if temperature == 1:

@@ -17,6 +17,7 @@ from fracjax.evaluation.confusion import confusion_at
 from fracjax.evaluation.estimate import Estimate
 from fracjax.evaluation.intervals import proportion
 from fracjax.evaluation.metrics import thresholds as figures
+from fracjax.evaluation.metrics.thresholds import calls
 
 _RULES = "youden, sensitivity:TARGET (e.g. sensitivity:0.95) or fixed:THRESHOLD (e.g. fixed:0.11)"
 
@@ -59,6 +60,10 @@ class OperatingPoint:
             f"sensitivity {self.sensitivity}, specificity {self.specificity}"
         )
 
+    def calls(self, scores: ArrayLike) -> np.ndarray:
+        """bool[n]: which studies are called positive; compared in float64."""
+        return calls(np.asarray(scores, np.float64), self.threshold)
+
     def to_dict(self) -> dict:
         """A dict that strict JSON can hold; an infinite threshold becomes a string."""
         return {
@@ -78,7 +83,7 @@ class OperatingPoint:
         """The way back from `to_dict`, exactly.
 
         Raises:
-          ValueError: naming the fields that are missing and those that are unknown.
+          InputError: naming the fields that are missing and those that are unknown.
         """
         expected = {f.name for f in fields(cls)}
         problems = [f"missing field: {name}" for name in sorted(expected - data.keys())]
@@ -116,8 +121,8 @@ def choose_threshold(
       resamples: of the bootstrap.
 
     Raises:
-      UserError: no such rule, or a number that it cannot have.
-      ValueError: as `roc_curve`, or there is not one group per study.
+      InputError: no such rule, or a number that it cannot have.
+      InputError: as `roc_curve`, or there is not one group per study.
     """
     name, number = parse_rule(rule)
     y, s = validation.binary(labels, scores, both_classes=True)
@@ -162,7 +167,7 @@ def sensitivity_threshold(labels: ArrayLike, scores: ArrayLike, target: float) -
     """The highest threshold with sensitivity >= target; 0 < target <= 1. Otherwise as `roc_curve`.
 
     Raises:
-      UserError: the target is outside.
+      InputError: the target is outside.
     """
     _, number = parse_rule(f"sensitivity:{target!r}")
     y, s = validation.binary(labels, scores, both_classes=True)
@@ -198,7 +203,7 @@ def parse_rule(rule: str) -> tuple[str, float]:
     """Split a rule into its name and its number (NaN for `youden`).
 
     Raises:
-      UserError: no such rule, or a number that it cannot have.
+      InputError: no such rule, or a number that it cannot have.
     """
     name, _, text = rule.partition(":")
     if rule == "youden":

@@ -4,6 +4,8 @@ import numpy as np
 from jaxtyping import Float, Integer
 from numpy.typing import ArrayLike
 
+from fracjax.errors import InputError
+
 _SHOWN = 5  # offenders quoted in an error message
 
 
@@ -11,11 +13,11 @@ def raise_problems(problems: list[str], what: str) -> None:
     """Raise one error for all `problems`, if there are any.
 
     Raises:
-      ValueError: naming every problem.
+      InputError: naming every problem.
     """
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise ValueError(f"{count} with {what}:\n" + "\n".join(f"- {p}" for p in problems))
+        raise InputError(f"{count} with {what}:\n" + "\n".join(f"- {p}" for p in problems))
 
 
 def quote(items: ArrayLike) -> str:
@@ -31,7 +33,7 @@ def binary(
     """Check labels (0 normal, 1 fracture) and scores of n studies; integers and float64 come back.
 
     Raises:
-      ValueError: naming every problem: shapes, types, labels other than 0 and 1, scores that are
+      InputError: naming every problem: shapes, types, labels other than 0 and 1, scores that are
         not finite, no studies, and, if `both_classes`, a class without studies.
     """
     y, s = np.asarray(labels), np.asarray(scores)
@@ -67,7 +69,7 @@ def class_indices(
     """Check the true and the predicted classes of n studies, each 0 .. k-1; n may be 0.
 
     Raises:
-      ValueError: naming every problem: shapes, types, classes out of range.
+      InputError: naming every problem: shapes, types, classes out of range.
     """
     y, p = np.asarray(labels), np.asarray(predictions)
     problems = []
@@ -92,7 +94,7 @@ def matrices(matrix: ArrayLike, k: int | None = None) -> Float[np.ndarray, "*b k
     """Check confusion matrices, of `k` classes if it is given; float64 comes back.
 
     Raises:
-      ValueError: not square, of other classes, not numbers, or a count that is negative or NaN.
+      InputError: not square, of other classes, not numbers, or a count that is negative or NaN.
     """
     m = np.asarray(matrix)
     problems = []
@@ -111,7 +113,7 @@ def group_indices(groups: ArrayLike | None, n: int) -> Integer[np.ndarray, "n"]:
     """Number the near-duplicate groups of n studies 0, 1, ...; without groups, each is its own.
 
     Raises:
-      ValueError: not one group per study.
+      InputError: not one group per study.
     """
     if groups is None:
         return np.arange(n)

@@ -16,6 +16,7 @@ from jax import lax
 from jaxtyping import Array, Float, UInt8
 
 from fracjax.errors import InputError
+from fracjax.evaluation import calls
 from fracjax.imaging.resize import ImageFormat
 from fracjax.inference.model_bundle import ModelBundle
 from fracjax.inference.stages import Stages
@@ -92,7 +93,7 @@ def cascade(
 
     def function(*pictures: jax.Array) -> dict[str, jax.Array]:
         score = probabilities(detector, pictures[0])[:, 1]
-        outputs = {"probability": score, "called": score >= threshold}
+        outputs = {"probability": score, "called": calls(score, threshold)}
         if classifier is not None:
             outputs["types"] = probabilities(classifier, pictures[-1])
         return outputs

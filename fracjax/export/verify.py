@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 
 from fracjax.config import Precision
 from fracjax.errors import InputError
-from fracjax.evaluation import Predictions
+from fracjax.evaluation import Predictions, calls
 from fracjax.export.program import inputs_of
 from fracjax.imaging.resize import decode_each
 from fracjax.inference.input_files import find_files
@@ -143,10 +143,10 @@ def compare(
                     f"{name} differs by {difference:.2g} in batches of {size} (allowed: "
                     f"{tolerance:g})"
                 )
-        called = expected["probability"] >= threshold
+        called = calls(expected["probability"], threshold)
         undecided = np.abs(expected["probability"] - threshold) <= tolerances["probability"]
         wrong = (found["called"] != called) & ~undecided
-        wrong |= found["called"] != (found["probability"] >= np.float32(threshold))
+        wrong |= found["called"] != calls(found["probability"], np.float32(threshold))
         if wrong.any():
             problems.append(f"{wrong.sum()} of {wrong.size} calls differ in batches of {size}")
     if problems:

@@ -85,7 +85,7 @@ def run_cascade(
     seen_by_detector = dataset.part(part, detector.meta.form)
     detected = detector.detect(seen_by_detector)
     typed = classifier.predict(seen_by_classifier)
-    passed = detected.aligned_to(typed).fracture_score >= point.threshold
+    passed = point.calls(detected.aligned_to(typed).fracture_score)
     normals, prevalence = _normals(front, classifier, behind, part)
     return Cascade(
         part=part,
@@ -112,7 +112,7 @@ def _normals(
     seen_by_classifier = behind.part(part, classifier.meta.form).take(normal)
     return (
         Normals(
-            scores >= front.point.threshold,
+            front.point.calls(scores),
             classifier.predict(seen_by_classifier).called,
         ),
         1 - float(normal.mean()),

@@ -37,7 +37,7 @@ class DetectorGate:
     def passing(self, dataset: Dataset, part: str) -> Bool[np.ndarray, " n"]:
         """Which studies of a part it calls fractured, seen as it was trained."""
         examples = dataset.part(part, self.detector.meta.form)
-        return self.detector.detect(examples).fracture_score >= self.point.threshold
+        return self.point.calls(self.detector.detect(examples).fracture_score)
 
 
 def open_detector_gate(workdir: Path, mesh: Mesh) -> DetectorGate:

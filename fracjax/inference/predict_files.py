@@ -152,10 +152,10 @@ class _Flow:
         return results
 
     def _detected(self, leave: int) -> None:
-        meta, threshold = self._stages.front.detector.meta, self._stages.front.point.threshold
+        meta, point = self._stages.front.detector.meta, self._stages.front.point
         for file, probabilities in self._detector.answered(leave):
             score = float(probabilities[1])
-            passes = score >= threshold
+            passes = point.calls(score)
             file.answer = {"probability": score, "decision": meta.classes[int(passes)]}
             if passes and self._classifier is not None:
                 self._classifier.waiting.append(file)

@@ -4,12 +4,36 @@ Of several processes the first one writes.
 """
 
 import json
+import math
 import os
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fracjax.errors import InputError
 from fracjax.runtime.multihost import run_on_main
+
+
+def to_json(value: Any) -> Any:
+    """`value` as strict JSON holds it.
+
+    A dataclass becomes a dict of its fields, a tuple or an array a list, an infinite number "inf"
+    or "-inf" (`float` is the way back), NaN None.
+    """
+    match value:
+        case np.ndarray() | np.generic():
+            return to_json(value.tolist())
+        case dict():
+            return {key: to_json(item) for key, item in value.items()}
+        case list() | tuple():
+            return [to_json(item) for item in value]
+        case float() if not math.isfinite(value):
+            return None if math.isnan(value) else str(value)
+        case _ if is_dataclass(value):
+            return {field.name: to_json(getattr(value, field.name)) for field in fields(value)}
+    return value
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Integer, Real
 
+from fracjax.evaluation.metrics.thresholds import calls
+
 Matrices = Float[Array, "*b k k"]
 
 
@@ -43,7 +45,7 @@ def confusion_at(
     threshold: float | Float[Array, ""],
 ) -> Float[Array, "2 2"]:
     """[[TN, FP], [FN, TP]] when score >= threshold is called a fracture."""
-    return confusion_matrix(labels, scores >= threshold, weights, 2)
+    return confusion_matrix(labels, calls(scores, threshold), weights, 2)
 
 
 def accuracy(matrix: Matrices) -> Float[Array, "*b"]:

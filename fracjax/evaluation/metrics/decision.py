@@ -2,6 +2,8 @@
 
 from jaxtyping import Array, Float, Real
 
+from fracjax.evaluation.metrics.thresholds import calls
+
 
 def net_benefit(
     labels: Real[Array, "n"],
@@ -17,7 +19,7 @@ def net_benefit(
 
     Source: Vickers and Elkin 2006, Medical Decision Making 26:565-574; as the package dcurves.
     """
-    called = probabilities[:, None] >= thresholds[None, :]
+    called = calls(probabilities[:, None], thresholds[None, :])
     found = (weights * labels) @ called.astype(weights.dtype)
     false = (weights * (1 - labels)) @ called.astype(weights.dtype)
     return (found - false * thresholds / (1 - thresholds)) / weights.sum()

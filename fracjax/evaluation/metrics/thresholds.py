@@ -1,9 +1,19 @@
-"""Thresholds chosen by a rule, for `jit` and `vmap`; shapes and conventions as in `ranking`."""
+"""Calls at a threshold, and thresholds chosen by a rule; conventions as in `roc_pr`."""
+
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Real
 
 from fracjax.evaluation.metrics.sorted_scores import sort_by_score
+
+
+def calls(scores: Any, threshold: Any) -> Any:
+    """Which studies are called positive: those whose score reaches the threshold.
+
+    NumPy or JAX, and in the type of what is given.
+    """
+    return scores >= threshold
 
 
 def youden_threshold(

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Int
 
 from fracjax.datasets.phantom.dataset import DRAWN
-from fracjax.evaluation import Predictions
+from fracjax.evaluation import Predictions, calls
 from fracjax.explain.cam import Method
 from fracjax.explain.localisation import localisation_report
 from fracjax.explain.maps import explain
@@ -60,9 +60,10 @@ def worst_of_detector(
 ) -> tuple[Int[np.ndarray, "_"], Int[np.ndarray, "_"]]:
     """The missed fractures, lowest score first, and the false alarms, highest first: indices."""
     score, positive = predictions.fracture_score, predictions.label == 1
+    called = calls(score, threshold)
     rising = np.argsort(score, kind="stable")
-    missed = [i for i in rising if positive[i] and score[i] < threshold]
-    alarms = [i for i in rising[::-1] if not positive[i] and score[i] >= threshold]
+    missed = [i for i in rising if positive[i] and not called[i]]
+    alarms = [i for i in rising[::-1] if called[i] and not positive[i]]
     return np.array(missed[:count], np.int64), np.array(alarms[:count], np.int64)
 
 
