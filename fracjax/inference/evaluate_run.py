@@ -93,7 +93,7 @@ def evaluate_run(
       workdir: the run.
       part: validation or test.
       mesh: devices.
-      settle: fit the temperature and choose a detector's threshold, and store both; else they are
+      calibrate: fit the temperature and choose a detector's threshold, and store both; else they are
         read. On validation only.
       rule: how to choose the threshold on validation; the config's `threshold` by default.
       views: views of each study whose probabilities are averaged; by default what the config's
