@@ -33,8 +33,9 @@ def train(words: Sequence[str], prog: str) -> None:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, prog=prog)
     parser.add_argument("--config", default="stage1")
     parser.add_argument("--dry-run", action="store_true")
-    parser.add_argument("--profile", type=_steps, nargs="?", const=5, default=0, metavar="STEPS")
+    parser.add_argument("--profile", nargs="?", const="5", metavar="STEPS")
     flags, overrides = parser.parse_known_args(words)
+    steps = 0 if flags.profile is None else _steps(flags.profile)
     try:
         config = io.load(flags.config, overrides, _TRAIN, prog=prog)
         if not flags.dry_run:
@@ -50,7 +51,7 @@ def train(words: Sequence[str], prog: str) -> None:
             show_config(config, console)
             show_network(config, console)
         else:
-            metas = fit_members(config, console, profile_steps=flags.profile)
+            metas = fit_members(config, console, profile_steps=steps)
             show_result = show_sweep if is_sweep(config) else show_run
             show_result(config.workdir, metas, console)
     except InputError as error:
