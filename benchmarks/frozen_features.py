@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fracjax.cli.errors import door
+from fracjax.cli.process import door
 from fracjax.config.io import load
 from fracjax.evaluation import per_class_report
 from fracjax.loading.batch import Examples

@@ -46,7 +46,7 @@ from input_memory import FEW, measure_memory
 from input_process import take_turns
 from input_wait import measure_loop, measure_wait
 
-from fracjax.cli.errors import door
+from fracjax.cli.process import door
 from fracjax.config import Augment, Config, Data, Freeze, Model, Phase
 from fracjax.config.io import load
 

@@ -19,7 +19,7 @@ from levers_layers import LAYERS
 from levers_networks import CPU_ONLY, NETWORKS
 from record import Record
 
-from fracjax.cli.errors import door
+from fracjax.cli.process import door
 from fracjax.errors import InputError
 
 LEVERS = {**NETWORKS, **LAYERS}

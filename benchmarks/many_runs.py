@@ -26,7 +26,7 @@ from typing import Any, Literal
 
 import tyro
 
-from fracjax.cli.errors import door
+from fracjax.cli.process import door
 from fracjax.errors import InputError
 
 Of = Literal["seeds", "learning_rates", "folds"]

@@ -30,7 +30,7 @@ import numpy as np
 import tyro
 from PIL import Image
 
-from fracjax.cli.errors import door
+from fracjax.cli.process import door
 from fracjax.config import Config, Data, Model
 from fracjax.datasets.phantom.drawing import draw
 from fracjax.evaluation import choose_threshold

@@ -16,7 +16,7 @@ from typing import Annotated
 
 import tyro
 
-from fracjax.cli.errors import door
+from fracjax.cli.process import door
 from fracjax.errors import InputError
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from machine import describe
 from speed_turns import Ready, answer_turns
 
-from fracjax.cli.errors import door
+from fracjax.cli.process import door
 
 
 def build(asked: dict[str, Any]) -> Ready:

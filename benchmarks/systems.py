@@ -35,7 +35,7 @@ from typing import Any
 
 import tyro
 
-from fracjax.cli.errors import door
+from fracjax.cli.process import door
 from fracjax.config import Config, Phase, io
 from fracjax.runtime.atomic_files import write_json
 

@@ -1,7 +1,12 @@
 """Stage 1 of the demonstration: is the drawn bone broken? The basic CNN on two cores in a minute.
 
-A quarter of the paper's width, 64 pixels, batches of 16, and a step size that goes up and down
-once. Dropout is 0.1: the paper's 0.3 takes this small network twice the epochs.
+fracjax train --config phantom_stage1            (after `fracjax prepare phantom`)
+
+Paper: §6.1, but for drawn studies.
+Changes: a quarter of the paper's width, 64 pixels, batches of 16, and a learning rate that goes up
+and down once. Dropout is 0.1: the paper's 0.3 takes this small network twice the epochs. The
+threshold finds 95 % of the fractures of validation.
+Gave: the report in docs/ is of this run.
 """
 
 from pathlib import Path

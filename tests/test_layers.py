@@ -9,7 +9,6 @@ HOUSE = Path(fracjax.__file__).parent
 # Each room may import itself and the rooms named here; `errors` anyone.
 BASE = {"errors", "config", "runtime"}
 MAY_IMPORT = {
-    "": BASE,
     "errors": set(),
     "config": {"errors"},
     "runtime": {"errors", "config"},
@@ -22,13 +21,15 @@ MAY_IMPORT = {
     "loading": BASE | {"imaging", "datasets"},
     "pretrained": BASE | {"models"},
 }
-MAY_IMPORT["training"] = {*MAY_IMPORT, "training"} - {""}
+MAY_IMPORT["training"] = {*MAY_IMPORT, "training"}
 MAY_IMPORT["inference"] = MAY_IMPORT["training"] | {"inference"}
 MAY_IMPORT["explain"] = MAY_IMPORT["inference"]
 MAY_IMPORT["export"] = MAY_IMPORT["inference"]
 MAY_IMPORT["report"] = MAY_IMPORT["inference"] | {"explain"}
 MAY_IMPORT["workflows"] = MAY_IMPORT["report"] | {"export", "report"}
-MAY_IMPORT["cli"] = {*MAY_IMPORT} - {""}
+MAY_IMPORT["cli"] = {*MAY_IMPORT}
+MAY_IMPORT["api"] = {*MAY_IMPORT} - {"cli"}
+MAY_IMPORT[""] = {*MAY_IMPORT} - {"cli"}  # for type checkers: names are imported when first used
 
 
 def _imports(path: Path) -> set[str]:

@@ -12,36 +12,69 @@ from typing import Any
 
 import tyro
 
-from fracjax.config import GROUPS, NO_FILTER, Config
+from fracjax.config import GROUPS, NO_FILTER, Config, Phase
 from fracjax.config.rules import check
 from fracjax.errors import InputError
 
 
-def load(path: Path, overrides: Sequence[str] = (), description: str = "") -> Config:
+def load(
+    config: Path | str,
+    overrides: Sequence[str] = (),
+    description: str = "",
+    prog: str | None = None,
+) -> Config:
     """Read `get_config()` of a config file and apply `--group.field value` overrides.
 
     Args:
-      path: the config file.
+      config: the file, or the name of a packaged one, as `stage1`.
       overrides: what the command line says of single fields; `--help` prints them all and exits.
       description: opens the help page.
+      prog: what the help page calls the command.
 
     Raises:
-      UserError: no such file, no `get_config`, a field that does not exist, a result that is no
+      InputError: no such file, no `get_config`, a field that does not exist, a result that is no
         `Config`, or a value that is out of range.
       SystemExit: from the parser of the overrides, which prints the nearest right field.
     """
-    default = _get_config(path)
-    config = tyro.cli(Config, default=default, args=list(overrides), description=description)
-    if config.data.filter == NO_FILTER:
-        config = dataclasses.replace(config, data=dataclasses.replace(config.data, filter=None))
-    return check(config)
+    default = _get_config(find(config))
+    result = tyro.cli(
+        Config, default=default, args=list(overrides), description=description, prog=prog
+    )
+    if result.data.filter == NO_FILTER:
+        result = dataclasses.replace(result, data=dataclasses.replace(result.data, filter=None))
+    return check(result)
+
+
+def packaged() -> dict[str, Path]:
+    """The configs that come with the package, by name."""
+    package = Path(__file__).parents[1]
+    inside = package / "configs"  # of a wheel; in a checkout they lie beside the package
+    folder = inside if inside.is_dir() else package.parent / "configs"
+    return {path.stem: path for path in sorted(folder.glob("*.py"))}
+
+
+def find(config: Path | str) -> Path:
+    """The file of a config.
+
+    Args:
+      config: its path, or the name of a packaged one, with or without `.py`.
+
+    Raises:
+      InputError: there is no such file; names those that there are.
+    """
+    path, ours = Path(config), packaged()
+    if path.is_file():
+        return path
+    if path.parent == Path() and path.stem in ours and path.suffix in ("", ".py"):
+        return ours[path.stem]
+    beside = {p.stem: str(p) for p in path.parent.glob("*.py")} if path.parent != Path() else {}
+    choices = beside or {name: name for name in ours}
+    near = [choices[stem] for stem in difflib.get_close_matches(path.stem, choices, 3)]
+    hint = f"near it are {', '.join(near)}; " if near else ""
+    raise InputError(f"no config file {path}; {hint}packaged are {', '.join(ours)}")
 
 
 def _get_config(path: Path) -> Config:
-    if not path.is_file():
-        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.py")], 3)
-        hint = f"; near it are {', '.join(near)}" if near else "; see configs/ for examples"
-        raise InputError(f"no config file {path}{hint}")
     spec = importlib.util.spec_from_file_location(f"fracjax_config_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise InputError(f"{path} is not a Python file; a config is one that defines get_config()")
@@ -129,3 +162,24 @@ def differences(ours: Config, theirs: Config) -> list[str]:
         for name in dict.fromkeys((*a, *b))
         if name not in a or name not in b or a[name] != b[name]
     ]
+
+
+def fields_as_flags(message: str) -> str:
+    """A message about fields, `data.batch_size`, in a command line's words, `--data.batch-size`."""
+    return _FIELD.sub(lambda found: f"--{found[0].replace('_', '-')}", message)
+
+
+def _flag_pattern() -> re.Pattern[str]:
+    hints = typing.get_type_hints(Config)
+    groups = {name: hint for name, hint in hints.items() if hint in GROUPS} | {
+        r"phases\.[0-9]+": Phase
+    }
+    fields = [
+        rf"{name}\.{field.name.replace('_', '[_-]')}"
+        for name, group in groups.items()
+        for field in dataclasses.fields(group)
+    ]
+    return re.compile(rf"(?<![\w.-])({'|'.join(fields)})(?!\w)")
+
+
+_FIELD = _flag_pattern()

@@ -90,17 +90,20 @@ def finish() -> None:
     jax.distributed.shutdown()
 
 
-def fail(code: int, text: str) -> NoReturn:
+def fail(code: int, text: str) -> int:
     """End all processes, of which others may be waiting for this one.
 
     Args:
       code: exit code of all.
       text: what the first one prints.
+
+    Returns:
+      The exit code, of a single process.
     """
     if is_multihost():
         _Watch.fail(code, text)
     print(text, file=sys.stderr)
-    sys.exit(code)
+    return code
 
 
 def _give_up(text: str) -> None:

@@ -14,7 +14,7 @@ from tests.paths import ROOT
 
 _RUN = """
 from collections import Counter
-from fracjax.cli.errors import door
+from fracjax.cli.process import door
 with door():
     import jax, jax.numpy as jnp
     seen = Counter()

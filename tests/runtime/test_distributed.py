@@ -59,7 +59,7 @@ def get_config():
 # One process fails while the other waits for it.
 FAILING = """
 from fracjax.runtime.multihost_init import start
-from fracjax.cli.errors import door
+from fracjax.cli.process import door
 from fracjax.errors import UserError
 from fracjax.runtime.multihost import barrier, is_first
 
@@ -73,7 +73,7 @@ with door():
 GONE = """
 import os, signal
 from fracjax import distributed
-from fracjax.cli.errors import door
+from fracjax.cli.process import door
 from fracjax.runtime.multihost import barrier, is_first
 
 distributed.HEARTBEAT_TIMEOUT = 5
@@ -86,7 +86,7 @@ with door():
 # Nobody else comes.
 ALONE = """
 from fracjax.runtime.multihost_init import start
-from fracjax.cli.errors import door
+from fracjax.cli.process import door
 
 with door():
     start(timeout=2)

@@ -7,7 +7,7 @@ SAVING = """
 import math, sys, time
 from pathlib import Path
 from fracjax.runtime.multihost_init import start
-from fracjax.cli.errors import door
+from fracjax.cli.process import door
 
 with door():
     start()

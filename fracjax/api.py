@@ -1,0 +1,142 @@
+"""The front of the package: what a notebook or another program calls, on all devices there are.
+
+Each function is what the command of its name does, quiet by default. `docs/api.md` shows them.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from rich.console import Console
+
+from fracjax.config import Config
+from fracjax.datasets.request import Request
+from fracjax.inference import model_bundle
+from fracjax.inference.model_bundle import ModelBundle
+from fracjax.runtime.sharding import data_mesh
+
+
+def prepare(name: str, **options: Any) -> Path:
+    """Audit a dataset's images, and write its records, its manifest and its split.
+
+    Args:
+      name: phantom, phantom_types, fracatlas, bone_break or folder.
+      options: the other fields of `fracjax.datasets.request.Request`: source, data_dir, save_as,
+        classes, attributes, count, side, seed, fractions.
+
+    Returns:
+      The prepared dataset's folder.
+
+    Raises:
+      InputError: options that do not fit the dataset, an unusable source, or a split that cannot be
+        made.
+    """
+    from fracjax.datasets.prepare import prepare as prepare_request
+
+    request = Request(name, **options)  # type: ignore[arg-type]
+    prepare_request(request)
+    return request.destination
+
+
+def fit(config: Config, *, console: Console | None = None) -> Path:
+    """Train every network of a run until its phases are over; resume one that was cut short.
+
+    Args:
+      config: the run.
+      console: where progress goes; None for nowhere.
+
+    Returns:
+      The workdir.
+
+    Raises:
+      InputError: bad input, before anything is overwritten; or a loss that is not finite.
+    """
+    from fracjax.training.loop import fit_members
+
+    fit_members(config, _quiet(console))
+    return config.workdir
+
+
+def evaluate(
+    workdir: Path,
+    split: Literal["validation", "test"],
+    *,
+    threshold: str | None = None,
+    data_dir: Path | None = None,
+    console: Console | None = None,
+) -> dict[str, Any]:
+    """Predict one part of a run's dataset, and write report, figures and predictions of it.
+
+    Args:
+      workdir: of the trained run.
+      split: validation chooses the temperature, and a detector's threshold; test reads them.
+      threshold: with validation, how to choose it: youden, sensitivity:X or fixed:X; None for the
+        rule of the run's config.
+      data_dir: folder of the prepared datasets, if not that of training.
+      console: where tables go; None for nowhere.
+
+    Returns:
+      What is in `WORKDIR/evaluation/SPLIT/metrics.json`.
+
+    Raises:
+      InputError: no run there, or the dataset is not the one of its training.
+    """
+    from fracjax.runtime.atomic_files import read_json
+    from fracjax.workflows.evaluate import evaluate as evaluate_run
+
+    folder = evaluate_run(
+        workdir, split, data_mesh(), _quiet(console), rule=threshold, data_dir=data_dir
+    )
+    return read_json(folder / "metrics.json", "evaluate the run again")
+
+
+def open_run(workdir: Path) -> ModelBundle:
+    """Restore the best networks of a run, to predict arrays with.
+
+    Raises:
+      InputError: no run there, or its arrays are not those of its config.
+    """
+    return model_bundle.open_run(workdir, data_mesh())
+
+
+def predict_files(
+    paths: Sequence[Path],
+    stage1: Path,
+    stage2: Path | None = None,
+    *,
+    out: Path = Path("predictions"),
+    overwrite: bool = False,
+    console: Console | None = None,
+) -> Path:
+    """Predict image files and folders: is there a fracture, and of which type?
+
+    Args:
+      paths: JPEG, PNG, TIFF, BMP and DICOM files, and folders, in which they are looked for.
+      stage1: workdir of the detector, evaluated on validation.
+      stage2: workdir of the classifier: the type of what the detector calls fractured.
+      out: folder to write to.
+      overwrite: replace the results of an earlier call.
+      console: where progress goes; None for nowhere.
+
+    Returns:
+      The path of predictions.csv, a row for each file, beside which predictions.json lies.
+
+    Raises:
+      InputError: no such files or runs, or results that lie there already.
+    """
+    from fracjax.workflows.predict import predict_into
+
+    predict_into(
+        out,
+        stage1,
+        stage2,
+        paths,
+        data_mesh(own=True),
+        _quiet(console),
+        overwrite=overwrite,
+    )
+    return out / "predictions.csv"
+
+
+def _quiet(console: Console | None) -> Console:
+    return console or Console(quiet=True)

@@ -1,0 +1,267 @@
+"""`fracjax evaluate`, `compare`, `cascade`, `explain`, `predict` and `export`: trained runs."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from fracjax.config import Precision
+from fracjax.errors import InputError
+from fracjax.runtime.multihost import broadcast, main_console, print_main
+from fracjax.runtime.multihost_init import start
+
+# Workflows are imported late, so that --help and a misspelt flag are answered at once, and after
+# `start`, which several processes need before JAX looks for its devices.
+
+
+def evaluate(
+    split: Literal["validation", "test"],
+    checkpoint: Path | None = None,
+    compare: tuple[Path, Path] | None = None,
+    threshold: str | None = None,
+    views: int | None = None,
+    precision: Precision | None = None,
+    gallery: int = 12,
+    data_dir: Path | None = None,
+    out: Path | None = None,
+) -> None:
+    """Evaluate one run, or compare two. Validation settles threshold and temperature.
+
+    Args:
+      split: part to evaluate on. The temperature, and a detector's threshold, are chosen and stored
+        on validation, and only read on test.
+      checkpoint: workdir of a trained run.
+      compare: workdirs of two runs on one split, both evaluated on validation before; the same as
+        the command `compare`.
+      threshold: with --split validation, how to choose it: youden, sensitivity:X or fixed:X; by
+        default as the run's config says.
+      views: average the probabilities over so many views of each study: the study as it is, and
+        others drawn from the run's augmentation. A detector's threshold is chosen on validation
+        with as many as test has then.
+      precision: what the networks compute in, if not in that of their training: bfloat16 is for
+        accelerators. A detector's threshold is chosen on validation in that of test.
+      gallery: pictures of the worst mistakes in the report; 0 for a report without pictures.
+      data_dir: where the prepared datasets are, if not where they were in training.
+      out: with --compare, folder to write to; by default SECOND/comparison/SPLIT.
+    """
+    if (checkpoint is None) == (compare is None):
+        raise InputError("write either --checkpoint DIR or --compare DIR DIR")
+    if compare is not None:
+        if (threshold, views, precision) != (None, None, None):
+            raise InputError(
+                "--compare reads threshold, views and precision as validation stored them: leave "
+                "them"
+            )
+        _compare(*compare, split=split, out=out, data_dir=data_dir)
+        return
+    if checkpoint is None or out is not None:
+        raise InputError("--out is for --compare; an evaluation lies in its run's workdir")
+    start()
+    from fracjax.runtime.sharding import data_mesh
+    from fracjax.workflows.evaluate import evaluate
+
+    folder = evaluate(
+        checkpoint,
+        split,
+        data_mesh(),
+        main_console(),
+        rule=threshold,
+        views=views,
+        precision=precision,
+        data_dir=data_dir,
+        gallery=gallery,
+    )
+    print_main(f"report.html, its Markdown, metrics.json and predictions.csv are in {folder}")
+
+
+def compare(
+    first: tyro.conf.Positional[Path],
+    second: tyro.conf.Positional[Path],
+    /,
+    split: Literal["validation", "test"],
+    out: Path | None = None,
+    data_dir: Path | None = None,
+) -> None:
+    """Compare two runs on the studies of one split, pair by pair.
+
+    Args:
+      first: workdir of a run, evaluated on validation before.
+      second: workdir of another.
+      split: part to compare on.
+      out: folder to write to; by default SECOND/comparison/SPLIT.
+      data_dir: where the prepared datasets are, if not where they were in training.
+    """
+    _compare(first, second, split=split, out=out, data_dir=data_dir)
+
+
+def _compare(
+    first: Path,
+    second: Path,
+    *,
+    split: Literal["validation", "test"],
+    out: Path | None,
+    data_dir: Path | None,
+) -> None:
+    start()
+    from fracjax.runtime.sharding import data_mesh
+    from fracjax.workflows.compare import compare
+
+    folder = out or second / "comparison" / split
+    compare(first, second, split, data_mesh(), main_console(), folder, data_dir=data_dir)
+    print_main(f"report.html, its Markdown and metrics.json are in {folder}")
+
+
+def cascade(
+    stage1: Path,
+    stage2: Path,
+    split: Literal["validation", "test"] = "test",
+    out: Path | None = None,
+    data_dir: Path | None = None,
+) -> None:
+    """Evaluate both stages together: the classifier with and without the detector's filter.
+
+    Args:
+      stage1: workdir of the trained detector; `evaluate` must have chosen its threshold.
+      stage2: workdir of the trained classifier; its dataset and split are used.
+      split: part of the classifier's dataset.
+      out: folder to write to; by default STAGE2/cascade/SPLIT.
+      data_dir: where the prepared datasets are, if not where they were in training.
+    """
+    start()
+    from fracjax.inference.cascade import run_cascade
+    from fracjax.runtime.sharding import data_mesh
+    from fracjax.workflows.cascade import report_cascade
+
+    folder = out or stage2 / "cascade" / split
+    report_cascade(
+        run_cascade(stage1, stage2, split, data_mesh(), data_dir), folder, main_console()
+    )
+    print_main(f"report.html, metrics.json and the predictions of both stages are in {folder}")
+
+
+def explain(
+    checkpoint: Path,
+    split: Literal["validation", "test"] = "test",
+    method: Literal["gradcam", "gradcam++", "hirescam"] = "gradcam",
+    studies: int = 12,
+    out: Path | None = None,
+    data_dir: Path | None = None,
+) -> None:
+    """Where did the network look? Maps over pictures, and their score against boxes and outlines.
+
+    Args:
+      checkpoint: workdir of a trained run.
+      split: part to explain.
+      method: how a map is made; of the basic CNN Grad-CAM may point elsewhere than it looked,
+        HiResCAM does not.
+      studies: overlays to write, of studies spread evenly over those that are explained.
+      out: folder to write to; by default CHECKPOINT/explanation/SPLIT/METHOD.
+      data_dir: where the prepared datasets are, if not where they were in training.
+    """
+    start()
+    from fracjax.runtime.sharding import data_mesh
+    from fracjax.workflows.explain import explain_run
+
+    folder = out or checkpoint / "explanation" / split / method
+    explain_run(
+        checkpoint,
+        split,
+        data_mesh(),
+        main_console(),
+        folder,
+        method=method,
+        studies=studies,
+        data_dir=data_dir,
+    )
+    print_main(f"overlays and localisation.json are in {folder}")
+
+
+def predict(
+    paths: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PATHS...")],
+    /,
+    stage1: Path,
+    stage2: Path | None = None,
+    out: Path = Path("predictions"),
+    overlays: Literal["none", "called", "all"] = "none",
+    batch_size: int | None = None,
+    overwrite: bool = False,
+    ignore_unreadable: bool = False,
+) -> int:
+    """Predict pictures: is there a fracture, and of which type? Not a medical device.
+
+    The exit code is 0 if all files were read, 1 if some could not be, and 2 if nothing was
+    predicted.
+
+    Args:
+      paths: JPEG, PNG, TIFF, BMP and DICOM files, and folders, in which they are looked for.
+      stage1: workdir of the trained detector; `evaluate` must have chosen its threshold.
+      stage2: workdir of the trained classifier: the type of what the detector calls fractured.
+      out: folder for predictions.csv and predictions.json, and for overlays.
+      overlays: draw where the detector saw a fracture: on the pictures that it calls fractured, or
+        on all.
+      batch_size: pictures per batch; by default as in training. Accelerators want large ones.
+      overwrite: replace the results of an earlier run in that folder.
+      ignore_unreadable: exit with 0 even if files could not be read.
+    """
+    start()
+    from fracjax.runtime.sharding import data_mesh
+    from fracjax.workflows.predict import predict_into
+
+    summary = predict_into(
+        out,
+        stage1,
+        stage2,
+        paths,
+        data_mesh(own=True),
+        main_console(),
+        overlays=overlays,
+        batch_size=batch_size,
+        overwrite=overwrite,
+    )
+    print_main(f"predictions.csv and predictions.json are in {out}")
+    return int(broadcast(bool(summary.unreadable)) and not ignore_unreadable)
+
+
+def export(
+    stage1: Path,
+    stage2: Path | None = None,
+    out: Path = Path("exported"),
+    onnx: bool = False,
+    check: Path | None = None,
+    data_dir: Path | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Export trained stages as one file that runs without fracjax. Not a medical device.
+
+    What is written is read again, run on pictures, and kept only if it says what the checkpoints
+    say.
+
+    Args:
+      stage1: workdir of the trained detector; `evaluate` must have chosen its threshold.
+      stage2: workdir of the trained classifier.
+      out: folder for cascade.jax, for card.json, which says how to use it, and for cascade.onnx.
+      onnx: write ONNX, too; needs `pip install 'fracjax[onnx]'`.
+      check: folder of pictures to check on; by default the detector's validation studies.
+      data_dir: where the prepared datasets are, if not where they were in training.
+      overwrite: replace an earlier export in that folder.
+    """
+    import jax
+
+    # It is written for every platform, and float32 is checked where it is float32: on a GPU
+    # convolutions round their inputs.
+    jax.config.update("jax_platforms", "cpu")
+    from fracjax.export import export_into
+    from fracjax.runtime.sharding import data_mesh
+
+    export_into(
+        out,
+        stage1,
+        stage2,
+        data_mesh(),
+        main_console(),
+        onnx=onnx,
+        check_on=check,
+        data_dir=data_dir,
+        overwrite=overwrite,
+    )
+    print(f"the export and its card.json are in {out}; docs/export.md shows how to use them")

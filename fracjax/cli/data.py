@@ -1,0 +1,96 @@
+"""`fracjax prepare`, `show`, `show-phantoms` and `convert`: what training reads."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from fracjax.datasets.request import Request
+
+
+@tyro.conf.configure(tyro.conf.PositionalRequiredArgs)
+def prepare(request: Annotated[Request, tyro.conf.arg(name="")]) -> None:
+    """Prepare one dataset: audit every picture, write records, a manifest and a split.
+
+    As in `fracjax prepare phantom`, `fracjax prepare fracatlas --source FracAtlas.zip`, or
+    `fracjax prepare folder --source my_xrays --classes healthy fracture`. Then `fracjax show NAME
+    --config CONFIG` draws what was prepared.
+    """
+    # Imported late, so that --help and a misspelt flag are answered at once.
+    from fracjax.datasets.prepare import prepare
+
+    print(prepare(request))
+
+
+def show(
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")],
+    /,
+    config: Path,
+    data_dir: Path | None = None,
+    part: Literal["train", "validation", "test"] = "train",
+    studies: int = 4,
+    out: Path | None = None,
+    seed: int = 0,
+) -> None:
+    """Draw studies of a prepared dataset before and after each augmentation of a config.
+
+    Args:
+      name: prepared dataset, with all of its classes.
+      config: config file, or the name of a packaged one; says how pictures are decoded and
+        augmented.
+      data_dir: folder of the prepared datasets; None for the config's.
+      part: of the split.
+      studies: number of studies, of the classes in turn.
+      out: PNG file to write; None for show_NAME.png.
+      seed: of the choice of studies and of every draw.
+    """
+    from fracjax.config.io import load
+    from fracjax.workflows.show import show as draw
+
+    path = out or Path(f"show_{name}.png")
+    draw(
+        name,
+        load(config),
+        path,
+        source=config.name,
+        data_dir=data_dir,
+        part=part,
+        studies=studies,
+        seed=seed,
+    )
+    print(f"wrote {path}")
+
+
+def show_phantoms(out: Path, seed: int = 0, side: int = 256) -> None:
+    """Draw a sheet of phantoms, one of each kind, with the box of the break.
+
+    Args:
+      out: PNG file to write.
+      seed: of the first phantom.
+      side: of a phantom, in pixels.
+    """
+    from fracjax.workflows.show_phantoms import phantoms_png
+
+    phantoms_png(out, seed=seed, side=side)
+    print(f"wrote {out}")
+
+
+def convert(
+    file: tyro.conf.Positional[Path], model: str | None = None, out: Path | None = None
+) -> None:
+    """Convert a Keras file of ImageNet weights, once, into the file that training reads.
+
+    Args:
+      file: the .h5, .weights.h5 or .keras file that Keras wrote, with or without the top.
+      model: the network it is of; by default it is told by the names in the file.
+      out: the file to write; by default weights/MODEL.npz.
+    """
+    from fracjax.pretrained.convert import convert, network_of
+
+    model = model or network_of(file)
+    out = out or Path("weights") / f"{model}.npz"
+    provenance = convert(file, model=model, out=out)
+    left_out = ", ".join(provenance.left_out) or "nothing"
+    print(f"read  {file}: {model}  (sha256 {provenance.sha256}; left out: {left_out})")
+    print(f"      {provenance.published}")
+    print(f"wrote {out}  (use it with --model.name {model} --model.weights {out})")

@@ -1,0 +1,101 @@
+"""`fracjax COMMAND ...`: finds the command, runs it, answers with an exit code.
+
+Commands are imported when they are called, so that help and a misspelt command come at once.
+"""
+
+import difflib
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from fracjax import __version__
+
+COMMANDS = {
+    "prepare": ("data", "audit a dataset's pictures; write records, a manifest and a split"),
+    "show": ("data", "draw studies of a prepared dataset before and after each augmentation"),
+    "show-phantoms": ("data", "draw a sheet of phantoms, one of each kind"),
+    "convert": ("data", "convert a Keras file of ImageNet weights"),
+    "train": ("train", "train a run, or continue one that was cut short"),
+    "two-stages": ("train", "train and evaluate detector, classifier and cascade, one by one"),
+    "evaluate": ("apply", "evaluate a run on validation or test, with a report"),
+    "compare": ("apply", "compare two evaluated runs on one split"),
+    "cascade": ("apply", "evaluate both stages together"),
+    "explain": ("apply", "draw where the network looked, and score it against boxes"),
+    "predict": ("apply", "predict pictures: is there a fracture, and of which type?"),
+    "export": ("apply", "export trained stages as one file that runs without fracjax"),
+}
+"""Each command, its file here, and its line in `fracjax --help`."""
+PARSES_ITSELF = ("train",)
+"""Commands that take words, not values: the fields of a config depend on its file."""
+
+
+def main(argv: Sequence[str], prog: str | None = None) -> int:
+    """Run one command in this process.
+
+    Args:
+      argv: the command and its flags, as after `fracjax` on a command line.
+      prog: what the command's help page calls it; by default `fracjax COMMAND`.
+
+    Returns:
+      The exit code: 0; 1 if `predict` could not read a file; 2 for a bad input, whose message is
+      printed; 130 when interrupted.
+    """
+    if not argv or argv[0] in ("-h", "--help"):
+        print(_help())
+        return 0 if argv else 2
+    name, *words = argv
+    if name == "--version":
+        print(f"fracjax {__version__}")
+        return 0
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, 1)
+        guess = f"; perhaps you meant {near[0]}" if near else ""
+        expected = ", ".join(COMMANDS)
+        print(f"error: no command {name!r}{guess}; there are {expected}", file=sys.stderr)
+        return 2
+    from fracjax.cli.process import exit_code
+
+    return exit_code(lambda: _run(name, words, prog or f"fracjax {name}"))
+
+
+def run(name: str | None = None) -> NoReturn:
+    """Run the command of this process's command line, then exit: `fracjax`, and each script.
+
+    Args:
+      name: the command of a script; by default it is the first word.
+    """
+    from fracjax.cli.process import set_up
+
+    set_up()
+    words = sys.argv[1:]
+    if name is None:
+        sys.exit(main(words))
+    sys.exit(main([name, *words], prog=Path(sys.argv[0]).name))
+
+
+def _run(name: str, words: Sequence[str], prog: str) -> int | None:
+    module = importlib.import_module(f"fracjax.cli.{COMMANDS[name][0]}")
+    command = getattr(module, name.replace("-", "_"))
+    if name in PARSES_ITSELF:
+        return command(words, prog)
+    import tyro
+
+    return tyro.cli(command, args=words, prog=prog)
+
+
+def _help() -> str:
+    lines = [f"  {name:<14}{summary}" for name, (_, summary) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: fracjax COMMAND ...",
+            "",
+            "Two-stage bone fracture detection and classification in radiographs.",
+            "Research code, not a medical device.",
+            "",
+            *lines,
+            "",
+            "fracjax COMMAND --help lists a command's flags.",
+        ]
+    )

@@ -1,0 +1,89 @@
+"""What a command's process is given at its start, and how it answers its user at its end."""
+
+import logging
+import re
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from fracjax.errors import InputError
+from fracjax.runtime import compilation_cache
+from fracjax.runtime.huge_pages import start_in_huge_pages
+from fracjax.runtime.multihost import is_multihost, process_index_count
+from fracjax.runtime.multihost_init import fail, finish
+
+_LOST = (
+    "If another process was killed, this is what is left of the talk with it: start all of them "
+    "again, and training goes on from the last checkpoint."
+)
+
+
+def set_up() -> None:
+    """Huge pages, for which the process may start again, and programs that are compiled once."""
+    start_in_huge_pages()
+    compilation_cache.enable()
+
+
+def exit_code(command: Callable[[], int | None]) -> int:
+    """Run a command; a bad input is one message and exit code 2, not a traceback.
+
+    Args:
+      command: returns its exit code, or None for 0.
+
+    Returns:
+      The exit code; in several processes an error ends them all, and this does not return.
+    """
+    # Orbax warns of files that it does not need, and of saves that overlap.
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    try:
+        code = command() or 0
+    except (InputError, OSError) as error:  # OSError: a full disk, a folder that may not be written
+        # Without a number it is not the system's, of a disk.
+        if isinstance(error, TimeoutError) and error.errno is None and is_multihost():
+            return fail(1, _late(error))
+        return fail(2, f"error: {error}")
+    except KeyboardInterrupt as stop:
+        return fail(130, str(stop) or "interrupted; what was finished is kept")
+    except SystemExit as end:  # of a parser: its help page, or a flag that is none
+        code = end.code if isinstance(end.code, int) else 0
+    except Exception:
+        if not is_multihost():
+            raise
+        # The others wait for this process, and would do so for ever.
+        return fail(1, f"{traceback.format_exc()}\n{_LOST}")
+    finish()
+    return code
+
+
+@contextmanager
+def door() -> Iterator[None]:
+    """`set_up` and `exit_code` for the body of a program that is no command, as a benchmark is."""
+    set_up()
+    raised: BaseException | None = None
+    try:
+        yield
+    except BaseException as error:
+        raised = error
+
+    def again() -> None:
+        if raised is not None:
+            raise raised
+
+    if code := exit_code(again):
+        sys.exit(code)
+
+
+def _late(error: TimeoutError) -> str:
+    """What to say when this process waited for others without end, as in saving a checkpoint."""
+    index, count = process_index_count()
+    # JAX names some that it missed, a line each, in what lies behind the error.
+    message = str(error.__cause__).partition("timed out task names:")[2]
+    missed = [int(number) for number in re.findall(r"^(\d+)$", message, re.MULTILINE)]
+    others = missed or [number for number in range(count) if number != index]
+    named = ", ".join(map(str, others[:8])) + (", ..." if len(others) > 8 else "")
+    return (
+        f"error: process {index} of {count} gave up waiting for process {named} ({error}). Look at "
+        "what that one wrote last, and whether its host and its disk answer; then start all of "
+        "them again, and training goes on from the last checkpoint"
+    )

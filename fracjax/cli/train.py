@@ -1,0 +1,81 @@
+"""`fracjax train` and `two-stages`."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from fracjax.config import io
+from fracjax.errors import InputError
+from fracjax.runtime.multihost import main_console, print_main
+from fracjax.runtime.multihost_init import start
+
+_TRAIN = """Train a run, or continue one that was cut short.
+
+fracjax train --config stage1 [--dry-run] [--data.batch-size 16 ...]
+
+--config names a config of the package, stage1 by default, or is the path of your own: a Python file
+with get_config(). --dry-run prints the resolved config and the network's table, and touches no
+data. --profile [STEPS] writes a trace of five steps, or of so many, into WORKDIR/profile, for
+Perfetto or XProf. All else are fields of the config:
+"""
+
+
+def train(words: Sequence[str], prog: str) -> None:
+    """Train a run, or continue one that was cut short.
+
+    Args:
+      words: flags.
+      prog: what the help page calls the command.
+
+    Raises:
+      InputError: a bad config or dataset; fields are named as flags.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, prog=prog)
+    parser.add_argument("--config", default="stage1")
+    parser.add_argument("--dry-run", action="store_true")
+    parser.add_argument("--profile", nargs="?", const="5", metavar="STEPS")
+    flags, overrides = parser.parse_known_args(words)
+    steps = 0 if flags.profile is None else _steps(flags.profile)
+    try:
+        config = io.load(flags.config, overrides, _TRAIN, prog=prog)
+        if not flags.dry_run:
+            start()
+        console = main_console()
+        # Imported late, so that --help and a misspelt flag are answered at once.
+        from fracjax.training.ensemble_configs import is_sweep
+        from fracjax.training.loop import fit_members
+        from fracjax.workflows.sweep import show_sweep
+        from fracjax.workflows.train import show_config, show_network, show_run
+
+        if flags.dry_run:
+            show_config(config, console)
+            show_network(config, console)
+        else:
+            metas = fit_members(config, console, profile_steps=steps)
+            show_result = show_sweep if is_sweep(config) else show_run
+            show_result(config.workdir, metas, console)
+    except InputError as error:
+        raise type(error)(io.fields_as_flags(str(error))) from error
+
+
+def _steps(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise InputError(f"--profile is {text}; write how many steps to trace, 1 or more")
+    return int(text)
+
+
+def two_stages(
+    stage1: Path = Path("phantom_stage1"), stage2: Path = Path("phantom_stage2")
+) -> None:
+    """The whole job in one command: detector, threshold, classifier, cascade.
+
+    Args:
+      stage1: config of the detector: a file, or the name of a packaged one.
+      stage2: config of the classifier; it is trained on what the detector lets through.
+    """
+    configs = io.load(stage1), io.load(stage2)
+    start()
+    from fracjax.workflows.two_stages import run_two_stages
+
+    folder = run_two_stages(*configs, main_console())
+    print_main(f"the figures of the cascade are in {folder}; of each stage in its workdir")
