@@ -348,7 +348,7 @@ def test_the_threshold_holds_for_as_many_views_as_it_was_chosen_on(world, world_
     assert evaluate_run(copy, "test", data_mesh(), calibrate=False).trained.test_views == 3
     front = open_detector_gate(copy, data_mesh())
     assert front.detector.test_views == 3
-    assert front.identity != open_detector_gate(stage1.workdir, data_mesh()).identity
+    assert front.identity != open_detector_gate(world.stage1.workdir, data_mesh()).identity
     with pytest.raises(InputError, match=r"--views 1 first, or leave --views out"):
         evaluate(copy, "test", data_mesh(), QUIET, views=1)
 
