@@ -3,16 +3,12 @@
 import csv
 import dataclasses
 import json
-import shutil
 
 import numpy as np
 import pytest
 from rich.console import Console
 from scipy.special import logit
 
-from fracjax.config import Config, Data, Model, Phase
-from fracjax.datasets.prepare import prepare
-from fracjax.datasets.request import Request
 from fracjax.datasets.splits import PARTS, Split, make_split
 from fracjax.errors import InputError
 from fracjax.evaluation import Predictions, auc, cascade_report, precision_shift
@@ -33,31 +29,12 @@ QUIET = Console(quiet=True)
 TYPES = ("Comminuted fracture", "Fracture Dislocation", "Impacted fracture")
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """Both stages, trained badly, which is all that is needed here."""
-    root = tmp_path_factory.mktemp("two_stages")
-    prepare(Request("phantom", data_dir=root / "data", count=80, side=32))
-    prepare(Request("phantom_types", data_dir=root / "data", count=160, side=32))
-    stage1 = Config(
-        workdir=root / "stage1",
-        threshold="sensitivity:0.75",
-        data=Data(dir=root / "data", image_size=16, batch_size=8),
-        model=Model(width=0.0625, dropout=0.0),
-        phases=(Phase(epochs=2, learning_rate=1e-3),),
-    )
-    data = dataclasses.replace(stage1.data, name="phantom_types", classes=TYPES)
-    stage2 = dataclasses.replace(stage1, workdir=root / "stage2", data=data)
-    folder = run_two_stages(stage1, stage2, QUIET)
-    return stage1, dataclasses.replace(stage2, data=read_meta(stage2.workdir).config.data), folder
-
-
 def _metrics(folder):
     return json.loads((folder / "metrics.json").read_text())
 
 
-def test_every_promised_file_is_there_and_not_empty(runs):
-    stage1, stage2, folder = runs
+def test_every_promised_file_is_there_and_not_empty(world):
+    stage1, stage2, folder = world
     report = ("report.html", "report.json", "markdown/report.md", "metrics.json")
     for workdir in (stage1.workdir, stage2.workdir):
         for part in ("validation", "test"):
@@ -67,8 +44,8 @@ def test_every_promised_file_is_there_and_not_empty(runs):
     assert all((folder / name).stat().st_size > 0 for name in report)
 
 
-def test_the_threshold_is_chosen_on_validation_and_only_read_on_test(runs):
-    stage1, *_ = runs
+def test_the_threshold_is_chosen_on_validation_and_only_read_on_test(world):
+    stage1, *_ = world
     stored = json.loads(calibration.path(stage1.workdir).read_text())
     assert stored["chosen_on"] == "validation"
     parts = {p: _metrics(stage1.workdir / "evaluation" / p) for p in ("validation", "test")}
@@ -79,8 +56,8 @@ def test_the_threshold_is_chosen_on_validation_and_only_read_on_test(runs):
     assert found["n"] == 6
 
 
-def test_any_figure_can_be_redone_from_the_csv(runs):
-    stage1, *_ = runs
+def test_any_figure_can_be_redone_from_the_csv(world):
+    stage1, *_ = world
     folder = stage1.workdir / "evaluation" / "test"
     predictions = Predictions.from_csv(folder / "predictions.csv")
     assert predictions.n == 12
@@ -88,8 +65,8 @@ def test_any_figure_can_be_redone_from_the_csv(runs):
     assert auc(predictions.label, predictions.fracture_score) == pytest.approx(expected, abs=1e-12)
 
 
-def test_evaluation_is_on_the_studies_of_the_split_and_nothing_else(runs):
-    stage1, *_ = runs
+def test_evaluation_is_on_the_studies_of_the_split_and_nothing_else(world):
+    stage1, *_ = world
     dataset = open_dataset(stage1.data)
     for part in ("validation", "test"):
         with (stage1.workdir / "evaluation" / part / "predictions.csv").open() as file:
@@ -98,8 +75,8 @@ def test_evaluation_is_on_the_studies_of_the_split_and_nothing_else(runs):
         assert sorted(rows) == sorted(dataset.prepared.study[index].tolist())
 
 
-def test_the_cascade_is_what_its_two_csv_files_say(runs):
-    _, stage2, folder = runs
+def test_the_cascade_is_what_its_two_csv_files_say(world):
+    _, stage2, folder = world
     detector = Predictions.from_csv(folder / "detector.csv")
     classifier = Predictions.from_csv(folder / "classifier.csv")
     assert classifier.classes == TYPES
@@ -109,11 +86,11 @@ def test_the_cascade_is_what_its_two_csv_files_say(runs):
     assert written["source"]["stage2"]["split_hash"] == read_meta(stage2.workdir).split_hash
 
 
-def test_the_classifier_trains_on_what_the_detector_calls_fractured(runs, tmp_path, monkeypatch):
+def test_the_classifier_trains_on_what_the_detector_calls_fractured(
+    world_copy, tmp_path, monkeypatch
+):
     """At a threshold in the middle of the scores, half of the studies must be gone."""
-    stage1, stage2, _ = runs
-    copy = tmp_path / "detector"
-    shutil.copytree(stage1.workdir, copy)
+    stage2, copy = world_copy.stage2, world_copy.stage1.workdir
     dataset, before = open_dataset(stage2.data), open_detector_gate(copy, data_mesh())
     parts = {part: dataset.part(part) for part in ("train", "validation")}
     scores = {part: before.detector.detect(e).fracture_score for part, e in parts.items()}
@@ -129,8 +106,7 @@ def test_the_classifier_trains_on_what_the_detector_calls_fractured(runs, tmp_pa
 
     monkeypatch.setattr(loop, "make_material", caught)
     monkeypatch.setattr(loop, "_check_filtered", lambda *_: None)
-    data = dataclasses.replace(stage2.data, filter=copy)
-    config = dataclasses.replace(stage2, workdir=tmp_path / "run", data=data)
+    config = dataclasses.replace(stage2, workdir=tmp_path / "run")
     with pytest.raises(InterruptedError):
         loop.fit(config, QUIET)
     for part, examples in parts.items():
@@ -139,41 +115,33 @@ def test_the_classifier_trains_on_what_the_detector_calls_fractured(runs, tmp_pa
     assert 0 < len(given["train"]) < len(parts["train"])
 
 
-def test_a_classifier_does_not_go_on_behind_another_threshold(runs):
-    stage1, stage2, _ = runs
+def test_a_classifier_does_not_go_on_behind_another_threshold(world, world_copy):
+    stage1, stage2, _ = world_copy
     front = open_detector_gate(stage1.workdir, data_mesh())
     point = dataclasses.replace(front.point, threshold=front.point.threshold / 2)
-    original = calibration.path(stage1.workdir).read_bytes()
     settled = calibration.read(stage1.workdir, front.detector.metas)
-    try:
-        calibration.store(
-            stage1.workdir, dataclasses.replace(settled, point=point), front.detector.metas
-        )
-        with pytest.raises(InputError, match=r"was trained on what the detector .* lets through"):
-            loop.fit(stage2, QUIET)
-        cascade = run_cascade(stage1.workdir, stage2.workdir, "test", data_mesh())
-        assert not cascade.same_filter
-    finally:
-        calibration.path(stage1.workdir).write_bytes(original)
-    assert run_cascade(stage1.workdir, stage2.workdir, "test", data_mesh()).same_filter
+    calibration.store(
+        stage1.workdir, dataclasses.replace(settled, point=point), front.detector.metas
+    )
+    with pytest.raises(InputError, match=r"was trained on what the detector .* lets through"):
+        loop.fit(stage2, QUIET)
+    assert not run_cascade(stage1.workdir, stage2.workdir, "test", data_mesh()).same_filter
+    before = run_cascade(world.stage1.workdir, world.stage2.workdir, "test", data_mesh())
+    assert before.same_filter
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"chosen_on": '])
-def test_a_damaged_threshold_is_refused(runs, tmp_path, text):
-    stage1, *_ = runs
-    copy = tmp_path / "copy"
-    shutil.copytree(stage1.workdir, copy)
+def test_a_damaged_threshold_is_refused(world_copy, text):
+    copy = world_copy.stage1.workdir
     calibration.path(copy).write_text(text)
     with pytest.raises(InputError, match=r"run .*--split validation"):
         evaluate(copy, "test", data_mesh(), QUIET)
 
 
 @pytest.mark.parametrize("threshold", ["NaN", 7, -0.1])
-def test_a_threshold_that_is_no_probability_is_refused(runs, tmp_path, threshold):
+def test_a_threshold_that_is_no_probability_is_refused(world_copy, threshold):
     """Compared with NaN, every fracture would be healthy."""
-    stage1, *_ = runs
-    copy = tmp_path / "copy"
-    shutil.copytree(stage1.workdir, copy)
+    copy = world_copy.stage1.workdir
     record = json.loads(calibration.path(copy).read_text())
     record["operating_point"]["threshold"] = threshold
     calibration.path(copy).write_text(json.dumps(record))
@@ -181,10 +149,8 @@ def test_a_threshold_that_is_no_probability_is_refused(runs, tmp_path, threshold
         open_detector_gate(copy, data_mesh())
 
 
-def test_another_rule_may_be_chosen_on_validation_only(runs, tmp_path):
-    stage1, *_ = runs
-    copy = tmp_path / "copy"
-    shutil.copytree(stage1.workdir, copy)
+def test_another_rule_may_be_chosen_on_validation_only(world_copy):
+    copy = world_copy.stage1.workdir
     evaluate_run(copy, "validation", data_mesh(), calibrate=True, rule="fixed:0.25")
     assert open_detector_gate(copy, data_mesh()).point.threshold == 0.25
     with pytest.raises(InputError, match=r"on --split validation only"):
@@ -193,11 +159,10 @@ def test_another_rule_may_be_chosen_on_validation_only(runs, tmp_path):
         evaluate(copy, "validation", data_mesh(), QUIET, rule="best")
 
 
-def test_the_temperature_of_validation_scales_what_leaves_the_run(runs, tmp_path):
+def test_the_temperature_of_validation_scales_what_leaves_the_run(world, world_copy):
     """In an evaluation and in the filter alike; the threshold is one of scaled scores."""
-    stage1, stage2, _ = runs
-    copy = tmp_path / "copy"
-    shutil.copytree(stage1.workdir, copy)
+    stage1, stage2, _ = world
+    copy = world_copy.stage1.workdir
     before = evaluate_run(copy, "test", data_mesh(), calibrate=False)
     fitted = before.settled.temperature
     assert fitted.n == 12
@@ -217,8 +182,8 @@ def test_the_temperature_of_validation_scales_what_leaves_the_run(runs, tmp_path
     assert front.identity != other.identity
 
 
-def test_a_classifier_has_a_temperature_of_validation_and_no_threshold(runs):
-    _, stage2, _ = runs
+def test_a_classifier_has_a_temperature_of_validation_and_no_threshold(world):
+    _, stage2, _ = world
     evaluated = evaluate_run(stage2.workdir, "test", data_mesh(), calibrate=False)
     assert evaluated.settled.point is None
     assert (
@@ -229,8 +194,8 @@ def test_a_classifier_has_a_temperature_of_validation_and_no_threshold(runs):
         evaluate_run(stage2.workdir, "test", data_mesh(), calibrate=False, views=2)
 
 
-def test_studies_that_have_leaked_are_named_and_no_figure_is_made(runs, monkeypatch):
-    stage1, *_ = runs
+def test_studies_that_have_leaked_are_named_and_no_figure_is_made(world, monkeypatch):
+    stage1, *_ = world
     opened = open_dataset(stage1.data)
     prepared = opened.prepared
     first, other = opened.indices("train")[0], opened.indices("test")[0]
@@ -243,8 +208,8 @@ def test_studies_that_have_leaked_are_named_and_no_figure_is_made(runs, monkeypa
         evaluate(stage1.workdir, "test", data_mesh(), QUIET)
 
 
-def test_the_audit_compares_all_that_either_stage_has_seen(runs):
-    stage1, stage2, folder = runs
+def test_the_audit_compares_all_that_either_stage_has_seen(world):
+    stage1, stage2, folder = world
     counts = {
         data.name: {part: len(open_dataset(data).indices(part)) for part in PARTS}
         for data in (stage1.data, stage2.data)
@@ -281,8 +246,8 @@ def _report(folder):
     return page, {section["id"]: section["blocks"] for section in page["sections"]}
 
 
-def test_the_report_says_what_the_figures_say(runs):
-    stage1, stage2, folder = runs
+def test_the_report_says_what_the_figures_say(world):
+    stage1, stage2, folder = world
     made = stage1.workdir / "evaluation" / "test"
     page, sections = _report(made)
     figures = _metrics(made)["figures"]
@@ -303,18 +268,17 @@ def test_the_report_says_what_the_figures_say(runs):
     assert list(of_both) == ["summary", "fates", "filter", "end-to-end", "sweep", "data"]
 
 
-def test_a_report_on_validation_says_that_its_figures_are_too_good(runs):
-    stage1, *_ = runs
+def test_a_report_on_validation_says_that_its_figures_are_too_good(world):
+    stage1, *_ = world
     for part, words in (("validation", "a little too good"), ("test", "No network was trained on")):
         _, sections = _report(stage1.workdir / "evaluation" / part)
         assert any(words in text for text in sections["summary"][1]["paragraphs"])
 
 
-def test_two_runs_are_compared_study_by_study(runs, tmp_path):
+def test_two_runs_are_compared_study_by_study(world, world_copy, tmp_path):
     """A run and itself at another threshold: the ranking is one, the calls are not."""
-    stage1, stage2, _ = runs
-    copy = tmp_path / "copy"
-    shutil.copytree(stage1.workdir, copy)
+    stage1, stage2, _ = world
+    copy = world_copy.stage1.workdir
     own = evaluate_run(copy, "test", data_mesh(), calibrate=False)
     point = dataclasses.replace(own.point, threshold=0.0)
     calibration.store(copy, dataclasses.replace(own.settled, point=point), own.trained.metas)
@@ -330,10 +294,8 @@ def test_two_runs_are_compared_study_by_study(runs, tmp_path):
         compare(stage1.workdir, stage2.workdir, "test", data_mesh(), QUIET, tmp_path / "out")
 
 
-def test_test_before_validation_is_refused(runs, tmp_path):
-    stage1, *_ = runs
-    copy = tmp_path / "copy"
-    shutil.copytree(stage1.workdir, copy)
+def test_test_before_validation_is_refused(world_copy):
+    copy = world_copy.stage1.workdir
     calibration.path(copy).unlink()
     with pytest.raises(InputError, match=r"no threshold yet; run .*--split validation"):
         evaluate(copy, "test", data_mesh(), QUIET)
@@ -343,19 +305,17 @@ def test_test_before_validation_is_refused(runs, tmp_path):
     ("field", "value"),
     [("chosen_on", "test"), ("epoch", 99), ("split_hash", "0" * 64), ("validation_loss", 9.0)],
 )
-def test_a_threshold_chosen_elsewhere_is_refused(runs, tmp_path, field, value):
-    stage1, *_ = runs
-    copy = tmp_path / "copy"
-    shutil.copytree(stage1.workdir, copy)
+def test_a_threshold_chosen_elsewhere_is_refused(world_copy, field, value):
+    copy = world_copy.stage1.workdir
     record = json.loads(calibration.path(copy).read_text()) | {field: value}
     calibration.path(copy).write_text(json.dumps(record))
     with pytest.raises(InputError, match=rf"not this checkpoint's: {field} is {value}"):
         evaluate(copy, "test", data_mesh(), QUIET)
 
 
-def test_another_split_than_that_of_training_is_refused(runs, tmp_path, monkeypatch):
+def test_another_split_than_that_of_training_is_refused(world, tmp_path, monkeypatch):
     """Its test studies may have been trained on."""
-    stage1, *_ = runs
+    stage1, *_ = world
     dataset = open_dataset(stage1.data)
     prepared = dataset.prepared
     names = [prepared.classes[i] for i in prepared.label]
@@ -366,8 +326,8 @@ def test_another_split_than_that_of_training_is_refused(runs, tmp_path, monkeypa
         evaluate(stage1.workdir, "validation", data_mesh(), QUIET)
 
 
-def test_stages_in_the_wrong_order_are_refused(runs):
-    stage1, stage2, _ = runs
+def test_stages_in_the_wrong_order_are_refused(world):
+    stage1, stage2, _ = world
     with pytest.raises(InputError, match=r"no detector: it tells 3 classes apart"):
         run_cascade(stage2.workdir, stage1.workdir, "test", data_mesh())
     with pytest.raises(InputError, match=r"name a run of stage 2"):
@@ -376,10 +336,8 @@ def test_stages_in_the_wrong_order_are_refused(runs):
         run_two_stages(stage2, stage1, QUIET)
 
 
-def test_the_threshold_holds_for_as_many_views_as_it_was_chosen_on(runs, tmp_path):
-    stage1, *_ = runs
-    copy = tmp_path / "copy"
-    shutil.copytree(stage1.workdir, copy)
+def test_the_threshold_holds_for_as_many_views_as_it_was_chosen_on(world, world_copy):
+    copy = world_copy.stage1.workdir
     with pytest.raises(
         InputError, match=r"--views is 3, but .* mean of 1 view\(s\); run --split val"
     ):
@@ -390,15 +348,13 @@ def test_the_threshold_holds_for_as_many_views_as_it_was_chosen_on(runs, tmp_pat
     assert evaluate_run(copy, "test", data_mesh(), calibrate=False).trained.test_views == 3
     front = open_detector_gate(copy, data_mesh())
     assert front.detector.test_views == 3
-    assert front.identity != open_detector_gate(stage1.workdir, data_mesh()).identity
+    assert front.identity != open_detector_gate(world.stage1.workdir, data_mesh()).identity
     with pytest.raises(InputError, match=r"--views 1 first, or leave --views out"):
         evaluate(copy, "test", data_mesh(), QUIET, views=1)
 
 
-def test_the_threshold_holds_for_the_precision_it_was_chosen_in(runs, tmp_path, monkeypatch):
-    stage1, *_ = runs
-    copy = tmp_path / "copy"
-    shutil.copytree(stage1.workdir, copy)
+def test_the_threshold_holds_for_the_precision_it_was_chosen_in(world_copy, monkeypatch):
+    copy = world_copy.stage1.workdir
     with pytest.raises(
         InputError,
         match=r"--precision is bfloat16, but the threshold .* in float32; run --split val",

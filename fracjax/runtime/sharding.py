@@ -20,10 +20,10 @@ saves."""
 
 
 def data_mesh(devices: int | None = None, *, parameter_shards: int = 1, own: bool = False) -> Mesh:
-    """A mesh of `devices` devices (all of them by default).
+    """A mesh of `devices` devices.
 
     Args:
-      devices: how many.
+      devices: how many; by default all, or the one that `jax_default_device` is set to.
       parameter_shards: devices that share one copy of the network; 1 for a copy on each.
       own: of this process alone.
 
@@ -33,7 +33,8 @@ def data_mesh(devices: int | None = None, *, parameter_shards: int = 1, own: boo
     # By process, not as the wires run: a process reads a stretch of each batch for its devices.
     all_of_them = jax.local_devices() if own else jax.devices()
     ordered = sorted(all_of_them, key=lambda device: (device.process_index, device.id))
-    used = np.array(ordered[:devices])
+    one = jax.config.jax_default_device  # pyright: ignore[reportAttributeAccessIssue]
+    used = np.array([one] if devices is None and isinstance(one, jax.Device) else ordered[:devices])
     if parameter_shards == 1:
         return Mesh(used, (DATA,), axis_types=(AxisType.Auto,))
     if parameter_shards < 1 or len(used) % parameter_shards:
