@@ -93,8 +93,8 @@ def evaluate_run(
       workdir: the run.
       part: validation or test.
       mesh: devices.
-      calibrate: fit the temperature and choose a detector's threshold, and store both; else they are
-        read. On validation only.
+      calibrate: fit the temperature and choose a detector's threshold, and store both; else they
+        are read. On validation only.
       rule: how to choose the threshold on validation; the config's `threshold` by default.
       views: views of each study whose probabilities are averaged; by default what the config's
         `augment.test_views` says, and on test what validation was evaluated with.
