@@ -1,0 +1,43 @@
+"""The tutorial does what it says: its blocks are run in their order, in an empty folder."""
+
+import re
+import shlex
+
+import pytest
+
+from fracjax.cli.main import main
+from tests.paths import ROOT
+
+PAGE = (ROOT / "docs" / "tutorial.md").read_text()
+BLOCKS = re.findall(r"^```(python|bash)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+WRITTEN = (
+    "data/mine/manifest.csv",
+    "data/mine/splits.json",
+    "runs/mine/history.json",
+    "runs/mine/operating_point.json",
+    "runs/mine/evaluation/test/report.html",
+    "runs/mine/evaluation/test/metrics.json",
+    "runs/mine/evaluation/test/predictions.csv",
+    "predictions/predictions.csv",
+)
+
+
+def test_every_command_of_the_tutorial_runs_and_leaves_what_the_page_names(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    for language, block in BLOCKS:
+        if language == "python":
+            exec(compile(block, "docs/tutorial.md", "exec"), {})
+            continue
+        for line in block.splitlines():
+            program, *words = shlex.split(line)
+            assert program == "fracjax"
+            assert main(words) == 0, f"{line}\n{capsys.readouterr().err}"
+    assert [name for name in WRITTEN if not (tmp_path / name).exists()] == []
+    assert list((tmp_path / "predictions" / "overlays").glob("*.png"))
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_what_is_written_stands_on_the_page(name):
+    assert name in PAGE or name.rpartition("/")[2] in PAGE
