@@ -1,1 +1,1 @@
-"""What happens to a batch on the device? Pure functions of a key, a picture and a strength."""
+"""What happens to a batch on the device? Pure functions of a key and an image."""

@@ -1,7 +1,7 @@
-"""Flip, rotation, zoom and translation as one warp, so that a picture is interpolated once.
+"""Flip, rotation, zoom and translation as one warp, so that an image is interpolated once.
 
 The ranges are those of Keras's RandomFlip("horizontal"), RandomRotation, RandomZoom (one factor
-for both axes) and RandomTranslation; what comes from outside the picture is black, which is what
+for both axes) and RandomTranslation; what comes from outside the image is black, which is what
 lies outside the collimator of a radiograph.
 """
 
@@ -13,9 +13,9 @@ from fracjax.config import Augment
 
 
 def draw_affine(key: Key[Array, ""], policy: Augment) -> Float[Array, "2 3"]:
-    """Draw the map from an output to an input position, (y, x) from the centre of the picture.
+    """Draw the map from an output to an input position, (y, x) from the centre of the image.
 
-    The last column is a shift, as a share of the picture's height and width. A strength of zero
+    The last column is a shift, as a fraction of the image's height and width. A strength of zero
     leaves its part of the map as in the identity, exactly.
     """
     draws = jax.random.uniform(key, (5,), minval=-1.0)

@@ -1,4 +1,4 @@
-"""Mixup and CutMix: a picture with some of another one in it.
+"""Mixup and CutMix: an image with some of another one in it.
 
 Sources: Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization", arXiv:1710.09412; Yun et
 al. 2019, "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features",
@@ -15,31 +15,31 @@ from fracjax.config import Augment
 
 
 class Mixed(NamedTuple):
-    """Mixed pictures, and of which two each one is.
+    """Mixed images, and of which two each one is.
 
     Attributes:
       images: Float[b h w c], in [0, 255].
-      partner: Int32[b], row of the other picture.
-      share: Float[b], of the picture's own label in the loss; the rest is its partner's.
+      partner: Int32[b], row of the other image.
+      fraction: Float[b], of the image's own label in the loss; the rest is its partner's.
     """
 
     images: Float[Array, "b h w c"]
     partner: Int32[Array, " b"]
-    share: Float[Array, " b"]
+    fraction: Float[Array, " b"]
 
 
 def mix(key: Key[Array, ""], images: Float[Array, "b h w c"], policy: Augment) -> Mixed:
-    """Mix each picture with the next one of its batch, whose order is random already.
+    """Mix each image with the next one of its batch, whose order is random already.
 
-    With both ways on, a fair coin chooses for each pair. With none, each picture stays as it is,
-    with a share of 1.
+    With both ways on, a fair coin chooses for each pair. With none, each image stays as it is,
+    with a fraction of 1.
     """
     size = images.shape[0]
     partner = (jnp.arange(size, dtype=jnp.int32) + 1) % size
     if not policy.mixup and not policy.cutmix:
         return Mixed(images, partner, jnp.ones(size))
 
-    def one(
+    def mix_pair(
         key: Key[Array, ""], image: Float[Array, "h w c"], other: Float[Array, "h w c"]
     ) -> tuple[Float[Array, "h w c"], Float[Array, ""]]:
         if not policy.cutmix:
@@ -53,8 +53,8 @@ def mix(key: Key[Array, ""], images: Float[Array, "b h w c"], policy: Augment) -
         return jax.tree.map(lambda a, b: jnp.where(heads, a, b), of_mixup, of_cutmix)
 
     keys = jax.random.split(key, size)
-    mixed, share = jax.vmap(one)(keys, images, jnp.roll(images, -1, axis=0))
-    return Mixed(mixed, partner, share)
+    mixed, fraction = jax.vmap(mix_pair)(keys, images, jnp.roll(images, -1, axis=0))
+    return Mixed(mixed, partner, fraction)
 
 
 def mixup(
@@ -63,15 +63,15 @@ def mixup(
     other: Float[Array, "h w c"],
     strength: float | Scalar,
 ) -> tuple[Float[Array, "h w c"], Float[Array, ""]]:
-    """Mean of two pictures, weighted by a draw from Beta(strength, strength).
+    """Mean of two images, weighted by a draw from Beta(strength, strength).
 
     Returns:
-      The picture and its own weight, which is the larger of the two: with pairs taken in turn, both
-      orders occur, and a picture mostly of its own makes a mix of a picture with itself harmless.
+      The image and its own weight, which is the larger of the two: with pairs taken in turn, both
+      orders occur, and an image mostly of its own makes a mix of an image with itself harmless.
     """
     drawn = _beta(key, strength)
-    share = jnp.maximum(drawn, 1.0 - drawn)
-    return share * image + (1.0 - share) * other, share
+    fraction = jnp.maximum(drawn, 1.0 - drawn)
+    return fraction * image + (1.0 - fraction) * other, fraction
 
 
 def cutmix(
@@ -80,14 +80,14 @@ def cutmix(
     other: Float[Array, "h w c"],
     strength: float | Scalar,
 ) -> tuple[Float[Array, "h w c"], Float[Array, ""]]:
-    """Paste a rectangle of another picture, at its own place, into a picture.
+    """Paste a rectangle of another image, at its own place, into an image.
 
-    The rectangle's share of the area is 1 minus a draw from Beta(strength, strength), its
-    proportions are the picture's, and its centre lies anywhere in the picture, so that part of it
+    The rectangle's fraction of the area is 1 minus a draw from Beta(strength, strength), its
+    proportions are the image's, and its centre lies anywhere in the image, so that part of it
     may be cut off.
 
     Returns:
-      The picture, and the share of its pixels that are its own.
+      The image, and the fraction of its pixels that are its own.
     """
     drawn, where = jax.random.split(key)
     side = jnp.sqrt(1.0 - _beta(drawn, strength))
@@ -96,16 +96,18 @@ def cutmix(
     rows = _span(height, side, centre[0])
     columns = _span(width, side, centre[1])
     inside = rows[:, None] & columns[None, :]
-    share = 1.0 - jnp.sum(rows) * jnp.sum(columns) / (height * width)
-    return jnp.where(inside[..., None], other, image), share
+    fraction = 1.0 - jnp.sum(rows) * jnp.sum(columns) / (height * width)
+    return jnp.where(inside[..., None], other, image), fraction
 
 
-def _span(length: int, share: Float[Array, ""], centre: Float[Array, ""]) -> Bool[Array, " length"]:
-    """Pixels along a side that lie in a span of this share of it, about `centre` in [0, 1)."""
-    pixels = jnp.round(length * share).astype(jnp.int32)
+def _span(
+    length: int, fraction: Float[Array, ""], centre: Float[Array, ""]
+) -> Bool[Array, " length"]:
+    """Pixels along a side that lie in a span of this fraction of it, about `centre` in [0, 1)."""
+    pixels = jnp.round(length * fraction).astype(jnp.int32)
     first = jnp.floor(length * centre).astype(jnp.int32) - pixels // 2
-    place = jnp.arange(length)
-    return (place >= first) & (place < first + pixels)
+    position = jnp.arange(length)
+    return (position >= first) & (position < first + pixels)
 
 
 def _beta(key: Key[Array, ""], strength: float | Scalar) -> Float[Array, ""]:

@@ -1,10 +1,11 @@
 """The changes that a config asks for, composed and applied to a batch.
 
-The composition is that of section 7.2's "multi_augment_generator": one of the colour
-transformations or none, then the five changes made for radiographs. The four geometric ones are
-one warp, so that a picture is interpolated once.
+The composition is that of section 7.2's "multi_augment_generator": one of the colour operations
+or none, then the five changes made for radiographs. The four geometric ones are one warp, so that
+an image is interpolated once.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -12,8 +13,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Key, UInt8
 
-from fracjax.augment import colours, geometry, intensity
-from fracjax.augment.batched import per_picture
+from fracjax.augment import colour, geometry, intensity
 from fracjax.config import Augment
 
 
@@ -23,19 +23,19 @@ def augment(
     policy: Augment,
     first: ArrayLike = 0,
 ) -> Float[Array, "b h w c2"]:
-    """Change every picture by its own draw; values stay in [0, 255].
+    """Change every image by its own draw; values stay in [0, 255].
 
-    Picture i draws by the key and by `first` + i, so that pictures which are cut into batches in
+    Image i draws by the key and by `first` + i, so that images which are cut into batches in
     another way draw the same. A strength of zero is left out of the program, so an empty policy is
     the identity, exactly.
 
     Returns:
-      Pictures in three channels if the policy has a colour map among its colours, otherwise in as
+      Images in three channels if the policy has a colour map among its colours, otherwise in as
       many as they came in.
     """
 
-    def colour(key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h w c2"]:
-        return colours.random_colour_op(key, image, policy.colours)
+    def recolour(key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h w c2"]:
+        return colour.random_operation(key, image, policy.colours)
 
     def move(key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
         return geometry.warp(image, geometry.draw_affine(key, policy))
@@ -51,7 +51,7 @@ def augment(
         return image
 
     stages = (
-        (colour, bool(policy.colours)),
+        (recolour, bool(policy.colours)),
         (move, bool(policy.flip or policy.rotation or policy.zoom or policy.translation)),
         (apply_intensity, bool(policy.brightness or policy.contrast or policy.noise)),
     )
@@ -60,5 +60,27 @@ def augment(
         if wanted:
             of_stage = jax.random.fold_in(key, stage)
             keys = jax.vmap(partial(jax.random.fold_in, of_stage))(first + jnp.arange(len(images)))
-            out = per_picture(change, keys, out)
+            out = _per_image(change, keys, out)
     return out
+
+
+def _per_image(
+    change: Callable[[Array, Array], Array],
+    keys: Key[Array, " b"],
+    images: Float[Array, "b h w c"],
+) -> Float[Array, "b h w c2"]:
+    """Apply `change`, a function of a key and an image, to every image with its own key."""
+    if one_by_one():
+        return jax.lax.map(lambda key_and_image: change(*key_and_image), (keys, images))
+    return jax.vmap(change)(keys, images)
+
+
+def one_by_one() -> bool:
+    """Whether one image comes after the other: on a single CPU; other devices want them all.
+
+    Of a choice a CPU then computes only what was chosen, and it ends one stage of a policy before
+    the next begins; fused with it, each pixel would be computed several times. Of a batch that is
+    split over several devices, a loop would first gather all images on each. The images are the
+    same either way.
+    """
+    return jax.default_backend() == "cpu" and jax.device_count() == 1

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, UInt8
 
-from fracjax.augment.colormaps import map_colours
+from fracjax.augment.colour import apply_colormap
 from fracjax.models.image_spec import ImageSpec
 
 
@@ -12,4 +12,4 @@ def network_input(
     pictures: UInt8[Array, "b h w c"] | Float[Array, "b h w c"], image: ImageSpec, colormap: str
 ) -> Float[jax.Array, "b h w d"]:
     """Grey or coloured values in [0, 255] through the run's colour map, in the network's range."""
-    return image.normalise(map_colours(pictures.astype(jnp.float32), colormap))
+    return image.normalise(apply_colormap(pictures.astype(jnp.float32), colormap))

@@ -173,7 +173,7 @@ def pure_step(recipe: StepSpec) -> Step:
             per_study = loss_of(logits, label, batch["weight"])
             if mixed is not None:
                 other = loss_of(logits, label[mixed.partner], batch["weight"][mixed.partner])
-                per_study = mixed.share * per_study + (1 - mixed.share) * other
+                per_study = mixed.fraction * per_study + (1 - mixed.fraction) * other
             mean = jnp.sum(per_study * batch["valid"]) / jnp.sum(batch["valid"])
             return mean, (logits, per_study, nnx.to_pure_dict(nnx.state(net, nnx.BatchStat)))
 

@@ -13,8 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from fracjax.augment.colormaps import map_colours
-from fracjax.augment.colours import TRANSFORMATIONS
+from fracjax.augment.colour import OPERATIONS, apply_colormap
 from fracjax.augment.mixing import mix
 from fracjax.augment.policy import augment
 from fracjax.config import NO_FOLD, Augment, Config
@@ -125,11 +124,11 @@ def panels(
     for label, on, alone in _each(policy):
         out = changed(lambda key, alone=alone: augment(key, decoded, alone))
         shown.append(Panel(label, out, on))
-    for name, change in TRANSFORMATIONS.items():
+    for name, change in OPERATIONS.items():
 
         def full(key: Key[Array, ""], change: Callable = change) -> Float[Array, "..."]:
             of_one = jax.random.split(key, len(images))
-            return jax.vmap(lambda key, image: change(key, image, 1.0))(of_one, plain)
+            return jax.vmap(lambda key, image: change(key, image))(of_one, plain)
 
         label = "hue, of which grey has none" if name == "hue" and grey else name
         shown.append(Panel(label, changed(full), name in policy.colours))
@@ -139,12 +138,12 @@ def panels(
         out = changed(lambda key, alone=alone: mix(key, plain, alone).images)
         shown.append(Panel(f"{name}, Beta({strength:g}, {strength:g})", out, on))
     mapped = colormap if colormap != "none" else TYPICAL_MAP
-    out = changed(lambda key: map_colours(plain, mapped))
+    out = changed(lambda key: apply_colormap(plain, mapped))
     shown.append(Panel(f"colour map {mapped}", out, colormap != "none"))
 
     def training(key: Key[Array, ""]) -> Float[Array, "..."]:
         draw, pairs = jax.random.split(key)
-        return map_colours(mix(pairs, augment(draw, decoded, policy), policy).images, colormap)
+        return apply_colormap(mix(pairs, augment(draw, decoded, policy), policy).images, colormap)
 
     for draw in range(DRAWS):
         shown.append(Panel(f"all together, as trained on: draw {draw + 1}", changed(training)))

@@ -1,4 +1,4 @@
-"""The thirteen colour transformations at full strength, by OpenCV, NumPy, SciPy and matplotlib.
+"""The thirteen colour operations by OpenCV, NumPy, SciPy and matplotlib.
 
 Each takes a key, for what is drawn, and a picture with whole values in [0, 255], and returns
 float64. The tolerance of each is in grey levels of 255.
@@ -12,7 +12,7 @@ import matplotlib as mpl
 import numpy as np
 from scipy import ndimage
 
-from fracjax.augment import filters
+from fracjax.augment import colour
 
 TOLERANCE = {
     "gamma": 2e-3,
@@ -44,14 +44,14 @@ def _gamma(key: Any, image: np.ndarray) -> np.ndarray:
 
 
 def _blur(key: Any, image: np.ndarray) -> np.ndarray:
-    sigma = filters.SIGMA * float(jax.random.uniform(key))
-    side = 2 * filters.RADIUS + 1
+    sigma = colour.SIGMA * float(jax.random.uniform(key))
+    side = 2 * colour.RADIUS + 1
     out = cv2.GaussianBlur(image, (side, side), sigma, borderType=cv2.BORDER_REFLECT_101)
     scipys = ndimage.gaussian_filter(
         image.astype(np.float64),
         (sigma, sigma, 0),
         mode="mirror",
-        radius=(filters.RADIUS, filters.RADIUS, 0),
+        radius=(colour.RADIUS, colour.RADIUS, 0),
     )
     np.testing.assert_allclose(out.reshape(image.shape), scipys, atol=TOLERANCE["blur"])
     return scipys

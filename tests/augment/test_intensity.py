@@ -5,7 +5,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
 from fracjax.augment import intensity
@@ -47,6 +47,17 @@ def test_equal_to_keras_layers_for_the_same_draw():
     drawn = float(intensity.contrast(key, two, 1.0)[0, 1, 0] - 136) / 8
     strong = intensity.contrast(key, IMAGE, 0.5 / drawn)
     assert_allclose(strong, KERAS["contrast"], atol=1e-2)  # of 255
+
+
+def test_no_strength_is_the_identity_exactly_and_the_range_is_kept_at_any():
+    image = IMAGE.at[0, 0].set(0.0).at[0, 1].set(255.0)
+    for change in (intensity.brightness, intensity.contrast, intensity.noise):
+        assert_array_equal(change(KEYS[0], image, 0.0), image)
+        for strength in (0.3, 1.0):
+            out = change(KEYS[0], image, strength)
+            assert out.min() >= 0
+            assert out.max() <= 255
+            assert not np.array_equal(out, image)
 
 
 def test_noise_is_gaussian_with_its_strength_as_standard_deviation():

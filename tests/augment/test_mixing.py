@@ -43,7 +43,7 @@ def test_a_policy_without_mixing_leaves_the_batch_as_it_is():
     images = jnp.asarray(IMAGES)
     mixed = mixing.mix(jax.random.key(0), images, Augment(flip=True))
     assert mixed.images is images
-    assert_array_equal(mixed.share, np.ones(8))
+    assert_array_equal(mixed.fraction, np.ones(8))
 
 
 def test_mixup_is_the_mean_by_share_and_mostly_the_picture_itself():
@@ -93,7 +93,7 @@ def test_cutmix_areas_follow_the_beta_distribution_before_the_border_cuts_them()
 def test_each_picture_is_mixed_with_the_next():
     mixed = jax.jit(lambda key, i: mixing.mix(key, i, Augment(mixup=1.0)))(KEYS[0], IMAGES)
     assert_array_equal(mixed.partner, [1, 2, 3, 4, 5, 6, 7, 0])
-    share = np.asarray(mixed.share)[:, None, None, None]
+    share = np.asarray(mixed.fraction)[:, None, None, None]
     assert_allclose(mixed.images, share * IMAGES + (1 - share) * IMAGES[mixed.partner], atol=1e-3)
     assert len(np.unique(share)) == 8
 
@@ -114,6 +114,6 @@ def test_with_both_on_a_coin_chooses_and_devices_agree():
     assert 20 <= of_cutmix.sum() <= 44
     # White pixels say what is whose, however it was mixed.
     own = np.where(np.arange(64) % 2 == 0, 0.0, 1.0)
-    share = np.asarray(one.share)
+    share = np.asarray(one.fraction)
     expected = share * own + (1 - share) * (1 - own)
     assert_allclose(values.mean(axis=(1, 2, 3)) / 255, expected, atol=1e-5)

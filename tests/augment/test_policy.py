@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fracjax import config
-from fracjax.augment import batched, colours, geometry
+from fracjax.augment import colour, geometry, policy
 from fracjax.augment.policy import augment
 from fracjax.config import Augment
 from fracjax.runtime.sharding import batch_sharding, data_mesh, replicated
@@ -26,7 +26,7 @@ EVERYTHING = Augment(
     brightness=0.2,
     contrast=0.2,
     noise=0.05,
-    colours=THIRTEEN,
+    colours=("blur", "clahe", "viridis", "hue"),
 )
 TRACES = []
 
@@ -80,7 +80,7 @@ def test_one_picture_after_the_other_gives_the_same_pictures_as_all_at_once(monk
         return augment(key, images, EVERYTHING)
 
     at_once = everything(jax.random.key(7), IMAGES)  # traced before the patch
-    monkeypatch.setattr(batched, "in_turn", lambda: True)
+    monkeypatch.setattr(policy, "one_by_one", lambda: True)
     out = jax.jit(in_turn)(jax.random.key(7), IMAGES)
     assert_allclose(out, at_once, atol=1e-2)  # of 255
 
@@ -99,7 +99,7 @@ def test_only_colour_maps_make_colour_of_grey():
 
 def test_every_version_is_drawn_about_as_often_as_any_other():
     keys = jax.random.split(jax.random.key(0), 1400)
-    drawn = jax.jit(jax.vmap(lambda key: colours.draw_version(key, THIRTEEN)))(keys)
+    drawn = jax.jit(jax.vmap(lambda key: colour.draw_operation(key, THIRTEEN)))(keys)
     counts = np.bincount(np.asarray(drawn), minlength=14)
     assert len(counts) == 14
     # Chi-square with 13 degrees of freedom: above 34.5 in one of a thousand cases.
@@ -108,11 +108,11 @@ def test_every_version_is_drawn_about_as_often_as_any_other():
 
 def test_a_picture_gets_what_the_version_says():
     names = ("negative", "jet")
-    draw = jax.jit(jax.vmap(lambda key, image: colours.random_colour_op(key, image, names)))
+    draw = jax.jit(jax.vmap(lambda key, image: colour.random_operation(key, image, names)))
     keys = jax.random.split(jax.random.key(0), 40)
     image = jnp.asarray(IMAGES[0], jnp.float32)
     out = np.asarray(draw(keys, jnp.broadcast_to(image, (40, *image.shape))))
-    versions = [jax.jit(colours.TRANSFORMATIONS[name])(keys[0], image, 1.0) for name in names]
+    versions = [colour.OPERATIONS[name](keys[0], image) for name in names]
     expected = [np.broadcast_to(version, out.shape[1:]) for version in (image, *versions)]
     which = [[np.array_equal(one, version) for version in expected].index(True) for one in out]
     assert set(which) == {0, 1, 2}

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
-from fracjax.augment import colormaps
+from fracjax.augment.colour import colormap_table
 from fracjax.config import Augment, Colour, Config, Data
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.request import Request
@@ -50,7 +50,7 @@ def test_every_augmentation_has_a_panel_that_says_whether_it_is_on(shown):
 def test_panels_hold_the_studies_after_each_augmentation(shown):
     assert_array_equal(shown["as decoded"].images, IMAGES)
     assert_array_equal(shown["negative"].images, 255.0 - IMAGES)
-    mapped = colormaps.table("viridis")[IMAGES[..., 0]]
+    mapped = colormap_table("viridis")[IMAGES[..., 0]]
     assert_allclose(shown["colour map viridis"].images, mapped, atol=1e-4)
     assert_array_equal(shown["hue, of which grey has none"].images, IMAGES)
     assert np.abs(shown["noise, deviation 12.5%"].images - IMAGES).max() > 10

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from fracjax.augment.colormaps import map_colours
+from fracjax.augment.colour import apply_colormap
 from fracjax.augment.mixing import mix
 from fracjax.augment.policy import augment
 from fracjax.config import Augment, Freeze, Phase
@@ -62,19 +62,19 @@ def test_the_loss_of_a_mixed_pair_is_mixed_as_its_pictures_are(config, examples)
     found, logits_of = _loss(still, batch)
     _, _, pairs = jax.random.split(jax.random.fold_in(jax.random.key(4), 0), 3)
     mixed = mix(pairs, jnp.asarray(batch["image"], jnp.float32), still.augment)
-    assert np.ptp(mixed.share) > 0.05
+    assert np.ptp(mixed.fraction) > 0.05
     logits, label = logits_of(mixed.images), batch["label"]
     own, other = (
         losses.loss(logits, jnp.asarray(each)) * weights[each]
         for each in (label, label[np.asarray(mixed.partner)])
     )
-    assert_allclose(found, np.mean(mixed.share * own + (1 - mixed.share) * other), rtol=1e-5)
+    assert_allclose(found, np.mean(mixed.fraction * own + (1 - mixed.fraction) * other), rtol=1e-5)
 
 
 def test_the_colour_map_is_seen_in_training_and_in_evaluation(config, examples):
     still = _still(config)
     batch = BatchSource(examples, np.arange(8), 8)[0]
-    in_jet = map_colours(jnp.asarray(batch["image"], jnp.float32), "jet")
+    in_jet = apply_colormap(jnp.asarray(batch["image"], jnp.float32), "jet")
     assert in_jet.shape[-1] == 3
     found, logits_of = _loss(still, batch, "jet")
     expected = losses.loss(logits_of(in_jet), jnp.asarray(batch["label"]))
