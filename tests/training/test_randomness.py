@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -48,7 +49,7 @@ def test_streams_of_other_names_or_seeds_are_others():
 
 
 @pytest.fixture
-def drawn(monkeypatch) -> list[tuple[int, ...]]:
+def drawn(monkeypatch) -> Iterator[list[tuple[int, ...]]]:
     """The keys that reach JAX's samplers from now on, compiled or not."""
     keys = []
 
@@ -103,7 +104,7 @@ def test_no_two_draws_of_a_run_share_a_key(config, examples, drawn, monkeypatch,
     mesh, model = data_mesh(1), abstract(config)
     spec = StepSpec(model.training_view(0), model.optimizer(0), model.image, policy)
     # It returns nothing but the draws: the compiler drops the rest.
-    step = jax.jit(lambda *arguments: pure_step(spec)(*arguments, 0.1)[0].step)
+    step = jax.jit(lambda state, batch, key: pure_step(spec)(state, batch, key, 0.1)[0].step)
     number_of = Counter()
     for seed in SEEDS:
         own, own_cached = (
