@@ -24,9 +24,9 @@ from fracjax.loading.dataset_view import open_dataset
 from fracjax.models.backbone import HEAD
 from fracjax.report.tables import per_class_table
 from fracjax.runtime.sharding import data_mesh
+from fracjax.training.checks import check_config, check_weights
 from fracjax.training.feature_cache import Prefix, cache_view
-from fracjax.training.loop import check_run, check_weights
-from fracjax.training.network import build_network
+from fracjax.training.model import init
 
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
 
@@ -36,22 +36,28 @@ def main() -> None:
     parser.add_argument("--config", type=Path, default=Path("configs/stage2_mobilenet_cpu.py"))
     ours, overrides = parser.parse_known_args()
     config = load(ours.config, overrides, __doc__ or "")
-    check_run(config)
+    check_config(config)
     check_weights(config)
-    network, dataset = build_network(config), open_dataset(config.data)
+    network, dataset = init(config), open_dataset(config.data)
 
     def features(part: str) -> tuple[np.ndarray, Examples]:
         examples = dataset.part(part)
         with tempfile.TemporaryDirectory() as folder:
             prefix = Prefix(
-                net=network.model,
+                model=network.model,
                 stop=HEAD,
                 image=network.image,
                 policy=config.augment,
-                batch_size=config.data.batch_size,
                 colormap=config.data.colormap,
             )
-            view = cache_view(prefix, examples, key=None, mesh=data_mesh(), folder=Path(folder))
+            view = cache_view(
+                prefix,
+                examples,
+                key=None,
+                batch_size=config.data.batch_size,
+                mesh=data_mesh(),
+                folder=Path(folder),
+            )
             maps = view.pictures().astype(np.float32)
         return (maps.mean(axis=(1, 2)) if maps.ndim == 4 else maps), examples
 

@@ -22,6 +22,10 @@ from fracjax.runtime.atomic_files import read_json
 from fracjax.runtime.sharding import parameters, replicated
 from fracjax.training.state import TrainState
 
+VERSION = 2
+"""Of what a checkpoint holds and of how its run draws its randomness. Raise it with every change
+after which a run cannot go on, or be evaluated, as it was trained."""
+
 
 @dataclass(frozen=True)
 class CheckpointMetadata:
@@ -101,6 +105,7 @@ class CheckpointMetadata:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, fit for JSON."""
         return {
+            "version": VERSION,
             **{name: getattr(self, name) for name in self.__dataclass_fields__},
             "config": io.to_dict(self.config),
             "image": asdict(self.image),
@@ -113,7 +118,8 @@ class CheckpointMetadata:
             "config": io.from_dict(values["config"]),
             "image": ImageSpec(**values["image"]),
         }
-        return cls(**(values | parsed))
+        named = {name: value for name, value in values.items() if name != "version"}
+        return cls(**(named | parsed))
 
 
 def config_path(workdir: Path) -> Path:
@@ -158,8 +164,7 @@ class Checkpoints:
         """Keep the network of this epoch in place of the former best one."""
         # A run killed between its two saves repeats the epoch, bit by bit.
         if meta.epoch not in self._best.all_steps():
-            network = {"params": state.params, "batch_stats": state.batch_stats}
-            self._save(self._best, meta.epoch, network, meta)
+            self._save(self._best, meta.epoch, state.variables, meta)
 
     def save_last(self, state: TrainState, meta: CheckpointMetadata) -> None:
         """Keep the whole state after this epoch, or within the next, in place of the former one."""
@@ -208,19 +213,22 @@ def read_meta(workdir: Path, which: str = "best") -> CheckpointMetadata:
     """What the best checkpoint of a run is, without its arrays.
 
     Raises:
-      UserError: the folder is no run, or no epoch of it is finished.
+      InputError: the folder is no run, or no epoch of it is finished.
     """
     path = _newest(workdir, which) / "meta" / "metadata"
     again = "restore that file, or train again into another --workdir"
+    values = read_json(path, again)
+    if (found := values.get("version", 1)) != VERSION:
+        raise InputError(
+            f"{workdir} is a run of another version of fracjax (its checkpoints are of version "
+            f"{found}, this one's of {VERSION}); train it again into another --workdir"
+        )
     try:
-        return CheckpointMetadata.from_dict(read_json(path, again))
+        return CheckpointMetadata.from_dict(values)
     except InputError as error:
         raise InputError(f"{workdir}: {error}; {again}") from error
     except (KeyError, TypeError) as error:
-        raise InputError(
-            f"{workdir} is a run of another version of fracjax ({error}); train again into another "
-            "--workdir"
-        ) from error
+        raise InputError(f"{path} is damaged ({error!r}); {again}") from error
 
 
 def restore_network(workdir: Path, like: dict[str, Any], mesh: Mesh) -> dict[str, Any]:
@@ -234,7 +242,7 @@ def restore_network(workdir: Path, like: dict[str, Any], mesh: Mesh) -> dict[str
       mesh: devices.
 
     Raises:
-      UserError: the arrays on the disk are not those of the config beside them.
+      InputError: the arrays on the disk are not those of the config beside them.
     """
     path = _newest(workdir, "best") / "state"
     with ocp.StandardCheckpointer() as checkpointer:
