@@ -24,9 +24,9 @@ from fracjax.loading.dataset_view import open_dataset
 from fracjax.models.backbone import HEAD
 from fracjax.report.tables import per_class_table
 from fracjax.runtime.sharding import data_mesh
+from fracjax.training.checks import check_config, check_weights
 from fracjax.training.feature_cache import Prefix, cache_view
-from fracjax.training.loop import check_run, check_weights
-from fracjax.training.network import build_network
+from fracjax.training.model import init
 
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)
 
@@ -36,9 +36,9 @@ def main() -> None:
     parser.add_argument("--config", type=Path, default=Path("configs/stage2_mobilenet_cpu.py"))
     ours, overrides = parser.parse_known_args()
     config = load(ours.config, overrides, __doc__ or "")
-    check_run(config)
+    check_config(config)
     check_weights(config)
-    network, dataset = build_network(config), open_dataset(config.data)
+    network, dataset = init(config), open_dataset(config.data)
 
     def features(part: str) -> tuple[np.ndarray, Examples]:
         examples = dataset.part(part)

@@ -29,8 +29,8 @@ from fracjax.loading.resident import batch_at, make_resident
 from fracjax.loading.sampling import draw_order
 from fracjax.loading.streaming import stream, training_batches
 from fracjax.runtime.sharding import batch_sharding, data_mesh, replicated
-from fracjax.training.multi_step import make_dispatch
-from fracjax.training.network import build_network
+from fracjax.training.loaders import make_dispatch
+from fracjax.training.model import init
 from fracjax.training.step import Metrics, StepSpec, pure_step
 
 
@@ -39,7 +39,7 @@ class Training:
 
     def __init__(self, config: Config, steps: int) -> None:
         self.config, self.mesh, self.batch_size = config, data_mesh(1), config.data.batch_size
-        network, self.train = build_network(config), open_dataset(config.data).part("train")
+        network, self.train = init(config), open_dataset(config.data).part("train")
         self.steps = min(steps, len(self.train) // self.batch_size)
         self.number, self.blocked = 0, 0.0
         self.state = network.initial_state(0, self.mesh)

@@ -21,13 +21,13 @@ import tyro
 from fracjax.config import Model
 from fracjax.config.io import load
 from fracjax.runtime.sharding import batch_sharding, data_mesh, replicated
-from fracjax.training.network import build_network
+from fracjax.training.model import init
 from fracjax.training.step import StepSpec, make_joint_step, make_train_step
 
 
 def main(members: int = 5, rounds: int = 5) -> None:
     config = load(Path(__file__).parents[1] / "configs" / "stage2_mobilenet_cpu.py")
-    network = build_network(dataclasses.replace(config, model=Model(name="mobilenet_v2")))
+    network = init(dataclasses.replace(config, model=Model(name="mobilenet_v2")))
     mesh = data_mesh(1)
     recipe = StepSpec(
         view=network.training_view(0),

@@ -33,7 +33,7 @@ from fracjax.config import Config, Data, Freeze, Model, Phase
 from fracjax.ops.depthwise import grouped_convolution
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training.forward import make_forward
-from fracjax.training.network import Network, build_network
+from fracjax.training.model import TrainableModel, init
 from fracjax.training.step import StepSpec, pure_step
 
 Run = Callable[[], Any]
@@ -51,7 +51,7 @@ def training(config: Config, *, donate: bool = True, cached: bool = False) -> Ru
       donate: let the step write over the state before it.
       cached: train on features of the frozen prefix, not on pictures.
     """
-    network = build_network(config)
+    network = init(config)
     start = network.frozen_prefix if cached else None
     recipe = StepSpec(
         view=network.training_view(0),
@@ -78,14 +78,14 @@ def training(config: Config, *, donate: bool = True, cached: bool = False) -> Ru
 
 def inference(config: Config) -> Run:
     """The logits of a batch, compiled."""
-    network, mesh = build_network(config), data_mesh(1)
+    network, mesh = init(config), data_mesh(1)
     state, pictures = network.initial_state(0, mesh), _batch(config)["image"]
-    inputs = (state.params, state.batch_stats, pictures, None)
+    inputs = (state.variables, pictures, None)
     jitted: Any = make_forward(network.model, image=network.image, mesh=mesh)
     return partial(jitted.lower(*inputs).compile(), *inputs)
 
 
-def _features(network: Network, pictures: jax.Array, stop: str) -> jax.Array:
+def _features(network: TrainableModel, pictures: jax.Array, stop: str) -> jax.Array:
     def prefix(pictures: jax.Array) -> jax.Array:
         return network.model.backbone(network.image.normalise(pictures), stop=stop)
 

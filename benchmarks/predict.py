@@ -44,7 +44,7 @@ from fracjax.inference.throughput import ThroughputMeter
 from fracjax.runtime.sharding import batch_sharding, data_mesh, replicated
 from fracjax.training.checkpoint import CheckpointMetadata
 from fracjax.training.forward import make_forward
-from fracjax.training.network import arrays, build_network
+from fracjax.training.model import init, variables_of
 
 DRAWN = 512
 NETWORKS = {
@@ -130,8 +130,8 @@ def _measure(stages: Stages, files: list[Path], rounds: int) -> list[str]:
 
 def _detector(config: Config, batch_size: int) -> Stages:
     mesh = data_mesh()
-    network = build_network(config)
-    params, stats = jax.device_put(arrays(network.model), replicated(mesh))
+    network = init(config)
+    params, stats = jax.device_put(tuple(variables_of(network.model).values()), replicated(mesh))
     forward = make_forward(network.model, image=network.image, mesh=mesh)
     meta = CheckpointMetadata(config, network.image, "", 1, [], 1, 0.0, 1)
     trained = ModelBundle(

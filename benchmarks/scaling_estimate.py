@@ -130,10 +130,10 @@ def main(
     )
     # Imported late, so that --help and a misspelt flag are answered at once.
     from fracjax.config.io import load
-    from fracjax.training.network import network_tables
+    from fracjax.training.model_summary import summarise_phases
 
     run = load(config, list(overrides))
-    tables = network_tables(run)
+    tables = summarise_phases(run)
     trained = max(table[-1].trained for table in tables)
     epochs = epochs or sum(phase.epochs for phase in run.phases)
     rates = Rates(

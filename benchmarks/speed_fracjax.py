@@ -20,8 +20,8 @@ def build(asked: dict[str, Any]) -> Ready:
     from fracjax.config import Augment, Config, Data, Freeze, Model, Phase
     from fracjax.runtime.sharding import data_mesh
     from fracjax.training.forward import make_forward
-    from fracjax.training.freeze import table
-    from fracjax.training.network import build_network
+    from fracjax.training.model import init
+    from fracjax.training.model_summary import summarise
     from fracjax.training.step import StepSpec, make_train_step
 
     side, n, cut = asked["side"], asked["batch"], asked["cut"]
@@ -36,7 +36,7 @@ def build(asked: dict[str, Any]) -> Ready:
         augment=Augment(),
         phases=(Phase(cut=cut["ours"] if cut else "none"),),
     )
-    mesh, network, device = data_mesh(1), build_network(config), jax.devices()[0]
+    mesh, network, device = data_mesh(1), init(config), jax.devices()[0]
     recipe = StepSpec(
         view=network.training_view(0),
         tx=network.optimizer(0),
@@ -72,12 +72,12 @@ def build(asked: dict[str, Any]) -> Ready:
         jax.block_until_ready((state, metrics))
 
     def predict(name: str, pictures: jax.Array, times: int) -> None:
-        forward = program(name, state.params, state.batch_stats, pictures, None)
+        forward = program(name, state.variables, pictures, None)
         for _ in range(times):
-            logits = forward(state.params, state.batch_stats, pictures, None)
+            logits = forward(state.variables, pictures, None)
         jax.block_until_ready(logits)
 
-    total = table(network.model, network.partitions[0])[-1]
+    total = summarise(network.model, network.freezes[0])[-1]
     return Ready(
         facts={
             "versions": f"fracjax, jax {jax.__version__}",

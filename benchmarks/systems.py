@@ -89,18 +89,18 @@ def _measure(config: Config, n: int, steps: int) -> dict[str, Any]:
 
     from fracjax.runtime.sharding import data_mesh
     from fracjax.training.forward import make_forward
-    from fracjax.training.network import build_network, network_tables
+    from fracjax.training.model import init, summarise_phases
     from fracjax.training.step import StepSpec, make_train_step
 
     device, imported = jax.devices()[0], _resident()
-    network, mesh, side = build_network(config), data_mesh(1), config.data.image_size
+    network, mesh, side = init(config), data_mesh(1), config.data.image_size
     batch = noise_batch(n, side, len(config.data.classes))
     batch, key, size = jax.device_put((batch, jax.random.key(0), np.float32(1e-4)))
     state = network.initial_state(0, mesh)
 
     start = time.perf_counter()
     forward: Any = make_forward(network.model, image=network.image, mesh=mesh)
-    forward = forward.lower(state.params, state.batch_stats, batch["image"], None).compile()
+    forward = forward.lower(state.variables, batch["image"], None).compile()
     view, tx = network.training_view(0), network.optimizer(0)
     step: Any = make_train_step(
         StepSpec(view, tx, network.image, config.augment, loss=config.loss), mesh
@@ -110,11 +110,11 @@ def _measure(config: Config, n: int, steps: int) -> dict[str, Any]:
 
     inference, training = [], []
     for _ in range(1 + steps):
-        _, *times = _timed(forward, state.params, state.batch_stats, batch["image"], None)
+        _, *times = _timed(forward, state.variables, batch["image"], None)
         inference.append(times)
         (state, _), *times = _timed(step, state, batch, key, size)
         training.append(times)
-    total, stats = network_tables(config)[0][-1], device.memory_stats()
+    total, stats = summarise_phases(config)[0][-1], device.memory_stats()
     return {
         "network": config.model.name,
         "cut": config.phases[0].cut,

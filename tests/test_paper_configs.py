@@ -11,7 +11,7 @@ import pytest
 
 from fracjax.config import Augment, Config, Freeze, Loss, Model, Phase
 from fracjax.config.io import load
-from fracjax.training.network import network_tables
+from fracjax.training.model_summary import summarise_phases
 from tests.paths import ROOT
 
 CONFIGS = ROOT / "configs"
@@ -171,7 +171,7 @@ def test_the_recommended_detector_looks_for_95_percent_of_the_fractures():
 
 def _totals(name: str) -> list[tuple[int, int]]:
     """All parameters, and those that train, of each phase."""
-    return [(table[-1].parameters, table[-1].trained) for table in network_tables(_load(name))]
+    return [(table[-1].parameters, table[-1].trained) for table in summarise_phases(_load(name))]
 
 
 @pytest.mark.parametrize(
@@ -204,18 +204,18 @@ def test_the_basic_cnn_has_the_count_of_table_3_with_three_classes():
 
 @pytest.mark.parametrize("path", PAPER, ids=_id)
 def test_batch_norm_takes_the_statistics_of_the_batch_everywhere(path):
-    for table in network_tables(load(path)):
+    for table in summarise_phases(load(path)):
         assert {row.batch_norm for row in table} <= {"batch", "-"}
         assert table[-1].batch_norm == "batch"
 
 
 def test_what_trains_of_the_blocks():
-    ((*blocks, head, _),) = network_tables(_load("stage1_paper"))
+    ((*blocks, head, _),) = summarise_phases(_load("stage1_paper"))
     whole = [row.block for row in blocks if row.state == "trained"]
     assert whole == ["mixed9", "mixed10"]
     assert {row.state for row in blocks if row.block not in whole} == {"part"}  # BatchNorm
     assert head.state == "trained"
-    first, second = network_tables(_load("stage2_efficientnet_paper"))
+    first, second = summarise_phases(_load("stage2_efficientnet_paper"))
     states = [{row.block: row.state for row in table} for table in (first, second)]
     assert states[0]["top"] == "part"
     assert states[1]["top"] == "trained"

@@ -19,7 +19,8 @@ from fracjax.inference.detector_gate import open_detector_gate
 from fracjax.inference.evaluate_run import evaluate_run
 from fracjax.loading.dataset_view import open_dataset
 from fracjax.runtime.sharding import data_mesh
-from fracjax.training import loop
+from fracjax.training import loop, training_data
+from fracjax.workflows import train
 from fracjax.training.checkpoint import read_meta
 from fracjax.workflows.compare import compare
 from fracjax.workflows.evaluate import evaluate
@@ -104,11 +105,11 @@ def test_the_classifier_trains_on_what_the_detector_calls_fractured(
         given.update(train=train, validation=validation)
         raise InterruptedError
 
-    monkeypatch.setattr(loop, "make_material", caught)
-    monkeypatch.setattr(loop, "_check_filtered", lambda *_: None)
+    monkeypatch.setattr(loop, "make_training_data", caught)
+    monkeypatch.setattr(training_data, "_check_classes", lambda *_, **parts: None)
     config = dataclasses.replace(stage2, workdir=tmp_path / "run")
     with pytest.raises(InterruptedError):
-        loop.fit(config, QUIET)
+        train.fit(config, QUIET)
     for part, examples in parts.items():
         kept = examples.study[scores[part] >= middle].tolist()
         assert given[part].study.tolist() == kept
@@ -124,7 +125,7 @@ def test_a_classifier_does_not_go_on_behind_another_threshold(world, world_copy)
         stage1.workdir, dataclasses.replace(settled, point=point), front.detector.metas
     )
     with pytest.raises(InputError, match=r"was trained on what the detector .* lets through"):
-        loop.fit(stage2, QUIET)
+        train.fit(stage2, QUIET)
     assert not run_cascade(stage1.workdir, stage2.workdir, "test", data_mesh()).same_filter
     before = run_cascade(world.stage1.workdir, world.stage2.workdir, "test", data_mesh())
     assert before.same_filter

@@ -27,8 +27,8 @@ from fracjax.loading.streaming import evaluation_batches, stream
 from fracjax.models.classifier import Classifier
 from fracjax.models.image_spec import ImageSpec
 from fracjax.runtime.sharding import batch_sharding, gathered, parameters, replicated
-from fracjax.training.network import abstract_network
-from fracjax.training.preprocess import network_input
+from fracjax.training.forward import network_input
+from fracjax.training.model import abstract
 
 Target = Literal["called", "positive"] | Int[np.ndarray, " n"]
 
@@ -84,7 +84,7 @@ def program(
 ) -> Callable[[dict, dict, jax.Array, jax.Array], jax.Array]:
     """Build `run(params, batch_stats, images, classes) -> maps` of a config's network, jitted."""
     return make_explainer(
-        abstract_network(config),
+        abstract(config).model,
         image=image,
         mesh=mesh,
         method=method,

@@ -107,7 +107,7 @@ def _probabilities(
     """As `ModelBundle.predict`."""
     each = []
     for network in trained.networks:
-        weights = jax.device_get((network["params"], network["batch_stats"]))
+        weights = jax.device_get(network)
         p = losses.probabilities(_logits(trained, weights, pictures, platform)).astype(exact)
         each.append(p / p.sum(axis=1, keepdims=True))
     mean = jnp.stack(each).mean(axis=0) if len(each) > 1 else each[0]
@@ -126,7 +126,7 @@ def _logits(
 
     def traced_for(name: str, weights: Any, pictures: jax.Array) -> jax.Array:
         with tracing_for(name), jax.enable_x64(False):
-            return forward(*weights, pictures, None)
+            return forward(weights, pictures, None)
 
     # Else the compiler would compute with the weights ahead of time: that can take minutes, and
     # rounds otherwise than in the checkpoint's own program, where they are arguments.

@@ -26,7 +26,7 @@ from fracjax.training import checkpoint, losses
 from fracjax.training.checkpoint import CheckpointMetadata
 from fracjax.training.ensemble_configs import member_dirs, swept_dirs
 from fracjax.training.forward import Forward, make_forward, predict_logits, to_predictions
-from fracjax.training.network import abstract_network, arrays
+from fracjax.training.model import abstract, variables_of
 from fracjax.training.sweep import refuse_sweep
 
 
@@ -97,8 +97,7 @@ class ModelBundle:
         views = [
             predict_logits(
                 self.forward,
-                network["params"],
-                network["batch_stats"],
+                network,
                 examples,
                 batch_size=self.batch_size,
                 mesh=self.mesh,
@@ -119,12 +118,7 @@ class ModelBundle:
         first = -np.arange(len(pictures))  # `augment` adds 0, 1, ... to it
         return [
             [
-                self.forward(
-                    network["params"],
-                    network["batch_stats"],
-                    pictures,
-                    None if key is None else (key, first),
-                )
+                self.forward(network, pictures, None if key is None else (key, first))
                 for key in self._view_keys()
             ]
             for network in self.networks
@@ -192,8 +186,7 @@ def open_run(workdir: Path, mesh: Mesh) -> ModelBundle:
     """
     metas = read_metas(workdir)
     meta = metas[0]
-    params, stats = arrays(abstract_network(meta.config))
-    like = {"params": params, "batch_stats": stats}
+    like = variables_of(abstract(meta.config).model)
     networks = tuple(
         checkpoint.restore_network(folder, like, mesh) for folder in member_dirs(workdir)
     )
@@ -212,7 +205,7 @@ def open_run(workdir: Path, mesh: Mesh) -> ModelBundle:
 
 def _forward(config: Config, image: ImageSpec, mesh: Mesh) -> Forward:
     return make_forward(
-        abstract_network(config),
+        abstract(config).model,
         image=image,
         mesh=mesh,
         colormap=config.data.colormap,

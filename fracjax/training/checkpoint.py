@@ -158,8 +158,7 @@ class Checkpoints:
         """Keep the network of this epoch in place of the former best one."""
         # A run killed between its two saves repeats the epoch, bit by bit.
         if meta.epoch not in self._best.all_steps():
-            network = {"params": state.params, "batch_stats": state.batch_stats}
-            self._save(self._best, meta.epoch, network, meta)
+            self._save(self._best, meta.epoch, state.variables, meta)
 
     def save_last(self, state: TrainState, meta: CheckpointMetadata) -> None:
         """Keep the whole state after this epoch, or within the next, in place of the former one."""
@@ -208,7 +207,7 @@ def read_meta(workdir: Path, which: str = "best") -> CheckpointMetadata:
     """What the best checkpoint of a run is, without its arrays.
 
     Raises:
-      UserError: the folder is no run, or no epoch of it is finished.
+      InputError: the folder is no run, or no epoch of it is finished.
     """
     path = _newest(workdir, which) / "meta" / "metadata"
     again = "restore that file, or train again into another --workdir"
@@ -234,7 +233,7 @@ def restore_network(workdir: Path, like: dict[str, Any], mesh: Mesh) -> dict[str
       mesh: devices.
 
     Raises:
-      UserError: the arrays on the disk are not those of the config beside them.
+      InputError: the arrays on the disk are not those of the config beside them.
     """
     path = _newest(workdir, "best") / "state"
     with ocp.StandardCheckpointer() as checkpointer:

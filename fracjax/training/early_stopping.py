@@ -30,7 +30,7 @@ def should_stop(losses: Sequence[float], *, patience: int) -> bool:
 
 
 def plateau_scale(losses: Sequence[float], *, patience: int, factor: float) -> float:
-    """Factor on the step size of the epoch after these.
+    """Factor on the learning rate of the epoch after these.
 
     It is multiplied by `factor` whenever `patience` epochs in a row brought no loss lower than the
     best by more than `MIN_DELTA`; the count then begins anew, the best loss stays.

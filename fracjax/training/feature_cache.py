@@ -1,10 +1,10 @@
 """Features of a frozen prefix, computed once.
 
-Where the blocks below the cut neither train nor update statistics, their output for a given picture
+Where the blocks below the cut neither train nor update statistics, their output for a given image
 never changes. Training then starts at the cut, at a tenth of the arithmetic of InceptionV3; the
-price is that a study has only as many augmented views as were cached. The features are kept in the
-workdir under a name made of all that shapes them, so that a run that was killed does not compute
-them again.
+price is that an example has only as many augmented views as were cached. The features are kept in
+the workdir under a name made of all that shapes them, so that a run that was killed does not
+compute them again.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ from fracjax.models.classifier import Classifier
 from fracjax.models.image_spec import ImageSpec
 from fracjax.runtime.multihost import barrier, broadcast, is_main
 from fracjax.runtime.sharding import batch_sharding, replicate, replicated
-from fracjax.training.preprocess import network_input
+from fracjax.training.forward import network_input
 
 FEATURES_VERSION = 4
 """Raise it with every change to a network or an augmentation that changes their output."""
@@ -42,15 +42,15 @@ class Prefix:
     """The blocks whose output is kept.
 
     Attributes:
-      net: the network; it runs in inference mode.
+      model: the network; it runs in inference mode.
       stop: first block that is left out; `head` runs the whole backbone.
       image: value range that the backbone expects.
       policy: what views are drawn from.
-      batch_size: studies per step.
+      batch_size: examples per step.
       colormap: colour map of what the network sees.
     """
 
-    net: Classifier
+    model: Classifier
     stop: str
     image: ImageSpec
     policy: Augment
@@ -61,20 +61,20 @@ class Prefix:
 def cache_view(
     prefix: Prefix, examples: Examples, *, key: jax.Array | None, mesh: Mesh, folder: Path
 ) -> Examples:
-    """`examples` with their pictures replaced by the float16 output of a prefix.
+    """`examples` with their images replaced by the float16 output of a prefix.
 
     Float16 keeps eleven significant bits and halves the memory; logits move by about a thousandth.
     A map in bfloat16, with eight bits, it keeps but for values below 6e-5.
 
     Args:
       prefix: the blocks.
-      examples: decoded studies.
-      key: randomness of this view; None leaves the pictures as they are.
+      examples: decoded.
+      key: randomness of this view; None leaves the images as they are.
       mesh: devices.
       folder: where the features are kept, and looked for first.
 
     Raises:
-      UserError: an activation is too large for float16.
+      InputError: an activation is too large for float16.
     """
     path = folder / f"{digest(prefix, examples, key)}.npy"
     # The first alone looks: a network disk remembers for others that a file was not there.
@@ -90,9 +90,9 @@ def cache_view(
 
 
 def digest(prefix: Prefix, examples: Examples, key: jax.Array | None) -> str:
-    """Name of the features: a hash of pictures, backbone, its precision, and augmentation."""
-    parts = [FEATURES_VERSION, type(prefix.net.backbone).__name__, prefix.stop, prefix.image]
-    parts += [prefix.colormap, examples.image.shape[1:], prefix.net.precision]
+    """Name of the features: a hash of images, backbone, its precision, and augmentation."""
+    parts = [FEATURES_VERSION, type(prefix.model.backbone).__name__, prefix.stop, prefix.image]
+    parts += [prefix.colormap, examples.image.shape[1:], prefix.model.precision]
     if key is not None:
         parts += [prefix.policy, jax.random.key_data(key).tolist(), prefix.batch_size]
     name = hashlib.sha256(repr(parts).encode())
@@ -101,7 +101,7 @@ def digest(prefix: Prefix, examples: Examples, key: jax.Array | None) -> str:
         name.update(examples.image.path.name.encode() + examples.rows.astype(np.int64).tobytes())
     else:
         name.update(examples.pictures().tobytes())
-    for leaf in jax.tree.leaves(nnx.state(prefix.net.backbone, nnx.Param, nnx.BatchStat)):
+    for leaf in jax.tree.leaves(nnx.state(prefix.model.backbone, nnx.Param, nnx.BatchStat)):
         name.update(np.asarray(leaf).tobytes())
     return name.hexdigest()[:32]
 
@@ -111,16 +111,16 @@ def features(
 ) -> Iterator[Float16[np.ndarray, "b *dims"]]:
     """The features of all examples, batch by batch; those that fill up the last batch are cut."""
     view = nnx.view(
-        prefix.net, deterministic=True, use_running_average=True, raise_if_not_found=False
+        prefix.model, deterministic=True, use_running_average=True, raise_if_not_found=False
     )
     graph, params, stats, rest = nnx.split(view, nnx.Param, nnx.BatchStat, ...)
 
-    def forward(params, stats, pictures: jax.Array, step: jax.Array) -> jax.Array:
+    def forward(params, stats, images: jax.Array, step: jax.Array) -> jax.Array:
         backbone = nnx.merge(graph, params, stats, rest).backbone
         if key is not None:
-            pictures = augment(jax.random.fold_in(key, step), pictures, prefix.policy)
+            images = augment(jax.random.fold_in(key, step), images, prefix.policy)
         last = None if prefix.stop == HEAD else prefix.stop
-        seen = network_input(pictures, prefix.image, prefix.colormap)
+        seen = network_input(images, prefix.image, prefix.colormap)
         return backbone(seen, stop=last).astype(jnp.float16)
 
     whole = replicated(mesh)

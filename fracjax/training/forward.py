@@ -1,7 +1,7 @@
-"""The prediction step over the studies of a split: every study once, in order."""
+"""The network in inference mode over the examples of a part: every example once, in order."""
 
 from collections.abc import Iterable
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +9,9 @@ import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
 from jax.typing import ArrayLike
-from jaxtyping import Float
+from jaxtyping import Array, Float, UInt8
 
+from fracjax.augment.colormaps import map_colours
 from fracjax.augment.policy import augment
 from fracjax.config import Augment
 from fracjax.evaluation.predictions import Predictions
@@ -18,32 +19,37 @@ from fracjax.loading.batch import Examples
 from fracjax.loading.streaming import evaluation_batches, stream
 from fracjax.models.image_spec import ImageSpec
 from fracjax.runtime.sharding import batch_sharding, gathered, parameters, replicated
-from fracjax.training.preprocess import network_input
-from fracjax.training.time_breakdown import Stopwatch
+from fracjax.runtime.stopwatch import Stopwatch
 
 _AHEAD = 2  # batches whose logits are not waited for
 
 DrawnBy = tuple[jax.Array, ArrayLike]
-"""What views of a batch are drawn by: a key, and the number of its first study in the part."""
+"""What views of a batch are drawn by: a key, and the number of its first example in the part."""
 
 
-@runtime_checkable
+@runtime_checkable  # for jaxtyping's hook, which checks arguments in the tests
 class Forward(Protocol):
     """A network in inference mode, jitted."""
 
     def __call__(
-        self,
-        params: dict,
-        batch_stats: dict,
-        images: jax.Array,
-        drawn_by: DrawnBy | None,
+        self, variables: dict[str, Any], images: jax.Array, drawn_by: DrawnBy | None
     ) -> jax.Array:
         """Logits of the images, or of a view of each."""
         ...
 
 
+def network_input(
+    images: UInt8[Array, "b h w c"] | Float[Array, "b h w c"], image: ImageSpec, colormap: str
+) -> Float[jax.Array, "b h w d"]:
+    """What a network sees of decoded images: the same in training, validation and evaluation.
+
+    Grey or coloured values in [0, 255] go through the run's colour map, into the network's range.
+    """
+    return image.normalise(map_colours(images.astype(jnp.float32), colormap))
+
+
 def make_forward(
-    net: nnx.Module,
+    model: nnx.Module,
     *,
     image: ImageSpec,
     mesh: Mesh,
@@ -51,26 +57,24 @@ def make_forward(
     colormap: str = "none",
     policy: Augment | None = None,
 ) -> Forward:
-    """Build `forward(params, batch_stats, images, drawn_by) -> logits`.
+    """Build `forward({"params": ..., "batch_stats": ...}, images, drawn_by) -> logits`.
 
     Args:
-      net: the network, in any mode.
+      model: the network, in any mode.
       image: value range that its backbone expects.
       mesh: devices.
       start: first block to run, when the images are cached features.
       colormap: colour map of what the network sees.
       policy: what views are drawn from; none are without it.
     """
-    view = nnx.view(net, deterministic=True, use_running_average=True, raise_if_not_found=False)
-    graph, params, stats, rest = nnx.split(view, nnx.Param, nnx.BatchStat, ...)
+    view = nnx.view(model, deterministic=True, use_running_average=True, raise_if_not_found=False)
+    graph, params, batch_stats, rest = nnx.split(view, nnx.Param, nnx.BatchStat, ...)
 
     def forward(
-        params: dict,
-        batch_stats: dict,
-        images: jax.Array,
-        drawn_by: DrawnBy | None,
+        variables: dict[str, Any], images: jax.Array, drawn_by: DrawnBy | None
     ) -> jax.Array:
-        net = nnx.merge(graph, *gathered(mesh, (params, batch_stats)), rest)
+        variables = gathered(mesh, variables)
+        net = nnx.merge(graph, variables["params"], variables["batch_stats"], rest)
         if start is not None:
             return net(images.astype(jnp.float32), start=start)
         if drawn_by is not None and policy is not None:
@@ -79,16 +83,18 @@ def make_forward(
         return net(network_input(images, image, colormap))
 
     whole = replicated(mesh)
-    network = (parameters(mesh, nnx.to_pure_dict(tree)) for tree in (params, stats))
+    variables = {
+        name: parameters(mesh, nnx.to_pure_dict(tree))
+        for name, tree in (("params", params), ("batch_stats", batch_stats))
+    }
     return jax.jit(
-        forward, in_shardings=(*network, batch_sharding(mesh), whole), out_shardings=whole
+        forward, in_shardings=(variables, batch_sharding(mesh), whole), out_shardings=whole
     )
 
 
 def predict_logits(
     forward: Forward,
-    params: dict,
-    batch_stats: dict,
+    variables: dict[str, Any],
     examples: Examples,
     *,
     batch_size: int,
@@ -97,27 +103,26 @@ def predict_logits(
     watch: Stopwatch | None = None,
 ) -> Float[np.ndarray, "n k"]:
     """Logits of all examples, in their order; with a key, of a view of each."""
-    source = evaluation_batches(examples, batch_size=batch_size)
     watch = watch or Stopwatch()
-    read = watch.inputs(stream(source, batch_sharding(mesh)))
-    batches = (jnp.asarray(batch["image"]) for batch in read)
-    return logits_of(forward, params, batch_stats, batches, key, watch)[: len(examples)]
+    source = evaluation_batches(examples, batch_size=batch_size)
+    batches = watch.inputs(stream(source, batch_sharding(mesh)))
+    images = (jnp.asarray(batch["image"]) for batch in batches)
+    return logits_of(forward, variables, images, key, watch)[: len(examples)]
 
 
 def logits_of(
     forward: Forward,
-    params: dict,
-    batch_stats: dict,
+    variables: dict[str, Any],
     batches: Iterable[jax.Array],
     key: jax.Array | None = None,
     watch: Stopwatch | None = None,
 ) -> Float[np.ndarray, "m k"]:
-    """Logits of all batches, those of the studies that fill up the last one included."""
+    """Logits of all batches, those of the examples that fill up the last one included."""
     watch = watch or Stopwatch()
     rows, first = [], 0
     for images in batches:
         drawn_by = None if key is None else (key, first)
-        rows.append(forward(params, batch_stats, images, drawn_by))
+        rows.append(forward(variables, images, drawn_by))
         first += len(images)
         # Without end ahead, the batches themselves would pile up in the device's memory.
         watch.results(rows[-_AHEAD:][0])
@@ -128,7 +133,7 @@ def logits_of(
 def to_predictions(
     probabilities: Float[np.ndarray, "n k"], examples: Examples, classes: tuple[str, ...]
 ) -> Predictions:
-    """Join probabilities with the studies they belong to; the group travels as an attribute."""
+    """Join probabilities with the examples they belong to; the group travels as an attribute."""
     exact = np.asarray(probabilities, np.float64)
     return Predictions(
         study=examples.study,

@@ -55,50 +55,50 @@ def partition(model: Classifier, cut: str, batch_norm: str) -> FreezeSpec:
       batch_norm: all, above_cut or frozen; as in `config.freeze`.
 
     Raises:
-      UserError: the cut is no part of this backbone; the message names the nearest ones.
+      InputError: the cut is no part of this backbone; the message names the nearest ones.
     """
     is_below = _below(model.backbone, cut)
-    norms = _batch_norms(model)
+    norms = batch_norms(model)
     held = {
         path
         for path in norms
         if batch_norm == "frozen" or (batch_norm == "above_cut" and is_below(path))
     }
     frozen = set()
-    for path in _sizes(model, nnx.Param):
+    for path in sizes(model, nnx.Param):
         module = path.rpartition("/")[0]
         if module in held or (module not in norms and is_below(module)):
             frozen.add(path)
     return FreezeSpec(frozenset(frozen), frozenset(held))
 
 
-def labels(params: dict[str, Any], part: FreezeSpec) -> dict[str, Any]:
+def labels(params: dict[str, Any], spec: FreezeSpec) -> dict[str, Any]:
     """Label every leaf of `params`, nested as `nnx.to_pure_dict` has them, TRAIN or FREEZE.
 
     Raises:
       ValueError: a frozen path matches no leaf. Left silent, it would train.
     """
     paths = {leaf_name(path) for path, _ in jax.tree.leaves_with_path(params)}
-    if part.frozen - paths:
+    if spec.frozen - paths:
         raise ValueError(
-            f"frozen paths match no parameter: {sorted(part.frozen - paths)}; "
+            f"frozen paths match no parameter: {sorted(spec.frozen - paths)}; "
             f"the parameters are in {sorted(params)}"
         )
     return jax.tree.map_with_path(
-        lambda path, _: FREEZE if leaf_name(path) in part.frozen else TRAIN, params
+        lambda path, _: FREEZE if leaf_name(path) in spec.frozen else TRAIN, params
     )
 
 
 def partial_updates(
-    tx: optax.GradientTransformation, part: FreezeSpec
+    tx: optax.GradientTransformation, spec: FreezeSpec
 ) -> optax.GradientTransformationExtraArgs:
     """Apply `tx` to trained leaves; give frozen ones a zero update, no moments and no decay."""
     return optax.multi_transform(
-        {TRAIN: tx, FREEZE: optax.set_to_zero()}, lambda params: labels(params, part)
+        {TRAIN: tx, FREEZE: optax.set_to_zero()}, lambda params: labels(params, spec)
     )
 
 
-def training_view(model: Classifier, part: FreezeSpec) -> Classifier:
+def training_view(model: Classifier, spec: FreezeSpec) -> Classifier:
     """`model` in training mode, except that held BatchNorms use, and keep, running statistics.
 
     A view, not `model.train()`: that would flip every BatchNorm back, held or not. Dropout is on
@@ -107,13 +107,13 @@ def training_view(model: Classifier, part: FreezeSpec) -> Classifier:
     modes = {"deterministic": False, "use_running_average": False}
     # A network need not have BatchNorm.
     view = nnx.view(model, raise_if_not_found=False, **modes)
-    if not part.held:  # nnx.view raises when `only` selects nothing
+    if not spec.held:  # nnx.view raises when `only` selects nothing
         return view
-    held = {tuple(path.split("/")) for path in part.held}
+    held = {tuple(path.split("/")) for path in spec.held}
     return nnx.view(view, only=lambda path, _: tuple(path) in held, use_running_average=True)
 
 
-def frozen_prefix(model: Classifier, part: FreezeSpec) -> str | None:
+def frozen_prefix(model: Classifier, spec: FreezeSpec) -> str | None:
     """The first block that is not constant, as a `start` of the network; "head" if all of them are.
 
     The blocks before it have no trained parameter, no BatchNorm on batch statistics and no
@@ -121,12 +121,12 @@ def frozen_prefix(model: Classifier, part: FreezeSpec) -> str | None:
     first block is not constant.
     """
     backbone = model.backbone
-    params, norms = _sizes(backbone, nnx.Param), _batch_norms(backbone)
-    frozen = {path.removeprefix("backbone/") for path in part.frozen}
-    held = {path.removeprefix("backbone/") for path in part.held}
+    params, norms = sizes(backbone, nnx.Param), batch_norms(backbone)
+    frozen = {path.removeprefix("backbone/") for path in spec.frozen}
+    held = {path.removeprefix("backbone/") for path in spec.held}
     for block in backbone.BLOCKS:
-        trains = any(_inside(p, block) and p not in frozen for p in params)
-        moves = any(_inside(p, block) and p not in held for p in norms)
+        trains = any(is_inside(p, block) and p not in frozen for p in params)
+        moves = any(is_inside(p, block) and p not in held for p in norms)
         draws = any(
             isinstance(module, nnx.Dropout) and module.rate > 0
             for _, module in nnx.iter_modules(getattr(backbone, block))
@@ -134,52 +134,6 @@ def frozen_prefix(model: Classifier, part: FreezeSpec) -> str | None:
         if trains or moves or draws:
             return None if block == backbone.BLOCKS[0] else block
     return HEAD
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the network's table.
-
-    Attributes:
-      block: a block of the backbone, "head" or "total".
-      parameters: all of its parameters, running statistics included, as Keras counts them.
-      trained: those among them that the optimiser changes.
-      state: "trained", "frozen" or "part", of what is no running statistic.
-      batch_norm: "batch" or "running" statistics, "part" where both occur, "-" without BatchNorm.
-    """
-
-    block: str
-    parameters: int
-    trained: int
-    state: str
-    batch_norm: str
-
-
-def table(model: Classifier, part: FreezeSpec) -> list[Row]:
-    """One row per block, then the head, then the total; `model` may be abstract."""
-    params, stats = _sizes(model, nnx.Param), _sizes(model, nnx.BatchStat)
-    norms = _batch_norms(model)
-
-    def row(name: str, where: str) -> Row:
-        ours = {path: n for path, n in params.items() if _inside(path, where)}
-        total = sum(ours.values())
-        trained = sum(n for path, n in ours.items() if path not in part.frozen)
-        inside = [path for path in norms if _inside(path, where)]
-        running = sum(path in part.held for path in inside)
-        return Row(
-            block=name,
-            parameters=total + sum(n for path, n in stats.items() if _inside(path, where)),
-            trained=trained,
-            state=_of(trained, total, "frozen", "trained"),
-            batch_norm=_of(running, len(inside), "batch", "running") if inside else "-",
-        )
-
-    blocks = [row(name, f"backbone/{name}") for name in model.backbone.BLOCKS]
-    return [*blocks, row("head", "head"), row("total", "")]
-
-
-def _of(count: int, total: int, nothing: str, everything: str) -> str:
-    return nothing if count == 0 else everything if count == total else "part"
 
 
 def _below(backbone: Backbone, cut: str) -> Callable[[str], bool]:
@@ -192,9 +146,9 @@ def _below(backbone: Backbone, cut: str) -> Callable[[str], bool]:
                 f"the cut is {cut}, but Keras's layers of this network go from 0 to "
                 f"{len(layers) - 1}; write one of them, or head to freeze them all"
             )
-        place = {path: index for index, path in enumerate(layers) if path}
+        position = {path: index for index, path in enumerate(layers) if path}
         return lambda path: (
-            _inside(path, "backbone") and (place[path.removeprefix("backbone/")] < int(cut))
+            is_inside(path, "backbone") and position[path.removeprefix("backbone/")] < int(cut)
         )
     if cut not in valid:
         near = difflib.get_close_matches(cut, valid, 3, cutoff=0.5)
@@ -205,19 +159,22 @@ def _below(backbone: Backbone, cut: str) -> Callable[[str], bool]:
             f"it is one of {', '.join(valid)}{numbers}"
         )
     first = valid.index(cut) - 1  # index of the first block that trains
-    return lambda path: _inside(path, "backbone") and blocks.index(path.split("/")[1]) < first
+    return lambda path: is_inside(path, "backbone") and blocks.index(path.split("/")[1]) < first
 
 
-def _inside(path: str, where: str) -> bool:
+def is_inside(path: str, where: str) -> bool:
+    """Whether a path is that of a module or lies in it; all lie in ""."""
     return not where or path == where or path.startswith(where + "/")
 
 
-def _sizes(module: nnx.Module, kind: type[nnx.Variable]) -> dict[str, int]:
+def sizes(module: nnx.Module, kind: type[nnx.Variable]) -> dict[str, int]:
+    """Elements of each variable of a kind, by path."""
     shapes = leaf_shapes(nnx.to_pure_dict(nnx.state(module, kind)))
     return {name: math.prod(shape) for name, shape in shapes.items()}
 
 
-def _batch_norms(module: nnx.Module) -> set[str]:
+def batch_norms(module: nnx.Module) -> set[str]:
+    """Paths of the BatchNorms."""
     return {
         "/".join(map(str, path))
         for path, node in nnx.iter_modules(module)

@@ -1,76 +1,73 @@
-"""`fit`: from a config to a trained run in its workdir. The only file that knows the others."""
+"""`fit`: from a config to a trained run in its workdir, and the loop that it runs.
+
+Several networks are trained in one program. They need not be at the same epoch: one may have
+stopped, or been saved further than another when the run was killed. A network with nothing to do
+is idle in the program, which has one shape.
+"""
 
 import dataclasses
-import functools
-import json
 import math
+from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 from rich.console import Console
 
-from fracjax.config import NO_WEIGHTS, Config, Data, io
+from fracjax.config import Config, io
 from fracjax.errors import InputError
-from fracjax.evaluation import parse_rule
-from fracjax.inference import calibration
-from fracjax.inference.detector_gate import DetectorGate, open_detector_gate
-from fracjax.inference.model_bundle import read_detector
-from fracjax.loading.batch import Examples
 from fracjax.loading.dataset_view import Dataset, open_dataset
-from fracjax.loading.sampling import subset_rows
 from fracjax.models.build import IMAGES
-from fracjax.pretrained import store
 from fracjax.runtime.atomic_files import write_json
 from fracjax.runtime.multihost import check_same_on_all_hosts, check_shared
-from fracjax.runtime.sharding import check_batch, data_mesh
+from fracjax.runtime.sharding import data_mesh, replicate
+from fracjax.runtime.stopwatch import Stopwatch
 from fracjax.runtime.workdir_lock import only_writer
-from fracjax.training import checkpoint
+from fracjax.training import checkpoint, checks
 from fracjax.training.checkpoint import CheckpointMetadata
-from fracjax.training.ensemble_configs import MEMBER, is_sweep, member_configs, swept_dirs
-from fracjax.training.epochs import run_epochs
-from fracjax.training.network import build_network
+from fracjax.training.ensemble_configs import is_sweep, member_configs
+from fracjax.training.forward import make_forward
+from fracjax.training.loaders import Epoch, Loader, make_loader, stack_trees, unstack_trees
+from fracjax.training.model import init
 from fracjax.training.profiling import Profile
-from fracjax.training.schedule import next_epoch
+from fracjax.training.progress import Bar, progress_bar
+from fracjax.training.run_log import RunLog
+from fracjax.training.step import Metrics
 from fracjax.training.trainer import Trainer
-from fracjax.training.training_data import check_views, make_training_data
-
-# Fields that may differ between the runs that share a workdir: where things lie, and for how long.
-# The detector may lie elsewhere, too: `CheckpointMetadata.check_filter` knows it by what it is.
-# Both modes, and every number of workers and of steps at a time, give the same batches.
-MAY_CHANGE = (
-    "workdir:",
-    "data.dir:",
-    "data.filter:",
-    "data.mode:",
-    "data.workers:",
-    "train.steps_per_dispatch:",
-    "train.checkpoint_steps:",
-)
+from fracjax.training.training_data import Detector, examples_of, make_training_data
 
 
-def fit(config: Config, console: Console) -> CheckpointMetadata:
+def fit(
+    config: Config, console: Console, *, detector: Detector | None = None
+) -> CheckpointMetadata:
     """Train the one network of a config; as `fit_members`.
 
     Raises:
-      UserError: the config makes several; or as `fit_members`.
+      InputError: the config makes several; or as `fit_members`.
     """
     if len(member_configs(config)) > 1:
         raise InputError("this config makes several networks; train them with fit_members")
-    return fit_members(config, console)[0]
+    return fit_members(config, console, detector=detector)[0]
 
 
 def fit_members(
-    config: Config, console: Console, *, profile_steps: int = 0
+    config: Config,
+    console: Console,
+    *,
+    detector: Detector | None = None,
+    profile_steps: int = 0,
 ) -> list[CheckpointMetadata]:
     """Train every network of a run until its phases are over; resume those that have a state.
 
     One network is trained by itself, several (an ensemble, folds, a sweep) in one program: each
-    step takes all of them, each on its own studies with its own randomness.
+    step takes all of them, each on its own examples with its own randomness.
 
     Args:
       config: the run.
       console: where the progress goes.
+      detector: that of `config.data.filter`; `workflows.train.fit` opens it.
       profile_steps: steps to trace with JAX's profiler, into `WORKDIR/profile`; 0 for none.
 
     Returns:
@@ -78,215 +75,221 @@ def fit_members(
       epochs left.
 
     Raises:
-      UserError: bad input, before anything is overwritten; or a loss that is not finite, with the
+      InputError: bad input, before anything is overwritten; or a loss that is not finite, with the
         last good checkpoint kept. Within a sweep that ends one run only.
     """
-    mesh = data_mesh()
-    check_run(config)
-    check_weights(config)
-    check_filter(config)
-    check_batch(config.data.batch_size, mesh)
-    configs = member_configs(config)
-    check_workdir(config)
-    dataset = open_dataset(config.data)
-    detector = open_detector_gate(config.data.filter, mesh) if config.data.filter else None
-    identity = detector.identity if detector else None
-    image = IMAGES[config.model.name]
-    new = []
-    for one in configs:
-        own = dataclasses.replace(dataset, data=one.data)
-        channels = own.form.channels
-        new.append(
-            CheckpointMetadata(one, image, own.split_hash, 0, [], 0, math.inf, channels, identity)
+    if (config.data.filter is None) != (detector is None):
+        raise InputError(
+            f"data.filter is {config.data.filter}: open that detector and pass it as `detector`, "
+            "as fracjax.workflows.train.fit does"
         )
-    check_same_on_all_hosts(_facts(new))
-    finished = [_finished_run(meta) for meta in new]
-    done = [meta for meta in finished if meta is not None]
+    mesh = data_mesh()
+    checks.check_before_training(config, mesh)
+    configs = member_configs(config)
+    dataset = open_dataset(config.data)
+    new = [_new_metadata(one, dataset, detector) for one in configs]
+    check_same_on_all_hosts(checks.shared_facts(new))
+    done = [meta for meta in map(checks.finished_run, new) if meta is not None]
     if len(done) == len(configs):
         if profile_steps:
             console.print(
                 f"{config.workdir} is trained: nothing was profiled; name another --workdir"
             )
         return done
-    studies = _studies(new, dataset, detector)
+    examples = examples_of(configs, dataset, detector)
     config.workdir.mkdir(parents=True, exist_ok=True)
     with ExitStack() as opened:
         opened.enter_context(only_writer(config.workdir))
-        check_workdir(config)  # again: another run may have ended there since
+        checks.check_workdir(config)  # again: another run may have ended there since
         if len(configs) > 1:
-            _claim(config)
-        members = []
-        for meta, (train, validation) in zip(new, studies, strict=True):
-            one = meta.config
-            _claim(one)
+            _create_workdir(config)
+        trainers = []
+        for meta, (train, validation) in zip(new, examples, strict=True):
+            _create_workdir(meta.config)
             console.print(
-                f"{one.workdir}: {len(train)} studies of {dataset.prepared.name} to train on, "
-                f"{len(validation)} to validate on, split {meta.split_hash[:12]}, "
+                f"{meta.config.workdir}: {len(train)} studies of {dataset.prepared.name} to train "
+                f"on, {len(validation)} to validate on, split {meta.split_hash[:12]}, "
                 f"{mesh.size} device(s)",
                 highlight=False,
             )
-            network = build_network(one)
-            folder = config.workdir / "features"
-            material = make_training_data(one, network, train, validation, mesh, console, folder)
-            member = Trainer(meta, network, material, mesh, ends_alone=is_sweep(config))
-            members.append(opened.enter_context(member))
-        for member in members:
-            member.begin(console)
+            model = init(meta.config)
+            data = make_training_data(
+                meta.config, model, train, validation, mesh, console, config.workdir / "features"
+            )
+            log = opened.enter_context(RunLog(meta.config.workdir))
+            trainers.append(Trainer(meta, model, data, log, mesh, ends_alone=is_sweep(config)))
+        for trainer in trainers:
+            trainer.resume_or_init(console)
         profile = Profile(config.workdir / "profile", profile_steps, console)
-        run_epochs(members, mesh, console, profile)
-    return [member.meta for member in members]
+        train_epochs(trainers, mesh, console, profile)
+    return [trainer.meta for trainer in trainers]
 
 
-def check_run(config: Config) -> None:
-    """Refuse what can be refused without a file: threshold rule, network, cuts, cached views.
-
-    Raises:
-      UserError: as it says.
-    """
-    problems = []
-    for check in (lambda: parse_rule(config.threshold), lambda: check_views(config)):
-        try:
-            check()
-        except InputError as error:
-            problems.append(str(error))
-    if problems:
-        raise InputError("; ".join(dict.fromkeys(problems)))
+def _new_metadata(
+    config: Config, dataset: Dataset, detector: Detector | None
+) -> CheckpointMetadata:
+    own, image = dataclasses.replace(dataset, data=config.data), IMAGES[config.model.name]
+    nothing = {"epoch": 0, "history": [], "best_epoch": 0, "best_loss": math.inf}
+    identity, channels = detector.identity if detector else None, own.form.channels
+    return CheckpointMetadata(
+        config, image, own.split_hash, channels=channels, filter=identity, **nothing
+    )
 
 
-def check_weights(config: Config) -> None:
-    """Refuse weights that are not there or of another network, without reading their arrays.
-
-    Raises:
-      UserError: as it says, with the way to get them.
-    """
-    if config.model.weights != NO_WEIGHTS:
-        store.check(config.model.weights, model=config.model.name)
-
-
-def check_filter(config: Config) -> None:
-    """Refuse a detector that is not trained, or has no threshold yet, without reading its arrays.
-
-    Raises:
-      UserError: as it says.
-    """
-    detector = config.data.filter
-    if detector is None:
-        return
-    try:
-        calibration.read(detector, read_detector(detector))
-    except InputError as error:
-        raise InputError(
-            f"data.filter is {detector}, which is no detector to train behind: {error}. Train one "
-            "there first, or write --data.filter none"
-        ) from error
-
-
-def _studies(
-    new: list[CheckpointMetadata], dataset: Dataset, detector: DetectorGate | None
-) -> list[tuple[Examples, Examples]]:
-    """What each network trains and validates on."""
-
-    @functools.cache  # members of an ensemble share them
-    def passing(data: Data) -> tuple[Examples, Examples]:
-        ours = dataclasses.replace(dataset, data=data)
-        train, validation = ours.part("train"), ours.part("validation")
-        if detector:
-            train = train.take(detector.passing(ours, "train"))
-            validation = validation.take(detector.passing(ours, "validation"))
-            _check_filtered(data, train, validation)
-        return train, validation
-
-    out = []
-    for meta in new:
-        data = meta.config.data
-        train, validation = passing(data)
-        if data.subset < 1:
-            seed = meta.config.train.seed
-            train = train.take(subset_rows(train.label, train.group, share=data.subset, seed=seed))
-        out.append((train, validation))
-    return out
-
-
-def check_workdir(config: Config) -> None:
-    """Refuse a workdir of another config, or of other networks than those of this one.
-
-    Raises:
-      UserError: naming what differs.
-    """
-    configs = member_configs(config)
-    expected = {one.workdir for one in configs}
-    there = {config.workdir, *config.workdir.glob(f"{MEMBER}*")}
-    if not is_sweep(config):  # one may grow by rates and by seeds
-        there.update(swept_dirs(config.workdir))
-    others = [p.name for p in there - expected if any(checkpoint.has(p, w) for w in _KEPT)]
-    if others:
-        raise InputError(
-            f"{config.workdir} holds a run of other networks ({', '.join(sorted(others))}) than "
-            f"the {len(configs)} of this config; name another --workdir"
-        )
-    for one in configs:
-        _check_member(one)
-
-
-def _check_member(config: Config) -> None:
-    workdir = config.workdir
-    if workdir.exists() and not workdir.is_dir():
-        raise InputError(f"--workdir {workdir} is a file; name a folder")
-    # A run without a finished epoch has nothing to lose: its config may be mended.
-    kept = [which for which in _KEPT if checkpoint.has(workdir, which)]
-    if not kept:
-        return
-    theirs = checkpoint.read_meta(workdir, kept[0]).config
-    # A cycle is drawn over all epochs of a phase: another number of them is another schedule.
-    last = f"phases.{len(config.phases) - 1}.epochs:"
-    may_change = MAY_CHANGE + (() if config.phases[-1].schedule == "one_cycle" else (last,))
-    changed = [d for d in io.differences(config, theirs) if not d.startswith(may_change)]
-    if changed:
-        raise InputError(
-            f"{workdir} is the run of another config ({'; '.join(changed)}, this one "
-            "first); name another --workdir, or train with that config to continue it"
-        )
-
-
-def _finished_run(new: CheckpointMetadata) -> CheckpointMetadata | None:
-    """What a network that needs no further epoch says of itself; None if there is work to do."""
-    workdir = new.config.workdir
-    if not checkpoint.has(workdir, "last"):
-        return None
-    meta = checkpoint.read_meta(workdir, "last")
-    meta.check_continues(new)
-    return meta if next_epoch(meta.history, new.config) is None else None
-
-
-def _facts(new: list[CheckpointMetadata]) -> dict[str, str]:
-    """What all processes of a run must see alike."""
-    facts = {"devices": str(jax.local_device_count())}
-    for meta in new:
-        name = meta.config.workdir.name
-        there = checkpoint.newest(meta.config.workdir, "last")
-        facts |= {
-            f"config of {name}": json.dumps(io.to_dict(meta.config)),
-            f"split of {name}": meta.split_hash,
-            f"checkpoint of {name}": there.name if there else "none",
-        }
-    return facts
-
-
-def _claim(config: Config) -> None:
+def _create_workdir(config: Config) -> None:
     config.workdir.mkdir(parents=True, exist_ok=True)
     check_shared(config.workdir)
     write_json(checkpoint.config_path(config.workdir), io.to_dict(config))
 
 
-def _check_filtered(data: Data, *parts: Examples) -> None:
-    for part, examples in zip(("train", "validation"), parts, strict=True):
-        counts = np.bincount(examples.label, minlength=len(data.classes))
-        lost = [c for c, n in zip(data.classes, counts, strict=True) if n == 0]
-        if lost:
-            raise InputError(
-                f"the detector in {data.filter} lets no {part} study of {', '.join(lost)} pass; "
-                "choose its threshold for more sensitivity, or write --data.filter none"
-            )
+@dataclass(frozen=True)
+class Run:
+    """What every epoch of a run needs: its networks, who takes their steps, who looks on."""
+
+    trainers: list[Trainer]
+    loader: Loader
+    mesh: Mesh
+    bar: Bar
+    watch: Stopwatch
+    profile: Profile
 
 
-_KEPT = ("last", "best")
+def train_epochs(trainers: list[Trainer], mesh: Mesh, console: Console, profile: Profile) -> None:
+    """Train until no network has an epoch ahead; each is validated and saved after each epoch.
+
+    Raises:
+      InputError: a loss is not finite, or there is no room for resident mode.
+    """
+    first, watch, compiled = trainers[0], Stopwatch(), None
+    loader, why = make_loader(trainers, mesh, watch)
+    console.print(why, highlight=False)
+    forward = make_forward(
+        first.model.model,
+        image=first.model.image,
+        mesh=mesh,
+        start=first.data.start,
+        colormap=first.config.data.colormap,
+    )
+    epochs = sum(phase.epochs for phase in first.config.phases)
+    longest = max(trainer.steps for trainer in trainers)
+    with (
+        progress_bar(
+            console,
+            steps=epochs * longest,
+            done=min(trainer.meta.epoch * longest + trainer.meta.step for trainer in trainers),
+            batch_size=first.config.data.batch_size * len(trainers),
+            watch=watch,
+        ) as bar,
+        profile,
+    ):
+        run = Run(trainers, loader, mesh, bar, watch, profile)
+        while ahead := [(to.phase, trainer) for trainer in trainers if (to := trainer.ahead)]:
+            watch.begin()
+            # All of a phase before any of the next: a phase is a program of its own.
+            phase = min(number for number, _ in ahead)
+            active = [trainer for number, trainer in ahead if number == phase]
+            if phase != compiled:
+                loader.compile(first.step_spec(phase))
+                compiled = phase
+            for trainer in active:
+                trainer.start_epoch()
+            bar.epoch(min(trainer.meta.epoch for trainer in active) + 1, epochs)
+            for trainer, figures in zip(active, _train_epoch(run, active), strict=True):
+                line = trainer.diverged
+                if line is None:
+                    with jax.profiler.TraceAnnotation("validate"):
+                        logits = loader.validate(trainer, forward)
+                    line = trainer.finish_epoch(figures, logits)
+                bar.note(line if len(trainers) == 1 else f"{trainer.config.workdir.name}  {line}")
+            breakdown = watch.breakdown
+            for trainer in active:
+                trainer.log.write_time(trainer.meta.epoch, breakdown)
+            bar.note(f"time: {breakdown}")
+
+
+def _train_epoch(run: Run, active: list[Trainer]) -> list[dict[str, float]]:
+    """One epoch of the active networks, or what is left of it; their figures."""
+    trainers, count = run.trainers, len(run.trainers)
+    # A stand-in for an idle network: its own state may be that of another phase.
+    stand_ins = [t if t in active else active[0] for t in trainers]
+    state = stack_trees([t.state for t in stand_ins])
+    total = stack_trees([Metrics.of(t.meta.sums if t in active else {}) for t in trainers])
+    key = stack_trees([t.key for t in trainers])
+    state, total, key = replicate(run.mesh, (state, total, key))
+    begin = [t.meta.step if t in active else 0 for t in trainers]
+    # Of all of them, active or not: another length would be another program.
+    longest = max(t.steps for t in trainers)
+    rates = [np.pad(t.learning_rate, (0, longest - t.steps), mode="edge") for t in stand_ins]
+    run.loader.start(Epoch([t in active for t in trainers], begin, key, np.stack(rates)))
+    steps = max(t.steps - t.meta.step for t in active)
+    every = trainers[0].config.train.checkpoint_steps
+    reached = [(0, total)]
+    for chunk in plan(steps, run.loader.chunk, every, run.profile):
+        with run.profile.dispatch(chunk):
+            state, total = run.loader.advance(state, total, chunk)
+        run.profile.took(chunk, (state, total))
+        reached.append((chunk.stop, total))
+        # The figures of the dispatch before: asking for this one's would stall the devices.
+        if len(reached) > 2:
+            _report(run, active, reached.pop(0), reached[0])
+        if every and chunk.stop % every == 0:
+            run.watch.results(total)
+            states, totals = unstack_trees(state, count), unstack_trees(total, count)
+            for i, trainer in enumerate(trainers):
+                step, sums = begin[i] + chunk.stop, totals[i].sums()
+                goes_on = trainer in active and step < trainer.steps
+                if goes_on and _is_finite(trainer, sums["loss"][0]):
+                    trainer.save_within_epoch(states[i], step, sums)
+    _report(run, active, *reached)
+    states, totals = unstack_trees(state, count), unstack_trees(total, count)
+    figures = []
+    for trainer in active:
+        i = trainers.index(trainer)
+        trainer.state = states[i]
+        figures.append({name: float(figure) for name, figure in totals[i].compute().items()})
+    return figures
+
+
+def plan(steps: int, most: int, every: int, profile: Profile) -> Iterator[range]:
+    """The dispatches of an epoch.
+
+    Args:
+      steps: of the epoch.
+      most: steps of a dispatch at most; 0 for no limit.
+      every: steps after which a dispatch must end, for a checkpoint; 0 for none.
+      profile: what is traced begins and ends with a dispatch, too.
+    """
+    done = 0
+    while done < steps:
+        stop = min(done + (most or steps), steps)
+        if every:
+            stop = min(stop, (done // every + 1) * every)
+        chunk = range(done, done + profile.clip(stop - done))
+        yield chunk
+        done = chunk.stop
+
+
+def _report(
+    run: Run, active: list[Trainer], before: tuple[int, Metrics], now: tuple[int, Metrics]
+) -> None:
+    """Show the mean loss of the steps between two moments; stop at one that is not finite."""
+    run.watch.results(now[1])
+    # Fetched before they are summed: JAX's own sum would queue behind the step that is running.
+    loss, count, loss_before, count_before = (
+        np.atleast_1d(np.asarray(x))
+        for metrics in (now[1], before[1])
+        for x in (metrics.loss.total, metrics.loss.count)
+    )
+    for trainer, total in zip(run.trainers, loss, strict=True):
+        if trainer in active:
+            _is_finite(trainer, float(total))
+    finite = np.isfinite(loss)
+    mean = (loss - loss_before)[finite].sum() / max((count - count_before)[finite].sum(), 1)
+    run.bar.step(float(mean), now[0] - before[0])
+
+
+def _is_finite(trainer: Trainer, loss: float) -> bool:
+    """Whether a loss is a number; if not, the network is stopped."""
+    if not math.isfinite(loss) and trainer.diverged is None:
+        trainer.stop_at_nonfinite_loss(f"loss in epoch {trainer.meta.epoch + 1}", loss)
+    return trainer.diverged is None

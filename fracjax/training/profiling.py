@@ -12,7 +12,7 @@ from fracjax.runtime.multihost import is_main
 
 
 class Profile:
-    """Traces the first steps of a run that come after its program is compiled.
+    """Traces the steps of a run that come after its first one, which compiles.
 
     The trace has the names of the loop's parts: `train` for each dispatch with the number of its
     first step, `wait for input`, `wait for device`, `validate` and `checkpoint`. It is written when
@@ -26,64 +26,56 @@ class Profile:
     """
 
     def __init__(self, folder: Path, steps: int, console: Console) -> None:
-        self._folder, self._left, self._console = folder, steps, console
-        self._asked, self._compiled, self._runs = steps, False, False
+        self._folder, self._steps, self._console = folder, steps, console
+        self._done, self._traces = 0, False
 
     def __enter__(self) -> "Profile":
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._runs:
+        if self._traces:
             self._stop()
-        elif self._left:
+        elif self._steps and self._done <= 1:
             self._note("no trace was written: the first step, which compiles, was the only one")
 
-    def shortened(self, done: int, stop: int) -> int:
-        """Where to end a dispatch that begins at `done` and would end at `stop`.
-
-        The first one is of a single step, and none goes beyond the last step to trace.
-        """
-        if not self._left:
-            return stop
-        return min(stop, done + (self._left if self._compiled else 1))
+    def clip(self, steps: int) -> int:
+        """How many of these steps to dispatch at once: the first alone, none beyond the trace."""
+        if not self._steps or self._done > self._steps:
+            return steps
+        return min(steps, self._steps + 1 - self._done if self._done else 1)
 
     @contextmanager
-    def dispatch(self, first: int) -> Iterator[None]:
-        """The block takes steps, of which this is the first of its epoch."""
-        if self._compiled and self._left and not self._runs:
-            self._runs = True
+    def dispatch(self, steps: range) -> Iterator[None]:
+        """The block takes these steps of its epoch."""
+        if self._done == 1 and self._steps:
+            self._traces = True
             if is_main():
                 options = jax.profiler.ProfileOptions()
                 options.python_tracer_level = 0  # every call would slow the host that is measured
                 jax.profiler.start_trace(
                     self._folder, create_perfetto_trace=True, profiler_options=options
                 )
-        with jax.profiler.StepTraceAnnotation("train", step_num=first):
+        with jax.profiler.StepTraceAnnotation("train", step_num=steps.start):
             yield
 
-    def took(self, steps: int, results: Any) -> None:
-        """So many steps were dispatched; these are their results, not waited for."""
-        if not self._left:
-            return
-        if not self._compiled:
+    def took(self, steps: range, results: Any) -> None:
+        """These steps were dispatched, with these results, which nobody has waited for."""
+        self._done += len(steps)
+        if self._steps and self._done in (1, 1 + self._steps):  # compiled, or all of them traced
             jax.block_until_ready(results)
-            self._compiled = True
-            return
-        self._left -= steps
-        if not self._left:
-            jax.block_until_ready(results)
-            self._stop()
+            if self._traces:
+                self._stop()
 
     def _stop(self) -> None:
-        traced, self._left, self._runs = self._asked - self._left, 0, False
+        self._traces = False
         if not is_main():
             return
         jax.profiler.stop_trace()
-        written = self._folder.glob("plugins/profile/*/perfetto_trace.json.gz")
-        newest = max(written, key=lambda path: path.stat().st_mtime)
+        traces = self._folder.glob("plugins/profile/*/perfetto_trace.json.gz")
+        newest = max(traces, key=lambda path: path.stat().st_mtime)
         self._note(
-            f"{traced} steps are profiled in {newest}: open it at https://ui.perfetto.dev, or run "
-            f"`pip install xprof` and `xprof --logdir {self._folder}`"
+            f"{self._done - 1} steps are profiled in {newest}: open it at https://ui.perfetto.dev, "
+            f"or run `pip install xprof` and `xprof --logdir {self._folder}`"
         )
 
     def _note(self, text: str) -> None:

@@ -14,7 +14,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from fracjax.training.time_breakdown import Stopwatch
+from fracjax.runtime.stopwatch import Stopwatch
 
 
 class Bar:
@@ -37,7 +37,7 @@ class Bar:
             self._task,
             advance=steps,
             figures=f"loss {loss:.4f}  {speed * self._batch_size:.0f} images/s  "
-            f"{self._watch.shares}",
+            f"{self._watch.breakdown}",
         )
 
     def note(self, text: str) -> None:
@@ -64,7 +64,7 @@ def progress_bar(
       console: where.
       steps: of the run.
       done: of them, those of an earlier run.
-      batch_size: studies per step.
+      batch_size: examples per step.
       watch: measures the epoch.
     """
     columns = (

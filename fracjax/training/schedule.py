@@ -1,4 +1,4 @@
-"""Where a run stands among its phases, and the step sizes of its next epoch."""
+"""Where a run stands among its phases, and the learning rates of its next epoch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ def _epochs_used(losses: Sequence[float], phase: Phase, train: Train) -> int | N
 def learning_rates(
     phase: Phase, train: Train, losses: Sequence[float], steps: int
 ) -> Float32[np.ndarray, "steps"]:
-    """Step size of each of the `steps` steps of the epoch after `losses`.
+    """Learning rate of each of the `steps` steps of the epoch after `losses`.
 
     Source: Smith and Topin 2018, arXiv:1708.07120, for the one cycle, with cosine arms.
     """

@@ -1,7 +1,8 @@
-"""The training step: a pure function of (state, batch, key, step size), jitted over a mesh."""
+"""The training step: a pure function of (state, batch, key, learning rate), jitted over a mesh."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import clu.metrics
@@ -10,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding
 from jax.typing import ArrayLike
 
 from fracjax.augment.mixing import mix
@@ -20,8 +21,7 @@ from fracjax.loading.batch import Batch
 from fracjax.models.image_spec import ImageSpec
 from fracjax.runtime.sharding import batch_sharding, replicated
 from fracjax.training import losses
-from fracjax.training.optimizer import apply
-from fracjax.training.preprocess import network_input
+from fracjax.training.forward import network_input
 from fracjax.training.state import TrainState
 
 Sums = dict[str, list[float | int]]
@@ -29,13 +29,13 @@ Sums = dict[str, list[float | int]]
 
 @flax.struct.dataclass
 class Metrics(clu.metrics.Collection):
-    """Means over the studies seen since the last reset; filled-up rows do not count."""
+    """Means over the examples seen since the last reset; filled-up rows do not count."""
 
     loss: clu.metrics.Average.from_output("loss")  # pyright: ignore[reportInvalidTypeForm]
     accuracy: clu.metrics.Average.from_output("correct")  # pyright: ignore[reportInvalidTypeForm]
 
     def sums(self) -> Sums:
-        """Sum and number of studies of each figure of one network, fit for JSON."""
+        """Sum and number of examples of each figure of one network, fit for JSON."""
         return {
             name: [float(getattr(self, name).total), int(getattr(self, name).count)]
             for name in FIGURES
@@ -82,47 +82,42 @@ class StepSpec:
     start: str | None = None
 
 
-def make_train_step(recipe: StepSpec, mesh: Mesh) -> Step:
-    """Build `step(state, batch, key, step_size) -> (state, metrics)`.
+def make_train_step(spec: StepSpec, mesh: Mesh) -> Step:
+    """Build `step(state, batch, key, learning_rate) -> (state, metrics)`.
 
     The step donates `state`: drop the old one. Randomness comes from `key` and `state.step` alone
-    and is drawn per study, so one device and eight give the same pictures and the same dropout.
-    The batch is split over the mesh by study.
+    and is drawn per example, so one device and eight give the same images and the same dropout.
+    The batch is split over the mesh by example.
     """
-    replicate = replicated(mesh)
-    return jax.jit(
-        pure_step(recipe),
-        in_shardings=(replicate, batch_sharding(mesh), replicate, replicate),
-        out_shardings=replicate,
-        donate_argnums=0,
-    )
+    return _jitted(pure_step(spec), mesh, batch_sharding(mesh))
 
 
-def make_joint_step(recipe: StepSpec, mesh: Mesh, *, one_by_one: bool | None = None) -> Step:
+def make_joint_step(spec: StepSpec, mesh: Mesh, *, one_by_one: bool | None = None) -> Step:
     """As `make_train_step`, for several networks in one program; arguments of `pure_joint_step`."""
-    replicate, batches = replicated(mesh), batch_sharding(mesh, axis=1)
+    return _jitted(pure_joint_step(spec, one_by_one=one_by_one), mesh, batch_sharding(mesh, axis=1))
+
+
+def _jitted(step: Step, mesh: Mesh, batches: NamedSharding) -> Step:
+    whole = replicated(mesh)
     return jax.jit(
-        pure_joint_step(recipe, one_by_one=one_by_one),
-        in_shardings=(replicate, batches, replicate, replicate),
-        out_shardings=replicate,
-        donate_argnums=0,
+        step, in_shardings=(whole, batches, whole, whole), out_shardings=whole, donate_argnums=0
     )
 
 
-def pure_joint_step(recipe: StepSpec, *, one_by_one: bool | None = None) -> Step:
+def pure_joint_step(spec: StepSpec, *, one_by_one: bool | None = None) -> Step:
     """As `pure_step`, for several networks.
 
     Every argument has the networks first: states and metrics stacked, batches (k, b, ...), keys and
-    step sizes (k,). A network whose batch has no valid study stays as it is, its step counter
+    learning rates (k,). A network whose batch has no valid example stays as it is, its step counter
     included; its metrics are 0/0.
 
     Args:
-      recipe: what the step of one network is made of.
+      spec: what the step of one network is made of.
       one_by_one: write the networks one after the other into the program, not side by side by
         `vmap`. The default is so on a CPU only: side by side their convolutions become grouped
         ones, which are slow there (`benchmarks/joint_step.py`).
     """
-    step = pure_step(recipe)
+    step = pure_step(spec)
     if one_by_one is None:
         one_by_one = jax.default_backend() == "cpu"
 
@@ -131,62 +126,62 @@ def pure_joint_step(recipe: StepSpec, *, one_by_one: bool | None = None) -> Step
     def unless_idle(state, batch, key, learning_rate):
         busy = jnp.any(batch["valid"])
         new, metrics = step(state, batch, key, learning_rate)
-        return jax.tree.map(lambda ours, old: jnp.where(busy, ours, old), new, state), metrics
+        return jax.tree.map(partial(jnp.where, busy), new, state), metrics
 
     def joint(*stacked):
         if not one_by_one:
             return jax.vmap(unless_idle)(*stacked)
         count = stacked[3].shape[0]
-        each = [unless_idle(*jax.tree.map(lambda x, i=i: x[i], stacked)) for i in range(count)]
-        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+        outs = [unless_idle(*jax.tree.map(lambda x, i=i: x[i], stacked)) for i in range(count)]
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *outs)
 
     return joint
 
 
-def pure_step(recipe: StepSpec) -> Step:
+def pure_step(spec: StepSpec) -> Step:
     """The step itself, before it is jitted."""
-    graph, _, _, rest = nnx.split(recipe.view, nnx.Param, nnx.BatchStat, ...)
-    start = recipe.start
+    graph, _, _, rest = nnx.split(spec.view, nnx.Param, nnx.BatchStat, ...)
+    start = spec.start
 
     def step(
         state: TrainState, batch: Batch, key: jax.Array, learning_rate: ArrayLike
     ) -> tuple[TrainState, Metrics]:
         draw, dropout, pairs = jax.random.split(jax.random.fold_in(key, state.step), 3)
-        pictures, label = jnp.asarray(batch["image"]), jnp.asarray(batch["label"])
+        images, label = jnp.asarray(batch["image"]), jnp.asarray(batch["label"])
         mixed = None
         if start is None:
-            pictures = augment(draw, pictures, recipe.policy)
-            if recipe.policy.mixup or recipe.policy.cutmix:
-                mixed = mix(pairs, pictures, recipe.policy)
-                pictures = mixed.images
-            pictures = network_input(pictures, recipe.image, recipe.colormap)
+            images = augment(draw, images, spec.policy)
+            if spec.policy.mixup or spec.policy.cutmix:
+                mixed = mix(pairs, images, spec.policy)
+                images = mixed.images
+            images = network_input(images, spec.image, spec.colormap)
         else:
-            pictures = pictures.astype(jnp.float32)
+            images = images.astype(jnp.float32)
 
         def loss_of(logits, label, weight):
             # Weights do not change the divisor, as in Keras: they are 1 on average.
-            return losses.loss(logits, label, recipe.loss) * weight
+            return losses.loss(logits, label, spec.loss) * weight
 
         def mean_loss(params):
-            net = nnx.merge(graph, params, state.batch_stats, rest)
-            logits = net(pictures, rngs=nnx.Rngs(dropout=dropout), start=start)
-            per_study = loss_of(logits, label, batch["weight"])
+            model = nnx.merge(graph, params, state.batch_stats, rest)
+            logits = model(images, rngs=nnx.Rngs(dropout=dropout), start=start)
+            per_example = loss_of(logits, label, batch["weight"])
             if mixed is not None:
                 other = loss_of(logits, label[mixed.partner], batch["weight"][mixed.partner])
-                per_study = mixed.share * per_study + (1 - mixed.share) * other
-            mean = jnp.sum(per_study * batch["valid"]) / jnp.sum(batch["valid"])
-            return mean, (logits, per_study, nnx.to_pure_dict(nnx.state(net, nnx.BatchStat)))
+                per_example = mixed.share * per_example + (1 - mixed.share) * other
+            mean = jnp.sum(per_example * batch["valid"]) / jnp.sum(batch["valid"])
+            return mean, (logits, per_example, nnx.to_pure_dict(nnx.state(model, nnx.BatchStat)))
 
         # The gradients of frozen leaves must not be read, not even for a norm: XLA drops what
         # nobody reads, and the backward pass through the frozen backbone with it.
-        grads, (logits, per_study, batch_stats) = jax.grad(mean_loss, has_aux=True)(state.params)
-        updates, opt_state = recipe.tx.update(grads, state.opt_state, state.params)
+        grads, (logits, per_example, batch_stats) = jax.grad(mean_loss, has_aux=True)(state.params)
+        updates, opt_state = spec.tx.update(grads, state.opt_state, state.params)
         metrics = Metrics.single_from_model_output(
-            loss=per_study,
+            loss=per_example,
             correct=losses.correct(logits, label),
             mask=batch["valid"],
         )
-        params = apply(state.params, updates, learning_rate)
+        params = jax.tree.map(lambda p, u: p - learning_rate * u, state.params, updates)
         return TrainState(state.step + 1, params, batch_stats, opt_state), metrics
 
     return step

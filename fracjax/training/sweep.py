@@ -122,7 +122,7 @@ def refuse_sweep(workdir: Path) -> NoReturn:
     """Refuse to use the runs of a sweep as one network, and name the best of them.
 
     Raises:
-      UserError: always.
+      InputError: always.
     """
     folders = swept_dirs(workdir)
     best = best_run([_run_in(folder) for folder in folders])

@@ -1,27 +1,49 @@
-"""What the steps of a run read: decoded pictures, or features of them that were computed once."""
+"""What the steps of a run read: decoded images, or features of them that were computed once."""
 
+import dataclasses
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import jax
+import numpy as np
 from jax.sharding import Mesh
+from jaxtyping import Bool
 from rich.console import Console
 
-from fracjax.config import Config
+from fracjax.config import Config, Data
 from fracjax.errors import InputError
 from fracjax.loading.batch import Examples
+from fracjax.loading.dataset_view import Dataset
+from fracjax.loading.sampling import subset_rows
 from fracjax.training.feature_cache import Prefix, cache_view
-from fracjax.training.network import Network, frozen_prefix
+from fracjax.training.model import TrainableModel
+
+
+@runtime_checkable  # for jaxtyping's hook, which checks arguments in the tests
+class Detector(Protocol):
+    """The detector of stage 1, which chooses the examples of stage 2 (paper, §3.4)."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Which network at which threshold this is, fit for JSON."""
+        ...
+
+    def passing(self, dataset: Dataset, part: str) -> Bool[np.ndarray, " n"]:
+        """Which examples of a part it lets through."""
+        ...
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What the steps of a run read.
+    """What the steps of one network read.
 
     Attributes:
-      views: the training studies, once as they are or once per cached view.
-      validation: the validation studies, in the form of the views.
-      start: first block to run on them; None when they are pictures.
+      views: the training examples, once as they are or once per cached view.
+      validation: the validation examples, in the form of the views.
+      start: first block to run on them; None when they are images.
     """
 
     views: list[Examples]
@@ -30,20 +52,60 @@ class TrainingData:
 
     @property
     def parts(self) -> list[Examples]:
-        """Every view, in order, and at last the validation studies."""
+        """Every view, in order, and at last the validation examples."""
         return [*self.views, self.validation]
+
+
+def examples_of(
+    configs: Sequence[Config], dataset: Dataset, detector: Detector | None
+) -> list[tuple[Examples, Examples]]:
+    """What each network of a run trains and validates on.
+
+    Raises:
+      InputError: no example of a class is left.
+    """
+
+    @functools.cache  # members of an ensemble share them
+    def parts(data: Data) -> tuple[Examples, Examples]:
+        own = dataclasses.replace(dataset, data=data)
+        train, validation = own.part("train"), own.part("validation")
+        if detector:
+            train = train.take(detector.passing(own, "train"))
+            validation = validation.take(detector.passing(own, "validation"))
+            _check_classes(data, train=train, validation=validation)
+        return train, validation
+
+    out = []
+    for config in configs:
+        train, validation = parts(config.data)
+        fraction, seed = config.data.subset, config.train.seed
+        if fraction < 1:
+            train = train.take(subset_rows(train.label, train.group, share=fraction, seed=seed))
+        out.append((train, validation))
+    return out
+
+
+def _check_classes(data: Data, **parts: Examples) -> None:
+    for part, examples in parts.items():
+        counts = np.bincount(examples.label, minlength=len(data.classes))
+        lost = [c for c, n in zip(data.classes, counts, strict=True) if n == 0]
+        if lost:
+            raise InputError(
+                f"the detector in {data.filter} lets no {part} study of {', '.join(lost)} pass; "
+                "choose its threshold for more sensitivity, or write --data.filter none"
+            )
 
 
 def make_training_data(
     config: Config,
-    network: Network,
+    model: TrainableModel,
     train: Examples,
     validation: Examples,
     mesh: Mesh,
     console: Console,
     folder: Path,
 ) -> TrainingData:
-    """The studies as the config has them: pictures, or cached features of the frozen prefix.
+    """The examples as the config has them: images, or cached features of the frozen prefix.
 
     The features are kept in `folder` under a name made of all that shapes them, so that the
     networks of one run may share it.
@@ -51,13 +113,13 @@ def make_training_data(
     count = config.freeze.cached_views
     if not count:
         return TrainingData([train], validation, None)
-    stop = network.frozen_prefix
-    assert stop is not None, "check_views came first"
+    stop = model.frozen_prefix
+    assert stop is not None, "check_config came first"
     key = jax.random.key(config.train.seed + 1)
     prefix = Prefix(
-        net=network.model,
+        model=model.model,
         stop=stop,
-        image=network.image,
+        image=model.image,
         policy=config.augment,
         batch_size=config.data.batch_size,
         colormap=config.data.colormap,
@@ -65,35 +127,8 @@ def make_training_data(
 
     def cached(examples: Examples, view: int, name: str) -> Examples:
         console.print(f"computing the features before {stop}: {name}", highlight=False)
-        drawn = jax.random.fold_in(key, view) if view else None
-        return cache_view(prefix, examples, key=drawn, mesh=mesh, folder=folder)
+        view_key = jax.random.fold_in(key, view) if view else None
+        return cache_view(prefix, examples, key=view_key, mesh=mesh, folder=folder)
 
     views = [cached(train, v, f"training view {v + 1} of {count}") for v in range(count)]
     return TrainingData(views, cached(validation, 0, "validation"), stop)
-
-
-def check_views(config: Config) -> None:
-    """Refuse an impossible network or cut, and cached views where no prefix is frozen.
-
-    Raises:
-      UserError: as it says.
-    """
-    prefix = frozen_prefix(config)
-    if not config.freeze.cached_views:
-        return
-    if prefix is None:
-        raise InputError(
-            "freeze.cached-views needs a prefix that is wholly frozen in every phase: set their "
-            "cut to a block and freeze.batch-norm to above_cut or frozen, or write "
-            "--freeze.cached-views 0"
-        )
-    if config.augment.mixup or config.augment.cutmix:
-        raise InputError(
-            "freeze.cached-views keeps features of single pictures, which cannot be mixed: write "
-            "--augment.mixup 0 --augment.cutmix 0, or --freeze.cached-views 0"
-        )
-    if config.model.name == "efficientnet_b0" and config.model.drop_path > 0:
-        raise InputError(
-            "freeze.cached-views keeps what is constant, but EfficientNet-B0 drops branches below "
-            "the cut, too: write --model.drop-path 0, or --freeze.cached-views 0"
-        )

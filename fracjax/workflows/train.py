@@ -1,4 +1,4 @@
-"""What a training run is and where it went, on the screen."""
+"""Train a run; say what it is and where it went."""
 
 import json
 from collections.abc import Sequence
@@ -8,18 +8,72 @@ from rich.console import Console
 from rich.table import Table
 
 from fracjax.config import Config, io
+from fracjax.errors import InputError
+from fracjax.inference import calibration
+from fracjax.inference.detector_gate import DetectorGate, open_detector_gate
+from fracjax.inference.model_bundle import read_detector
+from fracjax.runtime.sharding import data_mesh
 from fracjax.training.checkpoint import CheckpointMetadata, config_path
-from fracjax.training.loop import check_run
-from fracjax.training.network import network_tables
+from fracjax.training.checks import check_before_training, check_config
+from fracjax.training.loop import fit_members
+from fracjax.training.model_summary import summarise_phases
+
+
+def fit(config: Config, console: Console, *, profile_steps: int = 0) -> list[CheckpointMetadata]:
+    """Train every network of a run, behind its detector if `data.filter` names one.
+
+    A run that was cut short goes on; one that is over is not trained again.
+
+    Args:
+      config: the run.
+      console: where the progress goes.
+      profile_steps: steps to trace with JAX's profiler, into `WORKDIR/profile`; 0 for none.
+
+    Returns:
+      What the last checkpoint says of each network.
+
+    Raises:
+      InputError: bad input, before anything is overwritten; or a loss that is not finite.
+    """
+    return fit_members(
+        config, console, detector=_open_detector(config), profile_steps=profile_steps
+    )
+
+
+def _open_detector(config: Config) -> DetectorGate | None:
+    if config.data.filter is None:
+        return None
+    mesh = data_mesh()
+    check_before_training(config, mesh)  # a wrong field is said before a model is read
+    check_detector(config)
+    return open_detector_gate(config.data.filter, mesh)
+
+
+def check_detector(config: Config) -> None:
+    """Refuse a detector that is not trained, or has no threshold yet, without reading its arrays.
+
+    Raises:
+      InputError: as it says.
+    """
+    detector = config.data.filter
+    if detector is None:
+        return
+    try:
+        calibration.read(detector, read_detector(detector))
+    except InputError as error:
+        raise InputError(
+            f"data.filter is {detector}, which is no detector to train behind: {error}. Train one "
+            "there first, or write --data.filter none"
+        ) from error
 
 
 def show_config(config: Config, console: Console) -> None:
     """Print the resolved config, every field.
 
     Raises:
-      UserError: it asks for what cannot be.
+      InputError: it asks for what cannot be.
     """
-    check_run(config)
+    check_config(config)
     console.print_json(json.dumps(io.to_dict(config)))
 
 
@@ -27,11 +81,11 @@ def show_network(config: Config, console: Console) -> None:
     """Print the network: parameters, freezing and BatchNorm of every block, and the totals.
 
     Raises:
-      UserError: the config asks for a network that cannot be.
+      InputError: the config asks for a network that cannot be.
     """
     title = f"{config.model.name} at {config.data.image_size} pixels"
     for number, (phase, rows) in enumerate(
-        zip(config.phases, network_tables(config), strict=True), 1
+        zip(config.phases, summarise_phases(config), strict=True), 1
     ):
         which = f", phase {number} of {len(config.phases)}" if len(config.phases) > 1 else ""
         table = Table(title=f"{title}{which}: cut {phase.cut}, {phase.epochs} epochs")

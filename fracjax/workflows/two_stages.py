@@ -14,12 +14,12 @@ from fracjax.errors import InputError
 from fracjax.inference.cascade import run_cascade
 from fracjax.loading.dataset_view import open_dataset
 from fracjax.runtime.multihost import run_on_main
-from fracjax.runtime.sharding import check_batch, data_mesh
+from fracjax.runtime.sharding import data_mesh
+from fracjax.training.checks import check_before_training
 from fracjax.training.ensemble_configs import is_sweep
-from fracjax.training.loop import check_run, check_weights, check_workdir, fit_members
 from fracjax.workflows.cascade import report_cascade
 from fracjax.workflows.evaluate import evaluate
-from fracjax.workflows.train import show_run
+from fracjax.workflows.train import fit, show_run
 
 
 def run_two_stages(stage1: Config, stage2: Config, console: Console) -> Path:
@@ -52,16 +52,13 @@ def run_two_stages(stage1: Config, stage2: Config, console: Console) -> Path:
     stage2 = dataclasses.replace(stage2, data=behind)
     mesh = data_mesh()
     for config in (stage1, stage2):  # before hours are spent on the first of them
-        check_run(config)
-        check_weights(config)
-        check_batch(config.data.batch_size, mesh)
-        check_workdir(config)
+        check_before_training(config, mesh)
     for config in (stage1, stage2):
         run_on_main(partial(_draw_phantoms, config, console), "phantoms")
         open_dataset(config.data)
     for title, config in (("Stage 1: detector", stage1), ("Stage 2: type", stage2)):
         console.rule(title)
-        show_run(config.workdir, fit_members(config, console), console)
+        show_run(config.workdir, fit(config, console), console)
         for part in ("validation", "test"):
             evaluate(config.workdir, part, mesh, console)
     console.rule("Both stages on held-out studies")

@@ -25,7 +25,7 @@ from fracjax.models.vit import ViT
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training.checkpoint import CheckpointMetadata
 from fracjax.training.forward import make_forward
-from fracjax.training.network import abstract_network, arrays
+from fracjax.training.model import abstract, variables_of
 
 SIDE = 32
 CONFIG = Config(data=Data(image_size=SIDE, batch_size=4), model=Model(width=0.05))
@@ -48,20 +48,20 @@ def _drawn(net: Classifier, seed: int) -> dict:
         fan_in = math.prod(like.shape[:-1]) if len(like.shape) > 1 else 100
         return rng.normal(0, fan_in**-0.5, like.shape).astype(np.float32)
 
-    params, stats = jax.tree.map_with_path(leaf, arrays(net))
+    params, stats = jax.tree.map_with_path(leaf, tuple(variables_of(net).values()))
     return {"params": params, "batch_stats": stats}
 
 
 def _trained(networks: list[dict], config: Config = CONFIG, devices: int = 1) -> ModelBundle:
     mesh = data_mesh(devices)
-    forward = make_forward(abstract_network(config), image=IMAGE, mesh=mesh)
+    forward = make_forward(abstract(config).model, image=IMAGE, mesh=mesh)
     meta = CheckpointMetadata(config, IMAGE, "hash", 9, [], 1, math.inf, 1)
     metas = (meta,) * len(networks)
     return ModelBundle(Path("x"), metas, tuple(networks), forward, mesh, config.data.batch_size, 1)
 
 
 def _random(count: int = 1, config: Config = CONFIG) -> list[dict]:
-    return [_drawn(abstract_network(config), seed) for seed in range(count)]
+    return [_drawn(abstract(config).model, seed) for seed in range(count)]
 
 
 def _planted(dense: np.ndarray) -> dict:
@@ -131,7 +131,7 @@ def test_a_map_is_that_of_gradients_by_finite_differences():
     """The upper part of the basic CNN again, in NumPy's float64."""
     (network,) = _random()
     examples = _examples(1)
-    net = abstract_network(CONFIG)
+    net = abstract(CONFIG).model
     graph, _, _, rest = nnx.split(net, nnx.Param, nnx.BatchStat, ...)
     net = nnx.merge(graph, network["params"], network["batch_stats"], rest)
     pictures = IMAGE.normalise(jnp.asarray(examples.pictures()))
@@ -267,8 +267,8 @@ def test_the_called_class_is_the_most_probable_one():
 
 def test_no_gradient_runs_through_the_blocks_below_the_map():
     config = Config(data=Data(image_size=SIDE))
-    net = abstract_network(config)
-    params, stats = arrays(net)
+    net = abstract(config).model
+    params, stats = variables_of(net).values()
     images = jax.ShapeDtypeStruct((4, SIDE, SIDE, 1), jnp.uint8)
     classes = jax.ShapeDtypeStruct((4,), jnp.int32)
     mesh = data_mesh(1)

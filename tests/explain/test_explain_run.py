@@ -19,7 +19,7 @@ from fracjax.explain.localisation import Levels, LocalisationReport, Score
 from fracjax.loading.dataset_view import open_dataset
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training.checkpoint import CheckpointMetadata, Checkpoints
-from fracjax.training.network import abstract_network, arrays
+from fracjax.training.model import abstract, variables_of
 from fracjax.training.state import TrainState
 from fracjax.workflows.explain import explain_run, localisation_table
 
@@ -34,10 +34,11 @@ def run(tmp_path_factory) -> Path:
         data=Data(dir=root / "data", image_size=32, batch_size=8),
         model=Model(width=0.1),
     )
-    net = abstract_network(config)
+    net = abstract(config).model
     rng = np.random.default_rng(0)
     params, stats = jax.tree.map(
-        lambda like: rng.uniform(0.0, 0.2, like.shape).astype(np.float32), arrays(net)
+        lambda like: rng.uniform(0.0, 0.2, like.shape).astype(np.float32),
+        tuple(variables_of(net).values()),
     )
     state = TrainState(jnp.zeros((), jnp.int32), params, stats, None)
     split = open_dataset(config.data).split_hash

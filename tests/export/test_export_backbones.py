@@ -24,7 +24,7 @@ from fracjax.models.build import IMAGES
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training.checkpoint import CheckpointMetadata
 from fracjax.training.forward import make_forward, predict_logits
-from fracjax.training.network import abstract_network, arrays
+from fracjax.training.model import abstract, variables_of
 from tests.datasets.trees import encode, picture
 
 LABELS, SCORES = np.array([0, 1]), np.array([0.2, 0.8])  # that the threshold is "chosen" on
@@ -61,8 +61,8 @@ def _spread_out(detector: ModelBundle, pictures: np.ndarray) -> ModelBundle:
 def _detector(model: Model, side: int) -> ModelBundle:
     """An untrained one, as if opened from a run."""
     config = Config(data=Data(image_size=side, batch_size=4), model=model)
-    net, image, mesh = abstract_network(config), IMAGES[model.name], data_mesh()
-    params, stats = (jax.tree.map_with_path(_drawn, tree) for tree in arrays(net))
+    net, image, mesh = abstract(config).model, IMAGES[model.name], data_mesh()
+    params, stats = (jax.tree.map_with_path(_drawn, tree) for tree in variables_of(net).values())
     return ModelBundle(
         workdir=config.workdir,
         metas=(CheckpointMetadata(config, image, "split", 1, [], 1, 0.5, 1),),

@@ -20,7 +20,7 @@ from fracjax.loading.batch import Examples
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training.checkpoint import CheckpointMetadata, Checkpoints
 from fracjax.training.ensemble_configs import member_configs
-from fracjax.training.network import abstract_network, arrays
+from fracjax.training.model import abstract, variables_of
 from fracjax.training.state import TrainState
 from tests.datasets.trees import encode, picture
 
@@ -46,8 +46,10 @@ def _save(config: Config, channels: int, behind=None) -> None:
         return (scale**0.5 * rng.normal(size=leaf.shape)).astype(np.float32)
 
     for member in member_configs(config):
-        model = abstract_network(member)
-        params, stats = (jax.tree.map_with_path(drawn, tree) for tree in arrays(model))
+        model = abstract(member).model
+        params, stats = (
+            jax.tree.map_with_path(drawn, tree) for tree in variables_of(model).values()
+        )
         state = TrainState(jnp.zeros((), jnp.int32), params, stats, None)
         meta = CheckpointMetadata(
             member, model.image, "split", 1, [], 1, 0.5, channels, filter=behind

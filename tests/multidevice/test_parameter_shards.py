@@ -12,7 +12,7 @@ from fracjax.inference.model_bundle import open_run
 from fracjax.loading.batch import Examples
 from fracjax.runtime.sharding import data_mesh, parameters
 from fracjax.training.checkpoint import CheckpointMetadata, Checkpoints
-from fracjax.training.network import build_network
+from fracjax.training.model import init
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def workdir(tmp_path_factory):
     """A network as it was drawn, in a checkpoint."""
     folder = tmp_path_factory.mktemp("run")
     config = Config(workdir=folder, data=Data(image_size=32, batch_size=8), model=Model(width=0.5))
-    network = build_network(config)
+    network = init(config)
     meta = CheckpointMetadata(config, network.image, "split", 1, [], 1, 0.7, channels=1)
     with Checkpoints(folder) as checkpoints:
         checkpoints.save_best(network.initial_state(0, data_mesh()), meta)

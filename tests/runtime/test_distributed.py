@@ -24,7 +24,7 @@ from fracjax.runtime.sharding import data_mesh
 from fracjax.training import loop
 from fracjax.training.checkpoint import Checkpoints, read_meta
 from fracjax.training.loop import fit
-from fracjax.training.network import build_network
+from fracjax.training.model import init
 from tests.pairs import run_pair
 
 QUIET = Console(quiet=True)
@@ -39,13 +39,13 @@ distributed.HEARTBEAT_TIMEOUT = 600  # a machine that runs many tests is slow
 
 def get_config():
     if "KILLED" in os.environ and os.environ["KILLED"] == os.environ["JAX_PROCESS_ID"]:
-        from fracjax.training.trainer import Member
-        save = Member.save_within
+        from fracjax.training.trainer import Trainer
+        save = Trainer.save_within_epoch
         def save_and_die(self, state, step, sums):
             save(self, state, step, sums)
             if int(state.step) == 13:
                 os.kill(os.getpid(), signal.SIGKILL)
-        Member.save_within = save_and_die
+        Trainer.save_within_epoch = save_and_die
     return Config(
         data=Data(dir=Path({data!r}), image_size=32, batch_size=8),
         model=Model(width=0.05),
@@ -141,7 +141,7 @@ def _assert_equal(one: Path, other: Path) -> None:
     states = []
     for workdir in (one, other):
         with Checkpoints(workdir) as checkpoints:
-            like = build_network(read_meta(workdir, "last").config)
+            like = init(read_meta(workdir, "last").config)
             found = checkpoints.last(like.initial_state(0, data_mesh()), data_mesh())
         assert found is not None
         states.append(found[0])

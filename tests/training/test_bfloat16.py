@@ -20,7 +20,7 @@ from fracjax.loading.streaming import training_batches
 from fracjax.runtime.sharding import batch_sharding, data_mesh
 from fracjax.training.feature_cache import Prefix, cache_view, digest
 from fracjax.training.forward import make_forward, predict_logits
-from fracjax.training.network import Network, build_network
+from fracjax.training.model import TrainableModel, init
 from fracjax.training.schedule import learning_rates
 from fracjax.training.state import TrainState
 from fracjax.training.step import StepSpec, make_train_step
@@ -52,13 +52,13 @@ def parts() -> tuple[Examples, Examples]:
 
 
 @pytest.fixture(scope="module")
-def trained(parts) -> dict[Precision, tuple[Network, TrainState]]:
+def trained(parts) -> dict[Precision, tuple[TrainableModel, TrainState]]:
     """The same seed in both precisions."""
     mesh, key = data_mesh(1), jax.random.key(0)
     found = {}
     for precision in PRECISIONS:
         config = _in(precision)
-        network, (phase,) = build_network(config), config.phases
+        network, (phase,) = init(config), config.phases
         recipe = StepSpec(
             network.training_view(0), network.optimizer(0), network.image, config.augment
         )
@@ -72,12 +72,12 @@ def trained(parts) -> dict[Precision, tuple[Network, TrainState]]:
     return found
 
 
-def _logits(network: Network, state: TrainState, examples: Examples, start=None) -> np.ndarray:
+def _logits(
+    network: TrainableModel, state: TrainState, examples: Examples, start=None
+) -> np.ndarray:
     mesh = data_mesh(1)
     forward = make_forward(network.model, image=network.image, mesh=mesh, start=start)
-    return predict_logits(
-        forward, state.params, state.batch_stats, examples, batch_size=50, mesh=mesh
-    )
+    return predict_logits(forward, state.variables, examples, batch_size=50, mesh=mesh)
 
 
 def test_both_reach_the_same_auc(parts, trained):
@@ -93,7 +93,7 @@ def test_predicting_in_bfloat16_moves_probabilities_by_a_hundredth_or_two(parts,
     """No layer is to blame alone; `evaluate.py` refuses what moves one by more than 0.01."""
     _, state = trained["float32"]
     wide, narrow = (
-        expit(_logits(build_network(_in(precision)), state, parts[1])) for precision in PRECISIONS
+        expit(_logits(init(_in(precision)), state, parts[1])) for precision in PRECISIONS
     )
     moved = np.abs(wide - narrow).max()
     assert 1e-5 < moved < 0.03
@@ -101,13 +101,13 @@ def test_predicting_in_bfloat16_moves_probabilities_by_a_hundredth_or_two(parts,
 
 def test_masters_moments_and_statistics_stay_float32(trained):
     for _, state in trained.values():
-        leaves = jax.tree.leaves((state.params, state.batch_stats, state.opt_state))
+        leaves = jax.tree.leaves((state.variables, state.opt_state))
         assert {str(leaf.dtype) for leaf in leaves} <= {"float32", "int32"}
 
 
 def test_features_are_named_by_the_precision_and_cached_whole(parts, tmp_path):
     """float16 keeps the eight bits of bfloat16."""
-    networks = [build_network(_in(precision)) for precision in PRECISIONS]
+    networks = [init(_in(precision)) for precision in PRECISIONS]
     prefixes = [Prefix(one.model, "block3", one.image, Augment(), 50) for one in networks]
     assert len({digest(prefix, parts[1], None) for prefix in prefixes}) == 2
     network, mesh = networks[1], data_mesh(1)

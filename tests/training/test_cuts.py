@@ -9,7 +9,8 @@ from flax import nnx
 from fracjax.config import Model
 from fracjax.errors import InputError
 from fracjax.models.build import build
-from fracjax.training.freeze import frozen_prefix, partition, table
+from fracjax.training.freeze import frozen_prefix, partition
+from fracjax.training.model_summary import summarise
 from tests.paths import GOLDENS
 
 HEAD = 1_281  # parameters of a head of one logit on 1280 features
@@ -27,7 +28,7 @@ def networks():
 
 def trained(net, cut: str, batch_norm: str) -> int:
     """Parameters that train, without the head's."""
-    return table(net, partition(net, cut, batch_norm))[-1].trained - HEAD
+    return summarise(net, partition(net, cut, batch_norm))[-1].trained - HEAD
 
 
 @pytest.mark.parametrize("name", ["efficientnet_b0", "mobilenet_v2"])
@@ -59,7 +60,7 @@ def test_layer_200_is_within_block6c(networks):
     }
     assert {p.removeprefix(block) for p in part.held if p.startswith(block)} == {"expand_bn", "bn"}
     assert not any(p.startswith(("backbone/block6d", "backbone/top")) for p in part.frozen)
-    rows = {row.block: row for row in table(net, part)}
+    rows = {row.block: row for row in summarise(net, part)}
     states = [(rows[b].state, rows[b].batch_norm) for b in ("block6b", "block6c", "block6d")]
     assert states == [("frozen", "running"), ("part", "part"), ("trained", "batch")]
 

@@ -21,7 +21,7 @@ from fracjax.training import freeze, loop
 from fracjax.training.checkpoint import read_meta
 from fracjax.training.ensemble_configs import member_configs, member_dirs
 from fracjax.training.loop import fit, fit_members
-from fracjax.training.network import build_network
+from fracjax.training.model import init
 from fracjax.training.step import StepSpec, make_joint_step, make_train_step
 
 QUIET = Console(quiet=True)
@@ -41,14 +41,14 @@ def _stack(trees):
 @pytest.fixture(scope="module")
 def networks(config):
     """The same small CNN, with augmentation and dropout, from two seeds."""
-    return [build_network(dataclasses.replace(config, train=Train(seed=seed))) for seed in SEEDS]
+    return [init(dataclasses.replace(config, train=Train(seed=seed))) for seed in SEEDS]
 
 
 @pytest.fixture(scope="module")
 def recipe(config, networks):
     return StepSpec(
         view=networks[0].training_view(0),
-        tx=freeze.partial_updates(SGD, networks[0].partitions[0]),
+        tx=freeze.partial_updates(SGD, networks[0].freezes[0]),
         image=networks[0].image,
         policy=config.augment,
     )

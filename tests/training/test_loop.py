@@ -22,10 +22,10 @@ from fracjax.inference import model_bundle
 from fracjax.inference.model_bundle import open_detector, open_run
 from fracjax.loading.dataset_view import open_dataset
 from fracjax.runtime.sharding import data_mesh
-from fracjax.training import loop, trainer
+from fracjax.training import checks, trainer
 from fracjax.training.checkpoint import Checkpoints, read_meta
 from fracjax.training.loop import fit
-from fracjax.training.network import build_network
+from fracjax.training.model import init
 
 QUIET = Console(quiet=True)
 
@@ -61,7 +61,7 @@ def _epochs(config, epochs):
 
 def _last_state(config):
     mesh = data_mesh()
-    network = build_network(config)
+    network = init(config)
     like = network.initial_state(0, mesh)
     with Checkpoints(config.workdir) as checkpoints:
         found = checkpoints.last(like, mesh)
@@ -96,7 +96,7 @@ def test_the_best_checkpoint_predicts_with_the_figures_of_its_epoch(config, stra
 _DIE = """
 import json, os, signal, sys
 from rich.console import Console
-from fracjax import config_file
+from fracjax.config import io
 from fracjax.training.checkpoint import Checkpoints
 from fracjax.training.loop import fit
 from fracjax.training.progress import Bar
@@ -115,7 +115,7 @@ if sys.argv[2] == "between the two saves of epoch 2":
 else:
     steps = []
     kill_before({"of": Bar, "name": "step"}, lambda loss, _: steps.append(loss) or len(steps) == 8)
-fit(config_file.from_dict(json.load(open(sys.argv[1]))), Console(quiet=True))
+fit(io.from_dict(json.load(open(sys.argv[1]))), Console(quiet=True))
 """
 
 
@@ -186,7 +186,7 @@ def test_a_phase_trains_what_its_cut_says_and_resumes_to_the_same_bits(
     straight = fit(whole, QUIET)
     assert [row["phase"] for row in straight.history] == [1, 1, 2, 2]
     first, _ = _last_state(dataclasses.replace(whole, phases=phases[1:]))
-    initial = build_network(whole).initial_state(0, data_mesh()).params["backbone"]
+    initial = init(whole).initial_state(0, data_mesh()).params["backbone"]
     moved = jax.tree.map(lambda a, b: bool((a != b).any()), initial, first.params["backbone"])
     assert all(jax.tree.leaves(moved))
     original = trainer.Trainer.finish_epoch
@@ -228,7 +228,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
     """The first two epochs are fine; then the learning rate explodes."""
     short = dataclasses.replace(config, workdir=tmp_path / "run", phases=_epochs(config, 2))
     fit(short, QUIET)
-    monkeypatch.setattr(loop, "MAY_CHANGE", (*loop.MAY_CHANGE, "phases."))
+    monkeypatch.setattr(checks, "MAY_CHANGE", (*checks.MAY_CHANGE, "phases."))
     bad = dataclasses.replace(short, phases=(Phase(epochs=4, learning_rate=1e30),))
     with pytest.raises(
         InputError, match=r"loss .* (nan|inf); .*epoch are kept.*--phases.0.learning-rate"

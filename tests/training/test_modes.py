@@ -23,12 +23,12 @@ from fracjax.inference.model_bundle import open_run
 from fracjax.loading import dataset_view, memory
 from fracjax.loading.streaming import stream, training_batches
 from fracjax.runtime.sharding import batch_sharding, data_mesh
-from fracjax.training import epochs, loaders, loop, trainer
+from fracjax.runtime.stopwatch import Stopwatch
+from fracjax.training import loaders, loop, trainer
 from fracjax.training.checkpoint import Checkpoints, read_meta
 from fracjax.training.loop import fit, fit_members
-from fracjax.training.network import build_network
+from fracjax.training.model import init
 from fracjax.training.progress import Bar
-from fracjax.training.time_breakdown import Stopwatch
 
 QUIET = Console(quiet=True)
 COLOURED = np.arange(60) == 7  # one file of sixty
@@ -66,7 +66,7 @@ def _with(config, workdir, *, data=None, train=None, **fields):
 def _params(config):
     mesh = data_mesh()
     with Checkpoints(config.workdir) as checkpoints:
-        found = checkpoints.last(build_network(config).initial_state(0, mesh), mesh)
+        found = checkpoints.last(init(config).initial_state(0, mesh), mesh)
     assert found is not None
     return found[0].params
 
@@ -138,7 +138,7 @@ def test_a_run_says_whom_it_waited_for(config, straight, tmp_path, monkeypatch, 
     """
     ticks = itertools.count()
     watch = Stopwatch(lambda: float(next(ticks)))
-    monkeypatch.setattr(epochs, "Stopwatch", lambda: watch)
+    monkeypatch.setattr(loop, "Stopwatch", lambda: watch)
     run, said = _with(config, tmp_path, data={"mode": mode}), Console(record=True, width=80)
     assert fit(run, said).history == straight.history  # which does not say it
     assert watch._waited == {"input": reads, "device": 5 + 1 + 2 + 1}

@@ -31,10 +31,10 @@ def _run(profile, epochs, chunk):
         for steps in epochs:
             done = 0
             while done < steps:
-                stop = profile.shortened(done, min(done + chunk, steps))
-                with profile.dispatch(done):
+                stop = done + profile.clip(min(chunk, steps - done))
+                with profile.dispatch(range(done, stop)):
                     out.append((done, stop))
-                profile.took(stop - done, ())
+                profile.took(range(done, stop), ())
                 done = stop
     return out
 

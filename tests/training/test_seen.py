@@ -20,10 +20,10 @@ from fracjax.loading.streaming import BatchSource
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training import losses
 from fracjax.training.checkpoint import CheckpointMetadata
+from fracjax.training.checks import check_cached_views
 from fracjax.training.forward import make_forward, predict_logits
-from fracjax.training.network import build_network
+from fracjax.training.model import init
 from fracjax.training.step import StepSpec, pure_step
-from fracjax.training.training_data import check_views
 
 RATE = np.float32(1e-3)
 
@@ -40,7 +40,7 @@ def _still(config, **augment):
 
 
 def _loss(config, batch, colormap="none"):
-    network = build_network(config)
+    network = init(config)
     recipe = StepSpec(
         view=network.training_view(0),
         tx=network.optimizer(0),
@@ -51,7 +51,7 @@ def _loss(config, batch, colormap="none"):
     state = network.initial_state(0, data_mesh(1))
     _, metrics = jax.jit(pure_step(recipe))(state, batch, jax.random.key(4), RATE)
     forward = make_forward(network.model, image=network.image, mesh=data_mesh(1))
-    logits = lambda images: forward(state.params, state.batch_stats, images, None)  # noqa: E731
+    logits = lambda images: forward(state.variables, images, None)  # noqa: E731
     return metrics.compute()["loss"], logits
 
 
@@ -79,22 +79,20 @@ def test_the_colour_map_is_seen_in_training_and_in_evaluation(config, examples):
     found, logits_of = _loss(still, batch, "jet")
     expected = losses.loss(logits_of(in_jet), jnp.asarray(batch["label"]))
     assert_allclose(found, expected.mean(), rtol=1e-6)
-    network, mesh = build_network(still), data_mesh(1)
+    network, mesh = init(still), data_mesh(1)
     jet = make_forward(network.model, image=network.image, mesh=mesh, colormap="jet")
     state = network.initial_state(0, mesh)
-    seen = jet(state.params, state.batch_stats, jnp.asarray(batch["image"]), None)
+    seen = jet(state.variables, jnp.asarray(batch["image"]), None)
     assert_allclose(seen, logits_of(in_jet), rtol=1e-6)
 
 
 def test_coloured_pictures_reach_the_network_as_they_are(config, examples):
     colour = np.stack([np.asarray(examples.image)[..., 0] // d for d in (1, 2, 3)], axis=-1)
     coloured = dataclasses.replace(examples, image=colour)
-    network, mesh = build_network(config), data_mesh(1)
+    network, mesh = init(config), data_mesh(1)
     forward = make_forward(network.model, image=network.image, mesh=mesh)
     state = network.initial_state(0, mesh)
-    found = predict_logits(
-        forward, state.params, state.batch_stats, coloured, batch_size=8, mesh=mesh
-    )
+    found = predict_logits(forward, state.variables, coloured, batch_size=8, mesh=mesh)
     scaled = colour.astype(np.float32) / 255 * (network.image.high - network.image.low)
     expected = network.model(jnp.asarray(scaled + network.image.low))
     assert_allclose(found, expected, atol=1e-5)
@@ -110,7 +108,7 @@ def _trained(views: int, policy: Augment, config) -> ModelBundle:
         seen = images if drawn_by is None else augment(drawn_by[0], images, policy, drawn_by[1])
         return jnp.mean(seen.astype(jnp.float32), axis=(1, 2)) / 255
 
-    meta = CheckpointMetadata(config, build_network(config).image, "hash", 1, [], 1, math.inf, 1)
+    meta = CheckpointMetadata(config, init(config).image, "hash", 1, [], 1, math.inf, 1)
     networks = ({"params": {}, "batch_stats": {}},)
     return ModelBundle(Path("x"), (meta,), networks, forward, data_mesh(1), 8, views)
 
@@ -154,5 +152,5 @@ def test_cached_views_cannot_be_mixed_and_the_advice_works(config):
         augment=Augment(mixup=0.2),
     )
     with pytest.raises(InputError, match=r"--augment.mixup 0 --augment.cutmix 0"):
-        check_views(cached)
-    check_views(dataclasses.replace(cached, augment=Augment()))
+        check_cached_views(cached)
+    check_cached_views(dataclasses.replace(cached, augment=Augment()))

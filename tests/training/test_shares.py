@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from fracjax.runtime.stopwatch import Stopwatch, TimeBreakdown
 from fracjax.training.progress import progress_bar
-from fracjax.training.time_breakdown import Stopwatch, TimeBreakdown
 
 
 class Clock:
@@ -31,7 +31,7 @@ def test_shares_are_those_of_the_wall_clock():
         with watch.waiting_for("device"):
             clock.now += seconds
     clock.now += 2
-    shares = watch.shares
+    shares = watch.breakdown
     assert vars(shares) == pytest.approx({"input": 0.02, "device": 0.95, "host": 0.03})
     assert str(shares) == "input 2 % device 95 % host 3 %"
 
@@ -51,11 +51,11 @@ def test_what_is_done_with_a_batch_is_no_waiting_for_it():
         seen.append(batch)
         clock.now += 15.5
     assert seen == ["a", "b"]
-    assert watch.shares.input == pytest.approx(9 / 40)
+    assert watch.breakdown.input == pytest.approx(9 / 40)
 
 
 def test_no_time_at_all_is_the_hosts():
-    assert Stopwatch(Clock()).shares == TimeBreakdown(0.0, 0.0, 1.0)
+    assert Stopwatch(Clock()).breakdown == TimeBreakdown(0.0, 0.0, 1.0)
 
 
 def test_the_printed_shares_sum_to_100():

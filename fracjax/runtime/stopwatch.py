@@ -1,4 +1,4 @@
-"""Where the time of a training loop goes: waiting for input, for the devices, or for neither."""
+"""Where the time of a loop goes: waiting for input, for the devices, or for neither."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +13,7 @@ _Item = TypeVar("_Item")
 
 @dataclass(frozen=True)
 class TimeBreakdown:
-    """Shares of the loop's wall clock; they sum to 1.
+    """Fractions of the loop's wall clock; they sum to 1.
 
     Host and devices work at the same time, so these are no loads: they say whom the loop waited
     for. A run that its devices limit has a `device` of nearly 1, whatever its host does meanwhile.
@@ -32,12 +32,12 @@ class TimeBreakdown:
 
     def __str__(self) -> str:
         """`input 2 % device 95 % host 3 %`; whole numbers that sum to 100."""
-        waited = [round(100 * share) for share in (self.input, self.device)]
+        waited = [round(100 * fraction) for fraction in (self.input, self.device)]
         return f"input {waited[0]} % device {waited[1]} % host {100 - sum(waited)} %"
 
 
 class Stopwatch:
-    """Measures `TimeBreakdown`, and names the waiting in a profiler's trace.
+    """Measures a `TimeBreakdown`, and names the waiting in a profiler's trace.
 
     Args:
       now: the clock, in seconds.
@@ -76,8 +76,8 @@ class Stopwatch:
             yield batch  # pyright: ignore[reportReturnType]
 
     @property
-    def shares(self) -> TimeBreakdown:
-        """Shares since `begin`; of no time at all, it is the host's."""
+    def breakdown(self) -> TimeBreakdown:
+        """Since `begin`; of no time at all, it is the host's."""
         total = self._now() - self._begun
         if total <= 0:
             return TimeBreakdown(0.0, 0.0, 1.0)

@@ -1,0 +1,165 @@
+"""What is refused before the first step, all of it before anything is overwritten."""
+
+import json
+
+import jax
+from jax.sharding import Mesh
+
+from fracjax.config import NO_WEIGHTS, Config, io
+from fracjax.errors import InputError
+from fracjax.evaluation import parse_rule
+from fracjax.pretrained import store
+from fracjax.runtime.sharding import check_batch
+from fracjax.training import checkpoint
+from fracjax.training.checkpoint import CheckpointMetadata
+from fracjax.training.ensemble_configs import MEMBER, is_sweep, member_configs, swept_dirs
+from fracjax.training.model import abstract
+from fracjax.training.schedule import next_epoch
+
+# Fields that may differ between the runs that share a workdir: where things lie, and for how long.
+# The detector may lie elsewhere, too: `CheckpointMetadata.check_filter` knows it by what it is.
+# Both modes, and every number of workers and of steps at a time, give the same batches.
+MAY_CHANGE = (
+    "workdir:",
+    "data.dir:",
+    "data.filter:",
+    "data.mode:",
+    "data.workers:",
+    "train.steps_per_dispatch:",
+    "train.checkpoint_steps:",
+)
+_KEPT = ("last", "best")
+
+
+def check_before_training(config: Config, mesh: Mesh) -> None:
+    """Refuse what can be refused without a dataset and without a detector.
+
+    Raises:
+      InputError: an impossible config, weights that are not there, a batch that the devices cannot
+        share, a workdir of another run.
+    """
+    check_config(config)
+    check_weights(config)
+    check_batch(config.data.batch_size, mesh)
+    check_workdir(config)
+
+
+def check_config(config: Config) -> None:
+    """Refuse what can be refused without a file: threshold rule, network, cuts, cached views.
+
+    Raises:
+      InputError: as it says.
+    """
+    problems = []
+    for check in (lambda: parse_rule(config.threshold), lambda: check_cached_views(config)):
+        try:
+            check()
+        except InputError as error:
+            problems.append(str(error))
+    if problems:
+        raise InputError("; ".join(dict.fromkeys(problems)))
+
+
+def check_cached_views(config: Config) -> None:
+    """Refuse an impossible network or cut, and cached views where no prefix is frozen.
+
+    Raises:
+      InputError: as it says.
+    """
+    prefix = abstract(config).frozen_prefix
+    if not config.freeze.cached_views:
+        return
+    if prefix is None:
+        raise InputError(
+            "freeze.cached-views needs a prefix that is wholly frozen in every phase: set their "
+            "cut to a block and freeze.batch-norm to above_cut or frozen, or write "
+            "--freeze.cached-views 0"
+        )
+    if config.augment.mixup or config.augment.cutmix:
+        raise InputError(
+            "freeze.cached-views keeps features of single pictures, which cannot be mixed: write "
+            "--augment.mixup 0 --augment.cutmix 0, or --freeze.cached-views 0"
+        )
+    if config.model.name == "efficientnet_b0" and config.model.drop_path > 0:
+        raise InputError(
+            "freeze.cached-views keeps what is constant, but EfficientNet-B0 drops branches below "
+            "the cut, too: write --model.drop-path 0, or --freeze.cached-views 0"
+        )
+
+
+def check_weights(config: Config) -> None:
+    """Refuse weights that are not there or of another network, without reading their arrays.
+
+    Raises:
+      InputError: as it says, with the way to get them.
+    """
+    if config.model.weights != NO_WEIGHTS:
+        store.check(config.model.weights, model=config.model.name)
+
+
+def check_workdir(config: Config) -> None:
+    """Refuse a workdir of another config, or of other networks than those of this one.
+
+    Raises:
+      InputError: naming what differs.
+    """
+    configs = member_configs(config)
+    expected = {one.workdir for one in configs}
+    there = {config.workdir, *config.workdir.glob(f"{MEMBER}*")}
+    if not is_sweep(config):  # one may grow by rates and by seeds
+        there.update(swept_dirs(config.workdir))
+    others = [p.name for p in there - expected if any(checkpoint.has(p, w) for w in _KEPT)]
+    if others:
+        raise InputError(
+            f"{config.workdir} holds a run of other networks ({', '.join(sorted(others))}) than "
+            f"the {len(configs)} of this config; name another --workdir"
+        )
+    for one in configs:
+        _check_same_config(one)
+
+
+def _check_same_config(config: Config) -> None:
+    workdir = config.workdir
+    if workdir.exists() and not workdir.is_dir():
+        raise InputError(f"--workdir {workdir} is a file; name a folder")
+    # A run without a finished epoch has nothing to lose: its config may be mended.
+    kept = [which for which in _KEPT if checkpoint.has(workdir, which)]
+    if not kept:
+        return
+    saved = checkpoint.read_meta(workdir, kept[0]).config
+    # A cycle is drawn over all epochs of a phase: another number of them is another schedule.
+    last = f"phases.{len(config.phases) - 1}.epochs:"
+    may_change = MAY_CHANGE + (() if config.phases[-1].schedule == "one_cycle" else (last,))
+    changed = [d for d in io.differences(config, saved) if not d.startswith(may_change)]
+    if changed:
+        raise InputError(
+            f"{workdir} is the run of another config ({'; '.join(changed)}, this one "
+            "first); name another --workdir, or train with that config to continue it"
+        )
+
+
+def finished_run(new: CheckpointMetadata) -> CheckpointMetadata | None:
+    """What a network that needs no further epoch says of itself; None if there is work to do.
+
+    Raises:
+      InputError: it was trained on another split, other channels or behind another detector.
+    """
+    if not checkpoint.has(new.config.workdir, "last"):
+        return None
+    meta = checkpoint.read_meta(new.config.workdir, "last")
+    meta.check_continues(new)
+    return meta if next_epoch(meta.history, new.config) is None else None
+
+
+def shared_facts(new: list[CheckpointMetadata]) -> dict[str, str]:
+    """What all processes of a run must see alike."""
+    facts = {"devices": str(jax.local_device_count())}
+    for meta in new:
+        name = meta.config.workdir.name
+        saved = checkpoint.newest(meta.config.workdir, "last")
+        facts |= {
+            f"config of {name}": json.dumps(io.to_dict(meta.config)),
+            f"split of {name}": meta.split_hash,
+            f"checkpoint of {name}": saved.name if saved else "none",
+        }
+    return facts
