@@ -44,14 +44,20 @@ def main() -> None:
         examples = dataset.part(part)
         with tempfile.TemporaryDirectory() as folder:
             prefix = Prefix(
-                net=network.model,
+                model=network.model,
                 stop=HEAD,
                 image=network.image,
                 policy=config.augment,
-                batch_size=config.data.batch_size,
                 colormap=config.data.colormap,
             )
-            view = cache_view(prefix, examples, key=None, mesh=data_mesh(), folder=Path(folder))
+            view = cache_view(
+                prefix,
+                examples,
+                key=None,
+                batch_size=config.data.batch_size,
+                mesh=data_mesh(),
+                folder=Path(folder),
+            )
             maps = view.pictures().astype(np.float32)
         return (maps.mean(axis=(1, 2)) if maps.ndim == 4 else maps), examples
 

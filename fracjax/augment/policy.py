@@ -9,8 +9,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Key, UInt8
+from jaxtyping import Array, Float, Int, Key, UInt8
 
 from fracjax.augment import colours, geometry, intensity
 from fracjax.augment.batched import per_picture
@@ -21,13 +20,19 @@ def augment(
     key: Key[Array, ""],
     images: UInt8[Array, "b h w c"],
     policy: Augment,
-    first: ArrayLike = 0,
+    index: Int[Array, " b"] | None = None,
 ) -> Float[Array, "b h w c2"]:
     """Change every picture by its own draw; values stay in [0, 255].
 
-    Picture i draws by the key and by `first` + i, so that pictures which are cut into batches in
-    another way draw the same. A strength of zero is left out of the program, so an empty policy is
-    the identity, exactly.
+    A strength of zero is left out of the program, so an empty policy is the identity, exactly.
+
+    Args:
+      key: of the batch.
+      images: decoded.
+      policy: which changes, and how strong.
+      index: what each picture draws by, with the key; its place in the batch by default. With the
+        number of an example (`Batch.index`), examples that are cut into batches in another way draw
+        the same.
 
     Returns:
       Pictures in three channels if the policy has a colour map among its colours, otherwise in as
@@ -55,10 +60,10 @@ def augment(
         (move, bool(policy.flip or policy.rotation or policy.zoom or policy.translation)),
         (apply_intensity, bool(policy.brightness or policy.contrast or policy.noise)),
     )
-    out = images.astype(jnp.float32)
+    out, index = images.astype(jnp.float32), jnp.arange(len(images)) if index is None else index
     for stage, (change, wanted) in enumerate(stages):
         if wanted:
             of_stage = jax.random.fold_in(key, stage)
-            keys = jax.vmap(partial(jax.random.fold_in, of_stage))(first + jnp.arange(len(images)))
+            keys = jax.vmap(partial(jax.random.fold_in, of_stage))(index)
             out = per_picture(change, keys, out)
     return out

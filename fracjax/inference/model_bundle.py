@@ -22,6 +22,7 @@ from fracjax.imaging.resize import ImageFormat
 from fracjax.loading.batch import Examples, Pictures
 from fracjax.models.image_spec import ImageSpec
 from fracjax.runtime.multihost import check_same_on_all_hosts
+from fracjax.runtime.randomness import stream
 from fracjax.training import checkpoint, losses
 from fracjax.training.checkpoint import CheckpointMetadata
 from fracjax.training.ensemble_configs import member_dirs, swept_dirs
@@ -115,10 +116,10 @@ class ModelBundle:
         Args:
           pictures: uint8[b, side, side, channels], on the mesh.
         """
-        first = -np.arange(len(pictures))  # `augment` adds 0, 1, ... to it
+        index = np.zeros(len(pictures), np.int32)
         return [
             [
-                self.forward(network, pictures, None if key is None else (key, first))
+                self.forward(network, pictures, None if key is None else (key, index))
                 for key in self._view_keys()
             ]
             for network in self.networks
@@ -135,15 +136,12 @@ class ModelBundle:
 
     def _view_keys(self) -> list[jax.Array | None]:
         """What each view of a study is drawn by; the first is the study as it is."""
-        key = jax.random.fold_in(jax.random.key(self.meta.config.train.seed), _VIEWS)
+        key = stream(self.meta.config.train.seed, "views")
         return [jax.random.fold_in(key, view) if view else None for view in range(self.test_views)]
 
     def detect(self, examples: Examples) -> Predictions:
         """A detector's predictions on studies of fracture types, all of them being fractures."""
         return self.predict(dataclasses.replace(examples, label=np.ones_like(examples.label)))
-
-
-_VIEWS = 2**31 + 1  # no step has this number
 
 
 def _mean_of_views(logits: Sequence[np.ndarray]) -> Float[np.ndarray, "n k"]:

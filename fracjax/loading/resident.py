@@ -170,15 +170,13 @@ def batch_at(
     )
 
 
-def evaluation_pass(
-    studies: Resident, *, batch_size: int, mesh: Mesh
-) -> Iterator[Shaped[Array, "b *dims"]]:
-    """The pictures of every study once, in order; those that fill up the last batch come again."""
+def evaluation_pass(studies: Resident, *, batch_size: int, mesh: Mesh) -> Iterator[Batch]:
+    """Every study once, in order; those that fill up the last batch come again."""
     for number in range(-(-studies.row.size // batch_size)):
         yield _in_order(studies, number, batch_size, mesh)
 
 
 @partial(jax.jit, static_argnums=(2, 3))
-def _in_order(studies: Resident, number: ArrayLike, batch_size: int, mesh: Mesh) -> Any:
+def _in_order(studies: Resident, number: ArrayLike, batch_size: int, mesh: Mesh) -> Batch:
     order = jnp.arange(studies.row.size, dtype=jnp.int32)
-    return batch_at(studies, order, number, batch_size=batch_size, mesh=mesh)["image"]
+    return batch_at(studies, order, number, batch_size=batch_size, mesh=mesh)

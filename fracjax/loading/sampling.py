@@ -8,6 +8,8 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Int, Int32, Shaped
 
+from fracjax.runtime.randomness import numpy_generator, stream
+
 
 def draw_order(
     label: Int[np.ndarray, " n"], *, seed: int, epoch: int, oversample: bool = False
@@ -76,7 +78,7 @@ def subset_rows(
     A group that lies in two classes is drawn with the first of them; a class that would be left
     with none has one of its groups added.
     """
-    rng = np.random.Generator(np.random.Philox(key=[seed, _SUBSET]))
+    rng = numpy_generator(stream(seed, "subset"))
     names, first = np.unique(group, return_index=True)
     kept = names[:0]
     for name in np.unique(label):
@@ -89,10 +91,5 @@ def subset_rows(
     return np.flatnonzero(np.isin(group, kept))
 
 
-_SUBSET = 2**32
-# No step has this number: the steps' randomness is folded from the same seed.
-_ORDER = 2**31
-
-
 def _key(seed: ArrayLike, epoch: ArrayLike) -> jax.Array:
-    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), _ORDER), epoch)
+    return jax.random.fold_in(stream(seed, "order"), epoch)

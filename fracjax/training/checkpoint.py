@@ -23,6 +23,11 @@ from fracjax.runtime.sharding import parameters, replicated
 from fracjax.training.state import TrainState
 
 
+VERSION = 2
+"""Of what a checkpoint holds and of how its run draws its randomness. Raise it with every change
+after which a run cannot go on, or be evaluated, as it was trained."""
+
+
 @dataclass(frozen=True)
 class CheckpointMetadata:
     """What the arrays of a checkpoint mean.
@@ -101,6 +106,7 @@ class CheckpointMetadata:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, fit for JSON."""
         return {
+            "version": VERSION,
             **{name: getattr(self, name) for name in self.__dataclass_fields__},
             "config": io.to_dict(self.config),
             "image": asdict(self.image),
@@ -113,7 +119,8 @@ class CheckpointMetadata:
             "config": io.from_dict(values["config"]),
             "image": ImageSpec(**values["image"]),
         }
-        return cls(**(values | parsed))
+        named = {name: value for name, value in values.items() if name != "version"}
+        return cls(**(named | parsed))
 
 
 def config_path(workdir: Path) -> Path:
@@ -211,15 +218,18 @@ def read_meta(workdir: Path, which: str = "best") -> CheckpointMetadata:
     """
     path = _newest(workdir, which) / "meta" / "metadata"
     again = "restore that file, or train again into another --workdir"
+    values = read_json(path, again)
+    if (found := values.get("version", 1)) != VERSION:
+        raise InputError(
+            f"{workdir} is a run of another version of fracjax (its checkpoints are of version "
+            f"{found}, this one's of {VERSION}); train it again into another --workdir"
+        )
     try:
-        return CheckpointMetadata.from_dict(read_json(path, again))
+        return CheckpointMetadata.from_dict(values)
     except InputError as error:
         raise InputError(f"{workdir}: {error}; {again}") from error
     except (KeyError, TypeError) as error:
-        raise InputError(
-            f"{workdir} is a run of another version of fracjax ({error}); train again into another "
-            "--workdir"
-        ) from error
+        raise InputError(f"{path} is damaged ({error!r}); {again}") from error
 
 
 def restore_network(workdir: Path, like: dict[str, Any], mesh: Mesh) -> dict[str, Any]:

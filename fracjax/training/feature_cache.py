@@ -33,7 +33,7 @@ from fracjax.runtime.multihost import barrier, broadcast, is_main
 from fracjax.runtime.sharding import batch_sharding, replicate, replicated
 from fracjax.training.forward import network_input
 
-FEATURES_VERSION = 4
+FEATURES_VERSION = 5
 """Raise it with every change to a network or an augmentation that changes their output."""
 
 
@@ -46,7 +46,6 @@ class Prefix:
       stop: first block that is left out; `head` runs the whole backbone.
       image: value range that the backbone expects.
       policy: what views are drawn from.
-      batch_size: examples per step.
       colormap: colour map of what the network sees.
     """
 
@@ -54,12 +53,17 @@ class Prefix:
     stop: str
     image: ImageSpec
     policy: Augment
-    batch_size: int
     colormap: str = "none"
 
 
 def cache_view(
-    prefix: Prefix, examples: Examples, *, key: jax.Array | None, mesh: Mesh, folder: Path
+    prefix: Prefix,
+    examples: Examples,
+    *,
+    key: jax.Array | None,
+    batch_size: int,
+    mesh: Mesh,
+    folder: Path,
 ) -> Examples:
     """`examples` with their images replaced by the float16 output of a prefix.
 
@@ -69,7 +73,8 @@ def cache_view(
     Args:
       prefix: the blocks.
       examples: decoded.
-      key: randomness of this view; None leaves the images as they are.
+      key: randomness of this view, folded by example; None leaves the images as they are.
+      batch_size: examples per step; it has no bearing on the features.
       mesh: devices.
       folder: where the features are kept, and looked for first.
 
@@ -80,7 +85,7 @@ def cache_view(
     # The first alone looks: a network disk remembers for others that a file was not there.
     if not broadcast(is_main() and path.exists()):
         folder.mkdir(parents=True, exist_ok=True)
-        batches = _finite(features(prefix, examples, key, mesh), prefix.stop)
+        batches = _finite(features(prefix, examples, key, batch_size, mesh), prefix.stop)
         if is_main():
             write_rows(path, len(examples), batches)
         else:
@@ -94,7 +99,7 @@ def digest(prefix: Prefix, examples: Examples, key: jax.Array | None) -> str:
     parts = [FEATURES_VERSION, type(prefix.model.backbone).__name__, prefix.stop, prefix.image]
     parts += [prefix.colormap, examples.image.shape[1:], prefix.model.precision]
     if key is not None:
-        parts += [prefix.policy, jax.random.key_data(key).tolist(), prefix.batch_size]
+        parts += [prefix.policy, jax.random.key_data(key).tolist()]
     name = hashlib.sha256(repr(parts).encode())
     if isinstance(examples.image, StoredRows):
         # The file is named by its content.
@@ -107,7 +112,7 @@ def digest(prefix: Prefix, examples: Examples, key: jax.Array | None) -> str:
 
 
 def features(
-    prefix: Prefix, examples: Examples, key: jax.Array | None, mesh: Mesh
+    prefix: Prefix, examples: Examples, key: jax.Array | None, batch_size: int, mesh: Mesh
 ) -> Iterator[Float16[np.ndarray, "b *dims"]]:
     """The features of all examples, batch by batch; those that fill up the last batch are cut."""
     view = nnx.view(
@@ -115,23 +120,25 @@ def features(
     )
     graph, params, stats, rest = nnx.split(view, nnx.Param, nnx.BatchStat, ...)
 
-    def forward(params, stats, images: jax.Array, step: jax.Array) -> jax.Array:
+    def forward(params, stats, images: jax.Array, index: jax.Array) -> jax.Array:
         backbone = nnx.merge(graph, params, stats, rest).backbone
         if key is not None:
-            images = augment(jax.random.fold_in(key, step), images, prefix.policy)
+            images = augment(key, images, prefix.policy, index)
         last = None if prefix.stop == HEAD else prefix.stop
         seen = network_input(images, prefix.image, prefix.colormap)
         return backbone(seen, stop=last).astype(jnp.float16)
 
     whole = replicated(mesh)
     run = jax.jit(
-        forward, in_shardings=(whole, whole, batch_sharding(mesh), whole), out_shardings=whole
+        forward,
+        in_shardings=(whole, whole, batch_sharding(mesh), batch_sharding(mesh)),
+        out_shardings=whole,
     )
     params, stats = replicate(mesh, (params, stats))
-    source = evaluation_batches(examples, batch_size=prefix.batch_size)
+    source = evaluation_batches(examples, batch_size=batch_size)
     for step, batch in enumerate(stream(source, batch_sharding(mesh))):
-        left = len(examples) - step * prefix.batch_size
-        yield np.asarray(run(params, stats, batch["image"], jnp.asarray(step)))[:left]
+        left = len(examples) - step * batch_size
+        yield np.asarray(run(params, stats, batch["image"], batch["index"]))[:left]
 
 
 def _finite(batches: Iterator[np.ndarray], stop: str) -> Iterator[np.ndarray]:

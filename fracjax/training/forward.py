@@ -8,14 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.sharding import Mesh
-from jax.typing import ArrayLike
 from jaxtyping import Array, Float, UInt8
 
 from fracjax.augment.colormaps import map_colours
 from fracjax.augment.policy import augment
 from fracjax.config import Augment
 from fracjax.evaluation.predictions import Predictions
-from fracjax.loading.batch import Examples
+from fracjax.loading.batch import Batch, Examples
 from fracjax.loading.streaming import evaluation_batches, stream
 from fracjax.models.image_spec import ImageSpec
 from fracjax.runtime.sharding import batch_sharding, gathered, parameters, replicated
@@ -23,8 +22,8 @@ from fracjax.runtime.stopwatch import Stopwatch
 
 _AHEAD = 2  # batches whose logits are not waited for
 
-DrawnBy = tuple[jax.Array, ArrayLike]
-"""What views of a batch are drawn by: a key, and the number of its first example in the part."""
+DrawnBy = tuple[jax.Array, jax.Array | np.ndarray]
+"""What views of a batch are drawn by: a key, and the number of each example in the part."""
 
 
 @runtime_checkable  # for jaxtyping's hook, which checks arguments in the tests
@@ -78,8 +77,8 @@ def make_forward(
         if start is not None:
             return net(images.astype(jnp.float32), start=start)
         if drawn_by is not None and policy is not None:
-            key, first = drawn_by
-            images = augment(key, images, policy, first)
+            key, index = drawn_by
+            images = augment(key, images, policy, jnp.asarray(index))
         return net(network_input(images, image, colormap))
 
     whole = replicated(mesh)
@@ -88,7 +87,7 @@ def make_forward(
         for name, tree in (("params", params), ("batch_stats", batch_stats))
     }
     return jax.jit(
-        forward, in_shardings=(variables, batch_sharding(mesh), whole), out_shardings=whole
+        forward, in_shardings=(variables, batch_sharding(mesh), None), out_shardings=whole
     )
 
 
@@ -106,24 +105,22 @@ def predict_logits(
     watch = watch or Stopwatch()
     source = evaluation_batches(examples, batch_size=batch_size)
     batches = watch.inputs(stream(source, batch_sharding(mesh)))
-    images = (jnp.asarray(batch["image"]) for batch in batches)
-    return logits_of(forward, variables, images, key, watch)[: len(examples)]
+    return logits_of(forward, variables, batches, key, watch)[: len(examples)]
 
 
 def logits_of(
     forward: Forward,
     variables: dict[str, Any],
-    batches: Iterable[jax.Array],
+    batches: Iterable[Batch],
     key: jax.Array | None = None,
     watch: Stopwatch | None = None,
 ) -> Float[np.ndarray, "m k"]:
     """Logits of all batches, those of the examples that fill up the last one included."""
     watch = watch or Stopwatch()
-    rows, first = [], 0
-    for images in batches:
-        drawn_by = None if key is None else (key, first)
-        rows.append(forward(variables, images, drawn_by))
-        first += len(images)
+    rows = []
+    for batch in batches:
+        drawn_by = None if key is None else (key, batch["index"])
+        rows.append(forward(variables, jnp.asarray(batch["image"]), drawn_by))
         # Without end ahead, the batches themselves would pile up in the device's memory.
         watch.results(rows[-_AHEAD:][0])
     watch.results(rows)

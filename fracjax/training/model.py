@@ -18,6 +18,7 @@ from fracjax.models.build import build
 from fracjax.models.classifier import Classifier
 from fracjax.models.image_spec import ImageSpec
 from fracjax.pretrained import store
+from fracjax.runtime.randomness import stream
 from fracjax.runtime.sharding import replicate
 from fracjax.training import freeze, losses
 from fracjax.training.state import TrainState, make_optimizer
@@ -86,7 +87,7 @@ def init(config: Config) -> TrainableModel:
         params, batch_stats = store.load_into(
             params, batch_stats, config.model.weights, model=config.model.name
         )
-    drawn = _draw(**_sizes(config))(jax.random.key(config.train.seed))
+    drawn = _draw(**_sizes(config))(stream(config.train.seed, "init"))
     params, batch_stats = params | drawn["params"], batch_stats | drawn["batch_stats"]
     return _frozen(nnx.merge(graph, params, batch_stats, rest), config)
 

@@ -19,6 +19,7 @@ from fracjax.augment.policy import augment
 from fracjax.config import Augment, Loss
 from fracjax.loading.batch import Batch
 from fracjax.models.image_spec import ImageSpec
+from fracjax.runtime.randomness import stream
 from fracjax.runtime.sharding import batch_sharding, replicated
 from fracjax.training import losses
 from fracjax.training.forward import network_input
@@ -85,9 +86,9 @@ class StepSpec:
 def make_train_step(spec: StepSpec, mesh: Mesh) -> Step:
     """Build `step(state, batch, key, learning_rate) -> (state, metrics)`.
 
-    The step donates `state`: drop the old one. Randomness comes from `key` and `state.step` alone
-    and is drawn per example, so one device and eight give the same images and the same dropout.
-    The batch is split over the mesh by example.
+    The step donates `state`: drop the old one. Randomness comes from `key`, the root of the run
+    (`randomness.root`), and from `state.step` alone and is drawn per example, so one device and
+    eight give the same images and the same dropout. The batch is split over the mesh by example.
     """
     return _jitted(pure_step(spec), mesh, batch_sharding(mesh))
 
@@ -146,7 +147,11 @@ def pure_step(spec: StepSpec) -> Step:
     def step(
         state: TrainState, batch: Batch, key: jax.Array, learning_rate: ArrayLike
     ) -> tuple[TrainState, Metrics]:
-        draw, dropout, pairs = jax.random.split(jax.random.fold_in(key, state.step), 3)
+        # By the place in the batch, not by example: oversampling may repeat one within a batch.
+        draw, pairs, dropout = (
+            jax.random.fold_in(stream(key, name), state.step)
+            for name in ("augment", "mix", "dropout")
+        )
         images, label = jnp.asarray(batch["image"]), jnp.asarray(batch["label"])
         mixed = None
         if start is None:

@@ -16,6 +16,7 @@ from fracjax.evaluation import auc
 from fracjax.loading.sampling import draw_order
 from fracjax.loading.streaming import BatchSource, steps_per_epoch, training_batches
 from fracjax.runtime.multihost import broadcast
+from fracjax.runtime.randomness import root
 from fracjax.runtime.sharding import replicate
 from fracjax.training import checkpoint, losses
 from fracjax.training.checkpoint import CheckpointMetadata
@@ -37,7 +38,7 @@ class Trainer:
       log: where it is recorded.
       meta: what its next checkpoint will say.
       state: parameters, statistics, optimiser.
-      key: randomness of its steps.
+      key: root of the randomness of its steps.
       steps: of one epoch.
       class_weights: weight of a training example by its class.
       learning_rate: of each step of the epoch that runs.
@@ -58,7 +59,7 @@ class Trainer:
         self.config, self.model, self.data, self.log, self.meta = new.config, model, data, log, new
         self._mesh, self._ends_alone = mesh, ends_alone
         self.diverged: str | None = None
-        self.key = jax.random.key(self.config.train.seed)
+        self.key = root(self.config.train.seed)
         how, train = self.config.data, data.views[0]
         self.steps = steps_per_epoch(train, batch_size=how.batch_size, oversample=how.oversample)
         self.class_weights = losses.class_weights(train.label, len(how.classes), self.config.loss)

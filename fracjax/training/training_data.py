@@ -18,6 +18,7 @@ from fracjax.errors import InputError
 from fracjax.loading.batch import Examples
 from fracjax.loading.dataset_view import Dataset
 from fracjax.loading.sampling import subset_rows
+from fracjax.runtime.randomness import stream
 from fracjax.training.feature_cache import Prefix, cache_view
 from fracjax.training.model import TrainableModel
 
@@ -115,20 +116,26 @@ def make_training_data(
         return TrainingData([train], validation, None)
     stop = model.frozen_prefix
     assert stop is not None, "check_config came first"
-    key = jax.random.key(config.train.seed + 1)
+    key = stream(config.train.seed, "cache")
     prefix = Prefix(
         model=model.model,
         stop=stop,
         image=model.image,
         policy=config.augment,
-        batch_size=config.data.batch_size,
         colormap=config.data.colormap,
     )
 
     def cached(examples: Examples, view: int, name: str) -> Examples:
         console.print(f"computing the features before {stop}: {name}", highlight=False)
         view_key = jax.random.fold_in(key, view) if view else None
-        return cache_view(prefix, examples, key=view_key, mesh=mesh, folder=folder)
+        return cache_view(
+            prefix,
+            examples,
+            key=view_key,
+            batch_size=config.data.batch_size,
+            mesh=mesh,
+            folder=folder,
+        )
 
     views = [cached(train, v, f"training view {v + 1} of {count}") for v in range(count)]
     return TrainingData(views, cached(validation, 0, "validation"), stop)

@@ -196,9 +196,9 @@ def _plain(stages: Stages, forward, **changes) -> Stages:
     return Stages(dataclasses.replace(stages.front, detector=detector))
 
 
-def _logits(params, batch_stats, images, drawn_by):
+def _logits(variables, images, drawn_by):
     """Numbers that float32 holds exactly, whatever the order of computing."""
-    return (images[:, 0, 0, :].astype(jnp.float32) - 128) / 32 + params["b"]
+    return (images[:, 0, 0, :].astype(jnp.float32) - 128) / 32 + variables["params"]["b"]
 
 
 @pytest.mark.parametrize(("temperature", "which"), [(1.0, 26), (1.7, 40)])
@@ -222,8 +222,8 @@ def test_a_probability_that_is_the_threshold_is_called(stages, temperature, whic
 
 
 def test_each_platform_gets_the_layers_that_it_has(stages):
-    def forward(params, batch_stats, images, drawn_by):
-        return _logits(params, batch_stats, images, drawn_by) + (platform() == "cpu")
+    def forward(variables, images, drawn_by):
+        return _logits(variables, images, drawn_by) + (platform() == "cpu")
 
     plain = _plain(stages, forward, temperature=1.0)
     pictures = np.full((2, 16, 16, 1), 128, np.uint8)

@@ -104,9 +104,9 @@ def _counted(stages: Stages) -> tuple[Stages, list[list[int]]]:
     seen = [[], []]
 
     def counting(which, trained):
-        def forward(params, stats, images, drawn_by):
+        def forward(variables, images, drawn_by):
             seen[which].append(len(images))
-            return trained.forward(params, stats, images, drawn_by)
+            return trained.forward(variables, images, drawn_by)
 
         return dataclasses.replace(trained, forward=forward)
 
@@ -184,9 +184,9 @@ def test_pictures_are_kept_on_request_only(stages, files):
 def test_views_of_a_file_do_not_hang_on_its_neighbours(stages, files):
     """A view is drawn by the place of its study: here its logit is that place, of the first 0."""
 
-    def forward(params, stats, images, drawn_by):
-        first = 0 if drawn_by is None else drawn_by[1]
-        return jnp.expand_dims(first + jnp.arange(len(images)), 1) * (drawn_by is not None) + 1.0
+    def forward(variables, images, drawn_by):
+        index = jnp.zeros(len(images)) if drawn_by is None else jnp.asarray(drawn_by[1])
+        return jnp.expand_dims(index, 1) + 1.0
 
     detector = dataclasses.replace(stages.front.detector, forward=forward, test_views=2)
     front = Stages(dataclasses.replace(stages.front, detector=detector))

@@ -106,6 +106,8 @@ def test_fewer_studies_than_devices():
 def test_evaluation_has_every_study_once_in_order():
     examples, mesh = _examples(), data_mesh(4)
     (studies,) = make_resident([examples], mesh)
-    seen = np.concatenate(list(evaluation_pass(studies, batch_size=8, mesh=mesh)))
+    seen = np.concatenate(
+        [batch["image"] for batch in evaluation_pass(studies, batch_size=8, mesh=mesh)]
+    )
     assert_array_equal(seen[: len(LABEL)], examples.pictures())
     assert_array_equal(seen[len(LABEL) :], examples.pictures(np.arange(24 - len(LABEL))))

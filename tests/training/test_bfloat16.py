@@ -108,11 +108,11 @@ def test_masters_moments_and_statistics_stay_float32(trained):
 def test_features_are_named_by_the_precision_and_cached_whole(parts, tmp_path):
     """float16 keeps the eight bits of bfloat16."""
     networks = [init(_in(precision)) for precision in PRECISIONS]
-    prefixes = [Prefix(one.model, "block3", one.image, Augment(), 50) for one in networks]
+    prefixes = [Prefix(one.model, "block3", one.image, Augment()) for one in networks]
     assert len({digest(prefix, parts[1], None) for prefix in prefixes}) == 2
     network, mesh = networks[1], data_mesh(1)
     state = network.initial_state(0, mesh)
-    cached = cache_view(prefixes[1], parts[1], key=None, mesh=mesh, folder=tmp_path)
+    cached = cache_view(prefixes[1], parts[1], key=None, batch_size=50, mesh=mesh, folder=tmp_path)
     assert_allclose(
         _logits(network, state, cached, start="block3"),
         _logits(network, state, parts[1]),

@@ -24,13 +24,13 @@ def network(config):
 
 
 def _prefix(network, **changes):
-    whole = {"stop": "block2", "policy": Augment(), "batch_size": 8, "image": network.image}
+    whole = {"stop": "block2", "policy": Augment(), "image": network.image}
     return Prefix(model=network.model, **(whole | changes))
 
 
 def _cached(network, examples, folder, *, key=None, devices=1, **changes):
     how = _prefix(network, **changes)
-    return cache_view(how, examples, key=key, mesh=data_mesh(devices), folder=folder)
+    return cache_view(how, examples, key=key, batch_size=8, mesh=data_mesh(devices), folder=folder)
 
 
 @pytest.mark.parametrize(("stop", "shape"), [("block2", (20, 8, 8, 4)), ("head", (20, 64))])
@@ -82,7 +82,6 @@ KEY, BRIGHT = jax.random.key(0), Augment(brightness=0.2)
         {"stop": "block3"},
         {"key": jax.random.key(1)},
         {"policy": Augment(brightness=0.3)},
-        {"batch_size": 4},
         {"colormap": "jet"},
         {"image": ImageSpec(224, 3, -1.0, 1.0, 8)},
     ],

@@ -17,6 +17,7 @@ from fracjax.config import Augment, Freeze, Phase
 from fracjax.errors import InputError
 from fracjax.inference.model_bundle import ModelBundle
 from fracjax.loading.streaming import BatchSource
+from fracjax.runtime.randomness import stream
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training import losses
 from fracjax.training.checkpoint import CheckpointMetadata
@@ -60,7 +61,7 @@ def test_the_loss_of_a_mixed_pair_is_mixed_as_its_pictures_are(config, examples)
     weights = np.array([0.5, 2.0], np.float32)
     batch = BatchSource(examples, np.arange(8), 8, weights)[0]
     found, logits_of = _loss(still, batch)
-    _, _, pairs = jax.random.split(jax.random.fold_in(jax.random.key(4), 0), 3)
+    pairs = jax.random.fold_in(stream(jax.random.key(4), "mix"), 0)
     mixed = mix(pairs, jnp.asarray(batch["image"], jnp.float32), still.augment)
     assert np.ptp(mixed.share) > 0.05
     logits, label = logits_of(mixed.images), batch["label"]
@@ -104,7 +105,7 @@ def test_coloured_pictures_reach_the_network_as_they_are(config, examples):
 def _trained(views: int, policy: Augment, config) -> ModelBundle:
     """A run whose network answers with the mean grey of what it sees."""
 
-    def forward(params, batch_stats, images, drawn_by):
+    def forward(variables, images, drawn_by):
         seen = images if drawn_by is None else augment(drawn_by[0], images, policy, drawn_by[1])
         return jnp.mean(seen.astype(jnp.float32), axis=(1, 2)) / 255
 
