@@ -131,13 +131,13 @@ def _measure(stages: Stages, files: list[Path], rounds: int) -> list[str]:
 def _detector(config: Config, batch_size: int) -> Stages:
     mesh = data_mesh()
     network = init(config)
-    params, stats = jax.device_put(tuple(variables_of(network.model).values()), replicated(mesh))
+    variables = jax.device_put(variables_of(network.model), replicated(mesh))
     forward = make_forward(network.model, image=network.image, mesh=mesh)
     meta = CheckpointMetadata(config, network.image, "", 1, [], 1, 0.0, 1)
     trained = ModelBundle(
         config.workdir,
         (meta,),
-        ({"params": params, "batch_stats": stats},),
+        (variables,),
         forward,
         mesh,
         -(-batch_size // mesh.size) * mesh.size,

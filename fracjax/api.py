@@ -51,9 +51,9 @@ def fit(config: Config, *, console: Console | None = None) -> Path:
     Raises:
       InputError: bad input, before anything is overwritten; or a loss that is not finite.
     """
-    from fracjax.training.loop import fit_members
+    from fracjax.workflows import train
 
-    fit_members(config, _quiet(console))
+    train.fit(config, _quiet(console))
     return config.workdir
 
 

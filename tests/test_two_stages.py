@@ -20,8 +20,8 @@ from fracjax.inference.evaluate_run import evaluate_run
 from fracjax.loading.dataset_view import open_dataset
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training import loop, training_data
-from fracjax.workflows import train
 from fracjax.training.checkpoint import read_meta
+from fracjax.workflows import train
 from fracjax.workflows.compare import compare
 from fracjax.workflows.evaluate import evaluate
 from fracjax.workflows.two_stages import run_two_stages

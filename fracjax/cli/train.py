@@ -43,15 +43,14 @@ def train(words: Sequence[str], prog: str) -> None:
         console = main_console()
         # Imported late, so that --help and a misspelt flag are answered at once.
         from fracjax.training.ensemble_configs import is_sweep
-        from fracjax.training.loop import fit_members
         from fracjax.workflows.sweep import show_sweep
-        from fracjax.workflows.train import show_config, show_network, show_run
+        from fracjax.workflows.train import fit, show_config, show_network, show_run
 
         if flags.dry_run:
             show_config(config, console)
             show_network(config, console)
         else:
-            metas = fit_members(config, console, profile_steps=steps)
+            metas = fit(config, console, profile_steps=steps)
             show_result = show_sweep if is_sweep(config) else show_run
             show_result(config.workdir, metas, console)
     except InputError as error:

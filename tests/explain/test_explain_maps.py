@@ -48,8 +48,7 @@ def _drawn(net: Classifier, seed: int) -> dict:
         fan_in = math.prod(like.shape[:-1]) if len(like.shape) > 1 else 100
         return rng.normal(0, fan_in**-0.5, like.shape).astype(np.float32)
 
-    params, stats = jax.tree.map_with_path(leaf, tuple(variables_of(net).values()))
-    return {"params": params, "batch_stats": stats}
+    return jax.tree.map_with_path(leaf, variables_of(net))
 
 
 def _trained(networks: list[dict], config: Config = CONFIG, devices: int = 1) -> ModelBundle:
@@ -268,18 +267,18 @@ def test_the_called_class_is_the_most_probable_one():
 def test_no_gradient_runs_through_the_blocks_below_the_map():
     config = Config(data=Data(image_size=SIDE))
     net = abstract(config).model
-    params, stats = variables_of(net).values()
+    variables = variables_of(net)
     images = jax.ShapeDtypeStruct((4, SIDE, SIDE, 1), jnp.uint8)
     classes = jax.ShapeDtypeStruct((4,), jnp.int32)
     mesh = data_mesh(1)
 
     def cost(run: Callable[..., jax.Array], *inputs: object) -> float:
-        return (jax.jit(run).lower(params, stats, *inputs).cost_analysis() or {})["flops"]
+        return (jax.jit(run).lower(*inputs).cost_analysis() or {})["flops"]
 
-    forward = cost(make_forward(net, image=IMAGE, mesh=mesh), images, None)
+    forward = cost(make_forward(net, image=IMAGE, mesh=mesh), variables, images, None)
     for method in METHODS:
         run = make_explainer(net, image=IMAGE, mesh=mesh, method=method)
-        assert cost(run, images, classes) < 1.1 * forward
+        assert cost(run, *variables.values(), images, classes) < 1.1 * forward
 
 
 def test_what_cannot_be_explained_is_refused():

@@ -62,11 +62,10 @@ def _detector(model: Model, side: int) -> ModelBundle:
     """An untrained one, as if opened from a run."""
     config = Config(data=Data(image_size=side, batch_size=4), model=model)
     net, image, mesh = abstract(config).model, IMAGES[model.name], data_mesh()
-    params, stats = (jax.tree.map_with_path(_drawn, tree) for tree in variables_of(net).values())
     return ModelBundle(
         workdir=config.workdir,
         metas=(CheckpointMetadata(config, image, "split", 1, [], 1, 0.5, 1),),
-        networks=({"params": params, "batch_stats": stats},),
+        networks=(jax.tree.map_with_path(_drawn, variables_of(net)),),
         forward=make_forward(net, image=image, mesh=mesh),
         mesh=mesh,
         batch_size=4,

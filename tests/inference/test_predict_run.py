@@ -198,7 +198,7 @@ def test_views_of_a_file_do_not_hang_on_its_neighbours(stages, files):
 
 
 def test_a_network_that_answers_no_number_is_refused(stages, files):
-    def forward(params, stats, images, drawn_by):
+    def forward(variables, images, drawn_by):
         return jnp.full((len(images), 1), jnp.nan)
 
     detector = dataclasses.replace(stages.front.detector, forward=forward)

@@ -72,9 +72,7 @@ def drawn(monkeypatch) -> list[tuple[int, ...]]:
 
 def test_no_two_draws_of_a_run_share_a_key(config, examples, drawn, monkeypatch, tmp_path):
     """Initial kernels, orders, steps, cached views and views at test time of two members."""
-    policy = Augment(
-        flip=True, brightness=0.1, mixup=0.2, test_views=3
-    )
+    policy = Augment(flip=True, brightness=0.1, mixup=0.2, test_views=3)
 
     def count() -> int:
         jax.effects_barrier()
@@ -131,8 +129,8 @@ def test_no_two_draws_of_a_run_share_a_key(config, examples, drawn, monkeypatch,
         number_of["cache"] += count() - before
         before = count()
         meta = CheckpointMetadata(own, model.image, "hash", 1, [], 1, math.inf, 1)
-        # Tens, so that none is filled up with examples that come again.
-            ModelBundle(Path("x"), (meta,), ({},), forward, mesh, 10, 3).predict(examples)
+        # Tens: none is filled up with examples that come again.
+        ModelBundle(Path("x"), (meta,), ({},), forward, mesh, 10, 3).predict(examples)
         number_of["views"] += count() - before
     assert min(number_of.values()) > 0, number_of
     repeated = [key for key, times in Counter(drawn).items() if times > 1]
