@@ -22,7 +22,9 @@ from fracjax.inference.model_bundle import open_run
 from fracjax.loading import dataset_view
 from fracjax.loading.dataset_view import open_dataset
 from fracjax.runtime.sharding import data_mesh
-from fracjax.training.loop import check_workdir, fit, fit_members
+from fracjax.training.checks import check_workdir
+from fracjax.training.loop import fit_members
+from fracjax.workflows import train
 from fracjax.workflows.compare import compare
 from fracjax.workflows.evaluate import evaluate
 from fracjax.workflows.sweep import show_sweep
@@ -222,7 +224,7 @@ def test_a_sweep_is_no_network(sweep, tmp_path):
         lambda: evaluate(folder, "validation", mesh, QUIET),
         lambda: run_cascade(folder, folder, "test", mesh),
         lambda: compare(folder, folder, "test", mesh, QUIET, tmp_path / "comparison"),
-        lambda: fit(behind, QUIET),
+        lambda: train.fit(behind, QUIET),
     )
     for use in uses:
         with pytest.raises(InputError) as refused:

@@ -15,7 +15,7 @@ from fracjax.loading.streaming import training_batches
 from fracjax.runtime.sharding import batch_sharding, data_mesh
 from fracjax.training.feature_cache import Prefix, cache_view, digest
 from fracjax.training.forward import make_forward, predict_logits
-from fracjax.training.network import Network, build_network
+from fracjax.training.model import TrainableModel, init
 from fracjax.training.state import TrainState
 from fracjax.training.step import StepSpec, make_train_step
 
@@ -30,7 +30,7 @@ def _in(config: Config, precision: Precision) -> Config:
 
 
 class Trained(NamedTuple):
-    network: Network
+    network: TrainableModel
     state: TrainState
     losses: list[float]
 
@@ -40,7 +40,7 @@ def trained(config, examples) -> dict[Precision, Trained]:
     """Sixty steps from one seed in both precisions."""
     mesh, found = data_mesh(1), {}
     for precision in PRECISIONS:
-        network = build_network(_in(config, precision))
+        network = init(_in(config, precision))
         spec = StepSpec(network.training_view(0), network.optimizer(0), network.image, Augment())
         step, state, losses = make_train_step(spec, mesh), network.initial_state(0, mesh), []
         for epoch in range(EPOCHS):
@@ -52,12 +52,12 @@ def trained(config, examples) -> dict[Precision, Trained]:
     return found
 
 
-def _logits(network: Network, state: TrainState, examples: Examples, start=None) -> np.ndarray:
+def _logits(
+    network: TrainableModel, state: TrainState, examples: Examples, start=None
+) -> np.ndarray:
     mesh = data_mesh(1)
     forward = make_forward(network.model, image=network.image, mesh=mesh, start=start)
-    return predict_logits(
-        forward, state.params, state.batch_stats, examples, batch_size=10, mesh=mesh
-    )
+    return predict_logits(forward, state.variables, examples, batch_size=10, mesh=mesh)
 
 
 def test_the_losses_of_both_fall_alike(trained):
@@ -80,18 +80,18 @@ def test_predicting_in_bfloat16_moves_probabilities_by_a_hundredth_or_two(traine
 
 def test_masters_moments_and_statistics_stay_float32(trained):
     for _, state, _ in trained.values():
-        leaves = jax.tree.leaves((state.params, state.batch_stats, state.opt_state))
+        leaves = jax.tree.leaves((state.variables, state.opt_state))
         assert {str(leaf.dtype) for leaf in leaves} <= {"float32", "int32"}
 
 
 def test_features_are_named_by_the_precision_and_cached_whole(config, examples, tmp_path):
     """float16 keeps the eight bits of bfloat16."""
-    networks = [build_network(_in(config, precision)) for precision in PRECISIONS]
-    prefixes = [Prefix(one.model, "block3", one.image, Augment(), 10) for one in networks]
+    networks = [init(_in(config, precision)) for precision in PRECISIONS]
+    prefixes = [Prefix(one.model, "block3", one.image, Augment()) for one in networks]
     assert len({digest(prefix, examples, None) for prefix in prefixes}) == 2
     network, mesh = networks[1], data_mesh(1)
     state = network.initial_state(0, mesh)
-    cached = cache_view(prefixes[1], examples, key=None, mesh=mesh, folder=tmp_path)
+    cached = cache_view(prefixes[1], examples, key=None, batch_size=10, mesh=mesh, folder=tmp_path)
     assert_allclose(
         _logits(network, state, cached, start="block3"),
         _logits(network, state, examples),

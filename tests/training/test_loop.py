@@ -24,7 +24,8 @@ from fracjax.inference.model_bundle import open_run
 from fracjax.loading.dataset_view import open_dataset
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training.checkpoint import CheckpointMetadata, read_meta
-from fracjax.training.loop import check_run, check_workdir, fit, fit_members
+from fracjax.training.checks import check_config, check_workdir
+from fracjax.training.loop import fit, fit_members
 from fracjax.training.schedule import learning_rates
 from tests.paths import ROOT
 from tests.training.runs import cut_short, saved, scalars
@@ -351,7 +352,7 @@ def test_cached_views_without_a_frozen_prefix_are_refused_and_the_advice_works(c
     bad = _with(config, tmp_path / "run", freeze=Freeze(cached_views=2))
     with pytest.raises(InputError, match=r"prefix that is wholly frozen.*cached-views 0"):
         fit(bad, QUIET)
-    check_run(dataclasses.replace(bad, freeze=Freeze()))
+    check_config(dataclasses.replace(bad, freeze=Freeze()))
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):

@@ -19,22 +19,22 @@ from fracjax.training import feature_cache
 from fracjax.training.feature_cache import Prefix, cache_view
 from fracjax.training.forward import make_forward, predict_logits
 from fracjax.training.loop import fit
-from fracjax.training.network import build_network
+from fracjax.training.model import init
 
 
 @pytest.fixture(scope="module")
 def network(config):
-    return build_network(config)
+    return init(config)
 
 
 def _prefix(network, **changes):
-    whole = {"stop": "block2", "policy": Augment(), "batch_size": 8, "image": network.image}
-    return Prefix(net=network.model, **(whole | changes))
+    whole = {"stop": "block2", "policy": Augment(), "image": network.image}
+    return Prefix(model=network.model, **(whole | changes))
 
 
 def _cached(network, examples, folder, *, key=None, devices=1, **changes):
     how = _prefix(network, **changes)
-    return cache_view(how, examples, key=key, mesh=data_mesh(devices), folder=folder)
+    return cache_view(how, examples, key=key, batch_size=8, mesh=data_mesh(devices), folder=folder)
 
 
 @pytest.mark.parametrize(("stop", "shape"), [("block2", (20, 8, 8, 4)), ("head", (20, 64))])
@@ -48,8 +48,7 @@ def test_logits_from_cached_features_are_those_of_the_pictures(
     pictures, features = (
         predict_logits(
             make_forward(network.model, image=network.image, mesh=mesh, start=start),
-            state.params,
-            state.batch_stats,
+            state.variables,
             source,
             batch_size=8,
             mesh=mesh,
@@ -87,7 +86,6 @@ KEY, BRIGHT = jax.random.key(0), Augment(brightness=0.2)
         {"stop": "block3"},
         {"key": jax.random.key(1)},
         {"policy": Augment(brightness=0.3)},
-        {"batch_size": 4},
         {"colormap": "jet"},
         {"image": ImageSpec(224, 3, -1.0, 1.0, 8)},
     ],
@@ -106,7 +104,7 @@ def test_features_are_named_by_pictures_rows_and_weights(config, network, exampl
     brighter = dataclasses.replace(examples, image=examples.image + 1)
     reseeded = dataclasses.replace(config, train=dataclasses.replace(config.train, seed=1))
     assert feature_cache.digest(_prefix(network), brighter, KEY) != name
-    assert feature_cache.digest(_prefix(build_network(reseeded)), examples, KEY) != name
+    assert feature_cache.digest(_prefix(init(reseeded)), examples, KEY) != name
     np.save(tmp_path / "a.npy", examples.image)
     stored = dataclasses.replace(examples, image=StoredRows(tmp_path / "a.npy"))
     other = [stored, stored.take(np.arange(20)[::-1]), stored.take(np.arange(10))]

@@ -12,7 +12,7 @@ from fracjax.config import Augment, Freeze, Phase
 from fracjax.loading.streaming import BatchSource, training_batches
 from fracjax.runtime.sharding import batch_sharding, data_mesh, replicated
 from fracjax.training import freeze
-from fracjax.training.network import build_network
+from fracjax.training.model import init
 from fracjax.training.step import StepSpec, make_train_step
 
 RATE = np.float32(1e-3)
@@ -26,7 +26,7 @@ SGD = optax.identity()
 
 def _spec(config, network, tx=None):
     """What `fit` would make a step of the first phase of."""
-    plain = freeze.partial_updates(tx, network.partitions[0]) if tx else network.optimizer(0)
+    plain = freeze.partial_updates(tx, network.freezes[0]) if tx else network.optimizer(0)
     return StepSpec(
         view=network.training_view(0),
         tx=plain,
@@ -38,7 +38,7 @@ def _spec(config, network, tx=None):
 
 @functools.cache  # compiling is what takes the time here
 def make_step(config, devices, tx=None):
-    mesh, network = data_mesh(devices), build_network(config)
+    mesh, network = data_mesh(devices), init(config)
     one = _spec(config, network, tx)
     step = make_train_step(one, mesh)
 
