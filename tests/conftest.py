@@ -69,42 +69,56 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> P
 
 
 @pytest.fixture(scope="session")
-def world(shared_folder: Path) -> World:
-    """Both stages, trained and evaluated once for all tests; who changes them takes `world_copy`.
+def phantoms(shared_folder: Path) -> Path:
+    """Prepared once for all tests: `phantom` of 80 studies, `phantom_types` of 160, 32 pixels."""
+    from filelock import FileLock
 
-    The dataset `phantom` has 80 studies, `phantom_types` 160; `world.stage1.data` opens the first.
+    from fracjax.datasets.prepare import prepare
+    from fracjax.datasets.request import Request
+
+    folder, done = shared_folder / "phantoms", shared_folder / "phantoms.done"
+    with FileLock(shared_folder / "phantoms.lock"):
+        if not done.exists():
+            prepare(Request("phantom", data_dir=folder, count=80, side=32))
+            prepare(Request("phantom_types", data_dir=folder, count=160, side=32))
+            done.touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def world(shared_folder: Path, phantoms: Path) -> World:
+    """Both stages on `phantoms`, trained and evaluated once for all tests.
+
+    They are never to be changed: who changes them takes `world_copy`.
     """
     from dataclasses import replace
 
     from filelock import FileLock
     from rich.console import Console
 
-    from fracjax.config import Config, Data, Model, Phase
-    from fracjax.datasets.prepare import prepare
-    from fracjax.datasets.request import Request
+    from fracjax.config import Config, Data, Freeze, Model, Phase
     from fracjax.training.checkpoint import read_meta
     from fracjax.workflows.two_stages import run_two_stages
 
-    root = shared_folder / "world"
-    data = Data(dir=root / "data", image_size=16, batch_size=8)
+    root, done = shared_folder / "world", shared_folder / "world.done"
+    data = Data(dir=phantoms, image_size=16, batch_size=8)
     stage1 = Config(
         workdir=root / "stage1",
         threshold="sensitivity:0.75",
         data=data,
         model=Model(width=0.0625, dropout=0.0),
-        phases=(Phase(epochs=1, learning_rate=1e-3),),
+        freeze=Freeze(batch_norm="above_cut"),
+        phases=(Phase(epochs=1, learning_rate=1e-2, cut="head"),),  # which compiles quickly
     )
     types = replace(data, name="phantom_types", classes=TYPES)
     stage2 = replace(stage1, workdir=root / "stage2", data=types)
-    folder = root / "folder.txt"
     with FileLock(shared_folder / "world.lock"):
-        if not folder.exists():
-            prepare(Request("phantom", data_dir=data.dir, count=80, side=32))
-            prepare(Request("phantom_types", data_dir=data.dir, count=160, side=32))
-            with jax.default_device(jax.devices()[0]):
-                made = run_two_stages(stage1, stage2, Console(quiet=True))
-            folder.write_text(str(made))
-    return World(stage1, read_meta(stage2.workdir).config, Path(folder.read_text()))
+        if not done.exists():
+            with jax.default_device(jax.devices()[0]):  # whoever asks for it first
+                run_two_stages(stage1, stage2, Console(quiet=True))
+            done.touch()
+    stage2 = read_meta(stage2.workdir).config
+    return World(stage1, stage2, stage2.workdir / "cascade" / "test")
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 from tests.paths import ROOT
 
-# Compiling takes most of the time of such a test; what runs takes hardly any.
-FLAGS = "--xla_force_host_platform_device_count=2 --xla_backend_optimization_level=0"
+DEVICES = 2  # of each process
 
 
 class Ended(NamedTuple):
@@ -38,7 +37,7 @@ def run_pair(folder: Path, *command: object, **environment: str) -> list[Ended]:
                 [sys.executable, *map(str, command)],
                 env={
                     **os.environ,
-                    "XLA_FLAGS": FLAGS,
+                    "JAX_NUM_CPU_DEVICES": str(DEVICES),
                     "JAX_COORDINATOR_ADDRESS": meet,
                     "JAX_NUM_PROCESSES": "2",
                     "JAX_PROCESS_ID": str(number),

@@ -1,4 +1,4 @@
-"""The scripts as two processes of two devices: equal to one, killed, continued, evaluated."""
+"""Two processes of two devices: they train as one process does, are killed, continue, evaluate."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import pytest
@@ -14,73 +15,64 @@ from numpy.testing import assert_allclose
 from rich.console import Console
 
 from fracjax.config import Config, io
-from fracjax.datasets.prepare import prepare
-from fracjax.datasets.request import Request
 from fracjax.evaluation import Predictions
 from fracjax.evaluation.temperature import scaled
 from fracjax.inference.model_bundle import open_run
 from fracjax.loading.dataset_view import open_dataset
 from fracjax.runtime.sharding import data_mesh
-from fracjax.training import loop
-from fracjax.training.checkpoint import Checkpoints, read_meta
 from fracjax.training.loop import fit
-from fracjax.training.model import init
-from tests.pairs import run_pair
+from tests.pairs import Ended, run_pair
+from tests.paths import ROOT
+from tests.training.runs import saved
 
 QUIET = Console(quiet=True)
 # A file in Python may do anything: here it kills a process after its fourth save, within an epoch.
 CONFIG = """
 import os, signal
 from pathlib import Path
-from fracjax import distributed
+from fracjax.runtime import multihost_init
 from fracjax.config import Augment, Config, Data, Model, Phase, Train
 
-distributed.HEARTBEAT_TIMEOUT = 600  # a machine that runs many tests is slow
+multihost_init.HEARTBEAT_TIMEOUT = 600  # a machine that runs many tests is slow
 
 def get_config():
     if "KILLED" in os.environ and os.environ["KILLED"] == os.environ["JAX_PROCESS_ID"]:
-        from fracjax.training.trainer import Trainer
-        save = Trainer.save_within_epoch
-        def save_and_die(self, state, step, sums):
-            save(self, state, step, sums)
+        from fracjax.training.checkpoint import Checkpoints
+        save = Checkpoints.save_last
+        def save_and_die(self, state, meta):
+            save(self, state, meta)
             if int(state.step) == 13:
                 os.kill(os.getpid(), signal.SIGKILL)
-        Trainer.save_within_epoch = save_and_die
+        Checkpoints.save_last = save_and_die
     return Config(
-        data=Data(dir=Path({data!r}), image_size=32, batch_size=8),
+        data=Data(dir=Path({data!r}), image_size=16, batch_size=8),
         model=Model(width=0.05),
         augment=Augment(flip=True),
-        phases=(Phase(epochs=3),),
+        phases=(Phase(epochs=2),),
         train=Train(checkpoint_steps=3),
     )
 """
-
-
-# One process fails while the other waits for it.
-FAILING = """
+# Both train on and evaluate; then one fails while the other waits for it.
+CONTINUE = """
+import sys
+from pathlib import Path
+from fracjax.cli.process import door
+from fracjax.config import io
+from fracjax.errors import InputError
+from fracjax.runtime.multihost import barrier, is_main, main_console
 from fracjax.runtime.multihost_init import start
-from fracjax.cli.process import door
-from fracjax.errors import UserError
-from fracjax.runtime.multihost import barrier, is_first
 
 with door():
+    config = io.load(Path(sys.argv[1]), ["--workdir", sys.argv[2]], "")
     start()
-    if not is_first():
-        raise UserError("no such disk")
-    barrier("never")
-"""
-# One process is gone without a word while the other waits for it.
-GONE = """
-import os, signal
-from fracjax import distributed
-from fracjax.cli.process import door
-from fracjax.runtime.multihost import barrier, is_first
+    from fracjax.runtime.sharding import data_mesh
+    from fracjax.training.loop import fit
+    from fracjax.workflows.evaluate import evaluate
 
-distributed.HEARTBEAT_TIMEOUT = 5
-with door():
-    distributed.start()
-    if not is_first():
-        os.kill(os.getpid(), signal.SIGKILL)
+    fit(config, main_console())
+    evaluate(config.workdir, "validation", data_mesh(), main_console(), gallery=0)
+    if not is_main():
+        raise InputError("no such disk")
     barrier("never")
 """
 # Nobody else comes.
@@ -93,82 +85,111 @@ with door():
 """
 
 
+class Run(NamedTuple):
+    workdir: Path
+    ended: list[Ended]
+
+
 @pytest.fixture(scope="module")
-def config_path(tmp_path_factory):
-    """Seven steps an epoch, three epochs."""
-    folder = tmp_path_factory.mktemp("data")
-    prepare(Request(name="phantom", data_dir=folder, count=80, side=32))
-    path = folder / "config.py"
-    path.write_text(CONFIG.replace("{data!r}", repr(str(folder))))
+def config_path(phantoms, tmp_path_factory):
+    """Seven steps an epoch, two epochs."""
+    path = tmp_path_factory.mktemp("config") / "config.py"
+    path.write_text(CONFIG.replace("{data!r}", repr(str(phantoms))))
     return path
+
+
+def _config(path: Path, workdir: Path) -> Config:
+    return io.load(path, ["--workdir", str(workdir)], "")
 
 
 @pytest.fixture(scope="module")
 def straight(config_path, tmp_path_factory):
-    """Workdir of a run in one process of four devices that nothing disturbed."""
+    """Workdir of a run in one process of one device that nothing disturbed."""
     workdir = tmp_path_factory.mktemp("runs") / "straight"
-    fit(io.load(config_path, ["--workdir", str(workdir)], ""), QUIET)
+    fit(_config(config_path, workdir), QUIET)
     return workdir
 
 
 @pytest.fixture(scope="module")
 def killed(config_path, tmp_path_factory):
-    """Workdir of a run in stream mode of which process 0 was killed; how process 1 ended."""
+    """A run of two processes in stream mode, of which process 0 was killed."""
     workdir = tmp_path_factory.mktemp("runs") / "killed"
     command = ["scripts/train.py", "--config", config_path, "--workdir", workdir]
-    first, second = run_pair(workdir.parent, *command, "--data.mode", "stream", KILLED="0")
-    assert first.code == -signal.SIGKILL, first.errors
-    return workdir, second
+    ended = run_pair(workdir.parent, *command, "--data.mode", "stream", KILLED="0")
+    assert ended[0].code == -signal.SIGKILL, ended[0].errors
+    return Run(workdir, ended)
 
 
 @pytest.fixture(scope="module")
 def continued(killed, config_path, tmp_path_factory):
-    """The same run, continued by two processes; how they ended."""
+    """The same run, continued and evaluated by two processes, of which the second then fails."""
     workdir = tmp_path_factory.mktemp("runs") / "continued"
-    shutil.copytree(killed[0], workdir)
-    command = ["scripts/train.py", "--config", config_path, "--workdir", workdir]
-    return workdir, run_pair(workdir.parent, *command)
-
-
-def _fit_on_one_device(config: Config) -> None:
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(loop, "data_mesh", lambda: data_mesh(1))
-        fit(config, QUIET)
+    shutil.copytree(killed.workdir, workdir)
+    return Run(workdir, run_pair(workdir.parent, "-c", CONTINUE, config_path, workdir))
 
 
 def _assert_equal(one: Path, other: Path) -> None:
     """Parameters, statistics and every figure of every epoch."""
-    states = []
-    for workdir in (one, other):
-        with Checkpoints(workdir) as checkpoints:
-            like = init(read_meta(workdir, "last").config)
-            found = checkpoints.last(like.initial_state(0, data_mesh()), data_mesh())
-        assert found is not None
-        states.append(found[0])
-    assert int(states[0].step) == 21
+    states = [saved(workdir) for workdir in (one, other)]
+    assert int(states[0]["step"]) == 14
     for name in ("params", "batch_stats"):
         jax.tree.map(
-            lambda a, b: assert_allclose(a, b, atol=1e-5),
-            getattr(states[0], name),
-            getattr(states[1], name),
+            lambda a, b: assert_allclose(a, b, atol=1e-5), states[0][name], states[1][name]
         )
     histories = [json.loads((w / "history.json").read_text()) for w in (one, other)]
     for a, b in zip(*histories, strict=True):
         assert_allclose(list(a.values()), list(b.values()), atol=1e-5)
 
 
-def test_an_error_in_one_process_ends_all_with_its_message(tmp_path):
-    first, second = run_pair(tmp_path, "-c", FAILING)
+def test_when_a_process_is_killed_the_other_ends_and_says_what_that_means(killed):
+    other = killed.ended[1]
+    assert other.code != 0
+    assert "another task died" in other.errors
+
+
+def test_two_processes_continue_it_to_where_one_process_gets(straight, continued):
+    workdir, (first, _) = continued
+    said = " ".join(first.out.split())  # the console breaks lines where paths are long
+    assert "resumed after epoch 1, step" in said, first.errors
+    _assert_equal(straight, workdir)
+
+
+def test_another_number_of_devices_continues_it_to_the_same_place(
+    straight, killed, config_path, tmp_path
+):
+    workdir = tmp_path / "run"
+    shutil.copytree(killed.workdir, workdir)
+    fit(_config(config_path, workdir), QUIET)
+    _assert_equal(straight, workdir)
+
+
+def test_two_processes_evaluate_as_one_does(continued):
+    workdir, (first, _) = continued
+    folder = workdir / "evaluation" / "validation"
+    assert (folder / "report.html").exists(), first.errors
+    run = open_run(workdir, data_mesh())
+    alone = run.predict(open_dataset(run.meta.config.data).part("validation"))
+    together = Predictions.from_csv(folder / "predictions.csv")
+    assert list(together.study) == list(alone.study)
+    temperature = json.loads((workdir / "operating_point.json").read_text())["temperature"]
+    expected = scaled(alone, temperature["value"]).probabilities
+    assert_allclose(together.probabilities, expected, atol=1e-5)
+
+
+def test_only_the_first_process_speaks_and_leaves_events(continued):
+    workdir, (first, second) = continued
+    assert "resident mode" in first.out
+    assert "validation_loss" in first.out
+    assert "AUC" in first.out
+    assert second.out.strip() == ""
+    assert len(list(workdir.glob("events.out.tfevents.*"))) == 2  # before the kill and after it
+
+
+def test_an_error_in_one_process_ends_all_with_its_message(continued):
+    first, second = continued.ended
     assert (first.code, second.code) == (2, 2)
     assert first.errors.strip().endswith("error: no such disk (process 1)")
     assert second.errors.strip() == ""
-
-
-def test_when_one_is_gone_the_first_ends_and_says_what_that_means(tmp_path):
-    first, second = run_pair(tmp_path, "-c", GONE)
-    assert second.code == -signal.SIGKILL
-    assert first.code != 0
-    assert "another task died" in first.errors
 
 
 def test_processes_that_do_not_meet_end_with_what_to_look_at():
@@ -178,54 +199,11 @@ def test_processes_that_do_not_meet_end_with_what_to_look_at():
         "JAX_PROCESS_ID": "1",
     }
     ended = subprocess.run(
-        [sys.executable, "-c", ALONE], env=os.environ | environment, capture_output=True, text=True
+        [sys.executable, "-c", ALONE],
+        env=os.environ | environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
     assert ended.returncode == 2
     assert "error: not all processes came to 127.0.0.1:1 within 2 s" in ended.stderr
-
-
-def test_when_a_process_is_killed_the_other_ends(killed):
-    assert killed[1].code != 0
-    assert "another task died" in killed[1].errors
-
-
-def test_two_processes_continue_it_to_where_one_process_gets(straight, continued):
-    workdir, ended = continued
-    assert [process.code for process in ended] == [0, 0], ended[0].errors
-    said = " ".join(ended[0].out.split())  # the console breaks lines where paths are long
-    assert "resumed after epoch 1, step" in said
-    _assert_equal(straight, workdir)
-
-
-def test_only_the_first_process_speaks_and_leaves_events(continued):
-    workdir, (first, second) = continued
-    assert "resident mode" in first.out
-    assert "validation_loss" in first.out
-    assert "epoch" not in second.out
-    assert len(list(workdir.glob("events.out.tfevents.*"))) == 2  # before the kill and after it
-
-
-def test_another_number_of_devices_continues_it_to_the_same_place(
-    straight, killed, config_path, tmp_path
-):
-    workdir = tmp_path / "run"
-    shutil.copytree(killed[0], workdir)
-    _fit_on_one_device(io.load(config_path, ["--workdir", str(workdir)], ""))
-    _assert_equal(straight, workdir)
-
-
-def test_two_processes_evaluate_as_one_does(straight, tmp_path):
-    run = open_run(straight, data_mesh())
-    alone = run.predict(open_dataset(run.meta.config.data).part("validation"))
-    workdir = tmp_path / "run"
-    shutil.copytree(straight, workdir)
-    command = ["scripts/evaluate.py", "--checkpoint", workdir, "--split", "validation"]
-    first, second = run_pair(tmp_path, *command, "--gallery", "0")
-    assert (first.code, second.code) == (0, 0), first.errors
-    assert "report.html" in first.out
-    assert "report.html" not in second.out
-    together = Predictions.from_csv(workdir / "evaluation" / "validation" / "predictions.csv")
-    assert list(together.study) == list(alone.study)
-    temperature = json.loads((workdir / "operating_point.json").read_text())["temperature"]
-    expected = scaled(alone, temperature["value"]).probabilities
-    assert_allclose(together.probabilities, expected, atol=1e-5)

@@ -25,6 +25,6 @@ def config() -> Config:
         data=Data(image_size=16, batch_size=8),
         model=Model(name="basic_cnn", width=0.125, dropout=0.5),
         freeze=Freeze(batch_norm="above_cut"),
-        augment=Augment(flip=True, rotation=10.0, brightness=0.1),
+        augment=Augment(flip=True, brightness=0.1),
         phases=(Phase(learning_rate=1e-3, cut="block2"),),
     )

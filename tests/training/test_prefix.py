@@ -1,4 +1,4 @@
-"""What is cached of a prefix is what the prefix gives in inference mode."""
+"""What is cached of a prefix is what the prefix gives in inference mode; and a run on it."""
 
 import dataclasses
 
@@ -6,15 +6,19 @@ import jax
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from rich.console import Console
 
-from fracjax.config import Augment
+from fracjax.config import Augment, Config, Data, Freeze, Model, Phase
 from fracjax.errors import InputError
+from fracjax.inference.model_bundle import open_run
+from fracjax.loading.dataset_view import open_dataset
 from fracjax.loading.npy_rows import StoredRows
 from fracjax.models.image_spec import ImageSpec
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training import feature_cache
 from fracjax.training.feature_cache import Prefix, cache_view
 from fracjax.training.forward import make_forward, predict_logits
+from fracjax.training.loop import fit
 from fracjax.training.model import init
 
 
@@ -113,3 +117,54 @@ def test_activations_too_large_for_float16_are_refused(network, examples, tmp_pa
     )
     with pytest.raises(InputError, match=r"exceed float16's 65,504 .*cached-views 0"):
         _cached(network, examples, tmp_path)
+
+
+# A whole run
+
+
+@pytest.fixture(scope="module")
+def cached(phantoms, tmp_path_factory):
+    """Two views; two epochs in stream mode, and a third, continued in resident mode.
+
+    A rate of 1e-30 moves nothing: the loss of an epoch tells its view.
+    """
+    config = Config(
+        workdir=tmp_path_factory.mktemp("cached") / "run",
+        data=Data(dir=phantoms, image_size=16, batch_size=12, mode="stream"),
+        model=Model(width=0.0625, dropout=0.0),
+        freeze=Freeze(batch_norm="frozen", cached_views=2),
+        augment=Augment(brightness=0.2),
+        phases=(Phase(epochs=2, learning_rate=1e-30, cut="dense"),),
+    )
+    quiet = Console(quiet=True)
+    fit(config, quiet)
+    features = {path: path.stat().st_mtime_ns for path in _features(config)}
+    longer = dataclasses.replace(config.phases[0], epochs=3)
+    resident = dataclasses.replace(config.data, mode="resident")
+    meta = fit(dataclasses.replace(config, data=resident, phases=(longer,)), quiet)
+    return config, meta, features
+
+
+def _features(config):
+    return [path for path in (config.workdir / "features").rglob("*") if path.is_file()]
+
+
+def test_a_run_trains_on_its_views_in_turn_in_both_modes(cached):
+    _, meta, _ = cached
+    first, second, third = (row["train_loss"] for row in meta.history)
+    assert third == pytest.approx(first, rel=1e-6)  # epoch e trains on view e mod 2
+    assert abs(second - first) > 1e-4
+
+
+def test_a_run_computes_its_features_once(cached):
+    config, _, features = cached
+    assert len(list((config.workdir / "features").iterdir())) == 3  # two views, and validation
+    assert {path: path.stat().st_mtime_ns for path in _features(config)} == features
+
+
+def test_what_was_trained_on_features_predicts_from_pictures(cached):
+    config, meta, _ = cached
+    examples = open_dataset(config.data).part("validation")
+    probabilities = open_run(config.workdir, data_mesh()).predict(examples).probabilities
+    loss = -np.log(probabilities[np.arange(len(examples)), examples.label]).mean()
+    assert loss == pytest.approx(meta.best_loss, abs=2e-3)  # features are float16

@@ -1,4 +1,4 @@
-"""Which steps a profiled run traces, and what it says; a real trace is in `test_modes.py`."""
+"""Which steps a profiled run traces, and what it says; a real trace is in `test_loop.py`."""
 
 import jax
 import pytest

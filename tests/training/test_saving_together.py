@@ -18,8 +18,8 @@ with door():
     from fracjax.config import Config
     from fracjax.models.image_spec import ImageSpec
     from fracjax.runtime.multihost import process_index_count
-    from fracjax.runtime.sharding import data_mesh, everywhere
-    from fracjax.training.checkpoint import Checkpoints, Meta
+    from fracjax.runtime.sharding import data_mesh, replicate
+    from fracjax.training.checkpoint import CheckpointMetadata, Checkpoints
     from fracjax.training.state import TrainState
 
     ours, late = process_index_count()[0], set()
@@ -28,7 +28,7 @@ with door():
     def slow_commit(directory, futures, on_commit, **more):
         name = directory.parents[2].name
         if (ours, name) in late:
-            time.sleep(2)
+            time.sleep(0.7)
         what = f"{name}/{directory.parent.name}/{directory.name.partition('.')[0]}"
         print("written", what, time.time(), flush=True)
 
@@ -43,7 +43,7 @@ with door():
 
     def slow_remove(self, steps):
         if steps and (ours, "removing") in late:
-            time.sleep(2)
+            time.sleep(0.7)
         return remove(self, steps)
 
     deleter.StandardCheckpointDeleter.delete_steps = slow_remove
@@ -57,8 +57,9 @@ with door():
         for name in names:
             tree = {"w": jnp.full(1000, float(step))}
             state = TrainState(jnp.array(step, jnp.int32), tree, tree, tree)
-            state = everywhere(mesh, state)
-            meta = Meta(Config(workdir=root / name), image, "split", step, [], 0, math.inf, 1)
+            state = replicate(mesh, state)
+            config = Config(workdir=root / name)
+            meta = CheckpointMetadata(config, image, "split", step, [], 0, math.inf, 1)
             if best:
                 stores[name].save_best(state, meta)
             stores[name].save_last(state, meta)

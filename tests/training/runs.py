@@ -1,0 +1,63 @@
+"""What whole runs leave on the disk, and how they are cut short."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
+
+from fracjax.training.checkpoint import CheckpointMetadata, Checkpoints, newest
+
+
+class Killed(Exception):
+    """Stands for the end of a process."""
+
+
+@contextmanager
+def cut_short(when: Callable[[CheckpointMetadata], bool], *, after: bool = True) -> Iterator[None]:
+    """A block in which a run ends at the first save of its last state that `when` names.
+
+    Args:
+      when: asked of what the checkpoint will say.
+      after: end when the save is under way, not before it.
+    """
+    save = Checkpoints.save_last
+
+    def dies(self: Checkpoints, state: Any, meta: CheckpointMetadata) -> None:
+        if after or not when(meta):
+            save(self, state, meta)
+        if when(meta):
+            raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Checkpoints, "save_last", dies)
+        with pytest.raises(Killed):
+            yield
+
+
+def saved(workdir: Path, which: str = "last") -> dict[str, Any]:
+    """The arrays of a checkpoint, as they lie on the disk."""
+    folder = newest(workdir, which)
+    assert folder is not None
+    with ocp.StandardCheckpointer() as checkpointer:
+        described = checkpointer.metadata(folder / "state").item_metadata.tree
+        like = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), described)
+        return checkpointer.restore(folder / "state", like)
+
+
+def scalars(workdir: Path) -> dict[tuple[int, str], float]:
+    """What the event files of a run say, by epoch and name."""
+    found = {}
+    for path in workdir.glob("events.out.tfevents.*"):
+        raw, place = path.read_bytes(), 0
+        while place < len(raw):  # length, its checksum, the event, its checksum
+            length = int.from_bytes(raw[place : place + 8], "little")
+            event = Event.FromString(raw[place + 12 : place + 12 + length])
+            found |= {(event.step, v.tag): v.simple_value for v in event.summary.value}
+            place += 12 + length + 4
+    return found
