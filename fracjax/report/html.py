@@ -11,7 +11,7 @@ import jinja2
 from markupsafe import Markup
 from PIL import Image
 
-from fracjax.report import palette, svg
+from fracjax.report import svg
 from fracjax.report.page import (
     Block,
     Chart,
@@ -23,8 +23,7 @@ from fracjax.report.page import (
     Prose,
     Section,
 )
-from fracjax.report.table_layout import Grid, format_estimate, grid
-from fracjax.report.tables import Table
+from fracjax.report.table import Grid, Table, format_estimate
 
 LARGEST = 640  # pixels of a side; a photo is shown no larger than that
 _MANY = 40  # rows; a longer table behind a chart stays closed in print
@@ -60,13 +59,13 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["typeset"] = format_estimate
+    environment.filters["format_estimate"] = format_estimate
     numbers = count(1)
     return environment.get_template("page.html").render(
         page=page,
         sections=[(section, list(_runs(section, numbers))) for section in page.sections],
-        light=Markup(palette.css("light")),
-        dark=Markup(palette.css("dark")),
+        light=Markup(svg.css("light")),
+        dark=Markup(svg.css("dark")),
     )
 
 
@@ -79,7 +78,7 @@ def _runs(section: Section, numbers: Iterator[int]) -> Iterator[tuple[str, Any]]
         for block in blocks:
             match block:
                 case Table():
-                    yield kind, grid(block)
+                    yield kind, block.grid()
                 case Gallery():
                     yield kind, ([_picture(photo) for photo in block.photos], block.empty)
                 case _:
@@ -102,7 +101,7 @@ def _figure(chart: Chart, number: int) -> _Figure:
     # Ids of sections begin with a letter, so that none is like these.
     element = svg.inline(chart.svg, f"_c{number}", title=chart.table.title, alt=chart.alt)
     rows = len(chart.table.rows)
-    return _Figure(Markup(element), grid(chart.table), chart.caption, rows > _MANY)
+    return _Figure(Markup(element), chart.table.grid(), chart.caption, rows > _MANY)
 
 
 def _picture(photo: Photo) -> _Picture:

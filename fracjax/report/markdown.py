@@ -6,8 +6,7 @@ from pathlib import Path
 
 from fracjax.report import svg
 from fracjax.report.page import Block, Chart, Facts, Gallery, KeyFigures, Page, Photo, Prose
-from fracjax.report.table_layout import Cell, format_estimate, grid
-from fracjax.report.tables import Table
+from fracjax.report.table import Cell, Table, format_estimate
 
 _PICTURE = re.compile(r"[a-z][a-z0-9-]*-\d+\.(svg|png)")
 _MARKUP = re.compile(r"[\\`*\[\]|$~]|(?<![^\W_])_|_(?![^\W_])")
@@ -103,7 +102,7 @@ def _chart(chart: Chart, path: Path) -> Iterator[str]:
 
 
 def _table(table: Table) -> Iterator[str]:
-    content = grid(table)
+    content = table.grid()
     rule = ["--:" if kind == "number" else "---" for kind in content.kinds]
     lines = [_row([escape(" ".join(lines)) for lines in content.header]), _row(rule)]
     lines += [_row([_cell(cell) for cell in row]) for row in content.rows]

@@ -1,15 +1,14 @@
 """Several networks of a run side by side: each, their mean and standard deviation, and as one."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from fracjax.evaluation import Estimate, OperatingPoint, Predictions, binary_report
 from fracjax.evaluation import per_class_report as classifier_report
 from fracjax.evaluation.aggregate import Spread, mean, pooled, spread, vote
 from fracjax.evaluation.temperature import scaled
-from fracjax.inference.calibration import Calibration
-from fracjax.report.tables import Table
+from fracjax.report.table import Table
 
 
 @dataclass(frozen=True)
@@ -32,26 +31,31 @@ class MembersReport:
 
     def to_dict(self) -> dict[str, Any]:
         """A dict that JSON can hold."""
-        name = lambda row: {  # noqa: E731
-            figure: None if cell is None else cell.to_dict()
-            for figure, cell in zip(self.figures, row, strict=True)
-        }
+
+        def named(row: Sequence[Estimate | Spread | None]) -> dict[str, Any]:
+            return {
+                figure: None if cell is None else asdict(cell)
+                for figure, cell in zip(self.figures, row, strict=True)
+            }
+
         return {
-            "each": [name(row) for row in self.each],
-            "mean_and_sd": name(self.spreads),
-            "together": {how: name(row) for how, row in self.together.items()},
+            "each": [named(row) for row in self.each],
+            "mean_and_sd": named(self.spreads),
+            "together": {how: named(row) for how, row in self.together.items()},
         }
 
 
-def report_members(raw: list[Predictions], settled: Calibration, *, folds: bool) -> MembersReport:
+def report_members(
+    raw: Sequence[Predictions], point: OperatingPoint | None, temperature: float, *, folds: bool
+) -> MembersReport:
     """Put the networks side by side, all at the temperature of their mean.
 
     Args:
       raw: predictions of every network, as it gives them.
-      settled: threshold, if they are detectors, and temperature.
+      point: operating point of their mean, if they are detectors.
+      temperature: of their mean.
       folds: the networks predicted different studies, each those that it was not trained on.
     """
-    point, temperature = settled.point, settled.temperature.value
     figures = _detector(point) if point else _classifier
     each = [scaled(one, temperature) for one in raw]
     rows = [figures(one) for one in each]

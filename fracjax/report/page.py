@@ -3,14 +3,13 @@
 `html`, `markdown` and `to_dict` each write the same page. Text is plain: no markup, no HTML.
 """
 
-import math
 import re
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from fracjax.evaluation import Estimate
-from fracjax.report.tables import Table
+from fracjax.report.table import Table, without_nonfinite
 
 
 @dataclass(frozen=True)
@@ -130,38 +129,13 @@ def to_dict(page: Page) -> dict[str, Any]:
     }
 
 
-def finite(estimate: Estimate) -> Estimate:
-    """The estimate with NaN and infinity as what they are: undefined, or no interval."""
-    if not _known(estimate.value):
-        note = estimate.note or "not a finite number"
-        return replace(estimate, value=None, low=None, high=None, note=note)
-    if not (_known(estimate.low) and _known(estimate.high)):
-        return replace(estimate, low=None, high=None, note=estimate.note or "no interval")
-    return estimate
-
-
-def _known(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
-
-
-def why(estimate: Estimate) -> str:
-    """Why a finite estimate lacks its value or its interval; "" where it lacks neither."""
-    if estimate.value is None:
-        return _prefixed("undefined", estimate.note)
-    return _prefixed("no interval", estimate.note) if estimate.low is None else ""
-
-
-def _prefixed(what: str, note: str) -> str:
-    return note if note.startswith(what) else f"{what}: {note}" if note else what
-
-
 def _block(block: Block) -> dict[str, Any]:
     match block:
         case Prose():
             return {"kind": "prose", "tone": block.tone, "paragraphs": list(block.paragraphs)}
         case KeyFigures():
             figures = [
-                {"name": f.name, "estimate": finite(f.estimate).to_dict(), "meaning": f.meaning}
+                {"name": f.name, "estimate": _cell(f.estimate), "meaning": f.meaning}
                 for f in block.figures
             ]
             return {"kind": "key figures", "figures": figures}
@@ -181,8 +155,9 @@ def _table(table: Table) -> dict[str, Any]:
     return {
         "title": table.title,
         "header": list(table.header),
-        "rows": [
-            [finite(cell).to_dict() if isinstance(cell, Estimate) else cell for cell in row]
-            for row in table.rows
-        ],
+        "rows": [[_cell(cell) for cell in row] for row in table.rows],
     }
+
+
+def _cell(cell: str | Estimate) -> str | dict[str, Any]:
+    return cell if isinstance(cell, str) else asdict(without_nonfinite(cell))

@@ -1,15 +1,54 @@
-"""From a chart to where it is shown: within a page, or as a file of its own."""
+"""The colours of a page, and the way of a chart to where it is shown: in a page, or in a file.
+
+The colours are Okabe and Ito's, distinguished by everyone. A chart is drawn in the light ones;
+`charts.canvas.to_svg` turns each into the CSS variable of its name, so that the page can show it in
+the dark ones. What colour says, a mark or a number says too.
+"""
 
 import re
 import xml.etree.ElementTree as ET
-
-from fracjax.report.palette import PALETTE
+from typing import Literal, NamedTuple
 
 SVG = "http://www.w3.org/2000/svg"
 _FONTS = "system-ui, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
-_VARIABLE = re.compile(r"var\(--(\w+)\)")
 
 ET.register_namespace("", SVG)
+
+
+class Shade(NamedTuple):
+    """One colour on white paper and its counterpart on a dark screen, as #rrggbb."""
+
+    light: str
+    dark: str
+
+
+PALETTE = {
+    "paper": Shade("#ffffff", "#14181d"),
+    "panel": Shade("#f4f6f8", "#1d232a"),
+    "ink": Shade("#1b1f24", "#e6e9ec"),
+    "muted": Shade("#57606a", "#a3adb8"),
+    "rule": Shade("#d5dbe1", "#3a434d"),
+    "blue": Shade("#0072b2", "#5ab7ec"),
+    "orange": Shade("#d55e00", "#ff9350"),
+    "green": Shade("#009e73", "#2fc7a0"),
+    "purple": Shade("#a8557f", "#d78fb5"),
+    # Below dark text on paper and light text on a dark screen, at up to 0.65 of its strength.
+    "heat": Shade("#0a72b0", "#1c78b8"),
+    "link": Shade("#005a8f", "#7cc4f0"),
+    "warning": Shade("#fff4e5", "#33261a"),
+}
+"""All of them differ in light, for a colour to be known by its name."""
+
+PAPER, PANEL, INK, MUTED, RULE, BLUE, ORANGE, GREEN, PURPLE, HEAT = (
+    shade.light for shade in list(PALETTE.values())[:10]
+)
+HEAT_MOST = 0.65
+_VARIABLE = re.compile(rf"var\(--({'|'.join(PALETTE)})\)")
+
+
+def css(mode: Literal["light", "dark"]) -> str:
+    """Declarations of all colours in one mode, as CSS variables."""
+    return " ".join(f"--{name}: {getattr(shade, mode)};" for name, shade in PALETTE.items())
 
 
 def inline(svg: str, name: str, *, title: str, alt: str) -> str:
@@ -33,11 +72,9 @@ def standalone(svg: str, *, title: str, alt: str) -> str:
     root = _described(svg, "chart", title, alt)
     root.set("font-family", _FONTS)
     box = dict(zip(("x", "y", "width", "height"), root.get("viewBox", "").split(), strict=True))
-    root.insert(2, ET.Element(f"{{{SVG}}}rect", {**box, "fill": PALETTE["paper"].light}))
-    for element in root.iter():
-        for key, value in element.attrib.items():
-            element.set(key, _VARIABLE.sub(lambda match: PALETTE[match[1]].light, value))
-    return ET.tostring(root, encoding="unicode") + "\n"
+    root.insert(2, ET.Element(f"{{{SVG}}}rect", {**box, "fill": PAPER}))
+    text = ET.tostring(root, encoding="unicode")
+    return _VARIABLE.sub(lambda match: PALETTE[match[1]].light, text) + "\n"
 
 
 def _described(svg: str, name: str, title: str, alt: str) -> ET.Element:

@@ -1,24 +1,15 @@
-"""The figures of an evaluation as tables: on the screen by rich, and as Markdown.
-
-Every cell of a figure reads `0.912 [0.88, 0.94] n=613`: value, 95 % interval, and what it was
-counted over. What is undefined says so, and a note below the table says why.
-"""
+"""The figures of an evaluation as tables."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import rich.table
-from rich import box
-from rich.text import Text
-
-from fracjax.evaluation import BinaryReport, CascadeOutcome, CascadeReport, Estimate, PerClassReport
+from fracjax.evaluation import BinaryReport, CascadeReport, Estimate, PerClassReport
 from fracjax.evaluation.calibration import Reliability
 from fracjax.evaluation.cascade_precision import EndToEnd
 from fracjax.evaluation.compare import Comparison
 from fracjax.evaluation.recalibration import Recalibration
 from fracjax.evaluation.subgroups import Subgroup
+from fracjax.report.table import Table
 
-_NAME_WIDTH = 14  # letters that the names of rows keep on a narrow screen
 _AT_THRESHOLD = {
     "accuracy": "accuracy",
     "sensitivity": "sensitivity",
@@ -32,61 +23,6 @@ _AT_THRESHOLD = {
     "positive_likelihood_ratio": "likelihood ratio +",
     "negative_likelihood_ratio": "likelihood ratio −",
 }
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of text and estimates under a header; the first column names the row."""
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str | Estimate, ...], ...]
-
-    @property
-    def notes(self) -> list[str]:
-        """How the intervals were made, and why a figure or its interval is missing."""
-        named = [
-            (f"{row[0]}, {_one_line(column)}", cell)
-            for row in self.rows
-            for column, cell in zip(self.header, row, strict=True)
-            if isinstance(cell, Estimate)
-        ]
-        # Of "bootstrap of 46 groups, 2000 resamples, 3 undefined" the first part is enough here.
-        methods = {cell.method.partition(",")[0]: None for _, cell in named if cell.low is not None}
-        notes = [f"95 % intervals: {', '.join(methods)}."] if methods else []
-        return notes + [f"{name}: {_why(cell)}." for name, cell in named if cell.low is None]
-
-    def rich(self) -> rich.table.Table:
-        """For a screen of 80 columns: three figures side by side have their n on a second line."""
-        estimates = max((sum(isinstance(c, Estimate) for c in row) for row in self.rows), default=0)
-        table = rich.table.Table(
-            title=Text(self.title),
-            title_justify="left",
-            title_style="bold",
-            caption=Text("\n".join(self.notes)),
-            caption_justify="left",
-            box=box.SIMPLE_HEAD,
-            pad_edge=False,
-            show_edge=False,
-        )
-        for i, column in enumerate(self.header):
-            text_only = all(not isinstance(row[i], Estimate) for row in self.rows)
-            right = text_only and i > 0
-            table.add_column(
-                Text(column),
-                justify="right" if right else "left",
-                no_wrap=i > 0,
-                min_width=None if i else _NAME_WIDTH,
-            )
-        for row in self.rows:
-            table.add_row(*(_cell(c, stacked=estimates > 2) for c in row))
-        return table
-
-    def markdown(self) -> str:
-        """A GitHub table with its title in bold above and its notes below."""
-        lines = [f"**{self.title}**", "", _line(self.header), _line(["---"] * len(self.header))]
-        lines += [_line([str(cell) for cell in row]) for row in self.rows]
-        return "\n".join([*lines, "", *(f"{note}  " for note in self.notes)]).rstrip() + "\n"
 
 
 def binary_tables(report: BinaryReport) -> tuple[Table, Table]:
@@ -185,29 +121,30 @@ def comparison_tables(report: Comparison) -> tuple[Table, Table]:
 
 
 def cascade_tables(report: CascadeReport) -> tuple[Table, Table]:
-    """The fate of each true class, and the classifier without and with the filter."""
-    fates = Table(
+    """The outcome of each true class, and the classifier without and with the filter."""
+    outcomes = Table(
         f"Cascade: {report.n} studies with a fracture, detector at {report.threshold:.4g}",
         ("true class", "found", "mistyped", "missed"),
-        tuple(_fate(fate) for fate in (*report.rows, report.total)),
+        tuple((o.name, o.found, o.mistyped, o.missed) for o in (*report.rows, report.total)),
     )
     without, behind = report.without_filter, report.with_filter
     rows: list[tuple[str | Estimate, ...]] = [
         ("accuracy on what it sees", without.accuracy, behind.accuracy),
         ("accuracy end to end", without.accuracy, report.end_to_end_accuracy),
     ]
-    for label, name in (("precision", "precision"), ("recall", "recall"), ("F1", "f1")):
+    names = {"precision": "precision", "recall": "recall", "F1": "f1"}
+    for label, name in names.items():
         macro = f"macro_{name}"
         rows.append((f"macro {label}", getattr(without, macro), getattr(behind, macro)))
     for alone, filtered in zip(without.rows, behind.rows, strict=True):
-        for label, name in (("precision", "precision"), ("recall", "recall"), ("F1", "f1")):
+        for label, name in names.items():
             rows.append((f"{alone.name}: {label}", getattr(alone, name), getattr(filtered, name)))
     comparison = Table(
         "Classifier without and with the detector in front",
         ("figure", f"without filter ({without.n})", f"with filter ({behind.n})"),
         tuple(rows),
     )
-    return fates, comparison
+    return outcomes, comparison
 
 
 def misses_table(report: CascadeReport) -> Table:
@@ -215,7 +152,7 @@ def misses_table(report: CascadeReport) -> Table:
     return Table(
         "The cost of the detector's misses",
         ("true class", "missed", "lost (typed rightly alone)"),
-        tuple((fate.name, fate.missed, fate.lost) for fate in (*report.rows, report.total)),
+        tuple((row.name, row.missed, row.lost) for row in (*report.rows, report.total)),
     )
 
 
@@ -236,28 +173,3 @@ def end_to_end_table(report: EndToEnd) -> Table:
             for row in report.rows
         ),
     )
-
-
-def _fate(fate: CascadeOutcome) -> tuple[str | Estimate, ...]:
-    return fate.name, fate.found, fate.mistyped, fate.missed
-
-
-def _why(cell: Estimate) -> str:
-    if cell.value is None:
-        return cell.note if cell.note.startswith("undefined") else f"undefined ({cell.note})"
-    return f"no interval ({cell.note})"
-
-
-def _cell(cell: str | Estimate, *, stacked: bool) -> Text:
-    # Text, not a string: rich would read the brackets of a class name as markup.
-    if isinstance(cell, str):
-        return Text(cell)
-    return Text(f"{cell.figure}\nn={cell.n}" if stacked else str(cell))
-
-
-def _line(cells: list[str] | tuple[str, ...]) -> str:
-    return "| " + " | ".join(_one_line(cell).replace("|", "\\|") for cell in cells) + " |"
-
-
-def _one_line(text: str) -> str:
-    return text.replace("\n", " ")

@@ -10,13 +10,14 @@ from fracjax.evaluation import Comparison, compare_classifiers, compare_detector
 from fracjax.inference.evaluate_run import EvaluatedRun, evaluate_run
 from fracjax.inference.model_bundle import read_metas
 from fracjax.inference.run_metadata import about
-from fracjax.report.charts.helpers import threshold_text
+from fracjax.report.charts.bands import threshold_text
 from fracjax.report.page import Page, Prose, Section
 from fracjax.report.sections.data import data_section
 from fracjax.report.sections.summary import NOT_A_DEVICE
 from fracjax.report.tables import comparison_tables
 from fracjax.runtime.atomic_files import write_json
 from fracjax.runtime.multihost import folder_of_first
+from fracjax.workflows.facts import data_facts
 from fracjax.workflows.pages import run_text, write_page
 
 
@@ -114,7 +115,7 @@ def _page(runs: list[EvaluatedRun], comparison: Comparison) -> Page:
                     Prose((NOT_A_DEVICE,), "warning"),
                 ),
             ),
-            data_section(runs[0].dataset, audits),
+            data_section(data_facts(runs[0].dataset, audits)),
         ),
     )
 

@@ -17,8 +17,8 @@ from fracjax.inference.evaluate_run import EvaluatedRun, evaluate_run
 from fracjax.inference.run_metadata import about
 from fracjax.report.members_table import MembersReport, members_table, report_members
 from fracjax.report.page import Page
-from fracjax.report.sections.curves import confidence
-from fracjax.report.tables import Table, binary_tables, per_class_table, subgroup_table
+from fracjax.report.table import Table
+from fracjax.report.tables import binary_tables, per_class_table, subgroup_table
 from fracjax.runtime.atomic_files import write_json
 from fracjax.runtime.multihost import folder_of_first
 from fracjax.workflows.pages import classifier_page, detector_page, write_page
@@ -85,7 +85,12 @@ def evaluate(
     results = _of_classifier if evaluated.settled.point is None else _of_detector
     members = None
     if len(evaluated.each) > 1:
-        members = report_members(list(evaluated.each), evaluated.settled, folds=evaluated.folds)
+        members = report_members(
+            evaluated.each,
+            evaluated.settled.point,
+            evaluated.settled.temperature.value,
+            folds=evaluated.folds,
+        )
     figures, page, tables = results(evaluated, members, gallery)
     if members is not None:
         tables.append(members_table(members))
@@ -133,7 +138,10 @@ def _of_classifier(evaluated: EvaluatedRun, members: MembersReport | None, galle
     report = per_class_report(
         predictions.label, predictions.probabilities, predictions.classes, predictions.groups
     )
-    calibration = confidence(predictions)
+    # Of the called class: its probability against how often the call is right.
+    right = (predictions.called == predictions.label).astype(int)
+    sure = predictions.probabilities.max(axis=1)
+    calibration = reliability(right, sure, predictions.groups)
     figures = {
         "temperature": evaluated.settled.temperature.to_dict(),
         "figures": report.to_dict(),

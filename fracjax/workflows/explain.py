@@ -21,7 +21,7 @@ from fracjax.loading.batch import Examples
 from fracjax.loading.dataset_view import Dataset, open_dataset
 from fracjax.loading.regions import Regions, regions
 from fracjax.report.overlay import overlay_png
-from fracjax.report.tables import Table
+from fracjax.report.table import Table
 from fracjax.runtime.atomic_files import write_json
 from fracjax.runtime.multihost import folder_of_first
 

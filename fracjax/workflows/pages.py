@@ -11,30 +11,30 @@ from fracjax.inference.cascade import Cascade
 from fracjax.inference.evaluate_run import EvaluatedRun
 from fracjax.inference.model_bundle import ModelBundle, epochs_of
 from fracjax.report import html, markdown
-from fracjax.report.charts.confusion import confusion_chart
+from fracjax.report.facts import RunFacts
 from fracjax.report.members_table import MembersReport
 from fracjax.report.page import Page, Section, to_dict
-from fracjax.report.sections.card import card_section
 from fracjax.report.sections.cascade import (
     end_to_end_section,
-    fates_section,
     filter_section,
+    outcomes_section,
     sweep_section,
 )
-from fracjax.report.sections.claim import claim_section
-from fracjax.report.sections.curves import (
+from fracjax.report.sections.data import data_section
+from fracjax.report.sections.model_card import card_section, claim_section
+from fracjax.report.sections.performance import (
     calibration_section,
+    classes_section,
     confidence_section,
     ranking_section,
     subgroup_section,
+    threshold_section,
 )
-from fracjax.report.sections.data import data_section
-from fracjax.report.sections.mistakes import mistakes_section
 from fracjax.report.sections.summary import cascade_summary, classifier_summary, detector_summary
-from fracjax.report.sections.threshold import threshold_section
 from fracjax.report.sections.training import training_section
-from fracjax.report.tables import per_class_table
 from fracjax.runtime.atomic_files import write_json
+from fracjax.workflows.facts import data_facts, run_facts
+from fracjax.workflows.mistakes import find_mistakes
 
 REPORT = "report.html"
 
@@ -48,20 +48,18 @@ def detector_page(
     gallery: int,
 ) -> Page:
     """Everything about a detector on one part."""
-    predictions = evaluated.predictions
-    middle = [
-        threshold_section(evaluated, report),
+    run, predictions, point = run_facts(evaluated), evaluated.predictions, evaluated.point
+    sections = [
+        detector_summary(evaluated.part, report),
+        threshold_section(run, point, report),
         ranking_section(predictions, report),
-        calibration_section(predictions, evaluated.point.threshold, *calibration),
+        calibration_section(predictions, point.threshold, *calibration),
     ]
     if subgroups:
-        middle.append(subgroup_section(subgroups, report))
-    performance = (
-        f"AUC {report.auc}, sensitivity {report.at_operating_point.sensitivity}, specificity "
-        f"{report.at_operating_point.specificity}"
-    )
-    summary = detector_summary(evaluated, report)
-    return _page(evaluated, "Detector", summary, middle, members, gallery, performance)
+        sections.append(subgroup_section(subgroups, report))
+    at = report.at_operating_point
+    performance = f"AUC {report.auc}, sensitivity {at.sensitivity}, specificity {at.specificity}"
+    return _page(evaluated, run, "Detector", sections, members, gallery, performance)
 
 
 def classifier_page(
@@ -72,27 +70,22 @@ def classifier_page(
     gallery: int,
 ) -> Page:
     """Everything about a classifier on one part."""
-    middle = [
-        Section(
-            "classes",
-            "The classes",
-            (
-                per_class_table(report),
-                confusion_chart(report.matrix, report.classes, "Confusion"),
-            ),
-        ),
-        confidence_section(calibration, evaluated.settled.temperature),
+    run = run_facts(evaluated)
+    sections = [
+        classifier_summary(evaluated.part, report),
+        classes_section(report),
+        confidence_section(calibration, run.temperature),
     ]
     performance = f"accuracy {report.accuracy}, macro F1 {report.macro_f1}"
-    summary = classifier_summary(evaluated, report)
-    return _page(evaluated, "Classifier", summary, middle, members, gallery, performance)
+    return _page(evaluated, run, "Classifier", sections, members, gallery, performance)
 
 
 def cascade_page(cascade: Cascade) -> Page:
     """Both stages on one part of the classifier's dataset."""
     detector, classifier = cascade.stages
+    report, part = cascade.report, cascade.part
     return Page(
-        f"Cascade on {classifier.meta.config.data.name}, {cascade.part}",
+        f"Cascade on {classifier.meta.config.data.name}, {part}",
         (
             ("Detector", run_text(detector)),
             ("Classifier", run_text(classifier)),
@@ -100,12 +93,12 @@ def cascade_page(cascade: Cascade) -> Page:
             ("Made", _today()),
         ),
         (
-            cascade_summary(cascade),
-            fates_section(cascade),
-            filter_section(cascade),
-            end_to_end_section(cascade),
-            sweep_section(cascade),
-            data_section(cascade.dataset, cascade.leakage),
+            cascade_summary(part, report, same_filter=cascade.same_filter),
+            outcomes_section(report),
+            filter_section(report),
+            end_to_end_section(cascade.end_to_end, detector.meta.config.data.name, part),
+            sweep_section(cascade.sweep, report.threshold),
+            data_section(data_facts(cascade.dataset, cascade.leakage)),
         ),
     )
 
@@ -123,27 +116,24 @@ def write_page(page: Page, folder: Path) -> None:
 
 def _page(
     evaluated: EvaluatedRun,
+    run: RunFacts,
     what: str,
-    summary: Section,
-    middle: list[Section],
+    sections: list[Section],
     members: MembersReport | None,
     gallery: int,
     performance: str,
 ) -> Page:
-    sections = [summary, *middle, training_section(evaluated, members)]
+    sections = [*sections, training_section(run, members)]
     # Folds see different studies: no one network, and no one set of them, made these mistakes.
     if gallery and not evaluated.folds:
-        sections.append(mistakes_section(evaluated, gallery))
-    sections += [
-        data_section(evaluated.dataset, evaluated.leakage),
-        card_section(evaluated, performance),
-        claim_section(evaluated, {section.id for section in sections}),
-    ]
+        sections.append(find_mistakes(evaluated, gallery))
+    names = {section.id for section in sections}
+    sections += [data_section(run.data), card_section(run, performance), claim_section(run, names)]
     return Page(
         f"{what} on {evaluated.title}",
         (
             ("Checkpoint", run_text(evaluated.trained)),
-            ("Studies", f"{evaluated.predictions.n} of {evaluated.part}"),
+            ("Studies", f"{run.n} of {run.part}"),
             ("Split", evaluated.trained.meta.split_hash[:12]),
             ("Made", _today()),
         ),

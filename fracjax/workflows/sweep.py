@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from fracjax.errors import InputError
-from fracjax.report.tables import Table
+from fracjax.report.table import Table
 from fracjax.runtime.atomic_files import write_json
 from fracjax.training.checkpoint import CheckpointMetadata
 from fracjax.training.sweep import (

@@ -18,7 +18,13 @@ from fracjax.evaluation.calibration import Reliability, ReliabilityBin
 from fracjax.evaluation.curves import Band, DecisionCurve
 from fracjax.evaluation.estimate import undefined
 from fracjax.evaluation.subgroups import Subgroup
-from fracjax.report import charts
+from fracjax.report.charts.confusion import confusion_chart
+from fracjax.report.charts.flow import cascade_flow_chart, data_flow_chart
+from fracjax.report.charts.forest import forest_chart
+from fracjax.report.charts.reliability import reliability_chart
+from fracjax.report.charts.roc_pr import pr_chart, roc_chart
+from fracjax.report.charts.thresholds import decision_chart, sweep_chart
+from fracjax.report.charts.training import History, training_chart
 from fracjax.report.page import (
     Facts,
     Gallery,
@@ -29,7 +35,7 @@ from fracjax.report.page import (
     Prose,
     Section,
 )
-from fracjax.report.tables import Table
+from fracjax.report.table import Table
 
 EVIL = '<b>&"a$b$|_*`[x](y)'
 METHOD = "bootstrap of 90 groups, 200 resamples"
@@ -82,8 +88,8 @@ def subgroups() -> tuple[Subgroup, ...]:
     )
 
 
-def history(epochs: int = 5) -> list[dict]:
-    return [
+def history(epochs: int = 5) -> History:
+    rows = [
         {
             "epoch": e,
             "phase": 1 if e < 3 else 2,
@@ -93,6 +99,7 @@ def history(epochs: int = 5) -> list[dict]:
         }
         for e in range(1, epochs + 1)
     ]
+    return History(rows, min(epochs, 3))
 
 
 def cascade(classes=("x", EVIL, "z")):
@@ -119,17 +126,17 @@ PARTS = {"train": {EVIL: 6, "b": 4}, "validation": {EVIL: 2}, "test": {EVIL: 1, 
 @functools.cache
 def all_charts() -> tuple:
     return (
-        charts.roc_chart(RISING, REPORT),
-        charts.pr_chart(FALLING, REPORT),
-        charts.reliability_chart(reliability()),
-        charts.decision_chart(DECISION, 0.4),
-        charts.confusion_chart(((3, 1), (0, 2)), ("normal", EVIL), "Confusion"),
-        charts.confusion_chart(np.eye(10, dtype=int), tuple(f"{EVIL}{i}" for i in range(10)), "10"),
-        charts.forest_chart(subgroups(), REPORT),
-        charts.training_chart({EVIL: history(), "b": history(3)}),
-        charts.data_flow_chart(18, {f"not readable {EVIL}": 2}, PARTS),
-        charts.cascade_flow_chart(cascade()),
-        charts.sweep_chart(FALLING, FALLING, RISING, 0.3),
+        roc_chart(RISING, REPORT),
+        pr_chart(FALLING, REPORT),
+        reliability_chart(reliability()),
+        decision_chart(DECISION, 0.4),
+        confusion_chart(((3, 1), (0, 2)), ("normal", EVIL), "Confusion"),
+        confusion_chart(np.eye(10, dtype=int), tuple(f"{EVIL}{i}" for i in range(10)), "10"),
+        forest_chart(subgroups(), REPORT),
+        training_chart({EVIL: history(), "b": history(3)}),
+        data_flow_chart(18, {f"not readable {EVIL}": 2}, PARTS),
+        cascade_flow_chart(cascade()),
+        sweep_chart(FALLING, FALLING, RISING, 0.3),
     )
 
 

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from fracjax.report import html
-from fracjax.report.palette import PALETTE
+from fracjax.report.svg import PALETTE
 from tests.report.sample_page import page
 
 BROWSER = next(

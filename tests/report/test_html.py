@@ -8,7 +8,7 @@ import pytest
 
 from fracjax.report import html
 from fracjax.report.page import Page, Prose, Section, to_dict
-from fracjax.report.palette import HEAT_MOST, PALETTE
+from fracjax.report.svg import HEAT_MOST, PALETTE
 from fracjax.runtime.atomic_files import write_json
 from tests.report.sample_page import EVIL, page
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from fracjax.evaluation import Predictions
-from fracjax.report.sections.mistakes import worst_of_classifier, worst_of_detector
+from fracjax.workflows.mistakes import worst_of_classifier, worst_of_detector
 
 
 def _predictions(label, probabilities, classes):

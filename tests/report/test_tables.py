@@ -11,7 +11,8 @@ from fracjax.evaluation import (
     choose_threshold,
     per_class_report,
 )
-from fracjax.report.tables import Table, binary_tables, cascade_tables, per_class_table
+from fracjax.report.table import Cell, Figure, Table
+from fracjax.report.tables import binary_tables, cascade_tables, per_class_table
 
 CLASSES = ("Intra-articular fracture", "Comminuted fracture", "Pathological fracture")
 # value [low, high] n=..., with the two-digit interval or more
@@ -29,7 +30,7 @@ def _detector():
     rng = np.random.default_rng(0)
     y = rng.integers(0, 2, 90)
     s = np.clip(0.3 + 0.3 * y + 0.2 * rng.normal(size=90), 0, 1)
-    return binary_report(y, s, choose_threshold("sensitivity:0.9", y, s))
+    return binary_report(y, s, choose_threshold("sensitivity:0.9", y, s), resamples=50)
 
 
 def _classifier(n=60):
@@ -46,28 +47,28 @@ def _cascade(threshold=0.5):
         Predictions(study, np.ones(60, int), np.stack([1 - s, s], 1), ("healthy", "fracture")),
         threshold,
         Predictions(study, y, np.eye(3)[p], CLASSES),
+        resamples=50,
     )
 
 
-def test_markdown_by_hand():
-    report = per_class_report([0, 0, 1], [0, 1, 1], ("a|b", "c"))
-    lines = per_class_table(report, "Three").markdown().splitlines()
-    assert lines[0] == "**Three: accuracy 0.667 [0.21, 0.94] n=3, 3 groups**"
-    assert lines[2:4] == [
-        "| class | precision (n called so) | recall (n of the class) | F1 (n of all) |",
-        "| --- | --- | --- | --- |",
-    ]
-    assert lines[4].startswith(
-        "| a\\|b | 1.000 [0.21, 1.00] n=1 | 0.500 [0.09, 0.91] n=2 | 0.667 ["
-    )
-    assert lines[-1].startswith("95 % intervals: Wilson, bootstrap of 3 groups")
+def test_a_grid_by_hand():
+    report = per_class_report([0, 0, 1], [0, 1, 1], ("a|b", "c"), resamples=50)
+    grid = per_class_table(report, "Three").grid()
+    assert grid.title == "Three: accuracy 0.667 [0.21, 0.94] n=3, 3 groups"
+    assert grid.header[1] == ("precision", "(n called so)")
+    assert grid.kinds == ("text", "figure", "figure", "figure")
+    name, precision, recall, _ = grid.rows[0]
+    assert name == Cell("text", "a|b")
+    assert precision.figure == Figure("1.000", "[0.21, 1.00]", 1)
+    assert recall.figure == Figure("0.500", "[0.09, 0.91]", 2)
+    assert grid.methods.startswith("95 % intervals: Wilson, bootstrap of 3 groups")
 
 
 @pytest.mark.parametrize(
     "table",
     [
         *binary_tables(_detector()),
-        per_class_table(per_class_report(*_classifier(), CLASSES)),
+        per_class_table(per_class_report(*_classifier(), CLASSES, resamples=50)),
         *cascade_tables(_cascade()),
     ],
     ids=["overall", "threshold", "classes", "fates", "comparison"],
@@ -86,12 +87,10 @@ def test_a_screen_of_80_columns_shows_every_figure_whole(table):
 
 def test_both_thresholds_are_named_and_counted():
     report = _detector()
-    text = binary_tables(report)[1].markdown()
-    point = report.at_operating_point
-    assert f"at {point.threshold:.4g} (sensitivity:0.9)" in text
-    assert "| at 0.5 |" in text
+    table, point = binary_tables(report)[1], report.at_operating_point
+    assert table.header[1:] == (f"at {point.threshold:.4g} (sensitivity:0.9)", "at 0.5")
     (tn, fp), (fn, tp) = point.matrix
-    assert f"| TP / FN / FP / TN | {tp} / {fn} / {fp} / {tn} |" in text
+    assert table.rows[-1][:2] == ("TP / FN / FP / TN", f"{tp} / {fn} / {fp} / {tn}")
     assert f"{report.n_positive} fractures" in binary_tables(report)[0].title
 
 
@@ -107,17 +106,20 @@ def test_the_comparison_shows_both_sides_and_end_to_end():
 
 
 def test_undefined_says_so_and_why_and_is_never_0():
-    table = per_class_table(per_class_report([0, 0], [0, 1], ("a", "b", "c")))
-    for text in (table.markdown(), _screen(table, 200)):
-        assert "undefined" in text
-        assert "b, recall (n of the class): undefined (no study of this class)." in text
-        assert "c, F1 (n of all): undefined (neither present nor called)." in text
-        assert "macro average, recall (n of the class): undefined for b, c." in text
+    table = per_class_table(per_class_report([0, 0], [0, 1], ("a", "b", "c"), resamples=50))
+    text = _screen(table, 200)
+    rows = {line.split("  ")[0]: line for line in text.splitlines()}
+    no_recall, no_f1 = "undefined: no study of this class", "undefined: neither present nor called"
+    notes = {note[4:]: note[:3] for note in text.splitlines() if note.startswith("(")}
+    notes = {note.strip(): number for note, number in notes.items()}
+    assert f"undefined {notes[no_recall]}" in rows["b"]
+    assert f"undefined {notes[no_f1]}" in rows["c"]
+    assert "undefined for b, c" in notes
     _, comparison = cascade_tables(_cascade(np.inf))
-    assert "accuracy on what it sees, with filter (0): undefined (no studies)." in comparison.notes
+    assert "undefined: no studies" in comparison.grid().notes
 
 
 def test_a_class_name_is_not_markup():
-    table = per_class_table(per_class_report([0, 1], [0, 1], ("[red]x", "y[/]")))
+    table = per_class_table(per_class_report([0, 1], [0, 1], ("[red]x", "y[/]"), resamples=50))
     assert "[red]x" in _screen(table)
     assert "y[/]" in _screen(table)

@@ -1,10 +1,13 @@
-"""Where charts with axes are drawn: matplotlib in the page's colours and its font, small.
+"""Where charts are drawn: matplotlib in the page's colours and its font, small.
 
 A chart is as wide as a phone, and its text as large as the text around it there.
 """
 
 import io
 import re
+import textwrap
+import unicodedata
+import warnings
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,15 +17,19 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.patches import FancyBboxPatch
+from matplotlib.textpath import TextToPath
 
-from fracjax.report.palette import INK, MUTED, PALETTE, RULE
-from fracjax.report.svg import SVG
+from fracjax.report.svg import INK, MUTED, PALETTE, RULE, SVG
 
 WIDTH = 302.4  # units of the drawing; at 340 CSS pixels a unit is 1.12 pixels
 FONT = 10  # units
+LARGE = 13
+_FAMILY = "DejaVu Sans"  # wide: what fits in it fits in the reader's font
 _XLINK = "{http://www.w3.org/1999/xlink}href"
 _STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",  # wide: what fits in it fits in the reader's font
+    "font.family": _FAMILY,
     "font.size": FONT,
     "text.color": INK,
     "text.parse_math": False,  # a class may be called "a$b$"
@@ -52,16 +59,49 @@ _STYLE: dict[Any, Any] = {
 
 
 @contextmanager
-def canvas(height: int) -> Iterator[Figure]:
-    """A figure of the width of a phone and so many units high, to be drawn on in the block."""
+def canvas(height: float, *, constrained: bool = True) -> Iterator[Figure]:
+    """A figure of the width of a phone and so many units high, to be drawn on in the block.
+
+    Its axes are placed by matplotlib for their labels to fit, unless it is not `constrained`.
+    """
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(WIDTH / 72, height / 72))
         FigureCanvasSVG(figure)
-        figure.set_layout_engine("constrained", w_pad=2 / 72, h_pad=3 / 72)
+        if constrained:
+            figure.set_layout_engine("constrained", w_pad=2 / 72, h_pad=3 / 72)
         yield figure
 
 
-def key(figure: Figure, *panels: Axes) -> None:
+@contextmanager
+def diagram(height: float) -> Iterator[tuple[Figure, Axes]]:
+    """As `canvas`, for boxes, arrows and words: x goes right and y down, both in units."""
+    with canvas(height, constrained=False) as figure:
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set(xlim=(0, WIDTH), ylim=(height, 0))
+        axes.set_axis_off()
+        yield figure, axes
+
+
+def box(axes: Axes, x: float, y: float, width: float, height: float, **style: Any) -> None:
+    """A rectangle of a `diagram` with rounded corners, its upper left one at (x, y)."""
+    style = {"facecolor": "none", "edgecolor": "none", "linewidth": 1, "clip_on": False} | style
+    corners = "round,pad=0,rounding_size=3"
+    axes.add_patch(FancyBboxPatch((x, y), width, height, boxstyle=corners, **style))
+
+
+def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """A straight arrow of a `diagram`."""
+    style = {"arrowstyle": "-|>", "color": MUTED, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 8}
+    axes.annotate("", end, start, arrowprops=style, annotation_clip=False)
+
+
+def line(axes: Axes, *points: tuple[float, float], **style: Any) -> None:
+    """A line of a `diagram` through all points."""
+    style = {"linewidth": 1, "color": MUTED, "clip_on": False} | style
+    axes.plot(*zip(*points, strict=True), **style)
+
+
+def legend(figure: Figure, *panels: Axes) -> None:
     """Say below the panels what each line and mark in them is."""
     pairs = [axes.get_legend_handles_labels() for axes in panels]
     handles = [handle for of_one, _ in pairs for handle in of_one]
@@ -70,10 +110,32 @@ def key(figure: Figure, *panels: Axes) -> None:
     figure.legend(named.values(), named, loc="outside lower left", labelspacing=0.45, borderpad=0.4)
 
 
-def drawn(figure: Figure) -> str:
+def text_width(text: str, size: float = FONT) -> float:
+    """How wide a text is in the widest font, in units."""
+    # The font has no letters of East Asia, which are about as wide as an M.
+    wide = "".join("M" if unicodedata.east_asian_width(c) in "WF" else c for c in text)
+    font = FontProperties(family=_FAMILY, size=size)
+    return TextToPath().get_text_width_height_descent(wide, font, ismath=False)[0]
+
+
+def wrapped(text: str, width: float, *, lines: int = 2) -> list[str]:
+    """A text in lines of at most `width`, broken at spaces and hyphens; "…" for what is left."""
+    for letters in range(len(text), 1, -1):
+        broken = textwrap.wrap(text, letters)
+        if len(broken) > lines:
+            broken[lines - 1 :] = [broken[lines - 1][: letters - 1].rstrip() + "…"]
+        if all(text_width(line) <= width for line in broken):
+            return broken
+    return [text[:1]]
+
+
+def to_svg(figure: Figure) -> str:
     """The figure as an `<svg>` element in CSS variables; within the block of its `canvas`."""
     written = io.BytesIO()
-    figure.savefig(written, format="svg", transparent=True, metadata={"Date": None})
+    with warnings.catch_warnings():
+        # Text stays text: whoever reads it has the font.
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        figure.savefig(written, format="svg", transparent=True, metadata={"Date": None})
     root = ET.fromstring(written.getvalue())
     for child in root.findall(f"{{{SVG}}}metadata"):
         root.remove(child)

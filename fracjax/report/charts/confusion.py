@@ -1,23 +1,24 @@
 """The confusion matrix: what was what, and what it was called."""
 
-import numpy as np
+from typing import Any
 
-from fracjax.report.charts.canvas import WIDTH
-from fracjax.report.charts.drawing import Drawing, Number, wrapped
-from fracjax.report.charts.helpers import counted
+import numpy as np
+from matplotlib.axes import Axes
+
+from fracjax.report.charts.bands import pluralise
+from fracjax.report.charts.canvas import LARGE, WIDTH, box, diagram, to_svg, wrapped
 from fracjax.report.page import Chart
-from fracjax.report.palette import HEAT, HEAT_MOST, INK, MUTED, RULE
-from fracjax.report.tables import Table
+from fracjax.report.svg import HEAT, HEAT_MOST, INK, MUTED, RULE
+from fracjax.report.table import Table
 
 _FEW = 4  # classes whose names fit above their columns
 _LINE = 12.5  # units between lines of text
-_GAP = 2
 
 
 def confusion_chart(
     matrix: tuple[tuple[int, ...], ...] | np.ndarray, classes: tuple[str, ...], title: str
 ) -> Chart:
-    """Counts and their share of the true class, which is the shade.
+    """Counts and their fraction of the true class, which is the shade.
 
     Args:
       matrix: int[k, k], true class in rows, called class in columns.
@@ -25,77 +26,68 @@ def confusion_chart(
       title: in a few words.
     """
     counts = np.asarray(matrix)
-    totals = counts.sum(axis=1)
-    numbers = [f"{i}" for i in range(1, len(classes) + 1)]
     few = len(classes) <= _FEW
     left = 88 if few else 120
-    cell = (WIDTH - left) / len(classes)
-    heads = [wrapped(c, cell - 4, lines=3) for c in classes] if few else [[n] for n in numbers]
-    names = [
-        wrapped(c if few else f"{n}  {c}", left - 8) for n, c in zip(numbers, classes, strict=True)
-    ]
-    high = max(min(cell, 56), (1 + max(map(len, names))) * _LINE + 4 if few else 2 * _LINE + 4)
+    width = (WIDTH - left) / len(classes)
+    if few:
+        heads = [wrapped(name, width - 4, lines=3) for name in classes]
+        names = [wrapped(name, left - 8) for name in classes]
+        height = max(min(width, 56), (1 + max(map(len, names))) * _LINE + 4)
+    else:
+        heads = [[f"{i}"] for i in range(1, len(classes) + 1)]
+        names = [wrapped(f"{i}  {name}", left - 8) for i, name in enumerate(classes, 1)]
+        height = 2 * _LINE + 4
     top = 20 + max(map(len, heads)) * _LINE
-    drawing = Drawing(top + high * len(classes) + _GAP)
-    drawing.text(left, 11, "called", colour=MUTED)
-    drawing.text(0, top - 6, "true class", colour=MUTED)
-    for j, head in enumerate(heads):
-        for row, line in enumerate(head):
-            y = top - 6 - (len(head) - 1 - row) * _LINE
-            drawing.text(left + (j + 0.5) * cell, y, line, anchor="middle")
-    for i, name in enumerate(names):
-        y = top + i * high
-        lines = [*name, f"n={totals[i]}"] if few else name
-        start = y + high / 2 - (len(lines) - 1) * _LINE / 2 + 3.5
-        for row, line in enumerate(lines):
-            of_n = few and row == len(lines) - 1
-            drawing.text(0, start + row * _LINE, line, colour=MUTED if of_n else INK)
-        for j in range(len(classes)):
-            count, total = int(counts[i, j]), int(totals[i])
-            _cell(drawing, left + j * cell, y, cell, high, count, total, right=i == j)
+    with diagram(top + height * len(classes) + 2) as (figure, axes):
+        axes.text(left, 11, "called", color=MUTED)
+        axes.text(0, top - 6, "true class", color=MUTED)
+        for j, head in enumerate(heads):
+            for up, word in enumerate(reversed(head)):
+                axes.text(left + (j + 0.5) * width, top - 6 - up * _LINE, word, ha="center")
+        for i, name in enumerate(names):
+            y, total = top + i * height, int(counts[i].sum())
+            words = [(word, INK) for word in name] + [(f"n={total}", MUTED)] * few
+            start = y + (height - (len(words) - 1) * _LINE) / 2 + 3.5
+            for row, (word, colour) in enumerate(words):
+                axes.text(0, start + row * _LINE, word, color=colour)
+            for j, count in enumerate(counts[i].tolist()):
+                _cell(axes, left + j * width, y, width, height, count, total, right=i == j)
+        svg = to_svg(figure)
     return Chart(
-        drawing.svg,
-        _alt(counts, classes, title),
-        _caption(counts, few),
-        _table(counts, classes, title),
+        svg, _alt(counts, classes, title), _caption(counts, few), _table(counts, classes, title)
     )
 
 
 def _cell(
-    drawing: Drawing,
-    x: Number,
-    y: Number,
-    width: Number,
-    height: Number,
+    axes: Axes,
+    x: float,
+    y: float,
+    width: float,
+    height: float,
     count: int,
     total: int,
     *,
     right: bool,
 ) -> None:
-    share = count / total if total else 0.0
-    box = (x + _GAP / 2, y + _GAP / 2, width - _GAP, height - _GAP)
-    drawing.rectangle(*box, fill=HEAT, opacity=HEAT_MOST * share)
-    drawing.rectangle(*box, stroke=INK if right else RULE)
+    inside = (x + 1, y + 1, width - 2, height - 2)
+    if count:
+        box(axes, *inside, facecolor=HEAT, alpha=HEAT_MOST * count / total)
+    box(axes, *inside, edgecolor=INK if right else RULE)
+    style: dict[str, Any] = {"ha": "center", "color": INK if count else MUTED}
+    weight = "bold" if right else "normal"
     middle, centre = x + width / 2, y + height / 2
-    if width < 40:  # the share is the shade, and in the table
-        drawing.text(
-            middle, centre + 3.5, f"{count}", anchor="middle", bold=right, colour=_tone(count)
-        )
+    if width < 40:  # the fraction is the shade, and in the table
+        axes.text(middle, centre + 3.5, f"{count}", weight=weight, **style)
         return
-    drawing.text(
-        middle, centre - 2, f"{count}", anchor="middle", bold=right, size=13, colour=_tone(count)
-    )
-    text = f"{100 * share:.0f} %" if total else "undefined"
-    drawing.text(middle, centre + 12, text, anchor="middle", colour=_tone(count))
-
-
-def _tone(count: int) -> str:
-    return INK if count else MUTED
+    axes.text(middle, centre - 2, f"{count}", weight=weight, size=LARGE, **style)
+    text = f"{100 * count / total:.0f} %" if total else "undefined"
+    axes.text(middle, centre + 12, text, **style)
 
 
 def _alt(counts: np.ndarray, classes: tuple[str, ...], title: str) -> str:
     total, right = int(counts.sum()), int(np.trace(counts))
-    words = f"{title}: {right} of {counted(total, 'study', 'studies')} called by their true class."
+    n = pluralise(total, "study", "studies")
+    words = f"{title}: {right} of {n} called by their true class."
     wrong = np.where(np.eye(len(classes), dtype=bool), -1, counts)
     if total > right:
         i, j = np.unravel_index(int(wrong.argmax()), wrong.shape)
@@ -110,7 +102,7 @@ def _caption(counts: np.ndarray, few: bool) -> str:
     shown = "Each cell: studies, and their share of the true class, which is also its shade."
     many = "Each cell: studies; the shade is their share of the true class. Columns have the "
     many += "numbers of the rows."
-    return f"{counted(int(counts.sum()), 'study', 'studies')}. {shown if few else many}"
+    return f"{pluralise(int(counts.sum()), 'study', 'studies')}. {shown if few else many}"
 
 
 def _table(counts: np.ndarray, classes: tuple[str, ...], title: str) -> Table:

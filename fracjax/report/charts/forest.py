@@ -1,24 +1,25 @@
 """A forest plot: does the detector do as well in every subgroup as over all?"""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
-from typing import Literal
+from typing import Any, Literal
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import MultipleLocator
 
 from fracjax.evaluation import BinaryReport, Estimate
 from fracjax.evaluation.subgroups import Subgroup
-from fracjax.report.charts.canvas import WIDTH
-from fracjax.report.charts.drawing import Drawing, Number, wrapped
-from fracjax.report.charts.helpers import counted
-from fracjax.report.page import Chart, finite, why
-from fracjax.report.palette import BLUE, INK, MUTED, ORANGE, PAPER, RULE
-from fracjax.report.tables import Table
+from fracjax.report.charts.bands import pluralise
+from fracjax.report.charts.canvas import WIDTH, canvas, to_svg, wrapped
+from fracjax.report.page import Chart
+from fracjax.report.svg import BLUE, MUTED, ORANGE, PAPER, RULE
+from fracjax.report.table import Table, missing_reason, without_nonfinite
 
-NextEpoch = Callable[[float], float]  # where on the page a value is
 Metric = Literal["auc", "sensitivity", "specificity"]
 _NAMES = {"auc": "AUC", "sensitivity": "sensitivity", "specificity": "specificity"}
 _LEFT, _RIGHT = 112, 236  # ends of the axis
-_ROW, _HEAD, _LINE, _TOP = 33, 21, 12.5, 14.0  # units high
+_ROW, _HEAD, _LINE, _TOP, _FOOT = 33, 21, 12.5, 14, 36  # units high
 
 
 def forest_chart(
@@ -32,37 +33,41 @@ def forest_chart(
       metric: which figure.
     """
     at = overall.at_operating_point
-    total = finite(overall.auc if metric == "auc" else getattr(at, metric))
-    figures = [finite(getattr(group, metric)) for group in subgroups]
-    shown = [e for e in [total, *figures] if e.value is not None]
-    least = min((e.value if e.low is None else e.low for e in shown), default=0.5)  # pyright: ignore[reportArgumentType]
-    low = min(math.floor(10 * max(least, 0) + 1e-9) / 10, 0.9)
-
-    def place(value: float) -> float:
-        return _LEFT + (value - low) / (1 - low) * (_RIGHT - _LEFT)
-
+    total = without_nonfinite(overall.auc if metric == "auc" else getattr(at, metric))
+    figures = [without_nonfinite(getattr(group, metric)) for group in subgroups]
+    ends = [e.value if e.low is None else e.low for e in (total, *figures)]
+    least = max(min((end for end in ends if end is not None), default=0.5), 0)
+    low = min(math.floor(10 * least + 1e-9) / 10, 0.9)
+    tenths = round(10 * (1 - low))
     attributes = [(name, list(rows)) for name, rows in groupby(subgroups, lambda s: s.attribute)]
-    height = len(attributes) * _HEAD + (len(subgroups) + 1) * _ROW + 36 + _TOP + 4
-    bottom = height - 36
-    drawing = Drawing(height)
-    _axis(drawing, low, place, bottom, _NAMES[metric])
-    if total.value is not None:
-        _overall_line(drawing, total, place, bottom)
-    drawing.text(0, 9, "n / fractures", colour=MUTED)
-    drawing.text(WIDTH, 9, "95 % interval", colour=MUTED, anchor="end")
-    y = _TOP
-    for attribute, rows in attributes:
-        y += _HEAD
-        drawing.text(0, y - 6, wrapped(attribute, WIDTH, lines=1)[0], bold=True)
-        for group in rows:
-            n = f"{group.n:,} / {group.n_positive:,}"
-            _row(drawing, y, group.value, n, finite(getattr(group, metric)), place)
-            y += _ROW
-    drawing.line((0, y), (WIDTH, y), colour=RULE)
-    n = f"{overall.n:,} / {overall.n_positive:,}"
-    _row(drawing, y, "all studies", n, total, place, overall=True)
+    high = len(attributes) * _HEAD + (len(subgroups) + 1) * _ROW + 4
+    with canvas(high + _TOP + _FOOT, constrained=False) as figure:
+        whole = high + _TOP + _FOOT
+        axes = figure.add_axes(
+            (_LEFT / WIDTH, _FOOT / whole, (_RIGHT - _LEFT) / WIDTH, high / whole)
+        )
+        axes.set(xlim=(low, 1), ylim=(high, 0), yticks=[], xlabel=_NAMES[metric])
+        step = 0.1 if tenths <= 3 else 0.2 if tenths <= 6 else 0.5
+        axes.xaxis.set_major_locator(MultipleLocator(step))
+        axes.spines["left"].set_visible(False)
+        if total.value is not None:
+            axes.axvline(total.value, color=ORANGE, linestyle=(0, (4, 3)), linewidth=1.2)
+        if total.low is not None and total.high is not None:
+            axes.axvspan(total.low, total.high, color=ORANGE, alpha=0.13, linewidth=0)
+        _write(axes, 0, -5, "n / fractures", color=MUTED)
+        _write(axes, WIDTH, -5, "95 % interval", color=MUTED, ha="right")
+        y, shown = 0.0, iter(figures)
+        for attribute, rows in attributes:
+            y += _HEAD
+            _write(axes, 0, y - 6, wrapped(attribute, WIDTH, lines=1)[0], weight="bold")
+            for group in rows:
+                _row(axes, y, group.value, (group.n, group.n_positive), next(shown))
+                y += _ROW
+        axes.axhline(y, _across(0), _across(WIDTH), color=RULE, linewidth=1, clip_on=False)
+        _row(axes, y, "all studies", (overall.n, overall.n_positive), total, overall=True)
+        svg = to_svg(figure)
     return Chart(
-        drawing.svg,
+        svg,
         _alt(subgroups, figures, total, metric),
         f"{_title(metric)}. Squares with whiskers: value and 95 % interval; diamond "
         "and dashed line: over all studies. Where there are too few, it says so instead.",
@@ -75,70 +80,51 @@ def _title(metric: Metric) -> str:
     return f"{name[0].upper()}{name[1:]} by subgroup"
 
 
-def _axis(drawing: Drawing, low: Number, place: NextEpoch, bottom: Number, name: str) -> None:
-    steps = round(10 * (1 - low))
-    every = 1 if steps <= 3 else 2 if steps <= 6 else 5
-    for step in range(0, steps + 1):
-        value = 1 - step / 10
-        x = place(value)
-        if step % every == 0:
-            drawing.line((x, 14), (x, bottom), colour=RULE, width=0.6)
-            drawing.text(x, bottom + 13, f"{value:.1f}", colour=MUTED, anchor="middle")
-    drawing.line((_LEFT, bottom), (_RIGHT, bottom), colour=MUTED, width=0.8)
-    drawing.text((_LEFT + _RIGHT) / 2, bottom + 29, name, anchor="middle")
+def _across(x: float) -> float:
+    """Units from the left of the chart as a fraction of the axis."""
+    return (x - _LEFT) / (_RIGHT - _LEFT)
 
 
-def _overall_line(drawing: Drawing, total: Estimate, place: NextEpoch, bottom: Number) -> None:
-    if total.low is not None and total.high is not None:
-        width = place(total.high) - place(total.low)
-        drawing.rectangle(place(total.low), 14, width, bottom - 14, fill=ORANGE, opacity=0.13)
-    x = place(total.value or 0.0)
-    drawing.line((x, 14), (x, bottom), colour=ORANGE, dash="4 3", width=1.2)
+def _write(axes: Axes, x: float, y: float, text: str, **style: Any) -> None:
+    axes.text(_across(x), y, text, transform=axes.get_yaxis_transform(), **style)
 
 
 def _row(
-    drawing: Drawing,
-    y: Number,
+    axes: Axes,
+    y: float,
     name: str,
-    n: str,
+    counts: tuple[int, int],
     figure: Estimate,
-    place: NextEpoch,
     *,
     overall: bool = False,
 ) -> None:
     middle = y + _ROW / 2
-    drawing.text(0, middle - 1.5, wrapped(name, _LEFT - 8, lines=1)[0], bold=overall)
-    drawing.text(0, middle - 1.5 + _LINE, n, colour=MUTED)
+    weight = "bold" if overall else "normal"
+    _write(axes, 0, middle - 1.5, wrapped(name, _LEFT - 8, lines=1)[0], weight=weight)
+    n, n_positive = counts
+    _write(axes, 0, middle - 1.5 + _LINE, f"{n:,} / {n_positive:,}", color=MUTED)
     if figure.value is None:
-        lines = wrapped(figure.note or why(figure), WIDTH - _LEFT - 8)
-        drawing.rectangle(_LEFT, y + 3, WIDTH - _LEFT, _ROW - 6, fill=PAPER)
-        for i, line in enumerate(lines):
-            drawing.text(
-                _LEFT + 2, middle + 3.5 + (i - (len(lines) - 1) / 2) * _LINE, line, italic=True
-            )
+        words = wrapped(figure.note or missing_reason(figure), WIDTH - _LEFT - 8)
+        start = middle + 3.5 - (len(words) - 1) / 2 * _LINE
+        for i, word in enumerate(words):
+            paper = {"facecolor": PAPER, "edgecolor": "none", "pad": 1}
+            _write(axes, _LEFT + 2, start + i * _LINE, word, style="italic", bbox=paper)
         return
-    colour = ORANGE if overall else BLUE
-    x = place(figure.value)
-    text, _, interval = figure.figure.partition(" ")
+    style: dict[str, Any] = {"color": ORANGE if overall else BLUE, "clip_on": False}
     if figure.low is not None and figure.high is not None:
-        drawing.line((place(figure.low), middle), (place(figure.high), middle), colour=colour)
-        for end in (figure.low, figure.high):
-            drawing.line((place(end), middle - 3), (place(end), middle + 3), colour=colour)
-    if overall:
-        drawing.polygon(
-            (x - 6, middle), (x, middle - 5), (x + 6, middle), (x, middle + 5), fill=colour
-        )
-    else:
-        drawing.rectangle(x - 3.5, middle - 3.5, 7, 7, fill=colour)
-    drawing.text(WIDTH, middle - 1.5, text, anchor="end", bold=overall, colour=INK)
-    drawing.text(WIDTH, middle - 1.5 + _LINE, interval, anchor="end", colour=MUTED)
+        ends = [[figure.value - figure.low], [figure.high - figure.value]]
+        axes.errorbar(figure.value, middle, xerr=ends, capsize=3, elinewidth=1, **style)
+    axes.plot(figure.value, middle, marker="D" if overall else "s", markersize=7, **style)
+    text, _, interval = figure.figure.partition(" ")
+    _write(axes, WIDTH, middle - 1.5, text, ha="right", weight=weight)
+    _write(axes, WIDTH, middle - 1.5 + _LINE, interval, ha="right", color=MUTED)
 
 
 def _alt(
     subgroups: Sequence[Subgroup], figures: list[Estimate], total: Estimate, metric: Metric
 ) -> str:
     words = (
-        f"Forest plot of {_NAMES[metric]} in {counted(len(subgroups), 'subgroup')}; over all "
+        f"Forest plot of {_NAMES[metric]} in {pluralise(len(subgroups), 'subgroup')}; over all "
         f"studies it is {total.figure}."
     )
     known = [
@@ -154,7 +140,7 @@ def _alt(
     if apart:
         words += f" Intervals that do not reach the figure over all: {', '.join(apart)}."
     if missing := len(figures) - len(known):
-        words += f" Too few studies in {counted(missing, 'subgroup')}."
+        words += f" Too few studies in {pluralise(missing, 'subgroup')}."
     return words
 
 

@@ -3,11 +3,11 @@
 from matplotlib.ticker import MaxNLocator
 
 from fracjax.evaluation.calibration import Reliability, ReliabilityBin
-from fracjax.report.charts.canvas import canvas, drawn, key
-from fracjax.report.charts.helpers import counted
+from fracjax.report.charts.bands import pluralise
+from fracjax.report.charts.canvas import canvas, legend, to_svg
 from fracjax.report.page import Chart
-from fracjax.report.palette import BLUE, MUTED
-from fracjax.report.tables import Table
+from fracjax.report.svg import BLUE, MUTED
+from fracjax.report.table import Table
 
 
 def reliability_chart(
@@ -53,8 +53,8 @@ def reliability_chart(
         below.yaxis.set_major_locator(MaxNLocator(3, integer=True))
         below.grid(axis="x", visible=False)
         figure.align_ylabels()
-        key(figure, axes)
-        svg = drawn(figure)
+        legend(figure, axes)
+        svg = to_svg(figure)
     return Chart(
         svg, _alt(reliability, filled), _caption(reliability), _table(reliability, title, observed)
     )
@@ -69,14 +69,16 @@ def _alt(reliability: Reliability, filled: list[ReliabilityBin]) -> str:
         for b in filled
         if b.observed.value is not None and b.mean_score is not None
     ]
-    words = f"Reliability of {counted(n, 'probability', 'probabilities')} in "
-    words += f"{counted(len(filled), 'bin')}: expected calibration error {reliability.ece.figure}."
+    words = f"Reliability of {pluralise(n, 'probability', 'probabilities')} in "
+    words += (
+        f"{pluralise(len(filled), 'bin')}: expected calibration error {reliability.ece.figure}."
+    )
     if gaps:
         worst = max(gaps, key=lambda gap: gap[0])[1]
         words += (
             f" Furthest from the diagonal is the bin from {worst.low:.2g} to {worst.high:.2g}: "
             f"mean probability {worst.mean_score:.3f}, observed {worst.observed.figure} of "
-            f"{counted(worst.n, 'study', 'studies')}."
+            f"{pluralise(worst.n, 'study', 'studies')}."
         )
     return words
 

@@ -1,20 +1,40 @@
 """Training by epoch: loss, accuracy and AUC, training beside validation (Figures 5 to 7)."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from fracjax.report.charts.canvas import canvas, drawn, key
-from fracjax.report.charts.helpers import counted
+from fracjax.report.charts.bands import pluralise
+from fracjax.report.charts.canvas import canvas, legend, to_svg
 from fracjax.report.page import Chart
-from fracjax.report.palette import BLUE, MUTED, ORANGE
-from fracjax.report.tables import Table
+from fracjax.report.svg import BLUE, MUTED, ORANGE
+from fracjax.report.table import Table
 
-History = list[dict[str, Any]]
+
+@dataclass(frozen=True)
+class History:
+    """How one network was trained.
+
+    Attributes:
+      epochs: of each what was measured: `epoch`, `phase`, `train_loss`, `validation_loss`,
+        `validation_auc` and so on; any may be missing or None.
+      best_epoch: the one whose weights are used, that of the lowest validation loss; 0 for none.
+    """
+
+    epochs: Sequence[Mapping[str, Any]]
+    best_epoch: int
+
+    @property
+    def best(self) -> Mapping[str, Any] | None:
+        """The row of the best epoch."""
+        return next((row for row in self.epochs if row["epoch"] == self.best_epoch), None)
+
+
 _METRICS = {"loss": "loss (nats)", "accuracy": "accuracy", "auc": "AUC"}
 _FEW = 30  # epochs; more and the marks would touch
 _PANEL, _REST = 128, 96  # units high: each panel, and the axis and key below them
@@ -24,14 +44,13 @@ def training_chart(histories: Mapping[str, History], title: str = "Training") ->
     """A panel per metric, a line per network and part, and the best epoch of each network.
 
     Args:
-      histories: by the name of the network, one dict per epoch with `epoch`, `train_loss`,
-        `validation_loss`, `validation_auc` and so on; any may be missing or None.
+      histories: by the name of the network.
       title: in a few words.
 
     Raises:
       ValueError: there is no epoch, or none with such a figure.
     """
-    names = {name for history in histories.values() for row in history for name in row}
+    names = {name for history in histories.values() for row in history.epochs for name in row}
     metrics = [m for m in _METRICS if f"train_{m}" in names or f"validation_{m}" in names]
     if not metrics:
         there = ", ".join(sorted(names)) or "nothing"
@@ -50,26 +69,20 @@ def training_chart(histories: Mapping[str, History], title: str = "Training") ->
         panels[-1].set(xlabel="epoch")
         panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         figure.align_ylabels()
-        key(figure, *panels)
-        svg = drawn(figure)
+        legend(figure, *panels)
+        svg = to_svg(figure)
     return Chart(svg, _alt(histories), _caption(histories), _table(histories, metrics, title))
 
 
-def best_epoch(history: History) -> dict[str, Any] | None:
-    """The row of the lowest validation loss, the first of equals; None where there is none."""
-    rows = [row for row in history if _known(row.get("validation_loss"))]
-    return min(rows, key=lambda row: row["validation_loss"]) if rows else None
-
-
 def _lines(axes: Axes, history: History, metric: str, *, alone: bool) -> None:
-    epochs = [row["epoch"] for row in history]
-    best = best_epoch(history)
+    epochs = [row["epoch"] for row in history.epochs]
+    best = history.best
     parts = (
         ("train", "training", MUTED, "o", (0, (4, 1.5))),
         ("validation",) * 2 + (BLUE, "s", "-"),
     )
     for part, label, colour, mark, style in parts:
-        values = [row.get(f"{part}_{metric}") for row in history]
+        values = [row.get(f"{part}_{metric}") for row in history.epochs]
         if not any(map(_known, values)):
             continue
         axes.plot(
@@ -104,7 +117,7 @@ def _lines(axes: Axes, history: History, metric: str, *, alone: bool) -> None:
 
 def _phases(axes: Axes, history: History) -> None:
     """A line where another part of the network begins to learn."""
-    for before, after in pairwise(history):
+    for before, after in pairwise(history.epochs):
         if before.get("phase") != after.get("phase"):
             x = (before["epoch"] + after["epoch"]) / 2
             style = (0, (1, 1.5))
@@ -120,16 +133,16 @@ def _alt(histories: Mapping[str, History]) -> str:
 
 def _sentence(name: str, history: History) -> str:
     who = f"{name}: " if name else ""
-    best = best_epoch(history)
+    best, n = history.best, pluralise(len(history.epochs), "epoch")
     if best is None:
-        return f"{who}{counted(len(history), 'epoch')}, without a validation loss."
+        return f"{who}{n}, without a validation loss."
     parts = [
         f"validation {_METRICS[m].partition(' ')[0]} {_number(best.get(f'validation_{m}'))}"
         for m in _METRICS
         if _known(best.get(f"validation_{m}"))
     ]
-    words = f"{who}the best of {counted(len(history), 'epoch')} was {best['epoch']}: "
-    last = history[-1]
+    words = f"{who}the best of {n} was {best['epoch']}: "
+    last = history.epochs[-1]
     if last is not best and _known(last.get("validation_loss")):
         parts.append(f"validation loss {_number(last['validation_loss'])} after the last")
     return words + ", ".join(parts) + "."
@@ -138,11 +151,11 @@ def _sentence(name: str, history: History) -> str:
 def _caption(histories: Mapping[str, History]) -> str:
     many = f" of {len(histories)} networks" if len(histories) > 1 else ""
     circle = "; the circle marks the one whose weights are used"
-    return f"Every epoch{many}{circle if any(map(best_epoch, histories.values())) else ''}."
+    return f"Every epoch{many}{circle if any(h.best for h in histories.values()) else ''}."
 
 
 def _table(histories: Mapping[str, History], metrics: list[str], title: str) -> Table:
-    rows_of_all = [row for history in histories.values() for row in history]
+    rows_of_all = [row for history in histories.values() for row in history.epochs]
     columns = {
         f"{part}_{metric}": f"{_METRICS[metric]}\n{name}"
         for metric in metrics
@@ -156,7 +169,7 @@ def _table(histories: Mapping[str, History], metrics: list[str], title: str) -> 
             *(_number(row.get(column)) for column in columns),
         )
         for name, history in histories.items()
-        for row in history
+        for row in history.epochs
     )
     return Table(title, ("network" if many else "epoch", *columns.values()), rows)
 

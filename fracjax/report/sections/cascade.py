@@ -1,16 +1,18 @@
 """Both stages together: what becomes of each fracture, and at other thresholds."""
 
-from fracjax.inference.cascade import Cascade
-from fracjax.report.charts.cascade_flow import cascade_flow_chart
+from fracjax.evaluation import CascadeReport
+from fracjax.evaluation.cascade_precision import EndToEnd
+from fracjax.evaluation.cascade_sweep import CascadeSweep
 from fracjax.report.charts.confusion import confusion_chart
-from fracjax.report.charts.sweep import sweep_chart
+from fracjax.report.charts.flow import cascade_flow_chart
+from fracjax.report.charts.thresholds import sweep_chart
 from fracjax.report.page import Prose, Section
 from fracjax.report.tables import cascade_tables, end_to_end_table, misses_table
 
 
-def fates_section(cascade: Cascade) -> Section:
+def outcomes_section(report: CascadeReport) -> Section:
     """Found, mistyped, missed, by true class."""
-    fates, _ = cascade_tables(cascade.report)
+    outcomes, _ = cascade_tables(report)
     words = (
         "Lost are those of the missed that the classifier alone would have typed rightly: what the "
         "detector's misses cost. The other missed studies it would have got wrong anyway."
@@ -18,13 +20,12 @@ def fates_section(cascade: Cascade) -> Section:
     return Section(
         "fates",
         "What becomes of each fracture",
-        (cascade_flow_chart(cascade.report), fates, misses_table(cascade.report), Prose((words,))),
+        (cascade_flow_chart(report), outcomes, misses_table(report), Prose((words,))),
     )
 
 
-def filter_section(cascade: Cascade) -> Section:
+def filter_section(report: CascadeReport) -> Section:
     """The classifier with and without the detector in front."""
-    report = cascade.report
     without, behind = report.without_filter, report.with_filter
     words = (
         "Precision with the filter is end to end: of all fractures that are called so, the share "
@@ -43,12 +44,10 @@ def filter_section(cascade: Cascade) -> Section:
     )
 
 
-def end_to_end_section(cascade: Cascade) -> Section:
-    """What a called type is worth when normal studies come, too."""
-    report = cascade.end_to_end
-    name = cascade.stages[0].meta.config.data.name
+def end_to_end_section(report: EndToEnd, name: str, part: str) -> Section:
+    """What a called type is worth when the normal studies of the detector's dataset come, too."""
     words = (
-        f"The {report.n_normal} normal studies of {name} ({cascade.part}) went through both "
+        f"The {report.n_normal} normal studies of {name} ({part}) went through both "
         f"stages: {report.alarms.figure} of them pass the detector, and each is then called some "
         "type, wrongly. Precision here counts them, each set weighed so that "
         f"{report.prevalence:.1%} are fractures, as in {name}: it is not the quotient of the "
@@ -60,9 +59,8 @@ def end_to_end_section(cascade: Cascade) -> Section:
     )
 
 
-def sweep_section(cascade: Cascade) -> Section:
+def sweep_section(sweep: CascadeSweep, threshold: float) -> Section:
     """The whole over all thresholds of the detector."""
-    sweep = cascade.sweep
     words = (
         "A look at what another threshold would do, not a way to choose one: these are the studies "
         "that judge it. Choose on validation."
@@ -71,7 +69,7 @@ def sweep_section(cascade: Cascade) -> Section:
         "sweep",
         "Other thresholds",
         (
-            sweep_chart(sweep.passed, sweep.found, sweep.macro_precision, cascade.report.threshold),
+            sweep_chart(sweep.passed, sweep.found, sweep.macro_precision, threshold),
             Prose((words,)),
         ),
     )

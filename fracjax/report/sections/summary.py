@@ -1,9 +1,7 @@
 """The first screen of a report: what was found, in plain words, and how far to trust it."""
 
-from fracjax.evaluation import BinaryReport, Estimate, PerClassReport
-from fracjax.inference.cascade import Cascade
-from fracjax.inference.evaluate_run import EvaluatedRun
-from fracjax.report.charts.helpers import threshold_text
+from fracjax.evaluation import BinaryReport, CascadeReport, Estimate, PerClassReport
+from fracjax.report.charts.bands import threshold_text
 from fracjax.report.page import KeyFigure, KeyFigures, Prose, Section
 
 NOT_A_DEVICE = (
@@ -21,6 +19,7 @@ _CASCADE_ON_VALIDATION = (
 _ON_TEST = (
     "No network was trained on these studies, and no epoch and no temperature chosen on them."
 )
+_CHOSEN_ON = {"validation": _ON_VALIDATION, "test": _ON_TEST}
 _CHOSEN = "The threshold was chosen on validation studies."
 _GIVEN = "The threshold was given, and this run cannot know from what it was taken."
 _INTERVALS = (
@@ -29,8 +28,8 @@ _INTERVALS = (
 )
 
 
-def detector_summary(evaluated: EvaluatedRun, report: BinaryReport) -> Section:
-    """What a detector finds, misses and marks in vain."""
+def detector_summary(part: str, report: BinaryReport) -> Section:
+    """What a detector finds, misses and marks for nothing."""
     at = report.at_operating_point
     (tn, fp), (fn, tp) = at.matrix
     figures = (
@@ -60,17 +59,13 @@ def detector_summary(evaluated: EvaluatedRun, report: BinaryReport) -> Section:
     paragraphs = (
         f"At its threshold of {threshold_text(at.threshold)} ({_rule(at.rule)}) the detector finds "
         f"{tp} of {tp + fn} fractures and calls {fp} of {tn + fp} normal studies fractured. "
-        f"{_honesty(evaluated.part)} {_GIVEN if at.rule.startswith('fixed') else _CHOSEN}",
+        f"{_CHOSEN_ON[part]} {_GIVEN if at.rule.startswith('fixed') else _CHOSEN}",
         _INTERVALS + _grouped(report.n, report.n_groups),
     )
-    return Section(
-        "summary",
-        "Summary",
-        (KeyFigures(figures), Prose(paragraphs), Prose((NOT_A_DEVICE,), "warning")),
-    )
+    return _summary(figures, paragraphs)
 
 
-def classifier_summary(evaluated: EvaluatedRun, report: PerClassReport) -> Section:
+def classifier_summary(part: str, report: PerClassReport) -> Section:
     """How often a classifier names the right type, and which ones it does not."""
     figures = (
         KeyFigure(
@@ -89,19 +84,20 @@ def classifier_summary(evaluated: EvaluatedRun, report: PerClassReport) -> Secti
         f"Guessing among {len(report.classes)} classes is right in {1 / len(report.classes):.3f} "
         f"of the cases, always calling the largest in "
         f"{max(row.support for row in report.rows) / max(report.n, 1):.3f}. "
-        f"{_worst(report)} {_honesty(evaluated.part)}",
+        f"{_worst(report)} {_CHOSEN_ON[part]}",
         _INTERVALS + _grouped(report.n, report.n_groups),
     )
-    return Section(
-        "summary",
-        "Summary",
-        (KeyFigures(figures), Prose(paragraphs), Prose((NOT_A_DEVICE,), "warning")),
-    )
+    return _summary(figures, paragraphs)
 
 
-def cascade_summary(cascade: Cascade) -> Section:
-    """What both stages together find, miss and mistype."""
-    report = cascade.report
+def cascade_summary(part: str, report: CascadeReport, *, same_filter: bool) -> Section:
+    """What both stages together find, miss and mistype.
+
+    Args:
+      part: of the classifier's split.
+      report: of its studies.
+      same_filter: the classifier was trained on what this detector lets through.
+    """
     total = report.total
     figures = (
         KeyFigure(
@@ -120,15 +116,16 @@ def cascade_summary(cascade: Cascade) -> Section:
     paragraphs = [
         f"The detector at {threshold_text(report.threshold)} lets {report.passed.figure} of the "
         f"fractures through to the classifier. "
-        + (_CASCADE_ON_VALIDATION if cascade.part == "validation" else _ON_TEST),
+        + (_CASCADE_ON_VALIDATION if part == "validation" else _ON_TEST),
     ]
-    if not cascade.same_filter:
+    if not same_filter:
         paragraphs.append("The classifier was not trained on what this detector lets through.")
-    return Section(
-        "summary",
-        "Summary",
-        (KeyFigures(figures), Prose(tuple(paragraphs)), Prose((NOT_A_DEVICE,), "warning")),
-    )
+    return _summary(figures, tuple(paragraphs))
+
+
+def _summary(figures: tuple[KeyFigure, ...], paragraphs: tuple[str, ...]) -> Section:
+    blocks = (KeyFigures(figures), Prose(paragraphs), Prose((NOT_A_DEVICE,), "warning"))
+    return Section("summary", "Summary", blocks)
 
 
 def _rule(rule: str) -> str:
@@ -148,10 +145,6 @@ def _grouped(n: int, n_groups: int) -> str:
         "the groups; intervals of proportions and of the AUC take studies as independent, and are "
         "a little too narrow."
     )
-
-
-def _honesty(part: str) -> str:
-    return _ON_VALIDATION if part == "validation" else _ON_TEST
 
 
 def _worst(report: PerClassReport) -> str:

@@ -1,4 +1,4 @@
-"""What charts of curves share: the line with its band, marks with whiskers, and their numbers."""
+"""What charts share: the line with its band, marks with whiskers, their numbers in words."""
 
 import math
 from typing import Any
@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from fracjax.evaluation import AtThreshold, BinaryReport, Estimate
 from fracjax.evaluation.curves import Band
-from fracjax.report.palette import GREEN, ORANGE, PAPER
+from fracjax.report.svg import GREEN, ORANGE, PAPER
 
 _ROWS = 21  # of a table behind a curve
 
@@ -70,7 +70,7 @@ def estimate_at(band: Band, index: int, what: str = "") -> Estimate:
     return Estimate(value, low, high, band.n, band.method)
 
 
-def some(band: Band) -> list[int]:
+def table_rows(band: Band) -> list[int]:
     """Indices of a table's rows: the ends and what lies evenly between."""
     return np.unique(np.linspace(0, band.x.size - 1, _ROWS).round().astype(int)).tolist()
 
@@ -91,20 +91,20 @@ def nearest(band: Band, x: float) -> int:
     return int(np.abs(band.x - x).argmin())
 
 
-def counted(n: int, one: str, many: str = "") -> str:
+def pluralise(n: int, one: str, many: str = "") -> str:
     """`1 fracture`, `2 fractures`, `4,083 files`."""
     return f"{n:,} {one}" if n == 1 else f"{n:,} {many or one + 's'}"
 
 
-def without_curve(axes: Axes, band: Band, why: str) -> bool:
-    """Say so in an empty chart, if the curve is undefined throughout."""
+def draw_undefined(axes: Axes, band: Band, reason: str) -> bool:
+    """Say so in an empty chart, if the curve is undefined throughout; whether it is."""
     empty = not np.isfinite(band.y).any()
     if empty:
-        axes.text(0.5, 0.5, f"undefined: {why}", ha="center", va="center", fontstyle="italic")
+        axes.text(0.5, 0.5, f"undefined: {reason}", ha="center", va="center", fontstyle="italic")
     return empty
 
 
-def absent(report: BinaryReport) -> str:
+def missing_class(report: BinaryReport) -> str:
     """Which class is not there, for a curve that needs both."""
     if report.n_positive == 0:
         return "no fracture"

@@ -1,0 +1,209 @@
+"""The model card and the CLAIM checklist: what a run is for, what is known of it, what is not.
+
+Sources: Mitchell et al. 2019, FAT*, arXiv:1810.03993, "Model Cards for Model Reporting"; Tejani et
+al. 2024, Radiology: Artificial Intelligence 6(4):e240300, "Checklist for Artificial Intelligence in
+Medical Imaging (CLAIM): 2024 Update". CLAIM's items are in our words.
+"""
+
+from collections.abc import Collection
+
+from fracjax.report.facts import RunFacts, versions
+from fracjax.report.page import Facts, Prose, Section
+from fracjax.report.table import Table
+
+YOURS = "yours to answer"
+
+_PUBLISHED = {
+    "fracatlas": "FracAtlas (Abedeen et al. 2023), radiographs of three hospitals in Bangladesh",
+    "bone_break": "Bone Break Classification (Roboflow Universe), figures from the web",
+    "phantom": "drawn limbs: no patient, no acquisition, the truth known by construction",
+    "phantom_types": "drawn limbs: no patient, no acquisition, the truth known by construction",
+}
+_PRECISIONS = {
+    "float32": "float32",
+    "tensorfloat32": "float32, multiplied as TensorFloat-32 where the device can",
+    "bfloat16": "bfloat16 in convolutions and matrix products, float32 elsewhere",
+}
+
+
+def card_section(run: RunFacts, performance: str) -> Section:
+    """Facts in the order of the paper's card.
+
+    Args:
+      run: the networks on one part.
+      performance: the main figures, in one line.
+    """
+    config, data = run.config, run.config.data
+    caveats = "one dataset, no external test; labels are taken as they are given"
+    if not run.data.drawn:
+        caveats += "; two studies of one patient may lie on both sides"
+    settled = "epoch, threshold and temperature" if run.point else "epoch, temperature"
+    rows = (
+        (
+            "Model",
+            f"{config.model.name}, networks: {run.networks}, epoch {run.epoch}, started from "
+            f"{run.weights} weights",
+        ),
+        ("Task", run.task),
+        ("Made with", versions()),
+        ("Licence", "the code Apache-2.0; weights and data have their own"),
+        (
+            "Intended use",
+            "research on detecting and typing fractures; a second look that is itself under study",
+        ),
+        (
+            "Not for",
+            "decisions about patients; other views, bodies, ages or machines than those of "
+            "the training data; pictures that are no plain radiographs",
+        ),
+        (
+            "Input",
+            f"{data.image_size}×{data.image_size} pixels, channels: {run.channels}, "
+            f"8 bits, picture made square by: {data.fit}",
+        ),
+        ("Precision", _precision(run)),
+        (
+            "Training data",
+            f"{run.data.count('train')} studies of {data.name}{run.passed}"
+            + (f"; of those, {run.subset}" if run.subset else ""),
+        ),
+        (
+            "Chosen on",
+            f"{run.data.count('validation')} studies of validation{run.passed}: {settled}",
+        ),
+        ("Judged on", f"{run.n} studies of {run.part}: {performance}"),
+        (
+            "Factors",
+            "what the dataset records; age, sex, machine and hospital only where it does",
+        ),
+        (
+            "Ethics",
+            "a missed fracture harms; a false alarm costs time and dose. Which of the two "
+            "weighs more is in the threshold, and was not asked of patients",
+        ),
+        ("Caveats", caveats),
+    )
+    return Section("card", "Model card", (Facts(rows),))
+
+
+def _precision(run: RunFacts) -> str:
+    """What made the figures, and what another precision would make of them."""
+    before = run.config.model.precision
+    trained = "" if before == run.precision else f"trained in {before}"
+    return "; ".join(filter(None, (_PRECISIONS[run.precision], trained, run.precision_shift)))
+
+
+def claim_section(run: RunFacts, sections: Collection[str]) -> Section:
+    """All 44 items; `sections` are the ids of those above, to which answers may point."""
+    answers = _answers(run, sections)
+    rows = tuple(
+        (str(number), asked, answers.get(number, YOURS)) for number, asked in enumerate(_ITEMS, 1)
+    )
+    open_items = sum(YOURS in answer for _, _, answer in rows)
+    words = (
+        f"{len(rows) - open_items} of {len(rows)} items are answered by the run itself; the others "
+        "are about your study, and only you can answer them. The items are in our words."
+    )
+    return Section(
+        "claim",
+        "CLAIM 2024 checklist",
+        (Prose((words,)), Table("CLAIM 2024", ("item", "what is asked", "this run"), rows)),
+    )
+
+
+_ITEMS = (
+    "Title: says that it is AI, and of which kind",
+    "Abstract: design, methods, results, conclusions",
+    "Background, intended use and role",
+    "Aims and hypotheses",
+    "Prospective or retrospective",
+    "Goal of the study",
+    "Sources of the data",
+    "What was included and excluded",
+    "Preprocessing",
+    "Selection of subsets",
+    "De-identification",
+    "Missing data",
+    "Acquisition of the images",
+    "Reference standard: how it was obtained",
+    "Reference standard: why this one",
+    "Reference standard: who annotated",
+    "Annotation of the test set",
+    "Variability between and within annotators",
+    "How studies were assigned to partitions",
+    "Level at which partitions are disjoint",
+    "Intended sample size",
+    "The model in detail",
+    "Software and versions",
+    "Initial parameters",
+    "Training in detail",
+    "How the final model was selected",
+    "Ensembling",
+    "Metrics",
+    "Significance and uncertainty",
+    "Robustness or sensitivity",
+    "Explainability",
+    "Evaluation on internal data",
+    "Testing on external data",
+    "Registration of a trial",
+    "Numbers included and excluded",
+    "Demographic and clinical characteristics by partition",
+    "Performance with its uncertainty",
+    "Diagnostic performance and its precision",
+    "Analysis of failures",
+    "Limitations",
+    "Implications for practice",
+    "Protocol or further technical details",
+    "Availability of software, model and data",
+    "Funding",
+)
+
+
+def _answers(run: RunFacts, sections: Collection[str]) -> dict[int, str]:
+    config, data = run.config, run.config.data
+    name, detector = data.name, run.point is not None
+    parts = "/".join(f"{fraction:.0%}" for fraction in run.data.fractions)
+    weights = run.weights
+    if weights != "random":
+        file = config.model.weights.name
+        weights = f"ImageNet weights converted from Keras ({file}), random head"
+    kind = "vision transformer" if config.model.name.startswith("vit") else "convolutional network"
+    networks = run.networks
+    figures = "under Operating point" if detector else "under The classes"
+    answers = {
+        1: f"deep learning: a {kind}",
+        6: "detect a fracture" if detector else f"tell apart {', '.join(run.classes)}",
+        7: _PUBLISHED.get(name, f"{name}, {run.data.studies} studies; their source is " + YOURS),
+        8: "every file that decodes in full, in one label; refused files by reason under The data",
+        9: f"grey values to 8 bits, {data.fit} to {data.image_size} pixels, {run.channels} "
+        f"channels, colour map {data.colormap}",
+        10: run.selection,
+        12: "none: a study without a picture or a label is not taken",
+        19: f"{parts}, stratified by class, seed {run.data.seed}",
+        20: "groups of near duplicates, by perceptual hash and correlation; patients are not known",
+        22: f"{config.model.name}; train.py --dry-run prints it by block",
+        23: versions(),
+        24: weights,
+        25: "under Training, and in config.json of the run",
+        26: "lowest validation loss",
+        27: f"mean of the probabilities of {networks} networks" if networks > 1 else "none",
+        28: "under Operating point and All thresholds" if detector else figures,
+        29: "95 % intervals on every figure; each table names how they were made",
+        32: f"{run.n} studies of {run.part}",
+        33: "none: every study is of the dataset that the networks were trained on",
+        35: "under The data",
+        37: figures,
+        38: f"{figures}, with n and interval" if detector else figures,
+        40: "under Model card",
+        43: "fracjax, Apache-2.0; the checkpoint is named above",
+    }
+    if "subgroups" in sections:
+        answers[30] = "under Subgroups"
+    if "mistakes" in sections:
+        answers[31] = "class activation maps, under The worst mistakes"
+        answers[39] = "under The worst mistakes"
+    if run.data.drawn:
+        answers |= dict.fromkeys((5, 11, 13, 36), "drawn limbs: no patient")
+        answers |= dict.fromkeys((14, 15, 16, 17), "by construction")
+        answers[18] = "none: by construction"
+    return answers
