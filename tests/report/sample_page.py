@@ -48,7 +48,7 @@ LABELS = _rng.integers(0, 2, 90)
 SCORES = np.clip(0.3 + 0.3 * LABELS + 0.2 * _rng.normal(size=90), 0, 1)
 REPORT = binary_report(LABELS, SCORES, choose_threshold("youden", LABELS, SCORES), resamples=50)
 ONE_CLASS = binary_report(
-    np.zeros(9, int), SCORES[:9], choose_threshold("fixed:0.5", LABELS, SCORES), resamples=50
+    np.zeros(90, int), SCORES, choose_threshold("fixed:0.5", LABELS, SCORES), resamples=50
 )
 
 

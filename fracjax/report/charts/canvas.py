@@ -23,6 +23,9 @@ from matplotlib.textpath import TextToPath
 
 from fracjax.report.svg import INK, MUTED, PALETTE, RULE, SVG
 
+Number = int | float
+Point = tuple[Number, Number]
+
 WIDTH = 302.4  # units of the drawing; at 340 CSS pixels a unit is 1.12 pixels
 FONT = 10  # units
 LARGE = 13
@@ -59,7 +62,7 @@ _STYLE: dict[Any, Any] = {
 
 
 @contextmanager
-def canvas(height: float, *, constrained: bool = True) -> Iterator[Figure]:
+def canvas(height: Number, *, constrained: bool = True) -> Iterator[Figure]:
     """A figure of the width of a phone and so many units high, to be drawn on in the block.
 
     Its axes are placed by matplotlib for their labels to fit, unless it is not `constrained`.
@@ -73,7 +76,7 @@ def canvas(height: float, *, constrained: bool = True) -> Iterator[Figure]:
 
 
 @contextmanager
-def diagram(height: float) -> Iterator[tuple[Figure, Axes]]:
+def diagram(height: Number) -> Iterator[tuple[Figure, Axes]]:
     """As `canvas`, for boxes, arrows and words: x goes right and y down, both in units."""
     with canvas(height, constrained=False) as figure:
         axes = figure.add_axes((0, 0, 1, 1))
@@ -82,20 +85,20 @@ def diagram(height: float) -> Iterator[tuple[Figure, Axes]]:
         yield figure, axes
 
 
-def box(axes: Axes, x: float, y: float, width: float, height: float, **style: Any) -> None:
+def box(axes: Axes, x: Number, y: Number, width: Number, height: Number, **style: Any) -> None:
     """A rectangle of a `diagram` with rounded corners, its upper left one at (x, y)."""
     style = {"facecolor": "none", "edgecolor": "none", "linewidth": 1, "clip_on": False} | style
     corners = "round,pad=0,rounding_size=3"
     axes.add_patch(FancyBboxPatch((x, y), width, height, boxstyle=corners, **style))
 
 
-def arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
+def arrow(axes: Axes, start: Point, end: Point) -> None:
     """A straight arrow of a `diagram`."""
     style = {"arrowstyle": "-|>", "color": MUTED, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 8}
     axes.annotate("", end, start, arrowprops=style, annotation_clip=False)
 
 
-def line(axes: Axes, *points: tuple[float, float], **style: Any) -> None:
+def line(axes: Axes, *points: Point, **style: Any) -> None:
     """A line of a `diagram` through all points."""
     style = {"linewidth": 1, "color": MUTED, "clip_on": False} | style
     axes.plot(*zip(*points, strict=True), **style)
@@ -110,7 +113,7 @@ def legend(figure: Figure, *panels: Axes) -> None:
     figure.legend(named.values(), named, loc="outside lower left", labelspacing=0.45, borderpad=0.4)
 
 
-def text_width(text: str, size: float = FONT) -> float:
+def text_width(text: str, size: Number = FONT) -> float:
     """How wide a text is in the widest font, in units."""
     # The font has no letters of East Asia, which are about as wide as an M.
     wide = "".join("M" if unicodedata.east_asian_width(c) in "WF" else c for c in text)
@@ -118,7 +121,7 @@ def text_width(text: str, size: float = FONT) -> float:
     return TextToPath().get_text_width_height_descent(wide, font, ismath=False)[0]
 
 
-def wrapped(text: str, width: float, *, lines: int = 2) -> list[str]:
+def wrapped(text: str, width: Number, *, lines: int = 2) -> list[str]:
     """A text in lines of at most `width`, broken at spaces and hyphens; "…" for what is left."""
     for letters in range(len(text), 1, -1):
         broken = textwrap.wrap(text, letters)

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from fracjax.report.charts.bands import pluralise
-from fracjax.report.charts.canvas import LARGE, WIDTH, box, diagram, to_svg, wrapped
+from fracjax.report.charts.canvas import LARGE, WIDTH, Number, box, diagram, to_svg, wrapped
 from fracjax.report.page import Chart
 from fracjax.report.svg import HEAT, HEAT_MOST, INK, MUTED, RULE
 from fracjax.report.table import Table
@@ -60,10 +60,10 @@ def confusion_chart(
 
 def _cell(
     axes: Axes,
-    x: float,
-    y: float,
-    width: float,
-    height: float,
+    x: Number,
+    y: Number,
+    width: Number,
+    height: Number,
     count: int,
     total: int,
     *,

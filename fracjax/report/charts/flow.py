@@ -9,6 +9,7 @@ from fracjax.report.charts.bands import pluralise, threshold_text
 from fracjax.report.charts.canvas import (
     LARGE,
     WIDTH,
+    Number,
     arrow,
     box,
     diagram,
@@ -94,7 +95,7 @@ def data_flow_chart(files: int, refused: Mapping[str, int], parts: Parts) -> Cha
     )
 
 
-def _box(axes: Axes, x: float, y: float, width: float, *words: str) -> None:
+def _box(axes: Axes, x: Number, y: Number, width: Number, *words: str) -> None:
     """A box around lines of text, the last of them bold."""
     height = len(words) * _LINE + 2 * _PAD
     box(axes, x + 0.5, y + 0.5, width - 1, height - 1, facecolor=PANEL, edgecolor=MUTED)
@@ -189,7 +190,7 @@ def _boxes(axes: Axes, report: CascadeReport) -> None:
             arrow(axes, (x - (8 + 6 if y else _GAP), middle), (x, middle))
 
 
-def _bar(axes: Axes, y: float, outcome: CascadeOutcome) -> None:
+def _bar(axes: Axes, y: Number, outcome: CascadeOutcome) -> None:
     [name] = wrapped(outcome.name, WIDTH - 60, lines=1)
     axes.text(0, y + _LINE - 3, name)
     axes.text(WIDTH, y + _LINE - 3, f"{outcome.n:,}", color=MUTED, ha="right")

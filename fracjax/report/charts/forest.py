@@ -11,7 +11,7 @@ from matplotlib.ticker import MultipleLocator
 from fracjax.evaluation import BinaryReport, Estimate
 from fracjax.evaluation.subgroups import Subgroup
 from fracjax.report.charts.bands import pluralise
-from fracjax.report.charts.canvas import WIDTH, canvas, to_svg, wrapped
+from fracjax.report.charts.canvas import WIDTH, Number, canvas, to_svg, wrapped
 from fracjax.report.page import Chart
 from fracjax.report.svg import BLUE, MUTED, ORANGE, PAPER, RULE
 from fracjax.report.table import Table, missing_reason, without_nonfinite
@@ -80,18 +80,18 @@ def _title(metric: Metric) -> str:
     return f"{name[0].upper()}{name[1:]} by subgroup"
 
 
-def _across(x: float) -> float:
+def _across(x: Number) -> float:
     """Units from the left of the chart as a fraction of the axis."""
     return (x - _LEFT) / (_RIGHT - _LEFT)
 
 
-def _write(axes: Axes, x: float, y: float, text: str, **style: Any) -> None:
+def _write(axes: Axes, x: Number, y: Number, text: str, **style: Any) -> None:
     axes.text(_across(x), y, text, transform=axes.get_yaxis_transform(), **style)
 
 
 def _row(
     axes: Axes,
-    y: float,
+    y: Number,
     name: str,
     counts: tuple[int, int],
     figure: Estimate,

@@ -1,0 +1,117 @@
+"""The model card and the CLAIM checklist say what the run knows, and nothing else."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from fracjax.config import Config, Data
+from fracjax.evaluation import OperatingPoint
+from fracjax.evaluation.temperature import Temperature
+from fracjax.report import facts
+from fracjax.report.charts.training import History
+from fracjax.report.facts import DataFacts, RunFacts, versions
+from fracjax.report.page import Facts
+from fracjax.report.sections.model_card import YOURS, card_section, claim_section
+from fracjax.report.table import Table
+from tests.report.sample_page import KNOWN
+
+DATA = DataFacts(
+    name="hands",
+    drawn=False,
+    studies=60,
+    files=61,
+    refused={"truncated": 1},
+    parts={part: {"healthy": n, "fracture": n} for part, n in (("train", 20), ("validation", 5))},
+    fractions=(0.8, 0.2, 0.0),
+    split_hash="0123456789abcdef",
+    seed=3,
+    groups=[1, 2],
+    audits=["clean"],
+    audit_table=Table("Leakage audit", ("judged by",), ()),
+    compared=True,
+)
+RUN = RunFacts(
+    workdir="runs/hands",
+    config=Config(data=Data(name="hands")),
+    channels=1,
+    epoch=2,
+    precision="float32",
+    precision_shift="",
+    point=OperatingPoint(0.4, None, None, "youden", 10, 5, 10, KNOWN, KNOWN),
+    temperature=Temperature(1.0, 3, None, None),
+    part="validation",
+    n=10,
+    data=DATA,
+    histories={"network 1": History([], 2)},
+)
+
+
+def _with(**changes) -> RunFacts:
+    data = dataclasses.replace(RUN.config.data, **changes)
+    return dataclasses.replace(RUN, config=dataclasses.replace(RUN.config, data=data))
+
+
+def _claim(run: RunFacts, sections=()) -> dict[int, str]:
+    _, table = claim_section(run, sections).blocks
+    assert isinstance(table, Table)
+    return {int(str(row[0])): str(row[2]) for row in table.rows}
+
+
+def _card(run: RunFacts) -> dict[str, str]:
+    [card] = card_section(run, "AUC 0.9").blocks
+    assert isinstance(card, Facts)
+    return dict(card.rows)
+
+
+@pytest.mark.parametrize(
+    ("changes", "claim", "card"),
+    [
+        ({}, "all studies of the classes", "40 studies of hands"),
+        (
+            {"subset": 0.5},
+            "50% of the groups of training",
+            "40 studies of hands; of those, 50% of the groups of training",
+        ),
+        (
+            {"filter": Path("runs/d")},
+            "studies that the detector runs/d calls fractured, in training and validation",
+            "40 studies of hands, those that the detector in runs/d passes",
+        ),
+        (
+            {"filter": Path("runs/d"), "subset": 0.125},
+            "studies that the detector runs/d calls fractured, in training and validation; of "
+            "those, 12.5% of the groups of training",
+            "40 studies of hands, those that the detector in runs/d passes; of those, 12.5% of the "
+            "groups of training",
+        ),
+    ],
+    ids=["all", "subset", "filter", "both"],
+)
+def test_a_run_is_described_by_its_subset_and_by_its_filter(changes, claim, card):
+    run = _with(**changes)
+    assert _claim(run)[10] == claim
+    assert _card(run)["Training data"] == card
+    # Validation is filtered, too, and never a subset.
+    passed = ", those that the detector in runs/d passes" if "filter" in changes else ""
+    assert _card(run)["Chosen on"].startswith(f"10 studies of validation{passed}: epoch, threshold")
+
+
+def test_claim_points_only_to_sections_that_are_there():
+    without, whole = _claim(RUN), _claim(RUN, ("subgroups", "mistakes"))
+    assert len(without) == 44
+    assert without[30] == without[31] == without[39] == YOURS
+    assert whole[30] == "under Subgroups"
+    assert whole[39] == "under The worst mistakes"
+    assert YOURS in without[7]  # where an unknown dataset comes from
+    drawn = dataclasses.replace(RUN, data=dataclasses.replace(DATA, drawn=True))
+    assert _claim(drawn)[14] == "by construction"
+
+
+def test_a_package_without_metadata_is_named_and_stops_no_report(monkeypatch):
+    """As where fracjax is run from its source tree and is not installed."""
+    monkeypatch.setattr(facts, "_PACKAGES", ("numpy", "no-such-package"))
+    python, numpy, missing = versions().split(", ")
+    assert python.startswith("Python 3")
+    assert numpy.removeprefix("numpy ")[0].isdigit()
+    assert missing == "no-such-package not installed"
