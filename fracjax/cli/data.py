@@ -69,7 +69,7 @@ def show_phantoms(out: Path, seed: int = 0, side: int = 256) -> None:
       seed: of the first phantom.
       side: of a phantom, in pixels.
     """
-    from fracjax.workflows.show_phantoms import phantoms_png
+    from fracjax.workflows.show import phantoms_png
 
     phantoms_png(out, seed=seed, side=side)
     print(f"wrote {out}")

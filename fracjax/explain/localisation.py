@@ -4,8 +4,7 @@ A score is undefined (NaN) where a map is zero everywhere or a region has no pix
 n studies, h height and w width of the picture.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -110,10 +109,6 @@ class LocalisationReport:
     side: int
     best: Levels | None
     scores: tuple[Score, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """A dict that JSON can hold."""
-        return asdict(self)
 
 
 def best_levels(maps: Float[np.ndarray, "n h w"], regions: Regions) -> Levels | None:

@@ -56,7 +56,7 @@ def explain(
       method: how.
 
     Raises:
-      UserError: the pictures are not what these networks take, or "positive" of more than two
+      InputError: the pictures are not what these networks take, or "positive" of more than two
         classes.
       ValueError: the indices are not one of a class for each study.
     """
@@ -70,7 +70,7 @@ def explain(
     done = [np.zeros((0, meta.form.side, meta.form.side), np.float32)]
     for batch in stream(source, batch_sharding(trained.mesh)):
         image, label = jnp.asarray(batch["image"]), jnp.asarray(batch["label"])
-        each = [run(one["params"], one["batch_stats"], image, label) for one in trained.networks]
+        each = [run(variables, image, label) for variables in trained.networks]
         waiting.append(each[0] if len(each) == 1 else scaled(jnp.stack(each).mean(axis=0)))
         if len(waiting) > _AHEAD:
             done.append(np.asarray(waiting.popleft()))
@@ -81,8 +81,8 @@ def explain(
 @functools.cache
 def program(
     config: Config, image: ImageSpec, mesh: Mesh, method: Method
-) -> Callable[[dict, dict, jax.Array, jax.Array], jax.Array]:
-    """Build `run(params, batch_stats, images, classes) -> maps` of a config's network, jitted."""
+) -> Callable[[dict, jax.Array, jax.Array], jax.Array]:
+    """Build `run(variables, images, classes) -> maps` of a config's network, jitted."""
     return make_explainer(
         abstract(config).model,
         image=image,
@@ -94,8 +94,8 @@ def program(
 
 def make_explainer(
     net: Classifier, *, image: ImageSpec, mesh: Mesh, method: Method, colormap: str = "none"
-) -> Callable[[dict, dict, jax.Array, jax.Array], jax.Array]:
-    """Build `run(params, batch_stats, images, classes) -> maps` of a network, jitted.
+) -> Callable[[dict, jax.Array, jax.Array], jax.Array]:
+    """Build `run(variables, images, classes) -> maps` of a network, jitted.
 
     Below the map the network is only run; the gradient is that of the part above it.
 
@@ -111,10 +111,9 @@ def make_explainer(
     place = net.backbone.MAP_BEFORE
     one_map = METHODS[method]
 
-    def run(
-        params: dict, batch_stats: dict, images: jax.Array, classes: jax.Array
-    ) -> Float[Array, "b side side"]:
-        net = nnx.merge(graph, *gathered(mesh, (params, batch_stats)), rest)
+    def run(variables: dict, images: jax.Array, classes: jax.Array) -> Float[Array, "b side side"]:
+        variables = gathered(mesh, variables)
+        net = nnx.merge(graph, variables["params"], variables["batch_stats"], rest)
         features = net.backbone(network_input(images, image, colormap), stop=place)
         features = features.astype(jnp.float32)  # and with them their gradient, and the map
 
@@ -126,9 +125,12 @@ def make_explainer(
         maps = jax.vmap(one_map)(as_map(features), as_map(gradient))
         return scaled(jax.image.resize(maps, images.shape[:3], "bilinear"))
 
-    network = (parameters(mesh, nnx.to_pure_dict(tree)) for tree in (params, stats))
+    network = {
+        name: parameters(mesh, nnx.to_pure_dict(tree))
+        for name, tree in (("params", params), ("batch_stats", stats))
+    }
     studies = batch_sharding(mesh)
-    return jax.jit(run, in_shardings=(*network, studies, studies), out_shardings=replicated(mesh))
+    return jax.jit(run, in_shardings=(network, studies, studies), out_shardings=replicated(mesh))
 
 
 def logit_of(logits: Float[Array, "b k"], classes: Int[Array, " b"]) -> Float[Array, " b"]:

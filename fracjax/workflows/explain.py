@@ -22,7 +22,7 @@ from fracjax.loading.dataset_view import Dataset, open_dataset
 from fracjax.loading.regions import Regions, regions
 from fracjax.report.overlay import overlay_png
 from fracjax.report.table import Table
-from fracjax.runtime.atomic_files import write_json
+from fracjax.runtime.atomic_files import to_json, write_json
 from fracjax.runtime.multihost import folder_of_first
 
 NAMES: dict[Method, str] = {
@@ -59,7 +59,7 @@ def explain_run(
       data_dir: where the prepared datasets are now; the config's `data.dir` by default.
 
     Raises:
-      UserError: no run there, its dataset is gone or split otherwise, it is a cross-validation, or
+      InputError: no run there, its dataset is gone or split otherwise, it is a cross-validation, or
         fewer than one study is asked for.
     """
     if studies < 1:
@@ -87,7 +87,7 @@ def explain_run(
     best = _chosen_levels(trained, dataset, method) if part == "test" else None
     report = localisation_report(maps, where, examples.group, best=best)
     source = {"part": part, "method": method, "target": _target(trained), **about(trained)}
-    write_json(folder / "localisation.json", {"source": source, "figures": report.to_dict()})
+    write_json(folder / "localisation.json", {"source": source, "figures": to_json(report)})
     console.print(localisation_table(report, method).rich())
 
 

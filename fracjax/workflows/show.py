@@ -1,7 +1,8 @@
-"""A sheet of studies before and after every augmentation, and as training sees them."""
+"""Sheets to look at: studies before and after every augmentation, and one phantom of each kind."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,12 +12,15 @@ import numpy as np
 from jaxtyping import Array, Float, Key, UInt8
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from PIL import Image
 
 from fracjax.augment.colour import OPERATIONS, apply_colormap
 from fracjax.augment.mixing import mix
 from fracjax.augment.policy import augment
 from fracjax.config import NO_FOLD, Augment, Config
+from fracjax.datasets.phantom.drawing import FRACTURE_TYPES
+from fracjax.datasets.phantom.drawing import draw as draw_phantom
 from fracjax.datasets.prepared import classes_of
 from fracjax.errors import InputError
 from fracjax.loading.batch import Examples
@@ -81,7 +85,7 @@ def show(
       seed: of the choice of studies and of every draw.
 
     Raises:
-      UserError: the dataset is not prepared, or has too few studies.
+      InputError: the dataset is not prepared, or has too few studies.
     """
     directory = data_dir or config.data.dir
     classes = classes_of(name, directory)
@@ -112,42 +116,55 @@ def panels(
 
     At last come the colour map and some draws of all that the policy has, as training sees them.
     """
-    decoded = jnp.asarray(images)
-    plain = decoded.astype(jnp.float32)
-    grey = images.shape[-1] == 1
-    keys = iter(jax.random.split(key, 64))
+    changes = list(_changes(policy, colormap, grey=images.shape[-1] == 1))
 
-    def changed(change: Callable[[Key[Array, ""]], Float[Array, "..."]]) -> np.ndarray:
-        return np.asarray(jax.jit(change)(next(keys)))
+    def training(key: Key[Array, ""], images: UInt8[Array, "n h w c"]) -> Float[Array, "..."]:
+        draw, pairs = jax.random.split(key)
+        mixed = mix(pairs, augment(draw, images, policy), policy).images
+        return apply_colormap(mixed, colormap)
 
-    shown = [Panel("as decoded", np.asarray(plain))]
+    # One program, not optimised: it runs once.
+    @partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+    def draw(keys: Key[Array, " k"], images: UInt8[Array, "n h w c"]) -> tuple[list, Array]:
+        alone = [change(keys[i], images) for i, (_, _, change) in enumerate(changes)]
+        return alone, jax.lax.map(lambda key: training(key, images), keys[len(changes) :])
+
+    alone, together = draw(jax.random.split(key, len(changes) + DRAWS), jnp.asarray(images))
+    shown = [Panel("as decoded", images.astype(np.float32))]
+    for (label, on, _), out in zip(changes, alone, strict=True):
+        shown.append(Panel(label, np.asarray(out), on))
+    for number, out in enumerate(together, 1):
+        shown.append(Panel(f"all together, as trained on: draw {number}", np.asarray(out)))
+    return shown
+
+
+def _changes(policy: Augment, colormap: str, *, grey: bool) -> Iterator[tuple[str, bool, Callable]]:
+    """Of each panel its label, whether the config has it, and what makes it of a key and images."""
     for label, on, alone in _each(policy):
-        out = changed(lambda key, alone=alone: augment(key, decoded, alone))
-        shown.append(Panel(label, out, on))
+        yield label, on, partial(augment, policy=alone)
     for name, change in OPERATIONS.items():
 
-        def full(key: Key[Array, ""], change: Callable = change) -> Float[Array, "..."]:
-            of_one = jax.random.split(key, len(images))
-            return jax.vmap(lambda key, image: change(key, image))(of_one, plain)
+        def on_each(key: Key[Array, ""], images: Array, change: Callable = change) -> Array:
+            keys = jax.random.split(key, len(images))
+            return jax.vmap(change)(keys, images.astype(jnp.float32))
 
         label = "hue, of which grey has none" if name == "hue" and grey else name
-        shown.append(Panel(label, changed(full), name in policy.colours))
+        yield label, name in policy.colours, on_each
     for name in ("mixup", "cutmix"):
         strength, on = _strength(policy, name)
+
+        def mixed(key: Key[Array, ""], images: Array, alone: Augment) -> Array:
+            return mix(key, images.astype(jnp.float32), alone).images
+
         alone = replace(Augment(), **{name: strength})
-        out = changed(lambda key, alone=alone: mix(key, plain, alone).images)
-        shown.append(Panel(f"{name}, Beta({strength:g}, {strength:g})", out, on))
-    mapped = colormap if colormap != "none" else TYPICAL_MAP
-    out = changed(lambda key: apply_colormap(plain, mapped))
-    shown.append(Panel(f"colour map {mapped}", out, colormap != "none"))
+        yield f"{name}, Beta({strength:g}, {strength:g})", on, partial(mixed, alone=alone)
+    on = colormap != "none"
+    name = colormap if on else TYPICAL_MAP
 
-    def training(key: Key[Array, ""]) -> Float[Array, "..."]:
-        draw, pairs = jax.random.split(key)
-        return apply_colormap(mix(pairs, augment(draw, decoded, policy), policy).images, colormap)
+    def mapped(_: Key[Array, ""], images: Array) -> Array:
+        return apply_colormap(images.astype(jnp.float32), name)
 
-    for draw in range(DRAWS):
-        shown.append(Panel(f"all together, as trained on: draw {draw + 1}", changed(training)))
-    return shown
+    yield f"colour map {name}", on, mapped
 
 
 def contact_sheet_png(panels: list[Panel], path: Path, *, title: str, studies: str) -> None:
@@ -239,3 +256,28 @@ def _shortened(text: str, pixels: int) -> str:
     """As much of a line as surely fits."""
     characters = int(pixels / (0.8 * _FONT))
     return text if len(text) <= characters else text[: characters - 1] + "…"
+
+
+def phantoms_png(path: Path, *, seed: int = 0, side: int = 256) -> None:
+    """Draw two healthy phantoms and one of each of the ten types.
+
+    Args:
+      path: PNG file to write.
+      seed: of the first phantom; each one is of another limb.
+      side: of a phantom, in pixels.
+    """
+    kinds = (None, None, *FRACTURE_TYPES)
+    figure = Figure(figsize=(9, 7.2), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    for place, kind in enumerate(kinds):
+        phantom = draw_phantom(seed + place, kind, side)
+        axes = figure.add_subplot(3, 4, place + 1)
+        axes.imshow(phantom.image, cmap="gray", vmin=0, vmax=255)
+        axes.set_title(kind or "healthy", fontsize=9)
+        axes.set_axis_off()
+        if phantom.box is not None:
+            y0, x0, y1, x1 = phantom.box
+            axes.add_patch(
+                Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, color="orange", linewidth=1)
+            )
+    figure.savefig(path, metadata={"Software": None})

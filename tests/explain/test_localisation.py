@@ -17,6 +17,7 @@ from fracjax.explain.localisation import (
     pointing_game,
 )
 from fracjax.loading.regions import Regions
+from fracjax.runtime.atomic_files import to_json
 
 HEAT = jnp.array([[0.0, 0.2, 0.0], [0.4, 1.0, 0.2], [0.0, 0.2, 0.0]])
 
@@ -118,7 +119,7 @@ def test_a_report_by_hand():
     middle = np.asarray(centre_map(8))
     shares = [middle[:2, :2].sum(), middle[2:6, 2:6].sum(), middle[:4].sum()]
     assert inside.centre.value == pytest.approx(np.mean(shares) / middle.sum())
-    assert json.loads(json.dumps(report.to_dict()))["scores"][0]["maps"]["n"] == 3
+    assert json.loads(json.dumps(to_json(report)))["scores"][0]["maps"]["n"] == 3
 
 
 def test_outlines_are_scored_where_there_are_any():
