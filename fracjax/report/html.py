@@ -12,17 +12,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from fracjax.report import svg
-from fracjax.report.page import (
-    Block,
-    Chart,
-    Facts,
-    Gallery,
-    KeyFigures,
-    Page,
-    Photo,
-    Prose,
-    Section,
-)
+from fracjax.report.page import KINDS, Chart, Gallery, Page, Photo, Section
 from fracjax.report.table import Grid, Table, format_estimate
 
 LARGEST = 640  # pixels of a side; a photo is shown no larger than that
@@ -71,8 +61,8 @@ def render(page: Page) -> str:
 
 def _runs(section: Section, numbers: Iterator[int]) -> Iterator[tuple[str, Any]]:
     """Kind and content of each block; charts that follow each other are one run, side by side."""
-    for kind, blocks in groupby(section.blocks, key=_kind):
-        if kind == "charts":
+    for kind, blocks in groupby(section.blocks, key=lambda block: KINDS[type(block)]):
+        if kind == "chart":
             yield kind, [_figure(chart, next(numbers)) for chart in blocks]  # pyright: ignore[reportArgumentType]
             continue
         for block in blocks:
@@ -83,18 +73,6 @@ def _runs(section: Section, numbers: Iterator[int]) -> Iterator[tuple[str, Any]]
                     yield kind, ([_picture(photo) for photo in block.photos], block.empty)
                 case _:
                     yield kind, block
-
-
-def _kind(block: Block) -> str:
-    kinds = {
-        Prose: "prose",
-        KeyFigures: "key_figures",
-        Facts: "facts",
-        Chart: "charts",
-        Table: "table",
-        Gallery: "gallery",
-    }
-    return kinds[type(block)]
 
 
 def _figure(chart: Chart, number: int) -> _Figure:

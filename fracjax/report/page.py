@@ -5,7 +5,7 @@
 
 import re
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any, Literal
 
 from fracjax.evaluation import Estimate
@@ -78,6 +78,14 @@ class Gallery:
 
 
 Block = Prose | KeyFigures | Facts | Chart | Table | Gallery
+KINDS: dict[type[Block], str] = {
+    Prose: "prose",
+    KeyFigures: "key figures",
+    Facts: "facts",
+    Chart: "chart",
+    Table: "table",
+    Gallery: "gallery",
+}
 
 
 @dataclass(frozen=True)
@@ -122,42 +130,19 @@ def to_dict(page: Page) -> dict[str, Any]:
             {
                 "id": section.id,
                 "title": section.title,
-                "blocks": [_block(block) for block in section.blocks],
+                "blocks": [{"kind": KINDS[type(b)], **_plain(b)} for b in section.blocks],
             }
             for section in page.sections
         ],
     }
 
 
-def _block(block: Block) -> dict[str, Any]:
-    match block:
-        case Prose():
-            return {"kind": "prose", "tone": block.tone, "paragraphs": list(block.paragraphs)}
-        case KeyFigures():
-            figures = [
-                {"name": f.name, "estimate": _cell(f.estimate), "meaning": f.meaning}
-                for f in block.figures
-            ]
-            return {"kind": "key figures", "figures": figures}
-        case Facts():
-            return {"kind": "facts", "rows": [list(row) for row in block.rows]}
-        case Chart():
-            words = {"alt": block.alt, "caption": block.caption}
-            return {"kind": "chart", **words, "table": _table(block.table)}
-        case Table():
-            return {"kind": "table", **_table(block)}
-        case Gallery():
-            photos = [{"alt": photo.alt, "caption": photo.caption} for photo in block.photos]
-            return {"kind": "gallery", "photos": photos, "empty": block.empty}
-
-
-def _table(table: Table) -> dict[str, Any]:
-    return {
-        "title": table.title,
-        "header": list(table.header),
-        "rows": [[_cell(cell) for cell in row] for row in table.rows],
-    }
-
-
-def _cell(cell: str | Estimate) -> str | dict[str, Any]:
-    return cell if isinstance(cell, str) else asdict(without_nonfinite(cell))
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Estimate):
+        return asdict(without_nonfinite(value))
+    if not is_dataclass(value):
+        return value
+    shown = [field.name for field in fields(value) if field.name not in ("svg", "png")]
+    return {name: _plain(getattr(value, name)) for name in shown}
