@@ -81,7 +81,7 @@ def classifier_page(
                 confusion_chart(report.matrix, report.classes, "Confusion"),
             ),
         ),
-        confidence_section(calibration, evaluated.settled.temperature),
+        confidence_section(calibration, evaluated.calibration.temperature),
     ]
     performance = f"accuracy {report.accuracy}, macro F1 {report.macro_f1}"
     summary = classifier_summary(evaluated, report)
@@ -90,7 +90,7 @@ def classifier_page(
 
 def cascade_page(cascade: Cascade) -> Page:
     """Both stages on one part of the classifier's dataset."""
-    detector, classifier = cascade.stages
+    detector, classifier = cascade.stages.bundles
     return Page(
         f"Cascade on {classifier.meta.config.data.name}, {cascade.part}",
         (
@@ -142,9 +142,9 @@ def _page(
     return Page(
         f"{what} on {evaluated.title}",
         (
-            ("Checkpoint", run_text(evaluated.trained)),
+            ("Checkpoint", run_text(evaluated.bundle)),
             ("Studies", f"{evaluated.predictions.n} of {evaluated.part}"),
-            ("Split", evaluated.trained.meta.split_hash[:12]),
+            ("Split", evaluated.bundle.meta.split_hash[:12]),
             ("Made", _today()),
         ),
         tuple(sections),

@@ -14,7 +14,7 @@ import pytest
 from fracjax.config import Config, Data, Model
 from fracjax.evaluation import choose_threshold
 from fracjax.export import stablehlo
-from fracjax.export.verify import Pictures, compare
+from fracjax.export.verify import CheckImages, compare
 from fracjax.imaging.resize import ImageFormat, decode
 from fracjax.inference.detector_gate import DetectorGate
 from fracjax.inference.model_bundle import ModelBundle
@@ -82,7 +82,7 @@ def test_one_file_of_a_backbone_says_what_the_network_says_in_two_batch_sizes(
     model, side, tmp_path
 ):
     each = [decode(encode(picture(seed), "PNG"), ImageFormat(side)) for seed in range(4)]
-    pictures = Pictures("drawn", (np.stack(each),))
+    pictures = CheckImages("drawn", (np.stack(each),))
     detector = _spread_out(_detector(model, side), pictures.arrays[0])
     stages = Stages(DetectorGate(detector, choose_threshold("fixed:0.5", LABELS, SCORES)))
     (tmp_path / "cascade.jax").write_bytes(stablehlo.lower(stages).serialize())

@@ -18,9 +18,9 @@ def card_section(evaluated: EvaluatedRun, performance: str) -> Section:
       evaluated: the networks on one part.
       performance: the main figures, in one line.
     """
-    trained, meta = evaluated.trained, evaluated.trained.meta
+    trained, meta = evaluated.bundle, evaluated.bundle.meta
     config, data = meta.config, meta.config.data
-    detector = evaluated.settled.point is not None
+    detector = evaluated.calibration.point is not None
     weights = "random" if config.model.weights == NO_WEIGHTS else str(config.model.weights)
     task = (
         f"score a radiograph for {meta.classes[1]} against {meta.classes[0]}"
@@ -82,7 +82,7 @@ def card_section(evaluated: EvaluatedRun, performance: str) -> Section:
 
 def _precision(evaluated: EvaluatedRun) -> str:
     """What made the figures, and what another precision would make of them."""
-    trained = evaluated.trained
+    trained = evaluated.bundle
     parts = {
         "float32": "float32",
         "tensorfloat32": "float32, multiplied as TensorFloat-32 where the device can",
@@ -90,5 +90,5 @@ def _precision(evaluated: EvaluatedRun) -> str:
     }
     before = trained.meta.config.model.precision
     trained_in = "" if before == trained.precision else f"; trained in {before}"
-    compared = "" if evaluated.moved is None else f"; {evaluated.moved}"
+    compared = "" if evaluated.precision_shift is None else f"; {evaluated.precision_shift}"
     return f"{parts[trained.precision]}{trained_in}{compared}"

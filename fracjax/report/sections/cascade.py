@@ -46,7 +46,7 @@ def filter_section(cascade: Cascade) -> Section:
 def end_to_end_section(cascade: Cascade) -> Section:
     """What a called type is worth when normal studies come, too."""
     report = cascade.end_to_end
-    name = cascade.stages[0].meta.config.data.name
+    name = cascade.stages.detector.bundle.meta.config.data.name
     words = (
         f"The {report.n_normal} normal studies of {name} ({cascade.part}) went through both "
         f"stages: {report.alarms.figure} of them pass the detector, and each is then called some "

@@ -90,11 +90,11 @@ _ITEMS = (
 
 
 def _answers(evaluated: EvaluatedRun, sections: Collection[str]) -> dict[int, str]:
-    config, data = evaluated.trained.meta.config, evaluated.trained.meta.config.data
-    detector = evaluated.settled.point is not None
+    config, data = evaluated.bundle.meta.config, evaluated.bundle.meta.config.data
+    detector = evaluated.calibration.point is not None
     name, split = data.name, evaluated.dataset.split
     parts = "/".join(f"{fraction:.0%}" for fraction in split.fractions)
-    networks = len(evaluated.trained.metas)
+    networks = len(evaluated.bundle.metas)
     weights = (
         "random"
         if config.model.weights == NO_WEIGHTS
@@ -114,7 +114,7 @@ def _answers(evaluated: EvaluatedRun, sections: Collection[str]) -> dict[int, st
         ),
         8: "every file that decodes in full, in one label; refused files by reason under The data",
         9: f"grey values to 8 bits, {data.fit} to {data.image_size} pixels, "
-        f"{evaluated.trained.meta.form.channels} channels, colour map {data.colormap}",
+        f"{evaluated.bundle.meta.form.channels} channels, colour map {data.colormap}",
         10: (
             "all studies of the classes" if data.subset == 1 else f"{data.subset:.0%} of the groups"
         )

@@ -30,7 +30,7 @@ def mistakes_section(evaluated: EvaluatedRun, count: int) -> Section:
       evaluated: of one set of studies, seen by every network.
       count: largest number of pictures.
     """
-    predictions, point = evaluated.predictions, evaluated.settled.point
+    predictions, point = evaluated.predictions, evaluated.calibration.point
     blocks: list[Block] = []
     if point is not None:
         negative, positive = predictions.classes
@@ -88,15 +88,15 @@ def _gallery(
         return [Gallery((), empty)]
     assert predictions.study.tolist() == examples.study.tolist(), "one order of studies"
     chosen = examples.take(index)
-    maps = explain(evaluated.trained, chosen, target=explained, method=_METHOD)
-    where = regions(evaluated.dataset.prepared, chosen.rows, evaluated.trained.meta.form)
+    maps = explain(evaluated.bundle, chosen, target=explained, method=_METHOD)
+    where = regions(evaluated.dataset.prepared, chosen.rows, evaluated.bundle.meta.form)
     photos = []
     for place, (i, picture) in enumerate(zip(index, chosen.pictures(), strict=True)):
         truth = predictions.classes[predictions.label[i]]
         name = predictions.classes[called[place]]
         score = f"with probability {predictions.probabilities[i, called[place]]:.3g}"
-        if evaluated.settled.point is not None:
-            threshold = threshold_text(evaluated.settled.point.threshold)
+        if evaluated.calibration.point is not None:
+            threshold = threshold_text(evaluated.calibration.point.threshold)
             score = f"(score {predictions.fracture_score[i]:.3g}, threshold {threshold})"
         caption = f"{predictions.study[i]}: {truth}, called {name} {score}"
         if not maps[place].any():
@@ -117,11 +117,11 @@ def _gallery(
 
 def _localisation(evaluated: EvaluatedRun) -> Sequence[Block]:
     """The maps against boxes and outlines, where the dataset has them."""
-    examples, where = located(evaluated.dataset, evaluated.part, evaluated.trained)
+    examples, where = located(evaluated.dataset, evaluated.part, evaluated.bundle)
     if not where.boxed.any():
         return []
-    target = "positive" if evaluated.settled.point is not None else "called"
-    maps = explain(evaluated.trained, examples, target=target, method=_METHOD)
+    target = "positive" if evaluated.calibration.point is not None else "called"
+    maps = explain(evaluated.bundle, examples, target=target, method=_METHOD)
     report = localisation_report(maps, where, examples.group)
     words = (
         "Pointing game: how often the map's maximum lies in the finding. Energy inside: the share "

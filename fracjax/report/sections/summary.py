@@ -122,7 +122,7 @@ def cascade_summary(cascade: Cascade) -> Section:
         f"fractures through to the classifier. "
         + (_CASCADE_ON_VALIDATION if cascade.part == "validation" else _ON_TEST),
     ]
-    if not cascade.same_filter:
+    if not cascade.stages.matched:
         paragraphs.append("The classifier was not trained on what this detector lets through.")
     return Section(
         "summary",

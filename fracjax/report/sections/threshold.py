@@ -15,10 +15,10 @@ _PREVALENCES = (0.01, 0.05, 0.10, 0.20, 0.40)
 
 def threshold_section(evaluated: EvaluatedRun, report: BinaryReport) -> Section:
     """Everything at the operating point, and separately at 0.5."""
-    point, temperature = evaluated.point, evaluated.settled.temperature
+    point, temperature = evaluated.point, evaluated.calibration.temperature
     chosen = (
         f"{point.n} validation studies, {point.n_positive} with a fracture "
-        f"(split {evaluated.trained.meta.split_hash[:12]})"
+        f"(split {evaluated.bundle.meta.split_hash[:12]})"
     )
     settled = "Measured on" if point.rule.startswith("fixed") else "Chosen on"
     worth = f"sensitivity {point.sensitivity}, specificity {point.specificity}"

@@ -10,11 +10,11 @@ from fracjax.training.ensemble_configs import member_dirs
 
 def training_section(evaluated: EvaluatedRun, members: MembersReport | None) -> Section:
     """Loss, accuracy and AUC by epoch, of each network."""
-    folders = member_dirs(evaluated.trained.workdir)
+    folders = member_dirs(evaluated.bundle.workdir)
     # The last checkpoint has the epochs after the best one, too, if it is still there.
     metas = [read_meta(where, "last" if has(where, "last") else "best") for where in folders]
     histories = {f"network {i}": meta.history for i, meta in enumerate(metas, 1)}
-    config = evaluated.trained.meta.config
+    config = evaluated.bundle.meta.config
     phases = "; ".join(
         f"up to {phase.epochs} epochs at {phase.learning_rate:g} ({phase.schedule}), trained from "
         f"{'the first layer' if phase.cut == 'none' else phase.cut} on"

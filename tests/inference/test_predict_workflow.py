@@ -48,7 +48,7 @@ def clinic(tmp_path) -> Path:
 def opened(stages, monkeypatch) -> None:
     """The runs are opened and compiled already."""
     monkeypatch.setattr(
-        predict, "open_stages", lambda _, second, __: stages if second else Stages(stages.front)
+        predict, "open_stages", lambda _, second, __: stages if second else Stages(stages.detector)
     )
 
 
@@ -74,7 +74,7 @@ def test_csv_and_json_say_the_same_of_every_file(clinic, runs, stages, tmp_path)
     assert [Path(row["path"]).name for row in rows] == [
         *(f"{seed}.png" for seed in range(6)), "cut.jpg", "text.jpg", STRANGE, "scan.dcm"
     ]  # fmt: skip
-    threshold = stages.front.point.threshold
+    threshold = stages.detector.point.threshold
     for row, listed, result in zip(rows, written["results"], results, strict=True):
         assert listed == result.to_dict() | {"probability": listed["probability"],
                                              "types": listed["types"]}  # fmt: skip
@@ -105,7 +105,7 @@ def test_the_json_says_where_the_figures_come_from(clinic, runs, stages, tmp_pat
     header = json.loads((tmp_path / "out" / "predictions.json").read_text())
     assert header["notice"] == "research code, not a medical device"
     assert header["fracjax"] == fracjax.__version__
-    assert header["operating_point"] == stages.front.point.to_dict()
+    assert header["operating_point"] == stages.detector.point.to_dict()
     assert header["stage1"]["checkpoint"] == str(runs[0])
     assert header["stage1"]["temperature"] == 1.7
     assert header["stage1"]["split_hash"] == "split"
@@ -200,10 +200,10 @@ def _as_first_of_two(monkeypatch, out: Path, meter: list[float] | None = None):
             path.with_name(f"{path.name}.0001").write_bytes(path.read_bytes())
         return [ours, meter]
 
-    monkeypatch.setattr(predict, "process", lambda: (0, 2))
-    monkeypatch.setattr(predict, "several", lambda: True)
+    monkeypatch.setattr(predict, "process_index_count", lambda: (0, 2))
+    monkeypatch.setattr(predict, "is_multihost", lambda: True)
     monkeypatch.setattr(predict, "check_shared", lambda _: None)
-    monkeypatch.setattr(predict, "of_each", allgather)
+    monkeypatch.setattr(predict, "allgather", allgather)
 
 
 @pytest.mark.usefixtures("opened")
@@ -232,7 +232,7 @@ def test_an_interrupt_of_several_processes_names_what_the_others_left(
     monkeypatch.setattr(predict, "predict_files", interrupted)
     _as_first_of_two(monkeypatch, out)
     with pytest.raises(
-        KeyboardInterrupt, match=r"1 of 10 files .*; what other .* in predictions.csv.0001"
+        KeyboardInterrupt, match=r"1 of 10 files .*; what other .*, predictions.csv.0001"
     ):
         _run(clinic, runs, out)
     written = json.loads((out / "predictions.json").read_text())
