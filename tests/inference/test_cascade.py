@@ -3,7 +3,6 @@
 from pathlib import Path
 from types import SimpleNamespace
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -36,6 +35,10 @@ class _Bundle(ModelBundle):
         return SimpleNamespace(fracture_score=np.array([0.5]))
 
 
+def _unused(params, batch_stats, images, drawn_by):
+    raise AssertionError
+
+
 def _bundle(classes, *folds, form=SMALL):
     metas = tuple(
         CheckpointMetadata(
@@ -46,7 +49,7 @@ def _bundle(classes, *folds, form=SMALL):
         )
         for fold in folds
     )
-    return _Bundle(Path("two"), metas, (), lambda *_: jnp.zeros((1, 1)), data_mesh(1), 8, 1)
+    return _Bundle(Path("two"), metas, (), _unused, data_mesh(1), 8, 1)
 
 
 def _stages(classifier, detector=None):
