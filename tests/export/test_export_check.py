@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from fracjax.datasets.prepare import prepare
-from fracjax.datasets.request import Request
 from fracjax.errors import InputError
 from fracjax.export import program, stablehlo
 from fracjax.export.onnx import ONNX
@@ -87,6 +85,15 @@ def _export(folder: Path, runs, files, **options):
     return export_into(folder, runs[0], runs[1], data_mesh(), quiet, check_on=check_on, **options)
 
 
+def _lowered_before(monkeypatch, exported, **changes) -> None:
+    """Have the next export take the file of `exported` in place of lowering the stages again."""
+    data = (exported[0] / "cascade.jax").read_bytes()
+    again = dataclasses.replace(
+        stablehlo.STABLEHLO, write=lambda _, path: path.write_bytes(data), **changes
+    )
+    monkeypatch.setattr(export, "STABLEHLO", again)
+
+
 def test_an_export_that_fails_leaves_what_was_there(runs, files, exported, tmp_path, monkeypatch):
     folder = tmp_path / "out"
     folder.mkdir()
@@ -97,8 +104,7 @@ def test_an_export_that_fails_leaves_what_was_there(runs, files, exported, tmp_p
     ):
         _export(folder, runs, files)
     wrong = _changed(stablehlo.load(folder / "cascade.jax"), probability=lambda p: p + 1)
-    changed = dataclasses.replace(stablehlo.STABLEHLO, load=lambda _: wrong)
-    monkeypatch.setattr(export, "STABLEHLO", changed)
+    _lowered_before(monkeypatch, exported, load=lambda _: wrong)
     with pytest.raises(
         InputError, match=r"probability differs by 1 in batches of 1.*nothing was ke"
     ):
@@ -132,20 +138,20 @@ def test_onnx_is_refused_without_its_packages_and_in_bfloat16(stages, monkeypatc
     assert "computes in bfloat16" in text
 
 
-def test_it_is_checked_on_the_validation_studies_unless_a_folder_is_named(stages, tmp_path):
+def test_it_is_checked_on_the_validation_studies_unless_a_folder_is_named(stages, world, tmp_path):
     with pytest.raises(
         InputError, match=r"nothing to check the export on: .*'phantom' is not prep"
     ):
         images_of(stages, None, tmp_path)
-    prepare(Request("phantom", data_dir=tmp_path, count=40, side=32))
+    data_dir = world.stage1.data.dir
     with pytest.raises(InputError, match="was trained on split split, but"):
-        images_of(stages, None, tmp_path)
+        images_of(stages, None, data_dir)
     detector = stages.detector.bundle
-    dataset = open_dataset(detector.meta.config.data, tmp_path)
+    dataset = open_dataset(detector.meta.config.data, data_dir)
     meta = dataclasses.replace(detector.meta, split_hash=dataset.split_hash)
     detector = dataclasses.replace(detector, metas=(meta,))
     known = Stages(dataclasses.replace(stages.detector, bundle=detector), stages.classifier)
-    pictures = images_of(known, None, tmp_path)
+    pictures = images_of(known, None, data_dir)
     assert pictures.source == "phantom, validation"
     held = dataset.indices("validation")
     expected = dataset.part("validation", inputs_of(known)[0].form).pictures()
@@ -175,6 +181,7 @@ def test_the_card_says_what_ran_the_onnx_model(runs, files, exported, tmp_path, 
         provenance=lambda path: {"opset": path.read_text()},
     )
     monkeypatch.setattr(export, "ONNX", stand_in)
+    _lowered_before(monkeypatch, exported)
     checked = _export(tmp_path, runs, files, onnx=True)
     assert checked["jax_export"].device == "cpu cpu"
     entry = _onnx_in_card(tmp_path)

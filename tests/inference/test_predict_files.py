@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from fracjax.datasets.prepare import prepare
 from fracjax.datasets.prepared import open_prepared
-from fracjax.datasets.request import Request
 from fracjax.errors import InputError
 from fracjax.imaging.resize import ImageFormat
 from fracjax.inference import predict_files as predict_run
@@ -69,10 +67,9 @@ def test_each_file_gets_what_both_stages_predict_for_it(stages, files):
             assert result.types == {}
 
 
-def test_a_phantom_as_a_file_is_predicted_as_the_study_of_its_dataset(stages, tmp_path):
+def test_a_phantom_as_a_file_is_predicted_as_the_study_of_its_dataset(stages, world, tmp_path):
     """What `evaluate.py` writes into predictions.csv is `ModelBundle.predict` of these examples."""
-    prepare(Request("phantom", data_dir=tmp_path, count=20, side=32))
-    prepared = open_prepared("phantom", tmp_path)
+    prepared = open_prepared("phantom", world.stage1.data.dir)
     detector = stages.detector.bundle
     examples = Examples(
         prepared.study, open_decoded(prepared, ImageFormat(16)), prepared.label, prepared.group
