@@ -12,6 +12,7 @@ from fracjax.export.verify import Checked
 from fracjax.imaging.resize import reduced_side
 from fracjax.inference.calibration import about
 from fracjax.inference.stages import Stages
+from fracjax.runtime.atomic_files import to_json
 
 INTENDED_USE = (
     "Research code, not a medical device: for research on radiographs like those it was trained "
@@ -74,7 +75,7 @@ def file_entry(path: Path, made_by: Format, checked: Checked) -> dict[str, Any]:
         "name": path.name,
         "sha256": hashlib.sha256(data).hexdigest(),
         "bytes": len(data),
-        "checked": checked.to_dict(),
+        "checked": to_json(checked),
         **made_by.provenance(path),
     }
 

@@ -1,7 +1,7 @@
 """An exported cascade against the checkpoints it was made of, on images."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,10 +69,6 @@ class Checked:
     called: int
     undecided: int
     device: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """A dict that JSON can hold."""
-        return asdict(self)
 
 
 def images_of(stages: Stages, folder: Path | None, data_dir: Path | None) -> CheckImages:

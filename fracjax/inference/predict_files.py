@@ -191,9 +191,10 @@ def _detected(files: Iterable[_File], stages: Stages, program: _Program) -> Iter
     """The files with the detector's answer."""
     classes, point = stages.detector.bundle.meta.classes, stages.detector.point
     runs = _runs(files, _is_read, program.batch_size)
-    for run, answers in _answered(runs, program, 0):
-        for file, (_, score) in answers:
-            file.passes = bool(point.calls(score))
+    for run, batch, probabilities in _answered(runs, program, 0):
+        scores = probabilities[:, 1]
+        for file, score, called in zip(batch, scores, point.calls(scores), strict=True):
+            file.passes = bool(called)
             file.answer = {"probability": float(score), "decision": classes[file.passes]}
             if not file.passes:
                 file.release()
@@ -205,9 +206,9 @@ def _typed(
 ) -> Iterator[_File]:
     """The files with the classifier's answer, where they passed the detector."""
     runs = _runs(files, lambda file: file.passes, program.batch_size, window)
-    for run, answers in _answered(runs, program, 1):
-        for file, probabilities in answers:
-            types = dict(zip(classifier.meta.classes, map(float, probabilities), strict=True))
+    for run, batch, probabilities in _answered(runs, program, 1):
+        for file, row in zip(batch, probabilities, strict=True):
+            types = dict(zip(classifier.meta.classes, map(float, row), strict=True))
             file.answer |= {"type": max(types, key=types.__getitem__), "types": types}
             file.release()
         yield from run
@@ -239,8 +240,8 @@ def _runs(
 
 def _answered(
     runs: Iterable[_Run], program: _Program, which: int
-) -> Iterator[tuple[list[_File], Iterable[tuple[_File, np.ndarray]]]]:
-    """The files of each run, and the probabilities of its batch, made from image `which`."""
+) -> Iterator[tuple[list[_File], list[_File], Float[np.ndarray, "m k"]]]:
+    """The files of each run, its batch, and the probabilities of that, of the images `which`."""
     flying: deque[tuple[_Run, Future | None]] = deque()
     busy = 0
     for run in runs:
@@ -250,16 +251,13 @@ def _answered(
         while flying and (busy > _IN_FLIGHT or _is_done(flying[0][1])):
             oldest, answer = flying.popleft()
             busy -= answer is not None
-            yield _joined(oldest, answer)
+            yield *oldest, _result(answer)
     for left, answer in flying:
-        yield _joined(left, answer)
+        yield *left, _result(answer)
 
 
-def _joined(
-    run: _Run, answer: Future | None
-) -> tuple[list[_File], Iterable[tuple[_File, np.ndarray]]]:
-    files, batch = run
-    return files, [] if answer is None else zip(batch, answer.result(), strict=True)
+def _result(answer: Future | None) -> Float[np.ndarray, "m k"]:
+    return np.zeros((0, 2)) if answer is None else answer.result()
 
 
 def _is_done(answer: Future | None) -> bool:

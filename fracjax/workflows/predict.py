@@ -2,9 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -66,39 +67,26 @@ class Summary:
     @property
     def unreadable(self) -> Counter[str]:
         """Files that were not read, by the kind of reason."""
-        reasons = (result["reason"] for result in self.results if result["reason"])
-        return Counter(reason.partition(":")[0] for reason in reasons)
+        return Counter(reason.partition(":")[0] for reason in self._each("reason"))
 
     @property
     def read(self) -> int:
         """Files that were read."""
         return len(self.results) - self.unreadable.total()
 
-    @property
-    def decisions(self) -> Counter[str]:
-        """Files of each decision."""
-        return Counter(result["decision"] for result in self.results if result["decision"])
-
-    @property
-    def types(self) -> Counter[str]:
-        """Files of each type, the most frequent first."""
-        return Counter(result["type"] for result in self.results if result["type"])
-
-    @property
-    def complete(self) -> bool:
-        """Whether no file is missing."""
-        return len(self.results) == self.files
-
     def to_dict(self) -> dict[str, Any]:
         """A dict that strict JSON can hold, without the results."""
         return {
             "files": self.files,
-            "complete": self.complete,
+            "complete": len(self.results) == self.files,
             "read": self.read,
             "unreadable": dict(self.unreadable),
-            "decisions": dict(self.decisions),
-            "types": dict(self.types),
+            "decisions": dict(Counter(self._each("decision"))),
+            "types": dict(Counter(self._each("type"))),
         }
+
+    def _each(self, key: str) -> list[str]:
+        return [result[key] for result in self.results if result[key]]
 
 
 def predict_into(
@@ -167,7 +155,7 @@ def predict_into(
         ResultsFile(shard.path(folder / CSV), stages.detector.point.threshold, types) as table,
     ):
         try:
-            shown = _shown(results, len(files), console)
+            shown = track(results, "Predicting", total=len(files), console=console, transient=True)
             for row, result in enumerate(shown, shard.first + 1):
                 table.add(result)
                 summary.results.append(result.to_dict())
@@ -193,31 +181,28 @@ def predict_into(
 
 def show_summary(summary: Summary, found: FileList, console: Console) -> None:
     """Print what became of the files, and how fast."""
-
-    def print_main(text: str) -> None:
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-    unreadable = summary.unreadable
-    print_main(f"{summary.files} files: {summary.read} read, {unreadable.total()} unreadable")
+    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    counts, unreadable = summary.to_dict(), summary.unreadable
+    say(f"{summary.files} files: {summary.read} read, {unreadable.total()} unreadable")
     for kind, count in unreadable.most_common():
-        print_main(f"  {kind}: {count}")
+        say(f"  {kind}: {count}")
     beside = [
         f"{len(paths)} {what}"
         for paths, what in ((found.skipped, "skipped in folders"), (found.repeated, "named again"))
         if paths
     ]
     if beside:
-        print_main(f"  besides: {', '.join(beside)}; {JSON} names them")
-    for what, counts in (("called", summary.decisions), ("of those", summary.types)):
-        if counts:
-            print_main(f"{what}: " + ", ".join(f"{name} {n}" for name, n in counts.most_common()))
+        say(f"  besides: {', '.join(beside)}; {JSON} names them")
+    for what, key in (("called", "decisions"), ("of those", "types")):
+        if most := Counter(counts[key]).most_common():
+            say(f"{what}: " + ", ".join(f"{name} {n}" for name, n in most))
     meter = summary.meter
     if summary.read and meter.seconds:
-        print_main(
+        say(
             f"{summary.read / meter.seconds:.1f} images/s; the device waited for pictures "
             f"{meter.waited / meter.seconds:.1%} of the time"
         )
-    print_main(f"{NOTICE[0].upper()}{NOTICE[1:]}.")
+    say(f"{NOTICE[0].upper()}{NOTICE[1:]}.")
 
 
 @dataclass
@@ -264,10 +249,6 @@ def _clear(folder: Path) -> None:
             result.unlink(missing_ok=True)
     for overlay in (folder / OVERLAYS).glob("[0-9]*_*.png"):
         overlay.unlink()
-
-
-def _shown(results: Iterator[Result], files: int, console: Console) -> Iterator[Result]:
-    return iter(track(results, "Predicting", total=files, console=console, transient=True))
 
 
 def _header(stages: Stages, found: FileList, summary: Summary) -> dict[str, Any]:

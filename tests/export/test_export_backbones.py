@@ -52,14 +52,24 @@ def _detector(model: Model, stop: str, images: np.ndarray) -> ModelBundle:
     view = nnx.view(net, deterministic=True, use_running_average=True, raise_if_not_found=False)
     graph, _, _, rest = nnx.split(view, nnx.Param, nnx.BatchStat, ...)
 
+    # Weights of later blocks would be written into the file, too.
+    used = net.backbone.BLOCKS[: (*net.backbone.BLOCKS, "head").index(stop)]
+    zeros, no_stats = (
+        jax.tree.map(lambda x: np.zeros(x.shape, np.float32), tree) for tree in arrays(net)
+    )
+
+    def whole(tree, like):
+        return {**like, "backbone": {**like.get("backbone", {}), **tree}}
+
     def forward(params, batch_stats, images, drawn_by):
-        net = nnx.merge(graph, params["net"], batch_stats, rest)
-        features = net.backbone(network_input(images, image), stop=stop)
+        net = nnx.merge(graph, whole(params["net"], zeros), whole(batch_stats, no_stats), rest)
+        features = net.backbone(network_input(images, image, "none"), stop=stop)
         features = features.reshape(features.shape[0], -1)
         weights = jnp.expand_dims(jnp.cos(jnp.arange(features.shape[1], dtype=jnp.float32)), 1)
         return (features @ weights - params["centre"]) / params["size"]
 
-    params, stats = (jax.tree.map_with_path(_drawn, tree) for tree in arrays(net))
+    drawn = (jax.tree.map_with_path(_drawn, tree).get("backbone", {}) for tree in arrays(net))
+    params, stats = ({k: v for k, v in tree.items() if k in used} for tree in drawn)
     params = {"net": params, "centre": np.float32(0), "size": np.float32(1)}
     bundle = ModelBundle(
         workdir=config.workdir,
@@ -78,7 +88,7 @@ def _detector(model: Model, stop: str, images: np.ndarray) -> ModelBundle:
 @pytest.mark.parametrize(
     ("model", "stop", "side"),
     [
-        (Model("mobilenet_v2"), "block_3", 16),
+        (Model("mobilenet_v2"), "block_3", 32),
         (Model("vit_ti16"), "block1", 16),
         pytest.param(Model("mobilenet_v2"), "head", 32, marks=pytest.mark.slow),
         pytest.param(Model("vit_ti16"), "head", 16, marks=pytest.mark.slow),

@@ -110,21 +110,28 @@ def _counted(stages: Stages) -> tuple[Stages, list[list[int]]]:
     return Stages(dataclasses.replace(stages.detector, bundle=detector), classifier), seen
 
 
-def test_the_classifier_runs_only_on_what_passes_in_full_batches(stages, files, monkeypatch):
+def test_the_classifier_runs_only_on_what_passes_in_full_batches(stages, files):
     counted, seen = _counted(stages)
-    many = 3 * files
-    results = list(predict_files(counted, many))
+    results = list(predict_files(counted, 3 * files))
     called = sum(result.decision == "fracture" for result in results)
     # Each begins with its warm-up; the detector has two networks.
     assert seen == [[8] * 2 * (1 + 8), [4] * (1 + -(-called // 4))]
-    # It waits for a full batch no longer than for so many batches of the detector.
-    monkeypatch.setattr(predict_run, "_PATIENCE", 1)
-    counted, seen = _counted(stages)
-    again = list(predict_files(counted, many))
-    assert len(seen[1]) > 1 + -(-called // 4)
-    for one, other in zip(results, again, strict=True):
-        assert (one.path, one.type) == (other.path, other.type)
-        assert_allclose(list(one.types.values()), list(other.types.values()), atol=1e-6)
+
+
+def test_a_rare_fracture_waits_for_others_no_longer_than_patience(stages, files, monkeypatch):
+    """Of each twenty-one files one passes, and the classifier takes four at a time."""
+    most = max(result.probability or 0.0 for result in predict_files(stages, files))
+    point = dataclasses.replace(stages.detector.point, threshold=most)
+    rare = Stages(dataclasses.replace(stages.detector, point=point), stages.classifier)
+    answers = {}
+    for patience, batches in ((8, 1), (2, 3)):  # in batches of the detector, of eight files
+        monkeypatch.setattr(predict_run, "_PATIENCE", patience)
+        counted, seen = _counted(rare)
+        results = list(predict_files(counted, 3 * files))
+        answers[patience] = [(result.path, result.type) for result in results]
+        assert sum(result.type is not None for result in results) == 3
+        assert seen[1] == [4] * (1 + batches)
+    assert answers[8] == answers[2]
 
 
 def test_nothing_passes_and_nothing_is_read(stages, files, tmp_path):
