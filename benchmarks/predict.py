@@ -37,10 +37,9 @@ from fracjax.evaluation import choose_threshold
 from fracjax.imaging.resize import decode
 from fracjax.inference.detector_gate import DetectorGate
 from fracjax.inference.model_bundle import ModelBundle
-from fracjax.inference.predict_files import predict_files
+from fracjax.inference.predict_files import ThroughputMeter, predict_files
 from fracjax.inference.prefetch import read_ahead
 from fracjax.inference.stages import Stages
-from fracjax.inference.throughput import ThroughputMeter
 from fracjax.runtime.sharding import batch_sharding, data_mesh, replicated
 from fracjax.training.checkpoint import CheckpointMetadata
 from fracjax.training.forward import make_forward
@@ -78,7 +77,7 @@ def main(
 
 
 def _measure(stages: Stages, files: list[Path], rounds: int) -> list[str]:
-    detector = stages.front.detector
+    detector = stages.detector.bundle
     form, place = detector.meta.form, batch_sharding(detector.mesh)
     ready = np.stack([read.pictures[0] for read in read_ahead(files, [form], ahead=64)])
     meters: list[ThroughputMeter] = []

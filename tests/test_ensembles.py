@@ -19,6 +19,7 @@ from fracjax.inference.cascade import run_cascade
 from fracjax.inference.detector_gate import open_detector_gate
 from fracjax.inference.evaluate_run import evaluate_run
 from fracjax.inference.model_bundle import open_run
+from fracjax.inference.stages import open_stages
 from fracjax.loading import dataset_view
 from fracjax.loading.dataset_view import open_dataset
 from fracjax.runtime.sharding import data_mesh
@@ -107,7 +108,7 @@ def test_stages_may_be_ensembles(runs):
     detector, classifier = runs
     front = open_detector_gate(detector.workdir, data_mesh())
     assert front.identity["epoch"] == [1, 1]
-    cascade = run_cascade(detector.workdir, classifier.workdir, "test", data_mesh())
+    cascade = run_cascade(open_stages(detector.workdir, classifier.workdir, data_mesh()), "test")
     whole, _, _ = _read(classifier, "test")
     assert_allclose(
         cascade.classifier.aligned_to(whole).probabilities, whole.probabilities, atol=1e-12
@@ -116,7 +117,7 @@ def test_stages_may_be_ensembles(runs):
 
 def test_folds_have_no_validation_part_for_a_cascade(runs):
     with pytest.raises(InputError, match=r"folds of a cross-validation.*write --split test"):
-        run_cascade(runs[0].workdir, runs[1].workdir, "validation", data_mesh())
+        run_cascade(open_stages(runs[0].workdir, runs[1].workdir, data_mesh()), "validation")
 
 
 def test_a_workdir_of_other_networks_is_refused(runs, tmp_path):
@@ -222,7 +223,7 @@ def test_a_sweep_is_no_network(sweep, tmp_path):
         lambda: open_run(folder, mesh),
         lambda: open_detector_gate(folder, mesh),
         lambda: evaluate(folder, "validation", mesh, QUIET),
-        lambda: run_cascade(folder, folder, "test", mesh),
+        lambda: open_stages(folder, folder, mesh),
         lambda: compare(folder, folder, "test", mesh, QUIET, tmp_path / "comparison"),
         lambda: train.fit(behind, QUIET),
     )

@@ -14,9 +14,9 @@ from fracjax.errors import InputError
 from fracjax.evaluation import Predictions, auc, cascade_report, precision_shift
 from fracjax.inference import calibration
 from fracjax.inference import evaluate_run as judging
-from fracjax.inference.cascade import run_cascade
 from fracjax.inference.detector_gate import open_detector_gate
-from fracjax.inference.evaluate_run import evaluate_run
+from fracjax.inference.evaluate_run import EvaluationRequest, evaluate_run
+from fracjax.inference.stages import open_stages
 from fracjax.loading.dataset_view import open_dataset
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training import loop, training_data
@@ -94,11 +94,11 @@ def test_the_classifier_trains_on_what_the_detector_calls_fractured(
     stage2, copy = world_copy.stage2, world_copy.stage1.workdir
     dataset, before = open_dataset(stage2.data), open_detector_gate(copy, data_mesh())
     parts = {part: dataset.part(part) for part in ("train", "validation")}
-    scores = {part: before.detector.detect(e).fracture_score for part, e in parts.items()}
+    scores = {part: before.bundle.detect(e).fracture_score for part, e in parts.items()}
     middle = float(np.median(scores["train"]))
     point = dataclasses.replace(before.point, threshold=middle)
-    settled = calibration.read(copy, before.detector.metas)
-    calibration.store(copy, dataclasses.replace(settled, point=point), before.detector.metas)
+    settled = calibration.read(copy, before.bundle.metas)
+    calibration.store(copy, dataclasses.replace(settled, point=point), before.bundle.metas)
     given = {}
 
     def caught(config, network, train, validation, mesh, console, folder):
@@ -120,15 +120,12 @@ def test_a_classifier_does_not_go_on_behind_another_threshold(world, world_copy)
     stage1, stage2, _ = world_copy
     front = open_detector_gate(stage1.workdir, data_mesh())
     point = dataclasses.replace(front.point, threshold=front.point.threshold / 2)
-    settled = calibration.read(stage1.workdir, front.detector.metas)
-    calibration.store(
-        stage1.workdir, dataclasses.replace(settled, point=point), front.detector.metas
-    )
+    settled = calibration.read(stage1.workdir, front.bundle.metas)
+    calibration.store(stage1.workdir, dataclasses.replace(settled, point=point), front.bundle.metas)
     with pytest.raises(InputError, match=r"was trained on what the detector .* lets through"):
         train.fit(stage2, QUIET)
-    assert not run_cascade(stage1.workdir, stage2.workdir, "test", data_mesh()).same_filter
-    before = run_cascade(world.stage1.workdir, world.stage2.workdir, "test", data_mesh())
-    assert before.same_filter
+    assert not open_stages(stage1.workdir, stage2.workdir, data_mesh()).matched
+    assert open_stages(world.stage1.workdir, world.stage2.workdir, data_mesh()).matched
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"chosen_on": '])
@@ -152,7 +149,9 @@ def test_a_threshold_that_is_no_probability_is_refused(world_copy, threshold):
 
 def test_another_rule_may_be_chosen_on_validation_only(world_copy):
     copy = world_copy.stage1.workdir
-    evaluate_run(copy, "validation", data_mesh(), calibrate=True, rule="fixed:0.25")
+    evaluate_run(
+        EvaluationRequest(copy, "validation", calibrate=True, rule="fixed:0.25"), data_mesh()
+    )
     assert open_detector_gate(copy, data_mesh()).point.threshold == 0.25
     with pytest.raises(InputError, match=r"on --split validation only"):
         evaluate(copy, "test", data_mesh(), QUIET, rule="youden")
@@ -164,13 +163,13 @@ def test_the_temperature_of_validation_scales_what_leaves_the_run(world, world_c
     """In an evaluation and in the filter alike; the threshold is one of scaled scores."""
     stage1, stage2, _ = world
     copy = world_copy.stage1.workdir
-    before = evaluate_run(copy, "test", data_mesh(), calibrate=False)
-    fitted = before.settled.temperature
+    before = evaluate_run(EvaluationRequest(copy, "test"), data_mesh())
+    fitted = before.calibration.temperature
     assert fitted.n == 12
     warmer = dataclasses.replace(fitted, value=2.0 * fitted.value)
-    stored = dataclasses.replace(before.settled, temperature=warmer)
-    calibration.store(copy, stored, before.trained.metas)
-    after = evaluate_run(copy, "test", data_mesh(), calibrate=False)
+    stored = dataclasses.replace(before.calibration, temperature=warmer)
+    calibration.store(copy, stored, before.bundle.metas)
+    after = evaluate_run(EvaluationRequest(copy, "test"), data_mesh())
     odds = [
         np.log(p / (1 - p)) for p in (one.predictions.fracture_score for one in (before, after))
     ]
@@ -178,21 +177,21 @@ def test_the_temperature_of_validation_scales_what_leaves_the_run(world, world_c
     np.testing.assert_array_equal(after.each[0].probabilities, before.each[0].probabilities)
     types = open_dataset(stage2.data).part("test")
     front, other = (open_detector_gate(where, data_mesh()) for where in (stage1.workdir, copy))
-    raw, scaled = (it.detector.detect(types).fracture_score for it in (front, other))
+    raw, scaled = (it.bundle.detect(types).fracture_score for it in (front, other))
     np.testing.assert_allclose(logit(scaled), logit(raw) / 2, rtol=1e-9)
     assert front.identity != other.identity
 
 
 def test_a_classifier_has_a_temperature_of_validation_and_no_threshold(world):
     _, stage2, _ = world
-    evaluated = evaluate_run(stage2.workdir, "test", data_mesh(), calibrate=False)
-    assert evaluated.settled.point is None
+    evaluated = evaluate_run(EvaluationRequest(stage2.workdir, "test"), data_mesh())
+    assert evaluated.calibration.point is None
     assert (
-        evaluated.settled.temperature.n
+        evaluated.calibration.temperature.n
         == _metrics(stage2.workdir / "evaluation" / "validation")["figures"]["n"]
     )
     with pytest.raises(InputError, match=r"--views is 2, but the temperature was fitted"):
-        evaluate_run(stage2.workdir, "test", data_mesh(), calibrate=False, views=2)
+        evaluate_run(EvaluationRequest(stage2.workdir, "test", views=2), data_mesh())
 
 
 def test_studies_that_have_leaked_are_named_and_no_figure_is_made(world, monkeypatch):
@@ -280,9 +279,9 @@ def test_two_runs_are_compared_study_by_study(world, world_copy, tmp_path):
     """A run and itself at another threshold: the ranking is one, the calls are not."""
     stage1, stage2, _ = world
     copy = world_copy.stage1.workdir
-    own = evaluate_run(copy, "test", data_mesh(), calibrate=False)
+    own = evaluate_run(EvaluationRequest(copy, "test"), data_mesh())
     point = dataclasses.replace(own.point, threshold=0.0)
-    calibration.store(copy, dataclasses.replace(own.settled, point=point), own.trained.metas)
+    calibration.store(copy, dataclasses.replace(own.calibration, point=point), own.bundle.metas)
     compare(stage1.workdir, copy, "test", data_mesh(), QUIET, tmp_path / "out")
     rows = {row["name"]: row for row in _metrics(tmp_path / "out")["figures"]["rows"]}
     assert rows["AUC"]["difference"]["value"] == 0
@@ -329,10 +328,10 @@ def test_another_split_than_that_of_training_is_refused(world, tmp_path, monkeyp
 
 def test_stages_in_the_wrong_order_are_refused(world):
     stage1, stage2, _ = world
-    with pytest.raises(InputError, match=r"no detector: it tells 3 classes apart"):
-        run_cascade(stage2.workdir, stage1.workdir, "test", data_mesh())
+    with pytest.raises(InputError, match=r"expected a detector of two classes, found in .* of 3"):
+        open_stages(stage2.workdir, stage1.workdir, data_mesh())
     with pytest.raises(InputError, match=r"name a run of stage 2"):
-        run_cascade(stage1.workdir, stage1.workdir, "test", data_mesh())
+        open_stages(stage1.workdir, stage1.workdir, data_mesh())
     with pytest.raises(InputError, match=r"stage 1 is a detector and needs two classes, not 3"):
         run_two_stages(stage2, stage1, QUIET)
 
@@ -345,10 +344,10 @@ def test_the_threshold_holds_for_as_many_views_as_it_was_chosen_on(world, world_
         evaluate(copy, "test", data_mesh(), QUIET, views=3)
     with pytest.raises(InputError, match=r"--views is 0; write 1"):
         evaluate(copy, "validation", data_mesh(), QUIET, views=0)
-    evaluate_run(copy, "validation", data_mesh(), calibrate=True, views=3)
-    assert evaluate_run(copy, "test", data_mesh(), calibrate=False).trained.test_views == 3
+    evaluate_run(EvaluationRequest(copy, "validation", calibrate=True, views=3), data_mesh())
+    assert evaluate_run(EvaluationRequest(copy, "test"), data_mesh()).bundle.test_views == 3
     front = open_detector_gate(copy, data_mesh())
-    assert front.detector.test_views == 3
+    assert front.bundle.test_views == 3
     assert front.identity != open_detector_gate(world.stage1.workdir, data_mesh()).identity
     with pytest.raises(InputError, match=r"--views 1 first, or leave --views out"):
         evaluate(copy, "test", data_mesh(), QUIET, views=1)
@@ -362,7 +361,9 @@ def test_the_threshold_holds_for_the_precision_it_was_chosen_in(world_copy, monk
     ):
         evaluate(copy, "test", data_mesh(), QUIET, precision="bfloat16")
     before = open_detector_gate(copy, data_mesh()).identity
-    evaluate_run(copy, "validation", data_mesh(), calibrate=True, precision="bfloat16")
+    evaluate_run(
+        EvaluationRequest(copy, "validation", calibrate=True, precision="bfloat16"), data_mesh()
+    )
     folder = evaluate(copy, "test", data_mesh(), QUIET, gallery=0)
     source = _metrics(folder)["source"]
     assert (source["precision"], source["precision_of_training"]) == ("bfloat16", "float32")
@@ -380,15 +381,18 @@ def test_the_threshold_holds_for_the_precision_it_was_chosen_in(world_copy, monk
     chosen = calibration.path(copy).read_bytes()
     refusal = r"trained in float32, and bfloat16 moves probabilities by .*; "
     with pytest.raises(InputError, match=refusal + "leave --precision out"):
-        evaluate_run(copy, "validation", data_mesh(), calibrate=True, precision="bfloat16")
+        evaluate_run(
+            EvaluationRequest(copy, "validation", calibrate=True, precision="bfloat16"), data_mesh()
+        )
     assert calibration.path(copy).read_bytes() == chosen
     with pytest.raises(InputError, match=refusal + "run --split validation again, without"):
-        evaluate_run(copy, "test", data_mesh(), calibrate=False)
+        evaluate_run(EvaluationRequest(copy, "test"), data_mesh())
     # On a CPU that is float32, and is not compared with it.
     on_cpu = evaluate_run(
-        copy, "validation", data_mesh(), calibrate=True, precision="tensorfloat32"
+        EvaluationRequest(copy, "validation", calibrate=True, precision="tensorfloat32"),
+        data_mesh(),
     )
-    assert on_cpu.moved is None
+    assert on_cpu.precision_shift is None
     record = json.loads(calibration.path(copy).read_text())
     del record["precision"]  # as an earlier version wrote it
     calibration.path(copy).write_text(json.dumps(record))

@@ -129,12 +129,15 @@ def cascade(
     """
     start()
     from fracjax.inference.cascade import run_cascade
+    from fracjax.inference.stages import open_stages
     from fracjax.runtime.sharding import data_mesh
     from fracjax.workflows.cascade import report_cascade
 
     folder = out or stage2 / "cascade" / split
     report_cascade(
-        run_cascade(stage1, stage2, split, data_mesh(), data_dir), folder, main_console()
+        run_cascade(open_stages(stage1, stage2, data_mesh()), split, data_dir),
+        folder,
+        main_console(),
     )
     print_main(f"report.html, metrics.json and the predictions of both stages are in {folder}")
 
@@ -250,8 +253,8 @@ def export(
     # It is written for every platform, and float32 is checked where it is float32: on a GPU
     # convolutions round their inputs.
     jax.config.update("jax_platforms", "cpu")
-    from fracjax.export import export_into
     from fracjax.runtime.sharding import data_mesh
+    from fracjax.workflows.export import export_into
 
     export_into(
         out,

@@ -4,8 +4,11 @@ Choose it on validation only, as a threshold. It moves no study past another: RO
 the classes called stay as they were, and a threshold chosen after it finds the same studies.
 """
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import scipy
 from jaxtyping import Float, Integer
@@ -121,39 +124,32 @@ def scaled(predictions: Predictions, temperature: float) -> Predictions:
     Raises:
       InputError: the temperature is not above 0, or not finite.
     """
-    _refuse_other_than_positive(temperature)
     if temperature == 1:
         return predictions
-    p = predictions.probabilities
-    if p.shape[1] == 2:
-        gap = _gap(p) / temperature
-        probabilities = np.stack([scipy.special.expit(-gap), scipy.special.expit(gap)], axis=1)
+    probabilities = scale_probabilities(predictions.probabilities, temperature)
+    return replace(predictions, probabilities=probabilities)
+
+
+def scale_probabilities(p: Any, temperature: float) -> Any:
+    """The probabilities of `scaled`, float[n, k], for arrays of NumPy or, in a program, of JAX."""
+    _refuse_other_than_positive(temperature)
+    if temperature == 1:
+        return p
+    if isinstance(p, np.ndarray):
+        xp, special, softmax = np, scipy.special, scipy.special.softmax
     else:
-        with np.errstate(divide="ignore"):  # the log of 0 is -inf, and stays it
-            probabilities = scipy.special.softmax(np.log(p) / temperature, axis=1)
-    return Predictions(
-        predictions.study,
-        predictions.label,
-        probabilities,
-        predictions.classes,
-        predictions.attributes,
-    )
-
-
-def _gap(p: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n"]:
-    """Log odds of the second class.
-
-    Of its score alone: the two probabilities are rounded each for itself, and a quotient of both
-    would set equal scores apart, in either order.
-    """
-    negative, score = p.T
-    gap = scipy.special.logit(score)
-    saturated = score == 1
-    with np.errstate(divide="ignore"):
-        # Not below the log odds of the largest float64 under 1, whatever the rounding of p.
-        largest = scipy.special.logit(np.nextafter(1.0, 0.0))
-        gap[saturated] = np.maximum(-np.log(negative[saturated]), largest)
-    return gap
+        xp, special, softmax = jnp, jax.scipy.special, jax.nn.softmax
+    with np.errstate(divide="ignore"):  # the log of 0 is -inf, and stays it
+        if p.shape[1] > 2:
+            return softmax(xp.log(p) / temperature, axis=1)
+        # Of the score alone: the two probabilities are rounded each for itself, and a quotient of
+        # both would set equal scores apart, in either order.
+        negative, score = p[:, 0], p[:, 1]
+        # Not below the log odds of the largest number under 1, whatever the rounding of p.
+        largest = scipy.special.logit(np.nextafter(np.ones((), p.dtype), 0))
+        saturated = xp.maximum(-xp.log(negative), largest)
+        gap = xp.where(score == 1, saturated, special.logit(score)) / temperature
+    return xp.stack([special.expit(-gap), special.expit(gap)], axis=1)
 
 
 def _checked(

@@ -21,7 +21,7 @@ from fracjax.config import Config
 from fracjax.errors import InputError
 from fracjax.evaluation import validation
 from fracjax.explain.cam import METHODS, Method, scaled
-from fracjax.inference.model_bundle import ModelBundle, check_pictures
+from fracjax.inference.model_bundle import ModelBundle, check_images
 from fracjax.loading.batch import Examples
 from fracjax.loading.streaming import evaluation_batches, stream
 from fracjax.models.classifier import Classifier
@@ -61,7 +61,7 @@ def explain(
       ValueError: the indices are not one of a class for each study.
     """
     meta = trained.meta
-    check_pictures(examples.image, meta.form)
+    check_images(examples.image, meta.form)
     # A batch carries the explained class where that of the study would be.
     explained = dataclasses.replace(examples, label=_classes(trained, examples, target))
     run = program(trained.config, meta.image, trained.mesh, method)

@@ -5,16 +5,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from jax import export
-
 import fracjax
 from fracjax.evaluation.threshold import json_number
-from fracjax.export import onnx
-from fracjax.export.program import Input, inputs_of
+from fracjax.export.program import Format, Input, inputs_of
 from fracjax.export.verify import Checked
 from fracjax.imaging.resize import reduced_side
-from fracjax.inference.run_metadata import about
+from fracjax.inference.calibration import about
 from fracjax.inference.stages import Stages
+from fracjax.runtime.atomic_files import to_json
 
 INTENDED_USE = (
     "Research code, not a medical device: for research on radiographs like those it was trained "
@@ -38,34 +36,17 @@ _OUTPUTS = {
 }
 
 
-def card(
-    stages: Stages,
-    exported: export.Exported,
-    artefacts: dict[str, Path],
-    checked: dict[str, Checked],
-) -> dict[str, Any]:
+def card(stages: Stages, files: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The card of an export.
 
     Args:
       stages: what was exported.
-      exported: as what.
-      artefacts: the files, by kind: `jax_export`, `onnx`.
-      checked: how each of them compares with the checkpoints.
+      files: `file_entry` of each file, by its format.
     """
-    detector, classifier, point = stages.front.detector, stages.classifier, stages.front.point
-    kinds = {
-        kind: {**_file(path), "checked": checked[kind].to_dict()}
-        for kind, path in artefacts.items()
-    }
-    kinds["jax_export"] |= {
-        "platforms": list(exported.platforms),
-        "calling_convention_version": exported.calling_convention_version,
-    }
-    if "onnx" in artefacts:
-        kinds["onnx"] |= onnx.provenance(artefacts["onnx"])
+    detector, classifier = stages.detector, stages.classifier
     return {
         "intended_use": INTENDED_USE,
-        "files": kinds,
+        "files": files,
         "inputs": [_input(one) for one in inputs_of(stages)],
         "decoding": _DECODING,
         "outputs": {
@@ -73,13 +54,13 @@ def card(
             for name, (dtype, shape, what) in _OUTPUTS.items()
             if classifier is not None or name != "types"
         },
-        "classes": list(detector.meta.classes),
+        "classes": list(detector.bundle.meta.classes),
         "types": [] if classifier is None else list(classifier.meta.classes),
-        "threshold": json_number(point.threshold),
-        "operating_point": point.to_dict(),
-        "stage1": about(detector),
+        "threshold": json_number(detector.point.threshold),
+        "operating_point": detector.point.to_dict(),
+        "stage1": about(detector.bundle),
         "stage2": None if classifier is None else about(classifier),
-        "trained_behind_this_detector": stages.same_filter if classifier else None,
+        "trained_behind_this_detector": stages.matched if classifier else None,
         "versions": {
             "fracjax": fracjax.__version__,
             **{name: version(name) for name in ("jax", "jaxlib", "flax", "numpy", "pillow")},
@@ -87,9 +68,16 @@ def card(
     }
 
 
-def _file(path: Path) -> dict[str, Any]:
+def file_entry(path: Path, made_by: Format, checked: Checked) -> dict[str, Any]:
+    """What the card says of one file: its bytes, what made it, how it compares to checkpoints."""
     data = path.read_bytes()
-    return {"name": path.name, "sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+    return {
+        "name": path.name,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "bytes": len(data),
+        "checked": to_json(checked),
+        **made_by.provenance(path),
+    }
 
 
 def _input(one: Input) -> dict[str, Any]:

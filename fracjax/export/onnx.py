@@ -1,5 +1,6 @@
 """The cascade as an ONNX model, by jax2onnx (https://github.com/enpasos/jax2onnx)."""
 
+import importlib
 import importlib.util
 import logging
 import warnings
@@ -14,21 +15,19 @@ import jax.numpy as jnp
 from jax import export
 
 from fracjax.errors import InputError
-from fracjax.export.program import cascade, inputs_of
-from fracjax.export.verify import Program
+from fracjax.export.program import Format, Program, cascade, inputs_of
+from fracjax.inference.calibration import evaluate_command
 from fracjax.inference.stages import Stages
 
 _PACKAGES = ("jax2onnx", "onnxruntime")
 _PROVIDER = "CPUExecutionProvider"
-DEVICE = f"onnxruntime {_PROVIDER}"
-"""On which `load` computes, in words."""
 
 
-def refuse_impossible(stages: Stages) -> None:
+def _refuse_impossible(stages: Stages) -> None:
     """Refuse what cannot be written, or not be checked.
 
     Raises:
-      UserError: the packages of the extra are not installed; a stage computes in bfloat16.
+      InputError: the packages of the extra are not installed; a stage computes in bfloat16.
     """
     problems = []
     if missing := [name for name in _PACKAGES if importlib.util.find_spec(name) is None]:
@@ -36,24 +35,24 @@ def refuse_impossible(stages: Stages) -> None:
             f"--onnx needs {' and '.join(missing)}; install them with `pip install -e '.[onnx]'`"
         )
     problems += [
-        f"{trained.workdir} computes in bfloat16, which onnxruntime has no convolutions of on a "
-        f"CPU; run `python scripts/evaluate.py --checkpoint {trained.workdir} --split validation "
-        "--precision float32` first, or leave --onnx out"
-        for trained in stages.trained
-        if trained.precision == "bfloat16"
+        f"{bundle.workdir} computes in bfloat16, which onnxruntime has no convolutions of on a "
+        f"CPU; run `{evaluate_command(bundle.workdir, '--precision float32')}` first, or leave "
+        "--onnx out"
+        for bundle in stages.bundles
+        if bundle.precision == "bfloat16"
     ]
     if problems:
         raise InputError("; ".join(problems))
 
 
-def write(stages: Stages, path: Path) -> None:
+def _write(stages: Stages, path: Path) -> None:
     """Write the cascade for a batch of any size, weights inside; all of it in float32."""
-    names = list(_outputs(stages))
+    names = ["probability", "called", *([] if stages.classifier is None else ["types"])]
     # Grouped convolutions, which ONNX has, in place of the CPU's shifted products.
     function = cascade(stages, exact=jnp.float32, platform="cuda")
 
-    def in_order(*pictures: Any) -> tuple[jax.Array, ...]:
-        outputs = function(*pictures)
+    def in_order(*images: Any) -> tuple[jax.Array, ...]:
+        outputs = function(*images)
         return tuple(outputs[name] for name in names)
 
     (batch,) = export.symbolic_shape("b")
@@ -71,8 +70,8 @@ def write(stages: Stages, path: Path) -> None:
     path.write_bytes(model.SerializeToString())
 
 
-def load(path: Path) -> Program:
-    """What `write` wrote, in onnxruntime on the CPU, to be called with pictures."""
+def _load(path: Path) -> Program:
+    """What `_write` wrote, in onnxruntime on the CPU, to be called with images."""
     import onnxruntime  # pyright: ignore[reportMissingImports]
 
     options = onnxruntime.SessionOptions()
@@ -81,18 +80,17 @@ def load(path: Path) -> Program:
     inputs = [one.name for one in session.get_inputs()]
     outputs = [one.name for one in session.get_outputs()]
 
-    def program(*pictures: Any) -> dict[str, Any]:
-        answers = session.run(outputs, dict(zip(inputs, pictures, strict=True)))
+    def program(*images: Any) -> dict[str, Any]:
+        answers = session.run(outputs, dict(zip(inputs, images, strict=True)))
         return dict(zip(outputs, answers, strict=True))
 
     return program
 
 
-def provenance(path: Path) -> dict[str, Any]:
-    """What the card says of the file that `write` wrote: versions, and opset of each domain."""
-    import onnx  # pyright: ignore[reportMissingImports]
-
-    imported = onnx.load(path).opset_import
+def _provenance(path: Path) -> dict[str, Any]:
+    """What the card says of the file that `_write` wrote: versions, and opset of each domain."""
+    # By name: `import onnx` is this file to a type checker.
+    imported = importlib.import_module("onnx").load(path).opset_import
     return {
         "versions": {name: version(name) for name in ("jax2onnx", "onnx", "onnxruntime")},
         "opset": {one.domain or "ai.onnx": one.version for one in imported},
@@ -112,5 +110,13 @@ def _quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def _outputs(stages: Stages) -> tuple[str, ...]:
-    return ("probability", "called") + (() if stages.classifier is None else ("types",))
+ONNX = Format(
+    "onnx",
+    "cascade.onnx",
+    _write,
+    _load,
+    _provenance,
+    device=f"onnxruntime {_PROVIDER}",
+    refuse_impossible=_refuse_impossible,
+)
+"""The packages of the extra `onnx` are imported when it is used."""

@@ -3,21 +3,20 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 from jax import export
 
-from fracjax.export.program import cascade, inputs_of
-from fracjax.export.verify import Program
+from fracjax.export.program import Format, Program, cascade, inputs_of
 from fracjax.inference.stages import Stages
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
 
 def lower(stages: Stages) -> export.Exported:
-    """The cascade, weights inside, for any number of pictures on any of `PLATFORMS`."""
+    """The cascade, weights inside, for any number of images on any of `PLATFORMS`."""
     (batch,) = export.symbolic_shape("b")
     arguments = [jax.ShapeDtypeStruct((batch, *one.shape), jnp.uint8) for one in inputs_of(stages)]
     with _without_places(), jax.enable_x64(True):  # float64 comes after the networks: `cascade`
@@ -25,8 +24,24 @@ def lower(stages: Stages) -> export.Exported:
 
 
 def load(path: Path) -> Program:
-    """What `lower` made, from the disk, to be called with pictures."""
-    return cast(Program, export.deserialize(bytearray(path.read_bytes())).call)
+    """What `lower` made, from the disk, to be called with images."""
+    return cast(Program, _read(path).call)
+
+
+def _write(stages: Stages, path: Path) -> None:
+    path.write_bytes(lower(stages).serialize())
+
+
+def _provenance(path: Path) -> dict[str, Any]:
+    exported = _read(path)
+    return {
+        "platforms": list(exported.platforms),
+        "calling_convention_version": exported.calling_convention_version,
+    }
+
+
+def _read(path: Path) -> export.Exported:
+    return export.deserialize(bytearray(path.read_bytes()))
 
 
 @contextmanager
@@ -39,3 +54,6 @@ def _without_places() -> Iterator[None]:
         yield
     finally:
         jax.config.update(name, before)
+
+
+STABLEHLO = Format("jax_export", "cascade.jax", _write, load, _provenance)

@@ -1,7 +1,7 @@
-"""An exported cascade against the checkpoints it was made of, on pictures."""
+"""An exported cascade against the checkpoints it was made of, on images."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,31 +11,27 @@ from jaxtyping import UInt8
 
 from fracjax.config import Precision
 from fracjax.errors import InputError
-from fracjax.evaluation import Predictions, calls
-from fracjax.export.program import inputs_of
+from fracjax.evaluation import calls
+from fracjax.export.program import Program, inputs_of
 from fracjax.imaging.resize import decode_each
 from fracjax.inference.input_files import find_files
 from fracjax.inference.model_bundle import ModelBundle
 from fracjax.inference.prefetch import read_ahead
 from fracjax.inference.stages import Stages
-from fracjax.loading.batch import Examples
 from fracjax.loading.dataset_view import open_dataset
 from fracjax.models.precision import effective_precision
 from fracjax.ops.backend import platform
 
-PICTURES = 12  # at most
+IMAGES = 12  # at most
 SIZES = (1, 3)  # of batches
 # Of a probability. What is rounded to few bits shows in which order products are added: with 8 bits
 # in the third decimal.
 TOLERANCE: dict[Precision, float] = {"float32": 1e-5, "tensorfloat32": 1e-3, "bfloat16": 0.01}
 
-Program = Callable[..., Mapping[str, Any]]
-"""Arrays of pictures to arrays of what is said of them, by the names in the card."""
-
 
 @dataclass(frozen=True)
-class Pictures:
-    """Decoded pictures, and where they come from.
+class CheckImages:
+    """Decoded images, and where they come from.
 
     Attributes:
       source: in words.
@@ -61,7 +57,7 @@ class Checked:
       tolerances: what they had to stay within.
       called: of the pictures.
       undecided: pictures whose probability is within the tolerance of the threshold: rounding,
-        which hangs on the size of a batch and on the device, decides how they are called.
+        which depends on the size of a batch and on the device, decides how they are called.
       device: on which the artefact computed; the checkpoints did on JAX's.
     """
 
@@ -74,26 +70,22 @@ class Checked:
     undecided: int
     device: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """A dict that JSON can hold."""
-        return asdict(self)
 
-
-def pictures_of(stages: Stages, folder: Path | None, data_dir: Path | None) -> Pictures:
-    """Up to `PICTURES` of a folder, or of the detector's own validation studies.
+def images_of(stages: Stages, folder: Path | None, data_dir: Path | None) -> CheckImages:
+    """Up to `IMAGES` of a folder, or of the detector's own validation studies.
 
     Raises:
-      UserError: the dataset is not there, or is split otherwise; no picture can be read.
+      InputError: the dataset is not there, or is split otherwise; no picture can be read.
     """
     forms = [one.form for one in inputs_of(stages)]
     if folder is not None:
         files = _spread(find_files([folder]).files)
-        each = [read.pictures for read in read_ahead(files, forms, ahead=PICTURES) if read.pictures]
+        each = [read.pictures for read in read_ahead(files, forms, ahead=IMAGES) if read.pictures]
         if not each:
             raise InputError(f"none of the {len(files)} files tried in {folder} can be read")
         source = str(folder)
     else:
-        meta = stages.front.detector.meta
+        meta = stages.detector.bundle.meta
         try:
             dataset = open_dataset(meta.config.data, data_dir)
         except InputError as error:
@@ -105,36 +97,36 @@ def pictures_of(stages: Stages, folder: Path | None, data_dir: Path | None) -> P
         studies = _spread(dataset.indices("validation"))
         each = [decode_each(dataset.prepared.image_bytes(int(i)), forms)[1] for i in studies]
         source = f"{meta.config.data.name}, validation"
-    return Pictures(source, tuple(np.stack(column) for column in zip(*each, strict=True)))
+    return CheckImages(source, tuple(np.stack(column) for column in zip(*each, strict=True)))
 
 
 def compare(
-    stages: Stages, program: Program, pictures: Pictures, device: str | None = None
+    stages: Stages, program: Program, images: CheckImages, device: str | None = None
 ) -> Checked:
-    """Run a program on pictures, in batches of `SIZES`, and set it beside `ModelBundle.predict`.
+    """Run a program on images, in batches of `SIZES`, and set it beside `ModelBundle.predict`.
 
     Both are given the same batches: with their size the rounding of a checkpoint changes, too.
 
     Args:
       stages: what was exported.
       program: the export, read again.
-      pictures: to run it on.
+      images: to run it on.
       device: on which it computes, in words; JAX's by default.
 
     Raises:
-      UserError: a probability differs by more than the tolerance, or a call that rounding does not
+      InputError: a probability differs by more than the tolerance, or a call that rounding does not
         explain.
     """
     tolerances = {
-        name: TOLERANCE[effective_precision(trained.precision, platform())]
-        for name, trained in zip(("probability", "types"), stages.trained, strict=False)
+        name: TOLERANCE[effective_precision(bundle.precision, platform())]
+        for name, bundle in zip(("probability", "types"), stages.bundles, strict=False)
     }
-    threshold = stages.front.point.threshold
+    threshold = stages.detector.point.threshold
     differences, problems = dict.fromkeys(tolerances, 0.0), []
-    called = undecided = np.zeros(len(pictures), bool)
+    called = undecided = np.zeros(len(images), bool)
     for size in SIZES:
-        expected = _expected(stages, pictures, size)
-        found = _in_batches(program, pictures, size)
+        expected = _expected(stages, images, size)
+        found = _in_batches(program, images, size)
         for name, tolerance in tolerances.items():
             difference = float(np.max(np.abs(found[name] - expected[name])))
             differences[name] = max(differences[name], difference)
@@ -151,13 +143,13 @@ def compare(
             problems.append(f"{wrong.sum()} of {wrong.size} calls differ in batches of {size}")
     if problems:
         raise InputError(
-            f"the export does not say what the checkpoints say of {len(pictures)} pictures of "
-            f"{pictures.source}: {'; '.join(problems)}; nothing was kept"
+            f"the export does not say what the checkpoints say of {len(images)} pictures of "
+            f"{images.source}: {'; '.join(problems)}; nothing was kept"
         )
     jax_device = jax.devices()[0]
     return Checked(
-        pictures=len(pictures),
-        source=pictures.source,
+        pictures=len(images),
+        source=images.source,
         batch_sizes=SIZES,
         differences=differences,
         tolerances=tolerances,
@@ -167,33 +159,31 @@ def compare(
     )
 
 
-def _expected(stages: Stages, pictures: Pictures, size: int) -> dict[str, np.ndarray]:
+def _expected(stages: Stages, images: CheckImages, size: int) -> dict[str, np.ndarray]:
     """Probabilities of the checkpoints, in batches as near to `size` as their devices can share."""
-    names = np.arange(len(pictures)).astype(str)
-    none = np.zeros(len(pictures), np.int64)
 
-    def predicted(trained: ModelBundle, image: np.ndarray) -> Predictions:
-        devices = trained.mesh.size
-        trained = replace(trained, batch_size=-(-size // devices) * devices)
-        return trained.predict(Examples(study=names, image=image, label=none, group=names))
+    def predicted(bundle: ModelBundle, images: np.ndarray) -> np.ndarray:
+        devices = bundle.mesh.size
+        bundle = replace(bundle, batch_size=-(-size // devices) * devices)
+        return bundle.probabilities(images)
 
-    expected = {"probability": predicted(stages.front.detector, pictures.arrays[0]).fracture_score}
+    expected = {"probability": predicted(stages.detector.bundle, images.arrays[0])[:, 1]}
     if stages.classifier is not None:
-        expected["types"] = predicted(stages.classifier, pictures.arrays[-1]).probabilities
+        expected["types"] = predicted(stages.classifier, images.arrays[-1])
     return expected
 
 
-def _in_batches(program: Program, pictures: Pictures, size: int) -> dict[str, np.ndarray]:
+def _in_batches(program: Program, images: CheckImages, size: int) -> dict[str, np.ndarray]:
     """All of them; those that fill up the last batch are left out again."""
-    n = len(pictures)
+    n = len(images)
     rows = np.arange(-(-n // size) * size).reshape(-1, size) % n
-    parts = [program(*(array[batch] for array in pictures.arrays)) for batch in rows]
+    parts = [program(*(array[batch] for array in images.arrays)) for batch in rows]
     return {
         name: np.concatenate([np.asarray(part[name]) for part in parts])[:n] for name in parts[0]
     }
 
 
 def _spread(all_of_them: Sequence[Any] | np.ndarray) -> list[Any]:
-    """`PICTURES` of them, from the first to the last."""
-    places = np.linspace(0, len(all_of_them) - 1, min(PICTURES, len(all_of_them))).round()
+    """`IMAGES` of them, from the first to the last."""
+    places = np.linspace(0, len(all_of_them) - 1, min(IMAGES, len(all_of_them))).round()
     return [all_of_them[int(place)] for place in places]

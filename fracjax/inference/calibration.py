@@ -1,4 +1,4 @@
-"""What a run's validation studies settled: a detector's threshold, and the temperature.
+"""What validation chose for a run: a detector's threshold, and the temperature of its scores.
 
 It is stored beside the checkpoint that it belongs to, and read wherever that is used.
 """
@@ -11,24 +11,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jax.sharding import Mesh
+
 from fracjax.config import Precision
 from fracjax.errors import InputError
 from fracjax.evaluation import OperatingPoint
 from fracjax.evaluation.temperature import Temperature
-from fracjax.inference.model_bundle import ModelBundle, epochs_of
+from fracjax.inference.model_bundle import ModelBundle, epochs_of, is_cross_validation, open_run
 from fracjax.runtime.atomic_files import read_json, write_json
 from fracjax.training.checkpoint import CheckpointMetadata
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """A threshold, and how the scores come about that it is a threshold of.
+    """A threshold, and how the scores are computed that it is a threshold of.
 
     Attributes:
       point: the threshold with its rule and what it was chosen on; None of a classifier.
       temperature: what the logits are divided by; the threshold is one of such scores.
       test_views: views of each study whose probabilities are averaged.
-      precision: what the networks computed in.
+      precision: what the networks compute in.
     """
 
     point: OperatingPoint | None
@@ -36,27 +38,27 @@ class Calibration:
     test_views: int
     precision: Precision
 
-    def apply_to(self, trained: ModelBundle) -> ModelBundle:
+    def apply_to(self, bundle: ModelBundle) -> ModelBundle:
         """The same networks, their probabilities as they were when the threshold was chosen."""
         return dataclasses.replace(
-            trained.in_precision(self.precision),
+            bundle.in_precision(self.precision),
             test_views=self.test_views,
             temperature=self.temperature.value,
         )
 
 
 def path(workdir: Path) -> Path:
-    """Where a run keeps its operating point."""
+    """Where a run keeps its calibration."""
     return workdir / "operating_point.json"
 
 
-def store(workdir: Path, stored: Calibration, metas: Sequence[CheckpointMetadata]) -> None:
+def store(workdir: Path, chosen: Calibration, metas: Sequence[CheckpointMetadata]) -> None:
     """Keep it with what it was chosen on: checkpoints, split, validation."""
     record = {
-        "operating_point": None if stored.point is None else stored.point.to_dict(),
-        "temperature": stored.temperature.to_dict(),
-        "test_views": stored.test_views,
-        "precision": stored.precision,
+        "operating_point": None if chosen.point is None else chosen.point.to_dict(),
+        "temperature": chosen.temperature.to_dict(),
+        "test_views": chosen.test_views,
+        "precision": chosen.precision,
     }
     write_json(path(workdir), {**record, **_chosen_on(metas)})
 
@@ -80,39 +82,40 @@ def read(workdir: Path, metas: Sequence[CheckpointMetadata]) -> Calibration:
     """What was stored.
 
     Raises:
-      UserError: nothing yet, or it was chosen for another checkpoint, another split or another
+      InputError: nothing yet, or it was chosen for another checkpoint, another split or another
         part than validation.
     """
-    again = f"run `python scripts/evaluate.py --checkpoint {workdir} --split validation` first"
+    hint = f"run `{evaluate_command(workdir)}` first"
     if not is_stored(workdir):
-        raise InputError(f"{workdir} has no threshold yet; {again}")
-    record = read_json(path(workdir), again)
+        raise InputError(f"{workdir} has no threshold yet; {hint}")
+    record = read_json(path(workdir), hint)
     expected = _chosen_on(metas)
     stale = [f"{k} is {record.get(k)}, not {v}" for k, v in expected.items() if record.get(k) != v]
     if stale:
         raise InputError(
-            f"the threshold of {workdir} is not this checkpoint's: {'; '.join(stale)}; {again}"
+            f"the threshold of {workdir} is not this checkpoint's: {'; '.join(stale)}; {hint}"
         )
     try:
-        point = record["operating_point"]
-        stored = Calibration(
-            None if point is None else OperatingPoint.from_dict(point),
-            Temperature.from_dict(record["temperature"]),
-            int(record["test_views"]),
-            record["precision"],
-        )
-        if stored.precision not in typing.get_args(Precision):
-            raise ValueError(f"the precision is {stored.precision}")
-        if stored.point is not None and not _is_threshold(stored.point.threshold):
-            raise ValueError(f"the threshold is {stored.point.threshold}, not a probability")
-        return stored
+        return _parsed(record)
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path(workdir)} is damaged ({error}); {again}") from error
+        raise InputError(f"{path(workdir)} is damaged ({error}); {hint}") from error
 
 
-def _is_threshold(value: float) -> bool:
-    """Of probabilities; infinite where none is called."""
-    return 0 <= value <= 1 or value == math.inf
+def _parsed(record: dict[str, Any]) -> Calibration:
+    point = record["operating_point"]
+    chosen = Calibration(
+        None if point is None else OperatingPoint.from_dict(point),
+        Temperature.from_dict(record["temperature"]),
+        int(record["test_views"]),
+        record["precision"],
+    )
+    if chosen.precision not in typing.get_args(Precision):
+        raise ValueError(f"the precision is {chosen.precision}")
+    if chosen.point is not None:
+        threshold = chosen.point.threshold
+        if not (0 <= threshold <= 1 or threshold == math.inf):  # infinite where none is called
+            raise ValueError(f"the threshold is {threshold}, not a probability")
+    return chosen
 
 
 def read_threshold(
@@ -121,12 +124,49 @@ def read_threshold(
     """What was stored of a detector, with its threshold.
 
     Raises:
-      UserError: as `read`; or no threshold is in it.
+      InputError: as `read`; or no threshold is in it.
     """
-    stored = read(workdir, metas)
-    if stored.point is None:
+    chosen = read(workdir, metas)
+    if chosen.point is None:
         raise InputError(
-            f"{path(workdir)} holds no threshold; run `python scripts/evaluate.py --checkpoint "
-            f"{workdir} --split validation` again"
+            f"{path(workdir)} holds no threshold; run `{evaluate_command(workdir)}` again"
         )
-    return stored, stored.point
+    return chosen, chosen.point
+
+
+def open_calibrated(workdir: Path, mesh: Mesh) -> ModelBundle:
+    """Restore a run as validation calibrated it, if it was evaluated there.
+
+    Raises:
+      InputError: as `open_run` and `read`.
+    """
+    bundle = open_run(workdir, mesh)
+    if is_cross_validation(bundle.metas) or not is_stored(workdir):
+        return bundle
+    return read(workdir, bundle.metas).apply_to(bundle)
+
+
+def evaluate_command(workdir: Path, *options: str) -> str:
+    """What to type to calibrate a run anew."""
+    return " ".join(["fracjax evaluate --checkpoint", str(workdir), "--split validation", *options])
+
+
+def about(bundle: ModelBundle) -> dict[str, Any]:
+    """What `metrics.json` says of a run: checkpoints, dataset, split, how scores are computed."""
+    metas, meta = bundle.metas, bundle.meta
+    return {
+        "checkpoint": str(bundle.workdir),
+        "networks": len(metas),
+        "epoch": epochs_of(metas),
+        "model": meta.config.model.name,
+        "dataset": meta.config.data.name,
+        "classes": list(meta.classes),
+        "positive_class": meta.classes[1] if len(meta.classes) == 2 else None,
+        "trained_behind": meta.filter,
+        "image_size": meta.config.data.image_size,
+        "test_views": bundle.test_views,
+        "temperature": bundle.temperature,
+        "precision": bundle.precision,
+        "precision_of_training": meta.config.model.precision,
+        "split_hash": meta.split_hash,
+    }

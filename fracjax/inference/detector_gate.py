@@ -17,35 +17,35 @@ from fracjax.loading.dataset_view import Dataset
 
 @dataclass(frozen=True)
 class DetectorGate:
-    """A detector at its stored threshold."""
+    """A detector, scaled as validation calibrated it, at the threshold chosen there."""
 
-    detector: ModelBundle
+    bundle: ModelBundle
     point: OperatingPoint
 
     @property
     def identity(self) -> dict[str, Any]:
         """Which network at which threshold this is, fit for JSON."""
         return {
-            "epoch": self.detector.epochs,
-            "split_hash": self.detector.meta.split_hash,
+            "epoch": self.bundle.epochs,
+            "split_hash": self.bundle.meta.split_hash,
             "threshold": json_number(self.point.threshold),
-            "temperature": self.detector.temperature,
-            "test_views": self.detector.test_views,
-            "precision": self.detector.precision,
+            "temperature": self.bundle.temperature,
+            "test_views": self.bundle.test_views,
+            "precision": self.bundle.precision,
         }
 
     def passing(self, dataset: Dataset, part: str) -> Bool[np.ndarray, " n"]:
         """Which studies of a part it calls fractured, seen as it was trained."""
-        examples = dataset.part(part, self.detector.meta.form)
-        return self.point.calls(self.detector.detect(examples).fracture_score)
+        examples = dataset.part(part, self.bundle.meta.form)
+        return self.point.calls(self.bundle.detect(examples).fracture_score)
 
 
 def open_detector_gate(workdir: Path, mesh: Mesh) -> DetectorGate:
     """Open the detector of a run.
 
     Raises:
-      UserError: no detector there, or no threshold chosen yet.
+      InputError: no detector there, or no threshold chosen yet.
     """
-    detector = open_detector(workdir, mesh)
-    stored, point = calibration.read_threshold(workdir, detector.metas)
-    return DetectorGate(stored.apply_to(detector), point)
+    bundle = open_detector(workdir, mesh)
+    chosen, point = calibration.read_threshold(workdir, bundle.metas)
+    return DetectorGate(chosen.apply_to(bundle), point)

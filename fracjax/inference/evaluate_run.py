@@ -1,6 +1,7 @@
-"""A run's networks on one part of their dataset, at what its validation studies settled."""
+"""A run's networks on one part of their dataset, as validation calibrated them."""
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from fracjax.evaluation.precision_shift import (
 )
 from fracjax.evaluation.temperature import Temperature, fit_temperature, scaled
 from fracjax.inference import calibration
-from fracjax.inference.calibration import Calibration
+from fracjax.inference.calibration import Calibration, evaluate_command
 from fracjax.inference.model_bundle import (
     ModelBundle,
     is_cross_validation,
@@ -31,9 +32,34 @@ from fracjax.loading.batch import Examples
 from fracjax.loading.dataset_view import Dataset, open_dataset
 from fracjax.models.precision import effective_precision
 from fracjax.ops.backend import platform
+from fracjax.training.checkpoint import CheckpointMetadata
 
-_FOLDS = "that of the folds' single networks does not fit their mean"
-_NO_VALIDATION = "no evaluation on validation came first"
+_SEEN_BEFORE = {"validation": ("train",), "test": ("train", "validation")}
+
+
+@dataclass(frozen=True)
+class EvaluationRequest:
+    """What to evaluate, and how.
+
+    Attributes:
+      workdir: the run.
+      part: validation or test.
+      calibrate: fit the temperature and choose a detector's threshold, and store both; else they
+        are read. On validation only.
+      rule: how to choose the threshold on validation; the config's `threshold` by default.
+      views: views of each study whose probabilities are averaged; by default the config's
+        `augment.test_views`, and on test what validation was evaluated with.
+      precision: what the networks compute in; by default the config's `model.precision`, likewise.
+      data_dir: where the prepared datasets are now; the config's `data.dir` by default.
+    """
+
+    workdir: Path
+    part: str
+    calibrate: bool = False
+    rule: str | None = None
+    views: int | None = None
+    precision: Precision | None = None
+    data_dir: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,153 +67,161 @@ class EvaluatedRun:
     """Predictions of one part, and all that they come from.
 
     Attributes:
-      trained: the networks, at the temperature and the views below.
-      part: train, validation or test.
+      bundle: the networks, at the temperature and the views below.
+      part: validation or test.
       dataset: that the networks were trained on; of folds, that of the first.
       examples: studies that each network predicted.
       each: predictions of each network as it gives them, at temperature 1.
       predictions: of all networks together, at the temperature.
-      settled: threshold, temperature and views.
+      calibration: threshold, temperature, views and precision.
       leakage: the audits that the studies passed.
-      moved: by another precision, if these predictions are not float32 of a run in float32.
+      precision_shift: from another precision, if these predictions are not float32 of a run in
+        float32.
       folds: each network predicted other studies, those that it was not trained on.
     """
 
-    trained: ModelBundle
+    bundle: ModelBundle
     part: str
     dataset: Dataset
     examples: tuple[Examples, ...]
     each: tuple[Predictions, ...]
     predictions: Predictions
-    settled: Calibration
+    calibration: Calibration
     leakage: tuple[Leakage, ...]
-    moved: PrecisionShift | None
+    precision_shift: PrecisionShift | None
     folds: bool
 
     @property
     def title(self) -> str:
         """Dataset and part."""
-        return f"{self.trained.meta.config.data.name}, {self.part}"
+        return f"{self.bundle.meta.config.data.name}, {self.part}"
 
     @property
     def point(self) -> OperatingPoint:
-        """Threshold of a detector."""
-        assert self.settled.point is not None, "of a detector"
-        return self.settled.point
+        """Threshold of a detector.
+
+        Raises:
+          InputError: the run is a classifier.
+        """
+        if self.calibration.point is None:
+            raise InputError(
+                f"{self.bundle.workdir} has no threshold: expected a detector of two classes, "
+                f"found a classifier of {len(self.bundle.meta.classes)}"
+            )
+        return self.calibration.point
 
 
-def evaluate_run(
-    workdir: Path,
-    part: str,
-    mesh: Mesh,
-    *,
-    calibrate: bool,
-    rule: str | None = None,
-    views: int | None = None,
-    precision: Precision | None = None,
-    data_dir: Path | None = None,
-) -> EvaluatedRun:
+def evaluate_run(request: EvaluationRequest, mesh: Mesh) -> EvaluatedRun:
     """Predict one part, with a leakage audit before.
 
-    Args:
-      workdir: the run.
-      part: validation or test.
-      mesh: devices.
-      calibrate: fit the temperature and choose a detector's threshold, and store both; else they
-        are read. On validation only.
-      rule: how to choose the threshold on validation; the config's `threshold` by default.
-      views: views of each study whose probabilities are averaged; by default what the config's
-        `augment.test_views` says, and on test what validation was evaluated with.
-      precision: what the networks compute in; by default what the config's `model.precision` says,
-        and on test what validation was evaluated with.
-      data_dir: where the prepared datasets are now; the config's `data.dir` by default.
-
     Raises:
-      UserError: no run there, its dataset is gone or split otherwise, its studies have leaked, the
-        test part is asked for before a threshold was chosen, or the precision is another than that
-        of training and moves probabilities.
+      InputError: what is asked for cannot be, no run there, its dataset is gone or split otherwise,
+        its studies have leaked, the test part is asked for before a threshold was chosen, or the
+        precision is another than that of training and moves probabilities.
     """
-    metas = read_metas(workdir)
-    meta = metas[0]
-    detector = len(meta.classes) == 2
-    assert not calibrate or part == "validation", "a threshold is chosen on validation"
+    metas = read_metas(request.workdir)
     # Refused before minutes are spent on predictions.
-    if rule is not None and not (detector and calibrate):
-        raise InputError("--threshold chooses a detector's threshold, on --split validation only")
-    parse_rule(rule := rule or meta.config.threshold)
-    if views is not None and views < 1:
-        raise InputError(f"--views is {views}; write 1, the study as it is, or more")
-    folds = is_cross_validation(metas)
-    stored = None
-    if not calibrate:
-        if detector and folds:
-            refuse_folds(workdir)
-        if detector:
-            stored, _ = calibration.read_threshold(workdir, metas)
-        elif calibration.is_stored(workdir) and not folds:
-            stored = calibration.read(workdir, metas)
-        if stored is not None:
-            _check_as_settled(stored, views, precision)
-    trained = open_run(workdir, mesh)
-    if views is not None:
-        trained = dataclasses.replace(trained, test_views=views)
-    if precision is not None:
-        trained = trained.in_precision(precision)
-    if stored is not None:
-        trained = stored.apply_to(trained)
-    dataset, examples, leakage = _studies(trained, part, data_dir)
-    pooled = folds and part == "validation"
-    join = aggregate.pooled if pooled else aggregate.mean
-    each = _predict_each(trained, examples)
-    together = join(each)
-    read = stored is not None
-    if calibrate:
-        stored = _settle(trained, together, rule if detector else None)
-    elif stored is None:
-        why = _FOLDS if folds else _NO_VALIDATION
-        temperature = Temperature(1.0, 0, None, None, why)
-        stored = Calibration(None, temperature, trained.test_views, trained.precision)
-    predictions = scaled(together, stored.temperature.value)
-    between = None
-    if (other := _compared_with(trained)) is not None:
-        before = join(_predict_each(trained.in_precision(other), examples))
-        before = scaled(before, stored.temperature.value)
-        between = measure_precision_shift(predictions, before, trained.precision, other)
-        if other == trained.meta.config.model.precision:
-            check_precision_shift(between, workdir, read=read)
-    if calibrate:
-        calibration.store(workdir, stored, metas)
-    trained = stored.apply_to(trained)
+    rule = _checked_rule(request, metas[0])
+    stored = None if request.calibrate else _stored(request, metas)
+    bundle = _open(request, mesh, stored)
+    dataset, examples, leakage = _studies(bundle, request)
+    folds = is_cross_validation(metas) and request.part == "validation"
+    join = aggregate.pooled if folds else aggregate.mean
+    each = _predict_each(bundle, examples)
+    joined = join(each)
+    chosen = _calibrated(bundle, joined, rule) if request.calibrate else stored
+    if chosen is None:
+        chosen = _uncalibrated(bundle)
+    predictions = scaled(joined, chosen.temperature.value)
+
+    def predict_in(precision: Precision) -> Predictions:
+        unscaled = join(_predict_each(bundle.in_precision(precision), examples))
+        return scaled(unscaled, chosen.temperature.value)
+
+    shift = _precision_shift(bundle, predictions, predict_in, read=stored is not None)
+    if request.calibrate:
+        calibration.store(request.workdir, chosen, metas)
     return EvaluatedRun(
-        trained,
-        part,
+        chosen.apply_to(bundle),
+        request.part,
         dataset,
         examples,
         each,
         predictions,
-        stored,
+        chosen,
         leakage,
-        moved=between,
-        folds=pooled,
+        shift,
+        folds,
     )
 
 
-def open_calibrated(workdir: Path, mesh: Mesh) -> ModelBundle:
-    """Restore a run at the temperature that validation gave it, if it was evaluated there.
+def _checked_rule(request: EvaluationRequest, meta: CheckpointMetadata) -> str | None:
+    """By which a threshold is to be chosen; None of a classifier, which has none."""
+    detector = len(meta.classes) == 2
+    problems = []
+    if request.part not in _SEEN_BEFORE:
+        problems.append(f"the part is {request.part!r}, expected validation or test")
+    if request.calibrate and request.part != "validation":
+        problems.append(
+            f"found calibration on {request.part}, expected on validation: a threshold and a "
+            "temperature are chosen there only"
+        )
+    if request.rule is not None and not (detector and request.calibrate):
+        problems.append(
+            "--threshold chooses a detector's threshold, on --split validation only; leave it out"
+        )
+    if request.views is not None and request.views < 1:
+        problems.append(f"--views is {request.views}; write 1, the study as it is, or more")
+    if problems:
+        raise InputError("; ".join(problems))
+    parse_rule(rule := request.rule or meta.config.threshold)
+    return rule if detector else None
 
-    Raises:
-      UserError: as `open_run` and `operating_point.read`.
-    """
-    trained = open_run(workdir, mesh)
-    if is_cross_validation(trained.metas) or not calibration.is_stored(workdir):
-        return trained
-    return calibration.read(workdir, trained.metas).apply_to(trained)
+
+def _stored(request: EvaluationRequest, metas: Sequence[CheckpointMetadata]) -> Calibration | None:
+    """What validation chose, if it fits the request; None of a classifier without it."""
+    detector, folds = len(metas[0].classes) == 2, is_cross_validation(metas)
+    if detector and folds:
+        refuse_folds(request.workdir)
+    if detector:
+        stored, _ = calibration.read_threshold(request.workdir, metas)
+    elif calibration.is_stored(request.workdir) and not folds:
+        stored = calibration.read(request.workdir, metas)
+    else:
+        return None
+    # A threshold holds for scores that come about as those it was chosen on.
+    what = "temperature was fitted" if stored.point is None else "threshold was chosen"
+    problems = []
+    if request.views not in (None, stored.test_views):
+        command = evaluate_command(request.workdir, f"--views {request.views}")
+        problems.append(
+            f"--views is {request.views}, but the {what} on the mean of {stored.test_views} "
+            f"view(s); run `{command}` first, or leave --views out"
+        )
+    if request.precision not in (None, stored.precision):
+        command = evaluate_command(request.workdir, f"--precision {request.precision}")
+        problems.append(
+            f"--precision is {request.precision}, but the {what} on scores in {stored.precision}; "
+            f"run `{command}` first, or leave --precision out"
+        )
+    if problems:
+        raise InputError("; ".join(problems))
+    return stored
+
+
+def _open(request: EvaluationRequest, mesh: Mesh, stored: Calibration | None) -> ModelBundle:
+    bundle = open_run(request.workdir, mesh)
+    if stored is not None:
+        return stored.apply_to(bundle)
+    if request.views is not None:
+        bundle = dataclasses.replace(bundle, test_views=request.views)
+    return bundle if request.precision is None else bundle.in_precision(request.precision)
 
 
 def _studies(
-    trained: ModelBundle, part: str, data_dir: Path | None
+    bundle: ModelBundle, request: EvaluationRequest
 ) -> tuple[Dataset, tuple[Examples, ...], tuple[Leakage, ...]]:
-    """What each network of a run is judged by.
+    """What each network of a run is evaluated on.
 
     The folds of a cross-validation validate each on its own studies: each study is predicted by the
     one network that did not train on it.
@@ -195,13 +229,13 @@ def _studies(
     datasets: list[Dataset] = []
     examples: list[Examples] = []
     leakage: list[Leakage] = []
-    for index, meta in enumerate(trained.metas):
+    for index, meta in enumerate(bundle.metas):
         data = meta.config.data
-        if index == 0 or data.fold != trained.metas[index - 1].config.data.fold:
-            datasets.append(open_dataset(data, data_dir))
+        if index == 0 or data.fold != bundle.metas[index - 1].config.data.fold:
+            datasets.append(open_dataset(data, request.data_dir))
             meta.check_split(datasets[-1].split_hash)
-            leakage.append(audit_part(datasets[-1], part))
-            examples.append(datasets[-1].part(part, meta.form))
+            leakage.append(audit_part(datasets[-1], request.part))
+            examples.append(datasets[-1].part(request.part, meta.form))
         else:
             examples.append(examples[-1])
     return datasets[0], tuple(examples), tuple(leakage)
@@ -211,10 +245,9 @@ def audit_part(dataset: Dataset, part: str) -> Leakage:
     """Compare a part with those before it: training, and for test validation, too.
 
     Raises:
-      UserError: they share a group, a file or a near duplicate.
+      InputError: they share a group, a file or a near duplicate.
     """
-    before = {"validation": ("train",), "test": ("train", "validation")}[part]
-    return audit_leakage(studies_of(dataset, *before), studies_of(dataset, part))
+    return audit_leakage(studies_of(dataset, *_SEEN_BEFORE[part]), studies_of(dataset, part))
 
 
 def studies_of(dataset: Dataset, *parts: str) -> Studies:
@@ -224,43 +257,44 @@ def studies_of(dataset: Dataset, *parts: str) -> Studies:
     return Studies(name, dataset.prepared, index)
 
 
-def _check_as_settled(stored: Calibration, views: int | None, precision: Precision | None) -> None:
-    """A threshold holds for scores that come about as those it was chosen on."""
-    what = "temperature was fitted" if stored.point is None else "threshold was chosen"
-    problems = []
-    if views is not None and views != stored.test_views:
-        problems.append(
-            f"--views is {views}, but the {what} on the mean of {stored.test_views} "
-            f"view(s); run --split validation --views {views} first, or leave --views out"
-        )
-    if precision is not None and precision != stored.precision:
-        problems.append(
-            f"--precision is {precision}, but the {what} on scores in {stored.precision}; run "
-            f"--split validation --precision {precision} first, or leave --precision out"
-        )
-    if problems:
-        raise InputError("; ".join(problems))
+def _predict_each(bundle: ModelBundle, examples: tuple[Examples, ...]) -> tuple[Predictions, ...]:
+    return tuple(bundle.predict_with(i, its) for i, its in enumerate(examples))
 
 
-def _compared_with(trained: ModelBundle) -> Precision | None:
-    """The precision in which to predict once more; None where it would be the same arithmetic."""
-    now, here = trained.precision, platform()
-    other = other_precision(trained.meta.config.model.precision, now)
-    return (
-        None
-        if other is None or effective_precision(other, here) == effective_precision(now, here)
-        else other
-    )
-
-
-def _predict_each(trained: ModelBundle, examples: tuple[Examples, ...]) -> tuple[Predictions, ...]:
-    return tuple(trained.predict_with(i, its) for i, its in enumerate(examples))
-
-
-def _settle(trained: ModelBundle, raw: Predictions, rule: str | None) -> Calibration:
-    temperature = fit_temperature(raw.label, raw.probabilities)
-    seen = scaled(raw, temperature.value)
+def _calibrated(bundle: ModelBundle, joined: Predictions, rule: str | None) -> Calibration:
+    """The temperature of these studies and, by the rule, the threshold of their scaled scores."""
+    temperature = fit_temperature(joined.label, joined.probabilities)
     point = None
     if rule is not None:
+        seen = scaled(joined, temperature.value)
         point = choose_threshold(rule, seen.label, seen.fracture_score, seen.groups)
-    return Calibration(point, temperature, trained.test_views, trained.precision)
+    return Calibration(point, temperature, bundle.test_views, bundle.precision)
+
+
+def _uncalibrated(bundle: ModelBundle) -> Calibration:
+    """Of a classifier, whose test studies may be predicted without."""
+    reason = (
+        "that of the folds' single networks does not fit their mean"
+        if is_cross_validation(bundle.metas)
+        else "no evaluation on validation came first"
+    )
+    temperature = Temperature(1.0, 0, None, None, reason)
+    return Calibration(None, temperature, bundle.test_views, bundle.precision)
+
+
+def _precision_shift(
+    bundle: ModelBundle,
+    predictions: Predictions,
+    predict_in: Callable[[Precision], Predictions],
+    *,
+    read: bool,
+) -> PrecisionShift | None:
+    """How far the precision moves probabilities; None where the other is the same arithmetic."""
+    own, now = bundle.meta.config.model.precision, bundle.precision
+    other = other_precision(own, now)
+    if other is None or len({effective_precision(one, platform()) for one in (other, now)}) == 1:
+        return None
+    shift = measure_precision_shift(predictions, predict_in(other), now, other)
+    if other == own:
+        check_precision_shift(shift, bundle.workdir, read=read)
+    return shift

@@ -16,8 +16,7 @@ from jaxtyping import Float
 from fracjax.config import Config, Precision
 from fracjax.errors import InputError
 from fracjax.evaluation import Predictions
-from fracjax.evaluation.aggregate import mean
-from fracjax.evaluation.temperature import scaled
+from fracjax.evaluation.temperature import scale_probabilities
 from fracjax.imaging.resize import ImageFormat
 from fracjax.loading.batch import Examples, Pictures
 from fracjax.models.image_spec import ImageSpec
@@ -26,7 +25,7 @@ from fracjax.runtime.randomness import stream
 from fracjax.training import checkpoint, losses
 from fracjax.training.checkpoint import CheckpointMetadata
 from fracjax.training.ensemble_configs import member_dirs, swept_dirs
-from fracjax.training.forward import Forward, make_forward, predict_logits, to_predictions
+from fracjax.training.forward import Forward, make_forward, predict_logits
 from fracjax.training.model import abstract, variables_of
 from fracjax.training.sweep import refuse_sweep
 
@@ -79,39 +78,58 @@ class ModelBundle:
         """Epoch of the best checkpoint; of several networks, one for each."""
         return epochs_of(self.metas)
 
-    def predict(self, examples: Examples) -> Predictions:
-        """Probabilities of all examples, in their order: the mean over the networks, scaled."""
-        return scaled(mean(self.predict_each(examples)), self.temperature)
+    def probabilities(self, images: Pictures) -> Float[np.ndarray, "n k"]:
+        """Probabilities of images, uint8[n, side, side, channels], in their order.
 
-    def predict_each(self, examples: Examples) -> list[Predictions]:
-        """Probabilities of all examples by each network; as `predict_with`."""
-        return [self.predict_with(i, examples) for i in range(len(self.networks))]
-
-    def predict_with(self, index: int, examples: Examples) -> Predictions:
-        """Probabilities of all examples by one network, as it gives them: at temperature 1.
+        The mean over views and networks, scaled by the temperature. Views are drawn by the place of
+        an image.
 
         Raises:
-          UserError: the pictures are not what this network takes.
+          InputError: the images are not what these networks take.
         """
-        check_pictures(examples.image, self.meta.form)
+        names = np.arange(images.shape[0]).astype(str)
+        return self.predict(Examples(names, images, np.zeros(len(names), int), names)).probabilities
+
+    def predict(self, examples: Examples) -> Predictions:
+        """Probabilities of all examples, with their names and labels; as `probabilities`."""
+        each = [self._of_network(i, examples) for i in range(len(self.networks))]
+        return self._predictions(self._joined(each), examples)
+
+    def predict_with(self, index: int, examples: Examples) -> Predictions:
+        """Probabilities of all examples by one network, as it gives them: at temperature 1."""
+        return self._predictions(self._of_network(index, examples), examples)
+
+    def _of_network(self, index: int, examples: Examples) -> Float[np.ndarray, "n k"]:
+        check_images(examples.image, self.meta.form)
         network = self.networks[index]
-        views = [
-            predict_logits(
-                self.forward,
-                network,
-                examples,
-                batch_size=self.batch_size,
-                mesh=self.mesh,
-                key=key,
-            )
-            for key in self._view_keys()
-        ]
-        return to_predictions(_mean_of_views(views), examples, self.meta.classes)
+        return _mean_of_views(
+            [
+                predict_logits(
+                    self.forward,
+                    network,
+                    examples,
+                    batch_size=self.batch_size,
+                    mesh=self.mesh,
+                    key=key,
+                )
+                for key in self._view_keys()
+            ]
+        )
+
+    def _joined(self, each: Sequence[np.ndarray]) -> Float[np.ndarray, "n k"]:
+        return scale_probabilities(np.mean(each, axis=0), self.temperature)
+
+    def _predictions(self, probabilities: np.ndarray, examples: Examples) -> Predictions:
+        """Joined with the studies they belong to; the group travels as an attribute."""
+        attributes = {**examples.attributes, "group": examples.group}
+        return Predictions(
+            examples.study, examples.label, probabilities, self.meta.classes, attributes
+        )
 
     def logits(self, pictures: jax.Array) -> list[list[jax.Array]]:
         """Logits of one batch by each network, of each view; not waited for.
 
-        A picture's views are drawn as those of the first study of a part, in whatever batch it is.
+        The views of an image are those of the first study of a part, in whatever batch it is.
 
         Args:
           pictures: uint8[b, side, side, channels], on the mesh.
@@ -125,14 +143,9 @@ class ModelBundle:
             for network in self.networks
         ]
 
-    def probabilities(self, logits: list[list[np.ndarray]]) -> Float[np.ndarray, "b k"]:
-        """What `predict` makes of such logits, once they are fetched."""
-        n = len(logits[0][0])
-        names = np.arange(n).astype(str)
-        nothing = np.zeros(n, np.int64)
-        batch = Examples(study=names, image=np.zeros((n, 0), np.uint8), label=nothing, group=names)
-        each = [to_predictions(_mean_of_views(v), batch, self.meta.classes) for v in logits]
-        return scaled(mean(each), self.temperature).probabilities
+    def probabilities_of(self, logits: Sequence[Sequence[np.ndarray]]) -> Float[np.ndarray, "b k"]:
+        """What `probabilities` makes of such logits, once they are fetched."""
+        return self._joined([_mean_of_views(views) for views in logits])
 
     def _view_keys(self) -> list[jax.Array | None]:
         """What each view of a study is drawn by; the first is the study as it is."""
@@ -146,7 +159,8 @@ class ModelBundle:
 
 def _mean_of_views(logits: Sequence[np.ndarray]) -> Float[np.ndarray, "n k"]:
     each = [np.asarray(losses.probabilities(jnp.asarray(v)), np.float64) for v in logits]
-    return np.mean(each, axis=0)
+    mean = np.mean(each, axis=0)
+    return mean / mean.sum(axis=1, keepdims=True)
 
 
 def epochs_of(metas: Sequence[CheckpointMetadata]) -> int | list[int]:
@@ -164,7 +178,7 @@ def read_metas(workdir: Path) -> tuple[CheckpointMetadata, ...]:
     """What the best checkpoint of each network of a run says of it.
 
     Raises:
-      UserError: the folder is no run, or a network of it has no finished epoch; or it is a sweep,
+      InputError: the folder is no run, or a network of it has no finished epoch; or it is a sweep,
         whose runs are no networks of one.
     """
     if swept_dirs(workdir):
@@ -180,7 +194,7 @@ def open_run(workdir: Path, mesh: Mesh) -> ModelBundle:
     """Restore the best networks of a run.
 
     Raises:
-      UserError: no run there, or its arrays are not those of its config.
+      InputError: no run there, or its arrays are not those of its config.
     """
     metas = read_metas(workdir)
     meta = metas[0]
@@ -216,16 +230,16 @@ def _in_precision(config: Config, precision: Precision) -> Config:
     return dataclasses.replace(config, model=model)
 
 
-def check_pictures(images: Pictures, form: ImageFormat) -> None:
-    """Refuse what is no batch of decoded pictures: grey values 0 to 255 as uint8.
+def check_images(images: Pictures, form: ImageFormat) -> None:
+    """Refuse what is no batch of decoded images: grey values 0 to 255 as uint8.
 
     Raises:
-      UserError: another type, as pictures already scaled to [0, 1] would be, or another shape.
+      InputError: another type, as images already scaled to [0, 1] would be, or another shape.
     """
     expected = (form.side, form.side, form.channels)
     if images.dtype != np.uint8 or tuple(images.shape[1:]) != expected:
         raise InputError(
-            f"pictures are {images.dtype}{list(images.shape)}; this network takes "
+            f"images are {images.dtype}{list(images.shape)}; this network takes "
             f"uint8[n, {', '.join(map(str, expected))}], values from 0 to 255 as they "
             "are in the file: it scales them itself"
         )
@@ -235,14 +249,14 @@ def read_detector(workdir: Path) -> tuple[CheckpointMetadata, ...]:
     """What the checkpoints of a detector say, without their arrays.
 
     Raises:
-      UserError: as `read_metas`; or the run is a classifier of more classes, or a cross-validation.
+      InputError: as `read_metas`; or it is a classifier of more classes, or a cross-validation.
     """
     metas = read_metas(workdir)
     classes = metas[0].classes
     if len(classes) != 2:
         raise InputError(
-            f"{workdir} is no detector: it tells {len(classes)} classes apart "
-            f"({', '.join(classes)}), and a detector two; name a run of stage 1"
+            f"expected a detector of two classes, found in {workdir} a classifier of "
+            f"{len(classes)} ({', '.join(classes)}); name a run of stage 1"
         )
     if is_cross_validation(metas):
         refuse_folds(workdir)
@@ -253,7 +267,7 @@ def open_detector(workdir: Path, mesh: Mesh) -> ModelBundle:
     """Restore a run that has two classes.
 
     Raises:
-      UserError: as `open_run` and `read_detector`.
+      InputError: as `open_run` and `read_detector`.
     """
     read_detector(workdir)
     return open_run(workdir, mesh)
@@ -263,10 +277,10 @@ def refuse_folds(workdir: Path) -> NoReturn:
     """Refuse to use the folds of a cross-validation as one detector.
 
     Raises:
-      UserError: always.
+      InputError: always.
     """
     raise InputError(
         f"{workdir} is a cross-validation: its threshold was chosen on the scores of single "
         "networks and does not fit their mean; its figures are those of --split validation. For "
-        "test studies and for stage 2 train one network, or --ensemble.members"
+        "test studies and for stage 2 train one network, or ensemble.members"
     )

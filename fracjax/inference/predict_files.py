@@ -2,26 +2,69 @@
 
 The host decodes ahead in threads and gives the devices batch after batch without waiting; a thread
 of its own fetches what they answer. The classifier sees only what passes the detector, in full
-batches gathered from many of the detector's.
+batches: files are cut into runs that hold as many of them as fill one.
 """
 
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import jax
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from fracjax.errors import InputError
+from fracjax.inference.model_bundle import ModelBundle
 from fracjax.inference.prediction_files import Result
 from fracjax.inference.prefetch import DecodedFile, read_ahead
-from fracjax.inference.stages import Running, Stages
-from fracjax.inference.throughput import ThroughputMeter
+from fracjax.inference.stages import Stages
+from fracjax.runtime.sharding import batch_sharding
 
 _IN_FLIGHT = 2  # batches of a stage that the devices have been given, at most
-# Batches of the detector after which the classifier runs with what there is: results come in
-# order, so a rare fracture that waits for others holds up all files after it.
+# Batches of the detector that the classifier waits for, at most: results come in order, so a rare
+# fracture that waits for others holds up all files after it.
 _PATIENCE = 8
+
+
+@dataclass
+class ThroughputMeter:
+    """Seconds of a prediction, and in how many of them the devices had nothing to do.
+
+    Attributes:
+      seconds: from when the programs are compiled (the first files are read by then) to the last
+        result, without what the one who takes the results does between two of them.
+      waited: of them, those in which the devices waited for images.
+    """
+
+    seconds: float = 0.0
+    waited: float = 0.0
+    _begun: float = field(default=0.0, repr=False)
+    _idle_since: float = field(default=0.0, repr=False)
+    _paused: float = field(default=0.0, repr=False)
+
+    def begin(self) -> None:
+        """Count from here on."""
+        self.waited = self._paused = 0.0
+        self._begun = self._idle_since = perf_counter()
+
+    def finished(self, started: float) -> None:
+        """The devices have done a batch that they were given at `started`; batches in order."""
+        self.waited += max(0.0, started - self._idle_since)
+        self._idle_since = perf_counter()
+
+    def resumed(self, paused: float) -> None:
+        """Results were handed over at `paused`, and more of them are asked for now."""
+        now = perf_counter()
+        self._paused += now - paused
+        self._idle_since = max(self._idle_since, now)
+
+    def end(self) -> None:
+        """The last result is there."""
+        self.seconds = perf_counter() - self._begun - self._paused
 
 
 def predict_files(
@@ -35,9 +78,9 @@ def predict_files(
 ) -> Generator[Result, None, None]:
     """What the stages say of each file, in the order of the files; lazily, in bounded memory.
 
-    A file that cannot be read gets its reason. Pictures are decoded as in training, each stage's in
+    A file that cannot be read gets its reason. Images are decoded as in training, each stage's in
     its own form. Probabilities are those of `ModelBundle.predict` up to float32's rounding, which
-    hangs on the batch. Of several views of a study (`augment.test_views`), a file's are the same
+    depends on the batch. Of several views of a study (`augment.test_views`), a file's are the same
     whatever other files there are: as of the first study of a part.
 
     Close what is returned if it is not used up: its threads end then.
@@ -45,38 +88,33 @@ def predict_files(
     Args:
       stages: of `open_stages`.
       files: of `find_files`.
-      batch_size: pictures per batch of either stage; by default as in training.
+      batch_size: images per batch of either stage; by default as in training.
       threads: that read and decode; as many as there are cores by default.
       keep_pictures: leave in each result what the detector saw.
-      meter: is told how long the devices waited for pictures.
+      meter: is told how long the devices waited for images.
     """
     meter = meter or ThroughputMeter()
     fetching = ThreadPoolExecutor(1, "fetch")
-    runs = [Running(trained, batch_size, fetching, meter) for trained in stages.trained]
-    flow = _Flow(stages, runs, keep_pictures)
-    forms = [trained.meta.form for trained in stages.trained]
-    ahead = (_IN_FLIGHT + 1) * runs[0].batch_size
+    programs = [_Program(bundle, batch_size, fetching, meter) for bundle in stages.bundles]
+    forms = [bundle.meta.form for bundle in stages.bundles]
+    ahead = (_IN_FLIGHT + 1) * programs[0].batch_size
     reads = read_ahead(files, forms, ahead=ahead, threads=threads)
     try:
-        for run in runs:
-            run.warm_up()
+        for program in programs:
+            program.warm_up()
         meter.begin()
-        for read in reads:
-            flow.add(read)
-            yield from _handed_over(flow.ready(), meter)
-        flow.finish()
-        yield from _handed_over(flow.ready(), meter)
+        done = _detected((_File(read, keep_pictures) for read in reads), stages, programs[0])
+        if stages.classifier is not None:
+            window = _PATIENCE * programs[0].batch_size
+            done = _typed(done, stages.classifier, programs[1], window)
+        for file in done:
+            paused = perf_counter()
+            yield file.result()
+            meter.resumed(paused)
         meter.end()
     finally:
         reads.close()
         fetching.shutdown(cancel_futures=True)
-
-
-def _handed_over(results: list[Result], meter: ThroughputMeter) -> Generator[Result, None, None]:
-    for result in results:
-        left = perf_counter()
-        yield result
-        meter.away(left)
 
 
 @dataclass(eq=False)
@@ -84,108 +122,147 @@ class _File:
     """A file on its way."""
 
     read: DecodedFile
+    keep: bool
+    passes: bool = False
     answer: dict[str, Any] = field(default_factory=dict)
-    done: bool = False
+
+    def release(self) -> None:
+        """Drop the images that are needed no more: the file may wait long for one before it."""
+        self.read = replace(self.read, pictures=self.read.pictures[: int(self.keep)])
+
+    def result(self) -> Result:
+        self.release()
+        read = self.read
+        picture = read.pictures[0] if read.pictures else None
+        return Result(read.path, read.reason, read.note, **self.answer, picture=picture)
 
 
-class _Queue:
-    """One stage: files that wait for a full batch, and batches that the devices have."""
+class _Program:
+    """A stage that takes batches of one size, and has the answers fetched meanwhile.
 
-    def __init__(self, running: Running, which: int) -> None:
-        self.waiting: list[_File] = []
-        self.patience = 0
-        self._running, self._which = running, which
-        self._given: deque[tuple[list[_File], Future]] = deque()
+    Args:
+      bundle: the stage.
+      batch_size: images per batch, at most; the stage's own by default. It is made up to what the
+        devices can share. Smaller batches are filled up, so that there is one program.
+      fetching: the one thread that waits for the devices.
+      meter: is told when they have work.
+    """
 
-    @property
-    def full(self) -> bool:
-        return len(self.waiting) == self._running.batch_size
+    def __init__(
+        self,
+        bundle: ModelBundle,
+        batch_size: int | None,
+        fetching: ThreadPoolExecutor,
+        meter: ThroughputMeter,
+    ) -> None:
+        self._bundle, self._fetching, self._meter = bundle, fetching, meter
+        devices = bundle.mesh.size
+        self.batch_size = -(-(batch_size or bundle.batch_size) // devices) * devices
 
-    def give(self) -> None:
-        files, self.waiting, self.patience = self.waiting, [], 0
-        pictures = [file.read.pictures[self._which] for file in files]
-        self._given.append((files, self._running.start(pictures)))
+    def start(
+        self, images: Sequence[UInt8[np.ndarray, "side side c"]]
+    ) -> Future[Float[np.ndarray, "n k"]]:
+        """Give the devices a batch; probabilities of its images, when they are there."""
+        spare = self.batch_size - len(images)
+        batch = np.stack([*images, *[images[0]] * spare])
+        started = perf_counter()
+        logits = self._bundle.logits(jax.device_put(batch, batch_sharding(self._bundle.mesh)))
+        return self._fetching.submit(self._fetch, logits, len(images), started)
 
-    def answered(self, leave: int) -> list[tuple[_File, Any]]:
-        """Files with their probabilities of the oldest batches, until `leave` are in flight."""
-        pairs = []
-        while len(self._given) > leave:
-            files, probabilities = self._given.popleft()
-            pairs += zip(files, probabilities.result(), strict=True)
-        return pairs
+    def warm_up(self) -> None:
+        """Compile the program, on a black image."""
+        form = self._bundle.meta.form
+        self.start([np.zeros((form.side, form.side, form.channels), np.uint8)]).result()
+
+    def _fetch(
+        self, logits: list[list[jax.Array]], count: int, started: float
+    ) -> Float[np.ndarray, "n k"]:
+        fetched = jax.device_get(logits)
+        self._meter.finished(started)
+        if not all(np.isfinite(view).all() for views in fetched for view in views):
+            raise InputError(
+                f"{self._bundle.workdir} answers with numbers that are not finite: its network is "
+                "damaged; train it again, or restore its checkpoints"
+            )
+        return self._bundle.probabilities_of(fetched)[:count]
 
 
-class _Flow:
-    """Where each file is between reader and result. What it does hangs on no clock."""
+def _detected(files: Iterable[_File], stages: Stages, program: _Program) -> Iterator[_File]:
+    """The files with the detector's answer."""
+    classes, point = stages.detector.bundle.meta.classes, stages.detector.point
+    runs = _runs(files, _is_read, program.batch_size)
+    for run, batch, probabilities in _answered(runs, program, 0):
+        scores = probabilities[:, 1]
+        for file, score, called in zip(batch, scores, point.calls(scores), strict=True):
+            file.passes = bool(called)
+            file.answer = {"probability": float(score), "decision": classes[file.passes]}
+            if not file.passes:
+                file.release()
+        yield from run
 
-    def __init__(self, stages: Stages, runs: list[Running], keep_pictures: bool) -> None:
-        self._stages, self._keep = stages, keep_pictures
-        self._order: deque[_File] = deque()
-        self._detector = _Queue(runs[0], 0)
-        self._classifier = _Queue(runs[1], 1) if len(runs) > 1 else None
 
-    def add(self, read: DecodedFile) -> None:
-        file = _File(read)
-        self._order.append(file)
-        if read.reason:
-            self._finish(file)
-            return
-        self._detector.waiting.append(file)
-        if self._detector.full:
-            self._detector.give()
-            self._detected(leave=_IN_FLIGHT)
-
-    def finish(self) -> None:
-        if self._detector.waiting:
-            self._detector.give()
-        self._detected(leave=0)
-        if self._classifier is not None:
-            if self._classifier.waiting:
-                self._classifier.give()
-            self._typed(leave=0)
-
-    def ready(self) -> list[Result]:
-        """Results that nothing before them is waited for."""
-        results = []
-        while self._order and self._order[0].done:
-            results.append(_result(self._order.popleft()))
-        return results
-
-    def _detected(self, leave: int) -> None:
-        meta, point = self._stages.front.detector.meta, self._stages.front.point
-        for file, probabilities in self._detector.answered(leave):
-            score = float(probabilities[1])
-            passes = point.calls(score)
-            file.answer = {"probability": score, "decision": meta.classes[int(passes)]}
-            if passes and self._classifier is not None:
-                self._classifier.waiting.append(file)
-                if self._classifier.full:
-                    self._classifier.give()
-            else:
-                self._finish(file)
-        if self._classifier is not None:
-            if self._classifier.waiting:
-                self._classifier.patience += 1
-            if self._classifier.patience > _PATIENCE:
-                self._classifier.give()
-            self._typed(leave=_IN_FLIGHT)
-
-    def _typed(self, leave: int) -> None:
-        if self._classifier is None or self._stages.classifier is None:
-            return
-        classes = self._stages.classifier.meta.classes
-        for file, probabilities in self._classifier.answered(leave):
-            types = dict(zip(classes, map(float, probabilities), strict=True))
+def _typed(
+    files: Iterable[_File], classifier: ModelBundle, program: _Program, window: int
+) -> Iterator[_File]:
+    """The files with the classifier's answer, where they passed the detector."""
+    runs = _runs(files, lambda file: file.passes, program.batch_size, window)
+    for run, batch, probabilities in _answered(runs, program, 1):
+        for file, row in zip(batch, probabilities, strict=True):
+            types = dict(zip(classifier.meta.classes, map(float, row), strict=True))
             file.answer |= {"type": max(types, key=types.__getitem__), "types": types}
-            self._finish(file)
-
-    def _finish(self, file: _File) -> None:
-        """Drop the pictures: the file may wait long for one before it."""
-        kept = file.read.pictures[:1] if self._keep else ()
-        file.read, file.done = replace(file.read, pictures=kept), True
+            file.release()
+        yield from run
 
 
-def _result(file: _File) -> Result:
-    read = file.read
-    picture = read.pictures[0] if read.pictures else None
-    return Result(read.path, read.reason, read.note, **file.answer, picture=picture)
+_Run = tuple[list[_File], list[_File]]
+"""Files in their order, and those of them that make a batch."""
+
+
+def _runs(
+    files: Iterable[_File], chosen: Callable[[_File], bool], size: int, window: int | None = None
+) -> Iterator[_Run]:
+    """Cut files into runs of `size` that are chosen, or of `window` files from the first of them.
+
+    Files before the first that is chosen wait for nothing: each is a run of its own.
+    """
+    run: list[_File] = []
+    batch: list[_File] = []
+    for file in files:
+        run.append(file)
+        if chosen(file):
+            batch.append(file)
+        if not batch or len(batch) == size or len(run) == window:
+            yield run, batch
+            run, batch = [], []
+    if run:
+        yield run, batch
+
+
+def _answered(
+    runs: Iterable[_Run], program: _Program, which: int
+) -> Iterator[tuple[list[_File], list[_File], Float[np.ndarray, "m k"]]]:
+    """The files of each run, its batch, and the probabilities of that, of the images `which`."""
+    flying: deque[tuple[_Run, Future | None]] = deque()
+    busy = 0
+    for run in runs:
+        images = [file.read.pictures[which] for file in run[1]]
+        flying.append((run, program.start(images) if images else None))
+        busy += bool(images)
+        while flying and (busy > _IN_FLIGHT or _is_done(flying[0][1])):
+            oldest, answer = flying.popleft()
+            busy -= answer is not None
+            yield *oldest, _result(answer)
+    for left, answer in flying:
+        yield *left, _result(answer)
+
+
+def _result(answer: Future | None) -> Float[np.ndarray, "m k"]:
+    return np.zeros((0, 2)) if answer is None else answer.result()
+
+
+def _is_done(answer: Future | None) -> bool:
+    return answer is None or answer.done()
+
+
+def _is_read(file: _File) -> bool:
+    return not file.read.reason

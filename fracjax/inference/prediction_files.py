@@ -1,8 +1,9 @@
-"""What is said of one file, as a row of a table and as JSON."""
+"""What is said of one file, as a row of a table and as JSON; of several processes, joined."""
 
 import csv
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -68,7 +69,7 @@ class ResultsFile:
     """
 
     def __init__(self, path: Path, threshold: float, types: Iterable[str] = ()) -> None:
-        self._threshold, self._types = threshold, tuple(types)
+        self.path, self._threshold, self._types = path, threshold, tuple(types)
         self._file: IO[str] = open(  # noqa: SIM115 (closed by __exit__)
             path, "w", newline="", encoding="utf-8", errors="surrogateescape"
         )
@@ -104,3 +105,56 @@ def write_results(path: Path, header: dict[str, Any], results: Iterable[dict[str
             file.write((",\n" if number else "") + json.dumps(result, allow_nan=False))
         file.write("\n]\n}\n")
     unfinished.replace(path)
+
+
+@dataclass(frozen=True)
+class FileShard:
+    """The stretch of the files that one of several processes predicts.
+
+    Each writes beside the results of the first one, which appends theirs to its own at the end: so
+    results keep the files' order.
+
+    Attributes:
+      index: which of the processes it is.
+      count: number of processes.
+      files: how many there are, those of the others included.
+    """
+
+    index: int
+    count: int
+    files: int
+
+    @property
+    def first(self) -> int:
+        """Place of its first file."""
+        return self.files * self.index // self.count
+
+    def of(self, files: Sequence[Path]) -> Sequence[Path]:
+        """Its files."""
+        return files[self.first : self.files * (self.index + 1) // self.count]
+
+    def path(self, path: Path) -> Path:
+        """Where this process writes what belongs into `path`."""
+        return _numbered(path, self.index)
+
+    def join(self, table: Path, results: Path) -> list[dict[str, Any]]:
+        """Append what the others wrote to the table of the first; return their results."""
+        joined: list[dict[str, Any]] = []
+        with table.open("ab") as file:
+            for number in range(1, self.count):
+                part, its_results = _numbered(table, number), _numbered(results, number)
+                file.write(part.read_bytes().partition(b"\n")[2])  # without the names of columns
+                joined += json.loads(its_results.read_text())["results"]
+                part.unlink()
+                its_results.unlink()
+        return joined
+
+
+def parts_of(path: Path) -> list[Path]:
+    """What processes other than the first left beside `path`, when a run was cut short."""
+    part = re.compile(re.escape(path.name) + r"\.\d{4,}")
+    return sorted(one for one in path.parent.glob(f"{path.name}.*") if part.fullmatch(one.name))
+
+
+def _numbered(path: Path, number: int) -> Path:
+    return path if number == 0 else path.with_name(f"{path.name}.{number:04d}")

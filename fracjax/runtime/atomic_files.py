@@ -6,6 +6,7 @@ Of several processes the first one writes.
 import json
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -60,3 +61,19 @@ def read_json(path: Path, way_out: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError(f"{path} holds a {type(value).__name__}, not a JSON object; {way_out}")
     return value
+
+
+def refuse_existing(folder: Path, names: Sequence[str], overwrite: bool) -> None:
+    """Refuse a folder that is a file, or that holds results which may not be replaced.
+
+    Raises:
+      InputError: naming what is there.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--out {folder} is a file; name a folder")
+    there = [name for name in names if (folder / name).exists()]
+    if there and not overwrite:
+        raise InputError(
+            f"{folder} already holds {', '.join(there)}; write --out another folder, or "
+            "--overwrite to replace them"
+        )

@@ -13,7 +13,6 @@ from jaxtyping import Array, Float, UInt8
 from fracjax.augment.colour import apply_colormap
 from fracjax.augment.policy import augment
 from fracjax.config import Augment
-from fracjax.evaluation.predictions import Predictions
 from fracjax.loading.batch import Batch, Examples
 from fracjax.loading.streaming import evaluation_batches, stream
 from fracjax.models.image_spec import ImageSpec
@@ -125,17 +124,3 @@ def logits_of(
         watch.results(rows[-_AHEAD:][0])
     watch.results(rows)
     return np.concatenate(jax.device_get(rows))
-
-
-def to_predictions(
-    probabilities: Float[np.ndarray, "n k"], examples: Examples, classes: tuple[str, ...]
-) -> Predictions:
-    """Join probabilities with the examples they belong to; the group travels as an attribute."""
-    exact = np.asarray(probabilities, np.float64)
-    return Predictions(
-        study=examples.study,
-        label=examples.label,
-        probabilities=exact / exact.sum(axis=1, keepdims=True),
-        classes=classes,
-        attributes={**examples.attributes, "group": examples.group},
-    )

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from fracjax.inference.calibration import about
 from fracjax.inference.cascade import Cascade
-from fracjax.inference.run_metadata import about
 from fracjax.report.tables import cascade_tables, end_to_end_table, misses_table
 from fracjax.runtime.atomic_files import write_json
 from fracjax.runtime.multihost import folder_of_first
@@ -18,18 +18,18 @@ def report_cascade(cascade: Cascade, folder: Path, console: Console) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     cascade.detector.to_csv(folder / "detector.csv")
     cascade.classifier.to_csv(folder / "classifier.csv")
-    detector, classifier = cascade.stages
-    if not cascade.same_filter:
-        console.print("The classifier was not trained on what this detector lets through.")
+    stages = cascade.stages
+    stages.warn_if_mismatched(console)
+    detector, classifier = stages.bundles
     source = {
         "part": cascade.part,
         "stage1": about(detector),
         "stage2": about(classifier),
-        "trained_behind_this_detector": cascade.same_filter,
+        "trained_behind_this_detector": stages.matched,
         "leakage": [audit.to_dict() for audit in cascade.leakage],
     }
     figures = {
-        "operating_point": cascade.point.to_dict(),
+        "operating_point": stages.detector.point.to_dict(),
         "figures": cascade.report.to_dict(),
         "end_to_end": cascade.end_to_end.to_dict(),
         "sweep": cascade.sweep.to_dict(),

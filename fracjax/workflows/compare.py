@@ -7,9 +7,9 @@ from rich.console import Console
 
 from fracjax.errors import InputError
 from fracjax.evaluation import Comparison, compare_classifiers, compare_detectors
-from fracjax.inference.evaluate_run import EvaluatedRun, evaluate_run
+from fracjax.inference.calibration import about
+from fracjax.inference.evaluate_run import EvaluatedRun, EvaluationRequest, evaluate_run
 from fracjax.inference.model_bundle import read_metas
-from fracjax.inference.run_metadata import about
 from fracjax.report.charts.bands import threshold_text
 from fracjax.report.page import Page, Prose, Section
 from fracjax.report.sections.data import data_section
@@ -31,7 +31,7 @@ def compare(
     *,
     data_dir: Path | None = None,
 ) -> None:
-    """Judge both anew, each at its own stored threshold and temperature, and test the difference.
+    """Evaluate both anew, each at its own threshold and temperature, and test the difference.
 
     Args:
       first: workdir of a run.
@@ -43,21 +43,20 @@ def compare(
       data_dir: where the prepared datasets are now; each config's `data.dir` by default.
 
     Raises:
-      UserError: as `evaluate`; the runs have other classes or another split.
+      InputError: as `evaluate`; the runs have other classes or another split.
     """
     _check_comparable(first, second)
-    runs = [
-        evaluate_run(one, part, mesh, calibrate=False, data_dir=data_dir) for one in (first, second)
-    ]
-    one, other = (run.predictions for run in runs)
-    if runs[0].settled.point is None:
-        comparison = compare_classifiers(one, other)
+    requests = [EvaluationRequest(run, part, data_dir=data_dir) for run in (first, second)]
+    runs = [evaluate_run(request, mesh) for request in requests]
+    predictions = (runs[0].predictions, runs[1].predictions)
+    if runs[0].calibration.point is None:
+        comparison = compare_classifiers(*predictions)
     else:
         thresholds = (runs[0].point.threshold, runs[1].point.threshold)
-        comparison = compare_detectors(one, other, thresholds)
+        comparison = compare_detectors(*predictions, thresholds)
     folder = folder_of_first(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    source = {"part": part, "first": about(runs[0].trained), "second": about(runs[1].trained)}
+    source = {"part": part, "first": about(runs[0].bundle), "second": about(runs[1].bundle)}
     write_json(folder / "metrics.json", {"source": source, "figures": comparison.to_dict()})
     for table in comparison_tables(comparison):
         console.print(table.rich())
@@ -103,7 +102,7 @@ def _page(runs: list[EvaluatedRun], comparison: Comparison) -> Page:
         (
             ("First", _settings(runs[0])),
             ("Second", _settings(runs[1])),
-            ("Split", runs[0].trained.meta.split_hash[:12]),
+            ("Split", runs[0].bundle.meta.split_hash[:12]),
         ),
         (
             Section(
@@ -121,9 +120,9 @@ def _page(runs: list[EvaluatedRun], comparison: Comparison) -> Page:
 
 
 def _settings(run: EvaluatedRun) -> str:
-    point, settled = run.settled.point, run.settled
+    calibration, point = run.calibration, run.calibration.point
     at = "" if point is None else f", threshold {threshold_text(point.threshold)} ({point.rule})"
     return (
-        f"{run_text(run.trained)}{at}, temperature {settled.temperature.value:.3g}, "
-        f"views {settled.test_views}"
+        f"{run_text(run.bundle)}{at}, temperature {calibration.temperature.value:.3g}, "
+        f"views {calibration.test_views}"
     )

@@ -13,8 +13,8 @@ from fracjax.evaluation import binary_report, per_class_report
 from fracjax.evaluation.calibration import reliability
 from fracjax.evaluation.recalibration import recalibration
 from fracjax.evaluation.subgroups import Subgroup, masks_of, subgroup_report
-from fracjax.inference.evaluate_run import EvaluatedRun, evaluate_run
-from fracjax.inference.run_metadata import about
+from fracjax.inference.calibration import about
+from fracjax.inference.evaluate_run import EvaluatedRun, EvaluationRequest, evaluate_run
 from fracjax.report.members_table import MembersReport, members_table, report_members
 from fracjax.report.page import Page
 from fracjax.report.table import Table
@@ -52,43 +52,41 @@ def evaluate(
       part: validation or test.
       mesh: devices.
       console: where the tables go.
-      rule: how to choose the threshold on validation; the config's `threshold` by default.
-      views: views of each study whose probabilities are averaged; by default what the config's
-        `augment.test_views` says, and on test what validation was evaluated with.
-      precision: what the networks compute in; by default what the config's `model.precision` says,
-        and on test what validation was evaluated with.
-      data_dir: where the prepared datasets are now; the config's `data.dir` by default.
-      gallery: pictures of the worst mistakes in the report; 0 for a report without pictures.
+      rule: how to choose the threshold on validation; the config's by default.
+      views: as in `EvaluationRequest`.
+      precision: likewise.
+      data_dir: likewise.
+      gallery: images of the worst mistakes in the report; 0 for a report without images.
 
     Returns:
       The folder that holds predictions.csv, metrics.json and the report.
 
     Raises:
-      UserError: no run there, its dataset is gone or split otherwise, its studies have leaked, or
+      InputError: no run there, its dataset is gone or split otherwise, its studies have leaked, or
         the test part is asked for before a threshold was chosen.
     """
     if gallery < 0:
-        raise InputError(f"--gallery is {gallery}; write a number of pictures, or 0 for none")
-    evaluated = evaluate_run(
+        raise InputError(f"--gallery is {gallery}; write a number of images, or 0 for none")
+    request = EvaluationRequest(
         workdir,
         part,
-        mesh,
         calibrate=part == "validation",
         rule=rule,
         views=views,
         precision=precision,
         data_dir=data_dir,
     )
+    evaluated = evaluate_run(request, mesh)
     folder = folder_of_first(workdir / "evaluation" / part)
     folder.mkdir(parents=True, exist_ok=True)
     evaluated.predictions.to_csv(folder / "predictions.csv")
-    results = _of_classifier if evaluated.settled.point is None else _of_detector
+    results = _of_classifier if evaluated.calibration.point is None else _of_detector
     members = None
     if len(evaluated.each) > 1:
         members = report_members(
             evaluated.each,
-            evaluated.settled.point,
-            evaluated.settled.temperature.value,
+            evaluated.calibration.point,
+            evaluated.calibration.temperature.value,
             folds=evaluated.folds,
         )
     figures, page, tables = results(evaluated, members, gallery)
@@ -102,11 +100,12 @@ def evaluate(
         console.print(table.rich())
     for audit in evaluated.leakage:
         console.print(f"leakage audit: {audit}", highlight=False, soft_wrap=True)
+    shift = evaluated.precision_shift
     source = {
         "part": part,
-        **about(evaluated.trained),
+        **about(evaluated.bundle),
         "leakage": [audit.to_dict() for audit in evaluated.leakage],
-        "moved_by_precision": None if evaluated.moved is None else evaluated.moved.to_dict(),
+        "moved_by_precision": None if shift is None else shift.to_dict(),
     }
     write_json(folder / "metrics.json", {"source": source, **figures})
     write_page(page, folder)
@@ -121,7 +120,7 @@ def _of_detector(evaluated: EvaluatedRun, members: MembersReport | None, gallery
     made, line = reliability(*data, predictions.groups), recalibration(*data, predictions.groups)
     figures = {
         "operating_point": point.to_dict(),
-        "temperature": evaluated.settled.temperature.to_dict(),
+        "temperature": evaluated.calibration.temperature.to_dict(),
         "figures": report.to_dict(),
         "calibration": made.to_dict() | line.to_dict(),
         "subgroups": [subgroup.to_dict() for subgroup in subgroups],
@@ -143,7 +142,7 @@ def _of_classifier(evaluated: EvaluatedRun, members: MembersReport | None, galle
     sure = predictions.probabilities.max(axis=1)
     calibration = reliability(right, sure, predictions.groups)
     figures = {
-        "temperature": evaluated.settled.temperature.to_dict(),
+        "temperature": evaluated.calibration.temperature.to_dict(),
         "figures": report.to_dict(),
         "calibration": calibration.to_dict(),
     }

@@ -15,8 +15,8 @@ from fracjax.explain.localisation import (
     localisation_report,
 )
 from fracjax.explain.maps import Target, explain
+from fracjax.inference.calibration import about
 from fracjax.inference.model_bundle import ModelBundle, is_cross_validation, open_run
-from fracjax.inference.run_metadata import about
 from fracjax.loading.batch import Examples
 from fracjax.loading.dataset_view import Dataset, open_dataset
 from fracjax.loading.regions import Regions, regions

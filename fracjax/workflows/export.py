@@ -6,16 +6,15 @@ from pathlib import Path
 from jax.sharding import Mesh
 from rich.console import Console
 
-from fracjax.errors import InputError
-from fracjax.export import onnx as onnx_export
-from fracjax.export import stablehlo
-from fracjax.export.card import card
+from fracjax.export.card import card, file_entry
+from fracjax.export.onnx import ONNX
 from fracjax.export.program import refuse_impossible
-from fracjax.export.verify import Checked, compare, pictures_of
+from fracjax.export.stablehlo import STABLEHLO
+from fracjax.export.verify import Checked, compare, images_of
 from fracjax.inference.stages import open_stages
-from fracjax.runtime.atomic_files import write_json
+from fracjax.runtime.atomic_files import refuse_existing, write_json
 
-EXPORT, ONNX, CARD = "cascade.jax", "cascade.onnx", "card.json"
+CARD = "card.json"
 
 
 def export_into(
@@ -44,31 +43,28 @@ def export_into(
       overwrite: whether an export that lies there may be replaced.
 
     Raises:
-      UserError: no trained stage, one that cannot be exported, an export that would be overwritten,
-        nothing to check it on, or an artefact that does not say what the checkpoints say.
+      InputError: no trained stage, one that cannot be exported, an export that would be
+        overwritten, nothing to check it on, or a file that does not say what the checkpoints say.
     """
-    _check_free(folder, overwrite)
+    names = (STABLEHLO.file, ONNX.file, CARD)
+    refuse_existing(folder, names, overwrite)
     stages = open_stages(stage1, stage2, mesh)
+    formats = (STABLEHLO, ONNX) if onnx else (STABLEHLO,)
     refuse_impossible(stages)
-    if onnx:
-        onnx_export.refuse_impossible(stages)
-    if stages.classifier is not None and not stages.same_filter:
-        console.print("The classifier was not trained on what this detector lets through.")
-    pictures = pictures_of(stages, check_on, data_dir)
+    for each in formats:
+        each.refuse_impossible(stages)
+    stages.warn_if_mismatched(console)
+    images = images_of(stages, check_on, data_dir)
     folder.mkdir(parents=True, exist_ok=True)
+    checked, entries = {}, {}
     with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder) as place:
-        path = Path(place, EXPORT)
-        exported = stablehlo.lower(stages)
-        path.write_bytes(exported.serialize())
-        files = {"jax_export": path}
-        checked = {"jax_export": compare(stages, stablehlo.load(path), pictures)}
-        if onnx:
-            files["onnx"] = Path(place, ONNX)
-            onnx_export.write(stages, files["onnx"])
-            onnx_program = onnx_export.load(files["onnx"])
-            checked["onnx"] = compare(stages, onnx_program, pictures, onnx_export.DEVICE)
-        write_json(Path(place, CARD), card(stages, exported, files, checked))
-        for name in (EXPORT, ONNX, CARD):
+        for each in formats:
+            path = Path(place, each.file)
+            each.write(stages, path)
+            checked[each.name] = compare(stages, each.load(path), images, each.device)
+            entries[each.name] = file_entry(path, each, checked[each.name])
+        write_json(Path(place, CARD), card(stages, entries))
+        for name in names:
             (folder / name).unlink(missing_ok=True)
         for made in sorted(Path(place).iterdir()):
             made.replace(folder / made.name)
@@ -82,12 +78,3 @@ def export_into(
             soft_wrap=True,
         )
     return checked
-
-
-def _check_free(folder: Path, overwrite: bool) -> None:
-    there = [name for name in (EXPORT, ONNX, CARD) if (folder / name).exists()]
-    if there and not overwrite:
-        raise InputError(
-            f"{folder} already holds {', '.join(there)}; write --out another folder, or "
-            "--overwrite to replace them"
-        )

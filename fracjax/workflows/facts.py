@@ -46,7 +46,7 @@ def data_facts(dataset: Dataset, leakage: Sequence[Leakage]) -> DataFacts:
 
 def run_facts(evaluated: EvaluatedRun) -> RunFacts:
     """What a report says of a run."""
-    trained = evaluated.trained
+    trained = evaluated.bundle
     # The last checkpoint has the epochs after the best one, too, if it is still there.
     metas = [
         read_meta(where, "last" if has(where, "last") else "best")
@@ -58,9 +58,9 @@ def run_facts(evaluated: EvaluatedRun) -> RunFacts:
         channels=trained.meta.form.channels,
         epoch=epochs_of(trained.metas),
         precision=trained.precision,
-        precision_shift="" if evaluated.moved is None else str(evaluated.moved),
-        point=evaluated.settled.point,
-        temperature=evaluated.settled.temperature,
+        precision_shift="" if evaluated.precision_shift is None else str(evaluated.precision_shift),
+        point=evaluated.calibration.point,
+        temperature=evaluated.calibration.temperature,
         part=evaluated.part,
         n=evaluated.predictions.n,
         data=data_facts(evaluated.dataset, evaluated.leakage),

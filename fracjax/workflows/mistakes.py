@@ -29,7 +29,7 @@ def find_mistakes(evaluated: EvaluatedRun, count: int) -> Section:
       evaluated: of one set of studies, seen by every network.
       count: largest number of pictures.
     """
-    predictions, point = evaluated.predictions, evaluated.settled.point
+    predictions, point = evaluated.predictions, evaluated.calibration.point
     if point is None:
         wrong = worst_of_classifier(predictions, count)
         called = predictions.called[wrong]
@@ -84,15 +84,15 @@ def _explained(
     predictions, examples = evaluated.predictions, evaluated.examples[0]
     assert predictions.study.tolist() == examples.study.tolist(), "one order of studies"
     chosen = examples.take(index)
-    maps = explain(evaluated.trained, chosen, target=explained, method=_METHOD)
-    where = regions(evaluated.dataset.prepared, chosen.rows, evaluated.trained.meta.form)
+    maps = explain(evaluated.bundle, chosen, target=explained, method=_METHOD)
+    where = regions(evaluated.dataset.prepared, chosen.rows, evaluated.bundle.meta.form)
     photos = []
     for place, (i, image) in enumerate(zip(index, chosen.pictures(), strict=True)):
         truth = predictions.classes[predictions.label[i]]
         name = predictions.classes[called[place]]
         score = f"with probability {predictions.probabilities[i, called[place]]:.3g}"
-        if evaluated.settled.point is not None:
-            threshold = threshold_text(evaluated.settled.point.threshold)
+        if evaluated.calibration.point is not None:
+            threshold = threshold_text(evaluated.calibration.point.threshold)
             score = f"(score {predictions.fracture_score[i]:.3g}, threshold {threshold})"
         caption = f"{predictions.study[i]}: {truth}, called {name} {score}"
         if not maps[place].any():
@@ -105,9 +105,9 @@ def _explained(
 
 def _localisation(evaluated: EvaluatedRun) -> Table | None:
     """The maps against boxes and outlines, where the dataset has them."""
-    examples, where = located(evaluated.dataset, evaluated.part, evaluated.trained)
+    examples, where = located(evaluated.dataset, evaluated.part, evaluated.bundle)
     if not where.boxed.any():
         return None
-    target = "positive" if evaluated.settled.point is not None else "called"
-    maps = explain(evaluated.trained, examples, target=target, method=_METHOD)
+    target = "positive" if evaluated.calibration.point is not None else "called"
+    maps = explain(evaluated.bundle, examples, target=target, method=_METHOD)
     return localisation_table(localisation_report(maps, where, examples.group), _METHOD)

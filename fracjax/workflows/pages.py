@@ -82,7 +82,7 @@ def classifier_page(
 
 def cascade_page(cascade: Cascade) -> Page:
     """Both stages on one part of the classifier's dataset."""
-    detector, classifier = cascade.stages
+    detector, classifier = cascade.stages.bundles
     report, part = cascade.report, cascade.part
     return Page(
         f"Cascade on {classifier.meta.config.data.name}, {part}",
@@ -93,7 +93,7 @@ def cascade_page(cascade: Cascade) -> Page:
             ("Made", _today()),
         ),
         (
-            cascade_summary(part, report, same_filter=cascade.same_filter),
+            cascade_summary(part, report, same_filter=cascade.stages.matched),
             outcomes_section(report),
             filter_section(report),
             end_to_end_section(cascade.end_to_end, detector.meta.config.data.name, part),
@@ -132,9 +132,9 @@ def _page(
     return Page(
         f"{what} on {evaluated.title}",
         (
-            ("Checkpoint", run_text(evaluated.trained)),
+            ("Checkpoint", run_text(evaluated.bundle)),
             ("Studies", f"{run.n} of {run.part}"),
-            ("Split", evaluated.trained.meta.split_hash[:12]),
+            ("Split", evaluated.bundle.meta.split_hash[:12]),
             ("Made", _today()),
         ),
         tuple(sections),

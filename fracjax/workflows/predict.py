@@ -2,9 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,16 +18,21 @@ from rich.progress import track
 import fracjax
 from fracjax.errors import InputError
 from fracjax.explain.maps import explain
-from fracjax.inference.file_shard import FileShard, parts_of
+from fracjax.inference.calibration import about
 from fracjax.inference.input_files import FileList, find_files
 from fracjax.inference.model_bundle import ModelBundle
-from fracjax.inference.predict_files import predict_files
-from fracjax.inference.prediction_files import Result, ResultsFile, write_results
-from fracjax.inference.run_metadata import about
+from fracjax.inference.predict_files import ThroughputMeter, predict_files
+from fracjax.inference.prediction_files import (
+    FileShard,
+    Result,
+    ResultsFile,
+    parts_of,
+    write_results,
+)
 from fracjax.inference.stages import Stages, open_stages
-from fracjax.inference.throughput import ThroughputMeter
 from fracjax.loading.batch import Examples
 from fracjax.report.overlay import overlay_png
+from fracjax.runtime.atomic_files import refuse_existing
 from fracjax.runtime.multihost import (
     allgather,
     check_same_on_all_hosts,
@@ -61,39 +67,26 @@ class Summary:
     @property
     def unreadable(self) -> Counter[str]:
         """Files that were not read, by the kind of reason."""
-        reasons = (result["reason"] for result in self.results if result["reason"])
-        return Counter(reason.partition(":")[0] for reason in reasons)
+        return Counter(reason.partition(":")[0] for reason in self._each("reason"))
 
     @property
     def read(self) -> int:
         """Files that were read."""
         return len(self.results) - self.unreadable.total()
 
-    @property
-    def decisions(self) -> Counter[str]:
-        """Files of each decision."""
-        return Counter(result["decision"] for result in self.results if result["decision"])
-
-    @property
-    def types(self) -> Counter[str]:
-        """Files of each type, the most frequent first."""
-        return Counter(result["type"] for result in self.results if result["type"])
-
-    @property
-    def complete(self) -> bool:
-        """Whether no file is missing."""
-        return len(self.results) == self.files
-
     def to_dict(self) -> dict[str, Any]:
         """A dict that strict JSON can hold, without the results."""
         return {
             "files": self.files,
-            "complete": self.complete,
+            "complete": len(self.results) == self.files,
             "read": self.read,
             "unreadable": dict(self.unreadable),
-            "decisions": dict(self.decisions),
-            "types": dict(self.types),
+            "decisions": dict(Counter(self._each("decision"))),
+            "types": dict(Counter(self._each("type"))),
         }
+
+    def _each(self, key: str) -> list[str]:
+        return [result[key] for result in self.results if result[key]]
 
 
 def predict_into(
@@ -129,29 +122,29 @@ def predict_into(
       overwrite: whether results that lie there may be replaced.
 
     Raises:
-      UserError: a path that is not there, a folder that is a file or is not the same for all
+      InputError: a path that is not there, a folder that is a file or is not the same for all
         processes, results that would be overwritten, no trained stage.
       KeyboardInterrupt: with what is finished, and where it is.
     """
     found = find_files(paths, leave_out=folder)
     check_same_on_all_hosts({"files": "\n".join(map(str, found.files))})
-    stretch = FileShard(process_index_count(), len(found.files))
-    _check_free(folder, overwrite)
+    shard = FileShard(*process_index_count(), len(found.files))
+    parts = [part.name for name in (CSV, JSON) for part in parts_of(folder / name)]
+    refuse_existing(folder, (CSV, JSON, OVERLAYS, *parts), overwrite)
     if batch_size is not None and batch_size < 1:
         raise InputError(f"--batch-size is {batch_size}; write 1 or more, or leave it out")
     if is_multihost():
         run_on_main(lambda: folder.mkdir(parents=True, exist_ok=True), "folder")
         check_shared(folder)
     stages = open_stages(stage1, stage2, mesh)
-    if stages.classifier is not None and not stages.same_filter:
-        console.print("The classifier was not trained on what this detector lets through.")
+    stages.warn_if_mismatched(console)
     run_on_main(lambda: _clear(folder), "cleared")
-    ours = stretch.of(found.files)
+    files = shard.of(found.files)
     summary = Summary(len(found.files))
-    drawing = _Drawing(stages.front.detector, folder / OVERLAYS, overlays)
+    drawing = _Drawing(stages.detector.bundle, folder / OVERLAYS, overlays)
     results = predict_files(
         stages,
-        ours,
+        files,
         batch_size=batch_size,
         keep_pictures=overlays != "none",
         meter=summary.meter,
@@ -159,26 +152,28 @@ def predict_into(
     types = stages.classifier.meta.classes if stages.classifier else ()
     with (
         closing(results),
-        ResultsFile(stretch.path(folder / CSV), stages.front.point.threshold, types) as table,
+        ResultsFile(shard.path(folder / CSV), stages.detector.point.threshold, types) as table,
     ):
         try:
-            shown = _shown(results, len(ours), console)
-            for row, result in enumerate(shown, stretch.first + 1):
+            shown = track(results, "Predicting", total=len(files), console=console, transient=True)
+            for row, result in enumerate(shown, shard.first + 1):
                 table.add(result)
                 summary.results.append(result.to_dict())
                 drawing.add(row, result)
             drawing.finish()
         except KeyboardInterrupt as stop:
-            done = len(summary.results)
-            kept = stretch.kept(folder / CSV, folder / JSON, done)
+            kept = f"{len(summary.results)} of {len(found.files)} files are in {table.path}"
+            kept += f" and {shard.path(folder / JSON).name}"
+            if shard.count > 1:
+                kept += f"; what other processes finished is beside it in {CSV}, {CSV}.0001, ..."
             raise KeyboardInterrupt(f"interrupted: {kept}") from stop
         finally:
             header = _header(stages, found, summary)
-            write_results(stretch.path(folder / JSON), header, summary.results)
+            write_results(shard.path(folder / JSON), header, summary.results)
     # This waits for all: what they found is on the disk then.
     summary.meter = ThroughputMeter(*max(allgather([summary.meter.seconds, summary.meter.waited])))
     if is_multihost() and is_main():
-        summary.results += stretch.join(folder / CSV, folder / JSON)
+        summary.results += shard.join(folder / CSV, folder / JSON)
         write_results(folder / JSON, _header(stages, found, summary), summary.results)
     show_summary(summary, found, console)
     return summary
@@ -186,31 +181,28 @@ def predict_into(
 
 def show_summary(summary: Summary, found: FileList, console: Console) -> None:
     """Print what became of the files, and how fast."""
-
-    def print_main(text: str) -> None:
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-    unreadable = summary.unreadable
-    print_main(f"{summary.files} files: {summary.read} read, {unreadable.total()} unreadable")
+    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    counts, unreadable = summary.to_dict(), summary.unreadable
+    say(f"{summary.files} files: {summary.read} read, {unreadable.total()} unreadable")
     for kind, count in unreadable.most_common():
-        print_main(f"  {kind}: {count}")
+        say(f"  {kind}: {count}")
     beside = [
         f"{len(paths)} {what}"
         for paths, what in ((found.skipped, "skipped in folders"), (found.repeated, "named again"))
         if paths
     ]
     if beside:
-        print_main(f"  besides: {', '.join(beside)}; {JSON} names them")
-    for what, counts in (("called", summary.decisions), ("of those", summary.types)):
-        if counts:
-            print_main(f"{what}: " + ", ".join(f"{name} {n}" for name, n in counts.most_common()))
+        say(f"  besides: {', '.join(beside)}; {JSON} names them")
+    for what, key in (("called", "decisions"), ("of those", "types")):
+        if most := Counter(counts[key]).most_common():
+            say(f"{what}: " + ", ".join(f"{name} {n}" for name, n in most))
     meter = summary.meter
     if summary.read and meter.seconds:
-        print_main(
+        say(
             f"{summary.read / meter.seconds:.1f} images/s; the device waited for pictures "
             f"{meter.waited / meter.seconds:.1%} of the time"
         )
-    print_main(f"{NOTICE[0].upper()}{NOTICE[1:]}.")
+    say(f"{NOTICE[0].upper()}{NOTICE[1:]}.")
 
 
 @dataclass
@@ -249,18 +241,6 @@ def _plain(path: Path) -> str:
     return re.sub(r"[^\w-]+", "_", path.stem)[:40]
 
 
-def _check_free(folder: Path, overwrite: bool) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"--out {folder} is a file; name a folder")
-    there = [name for name in (CSV, JSON, OVERLAYS) if (folder / name).exists()]
-    there += [part.name for name in (CSV, JSON) for part in parts_of(folder / name)]
-    if there and not overwrite:
-        raise InputError(
-            f"{folder} already holds {', '.join(there)}; write --out another folder, or "
-            "--overwrite to replace them"
-        )
-
-
 def _clear(folder: Path) -> None:
     """Remove the results of an earlier run: what is left of it must not look like this one's."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -271,19 +251,15 @@ def _clear(folder: Path) -> None:
         overlay.unlink()
 
 
-def _shown(results: Iterator[Result], files: int, console: Console) -> Iterator[Result]:
-    return iter(track(results, "Predicting", total=files, console=console, transient=True))
-
-
 def _header(stages: Stages, found: FileList, summary: Summary) -> dict[str, Any]:
     device = jax.devices()[0]
     return {
         "notice": NOTICE,
         "fracjax": fracjax.__version__,
-        "stage1": about(stages.front.detector),
+        "stage1": about(stages.detector.bundle),
         "stage2": None if stages.classifier is None else about(stages.classifier),
-        "trained_behind_this_detector": stages.same_filter if stages.classifier else None,
-        "operating_point": stages.front.point.to_dict(),
+        "trained_behind_this_detector": stages.matched if stages.classifier else None,
+        "operating_point": stages.detector.point.to_dict(),
         "device": f"{device.platform} {device.device_kind}",
         **summary.to_dict(),
         "skipped": [str(path) for path in found.skipped],

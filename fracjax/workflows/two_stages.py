@@ -12,6 +12,7 @@ from fracjax.datasets.prepare import prepare
 from fracjax.datasets.request import Request
 from fracjax.errors import InputError
 from fracjax.inference.cascade import run_cascade
+from fracjax.inference.stages import open_stages
 from fracjax.loading.dataset_view import open_dataset
 from fracjax.runtime.multihost import run_on_main
 from fracjax.runtime.sharding import data_mesh
@@ -35,7 +36,7 @@ def run_two_stages(stage1: Config, stage2: Config, console: Console) -> Path:
       The folder of the cascade's figures.
 
     Raises:
-      UserError: bad input to any of the steps.
+      InputError: bad input to any of the steps.
     """
     if len(stage1.data.classes) != 2:
         raise InputError(
@@ -63,7 +64,8 @@ def run_two_stages(stage1: Config, stage2: Config, console: Console) -> Path:
             evaluate(config.workdir, part, mesh, console)
     console.rule("Both stages on held-out studies")
     folder = stage2.workdir / "cascade" / "test"
-    report_cascade(run_cascade(stage1.workdir, stage2.workdir, "test", mesh), folder, console)
+    stages = open_stages(stage1.workdir, stage2.workdir, mesh)
+    report_cascade(run_cascade(stages, "test"), folder, console)
     return folder
 
 

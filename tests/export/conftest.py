@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from fracjax.export import export_into
 from fracjax.runtime.sharding import data_mesh
+from fracjax.workflows.export import export_into
 from tests.datasets.trees import encode, picture, write
 from tests.inference.conftest import runs, stages  # noqa: F401  fixtures
 

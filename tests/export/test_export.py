@@ -22,11 +22,10 @@ from numpy.testing import assert_allclose
 
 from fracjax.export import stablehlo
 from fracjax.export.program import cascade, inputs_of
-from fracjax.export.verify import compare, pictures_of
+from fracjax.export.verify import compare, images_of
 from fracjax.imaging.resize import ImageFormat, decode, reduced_side
 from fracjax.inference.predict_files import predict_files
 from fracjax.inference.stages import Stages
-from fracjax.loading.batch import Examples
 from fracjax.ops.backend import platform
 from tests.datasets.trees import encode, picture, write
 from tests.inference.conftest import TYPES
@@ -37,11 +36,6 @@ DATA = os.environ.get("FRACJAX_DATA")
     r"<!-- run.py -->\n```python\n(.*?)```", (ROOT / "docs" / "export.md").read_text(), re.DOTALL
 )
 WITHOUT_FRACJAX = 'import sys\nsys.modules["fracjax"] = None\n'
-
-
-def _run(*words: Path | str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-I", "-c", WITHOUT_FRACJAX + EXAMPLE, *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def _of(files: list[Path], form: ImageFormat) -> np.ndarray:
@@ -56,12 +50,11 @@ def test_one_file_takes_batches_of_any_size_and_says_what_the_checkpoints_say(
     stages, files, exported
 ):
     program = stablehlo.load(exported[0] / "cascade.jax")
-    detector, classifier = stages.trained
-    arrays = [_of(files, trained.meta.form) for trained in stages.trained]
-    names, none = np.arange(len(files)).astype(str), np.zeros(len(files), np.int64)
-    scores = detector.predict(Examples(names, arrays[0], none, names)).fracture_score
-    types = classifier.predict(Examples(names, arrays[1], none, names)).probabilities
-    called = scores >= stages.front.point.threshold
+    detector, classifier = stages.bundles
+    arrays = [_of(files, trained.meta.form) for trained in stages.bundles]
+    scores = detector.probabilities(arrays[0])[:, 1]
+    types = classifier.probabilities(arrays[1])
+    called = scores >= stages.detector.point.threshold
     assert 0 < called.sum() < len(files)
     for size in (1, 3, 7):
         found = program(*(array[:size] for array in arrays))
@@ -74,7 +67,9 @@ def test_one_file_takes_batches_of_any_size_and_says_what_the_checkpoints_say(
 
 
 def test_the_example_of_the_docs_runs_without_fracjax(stages, files, exported):
-    done = _run(exported[0], *files)
+    words = map(str, (exported[0], *files))
+    command = [sys.executable, "-I", "-c", WITHOUT_FRACJAX + EXAMPLE, *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "not a medical device" in done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
@@ -85,14 +80,14 @@ def test_the_example_of_the_docs_runs_without_fracjax(stages, files, exported):
         assert line.get("types", {}) == pytest.approx(result.types, abs=1e-6)
 
 
-def test_the_example_refuses_a_file_that_is_not_the_cards(exported, tmp_path):
+def test_the_example_refuses_a_file_that_is_not_the_cards(exported, tmp_path, monkeypatch):
     (tmp_path / "card.json").write_bytes((exported[0] / "card.json").read_bytes())
     data = bytearray((exported[0] / "cascade.jax").read_bytes())
     data[len(data) // 2] ^= 1
     (tmp_path / "cascade.jax").write_bytes(data)
-    done = _run(tmp_path)
-    assert done.returncode == 1
-    assert "cascade.jax is not the file that card.json describes" in done.stderr
+    monkeypatch.setattr(sys, "argv", ["run.py", str(tmp_path)])
+    with pytest.raises(SystemExit, match=r"cascade.jax is not the file that card.json describes"):
+        exec(compile(EXAMPLE, "run.py", "exec"), {})
 
 
 def _deep_colour_png() -> bytes:
@@ -151,7 +146,7 @@ def _decodes_to_the_bit(files: list[Path], form: ImageFormat) -> None:
 @pytest.mark.skipif(not DATA, reason="FRACJAX_DATA names no folder of real radiographs")
 def test_real_radiographs(stages, exported):
     folder = Path(DATA or "") / "fracatlas" / "images" / "Fractured"
-    pictures = pictures_of(stages, folder, None)
+    pictures = images_of(stages, folder, None)
     checked = compare(stages, stablehlo.load(exported[0] / "cascade.jax"), pictures)
     assert len(pictures) == 12
     assert max(checked.differences.values()) < 1e-6
@@ -171,7 +166,7 @@ def test_the_card_says_what_the_file_is(stages, runs, exported):
     assert max(about["checked"]["differences"].values()) < 1e-6
     assert [one["shape"] for one in card["inputs"]] == [["b", 16, 16, 1], ["b", 24, 24, 3]]
     assert [one["fit"] for one in card["inputs"]] == ["stretch", "pad"]
-    assert card["threshold"] == stages.front.point.threshold
+    assert card["threshold"] == stages.detector.point.threshold
     assert card["types"] == list(TYPES)
     assert card["stage1"]["checkpoint"] == str(runs[0])
     assert card["stage1"]["temperature"] == 1.7
@@ -190,10 +185,10 @@ def test_the_file_is_for_every_platform_and_names_no_folder_of_this_machine(expo
 
 def _plain(stages: Stages, forward, **changes) -> Stages:
     """The detector alone, its two networks being these functions."""
-    detector = dataclasses.replace(stages.front.detector, forward=jax.jit(forward), **changes)
+    detector = dataclasses.replace(stages.detector.bundle, forward=jax.jit(forward), **changes)
     networks = tuple({"params": {"b": jnp.float32(b)}, "batch_stats": {}} for b in (0.0, 0.5))
     detector = dataclasses.replace(detector, networks=networks)
-    return Stages(dataclasses.replace(stages.front, detector=detector))
+    return Stages(dataclasses.replace(stages.detector, bundle=detector))
 
 
 def _logits(variables, images, drawn_by):
@@ -206,12 +201,11 @@ def test_a_probability_that_is_the_threshold_is_called(stages, temperature, whic
     plain = _plain(stages, _logits, temperature=temperature)
     grey = np.arange(0, 256, 5, dtype=np.uint8)
     pictures = np.broadcast_to(grey[:, None, None, None], (52, 16, 16, 1))
-    names, none = grey.astype(str), np.zeros(52, np.int64)
-    scores = plain.front.detector.predict(Examples(names, pictures, none, names)).fracture_score
+    scores = plain.detector.bundle.probabilities(pictures)[:, 1]
 
     def called(threshold: float) -> np.ndarray:
-        point = dataclasses.replace(plain.front.point, threshold=threshold)
-        front = dataclasses.replace(plain.front, point=point)
+        point = dataclasses.replace(plain.detector.point, threshold=threshold)
+        front = dataclasses.replace(plain.detector, point=point)
         with jax.enable_x64(True):
             return np.asarray(jax.jit(cascade(Stages(front)))(pictures)["called"])
 
@@ -245,21 +239,21 @@ def test_each_platform_gets_the_layers_that_it_has(stages):
     assert stablehlo.lower(plain).serialize() == lowered.serialize()
 
 
-def test_layers_compute_in_the_precision_of_the_threshold(stages, files):
-    detector = stages.front.detector.in_precision("bfloat16")
-    lowered = stablehlo.lower(Stages(dataclasses.replace(stages.front, detector=detector)))
+def test_layers_compute_in_the_precision_of_the_threshold(stages, files, exported):
+    detector = stages.detector.bundle.in_precision("bfloat16")
+    lowered = stablehlo.lower(Stages(dataclasses.replace(stages.detector, bundle=detector)))
     assert "bf16" in lowered.mlir_module()
-    assert "bf16" not in stablehlo.lower(Stages(stages.front)).mlir_module()
+    in_float32 = export.deserialize(bytearray((exported[0] / "cascade.jax").read_bytes()))
+    assert "bf16" not in in_float32.mlir_module()
     pictures = _of(files[:8], detector.meta.form)
-    names, none = np.arange(8).astype(str), np.zeros(8, np.int64)
-    scores = detector.predict(Examples(names, pictures, none, names)).fracture_score
+    scores = detector.probabilities(pictures)[:, 1]
     assert_allclose(lowered.call(pictures)["probability"], scores, atol=0.01, rtol=0)
 
 
 def test_stages_that_see_the_same_pictures_take_them_once(stages):
-    form = stages.front.detector.meta.form
-    same = dataclasses.replace(stages.classifier, metas=stages.front.detector.metas)
-    assert [(one.name, one.form) for one in inputs_of(Stages(stages.front, same))] == [
+    form = stages.detector.bundle.meta.form
+    same = dataclasses.replace(stages.classifier, metas=stages.detector.bundle.metas)
+    assert [(one.name, one.form) for one in inputs_of(Stages(stages.detector, same))] == [
         ("pictures", form)
     ]
     assert [one.name for one in inputs_of(stages)] == ["detector_pictures", "classifier_pictures"]

@@ -9,20 +9,21 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from fracjax.datasets.prepare import prepare
-from fracjax.datasets.request import Request
 from fracjax.errors import InputError
-from fracjax.export import export_into, onnx, program, stablehlo
+from fracjax.export import program, stablehlo
+from fracjax.export.onnx import ONNX
 from fracjax.export.program import inputs_of, refuse_impossible
-from fracjax.export.verify import Pictures, compare, pictures_of
+from fracjax.export.verify import CheckImages, compare, images_of
 from fracjax.inference.stages import Stages
 from fracjax.loading.dataset_view import open_dataset
 from fracjax.runtime.sharding import data_mesh
+from fracjax.workflows import export
+from fracjax.workflows.export import export_into
 
 
 @pytest.fixture(scope="module")
-def pictures(stages, files) -> Pictures:
-    return pictures_of(stages, files[0].parent, None)
+def pictures(stages, files) -> CheckImages:
+    return images_of(stages, files[0].parent, None)
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +59,8 @@ def test_a_call_that_rounding_decides_is_counted_not_refused(stages, load, pictu
     scores = np.asarray(load(*pictures.arrays)["probability"], np.float64)
     # A little above one score, which the program below then gives a little more.
     threshold = float(np.sort(scores)[5]) + 4e-6
-    point = dataclasses.replace(stages.front.point, threshold=threshold)
-    near = Stages(dataclasses.replace(stages.front, point=point), stages.classifier)
+    point = dataclasses.replace(stages.detector.point, threshold=threshold)
+    near = Stages(dataclasses.replace(stages.detector, point=point), stages.classifier)
 
     def program(*pictures):
         found = _changed(load, probability=lambda p: p + np.float32(6e-6))(*pictures)
@@ -84,6 +85,15 @@ def _export(folder: Path, runs, files, **options):
     return export_into(folder, runs[0], runs[1], data_mesh(), quiet, check_on=check_on, **options)
 
 
+def _lowered_before(monkeypatch, exported, **changes) -> None:
+    """Have the next export take the file of `exported` in place of lowering the stages again."""
+    data = (exported[0] / "cascade.jax").read_bytes()
+    again = dataclasses.replace(
+        stablehlo.STABLEHLO, write=lambda _, path: path.write_bytes(data), **changes
+    )
+    monkeypatch.setattr(export, "STABLEHLO", again)
+
+
 def test_an_export_that_fails_leaves_what_was_there(runs, files, exported, tmp_path, monkeypatch):
     folder = tmp_path / "out"
     folder.mkdir()
@@ -94,7 +104,7 @@ def test_an_export_that_fails_leaves_what_was_there(runs, files, exported, tmp_p
     ):
         _export(folder, runs, files)
     wrong = _changed(stablehlo.load(folder / "cascade.jax"), probability=lambda p: p + 1)
-    monkeypatch.setattr(stablehlo, "load", lambda _: wrong)
+    _lowered_before(monkeypatch, exported, load=lambda _: wrong)
     with pytest.raises(
         InputError, match=r"probability differs by 1 in batches of 1.*nothing was ke"
     ):
@@ -105,22 +115,22 @@ def test_an_export_that_fails_leaves_what_was_there(runs, files, exported, tmp_p
 
 
 def test_what_no_export_can_be_is_refused_at_once(stages, monkeypatch):
-    detector = dataclasses.replace(stages.front.detector, test_views=4)
-    many = Stages(dataclasses.replace(stages.front, detector=detector), stages.classifier)
+    detector = dataclasses.replace(stages.detector.bundle, test_views=4)
+    many = Stages(dataclasses.replace(stages.detector, bundle=detector), stages.classifier)
     monkeypatch.setattr(program, "_MOST_BYTES", 1000)
     with pytest.raises(InputError) as error:
         refuse_impossible(many)
     text = str(error.value)
-    assert "averages over 4 views of a picture, and an export sees it as it is" in text
+    assert "averages over 4 views of an image, and an export sees it as it is" in text
     assert f"--checkpoint {detector.workdir} --split validation --views 1` first" in text
     assert "one file holds less than 2 GiB; export the stages one by one" in text
 
 
 def test_onnx_is_refused_without_its_packages_and_in_bfloat16(stages, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    detector = stages.front.detector.in_precision("bfloat16")
+    detector = stages.detector.bundle.in_precision("bfloat16")
     with pytest.raises(InputError) as error:
-        onnx.refuse_impossible(Stages(dataclasses.replace(stages.front, detector=detector)))
+        ONNX.refuse_impossible(Stages(dataclasses.replace(stages.detector, bundle=detector)))
     text = str(error.value)
     assert (
         r"--onnx needs jax2onnx and onnxruntime; install them with `pip install -e '.[onn" in text
@@ -128,20 +138,20 @@ def test_onnx_is_refused_without_its_packages_and_in_bfloat16(stages, monkeypatc
     assert "computes in bfloat16" in text
 
 
-def test_it_is_checked_on_the_validation_studies_unless_a_folder_is_named(stages, tmp_path):
+def test_it_is_checked_on_the_validation_studies_unless_a_folder_is_named(stages, world, tmp_path):
     with pytest.raises(
         InputError, match=r"nothing to check the export on: .*'phantom' is not prep"
     ):
-        pictures_of(stages, None, tmp_path)
-    prepare(Request("phantom", data_dir=tmp_path, count=40, side=32))
+        images_of(stages, None, tmp_path)
+    data_dir = world.stage1.data.dir
     with pytest.raises(InputError, match="was trained on split split, but"):
-        pictures_of(stages, None, tmp_path)
-    detector = stages.front.detector
-    dataset = open_dataset(detector.meta.config.data, tmp_path)
+        images_of(stages, None, data_dir)
+    detector = stages.detector.bundle
+    dataset = open_dataset(detector.meta.config.data, data_dir)
     meta = dataclasses.replace(detector.meta, split_hash=dataset.split_hash)
     detector = dataclasses.replace(detector, metas=(meta,))
-    known = Stages(dataclasses.replace(stages.front, detector=detector), stages.classifier)
-    pictures = pictures_of(known, None, tmp_path)
+    known = Stages(dataclasses.replace(stages.detector, bundle=detector), stages.classifier)
+    pictures = images_of(known, None, data_dir)
     assert pictures.source == "phantom, validation"
     held = dataset.indices("validation")
     expected = dataset.part("validation", inputs_of(known)[0].form).pictures()
@@ -153,7 +163,7 @@ def test_it_is_checked_on_the_validation_studies_unless_a_folder_is_named(stages
 def test_a_folder_of_damaged_files_is_nothing_to_check_on(stages, tmp_path):
     (tmp_path / "a.png").write_bytes(b"\x89PNG")
     with pytest.raises(InputError, match=r"none of the 1 files tried in .* can be read"):
-        pictures_of(stages, tmp_path, None)
+        images_of(stages, tmp_path, None)
 
 
 def _onnx_in_card(folder: Path) -> dict:
@@ -163,10 +173,15 @@ def _onnx_in_card(folder: Path) -> dict:
 def test_the_card_says_what_ran_the_onnx_model(runs, files, exported, tmp_path, monkeypatch):
     """The packages of the extra may not be there: others stand in for all that uses them."""
     load = stablehlo.load(exported[0] / "cascade.jax")
-    monkeypatch.setattr(onnx, "refuse_impossible", lambda _: None)
-    monkeypatch.setattr(onnx, "write", lambda _, path: path.write_bytes(b"a model"))
-    monkeypatch.setattr(onnx, "load", lambda _: load)
-    monkeypatch.setattr(onnx, "provenance", lambda path: {"opset": path.read_text()})
+    stand_in = dataclasses.replace(
+        ONNX,
+        refuse_impossible=lambda _: None,
+        write=lambda _, path: path.write_bytes(b"a model"),
+        load=lambda _: load,
+        provenance=lambda path: {"opset": path.read_text()},
+    )
+    monkeypatch.setattr(export, "ONNX", stand_in)
+    _lowered_before(monkeypatch, exported)
     checked = _export(tmp_path, runs, files, onnx=True)
     assert checked["jax_export"].device == "cpu cpu"
     entry = _onnx_in_card(tmp_path)

@@ -2,48 +2,73 @@
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
 
 from fracjax.config import Config, Data
 from fracjax.errors import InputError
+from fracjax.evaluation import choose_threshold
 from fracjax.imaging.resize import ImageFormat
 from fracjax.inference import cascade
 from fracjax.inference.detector_gate import DetectorGate
+from fracjax.inference.model_bundle import ModelBundle
+from fracjax.inference.stages import Stages
 from fracjax.loading.dataset_view import Dataset
 from fracjax.models.basic_cnn import BasicCNN
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training.checkpoint import CheckpointMetadata
 
 TYPES = ("a", "b", "c")
+SMALL = ImageFormat(32, "pad", 1)
 
 
-def _run(classes, *folds):
-    metas = [
+class _Bundle(ModelBundle):
+    """A run that keeps what it is given to predict, and answers nothing."""
+
+    def predict(self, examples):
+        self.__dict__.setdefault("seen", []).append(examples)
+        raise InterruptedError
+
+    def detect(self, examples):
+        self.__dict__.setdefault("seen", []).append(examples)
+        return SimpleNamespace(fracture_score=np.array([0.5]))
+
+
+def _unused(params, batch_stats, images, drawn_by):
+    raise AssertionError
+
+
+def _bundle(classes, *folds, form=SMALL):
+    metas = tuple(
         CheckpointMetadata(
-            Config(data=Data(classes=classes, fold=fold)), BasicCNN.IMAGE, "hash", 1, [], 1, 0.5, 1
+            Config(data=Data(classes=classes, fold=fold, image_size=form.side, fit=form.fit)),
+            BasicCNN.IMAGE,
+            "hash",
+            *(1, [], 1, 0.5, form.channels),
         )
         for fold in folds
-    ]
-    return SimpleNamespace(meta=metas[0], metas=metas)
+    )
+    return _Bundle(Path("two"), metas, (), _unused, data_mesh(1), 8, 1)
+
+
+def _stages(classifier, detector=None):
+    point = choose_threshold("fixed:0.5", [0, 1], [0.0, 1.0])
+    return Stages(
+        DetectorGate(detector or _bundle(("healthy", "fracture"), "none"), point), classifier
+    )
 
 
 def _cascade(monkeypatch, classifier, part):
-    front = SimpleNamespace(detector=_run(("healthy", "fracture"), "none"), point=None)
-    monkeypatch.setattr(cascade, "open_filter", lambda *_: front)
-    monkeypatch.setattr(cascade, "open_settled", lambda *_: classifier)
-
     def reached(*_):
         raise InterruptedError
 
     monkeypatch.setattr(cascade, "open_dataset", reached)
-    cascade.run_cascade(Path("one"), Path("two"), part, data_mesh())
+    cascade.run_cascade(_stages(classifier), part)
 
 
 def test_folds_have_no_validation_that_all_of_them_left_out(monkeypatch):
-    folds = _run(TYPES, "1/3", "2/3", "3/3")
+    folds = _bundle(TYPES, "1/3", "2/3", "3/3")
     with pytest.raises(
         InputError, match=r"networks of two are folds of a cross-validation.*write --split test"
     ):
@@ -60,12 +85,12 @@ def test_folds_have_no_validation_that_all_of_them_left_out(monkeypatch):
 )
 def test_what_no_network_was_trained_on_is_predicted(monkeypatch, folds, part):
     with pytest.raises(InterruptedError):
-        _cascade(monkeypatch, _run(TYPES, *folds), part)
+        _cascade(monkeypatch, _bundle(TYPES, *folds), part)
 
 
-def test_a_classifier_of_the_detectors_classes_is_refused(monkeypatch):
-    with pytest.raises(InputError, match=r"two tells the classes of the detector in one apart"):
-        _cascade(monkeypatch, _run(("fracture", "healthy"), "none"), "test")
+def test_a_detector_alone_is_no_cascade(monkeypatch):
+    with pytest.raises(InputError, match="found the detector alone: name the classifier"):
+        _cascade(monkeypatch, None, "test")
 
 
 class _Asked(Dataset):
@@ -80,34 +105,15 @@ class _Asked(Dataset):
 
 def test_each_stage_and_the_filter_see_pictures_of_their_own_form(monkeypatch):
     """A detector of grey pictures of 32 pixels, before a classifier of coloured ones of 64."""
-    small, large = ImageFormat(32, "pad", 1), ImageFormat(64, "stretch", 3)
-    metas = [
-        CheckpointMetadata(
-            Config(data=Data(classes=classes, image_size=form.side, fit=form.fit)),
-            BasicCNN.IMAGE,
-            "hash",
-            *(1, [], 1, 0.5, form.channels),
-        )
-        for classes, form in ((("healthy", "fracture"), small), (TYPES, large))
-    ]
-    seen = []
-
-    def last(form):
-        seen.append(form)
-        raise InterruptedError
-
-    detector = SimpleNamespace(meta=metas[0], metas=metas[:1], detect=seen.append)
-    classifier = SimpleNamespace(meta=metas[1], metas=metas[1:], predict=last)
-    point, asked = SimpleNamespace(threshold=0.5), object.__new__(_Asked)
-    front = SimpleNamespace(detector=detector, point=point)
-    monkeypatch.setattr(cascade, "open_filter", lambda *_: front)
-    monkeypatch.setattr(cascade, "open_settled", lambda *_: classifier)
+    large = ImageFormat(64, "stretch", 3)
+    detector = _bundle(("healthy", "fracture"), "none")
+    classifier = _bundle(TYPES, "none", form=large)
+    stages, asked = _stages(classifier, detector), object.__new__(_Asked)
     monkeypatch.setattr(cascade, "open_dataset", lambda *_: asked)
     monkeypatch.setattr(cascade, "_audit", lambda *_: ())
     with pytest.raises(InterruptedError):
-        cascade.run_cascade(Path("one"), Path("two"), "test", data_mesh())
-    assert seen == [small, large]
-    detector.detect = lambda form: SimpleNamespace(fracture_score=np.array([form.side / 64]))
-    passing: Any = DetectorGate.passing
-    assert passing(front, asked, "train").tolist() == [True]
-    assert asked.__dict__["forms"][-1] == small
+        cascade.run_cascade(stages, "test")
+    assert detector.__dict__["seen"] == [SMALL]
+    assert classifier.__dict__["seen"] == [large]
+    assert stages.detector.passing(asked, "train").tolist() == [True]
+    assert asked.__dict__["forms"][-1] == SMALL

@@ -1,12 +1,9 @@
 """What a prediction leaves on the disk and on the screen, and its exit codes."""
 
 import csv
-import importlib.util
 import io
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +12,7 @@ from PIL import Image
 from rich.console import Console
 
 import fracjax
+from fracjax.cli.main import main
 from fracjax.errors import InputError
 from fracjax.inference.predict_files import predict_files
 from fracjax.inference.prediction_files import Result
@@ -25,7 +23,6 @@ from fracjax.workflows.predict import predict_into
 from tests.datasets.dicoms import dicom
 from tests.datasets.trees import encode, picture, write
 from tests.inference.conftest import TYPES
-from tests.paths import ROOT
 
 STRANGE = 'left, "old"\n=1+1.png'
 
@@ -48,7 +45,7 @@ def clinic(tmp_path) -> Path:
 def opened(stages, monkeypatch) -> None:
     """The runs are opened and compiled already."""
     monkeypatch.setattr(
-        predict, "open_stages", lambda _, second, __: stages if second else Stages(stages.front)
+        predict, "open_stages", lambda _, second, __: stages if second else Stages(stages.detector)
     )
 
 
@@ -74,7 +71,7 @@ def test_csv_and_json_say_the_same_of_every_file(clinic, runs, stages, tmp_path)
     assert [Path(row["path"]).name for row in rows] == [
         *(f"{seed}.png" for seed in range(6)), "cut.jpg", "text.jpg", STRANGE, "scan.dcm"
     ]  # fmt: skip
-    threshold = stages.front.point.threshold
+    threshold = stages.detector.point.threshold
     for row, listed, result in zip(rows, written["results"], results, strict=True):
         assert listed == result.to_dict() | {"probability": listed["probability"],
                                              "types": listed["types"]}  # fmt: skip
@@ -105,7 +102,7 @@ def test_the_json_says_where_the_figures_come_from(clinic, runs, stages, tmp_pat
     header = json.loads((tmp_path / "out" / "predictions.json").read_text())
     assert header["notice"] == "research code, not a medical device"
     assert header["fracjax"] == fracjax.__version__
-    assert header["operating_point"] == stages.front.point.to_dict()
+    assert header["operating_point"] == stages.detector.point.to_dict()
     assert header["stage1"]["checkpoint"] == str(runs[0])
     assert header["stage1"]["temperature"] == 1.7
     assert header["stage1"]["split_hash"] == "split"
@@ -200,10 +197,10 @@ def _as_first_of_two(monkeypatch, out: Path, meter: list[float] | None = None):
             path.with_name(f"{path.name}.0001").write_bytes(path.read_bytes())
         return [ours, meter]
 
-    monkeypatch.setattr(predict, "process", lambda: (0, 2))
-    monkeypatch.setattr(predict, "several", lambda: True)
+    monkeypatch.setattr(predict, "process_index_count", lambda: (0, 2))
+    monkeypatch.setattr(predict, "is_multihost", lambda: True)
     monkeypatch.setattr(predict, "check_shared", lambda _: None)
-    monkeypatch.setattr(predict, "of_each", allgather)
+    monkeypatch.setattr(predict, "allgather", allgather)
 
 
 @pytest.mark.usefixtures("opened")
@@ -232,7 +229,7 @@ def test_an_interrupt_of_several_processes_names_what_the_others_left(
     monkeypatch.setattr(predict, "predict_files", interrupted)
     _as_first_of_two(monkeypatch, out)
     with pytest.raises(
-        KeyboardInterrupt, match=r"1 of 10 files .*; what other .* in predictions.csv.0001"
+        KeyboardInterrupt, match=r"1 of 10 files .*; what other .*, predictions.csv.0001"
     ):
         _run(clinic, runs, out)
     written = json.loads((out / "predictions.json").read_text())
@@ -267,31 +264,14 @@ def test_each_line_is_on_the_disk_as_soon_as_its_file_is_done(tmp_path):
     assert line == b"caf\xe9.png,read,0.30000000000000004,inf,healthy,,,"
 
 
-def test_the_script_from_folder_to_exit_code(clinic, runs, tmp_path):
-    script = str(ROOT / "scripts" / "predict.py")
-    command = [sys.executable, script, "--stage1", str(runs[0]), str(clinic)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert done.returncode == 1, done.stderr
-    assert done.stderr == ""
-    assert "predictions.csv and predictions.json are in predictions" in done.stdout
+def test_the_command_from_folder_to_exit_code(clinic, runs, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    words = ["predict", "--stage1", str(runs[0]), str(clinic)]
+    assert main(words) == 1
+    said = capfd.readouterr()
+    assert said.err == ""
+    assert "predictions.csv and predictions.json are in predictions" in said.out
     assert len(_rows(tmp_path / "predictions")) == 10
-
-
-@pytest.mark.parametrize(
-    ("reasons", "ignore", "code"), [([], False, 0), (["x"], False, 1), (["x"], True, 0)]
-)
-def test_the_exit_code_says_whether_all_was_read(reasons, ignore, code, monkeypatch, tmp_path):
-    results = [Result(Path("a.png"), reason=reason).to_dict() for reason in reasons]
-    summary = predict.Summary(len(results), results)
-    monkeypatch.setattr(predict, "predict_into", lambda *_, **__: summary)
-    spec = importlib.util.spec_from_file_location("predict_script", ROOT / "scripts" / "predict.py")
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    try:
-        script.main((Path("a.png"),), tmp_path, ignore_unreadable=ignore)
-        left = 0
-    except SystemExit as exit:
-        left = exit.code
-    assert left == code
+    assert main([*words, "--overwrite", "--ignore-unreadable"]) == 0
+    whole = ["predict", "--stage1", str(runs[0]), str(clinic / "0.png"), "--out", "whole"]
+    assert main(whole) == 0

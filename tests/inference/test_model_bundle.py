@@ -7,7 +7,8 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import expit, logit
 
 from fracjax.config import Config, Data
 from fracjax.errors import InputError
@@ -15,13 +16,22 @@ from fracjax.evaluation import Predictions
 from fracjax.imaging.resize import ImageFormat
 from fracjax.inference.model_bundle import (
     ModelBundle,
-    check_pictures,
+    check_images,
     epochs_of,
     is_cross_validation,
 )
+from fracjax.loading.batch import Examples
 from fracjax.models.basic_cnn import BasicCNN
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training.checkpoint import CheckpointMetadata
+
+
+@pytest.fixture
+def examples() -> Examples:
+    """Twenty images of 16 pixels."""
+    image = np.random.default_rng(0).integers(0, 256, (20, 16, 16, 1), dtype=np.uint8)
+    name = np.array([f"s{i}" for i in range(20)])
+    return Examples(study=name, image=image, label=np.arange(20) % 2, group=name)
 
 
 def _meta(fold: str = "none", best: int = 1) -> CheckpointMetadata:
@@ -53,13 +63,17 @@ def test_one_network_has_an_epoch_and_several_have_one_each():
 
 def test_a_run_of_several_networks_predicts_their_mean(examples):
     run = _trained([_meta()] * 2, [math.log(4), 0.0])  # 0.8 and 0.5
-    assert [one.fracture_score[0] for one in run.predict_each(examples)] == pytest.approx(
-        [0.8, 0.5], rel=1e-6
-    )
+    each = [run.predict_with(i, examples).fracture_score[0] for i in range(2)]
+    assert each == pytest.approx([0.8, 0.5], rel=1e-6)
     found = run.predict(examples)
     assert isinstance(found, Predictions)
     assert found.study.tolist() == examples.study.tolist()
     assert_allclose(found.fracture_score, 0.65, rtol=1e-6)
+    scaled = dataclasses.replace(run, temperature=2.0)
+    assert_allclose(scaled.predict(examples).fracture_score, expit(logit(0.65) / 2), rtol=1e-6)
+    assert_array_equal(
+        scaled.probabilities(examples.pictures()), scaled.predict(examples).probabilities
+    )
 
 
 @pytest.mark.parametrize(
@@ -75,8 +89,8 @@ def test_a_run_of_several_networks_predicts_their_mean(examples):
 def test_pictures_that_the_network_does_not_take_are_refused(images, examples):
     shape = str(list(images.shape))
     with pytest.raises(InputError) as error:
-        check_pictures(images, ImageFormat(16))
-    assert f"pictures are {images.dtype}{shape}; this network takes uint8[n, 16, 16, 1]" in str(
+        check_images(images, ImageFormat(16))
+    assert f"images are {images.dtype}{shape}; this network takes uint8[n, 16, 16, 1]" in str(
         error.value
     )
     if len(images.shape) == 4:
@@ -86,5 +100,5 @@ def test_pictures_that_the_network_does_not_take_are_refused(images, examples):
 
 
 def test_decoded_pictures_are_taken():
-    check_pictures(np.zeros((0, 16, 16, 1), np.uint8), ImageFormat(16))
-    check_pictures(np.full((2, 16, 16, 1), 255, np.uint8), ImageFormat(16))
+    check_images(np.zeros((0, 16, 16, 1), np.uint8), ImageFormat(16))
+    check_images(np.full((2, 16, 16, 1), 255, np.uint8), ImageFormat(16))

@@ -10,16 +10,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from fracjax.datasets.prepare import prepare
 from fracjax.datasets.prepared import open_prepared
-from fracjax.datasets.request import Request
 from fracjax.errors import InputError
 from fracjax.imaging.resize import ImageFormat
 from fracjax.inference import predict_files as predict_run
-from fracjax.inference.predict_files import predict_files
+from fracjax.inference.predict_files import ThroughputMeter, predict_files
 from fracjax.inference.prediction_files import Result
 from fracjax.inference.stages import Stages, open_stages
-from fracjax.inference.throughput import ThroughputMeter
 from fracjax.loading.batch import Examples
 from fracjax.loading.decoded_cache import open_decoded
 from fracjax.runtime.sharding import data_mesh
@@ -49,11 +46,11 @@ def test_each_file_gets_what_both_stages_predict_for_it(stages, files):
     """Grey of a coloured file for the one, three equal channels of a grey one for the other."""
     results = list(predict_files(stages, files))
     assert [result.path for result in results] == files
-    detector, classifier = stages.trained
+    detector, classifier = stages.bundles
     data = [path.read_bytes() for path in files]
     scores = detector.predict(examples_of(data, detector)).fracture_score
     assert_allclose(_scores(results), scores, atol=1e-6, rtol=0)
-    called = scores >= stages.front.point.threshold
+    called = scores >= stages.detector.point.threshold
     assert 5 < called.sum() < 16
     names = np.where(called, "fracture", "healthy").tolist()
     assert [result.decision for result in results] == names
@@ -70,11 +67,10 @@ def test_each_file_gets_what_both_stages_predict_for_it(stages, files):
             assert result.types == {}
 
 
-def test_a_phantom_as_a_file_is_predicted_as_the_study_of_its_dataset(stages, tmp_path):
+def test_a_phantom_as_a_file_is_predicted_as_the_study_of_its_dataset(stages, world, tmp_path):
     """What `evaluate.py` writes into predictions.csv is `ModelBundle.predict` of these examples."""
-    prepare(Request("phantom", data_dir=tmp_path, count=20, side=32))
-    prepared = open_prepared("phantom", tmp_path)
-    detector = stages.front.detector
+    prepared = open_prepared("phantom", world.stage1.data.dir)
+    detector = stages.detector.bundle
     examples = Examples(
         prepared.study, open_decoded(prepared, ImageFormat(16)), prepared.label, prepared.group
     )
@@ -82,14 +78,14 @@ def test_a_phantom_as_a_file_is_predicted_as_the_study_of_its_dataset(stages, tm
     files = [
         write(tmp_path / f"{i}.png", prepared.image_bytes(i)) for i in range(len(prepared.study))
     ]
-    results = list(predict_files(Stages(stages.front), files))
+    results = list(predict_files(Stages(stages.detector), files))
     assert_allclose(_scores(results), rows, atol=1e-6, rtol=0)
     assert np.ptp(rows) > 1e-3
 
 
 def test_there_is_one_program_however_full_the_batches(stages, files):
     def programs():
-        return [trained.forward._cache_size() for trained in stages.trained]
+        return [trained.forward._cache_size() for trained in stages.bundles]
 
     list(predict_files(stages, files))
     before = programs()
@@ -110,30 +106,37 @@ def _counted(stages: Stages) -> tuple[Stages, list[list[int]]]:
 
         return dataclasses.replace(trained, forward=forward)
 
-    detector, classifier = (counting(i, t) for i, t in enumerate(stages.trained))
-    return Stages(dataclasses.replace(stages.front, detector=detector), classifier), seen
+    detector, classifier = (counting(i, t) for i, t in enumerate(stages.bundles))
+    return Stages(dataclasses.replace(stages.detector, bundle=detector), classifier), seen
 
 
-def test_the_classifier_runs_only_on_what_passes_in_full_batches(stages, files, monkeypatch):
+def test_the_classifier_runs_only_on_what_passes_in_full_batches(stages, files):
     counted, seen = _counted(stages)
-    many = 3 * files
-    results = list(predict_files(counted, many))
+    results = list(predict_files(counted, 3 * files))
     called = sum(result.decision == "fracture" for result in results)
     # Each begins with its warm-up; the detector has two networks.
     assert seen == [[8] * 2 * (1 + 8), [4] * (1 + -(-called // 4))]
-    # Without patience each batch of the detector is followed by what there is.
-    monkeypatch.setattr(predict_run, "_PATIENCE", 0)
-    counted, seen = _counted(stages)
-    again = list(predict_files(counted, many))
-    assert len(seen[1]) > 1 + -(-called // 4)
-    for one, other in zip(results, again, strict=True):
-        assert (one.path, one.type) == (other.path, other.type)
-        assert_allclose(list(one.types.values()), list(other.types.values()), atol=1e-6)
+
+
+def test_a_rare_fracture_waits_for_others_no_longer_than_patience(stages, files, monkeypatch):
+    """Of each twenty-one files one passes, and the classifier takes four at a time."""
+    most = max(result.probability or 0.0 for result in predict_files(stages, files))
+    point = dataclasses.replace(stages.detector.point, threshold=most)
+    rare = Stages(dataclasses.replace(stages.detector, point=point), stages.classifier)
+    answers = {}
+    for patience, batches in ((8, 1), (2, 3)):  # in batches of the detector, of eight files
+        monkeypatch.setattr(predict_run, "_PATIENCE", patience)
+        counted, seen = _counted(rare)
+        results = list(predict_files(counted, 3 * files))
+        answers[patience] = [(result.path, result.type) for result in results]
+        assert sum(result.type is not None for result in results) == 3
+        assert seen[1] == [4] * (1 + batches)
+    assert answers[8] == answers[2]
 
 
 def test_nothing_passes_and_nothing_is_read(stages, files, tmp_path):
-    none = dataclasses.replace(stages.front.point, threshold=np.inf)
-    closed = Stages(dataclasses.replace(stages.front, point=none), stages.classifier)
+    none = dataclasses.replace(stages.detector.point, threshold=np.inf)
+    closed = Stages(dataclasses.replace(stages.detector, point=none), stages.classifier)
     assert {result.decision for result in predict_files(closed, files)} == {"healthy"}
     broken = [write(tmp_path / f"{i}.png", b"\x89PNG") for i in range(3)]
     results = list(predict_files(stages, broken))
@@ -159,7 +162,7 @@ def test_results_come_while_files_are_read_and_few_are_read_ahead(stages, files,
 
     monkeypatch.setattr(predict_run, "read_ahead", watched)
     many = files * 20
-    results = predict_files(Stages(stages.front), many)
+    results = predict_files(Stages(stages.detector), many)
     next(results)
     # Those in the devices' hands and those in memory: (2 + 1) batches of eight each, and the batch
     # whose turn it was.
@@ -188,8 +191,8 @@ def test_views_of_a_file_do_not_hang_on_its_neighbours(stages, files):
         index = jnp.zeros(len(images)) if drawn_by is None else jnp.asarray(drawn_by[1])
         return jnp.expand_dims(index, 1) + 1.0
 
-    detector = dataclasses.replace(stages.front.detector, forward=forward, test_views=2)
-    front = Stages(dataclasses.replace(stages.front, detector=detector))
+    detector = dataclasses.replace(stages.detector.bundle, forward=forward, test_views=2)
+    front = Stages(dataclasses.replace(stages.detector, bundle=detector))
     scores = _scores(predict_files(front, files))
     assert np.ptp(scores) == 0
     first = detector.predict(examples_of([path.read_bytes() for path in files], detector))
@@ -201,56 +204,50 @@ def test_a_network_that_answers_no_number_is_refused(stages, files):
     def forward(variables, images, drawn_by):
         return jnp.full((len(images), 1), jnp.nan)
 
-    detector = dataclasses.replace(stages.front.detector, forward=forward)
-    broken = Stages(dataclasses.replace(stages.front, detector=detector))
-    with pytest.raises(InputError, match="answers with what is no number: its network is damaged"):
+    detector = dataclasses.replace(stages.detector.bundle, forward=forward)
+    broken = Stages(dataclasses.replace(stages.detector, bundle=detector))
+    with pytest.raises(
+        InputError, match="answers with numbers that are not finite: its network is damaged"
+    ):
         list(predict_files(broken, files[:1]))
 
 
 def test_stages_in_the_wrong_order_are_refused(runs):
     first, second = runs
-    with pytest.raises(InputError, match="no detector: it tells 3 classes apart"):
+    with pytest.raises(InputError, match=r"found in .* a classifier of 3"):
         open_stages(second, first, data_mesh())
     with pytest.raises(InputError, match="name a run of stage 2"):
         open_stages(first, first, data_mesh())
 
 
 def test_the_classifier_knows_its_detector(stages):
-    assert stages.same_filter
-    point = dataclasses.replace(stages.front.point, threshold=0.1)
-    assert not dataclasses.replace(
-        stages, front=dataclasses.replace(stages.front, point=point)
-    ).same_filter
-    assert not Stages(stages.front).same_filter
+    assert stages.matched
+    point = dataclasses.replace(stages.detector.point, threshold=0.1)
+    other = dataclasses.replace(stages.detector, point=point)
+    assert not dataclasses.replace(stages, detector=other).matched
+    assert not Stages(stages.detector).matched
 
 
 def test_the_meter_counts_waiting_for_input_and_nothing_else(monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr("fracjax.inference.throughput.time.perf_counter", lambda: clock[0])
+    monkeypatch.setattr("fracjax.inference.predict_files.perf_counter", lambda: clock[0])
     meter = ThroughputMeter()
 
-    def at(seconds: float) -> float:
+    def at(seconds: float) -> None:
         clock[0] = seconds
-        return seconds
 
     at(10.0)
     meter.begin()
-    at(12.0)  # two seconds without work
-    first = meter.start()
-    at(13.0)
-    second = meter.start()  # given while the first is at work
+    # Two seconds without work.
     at(15.0)
-    meter.stop(first)
+    meter.finished(started=12.0)
     at(16.0)
-    meter.stop(second)
+    meter.finished(started=13.0)  # given while the first was at work
     assert meter.waited == 2
-    left = at(17.0)
-    at(20.0)  # the user looks at a result for three seconds
-    meter.away(left)
-    at(21.0)
-    third = meter.start()
+    at(20.0)
+    meter.resumed(paused=17.0)  # the user has looked at a result for three seconds
     at(24.0)
-    meter.stop(third)
+    meter.finished(started=21.0)
     meter.end()
     assert meter.waited == 3
     assert meter.seconds == 24 - 10 - 3
