@@ -58,7 +58,7 @@ def test_a_dry_run_prints_config_and_network_without_data(tmp_path):
         ),
         (
             "train --dry-run --data.batch-size 0 --model.dropout 1",
-            "bad config: --model.dropout is 1.0, not in [0, 1); --data.batch-size is 0, below 1",
+            "bad config: --data.batch-size is 0, below 1; --model.dropout is 1.0, not in [0, 1)",
         ),
         (
             "train --dry-run --config phantom_stage1 --phases.0.cut blok2",

@@ -3,7 +3,6 @@
 Source: Mitchell et al. 2019, FAT*, arXiv:1810.03993, "Model Cards for Model Reporting".
 """
 
-from fracjax.config import NO_WEIGHTS
 from fracjax.datasets.phantom.dataset import DRAWN
 from fracjax.inference.evaluate_run import EvaluatedRun
 from fracjax.inference.model_bundle import epochs_of
@@ -21,7 +20,7 @@ def card_section(evaluated: EvaluatedRun, performance: str) -> Section:
     trained, meta = evaluated.trained, evaluated.trained.meta
     config, data = meta.config, meta.config.data
     detector = evaluated.settled.point is not None
-    weights = "random" if config.model.weights == NO_WEIGHTS else str(config.model.weights)
+    weights = "random" if config.model.weights is None else str(config.model.weights)
     task = (
         f"score a radiograph for {meta.classes[1]} against {meta.classes[0]}"
         if detector

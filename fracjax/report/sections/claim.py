@@ -6,7 +6,6 @@ Artificial Intelligence in Medical Imaging (CLAIM): 2024 Update". The items are 
 
 from collections.abc import Collection
 
-from fracjax.config import NO_WEIGHTS
 from fracjax.datasets.phantom.dataset import DRAWN
 from fracjax.inference.evaluate_run import EvaluatedRun
 from fracjax.report.page import Prose, Section
@@ -97,7 +96,7 @@ def _answers(evaluated: EvaluatedRun, sections: Collection[str]) -> dict[int, st
     networks = len(evaluated.trained.metas)
     weights = (
         "random"
-        if config.model.weights == NO_WEIGHTS
+        if config.model.weights is None
         else f"ImageNet weights converted from Keras ({config.model.weights.name}), random head"
     )
     kind = "vision transformer" if config.model.name.startswith("vit") else "convolutional network"
