@@ -67,8 +67,7 @@ class Data:
     workers: Annotated[int, AT_LEAST_0] = 0
     """Processes that read ahead in stream mode; 0 reads in threads of this one."""
     filter: Path | None = None
-    """Workdir of a trained detector: train and validate on the studies that it calls positive;
-    `none` for all."""
+    """Workdir of a detector: train and validate on what it calls positive; `none` for all."""
     fold: Annotated[
         str | None,
         Bound(
