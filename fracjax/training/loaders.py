@@ -6,7 +6,7 @@ keys and learning rates are stacked, networks first (`stack_trees`).
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -54,6 +54,7 @@ class Epoch:
     learning_rate: Float[np.ndarray, "networks steps"]
 
 
+@runtime_checkable  # isinstance is for the type checks of tests
 class Loader(Protocol):
     """Where the examples of a run wait, and how its steps are taken."""
 
