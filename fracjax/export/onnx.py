@@ -37,7 +37,7 @@ def refuse_impossible(stages: Stages) -> None:
         )
     problems += [
         f"{trained.workdir} computes in bfloat16, which onnxruntime has no convolutions of on a "
-        f"CPU; run `python scripts/evaluate.py --checkpoint {trained.workdir} --split validation "
+        f"CPU; run `fracjax evaluate --checkpoint {trained.workdir} --split validation "
         "--precision float32` first, or leave --onnx out"
         for trained in stages.trained
         if trained.precision == "bfloat16"

@@ -56,7 +56,7 @@ def refuse_impossible(stages: Stages) -> None:
     """
     problems = [
         f"{trained.workdir} averages over {trained.test_views} views of a picture, and an export "
-        f"sees it as it is; run `python scripts/evaluate.py --checkpoint {trained.workdir} --split "
+        f"sees it as it is; run `fracjax evaluate --checkpoint {trained.workdir} --split "
         "validation --views 1` first"
         for trained in stages.trained
         if trained.test_views != 1

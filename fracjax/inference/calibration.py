@@ -83,7 +83,7 @@ def read(workdir: Path, metas: Sequence[CheckpointMetadata]) -> Calibration:
       UserError: nothing yet, or it was chosen for another checkpoint, another split or another
         part than validation.
     """
-    again = f"run `python scripts/evaluate.py --checkpoint {workdir} --split validation` first"
+    again = f"run `fracjax evaluate --checkpoint {workdir} --split validation` first"
     if not is_stored(workdir):
         raise InputError(f"{workdir} has no threshold yet; {again}")
     record = read_json(path(workdir), again)
@@ -126,7 +126,7 @@ def read_threshold(
     stored = read(workdir, metas)
     if stored.point is None:
         raise InputError(
-            f"{path(workdir)} holds no threshold; run `python scripts/evaluate.py --checkpoint "
+            f"{path(workdir)} holds no threshold; run `fracjax evaluate --checkpoint "
             f"{workdir} --split validation` again"
         )
     return stored, stored.point

@@ -277,7 +277,7 @@ def _newest(workdir: Path, which: str) -> Path:
         what = "a run without a finished epoch" if config_path(workdir).exists() else "not a run"
         raise InputError(
             f"no {which} checkpoint in {workdir}: it is {what}; name the --workdir of a finished "
-            "`python scripts/train.py`"
+            "`fracjax train`"
         )
     return found
 

@@ -97,6 +97,10 @@ def test_every_command_has_a_help_page_and_a_line_in_that_of_all(name):
     assert f"usage: fracjax {name} " in page.stdout
 
 
+def test_prepare_names_show():
+    assert "fracjax show NAME" in " ".join(run_cli("prepare", "--help").stdout.split())
+
+
 def test_every_script_is_a_command():
     for stem, command in SCRIPTS.items():
         assert f'"{command}"' in (ROOT / "scripts" / f"{stem}.py").read_text()

@@ -71,7 +71,7 @@ def test_each_file_gets_what_both_stages_predict_for_it(stages, files):
 
 
 def test_a_phantom_as_a_file_is_predicted_as_the_study_of_its_dataset(stages, tmp_path):
-    """What `evaluate.py` writes into predictions.csv is `ModelBundle.predict` of these examples."""
+    """What evaluation writes into predictions.csv is `ModelBundle.predict` of these examples."""
     prepare(Request("phantom", data_dir=tmp_path, count=20, side=32))
     prepared = open_prepared("phantom", tmp_path)
     detector = stages.front.detector

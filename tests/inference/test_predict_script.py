@@ -1,12 +1,9 @@
 """What a prediction leaves on the disk and on the screen, and its exit codes."""
 
 import csv
-import importlib.util
 import io
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +12,7 @@ from PIL import Image
 from rich.console import Console
 
 import fracjax
+from fracjax.cli import apply
 from fracjax.errors import InputError
 from fracjax.inference.predict_files import predict_files
 from fracjax.inference.prediction_files import Result
@@ -22,10 +20,10 @@ from fracjax.inference.stages import Stages
 from fracjax.runtime.sharding import data_mesh
 from fracjax.workflows import predict
 from fracjax.workflows.predict import predict_into
+from tests.cli_runner import run_cli
 from tests.datasets.dicoms import dicom
 from tests.datasets.trees import encode, picture, write
 from tests.inference.conftest import TYPES
-from tests.paths import ROOT
 
 STRANGE = 'left, "old"\n=1+1.png'
 
@@ -267,10 +265,8 @@ def test_each_line_is_on_the_disk_as_soon_as_its_file_is_done(tmp_path):
     assert line == b"caf\xe9.png,read,0.30000000000000004,inf,healthy,,,"
 
 
-def test_the_script_from_folder_to_exit_code(clinic, runs, tmp_path):
-    script = str(ROOT / "scripts" / "predict.py")
-    command = [sys.executable, script, "--stage1", str(runs[0]), str(clinic)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+def test_the_command_from_folder_to_exit_code(clinic, runs, tmp_path):
+    done = run_cli("predict", "--stage1", runs[0], clinic, cwd=tmp_path)
     assert done.returncode == 1, done.stderr
     assert done.stderr == ""
     assert "predictions.csv and predictions.json are in predictions" in done.stdout
@@ -284,14 +280,4 @@ def test_the_exit_code_says_whether_all_was_read(reasons, ignore, code, monkeypa
     results = [Result(Path("a.png"), reason=reason).to_dict() for reason in reasons]
     summary = predict.Summary(len(results), results)
     monkeypatch.setattr(predict, "predict_into", lambda *_, **__: summary)
-    spec = importlib.util.spec_from_file_location("predict_script", ROOT / "scripts" / "predict.py")
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    try:
-        script.main((Path("a.png"),), tmp_path, ignore_unreadable=ignore)
-        left = 0
-    except SystemExit as exit:
-        left = exit.code
-    assert left == code
+    assert apply.predict((Path("a.png"),), tmp_path, ignore_unreadable=ignore) == code

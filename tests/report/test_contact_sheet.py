@@ -1,10 +1,7 @@
 """The sheet: what each panel holds, that no label is cut off, and what a bad request is told."""
 
-import subprocess
-import sys
 import typing
 from dataclasses import replace
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -110,12 +107,3 @@ def test_a_sheet_of_a_prepared_dataset_takes_each_class_in_turn(tmp_path, monkey
         show("phantom", config, tmp_path / "s.png", source="c.py", data_dir=tmp_path, studies=99)
     with pytest.raises(InputError, match=r"'bone_break' is not prepared: .*--data-dir"):
         show("bone_break", config, tmp_path / "s.png", source="c.py", data_dir=tmp_path)
-
-
-def test_the_help_of_the_door_names_show_and_show_has_its_own():
-    script = str(Path(__file__).parents[2] / "scripts" / "prepare_data.py")
-    for words, needed in (([], "prepare_data.py show phantom"), (["show"], "--studies INT")):
-        done = subprocess.run(
-            [sys.executable, script, *words, "--help"], capture_output=True, text=True, check=True
-        )
-        assert needed in done.stdout
