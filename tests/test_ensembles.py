@@ -205,7 +205,7 @@ def test_a_sweep_ends_with_what_is_best_on_validation(sweep):
     text = said.export_text()
     assert "diverged in 1" in text
     assert f"of its runs {best.config.workdir} has the lowest, {best.best_loss:.4f} nats." in text
-    assert f"next: python scripts/evaluate.py --checkpoint {best.config.workdir} --split" in text
+    assert f"next: fracjax evaluate --checkpoint {best.config.workdir} --split" in text
     kept = json.loads((config.workdir / "sweep.json").read_text())
     assert kept["best_run"] == str(best.config.workdir)
     assert kept["best_rate"] == best.config.phases[0].learning_rate
@@ -233,7 +233,7 @@ def test_a_sweep_is_no_network(sweep, tmp_path):
         message = str(refused.value)
         assert f"{folder} is a sweep: 2 runs to compare, no networks to average" in message
         assert f"best on validation is {metas[1].config.workdir} (learning rate 0.003" in message
-    with pytest.raises(InputError, match=r"stage 2 is a sweep: train it with scripts/train.py"):
+    with pytest.raises(InputError, match=r"stage 2 is a sweep: train it with `fracjax train`"):
         run_two_stages(metas[0].config, config, QUIET)
 
 

@@ -121,11 +121,10 @@ def test_what_they_have_in_common(path):
     # Section 9 leaves these to further work; the ensemble was a trial.
     assert config.loss == Loss()
     assert (config.data.oversample, config.data.subset) == (False, 1.0)
-    assert (config.ensemble.members, config.folds, config.data.fold) == (1, 0, "none")
+    assert (config.ensemble.members, config.folds, config.data.fold) == (1, 0, None)
     pretrained = config.model.name != "basic_cnn"
-    assert str(config.model.weights) == (
-        f"weights/{config.model.name}.npz" if pretrained else "none"
-    )
+    weights = Path("weights") / f"{config.model.name}.npz"
+    assert config.model.weights == (weights if pretrained else None)
 
 
 @pytest.mark.parametrize("path", STAGE2, ids=_id)

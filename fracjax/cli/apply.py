@@ -7,8 +7,7 @@ import tyro
 
 from fracjax.config import Precision
 from fracjax.errors import InputError
-from fracjax.runtime.multihost import broadcast, main_console, print_main
-from fracjax.runtime.multihost_init import start
+from fracjax.runtime.multihost import broadcast, main_console, print_main, start
 
 # Workflows are imported late, so that --help and a misspelt flag are answered at once, and after
 # `start`, which several processes need before JAX looks for its devices.

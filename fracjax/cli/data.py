@@ -45,12 +45,14 @@ def show(
       seed: of the choice of studies and of every draw.
     """
     from fracjax.config.io import load
+
+    loaded = load(config)
     from fracjax.workflows.show import show as draw
 
     path = out or Path(f"show_{name}.png")
     draw(
         name,
-        load(config),
+        loaded,
         path,
         source=config.name,
         data_dir=data_dir,

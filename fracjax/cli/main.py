@@ -66,13 +66,12 @@ def run(name: str | None = None) -> NoReturn:
     Args:
       name: the command of a script; by default it is the first word.
     """
-    from fracjax.cli.process import set_up
+    words, prog = (sys.argv[1:], None) if name is None else ([name, *sys.argv[1:]], sys.argv[0])
+    if words[:1] and words[0] in COMMANDS:  # a help page needs neither
+        from fracjax.cli.process import set_up
 
-    set_up()
-    words = sys.argv[1:]
-    if name is None:
-        sys.exit(main(words))
-    sys.exit(main([name, *words], prog=Path(sys.argv[0]).name))
+        set_up()
+    sys.exit(main(words, prog and Path(prog).name))
 
 
 def _run(name: str, words: Sequence[str], prog: str) -> int | None:

@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from fracjax.errors import InputError
 from fracjax.runtime import compilation_cache
 from fracjax.runtime.huge_pages import start_in_huge_pages
-from fracjax.runtime.multihost import is_multihost, process_index_count
-from fracjax.runtime.multihost_init import fail, finish
+from fracjax.runtime.multihost import fail, finish, is_multihost, process_index_count
 
 _LOST = (
     "If another process was killed, this is what is left of the talk with it: start all of them "

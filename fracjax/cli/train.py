@@ -6,8 +6,7 @@ from pathlib import Path
 
 from fracjax.config import io
 from fracjax.errors import InputError
-from fracjax.runtime.multihost import main_console, print_main
-from fracjax.runtime.multihost_init import start
+from fracjax.runtime.multihost import main_console, print_main, start
 
 _TRAIN = """Train a run, or continue one that was cut short.
 

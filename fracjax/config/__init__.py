@@ -1,10 +1,8 @@
 """The schema of a run, its file, and which fields go together."""
 
 from fracjax.config.schema import GROUPS as GROUPS
-from fracjax.config.schema import NO_FILTER as NO_FILTER
-from fracjax.config.schema import NO_FOLD as NO_FOLD
-from fracjax.config.schema import NO_WEIGHTS as NO_WEIGHTS
 from fracjax.config.schema import Augment as Augment
+from fracjax.config.schema import Bound as Bound
 from fracjax.config.schema import Colour as Colour
 from fracjax.config.schema import Config as Config
 from fracjax.config.schema import Data as Data
@@ -16,3 +14,4 @@ from fracjax.config.schema import Phase as Phase
 from fracjax.config.schema import Precision as Precision
 from fracjax.config.schema import Sweep as Sweep
 from fracjax.config.schema import Train as Train
+from fracjax.config.schema import fold_of as fold_of

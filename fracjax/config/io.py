@@ -12,7 +12,7 @@ from typing import Any
 
 import tyro
 
-from fracjax.config import GROUPS, NO_FILTER, Config, Phase
+from fracjax.config import GROUPS, Config, Phase
 from fracjax.config.rules import check
 from fracjax.errors import InputError
 
@@ -40,9 +40,15 @@ def load(
     result = tyro.cli(
         Config, default=default, args=list(overrides), description=description, prog=prog
     )
-    if result.data.filter == NO_FILTER:
-        result = dataclasses.replace(result, data=dataclasses.replace(result.data, filter=None))
-    return check(result)
+    data, model = result.data, result.model
+    data = dataclasses.replace(data, filter=_or_none(data.filter), fold=_or_none(data.fold))
+    model = dataclasses.replace(model, weights=_or_none(model.weights))
+    return check(dataclasses.replace(result, data=data, model=model))
+
+
+def _or_none(value: Any) -> Any:
+    """None where a command line or a file has `none`."""
+    return None if str(value) == "none" else value
 
 
 def packaged() -> dict[str, Path]:
@@ -125,7 +131,7 @@ def from_dict(values: dict[str, Any], schema: type = Config) -> Any:
     """Inverse of `to_dict`.
 
     Raises:
-      UserError: a field is unknown or missing, as in a checkpoint of another version.
+      InputError: a field is unknown or missing, as in a checkpoint of another version.
     """
     hints = typing.get_type_hints(schema)
     names = {f.name for f in dataclasses.fields(schema)}
@@ -143,6 +149,8 @@ def _revive(hint: Any, value: Any) -> Any:
     if typing.get_origin(hint) is tuple:
         return tuple(_revive(typing.get_args(hint)[0], item) for item in value)
     options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if type(None) in options:
+        value = _or_none(value)
     return Path(value) if value is not None and Path in options else value
 
 
@@ -154,7 +162,7 @@ def differences(ours: Config, theirs: Config) -> list[str]:
         if isinstance(value, list) and any(isinstance(item, dict) for item in value):
             nested = ((str(i), item) for i, item in enumerate(value))
         out = {k: v for key, item in nested for k, v in flat(item, f"{name}.{key}").items()}
-        return out or {name.removeprefix("."): value}
+        return out or {name.removeprefix("."): "none" if value is None else value}
 
     a, b = flat(to_dict(ours), ""), flat(to_dict(theirs), "")
     return [

@@ -11,17 +11,11 @@ from jaxtyping import Int, Shaped
 from fracjax.errors import InputError
 
 
-def parse_fold(fold: str) -> tuple[int, int]:
-    """Number and count of a fold: (2, 5) of `2/5`, the second of five."""
-    number, of = fold.split("/")
-    return int(number), int(of)
-
-
 def fold_indices(
     label: Int[np.ndarray, " n"],
     group: Shaped[np.ndarray, " n"],
     *,
-    fold: str,
+    fold: tuple[int, int],
     seed: int,
     source: str,
 ) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " v"]]:
@@ -30,14 +24,14 @@ def fold_indices(
     Args:
       label: class of each study; the folds have the classes in like shares.
       group: near-duplicate group of each study; it stays whole.
-      fold: such as "2/5".
+      fold: its number, from 1, and how many there are.
       seed: shuffles the groups; the same for all folds of a run.
       source: name of the dataset, for the message.
 
     Raises:
       UserError: a class has fewer groups than there are folds.
     """
-    number, of = parse_fold(fold)
+    number, of = fold
     groups = defaultdict(set)
     for name, its in zip(label.tolist(), group.tolist(), strict=True):
         groups[name].add(its)

@@ -76,7 +76,7 @@ class Prepared:
 
 
 def open_prepared(name: str, data_dir: Path) -> Prepared:
-    """Open DATA_DIR/NAME, as written by scripts/prepare_data.py.
+    """Open DATA_DIR/NAME, as written by `fracjax prepare`.
 
     Raises:
       UserError: it is missing or incomplete; the message has the command that prepares it.

@@ -83,7 +83,7 @@ def check(request: Request) -> None:
 
 def how_to(name: str, data_dir: Path) -> str:
     """What to fetch and what to type to have a dataset prepared."""
-    script = "python scripts/prepare_data.py"
+    script = "fracjax prepare"
     where = f"--data-dir {data_dir}"
     if name in _PHANTOMS:
         return f"run: {script} {name} {where}"

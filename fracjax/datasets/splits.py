@@ -220,7 +220,7 @@ def _check_leakage(assignment: Mapping[str, str], group: Mapping[str, str]) -> N
             f"the split leaks {len(leaks)} group(s) of near duplicates across its parts: "
             + "; ".join(leaks[:_SHOWN])
             + (f" and {len(leaks) - _SHOWN} more" if len(leaks) > _SHOWN else "")
-            + "; make it again with scripts/prepare_data.py"
+            + "; make it again with `fracjax prepare`"
         )
 
 

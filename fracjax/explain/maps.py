@@ -26,7 +26,7 @@ from fracjax.loading.batch import Examples
 from fracjax.loading.streaming import evaluation_batches, stream
 from fracjax.models.classifier import Classifier
 from fracjax.models.image_spec import ImageSpec
-from fracjax.runtime.sharding import batch_sharding, gathered, parameters, replicated
+from fracjax.runtime.sharding import batch_sharding, replicated
 from fracjax.training.forward import network_input
 from fracjax.training.model import abstract
 
@@ -107,12 +107,11 @@ def make_explainer(
       colormap: colour map of what the network sees.
     """
     view = nnx.view(net, deterministic=True, use_running_average=True, raise_if_not_found=False)
-    graph, params, stats, rest = nnx.split(view, nnx.Param, nnx.BatchStat, ...)
+    graph, _, _, rest = nnx.split(view, nnx.Param, nnx.BatchStat, ...)
     place = net.backbone.MAP_BEFORE
     one_map = METHODS[method]
 
     def run(variables: dict, images: jax.Array, classes: jax.Array) -> Float[Array, "b side side"]:
-        variables = gathered(mesh, variables)
         net = nnx.merge(graph, variables["params"], variables["batch_stats"], rest)
         features = net.backbone(network_input(images, image, colormap), stop=place)
         features = features.astype(jnp.float32)  # and with them their gradient, and the map
@@ -125,12 +124,8 @@ def make_explainer(
         maps = jax.vmap(one_map)(as_map(features), as_map(gradient))
         return scaled(jax.image.resize(maps, images.shape[:3], "bilinear"))
 
-    network = {
-        name: parameters(mesh, nnx.to_pure_dict(tree))
-        for name, tree in (("params", params), ("batch_stats", stats))
-    }
-    studies = batch_sharding(mesh)
-    return jax.jit(run, in_shardings=(network, studies, studies), out_shardings=replicated(mesh))
+    whole, studies = replicated(mesh), batch_sharding(mesh)
+    return jax.jit(run, in_shardings=(whole, studies, studies), out_shardings=whole)
 
 
 def logit_of(logits: Float[Array, "b k"], classes: Int[Array, " b"]) -> Float[Array, " b"]:

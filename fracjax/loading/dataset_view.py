@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
-from fracjax.config import NO_FOLD, Data
+from fracjax.config import Data, fold_of
 from fracjax.datasets import splits
 from fracjax.datasets.folds import fold_indices
 from fracjax.datasets.prepared import Prepared, classes_of, open_prepared
@@ -28,7 +28,7 @@ class Dataset:
     @property
     def split_hash(self) -> str:
         """Hash of the split file; with a fold, of the studies that it validates on as well."""
-        if self.data.fold == NO_FOLD:
+        if self.data.fold is None:
             return self.split.hash
         held = sorted(self.prepared.study[self.indices("validation")].tolist())
         return hashlib.sha256("\n".join([self.split.hash, *held]).encode()).hexdigest()
@@ -79,13 +79,14 @@ class Dataset:
             index = self.split.indices(self.prepared, part)
             return index[np.isin(self.prepared.label[index], self._wanted())]
 
-        if self.data.fold == NO_FOLD or name == "test":
+        fold = fold_of(self.data.fold)
+        if fold is None or name == "test":
             return of_split(name)
         pool = np.sort(np.concatenate([of_split("train"), of_split("validation")]))
         train, validation = fold_indices(
             self.prepared.label[pool],
             self.prepared.group[pool],
-            fold=self.data.fold,
+            fold=fold,
             seed=self.split.seed,
             source=self.prepared.name,
         )

@@ -18,6 +18,6 @@ def way_to_get(model: str, out: str) -> str:
     published = TABLES[model].PUBLISHED[0]
     md5 = f" (md5 {published.md5})" if published.md5 else ""
     return (
-        f"download {published.url}{md5}, convert it with `python scripts/convert_weights.py "
+        f"download {published.url}{md5}, convert it with `fracjax convert "
         f"{published.file} --model {model} --out {out}`, or {random}"
     )

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from fracjax.config import NO_WEIGHTS, Config
+from fracjax.config import Config
 from fracjax.evaluation import OperatingPoint
 from fracjax.evaluation.temperature import Temperature
 from fracjax.report.charts.training import History
@@ -99,7 +99,7 @@ class RunFacts:
     def weights(self) -> str:
         """What training began with."""
         weights = self.config.model.weights
-        return "random" if weights == NO_WEIGHTS else str(weights)
+        return "random" if weights is None else str(weights)
 
     @property
     def task(self) -> str:

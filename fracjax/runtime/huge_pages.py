@@ -3,8 +3,9 @@
 XLA takes a program's memory anew for each step, gigabytes of it, and gives it back. In pages of 4
 KiB that is half a million page faults a step, which on a virtual machine take longer than the
 arithmetic; in pages of 2 MiB it is a thousand (`benchmarks/RESULTS.md`). glibc asks for them if its
-tunable says so, which it reads when a process starts. So a script that finds it unset starts itself
-again, if the interpreter has nothing but this script to lose.
+tunable says so, which it reads when a process starts. So a command that finds it unset says so and
+starts again, if the interpreter has nothing but this command to lose.
+`GLIBC_TUNABLES=glibc.malloc.hugetlb=0` in the environment switches it off, `=1` says it at once.
 """
 
 import inspect
@@ -23,12 +24,17 @@ _KERNEL = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 def start_in_huge_pages() -> None:
     """Start this script again with huge pages, unless it has them, or cannot, or shall not have.
 
-    `GLIBC_TUNABLES=glibc.malloc.hugetlb=0` in the environment switches it off. Call it first: what
-    the script has done so far, it does twice. A script that another program runs, as a notebook,
-    `runpy`, `python -m` or a debugger does, is left alone: that program would begin anew.
+    Call it first: what the script has done so far, it does twice. A script that another program
+    runs, as a notebook, `runpy`, `python -m` or a debugger does, is left alone: that program would
+    begin anew.
     """
     kernel = _KERNEL.read_text() if _KERNEL.exists() else ""
     if wanted(os.environ, kernel) and _is_script():
+        print(
+            f"note: started again with memory in huge pages; {TUNABLES}={_TUNABLE}=0 prevents it",
+            file=sys.stderr,
+            flush=True,
+        )
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], with_huge_pages(os.environ))
 
 

@@ -1,38 +1,130 @@
-"""What the processes of a run say to each other, and which of them speaks for all.
+"""Several processes as one program: how they meet, what they tell each other, how they end.
 
-All run the same script and take the same decisions from the same numbers; the first one alone
-prints and writes. Of a single process every function is the plain thing that its name says.
+All run the same command and take the same decisions from the same numbers; the first one alone
+prints and writes. Of a single process every function is the plain thing that its name says. What
+they send each other goes over the devices (`jax.experimental.multihost_utils`).
 """
 
 import hashlib
 import json
+import os
 import sys
 import tempfile
+import threading
 import uuid
 from collections.abc import Callable, Mapping
-from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
+from fracjax import __version__
 from fracjax.errors import InputError
+from fracjax.runtime.launcher import COORDINATOR, launched, without_its_launcher
 
-NO_END = 7 * 24 * 3600 * 1000
-"""Milliseconds. Who waits for work that may take hours is freed by the heartbeats, if need be."""
+START_TIMEOUT = 300
+"""Seconds that the processes have to meet: the last host of a large job is slow to come."""
+HEARTBEAT_TIMEOUT = 60
+"""Seconds without a sign of life after which a process counts as dead, and all others end."""
 
-_numbers = count()
 _temporary: list[tempfile.TemporaryDirectory] = []
+
+
+def start(environment: Mapping[str, str] = os.environ, *, timeout: int = START_TIMEOUT) -> None:
+    """Meet the other processes, if the environment says that there are any.
+
+    To be called before JAX looks for its devices.
+
+    Args:
+      environment: variables, as the launcher set them.
+      timeout: seconds that the processes have to meet.
+
+    Raises:
+      InputError: half of what is needed is set, or the others do not come.
+    """
+    arguments = launched(environment)
+    if arguments is None:
+        if note := without_its_launcher(environment):
+            print(f"note: {note}", file=sys.stderr)
+        return
+    import jax
+
+    # JAX's own answer to SIGTERM is to go on until somebody asks for it.
+    jax.config.update("jax_enable_preemption_service", False)
+    where = arguments.get("coordinator_address", "the address that the launcher gives")
+    advice = (
+        "Start the same command on every host, open that port between them, and see that no "
+        f"process of an earlier run is left; {COORDINATOR}, set to HOST:PORT of process 0, names "
+        "another. JAX_NUM_PROCESSES=1 is for a process that is alone"
+    )
+    # When it waits too long, JAX ends the process with a stack trace, and nothing can catch that.
+    late = threading.Timer(
+        timeout, _give_up, [f"not all processes came to {where} within {timeout} s. {advice}"]
+    )
+    late.start()
+    try:
+        jax.distributed.initialize(
+            **arguments,
+            initialization_timeout=2 * timeout,
+            heartbeat_timeout_seconds=HEARTBEAT_TIMEOUT,
+        )
+    except (RuntimeError, ValueError, OSError) as error:
+        raise InputError(f"the processes cannot meet at {where} ({error}). {advice}") from error
+    finally:
+        late.cancel()
+    versions = {"Python": sys.version.split()[0], "jax": jax.__version__, "fracjax": __version__}
+    check_same_on_all_hosts({**versions, "command": " ".join(sys.argv[1:])})
+
+
+def _give_up(text: str) -> None:
+    print(f"error: {text}", file=sys.stderr, flush=True)
+    os._exit(2)
+
+
+def finish() -> None:
+    """End in good order, together: nobody leaves while another may yet fail."""
+    if is_multihost():
+        import jax
+
+        barrier("finished")
+        jax.distributed.shutdown()
+
+
+def fail(code: int, text: str) -> int:
+    """End this process; the others, which may wait for it, end when its heartbeats are missed.
+
+    Args:
+      code: exit code.
+      text: what to print.
+
+    Returns:
+      The exit code, of a single process.
+    """
+    index, count = process_index_count()
+    print(text if count == 1 else f"{text} (process {index})", file=sys.stderr)
+    if count > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for folder in _temporary:
+            folder.cleanup()
+        # Not sys.exit: JAX would wait for the others, and other threads for what never comes.
+        os._exit(code)
+    return code
 
 
 def is_multihost() -> bool:
     """Whether there are other processes."""
-    return "jax" in sys.modules and _state().client is not None and _state().num_processes > 1
+    return process_index_count()[1] > 1
 
 
 def process_index_count() -> tuple[int, int]:
     """Which of how many processes this is."""
-    return (_state().process_id, _state().num_processes) if is_multihost() else (0, 1)
+    jax = sys.modules.get("jax")
+    # Before they have met, to ask JAX would start its devices.
+    if jax is None or not jax.distributed.is_initialized():
+        return 0, 1
+    return jax.process_index(), jax.process_count()
 
 
 def is_main() -> bool:
@@ -64,23 +156,27 @@ def run_on_main(work: Callable[[], None], what: str) -> None:
 
 
 def barrier(what: str) -> None:
-    """Wait until every process is here."""
+    """Wait until every process is here, for hours if need be."""
     if is_multihost():
-        client().wait_at_barrier(f"fracjax/{next(_numbers)}/{what}", NO_END)
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices(what)
 
 
 def allgather(value: Any) -> list[Any]:
     """What each process has in place of `value`, which JSON must be able to hold."""
     if not is_multihost():
         return [value]
-    folder = f"fracjax/{next(_numbers)}/"
-    client().key_value_set(f"{folder}{process_index_count()[0]:06d}", json.dumps(value))
-    client().wait_at_barrier(f"{folder}set", NO_END)
-    return [json.loads(text) for _, text in sorted(client().key_value_dir_get(folder))]
+    from jax.experimental.multihost_utils import process_allgather
+
+    text = np.frombuffer(json.dumps(value).encode(), np.uint8)
+    sizes = process_allgather(np.array(len(text)))
+    texts = process_allgather(np.pad(text, (0, sizes.max() - len(text))))
+    return [json.loads(row[:size].tobytes()) for row, size in zip(texts, sizes, strict=True)]
 
 
 def broadcast(value: Any) -> Any:
-    """What the first process has in place of `value`: what all go by is computed once."""
+    """What the first process has in place of `value`."""
     return allgather(value)[0]
 
 
@@ -91,19 +187,18 @@ def check_same_on_all_hosts(facts: Mapping[str, str]) -> None:
       facts: by name, what must be the same for all.
 
     Raises:
-      UserError: naming what differs, and between whom.
+      InputError: naming what differs, and between whom.
     """
-    each = allgather({name: _short(fact) for name, fact in facts.items()})
-    for number, theirs in enumerate(each):
-        differing = [name for name in facts if theirs.get(name) != each[0].get(name)]
+    gathered = allgather({name: _short(fact) for name, fact in facts.items()})
+    first = gathered[0]
+    for index, theirs in enumerate(gathered):
+        differing = [name for name in facts if theirs.get(name) != first.get(name)]
         if differing:
-            told = "; ".join(
-                f"{name}: {each[0].get(name)}, {theirs.get(name)}" for name in differing
-            )
+            pairs = [f"{name}: {first.get(name)}, {theirs.get(name)}" for name in differing]
             raise InputError(
-                f"processes 0 and {number} of this run differ in {told}. Start the same command "
-                "in the same versions everywhere, with a --workdir and datasets that are the same "
-                "for all hosts"
+                f"processes 0 and {index} of this run differ in {'; '.join(pairs)}. Start the same "
+                "command in the same versions everywhere, with a workdir and datasets that are the "
+                "same for all hosts"
             )
 
 
@@ -116,14 +211,14 @@ def check_shared(folder: Path) -> None:
     """Refuse a folder that the processes do not share.
 
     Raises:
-      UserError: one of them does not see what the first one writes there.
+      InputError: one of them does not see what the first one writes there.
     """
     if not is_multihost():
         return
     mark = folder / f".{broadcast(uuid.uuid4().hex)}"
     run_on_main(mark.touch, "mark")
     seen = allgather(mark.exists())
-    run_on_main(mark.unlink, "mark")
+    run_on_main(mark.unlink, "unmark")
     if not all(seen):
         raise InputError(
             f"process {seen.index(False)} does not see what process 0 writes into {folder}: all "
@@ -140,21 +235,3 @@ def folder_of_first(folder: Path) -> Path:
         return folder
     _temporary.append(tempfile.TemporaryDirectory(prefix="fracjax-"))
     return Path(_temporary[-1].name)
-
-
-def remove_temporary() -> None:
-    """Remove what `folder_of_first` made, if Python is not to do so at its end."""
-    for folder in _temporary:
-        folder.cleanup()
-
-
-def client() -> Any:
-    """The service by which the processes meet: barriers, and values by key."""
-    return _state().client
-
-
-def _state() -> Any:
-    # JAX has no public name for it, and asking for the number of processes would start its devices.
-    from jax._src.distributed import global_state
-
-    return global_state

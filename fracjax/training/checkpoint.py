@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding
 
 from fracjax.config import Config, io
 from fracjax.errors import InputError
@@ -19,7 +19,7 @@ from fracjax.imaging.resize import ImageFormat
 from fracjax.models.image_spec import ImageSpec
 from fracjax.models.param_paths import leaf_shapes
 from fracjax.runtime.atomic_files import read_json
-from fracjax.runtime.sharding import parameters, replicated
+from fracjax.runtime.sharding import replicated
 from fracjax.training.state import TrainState
 
 VERSION = 2
@@ -188,7 +188,7 @@ class Checkpoints:
         step = self._last.latest_step()
         if step is None:
             return None
-        target = _on(vars(like), jax.tree.map(lambda _: replicated(mesh), vars(like)))
+        target = _on(vars(like), replicated(mesh))
         restored = self._last.restore(
             step,
             args=ocp.args.Composite(
@@ -264,7 +264,7 @@ def restore_network(workdir: Path, like: dict[str, Any], mesh: Mesh) -> dict[str
                 f"{path} does not hold the network of its config ({len(problems)} problems); "
                 "train it again into a new --workdir\n" + "\n".join(problems)
             )
-        return checkpointer.restore(path, _on(like, parameters(mesh, like)))
+        return checkpointer.restore(path, _on(like, replicated(mesh)))
 
 
 def _folder(workdir: Path, name: str) -> Path:
@@ -277,12 +277,10 @@ def _newest(workdir: Path, which: str) -> Path:
         what = "a run without a finished epoch" if config_path(workdir).exists() else "not a run"
         raise InputError(
             f"no {which} checkpoint in {workdir}: it is {what}; name the --workdir of a finished "
-            "`python scripts/train.py`"
+            "`fracjax train`"
         )
     return found
 
 
-def _on(tree: Any, places: Any) -> Any:
-    return jax.tree.map(
-        lambda x, place: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), tree, places
-    )
+def _on(tree: Any, place: NamedSharding) -> Any:
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), tree)

@@ -5,7 +5,7 @@ import json
 import jax
 from jax.sharding import Mesh
 
-from fracjax.config import NO_WEIGHTS, Config, io
+from fracjax.config import Config, io
 from fracjax.errors import InputError
 from fracjax.evaluation import parse_rule
 from fracjax.pretrained import store
@@ -93,7 +93,7 @@ def check_weights(config: Config) -> None:
     Raises:
       InputError: as it says, with the way to get them.
     """
-    if config.model.weights != NO_WEIGHTS:
+    if config.model.weights is not None:
         store.check(config.model.weights, model=config.model.name)
 
 

@@ -16,7 +16,7 @@ from fracjax.config import Augment
 from fracjax.loading.batch import Batch, Examples
 from fracjax.loading.streaming import evaluation_batches, stream
 from fracjax.models.image_spec import ImageSpec
-from fracjax.runtime.sharding import batch_sharding, gathered, parameters, replicated
+from fracjax.runtime.sharding import batch_sharding, replicated
 from fracjax.runtime.stopwatch import Stopwatch
 
 _AHEAD = 2  # batches whose logits are not waited for
@@ -66,12 +66,11 @@ def make_forward(
       policy: what views are drawn from; none are without it.
     """
     view = nnx.view(model, deterministic=True, use_running_average=True, raise_if_not_found=False)
-    graph, params, batch_stats, rest = nnx.split(view, nnx.Param, nnx.BatchStat, ...)
+    graph, _, _, rest = nnx.split(view, nnx.Param, nnx.BatchStat, ...)
 
     def forward(
         variables: dict[str, Any], images: jax.Array, drawn_by: DrawnBy | None
     ) -> jax.Array:
-        variables = gathered(mesh, variables)
         net = nnx.merge(graph, variables["params"], variables["batch_stats"], rest)
         if start is not None:
             return net(images.astype(jnp.float32), start=start)
@@ -81,13 +80,7 @@ def make_forward(
         return net(network_input(images, image, colormap))
 
     whole = replicated(mesh)
-    variables = {
-        name: parameters(mesh, nnx.to_pure_dict(tree))
-        for name, tree in (("params", params), ("batch_stats", batch_stats))
-    }
-    return jax.jit(
-        forward, in_shardings=(variables, batch_sharding(mesh), None), out_shardings=whole
-    )
+    return jax.jit(forward, in_shardings=(whole, batch_sharding(mesh), None), out_shardings=whole)
 
 
 def predict_logits(

@@ -11,7 +11,7 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh
 
-from fracjax.config import NO_WEIGHTS, Config, Model
+from fracjax.config import Config, Model
 from fracjax.errors import InputError
 from fracjax.models.backbone import HEAD
 from fracjax.models.build import build
@@ -83,7 +83,7 @@ def init(config: Config) -> TrainableModel:
     graph, _, _, rest = nnx.split(model, nnx.Param, nnx.BatchStat, ...)
     variables = variables_of(model)
     params, batch_stats = variables["params"], variables["batch_stats"]
-    if config.model.weights != NO_WEIGHTS:
+    if config.model.weights is not None:
         params, batch_stats = store.load_into(
             params, batch_stats, config.model.weights, model=config.model.name
         )
@@ -130,4 +130,4 @@ def _draw(model: Model, outputs: int, image_size: int) -> Callable[[jax.Array], 
     def draw_head(key: jax.Array) -> dict[str, Any]:
         return {"params": {"head": draw(key)["params"]["head"]}, "batch_stats": {}}
 
-    return draw if model.weights == NO_WEIGHTS else jax.jit(draw_head)
+    return draw if model.weights is None else jax.jit(draw_head)

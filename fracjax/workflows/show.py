@@ -18,7 +18,7 @@ from PIL import Image
 from fracjax.augment.colour import OPERATIONS, apply_colormap
 from fracjax.augment.mixing import mix
 from fracjax.augment.policy import augment
-from fracjax.config import NO_FOLD, Augment, Config
+from fracjax.config import Augment, Config
 from fracjax.datasets.phantom.drawing import FRACTURE_TYPES
 from fracjax.datasets.phantom.drawing import draw as draw_phantom
 from fracjax.datasets.prepared import classes_of
@@ -89,7 +89,7 @@ def show(
     """
     directory = data_dir or config.data.dir
     classes = classes_of(name, directory)
-    data = replace(config.data, name=name, classes=classes, fold=NO_FOLD, filter=None)
+    data = replace(config.data, name=name, classes=classes, fold=None, filter=None)
     examples = open_dataset(data, directory).part(part)
     if not 1 <= studies <= len(examples):
         raise InputError(

@@ -58,7 +58,7 @@ def show_sweep(workdir: Path, metas: Sequence[CheckpointMetadata], console: Cons
         f"{choice} {run.workdir} has the lowest, {run.loss:.4f} nats.",
         "Chosen as the best on validation, its figures there flatter it; no test study was seen.",
         f"figures: {path}",
-        f"next: python scripts/evaluate.py --checkpoint {run.workdir} --split validation",
+        f"next: fracjax evaluate --checkpoint {run.workdir} --split validation",
     ):
         console.print(line, highlight=False, soft_wrap=True)
 

@@ -124,7 +124,7 @@ def show_run(workdir: Path, metas: Sequence[CheckpointMetadata], console: Consol
     for name, path in places.items():
         console.print(f"  {name:20}{path}", highlight=False, soft_wrap=True)
     console.print(
-        f"next: python scripts/evaluate.py --checkpoint {workdir} --split validation",
+        f"next: fracjax evaluate --checkpoint {workdir} --split validation",
         highlight=False,
         soft_wrap=True,
     )

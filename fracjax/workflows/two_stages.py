@@ -46,7 +46,7 @@ def run_two_stages(stage1: Config, stage2: Config, console: Console) -> Path:
     for number, config in enumerate((stage1, stage2), 1):
         if is_sweep(config):
             raise InputError(
-                f"stage {number} is a sweep: train it with scripts/train.py, and give the learning "
+                f"stage {number} is a sweep: train it with `fracjax train`, and give the learning "
                 "rate that it finds here"
             )
     behind = dataclasses.replace(stage2.data, filter=stage1.workdir)

@@ -58,7 +58,7 @@ def test_a_dry_run_prints_config_and_network_without_data(tmp_path):
         ),
         (
             "train --dry-run --data.batch-size 0 --model.dropout 1",
-            "bad config: --model.dropout is 1.0, not in [0, 1); --data.batch-size is 0, below 1",
+            "bad config: --data.batch-size is 0, below 1; --model.dropout is 1.0, not in [0, 1)",
         ),
         (
             "train --dry-run --config phantom_stage1 --phases.0.cut blok2",
@@ -95,6 +95,10 @@ def test_every_command_has_a_help_page_and_a_line_in_that_of_all(name):
     page = run_cli(name, "--help")
     assert page.returncode == 0
     assert f"usage: fracjax {name} " in page.stdout
+
+
+def test_prepare_names_show():
+    assert "fracjax show NAME" in " ".join(run_cli("prepare", "--help").stdout.split())
 
 
 def test_every_script_is_a_command():

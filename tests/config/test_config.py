@@ -79,7 +79,10 @@ def test_a_file_that_makes_no_config_is_refused(tmp_path, body, message):
 
 
 def test_a_missing_file_is_answered_with_the_nearest_one():
-    with pytest.raises(InputError, match=r"no config file .*stage_1.py; near it are .*stage1.py"):
+    with pytest.raises(
+        InputError,
+        match=r"no config file .*stage_1.py; near it are .*stage1.py.*; packaged are phantom_",
+    ):
         load(CONFIGS[0].with_name("stage_1.py"))
 
 
@@ -93,7 +96,7 @@ def test_values_of_other_types_are_refused_all_at_once():
     with pytest.raises(InputError) as error:
         check(bad)
     for part in (
-        "freeze.batch-norm is 'abovecut', not one of all, above_cut, frozen; perhaps you meant",
+        "freeze.batch_norm is 'abovecut', not one of all, above_cut, frozen; perhaps you meant",
         "data.filter is 'runs/x', a str, not",
         "phases.0.epochs is 2.5, a float, not int",
     ):
@@ -107,14 +110,14 @@ def test_impossible_values_are_refused_all_at_once():
     )
     with pytest.raises(InputError) as error:
         check(bad)
-    for name in ("data.batch-size", "data.classes", "phases.0.learning-rate", "phases.0.epochs"):
+    for name in ("data.batch_size", "data.classes", "phases.0.learning_rate", "phases.0.epochs"):
         assert name in str(error.value)
 
 
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        (Config(folds=1), "folds is 1: there must be something to train on; write 0, or 2 or more"),
+        (Config(folds=1), "folds is 1, which leaves nothing to train on; write 0, or 2 or more"),
         (Config(folds=-1), "folds is -1, below 0"),
         (
             Config(folds=5, ensemble=Ensemble(members=3)),
@@ -128,19 +131,19 @@ def test_impossible_values_are_refused_all_at_once():
         (Config(sweep=Sweep(seeds=0)), "sweep.seeds is 0, below 1"),
         (
             Config(sweep=Sweep((0.1, 0.0))),
-            "sweep.learning-rates.1 is 0.0, not above 0",
+            "sweep.learning_rates.1 is 0.0, not above 0",
         ),
         (
             Config(sweep=Sweep((0.1, float("nan")))),
-            "sweep.learning-rates.1 is nan, not a finite number",
+            "sweep.learning_rates.1 is nan, not a finite number",
         ),
         (
             Config(sweep=Sweep((0.1, 0.2, 0.1))),
-            "sweep.learning-rates names one twice: (0.1, 0.2, 0.1)",
+            "sweep.learning_rates is (0.1, 0.2, 0.1), which names one twice",
         ),
         (
             Config(sweep=Sweep((0.1,))),
-            "sweep.learning-rates is 0.1 alone: write --phases.0.learning-rate 0.1, or more of "
+            "sweep.learning_rates is 0.1 alone: write it as phases.0.learning_rate, or more of "
             "them to compare",
         ),
         (
@@ -159,17 +162,17 @@ def test_impossible_values_are_refused_all_at_once():
         ),
         (Config(data=Data(subset=0.0)), "data.subset is 0.0, not above 0"),
         (Config(data=Data(subset=1.1)), "data.subset is 1.1, above 1, which is all studies"),
-        (Config(loss=Loss(label_smoothing=1.0)), "loss.label-smoothing is 1.0, not in [0, 1)"),
+        (Config(loss=Loss(label_smoothing=1.0)), "loss.label_smoothing is 1.0, not in [0, 1)"),
         (
             Config(loss=Loss(focal_gamma=0.5)),
-            "loss.focal-gamma is 0.5: between 0 and 1 its gradient is infinite; write 0 for none, "
-            "or 1 or more",
+            "loss.focal_gamma is 0.5, between 0 and 1, where its gradient is infinite; write 0 for "
+            "none, or 1 or more",
         ),
-        (Config(loss=Loss(focal_gamma=-1.0)), "loss.focal-gamma is -1.0, below 0"),
-        (Config(train=Train(plateau_factor=1.0)), "train.plateau-factor is 1.0, not below 1"),
-        (Config(train=Train(plateau_factor=0.0)), "train.plateau-factor is 0.0, not above 0"),
-        (Config(train=Train(plateau_patience=0)), "train.plateau-patience is 0, below 1"),
-        (Config(phases=()), "phases is empty: a run has one Phase at least"),
+        (Config(loss=Loss(focal_gamma=-1.0)), "loss.focal_gamma is -1.0, below 0"),
+        (Config(train=Train(plateau_factor=1.0)), "train.plateau_factor is 1.0, not below 1"),
+        (Config(train=Train(plateau_factor=0.0)), "train.plateau_factor is 0.0, not above 0"),
+        (Config(train=Train(plateau_patience=0)), "train.plateau_patience is 0, below 1"),
+        (Config(phases=()), "phases is (), empty: a run has one Phase at least"),
         (Config(phases=(Phase(), Phase(epochs=0))), "phases.1.epochs is 0, below 1"),
     ],
     ids=lambda x: x if isinstance(x, str) else "",
@@ -186,7 +189,7 @@ def test_what_no_run_can_have_is_refused_by_itself(bad, message):
 def test_a_fold_that_there_is_not_is_refused(fold):
     with pytest.raises(InputError) as error:
         check(Config(data=Data(fold=fold)))
-    expected = f"data.fold is {fold!r}, neither none nor like 2/5, the second of five folds"
+    expected = f"data.fold is {fold}, neither none nor like 2/5, the second of five folds"
     assert str(error.value) == f"bad config: {expected}"
 
 
@@ -211,7 +214,7 @@ def test_what_is_just_possible_is_taken(config):
 def test_phases_that_are_no_phases_are_refused(phases):
     bad = Config()
     object.__setattr__(bad, "phases", phases)
-    with pytest.raises(InputError, match=r"phases(\.\d)? is .*, not (a Phase|tuple)"):
+    with pytest.raises(InputError, match=r"phases(\.\d)? is .*, not (Phase|tuple)"):
         check(bad)
 
 
@@ -238,7 +241,7 @@ def test_learning_rates_of_another_type_are_refused():
     bad = Config()
     object.__setattr__(bad.sweep, "learning_rates", (0.1, "x", True))
     with pytest.raises(
-        InputError, match=r"rates.1 is 'x', not a finite .*rates.2 is True, not a f"
+        InputError, match=r"rates.1 is 'x', a str, not float; .*rates.2 is True, a bool, not float"
     ):
         check(bad)
 
@@ -304,15 +307,59 @@ def test_two_cures_for_rare_classes_are_refused_together():
 
 
 def test_a_number_that_is_not_finite_is_refused():
-    with pytest.raises(InputError, match=r"phases.0.learning-rate is inf, not a finite number"):
+    with pytest.raises(InputError, match=r"phases.0.learning_rate is inf, not a finite number"):
         check(Config(phases=(Phase(learning_rate=float("inf")),)))
 
 
-def test_no_detector_is_written_as_none(tmp_path):
-    path = _file(tmp_path, "def get_config(): return Config(data=Data(filter=Path('runs/x')))")
-    path.write_text("from pathlib import Path\n" + path.read_text())
-    assert load(path).data.filter == Path("runs/x")
-    assert load(path, ["--data.filter", "none"]).data.filter is None
+def test_none_is_one_word_for_what_a_run_does_without(tmp_path):
+    path = tmp_path / "some.py"
+    path.write_text(
+        "from pathlib import Path\n"
+        "from fracjax.config import *\n"
+        "def get_config():\n"
+        "    data = Data(filter=Path('runs/x'), fold='1/2')\n"
+        "    return Config(data=data, model=Model(weights=Path('w.npz')))\n"
+    )
+    given = load(path)
+    assert (given.data.filter, given.data.fold, given.model.weights) == (
+        Path("runs/x"),
+        "1/2",
+        Path("w.npz"),
+    )
+    flags = ["--data.filter", "none", "--data.fold=none", "--model.weights", "none"]
+    without = load(path, flags)
+    assert (without.data.filter, without.data.fold, without.model.weights) == (None, None, None)
+    assert io.differences(given, without)[0] == "data.filter: runs/x != none"
+    # Checkpoints of earlier versions have the word where JSON has null.
+    saved = io.to_dict(without)
+    saved["data"]["fold"] = saved["model"]["weights"] = "none"
+    assert io.from_dict(saved) == without
+
+
+def test_a_packaged_config_is_found_by_its_name_and_a_file_by_its_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load("stage1") == load(Path("stage1.py")) == load(ROOT / "configs" / "stage1.py")
+    _file(tmp_path, "def get_config(): return Config(folds=7)").rename(tmp_path / "stage1.py")
+    assert load("stage1.py").folds == 7
+    with pytest.raises(InputError, match=r"no config file stage9; .*packaged are phantom_stage1, "):
+        load("stage9")
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_a_config_of_the_house_is_complete_and_says_what_it_gave(path):
+    text = path.read_text()
+    assert "__file__" not in text
+    assert len(text.splitlines()) <= 50  # a screen
+    for word in (f"fracjax train --config {path.stem}", "\nPaper: §", "\nChanges", "\nGave: "):
+        assert word in text, word
+
+
+def test_fields_are_flags_on_a_command_line():
+    message = "data.batch_size is 0; phases.1.learning_rate; data.fold of x.data.fold, folds"
+    assert io.fields_as_flags(message) == (
+        "--data.batch-size is 0; --phases.1.learning-rate; --data.fold of x.data.fold, folds"
+    )
+    assert io.fields_as_flags("write --data.image-size 32") == "write --data.image-size 32"
 
 
 def test_a_seed_that_no_key_can_be_made_of_is_refused():

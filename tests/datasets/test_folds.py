@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from fracjax.config import Data
-from fracjax.datasets.folds import fold_indices, parse_fold
+from fracjax.config import Data, fold_of
+from fracjax.datasets.folds import fold_indices
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.request import Request
 from fracjax.errors import InputError
@@ -24,12 +24,12 @@ def _studies(count: int = 300):
 
 
 def _cut(label, group, fold, seed=0):
-    return fold_indices(label, group, fold=fold, seed=seed, source="tiny")
+    return fold_indices(label, group, fold=fold_of(fold) or (0, 0), seed=seed, source="tiny")
 
 
 def test_a_fold_is_named_by_number_and_count():
-    assert parse_fold("2/5") == (2, 5)
-    assert parse_fold("10/10") == (10, 10)
+    assert fold_of("2/5") == (2, 5)
+    assert fold_of("10/10") == (10, 10)
 
 
 def test_two_folds_by_hand():

@@ -2,8 +2,6 @@
 
 import hashlib
 import pickle
-import runpy
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,9 +13,8 @@ from fracjax.datasets.records import RecordBuilder
 from fracjax.datasets.request import Request, check, how_to
 from fracjax.datasets.splits import Split
 from fracjax.errors import InputError
+from tests.cli_runner import run_cli
 from tests.datasets.trees import encode, fracatlas_tree, picture, write
-
-SCRIPT = Path(__file__).parents[2] / "scripts" / "prepare_data.py"
 
 
 @pytest.fixture(scope="module")
@@ -33,14 +30,14 @@ def test_a_missing_dataset_is_answered_with_one_line_and_the_command(tmp_path, n
     assert "\n" not in message
     assert message.startswith(f"dataset '{name}' is not prepared: no {tmp_path / name}; ")
     asked = "folder" if name == "mine" else name
-    assert f"python scripts/prepare_data.py {asked} --data-dir {tmp_path}" in message
+    assert f"fracjax prepare {asked} --data-dir {tmp_path}" in message
 
 
 def test_what_to_fetch_by_hand_and_what_to_type():
     assert how_to("fracatlas", Path("data")) == (
         "download FracAtlas.zip (about 323 MB, CC BY 4.0) by hand from "
         "https://figshare.com/articles/dataset/The_dataset/22363012, then run: "
-        "python scripts/prepare_data.py fracatlas --data-dir data --source ZIP_OR_UNPACKED_FOLDER"
+        "fracjax prepare fracatlas --data-dir data --source ZIP_OR_UNPACKED_FOLDER"
     )
     assert "https://www.kaggle.com/" in how_to("bone_break", Path("data"))
     assert "--save-as mine" in how_to("mine", Path("data"))
@@ -116,7 +113,7 @@ def interrupt(monkeypatch, step: str) -> None:
 def test_an_incomplete_dataset_does_not_open(tmp_path, source, lost):
     prepare(Request("fracatlas", source=source, data_dir=tmp_path))
     (tmp_path / "fracatlas" / lost).unlink()
-    with pytest.raises(InputError, match=r"python scripts/prepare_data.py fracatlas"):
+    with pytest.raises(InputError, match=r"fracjax prepare fracatlas"):
         open_prepared("fracatlas", tmp_path)
 
 
@@ -128,7 +125,7 @@ def test_a_manifest_of_an_earlier_version_is_answered_with_the_command(tmp_path,
     with pytest.raises(
         InputError,
         match=r"earlier version \(manifest.csv: columns missing: channels\); "
-        r".*python scripts/prepare_data.py fracatlas",
+        r".*fracjax prepare fracatlas",
     ):
         open_prepared("fracatlas", tmp_path)
     lines = kept.splitlines(keepends=True)
@@ -194,13 +191,9 @@ def test_two_copies_of_one_picture_lie_in_one_part(tmp_path):
         assert split.assignment[study.replace("_again", "")] == part
 
 
-def test_the_script_prints_what_it_did_or_one_line(tmp_path, source, monkeypatch, capsys):
-    def run(*arguments: str) -> None:
-        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *arguments, "--data-dir", str(tmp_path)])
-        runpy.run_path(str(SCRIPT), run_name="__main__")
-
-    run("fracatlas", "--source", str(source))
-    printed = capsys.readouterr().out.splitlines()
+def test_the_command_prints_what_it_did_or_one_line(tmp_path, source):
+    done = run_cli("prepare", "fracatlas", "--source", source, "--data-dir", tmp_path)
+    assert done.returncode == 0
     for line in (
         "studies taken: 14",
         "  normal: 8",
@@ -208,9 +201,8 @@ def test_the_script_prints_what_it_did_or_one_line(tmp_path, source, monkeypatch
         "near-duplicate groups: 0 (0 studies)",
         f"manifest: {tmp_path / 'fracatlas' / 'manifest.csv'}",
     ):
-        assert line in printed
-    with pytest.raises(SystemExit) as caught:
-        run("fracatlas", "--source", str(tmp_path / "none"))
-    assert caught.value.code == 2
-    (line,) = capsys.readouterr().err.splitlines()
+        assert line in done.stdout.splitlines()
+    done = run_cli("prepare", "fracatlas", "--source", tmp_path / "none", "--data-dir", tmp_path)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
     assert "found nothing, expected a zip or its unpacked folder" in line

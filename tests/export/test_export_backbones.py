@@ -13,6 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from fracjax.training.network import abstract_network, arrays
+from fracjax.training.preprocess import network_input
 
 from fracjax.config import Config, Data, Model
 from fracjax.evaluation import choose_threshold
@@ -25,8 +27,6 @@ from fracjax.inference.stages import Stages
 from fracjax.models.build import IMAGES
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training.checkpoint import CheckpointMetadata
-from fracjax.training.network import abstract_network, arrays
-from fracjax.training.preprocess import network_input
 from tests.datasets.trees import encode, picture
 
 LABELS, SCORES = np.array([0, 1]), np.array([0.2, 0.8])  # that the threshold is "chosen" on

@@ -37,7 +37,7 @@ def test_other_tunables_are_kept():
 
 PROGRAM = """
 import json, os, pathlib, sys
-from fracjax import huge_pages
+from fracjax.runtime import huge_pages
 huge_pages._KERNEL = pathlib.Path(os.environ["KERNEL"])
 huge_pages.start_in_huge_pages()
 print(json.dumps([os.getpid(), sys.argv[1:], os.environ.get("GLIBC_TUNABLES")]))

@@ -3,7 +3,7 @@
 import pytest
 
 from fracjax.errors import InputError
-from fracjax.runtime.launcher import Launch, launch, without_its_launcher
+from fracjax.runtime.launcher import launched, without_its_launcher
 
 SLURM = {
     "SLURM_JOB_ID": "7",
@@ -35,67 +35,55 @@ EXPLICIT = {
     ],
 )
 def test_a_single_process_is_told_from_several(environment):
-    assert launch(environment) is None
+    assert launched(environment) is None
 
 
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
-        (EXPLICIT, Launch("environment", "10.0.0.1:8476", 4, 0, ())),
-        ({**SLURM, "SLURM_STEP_TASKS_PER_NODE": "3,1"}, Launch("Slurm", None, 4, 3, None)),
+        (
+            EXPLICIT,
+            {
+                "coordinator_address": "10.0.0.1:8476",
+                "num_processes": 4,
+                "process_id": 0,
+                "local_device_ids": [],
+            },
+        ),
+        (SLURM, {}),
         (
             {**SLURM, "JAX_COORDINATOR_ADDRESS": "head:1234"},
-            Launch("Slurm", "head:1234", 4, 3, None),
+            {"coordinator_address": "head:1234"},
         ),
-        (
-            {**OPEN_MPI, "OMPI_MCA_orte_hnp_uri": "1.0;tcp://10.0.0.1:1"},
-            Launch("Open MPI", None, 4, 2),
-        ),
-        (
-            {**OPEN_MPI, "JAX_COORDINATOR_ADDRESS": "head:1234"},
-            Launch("Open MPI", "head:1234", 4, 2, None),
-        ),
+        (OPEN_MPI, {"num_processes": 4, "process_id": 2}),
         # mpirun within sbatch: Slurm's variables are those of Open MPI's daemon on this host.
-        (
-            {**DAEMON, **OPEN_MPI, "OMPI_MCA_orte_hnp_uri": "1.0;tcp://10.0.0.1:1"},
-            Launch("Open MPI", None, 4, 2),
-        ),
+        ({**DAEMON, **OPEN_MPI}, {"num_processes": 4, "process_id": 2}),
         (
             {**DAEMON, **OPEN_MPI, "JAX_COORDINATOR_ADDRESS": "head:1234"},
-            Launch("Open MPI", "head:1234", 4, 2, None),
+            {"coordinator_address": "head:1234", "num_processes": 4, "process_id": 2},
         ),
-        ({"TPU_WORKER_HOSTNAMES": "t-0,t-1,t-2,t-3"}, Launch("TPU slice")),
-        ({"TPU_WORKER_HOSTNAMES": "t-0", "MEGASCALE_NUM_SLICES": "2"}, Launch("TPU slice")),
+        ({"TPU_WORKER_HOSTNAMES": "t-0,t-1,t-2,t-3"}, {}),
+        ({"TPU_WORKER_HOSTNAMES": "t-0", "MEGASCALE_NUM_SLICES": "2"}, {}),
     ],
 )
-def test_each_launcher_says_how_many_and_which(environment, expected):
-    assert launch(environment) == expected
+def test_jax_is_told_what_it_does_not_find_out_by_itself(environment, expected):
+    assert launched(environment) == expected
 
 
 @pytest.mark.parametrize(
-    ("variables", "devices"),
+    ("variables", "own"),
     [
-        ({"SLURM_STEP_TASKS_PER_NODE": "1(x4)"}, ()),  # one task a host has all of its GPUs
-        ({"CUDA_VISIBLE_DEVICES": "0,1,2,3"}, (2, 3)),  # the second of two tasks has half of them
-        ({"CUDA_VISIBLE_DEVICES": "0"}, ()),  # Slurm shows each task but its own
-        ({"CUDA_VISIBLE_DEVICES": "0,1", "SLURM_GPUS_PER_TASK": "2"}, ()),
-        ({"SLURM_GPUS_PER_TASK": "2"}, ()),
-        # --gpu-bind=none shows each task those of all.
-        ({"CUDA_VISIBLE_DEVICES": "0,1,2,3", "SLURM_GPUS_PER_TASK": "1"}, (1,)),
-        ({"CUDA_VISIBLE_DEVICES": "0,1,2,3", "SLURM_GPUS_PER_TASK": "a100:2"}, (2, 3)),
-        ({"CUDA_VISIBLE_DEVICES": "0,1,2", "SLURM_GPUS_PER_TASK": "2"}, None),  # none is left
-        # Hosts differ in their tasks, and nothing says how many this one has.
-        ({"CUDA_VISIBLE_DEVICES": "0,1,2,3", "SLURM_STEP_TASKS_PER_NODE": "2(x3),1"}, None),
-        ({"CUDA_VISIBLE_DEVICES": "0,1,2,3", "SLURM_STEP_TASKS_PER_NODE": "1(x3),2"}, None),
-        ({"CUDA_VISIBLE_DEVICES": "0,1,2"}, None),  # JAX's own way: one for each task
-        ({"CUDA_VISIBLE_DEVICES": "0,1,2,3", "JAX_LOCAL_DEVICE_IDS": "0"}, None),
-        ({}, None),
+        ({"SLURM_STEP_TASKS_PER_NODE": "1(x4)"}, True),  # one task a host has all of its GPUs
+        ({"SLURM_STEP_TASKS_PER_NODE": "1"}, True),
+        ({"CUDA_VISIBLE_DEVICES": "0"}, True),  # Slurm shows each task but its own
+        ({"CUDA_VISIBLE_DEVICES": "0,1,2,3"}, False),  # JAX's way: one for each task
+        ({"SLURM_STEP_TASKS_PER_NODE": "1(x3),2"}, False),
+        ({"SLURM_STEP_TASKS_PER_NODE": "1(x4)", "JAX_LOCAL_DEVICE_IDS": "0"}, False),
+        ({}, False),
     ],
 )
-def test_the_gpus_of_a_host_are_shared_out_among_its_tasks(variables, devices):
-    found = launch({**SLURM, **variables})
-    assert found is not None
-    assert found.devices == devices
+def test_a_task_of_slurm_that_is_alone_on_its_host_or_sees_but_its_own_has_all_gpus(variables, own):
+    assert launched({**SLURM, **variables}) == ({"local_device_ids": []} if own else {})
 
 
 @pytest.mark.parametrize(
@@ -112,12 +100,11 @@ def test_the_gpus_of_a_host_are_shared_out_among_its_tasks(variables, devices):
         ({**EXPLICIT, "JAX_COORDINATOR_ADDRESS": "head"}, "'head'; write HOST:PORT"),
         ({**EXPLICIT, "JAX_PROCESS_ID": "4"}, "number the processes from 0 to 3"),
         ({**EXPLICIT, "JAX_PROCESS_ID": "one"}, "JAX_PROCESS_ID is 'one'; write a whole number"),
-        (OPEN_MPI, "set JAX_COORDINATOR_ADDRESS to HOST:PORT"),
     ],
 )
 def test_what_is_half_set_is_refused_with_what_to_set(environment, message):
     with pytest.raises(InputError, match=message):
-        launch(environment)
+        launched(environment)
 
 
 def test_several_tasks_without_srun_are_remarked_upon():

@@ -16,7 +16,7 @@ from fracjax.loading.resident import batch_at, make_resident
 from fracjax.loading.sampling import draw_order
 from fracjax.loading.npy_rows import StoredRows
 from fracjax.loading.streaming import BatchSource, stream, training_batches
-from fracjax.runtime.sharding import by_study, data_mesh
+from fracjax.runtime.sharding import batch_sharding, data_mesh
 from pathlib import Path
 
 mesh = data_mesh()
@@ -41,7 +41,7 @@ def check(batch, expected):
             assert_array_equal(shard.data, expected[name][shard.index])
 
 source = training_batches(examples, batch_size=8, seed=0, epoch=0)
-for batch, expected in zip(stream(source, by_study(mesh)), whole, strict=True):
+for batch, expected in zip(stream(source, batch_sharding(mesh)), whole, strict=True):
     check(batch, expected)
 assert read == [4] * 4, read  # half of each batch
 (studies,) = make_resident([examples], mesh)

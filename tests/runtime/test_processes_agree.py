@@ -1,4 +1,4 @@
-"""What several processes refuse together, without the processes: their letters are written here."""
+"""What several processes refuse together, without the processes: their answers stand here."""
 
 import json
 
@@ -17,9 +17,9 @@ from fracjax.runtime.multihost import (
 
 def _another_has(monkeypatch, answer):
     """As if there were a second process, which answers so to what this one has."""
-    monkeypatch.setattr(multihost, "several", lambda: True)
-    monkeypatch.setattr(multihost, "of_each", lambda value: [value, answer(value)])
-    monkeypatch.setattr(multihost, "by_first", lambda work, what: work())
+    monkeypatch.setattr(multihost, "is_multihost", lambda: True)
+    monkeypatch.setattr(multihost, "allgather", lambda value: [value, answer(value)])
+    monkeypatch.setattr(multihost, "run_on_main", lambda work, what: work())
 
 
 def test_processes_about_different_things_are_refused_by_name(monkeypatch):

@@ -69,7 +69,7 @@ def test_the_losses_of_both_fall_alike(trained):
 
 
 def test_predicting_in_bfloat16_moves_probabilities_by_a_hundredth_or_two(trained, examples):
-    """No layer is to blame alone; `evaluate.py` refuses what moves one by more than 0.01."""
+    """No layer is to blame alone; `fracjax evaluate` refuses what moves one by more than 0.01."""
     state = trained["float32"].state
     wide, narrow = (
         expit(_logits(trained[precision].network, state, examples)) for precision in PRECISIONS

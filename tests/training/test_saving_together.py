@@ -6,7 +6,7 @@ from tests.pairs import run_pair
 SAVING = """
 import math, sys, time
 from pathlib import Path
-from fracjax.runtime.multihost_init import start
+from fracjax.runtime.multihost import start
 from fracjax.cli.process import door
 
 with door():
