@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw
 
-from fracjax.datasets.study import NO_BOXES
+from fracjax.datasets.sources.archive import NO_BOXES
 
 COLOURS = "inferno"  # perceptually uniform
 STRONGEST = 0.6  # share of the map's colour where the map is 1

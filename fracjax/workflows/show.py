@@ -17,7 +17,7 @@ from fracjax.augment.colour import OPERATIONS, apply_colormap
 from fracjax.augment.mixing import mix
 from fracjax.augment.policy import augment
 from fracjax.config import NO_FOLD, Augment, Config
-from fracjax.datasets.prepared import classes_of
+from fracjax.datasets.prepared import open_prepared
 from fracjax.errors import InputError
 from fracjax.loading.batch import Examples
 from fracjax.loading.dataset_view import open_dataset
@@ -84,7 +84,7 @@ def show(
       UserError: the dataset is not prepared, or has too few studies.
     """
     directory = data_dir or config.data.dir
-    classes = classes_of(name, directory)
+    classes = open_prepared(name, directory).classes
     data = replace(config.data, name=name, classes=classes, fold=NO_FOLD, filter=None)
     examples = open_dataset(data, directory).part(part)
     if not 1 <= studies <= len(examples):
