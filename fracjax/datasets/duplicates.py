@@ -1,4 +1,4 @@
-"""Groups of near-duplicate pictures: copies, re-exports, flips, rotations, slight crops.
+"""Groups of near-duplicate images: copies, re-exports, flips, rotations, slight crops.
 
 Two stages. A perceptual hash (pHash, 64 bit, over the eight flips and rotations) proposes pairs;
 it alone would chain hundreds of lookalike hands into one group. Then the two thumbnails are laid
@@ -8,16 +8,37 @@ agree. Pairs that pass are joined by union-find.
 
 from collections.abc import Hashable, Sequence
 
+import imagehash
 import numpy as np
 import scipy
-from jaxtyping import Float32, Int, UInt8, UInt64
+from jaxtyping import Float32, Int, Shaped, UInt8, UInt64
+from PIL import Image
 
-from fracjax.datasets.audit import THUMBNAIL, dihedral
-
+THUMBNAIL = 64  # pixels a side; what perceptual hash and alignment see
 HASH_DISTANCE = 16  # bits of 64 that may differ for a pair to be looked at
 _MARGIN = 6  # thumbnail pixels left out at each border: film edges and letter boxes look alike
 _SHIFT = 4  # thumbnail pixels that a copy may be moved (a crop moves it)
 _BATCH = 2048
+
+
+def dihedral(square: Shaped[np.ndarray, "*b h w"]) -> list[np.ndarray]:
+    """The eight flips and rotations (D4) of an array's last two axes."""
+    turns = [np.rot90(square, k, axes=(-2, -1)) for k in range(4)]
+    return turns + [np.swapaxes(turn, -2, -1) for turn in turns]
+
+
+def fingerprint(
+    grey: UInt8[np.ndarray, "h w"],
+) -> tuple[UInt64[np.ndarray, "8"], UInt8[np.ndarray, "64 64"]]:
+    """Perceptual hashes of an image and of its seven flips and rotations, and its thumbnail."""
+    small = Image.fromarray(grey).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    thumbnail = np.asarray(small)
+    hashes = np.array([_perceptual_hash(view) for view in dihedral(thumbnail)], np.uint64)
+    return hashes, thumbnail
+
+
+def _perceptual_hash(view: UInt8[np.ndarray, "64 64"]) -> int:
+    return int(str(imagehash.phash(Image.fromarray(view))), 16)
 
 
 def near_duplicate_groups(
@@ -27,17 +48,17 @@ def near_duplicate_groups(
     similarity: float,
     links: Sequence[Sequence[Hashable]] = (),
 ) -> Int[np.ndarray, "n"]:
-    """Number of the group of every picture.
+    """Number of the group of every image.
 
     Args:
-      hashes: perceptual hash of each picture and of its seven flips and rotations, in the order of
-        `audit.dihedral`.
-      thumbnails: the pictures, squeezed to squares of `audit.THUMBNAIL` pixels.
+      hashes: perceptual hash of each image and of its seven flips and rotations, in the order of
+        `dihedral`.
+      thumbnails: the images, squeezed to squares of `THUMBNAIL` pixels.
       similarity: smallest correlation of the fine structure, 0 to 1, that joins a pair.
-      links: of each picture, keys; pictures that share one are joined, alike or not.
+      links: of each image, keys; images that share one are joined, alike or not.
 
     Returns:
-      For each picture the index of the first picture of its group.
+      For each image the index of the first image of its group.
     """
     joined = scipy.cluster.hierarchy.DisjointSet(range(len(hashes)))
     first, second, turn = candidate_pairs(hashes)
@@ -79,7 +100,7 @@ def candidates_between(
 def distances(
     upright: UInt64[np.ndarray, "*n 1"], turned: UInt64[np.ndarray, "*m 8"]
 ) -> UInt8[np.ndarray, "*k 8"]:
-    """Bits in which a picture's hash differs from those of another's flips and rotations."""
+    """Bits in which an image's hash differs from those of another's flips and rotations."""
     return np.bitwise_count(upright ^ turned)
 
 
@@ -91,7 +112,7 @@ def fine_similarity(
 ) -> Float32[np.ndarray, "m"]:
     """Correlation of the fine structure of each pair, at the best of the small shifts.
 
-    1 for a copy; about 0.1 for unrelated pictures, up to about 0.7 for two hands on one detector.
+    1 for a copy; about 0.1 for unrelated images, up to about 0.7 for two hands on one detector.
     """
     structure = _fine_structure(thumbnails)
     views = dihedral(structure)
@@ -120,5 +141,5 @@ def _fine_structure(
     detail /= np.sqrt(scipy.ndimage.gaussian_filter(detail**2, (0, 4, 4))) + 3
     detail = detail[:, _MARGIN : THUMBNAIL - _MARGIN, _MARGIN : THUMBNAIL - _MARGIN]
     detail = detail - detail.mean(axis=(1, 2), keepdims=True)
-    # A blank picture has no structure: it stays 0 and joins nothing.
+    # A blank image has no structure: it stays 0 and joins nothing.
     return detail / np.maximum(np.linalg.norm(detail, axis=(1, 2), keepdims=True), 1e-6)

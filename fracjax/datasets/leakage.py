@@ -1,25 +1,32 @@
-"""Has the network seen the studies it is judged by? Looked for anew in every evaluation.
+"""Has the model seen the studies it is evaluated on? Looked for anew in every evaluation.
 
 The split keeps groups of near duplicates whole. This audit does not take its word: it compares the
-files themselves, and the pictures, across the parts.
+files themselves, and the images, across the parts.
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from zipfile import BadZipFile
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, UInt8, UInt64
+from rich.console import Console
+from rich.progress import track
 
 from fracjax.datasets.duplicates import (
     HASH_DISTANCE,
     candidates_between,
     distances,
     fine_similarity,
+    fingerprint,
 )
-from fracjax.datasets.fingerprints import fingerprints
 from fracjax.datasets.phantom.dataset import DRAWN
-from fracjax.datasets.prepared import Prepared
+from fracjax.datasets.prepared import DECODED, Prepared
 from fracjax.datasets.sources import bone_break, folder, fracatlas
 from fracjax.errors import InputError
+from fracjax.imaging.read import open_image
+from fracjax.runtime.atomic_files import replacing
 
 # From which correlation two pictures of a dataset count as one; None: any two are two.
 _SIMILARITY = {
@@ -174,9 +181,54 @@ def _near_duplicates(
 
 
 def _of(studies: Studies) -> tuple[np.ndarray, np.ndarray]:
-    made = fingerprints(studies.prepared)
-    return made.hashes[studies.index], made.thumbnails[studies.index]
+    hashes, thumbnails = fingerprints(studies.prepared)
+    return hashes[studies.index], thumbnails[studies.index]
 
 
 def _line(evaluated: str, seen: str, why: str) -> str:
     return f"{evaluated} and {seen}: {why}"
+
+
+def fingerprints(
+    prepared: Prepared,
+) -> tuple[UInt64[np.ndarray, "n 8"], UInt8[np.ndarray, "n 64 64"]]:
+    """Perceptual hashes and thumbnail of every record, computed once and kept.
+
+    They are made from the records and not taken over from the preparation, so that an audit does
+    not rest on what it is to check.
+
+    Raises:
+      InputError: the file that was kept is damaged.
+      OSError: the folder of the dataset cannot be written.
+    """
+    path = prepared.directory / DECODED / "fingerprints.npz"
+    if not path.exists():
+        hashes, thumbnails = _computed(prepared)
+        path.parent.mkdir(exist_ok=True)
+        with replacing(path) as unfinished, unfinished.open("wb") as file:
+            np.savez(file, hashes=hashes, thumbnails=thumbnails)
+    try:
+        with path.open("rb") as file, np.load(file) as kept:
+            hashes, thumbnails = kept["hashes"], kept["thumbnails"]
+        if len(hashes) != len(prepared):
+            raise ValueError(f"of {len(hashes)} records, not {len(prepared)}")
+    except (ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise InputError(f"{path} is damaged ({error}); delete it and run again") from error
+    return hashes, thumbnails
+
+
+def _computed(prepared: Prepared) -> tuple[np.ndarray, np.ndarray]:
+    def of_record(index: int) -> tuple[np.ndarray, np.ndarray]:
+        upright = open_image(prepared.image_bytes(index), grey=True).upright()
+        return fingerprint(np.asarray(upright))
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        progress = track(
+            pool.map(of_record, range(len(prepared))),
+            f"Fingerprints of {prepared.name}, for the leakage audit",
+            total=len(prepared),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        hashes, thumbnails = zip(*progress, strict=True)
+    return np.stack(hashes), np.stack(thumbnails)

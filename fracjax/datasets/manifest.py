@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from fracjax.datasets.audit import Picture, Rejection, audit
+from fracjax.datasets.audit import ImageFacts, audit
 from fracjax.datasets.duplicates import near_duplicate_groups
-from fracjax.datasets.study import Study
+from fracjax.datasets.sources.archive import Study
+from fracjax.imaging.read import Rejection
 
 TAKEN, REFUSED = "taken", "refused"
 
 
 @dataclass(frozen=True)
-class Row:
+class ManifestRow:
     """One file of the source.
 
     Attributes:
@@ -47,7 +48,7 @@ class Row:
     note: str
 
 
-def examine(studies: Sequence[Study], similarity: float | None) -> list[Row]:
+def examine(studies: Sequence[Study], similarity: float | None) -> list[ManifestRow]:
     """Audit all studies and group those that are taken.
 
     Args:
@@ -58,7 +59,7 @@ def examine(studies: Sequence[Study], similarity: float | None) -> list[Row]:
       Their rows, in order.
     """
     verdicts = audit(studies)
-    pictures = {i: verdict for i, verdict in enumerate(verdicts) if isinstance(verdict, Picture)}
+    pictures = {i: verdict for i, verdict in enumerate(verdicts) if isinstance(verdict, ImageFacts)}
     group = _groups(pictures, studies, similarity)
     notes = _notes(pictures, group, studies)
     return [
@@ -67,42 +68,42 @@ def examine(studies: Sequence[Study], similarity: float | None) -> list[Row]:
     ]
 
 
-def write_manifest(rows: Sequence[Row], path: Path) -> None:
-    """Write the rows as CSV, one column per field of `Row`."""
+def write_manifest(rows: Sequence[ManifestRow], path: Path) -> None:
+    """Write the rows as CSV, one column per field of `ManifestRow`."""
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Row)])
+        writer = csv.DictWriter(file, [field.name for field in fields(ManifestRow)])
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)
 
 
-def read_manifest(path: Path) -> list[Row]:
+def read_manifest(path: Path) -> list[ManifestRow]:
     """The rows that `write_manifest` wrote.
 
     Raises:
-      ValueError: it has not the columns of `Row`, or not their types.
+      ValueError: it has not the columns of `ManifestRow`, or not their types.
     """
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
-        kinds = {field.name: field.type for field in fields(Row)}
+        kinds = {field.name: field.type for field in fields(ManifestRow)}
         if absent := kinds.keys() - set(reader.fieldnames or ()):
             raise ValueError(f"columns missing: {', '.join(sorted(absent))}")
         return [_parsed(row, kinds) for row in reader]
 
 
-def refusals_by_reason(rows: Sequence[Row]) -> dict[str, int]:
+def refusals_by_reason(rows: Sequence[ManifestRow]) -> dict[str, int]:
     """How many files were refused for each kind of reason, the most frequent first."""
     return dict(
         Counter(row.reason.split(":")[0] for row in rows if row.status == REFUSED).most_common()
     )
 
 
-def _parsed(row: Mapping[str, str], kinds: Mapping[str, Any]) -> Row:
+def _parsed(row: Mapping[str, str], kinds: Mapping[str, Any]) -> ManifestRow:
     values: dict[str, Any] = {name: kind(row[name]) for name, kind in kinds.items()}
-    return Row(**values)
+    return ManifestRow(**values)
 
 
 def _groups(
-    pictures: Mapping[int, Picture], studies: Sequence[Study], similarity: float | None
+    pictures: Mapping[int, ImageFacts], studies: Sequence[Study], similarity: float | None
 ) -> dict[int, int]:
     """For the index of each taken study that of the first of its group."""
     taken = list(pictures)
@@ -118,7 +119,7 @@ def _groups(
 
 
 def _notes(
-    pictures: Mapping[int, Picture], group: Mapping[int, int], studies: Sequence[Study]
+    pictures: Mapping[int, ImageFacts], group: Mapping[int, int], studies: Sequence[Study]
 ) -> dict[int, str]:
     labels: dict[int, set[str]] = defaultdict(set)
     copies: dict[str, list[int]] = defaultdict(list)
@@ -138,12 +139,12 @@ def _notes(
     return notes
 
 
-def _row(study: Study, verdict: Picture | Rejection, group: str, note: str) -> Row:
-    picture = verdict if isinstance(verdict, Picture) else None
-    return Row(
+def _row(study: Study, verdict: ImageFacts | Rejection, group: str, note: str) -> ManifestRow:
+    picture = verdict if isinstance(verdict, ImageFacts) else None
+    return ManifestRow(
         path=study.path,
         status=TAKEN if picture else REFUSED,
-        reason="" if isinstance(verdict, Picture) else verdict.reason,
+        reason="" if isinstance(verdict, ImageFacts) else verdict.reason,
         study=study.study,
         label=study.label,
         group=group,

@@ -1,17 +1,19 @@
 """From a source to a prepared dataset: audit, records, manifest, split; all of it or nothing."""
 
 import io
+import json
 import tempfile
 from collections import Counter
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import tensorflow_datasets as tfds
 
 from fracjax.datasets.manifest import TAKEN, refusals_by_reason, write_manifest
 from fracjax.datasets.phantom.dataset import PhantomDetection, PhantomTypes
-from fracjax.datasets.prepared import DECODED, MANIFEST, SPLITS
+from fracjax.datasets.prepared import DECODED, MANIFEST, SPLITS, STUDIES, open_records
 from fracjax.datasets.records import RecordBuilder
 from fracjax.datasets.request import Request, check
 from fracjax.datasets.sources.bone_break import BoneBreak
@@ -93,6 +95,7 @@ def prepare(request: Request) -> Summary:
             seed=request.seed,
         )
         write_manifest(builder.rows, written / MANIFEST)
+        _write_studies(builder, written)
         split.save(written / SPLITS)
         if destination.exists():
             destination.rename(Path(scratch) / "replaced")
@@ -109,6 +112,21 @@ def prepare(request: Request) -> Summary:
     )
 
 
+def _write_studies(builder: RecordBuilder, directory: Path) -> None:
+    """What opening needs, so that it reads no image: tfds shuffles what it writes."""
+    names = [record["study"].decode() for record in open_records(directory)]
+    studies = {
+        name: {
+            "attributes": study.attributes,
+            "boxes": study.boxes.astype(np.float32).tolist(),
+            "masks": [mask.tolist() for mask in study.masks],
+        }
+        for name, study in ((name, builder.taken[name]) for name in names)
+    }
+    content = json.dumps({"classes": builder.classes, "studies": studies}, ensure_ascii=False)
+    (directory / STUDIES).write_text(content + "\n", "utf-8")
+
+
 def _check_replaceable(destination: Path, source: Path | None) -> None:
     """An earlier preparation may be replaced; anything else in its place is the user's."""
     if source is not None and destination.resolve() in (
@@ -120,7 +138,7 @@ def _check_replaceable(destination: Path, source: Path | None) -> None:
             "move it, or choose another --data-dir"
         )
     if destination.exists():
-        ours = {MANIFEST, SPLITS, DECODED, str(RecordBuilder.VERSION)}
+        ours = {MANIFEST, SPLITS, STUDIES, DECODED, str(RecordBuilder.VERSION)}
         foreign = sorted({path.name for path in destination.iterdir()} - ours)
         if foreign:
             raise InputError(

@@ -1,22 +1,23 @@
-"""A prepared dataset, opened for random access. No picture is decoded here."""
+"""A prepared dataset, opened for random access. No image is read until it is asked for."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-import tensorflow_datasets as tfds
 from jaxtyping import Bool, Float32, Int32
 
-from fracjax.datasets.manifest import TAKEN, Row, read_manifest
-from fracjax.datasets.records import EVERYTHING
+from fracjax.datasets.manifest import TAKEN, ManifestRow, read_manifest
 from fracjax.datasets.request import how_to
 from fracjax.errors import InputError
 
 MANIFEST, SPLITS = "manifest.csv", "splits.json"
-DECODED = "decoded"  # folder for a cache of decoded pictures; a new preparation drops it
+STUDIES = "studies.json"  # what the records hold beside image and label, in their order
+DECODED = "decoded"  # folder for a cache of decoded images; a new preparation drops it
+EVERYTHING = "studies"  # the one split of the records ("all" is reserved); see splits.json
 
 
 @dataclass(frozen=True)
@@ -25,16 +26,16 @@ class Prepared:
 
     Attributes:
       name: of the dataset.
-      directory: DATA_DIR/NAME, with the records, manifest.csv and splits.json.
+      directory: DATA_DIR/NAME, with the records, manifest.csv, studies.json and splits.json.
       classes: in the order of their indices.
       study: unique name of each record.
       label: index into `classes`.
       group: near-duplicate group of each.
-      sha256: of each encoded picture, in hexadecimal.
-      colour: whether it has colour; a grey picture may still be stored with three channels.
+      sha256: of each encoded image, in hexadecimal.
+      colour: whether it has colour; a grey image may still be stored with three channels.
       attributes: name -> one value per record (int32 or str).
       boxes: per record (ymin, xmin, ymax, xmax) of each finding, as fractions of the height and
-        width of the picture as displayed: apply its EXIF orientation before you use them.
+        width of the image as displayed: apply its EXIF orientation before you use them.
       masks: per record one outline per box, (y, x) points as the same fractions; may be empty.
     """
 
@@ -54,124 +55,85 @@ class Prepared:
         return len(self.study)
 
     def image_bytes(self, index: int) -> bytes:
-        """The encoded picture of one record, byte for byte the file of the source."""
-        return self._images[index]["image"]
+        """The encoded image of one record, byte for byte the file of the source."""
+        return self._records[index]["image"]
 
     @property
     def manifest_path(self) -> Path:
         """The CSV of every file of the source, taken or refused."""
         return self.directory / MANIFEST
 
-    @property
-    def split_path(self) -> Path:
-        """The split made with it, for `Split.load`."""
-        return self.directory / SPLITS
-
     @cached_property
-    def _images(self) -> Any:
-        return _data_source(_builder(self.directory))
+    def _records(self) -> Any:
+        return open_records(self.directory)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: value for key, value in self.__dict__.items() if key != "_images"}
+        return {key: value for key, value in self.__dict__.items() if key != "_records"}
 
 
 def open_prepared(name: str, data_dir: Path) -> Prepared:
-    """Open DATA_DIR/NAME, as written by `fracjax prepare`.
+    """Open DATA_DIR/NAME, as `prepare` wrote it. No record is read.
 
     Raises:
-      UserError: it is missing or incomplete; the message has the command that prepares it.
+      InputError: it is missing or incomplete; the message has the command that prepares it.
     """
-    builder = _open_builder(name, data_dir)
-    features = cast(tfds.features.FeaturesDict, builder.info.features)
-    kinds = cast(tfds.features.FeaturesDict, features["attributes"])
-    records = list(_data_source(builder))
-    study = [_text(record["study"]) for record in records]
-    rows = _rows_of(study, name, Path(data_dir))
+    directory = Path(data_dir) / name
+    for path in (directory, directory / MANIFEST, directory / SPLITS):
+        if not path.exists():
+            raise InputError(
+                f"dataset {name!r} is not prepared: no {path}; {how_to(name, data_dir)}"
+            )
+    if not any(directory.glob("*/dataset_info.json")):
+        raise InputError(f"dataset {name!r}: no records in {directory}; {how_to(name, data_dir)}")
+    file = STUDIES
+    try:
+        content = json.loads((directory / STUDIES).read_text("utf-8"))
+        classes, studies = tuple(content["classes"]), content["studies"]
+        file = MANIFEST
+        rows = _rows_of(studies, directory / MANIFEST)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"dataset {name!r} was prepared by an earlier version ({file}: {error}); "
+            + how_to(name, data_dir)
+        ) from error
+    known = list(studies.values())
     return Prepared(
         name=name,
-        directory=Path(data_dir) / name,
-        classes=_classes(builder),
-        study=np.array(study),
-        label=np.array([record["label"] for record in records], np.int32),
-        group=np.array([_text(record["group"]) for record in records]),
+        directory=directory,
+        classes=classes,
+        study=np.array(list(studies)),
+        label=np.array([classes.index(row.label) for row in rows], np.int32),
+        group=np.array([row.group for row in rows]),
         sha256=np.array([row.sha256 for row in rows]),
         colour=np.array([row.channels == 3 for row in rows], bool),
         attributes={
-            key: _column([record["attributes"][key] for record in records]) for key in kinds
+            key: _column([study["attributes"][key] for study in known])
+            for key in known[0]["attributes"]
         },
-        boxes=[np.asarray(record["boxes"], np.float32).reshape(-1, 4) for record in records],
-        masks=[_masks(record) for record in records],
+        boxes=[np.array(study["boxes"], np.float32).reshape(-1, 4) for study in known],
+        masks=[tuple(np.array(mask, np.float32) for mask in study["masks"]) for study in known],
     )
 
 
-def classes_of(name: str, data_dir: Path) -> tuple[str, ...]:
-    """The classes of a prepared dataset, in the order of their indices; no record is read.
+def open_records(directory: Path) -> Any:
+    """The records below a folder: a sequence of dicts, the image encoded."""
+    # Here, not above: it takes its time to import, and only images need it.
+    import tensorflow_datasets as tfds
 
-    Raises:
-      UserError: as `open_prepared`.
-    """
-    return _classes(_open_builder(name, data_dir))
-
-
-def _rows_of(study: list[str], name: str, data_dir: Path) -> list[Row]:
-    """The manifest's row of each record, in the order of the records."""
-    try:
-        rows = read_manifest(data_dir / name / MANIFEST)
-        of_study = {row.study: row for row in rows if row.status == TAKEN}
-        if absent := set(study) - of_study.keys():
-            raise ValueError(f"{len(absent)} records missing, first {min(absent)}")
-    except ValueError as error:
-        raise InputError(
-            f"dataset {name!r} was prepared by an earlier version ({MANIFEST}: {error}); "
-            + how_to(name, data_dir)
-        ) from error
-    return [of_study[one] for one in study]
-
-
-def _open_builder(name: str, data_dir: Path) -> tfds.core.DatasetBuilder:
-    directory = Path(data_dir) / name
-    wanted = (directory, directory / MANIFEST, directory / SPLITS)
-    if missing := [path for path in wanted if not path.exists()]:
-        raise InputError(
-            f"dataset {name!r} is not prepared: no {missing[0]}; {how_to(name, data_dir)}"
-        )
-    try:
-        return _builder(directory)
-    except (OSError, ValueError, IndexError) as error:
-        raise InputError(
-            f"dataset {name!r}: records in {directory} cannot be opened ({error}); "
-            + how_to(name, data_dir)
-        ) from error
-
-
-def _classes(builder: tfds.core.DatasetBuilder) -> tuple[str, ...]:
-    features = cast(tfds.features.FeaturesDict, builder.info.features)
-    return tuple(cast(tfds.features.ClassLabel, features["label"]).names)
-
-
-def _builder(directory: Path) -> tfds.core.DatasetBuilder:
-    versions = sorted(path.parent for path in directory.glob("*/dataset_info.json"))
-    if not versions:
-        raise FileNotFoundError("no dataset_info.json")
-    return tfds.builder_from_directory(str(versions[-1]))
-
-
-def _data_source(builder: tfds.core.DatasetBuilder) -> Any:
+    version = max(path.parent for path in directory.glob("*/dataset_info.json"))
     encoded = {"image": tfds.decode.SkipDecoding()}
+    builder = tfds.builder_from_directory(str(version))
     # tfds decorates the method and thereby hides its signature.
     return builder.as_data_source(split=EVERYTHING, decoders=encoded)  # pyright: ignore
 
 
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+def _rows_of(studies: Mapping[str, Any], manifest: Path) -> list[ManifestRow]:
+    """The manifest's row of each record, in the order of the records."""
+    row_of = {row.study: row for row in read_manifest(manifest) if row.status == TAKEN}
+    if absent := studies.keys() - row_of.keys():
+        raise ValueError(f"{len(absent)} records missing, first {min(absent)}")
+    return [row_of[study] for study in studies]
 
 
-def _column(values: list[Any]) -> np.ndarray:
-    if values and isinstance(values[0], bytes | str):
-        return np.array([_text(value) for value in values])
-    return np.array(values, np.int32)
-
-
-def _masks(record: dict[str, Any]) -> tuple[Float32[np.ndarray, "_ 2"], ...]:
-    ends = np.cumsum(np.asarray(record["mask_lengths"], np.int32))
-    return tuple(np.split(record["mask_points"], ends[:-1])) if len(ends) else ()
+def _column(values: list[int] | list[str]) -> np.ndarray:
+    return np.array(values) if isinstance(values[0], str) else np.array(values, np.int32)

@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-from fracjax.datasets.manifest import TAKEN, Row, examine
-from fracjax.datasets.study import Study
+from fracjax.datasets.manifest import TAKEN, ManifestRow, examine
+from fracjax.datasets.prepared import EVERYTHING
+from fracjax.datasets.sources.archive import Study
 from fracjax.errors import InputError
 
-# The one tfds split ("all" is reserved); train, validation and test come from splits.json.
-EVERYTHING = "studies"
 FILE_FORMAT = "array_record"
 
 
@@ -25,7 +24,8 @@ class RecordBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """A dataset of studies, audited before they are written.
 
     A subclass calls `super().__init__` with its classes and says in `studies` what its source
-    holds. After `download_and_prepare()`, `rows` is the manifest.
+    holds. After `download_and_prepare()`, `rows` is the manifest and `taken` what each study has
+    that was written.
 
     Args:
       classes: in the order of their indices.
@@ -51,7 +51,8 @@ class RecordBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self.classes = classes
         self.attributes = attributes
         self.similarity = similarity
-        self.rows: list[Row] = []
+        self.rows: list[ManifestRow] = []
+        self.taken: dict[str, Study] = {}
         super().__init__(data_dir=str(data_dir), file_format=FILE_FORMAT)
 
     @abstractmethod
@@ -93,16 +94,17 @@ class RecordBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         absent = sorted(set(self.classes) - {study.label for study, _ in taken})
         if absent:
             raise InputError(_nothing_left(absent, self.rows))
+        self.taken = {study.study: study for study, _ in taken}
         return {EVERYTHING: self._generate_examples(taken)}
 
     def _generate_examples(
-        self, taken: list[tuple[Study, Row]]
+        self, taken: list[tuple[Study, ManifestRow]]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
         for study, row in taken:
             yield study.study, _record(study, row)
 
 
-def _record(study: Study, row: Row) -> dict[str, Any]:
+def _record(study: Study, row: ManifestRow) -> dict[str, Any]:
     return {
         "study": study.study,
         "image": study.read(),
@@ -115,7 +117,7 @@ def _record(study: Study, row: Row) -> dict[str, Any]:
     }
 
 
-def _nothing_left(absent: list[str], rows: list[Row]) -> str:
+def _nothing_left(absent: list[str], rows: list[ManifestRow]) -> str:
     refused = [row for row in rows if row.status != TAKEN]
     first = "; ".join(f"{row.path}: {row.reason}" for row in refused[:3])
     return (

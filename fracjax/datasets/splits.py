@@ -45,19 +45,26 @@ class Split:
         lines = (f"{s}\t{self.assignment[s]}\t{self.group[s]}\n" for s in sorted(self.assignment))
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
+    def check(self, prepared: Prepared) -> None:
+        """See that it is the split of this dataset; once, before `indices`.
+
+        Raises:
+          InputError: studies differ, or groups leak.
+        """
+        studies = prepared.study.tolist()
+        _check_same_studies(set(self.assignment), set(studies), prepared.name)
+        _check_leakage(self.assignment, dict(zip(studies, prepared.group.tolist(), strict=True)))
+
     def indices(self, prepared: Prepared, part: str) -> Int[np.ndarray, "n"]:
         """Indices of the records of one part, in the order of the records.
 
         Raises:
-          UserError: the split is not of this dataset: studies differ, or groups leak.
+          InputError: there is no such part.
         """
         if part not in PARTS:
             raise InputError(f"part {part!r}: expected one of {', '.join(PARTS)}")
-        studies = prepared.study.tolist()
-        _check_same_studies(set(self.assignment), set(studies), prepared.name)
-        _check_leakage(self.assignment, dict(zip(studies, prepared.group.tolist(), strict=True)))
-        chosen = [i for i, study in enumerate(studies) if self.assignment[study] == part]
-        return np.array(chosen, np.int64)
+        parts = [self.assignment[study] == part for study in prepared.study.tolist()]
+        return np.flatnonzero(parts)
 
     def save(self, path: Path) -> None:
         """Write the split as JSON, for `load`."""
@@ -136,7 +143,7 @@ def make_split(
     study, label, group = list(study), list(label), list(group)
     repeated = [name for name, times in Counter(study).items() if times > 1]
     if repeated:
-        raise InputError(f"studies come twice: {_some(repeated)}")
+        raise InputError(f"studies are duplicated: {_some(repeated)}")
     folds_of_part = _folds_of_part(fractions, _fold_count(label, group))
     # Here, not above: it takes its time to import, and who reads a split makes none.
     from sklearn.model_selection import StratifiedGroupKFold

@@ -7,54 +7,58 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-_DECODERS = r"(PIL|pydicom|fracjax\.datasets)(\.|$)"
-# Of these kinds many a sound radiograph has a slightly invalid tag; as in the audit.
-LENIENT_KINDS = ("DICOM", "TIFF")
+from PIL import ImageFile
+
+_DECODERS = r"(PIL|pydicom|fracjax\.imaging)(\.|$)"
 
 
-class _Heard(threading.local):
-    def __init__(self) -> None:
-        self.messages: list[str] | None = None
+class _Local(threading.local):
+    messages: list[str] | None = None
 
 
-_heard = _Heard()
+_local = _Local()
 
 
 @contextmanager
 def capture_decoder_warnings() -> Iterator[None]:
-    """Have the decoders' warnings kept in every thread that asks for them by `complaints`.
+    """Decode strictly, and have warnings kept in every thread that reads by `read_image`.
 
-    Warnings belong to the process: hence once, around the threads. Those of other modules, and of
-    threads that did not ask, go where they went before.
+    Warnings and Pillow's leniency belong to the process: hence once, around the threads. Warnings
+    of other modules, and of threads that read nothing, go where they went before.
     """
+    lenient = ImageFile.LOAD_TRUNCATED_IMAGES
     with warnings.catch_warnings():
         before = warnings.showwarning
 
         def keep(message: Warning | str, *rest: Any, **named: Any) -> None:
-            if _heard.messages is None:
+            if _local.messages is None:
                 before(message, *rest, **named)
             else:
-                _heard.messages.append(" ".join(str(message).split()))
+                _local.messages.append(" ".join(str(message).split()))
 
         def is_of_others(record: logging.LogRecord) -> bool:
-            return _heard.messages is None
+            return _local.messages is None
 
         logger = logging.getLogger("pydicom")  # where it says once more what it warns of
         logger.addFilter(is_of_others)
         warnings.filterwarnings("always", module=_DECODERS)
+        # A bomb, or arithmetic that went wrong.
+        warnings.filterwarnings("error", category=RuntimeWarning, module=_DECODERS)
         warnings.showwarning = keep
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
         try:
             yield
         finally:
+            ImageFile.LOAD_TRUNCATED_IMAGES = lenient
             logger.removeFilter(is_of_others)
 
 
 @contextmanager
-def complaints() -> Iterator[list[str]]:
-    """What this thread's decoders warn of within the block, each text once."""
-    _heard.messages = found = []
+def decoder_warnings() -> Iterator[list[str]]:
+    """What this thread's decoders warn of within the block, each text once, at its end."""
+    _local.messages = messages = []
     try:
-        yield found
+        yield messages
     finally:
-        _heard.messages = None
-        found[:] = dict.fromkeys(found)
+        _local.messages = None
+        messages[:] = dict.fromkeys(messages)

@@ -1,18 +1,35 @@
-"""An encoded file to an upright picture of 8 bits: one definition, for the audit and the pipeline.
+"""An encoded file to an upright 8-bit image: one definition, for the audit and for prediction.
 
 Colour stays colour. Palettes and CMYK become RGB. An alpha channel is ignored: under it lie the
-pixels that were exposed. Grey of more than 8 bits is scaled by `pixels.nominal_range`.
+pixels that were exposed. Grey of more than 8 bits is scaled by `grey_levels.nominal_range`.
 """
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
+from fracjax.imaging.decoder_warnings import decoder_warnings
 from fracjax.imaging.dicom import decode_dicom, is_dicom
 from fracjax.imaging.grey_levels import Unreadable, check_size, eight_bits, nominal_range
 
+KIND_OF_SUFFIX = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".png": "PNG",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".bmp": "BMP",
+    ".dcm": "DICOM",
+    ".dicom": "DICOM",
+}
+# Of these kinds many a sound radiograph has a slightly invalid tag.
+LENIENT_KINDS = ("DICOM", "TIFF")
+MAX_FILE_BYTES = 256 * 2**20  # a radiograph is far smaller; a zip member may claim any size
 _KINDS = ("JPEG", "PNG", "TIFF", "BMP")  # that Pillow reads
 _ORIENTATION = 0x0112  # EXIF and TIFF tag
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF tag and its value
@@ -28,6 +45,16 @@ _TURNS = {
 _QUARTER_TURNS = tuple(_TURNS[orientation] for orientation in (5, 6, 7, 8))
 _STARTS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"II": "TIFF", b"MM": "TIFF", b"BM": "BMP"}
 
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why a file is not taken, as `kind: details`, and its digest where that is known."""
+
+    reason: str
+    sha256: str = ""
+
 
 @dataclass(frozen=True)
 class DecodedImage:
@@ -36,7 +63,7 @@ class DecodedImage:
     Attributes:
       kind: JPEG, PNG, TIFF, BMP or DICOM.
       orientation: EXIF orientation of the file, 1 where none is given.
-      width, height: pixels of the picture as displayed.
+      width, height: pixels of the image as displayed.
       stored: of mode "L" (grey) or "RGB", still to be turned by `turn`, and at 1/`scale` of the
         size, rounded up, where a reduced one was asked for.
     """
@@ -50,15 +77,15 @@ class DecodedImage:
     scale: int = 1
 
     def upright(self) -> Image.Image:
-        """The picture as displayed."""
+        """The image as displayed."""
         return self._turned(self.stored)
 
     def resized(self, width: int, height: int) -> Image.Image:
-        """The picture as displayed, in another size; shrinking averages the pixels it merges."""
+        """The image as displayed, in another size; shrinking averages the pixels it merges."""
         size, whole = (width, height), (self.width, self.height)
         if self.turn in _QUARTER_TURNS:
             size, whole = (height, width), (self.height, self.width)
-        # The last column or row of a reduced picture may stand for less than a whole one.
+        # The last column or row of a reduced image may stand for less than a whole one.
         box = (0, 0, whole[0] / self.scale, whole[1] / self.scale)
         return self._turned(self.stored.resize(size, Image.Resampling.BILINEAR, box))
 
@@ -66,8 +93,67 @@ class DecodedImage:
         return image if self.turn is None else image.transpose(self.turn)
 
 
-def open_picture(data: bytes, *, grey: bool = False, at_least: int | None = None) -> DecodedImage:
-    """Decode one file strictly.
+def is_image_name(name: str) -> bool:
+    """Whether the suffix promises an image that we read."""
+    return PurePosixPath(name).suffix.lower() in KIND_OF_SUFFIX
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of one file.
+
+    Raises:
+      OSError: it is no file, or too large, or cannot be read.
+    """
+    if path.is_dir():
+        raise OSError("a directory, not a file")
+    if not path.is_file():  # a pipe would be waited for
+        raise OSError("not a file (a broken link, a pipe or a device)")
+    check_bytes(path.stat().st_size)
+    return path.read_bytes()
+
+
+def check_bytes(size: int) -> None:
+    """Refuse a file that is larger than any radiograph.
+
+    Raises:
+      OSError: naming its size.
+    """
+    if size > MAX_FILE_BYTES:
+        raise OSError(f"{size:,} bytes, more than the {MAX_FILE_BYTES:,} allowed")
+
+
+def read_image(
+    data: bytes, decode: Callable[[bytes], tuple[str, T]], suffix: str | None = None
+) -> tuple[T, str] | Rejection:
+    """Decode one file, or say why not: as strictly in prediction as in the audit of a dataset.
+
+    A complaint of the decoder is a reason not to take a file, for its orientation may be lost; of
+    DICOM and TIFF it is a note. Call it within `capture_decoder_warnings`.
+
+    Args:
+      data: the encoded file.
+      decode: gives the kind of the file and what is wanted of it, or raises `Unreadable`.
+      suffix: that the file's name has, which must be its kind's; None for any.
+
+    Returns:
+      What `decode` gave, and what the decoder complained of.
+    """
+    if not data:
+        return Rejection("empty: zero bytes")
+    with decoder_warnings() as complaints:
+        try:
+            kind, image = decode(data)
+        except Unreadable as error:
+            return Rejection(str(error))
+    if suffix is not None and kind != KIND_OF_SUFFIX[suffix]:
+        return Rejection(f"wrong suffix: named {suffix}, the content is {kind}; rename it")
+    if complaints and kind not in LENIENT_KINDS:
+        return Rejection(f"does not decode: {complaints[0]}")
+    return image, "; ".join(complaints)
+
+
+def open_image(data: bytes, *, grey: bool = False, at_least: int | None = None) -> DecodedImage:
+    """Decode one file in full.
 
     Args:
       data: the encoded file.
@@ -76,7 +162,7 @@ def open_picture(data: bytes, *, grey: bool = False, at_least: int | None = None
         many pixels. None for the full size.
 
     Raises:
-      Unreadable: it does not decode, in full, to one picture; the message says why.
+      Unreadable: it does not decode, in full, to one image; the message says why.
     """
     try:
         opened = _open_dicom(data) if is_dicom(data) else _open(data, grey, at_least)
@@ -101,7 +187,7 @@ def _open_dicom(data: bytes) -> DecodedImage:
 def _open(data: bytes, grey: bool, at_least: int | None) -> DecodedImage:
     with Image.open(io.BytesIO(data), formats=_KINDS) as image:
         check_size(*image.size)
-        # A JPEG with a second picture (a preview, a depth map) is read as its first.
+        # A JPEG with a second image (a preview, a depth map) is read as its first.
         kind = "JPEG" if image.format == "MPO" else str(image.format)
         pages = getattr(image, "n_frames", 1)
         if pages > 1 and kind != "JPEG":

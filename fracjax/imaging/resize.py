@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import UInt8
 
-from fracjax.imaging.read import DecodedImage, open_picture
+from fracjax.imaging.read import DecodedImage, open_image
 
 DECODE_VERSION = 2  # raise it with every change that alters pixels
 # A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size if that is still so many times the side that
@@ -20,7 +20,7 @@ DRAFT_MARGIN, DRAFT_SIDE = 4, 46
 
 @dataclass(frozen=True)
 class ImageFormat:
-    """What every picture of a set is decoded to.
+    """What every image of a set is decoded to.
 
     Attributes:
       side: height and width, pixels.
@@ -66,13 +66,13 @@ def decode_each(
 
 
 def _open(data: bytes, form: ImageFormat) -> DecodedImage:
-    return open_picture(data, grey=form.channels == 1, at_least=reduced_side(form.side))
+    return open_image(data, grey=form.channels == 1, at_least=reduced_side(form.side))
 
 
 def _square(opened: DecodedImage, form: ImageFormat) -> UInt8[np.ndarray, "side side c"]:
     if form.channels == 1 and opened.stored.mode != "L":
         opened = replace(opened, stored=opened.stored.convert("L"))
-    top, left, height, width = placed((opened.width, opened.height), form)
+    top, left, height, width = letterbox_box((opened.width, opened.height), form)
     image = opened.resized(width, height)
     if form.channels == 3:
         image = image.convert("RGB")
@@ -89,8 +89,8 @@ def reduced_side(side: int) -> int:
     return DRAFT_MARGIN * max(side, DRAFT_SIDE)
 
 
-def placed(size: tuple[int, int], form: ImageFormat) -> tuple[int, int, int, int]:
-    """Top, left, height and width in its square, in pixels, of a picture of (width, height)."""
+def letterbox_box(size: tuple[int, int], form: ImageFormat) -> tuple[int, int, int, int]:
+    """Top, left, height and width, in pixels of its square, of an image of (width, height)."""
     if form.fit == "stretch":
         return 0, 0, form.side, form.side
     longer = max(size)

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fracjax.datasets.sources.archive import is_picture_name
 from fracjax.errors import InputError
 from fracjax.imaging.dicom import is_dicom
+from fracjax.imaging.read import is_image_name
 
 _NO_PICTURE = "DICOMDIR"  # a table of contents that has the mark of DICOM
 
@@ -85,7 +85,7 @@ def _pictures(folder: Path, skipped: list[Path], ours: str | None) -> Iterator[P
             seen.add(real)
         for name in sorted(names):
             file = Path(place, name)
-            if name.startswith(".") or not (is_picture_name(name) or _has_mark(file)):
+            if name.startswith(".") or not (is_image_name(name) or _has_mark(file)):
                 skipped.append(file)
             else:
                 yield file

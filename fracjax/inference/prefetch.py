@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from fracjax.datasets.sources.archive import MAX_FILE_BYTES
-from fracjax.imaging.decoder_warnings import LENIENT_KINDS, capture_decoder_warnings, complaints
-from fracjax.imaging.grey_levels import Unreadable
+from fracjax.imaging.decoder_warnings import capture_decoder_warnings
+from fracjax.imaging.read import Rejection, read_bytes, read_image
 from fracjax.imaging.resize import ImageFormat, decode_each
 
 
@@ -37,16 +36,15 @@ class DecodedFile:
 
 def read(path: Path, forms: Sequence[ImageFormat]) -> DecodedFile:
     """Decode one file, in full, or say why not; as strictly as the audit of a dataset."""
-    with complaints() as heard:
-        try:
-            kind, pictures = decode_each(_bytes(path), forms)
-        except Unreadable as error:
-            return DecodedFile(path, reason=str(error))
-        except OSError as error:
-            return DecodedFile(path, reason=f"unreadable: {error.strerror or error}")
-    if heard and kind not in LENIENT_KINDS:
-        return DecodedFile(path, reason=f"does not decode: {heard[0]}")
-    return DecodedFile(path, tuple(pictures), note="; ".join(heard))
+    try:
+        data = read_bytes(path)
+    except OSError as error:
+        return DecodedFile(path, reason=f"unreadable: {error.strerror or error}")
+    decoded = read_image(data, lambda data: decode_each(data, forms))
+    if isinstance(decoded, Rejection):
+        return DecodedFile(path, reason=decoded.reason)
+    images, note = decoded
+    return DecodedFile(path, tuple(images), note=note)
 
 
 def read_ahead(
@@ -74,13 +72,3 @@ def read_ahead(
                 yield done
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _bytes(path: Path) -> bytes:
-    if not path.is_file():  # a pipe would be waited for
-        raise OSError("not a file (a broken link, a pipe or a device)")
-    if (size := path.stat().st_size) > MAX_FILE_BYTES:
-        raise OSError(f"{size:,} bytes, more than the {MAX_FILE_BYTES:,} allowed")
-    if not (data := path.read_bytes()):
-        raise Unreadable("empty: zero bytes")
-    return data

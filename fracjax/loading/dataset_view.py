@@ -10,7 +10,7 @@ from jaxtyping import Int
 from fracjax.config import Data, fold_of
 from fracjax.datasets import splits
 from fracjax.datasets.folds import fold_indices
-from fracjax.datasets.prepared import Prepared, classes_of, open_prepared
+from fracjax.datasets.prepared import Prepared, open_prepared
 from fracjax.errors import InputError
 from fracjax.imaging.resize import ImageFormat
 from fracjax.loading.batch import Examples
@@ -19,7 +19,7 @@ from fracjax.loading.decoded_cache import open_decoded
 
 @dataclass(frozen=True)
 class Dataset:
-    """A prepared dataset with its split, seen through a config."""
+    """A prepared dataset with its split, opened and checked once, seen through a config."""
 
     data: Data
     prepared: Prepared
@@ -103,13 +103,14 @@ def open_dataset(data: Data, data_dir: Path | None = None) -> Dataset:
       UserError: the dataset is not prepared, the split file is missing, leaks or is of another
         dataset, or a class does not exist.
     """
-    directory = data_dir or data.dir
-    known = classes_of(data.name, directory)
+    prepared = open_prepared(data.name, data_dir or data.dir)
+    known = prepared.classes
     unknown = [c for c in data.classes if c not in known]
     if unknown:
         raise InputError(
             f"{data.name} has no class {', '.join(map(repr, unknown))}; its {len(known)} classes "
-            f"are {', '.join(map(repr, known))}: mend data.classes"
+            f"are {', '.join(map(repr, known))}: correct data.classes"
         )
-    prepared = open_prepared(data.name, directory)
-    return Dataset(data, prepared, splits.Split.load(prepared.directory / data.split))
+    split = splits.Split.load(prepared.directory / data.split)
+    split.check(prepared)
+    return Dataset(data, prepared, split)

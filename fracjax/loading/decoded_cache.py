@@ -1,20 +1,18 @@
-"""Every picture of a prepared dataset, decoded once and kept on the disk for all runs.
+"""Every image of a prepared dataset, decoded once and kept on the disk for all runs.
 
-`DATA_DIR/NAME/decoded/<digest>.npy` holds the uint8 pictures of all records in their order. The
+`DATA_DIR/NAME/decoded/<digest>.npy` holds the uint8 images of all records in their order. The
 digest is of everything that shapes them, so a file is never out of date; delete the folder at will.
 """
 
-import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
 import grain
 import numpy as np
+from filelock import FileLock
 from jaxtyping import UInt8
 from rich.console import Console
 from rich.progress import track
@@ -27,13 +25,13 @@ from fracjax.runtime.multihost import barrier, run_on_main
 
 
 def open_decoded(prepared: Prepared, form: ImageFormat) -> StoredRows:
-    """The decoded pictures of a prepared dataset, in the order of its records; made if need be.
+    """The decoded images of a prepared dataset, in the order of its records; made if need be.
 
     Of two runs that start at once the second one waits for the first and shares its file. The file
     gets its name when it is whole.
 
     Raises:
-      UserError: a record cannot be decoded any more, or the disk is full.
+      InputError: a record cannot be decoded any more, or the disk is full.
     """
     path = prepared.directory / DECODED / f"{_digest(prepared, form)}.npy"
 
@@ -41,7 +39,7 @@ def open_decoded(prepared: Prepared, form: ImageFormat) -> StoredRows:
         if path.exists():
             return
         path.parent.mkdir(exist_ok=True)
-        with _locked(path.with_suffix(".lock")):
+        with FileLock(path.with_suffix(".lock")):
             if not path.exists():  # the run that had the lock before may have made it
                 _write(prepared, form, path)
 
@@ -59,17 +57,12 @@ def _digest(prepared: Prepared, form: ImageFormat) -> str:
     return digest.hexdigest()[:32]
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def _write(prepared: Prepared, form: ImageFormat, path: Path) -> None:
     """Decode all records on every core (Pillow releases the GIL), a few ahead of the disk."""
+    for left in path.parent.glob(f"{path.name}.*"):  # of a run that was killed: the lock is ours
+        left.unlink()
 
-    def picture(index: int) -> UInt8[np.ndarray, "1 side side c"]:
+    def image(index: int) -> UInt8[np.ndarray, "1 side side c"]:
         try:
             return decode(prepared.image_bytes(index), form)[None]
         except (OSError, ValueError) as error:
@@ -78,10 +71,10 @@ def _write(prepared: Prepared, form: ImageFormat, path: Path) -> None:
                 "prepare the dataset again"
             ) from error
 
-    pictures = grain.MapDataset.range(len(prepared)).map(picture)
+    images = grain.MapDataset.range(len(prepared)).map(image)
     threads = grain.ReadOptions(num_threads=os.cpu_count() or 1, prefetch_buffer_size=64)
     blocks = track(
-        pictures.to_iter_dataset(threads),
+        images.to_iter_dataset(threads),
         f"Decoding {prepared.name} to {form.side}×{form.side}×{form.channels}",
         total=len(prepared),
         console=Console(stderr=True),
@@ -92,6 +85,6 @@ def _write(prepared: Prepared, form: ImageFormat, path: Path) -> None:
     except OSError as error:
         need = len(prepared) * form.side**2 * form.channels / 2**30
         raise InputError(
-            f"{path} cannot be written ({error}): the decoded pictures take {need:.2f} GiB; make "
-            "room there, or move the dataset and name its new --data.dir"
+            f"{path} cannot be written ({error}): the decoded images take {need:.2f} GiB; make "
+            "room there, or move the dataset and name its new data.dir"
         ) from error

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Int, Shaped
 
 from fracjax.errors import InputError
+from fracjax.runtime.atomic_files import replacing
 
 
 class StoredRows:
@@ -59,17 +60,11 @@ def write_rows(path: Path, count: int, blocks: Iterable[Shaped[np.ndarray, "_ *d
     Raises:
       OSError: it cannot be written. Nothing of it is left then.
     """
-    unfinished = path.with_suffix(".unfinished")
-    try:
-        with unfinished.open("wb") as file:
-            for number, block in enumerate(blocks):
-                if number == 0:
-                    descr = np.lib.format.dtype_to_descr(block.dtype)
-                    shape = (count, *block.shape[1:])
-                    header = {"descr": descr, "fortran_order": False, "shape": shape}
-                    np.lib.format.write_array_header_1_0(file, header)
-                file.write(block.tobytes())
-        unfinished.rename(path)
-    except OSError:
-        unfinished.unlink(missing_ok=True)
-        raise
+    with replacing(path) as unfinished, unfinished.open("wb") as file:
+        for number, block in enumerate(blocks):
+            if number == 0:
+                descr = np.lib.format.dtype_to_descr(block.dtype)
+                shape = (count, *block.shape[1:])
+                header = {"descr": descr, "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(file, header)
+            file.write(block.tobytes())

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from fracjax.datasets.manifest import TAKEN, read_manifest
 from fracjax.datasets.prepared import Prepared
-from fracjax.imaging.resize import ImageFormat, placed
+from fracjax.imaging.resize import ImageFormat, letterbox_box
 
 Box = Float[np.ndarray, "k 4"]
 Outline = Float[np.ndarray, "p 2"]
@@ -75,7 +75,7 @@ def regions(prepared: Prepared, rows: Int[np.ndarray, " n"], form: ImageFormat) 
     """
     manifest = read_manifest(prepared.manifest_path)
     sizes = {row.study: (row.width, row.height) for row in manifest if row.status == TAKEN}
-    places = [placed(sizes[study], form) for study in prepared.study[rows].tolist()]
+    places = [letterbox_box(sizes[study], form) for study in prepared.study[rows].tolist()]
     both = list(zip(rows.tolist(), places, strict=True))
     return Regions(
         side=form.side,
@@ -92,7 +92,7 @@ def regions(prepared: Prepared, rows: Int[np.ndarray, " n"], form: ImageFormat) 
 def in_square(
     points: Float[np.ndarray, "p 2"], place: tuple[int, int, int, int]
 ) -> Float[np.ndarray, "p 2"]:
-    """Points (y, x) as fractions of a picture, in pixels of the square that it is `placed` in."""
+    """Points (y, x) as fractions of an image, in pixels of the square that it is put in."""
     top, left, height, width = place
     return points * np.array([height, width], np.float32) + np.array([top, left], np.float32)
 

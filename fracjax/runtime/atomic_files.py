@@ -6,7 +6,8 @@ Of several processes the first one writes.
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -37,13 +38,23 @@ def to_json(value: Any) -> Any:
     return value
 
 
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Where to write what is to replace `path`: renamed to it at the end, removed on an error."""
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
+    try:
+        yield unfinished
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write strict JSON in place of what was there; no process goes on before it is there."""
 
     def write() -> None:
-        unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
-        unfinished.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
-        unfinished.replace(path)
+        with replacing(path) as unfinished:
+            unfinished.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
 
     run_on_main(write, path.name)
 

@@ -21,7 +21,7 @@ from fracjax.augment.policy import augment
 from fracjax.config import Augment, Config
 from fracjax.datasets.phantom.drawing import FRACTURE_TYPES
 from fracjax.datasets.phantom.drawing import draw as draw_phantom
-from fracjax.datasets.prepared import classes_of
+from fracjax.datasets.prepared import open_prepared
 from fracjax.errors import InputError
 from fracjax.loading.batch import Examples
 from fracjax.loading.dataset_view import open_dataset
@@ -88,7 +88,7 @@ def show(
       InputError: the dataset is not prepared, or has too few studies.
     """
     directory = data_dir or config.data.dir
-    classes = classes_of(name, directory)
+    classes = open_prepared(name, directory).classes
     data = replace(config.data, name=name, classes=classes, fold=None, filter=None)
     examples = open_dataset(data, directory).part(part)
     if not 1 <= studies <= len(examples):

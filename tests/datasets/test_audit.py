@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile, TiffImagePlugin
 
-from fracjax.datasets.audit import Picture, Rejection, audit, dihedral
-from fracjax.datasets.sources.archive import Source
-from fracjax.datasets.study import Study
+from fracjax.datasets.audit import ImageFacts, audit
+from fracjax.datasets.duplicates import dihedral
+from fracjax.datasets.sources.archive import Source, Study
+from fracjax.imaging.read import Rejection
 from tests.datasets.dicoms import dataset, encoded
 from tests.datasets.trees import encode, picture
 
@@ -18,7 +19,7 @@ def study(path: str, data: bytes, label: str = "normal", name: str | None = None
     return Study(study=name or path, path=path, label=label, read=lambda: data)
 
 
-def verdict(path: str, data: bytes) -> Picture | Rejection:
+def verdict(path: str, data: bytes) -> ImageFacts | Rejection:
     return audit([study(path, data)])[0]
 
 
@@ -45,7 +46,7 @@ def huge_png() -> bytes:
 def test_a_good_file_is_taken_with_its_facts():
     data = encode(picture(0, height=96, width=80))
     taken = verdict("a/b.jpg", data)
-    assert isinstance(taken, Picture)
+    assert isinstance(taken, ImageFacts)
     assert taken.sha256 == hashlib.sha256(data).hexdigest()
     assert (taken.height, taken.width, taken.orientation) == (96, 80, 1)
 
@@ -54,7 +55,7 @@ def test_size_is_that_of_the_displayed_picture():
     exif = Image.Exif()
     exif[0x0112] = 6  # a quarter turn
     taken = verdict("a.jpg", encode(picture(0, height=96, width=80), exif=exif.tobytes()))
-    assert isinstance(taken, Picture)
+    assert isinstance(taken, ImageFacts)
     assert (taken.height, taken.width, taken.orientation) == (80, 96, 6)
 
 
@@ -109,16 +110,17 @@ def test_a_warning_about_a_jpeg_is_a_fault_for_its_orientation_may_be_lost():
         assert reason("a.jpg", broken_exif()).startswith("does not decode: Corrupt EXIF data.")
 
 
-def test_a_warning_about_the_tags_of_a_dicom_file_is_a_note():
+def test_a_warning_about_the_tags_of_a_dicom_file_is_a_note_and_printed_nowhere(caplog):
     file = dataset(picture(0))
     file.PixelData += bytes(64)  # more than the picture needs
     taken, other = audit(
         [study("a.dcm", encoded(file)), study("b.dcm", encoded(dataset(picture(1))))], threads=1
     )
-    assert isinstance(taken, Picture)
+    assert isinstance(taken, ImageFacts)
     assert taken.note.startswith("The pixel data is 7744 bytes long, which indicates it contains")
-    assert isinstance(other, Picture)
+    assert isinstance(other, ImageFacts)
     assert other.note == ""  # of its own, whatever its thread has heard before
+    assert caplog.records == []
 
 
 def test_a_warning_about_the_tags_of_a_tiff_is_a_note():
@@ -128,7 +130,7 @@ def test_a_warning_about_the_tags_of_a_tiff_is_a_note():
     entry = data.index((282).to_bytes(2, "little") + (5).to_bytes(2, "little"))
     data[entry + 4] = 2  # two horizontal resolutions
     taken = verdict("a.tif", bytes(data))
-    assert isinstance(taken, Picture)
+    assert isinstance(taken, ImageFacts)
     assert taken.note.startswith("Metadata Warning, tag 282 had too many entries")
 
 
@@ -142,7 +144,7 @@ def test_a_directory_posing_as_a_picture_and_a_broken_link_are_refused(tmp_path:
     assert [v.reason for v in verdicts if isinstance(v, Rejection)] == [
         "unreadable: a directory, not a file",
         "unreadable: a directory, not a file",
-        "unreadable: not a file (a broken link or a device)",
+        "unreadable: not a file (a broken link, a pipe or a device)",
     ]
 
 
@@ -164,13 +166,13 @@ def test_identical_up_to_flips_and_rotations_under_two_labels_are_all_refused(tu
     )
     assert isinstance(second, Rejection)
     assert isinstance(third, Rejection)
-    assert isinstance(other, Picture)
+    assert isinstance(other, ImageFacts)
 
 
 def test_identical_under_one_label_is_no_conflict():
     data = encode(picture(0))
     verdicts = audit([study("a.jpg", data), study("b.jpg", data)])
-    assert all(isinstance(v, Picture) for v in verdicts)
+    assert all(isinstance(v, ImageFacts) for v in verdicts)
 
 
 def test_a_study_name_that_comes_twice_is_refused_both_times():
@@ -190,7 +192,7 @@ def test_sixteen_bit_pngs_keep_their_contrast():
     deep = picture(0).astype(np.uint16) * 100 + 30_000  # convert("L") would clip it to white
     shallow = verdict("a.png", encode(picture(0), "PNG"))
     taken = verdict("b.png", encode(deep, "PNG"))
-    assert isinstance(taken, Picture)
-    assert isinstance(shallow, Picture)
+    assert isinstance(taken, ImageFacts)
+    assert isinstance(shallow, ImageFacts)
     distance = np.bitwise_count(taken.hashes[0] ^ shallow.hashes[0])
     assert distance <= 4

@@ -12,7 +12,7 @@ from PIL import Image
 
 from fracjax.datasets.phantom.drawing import draw
 from fracjax.datasets.prepare import prepare
-from fracjax.datasets.prepared import Prepared, open_prepared
+from fracjax.datasets.prepared import SPLITS, Prepared, open_prepared
 from fracjax.datasets.request import Request
 from fracjax.datasets.sources import bone_break
 from fracjax.errors import InputError
@@ -92,7 +92,9 @@ def test_the_zip_gives_the_same_records(fracatlas, tmp_path):
     prepare(Request("fracatlas", source=path, data_dir=tmp_path))
     from_zip = open_prepared("fracatlas", tmp_path)
     assert contents(from_zip) == contents(from_folder)
-    assert from_zip.split_path.read_bytes() == from_folder.split_path.read_bytes()
+    assert (from_zip.directory / SPLITS).read_bytes() == (
+        from_folder.directory / SPLITS
+    ).read_bytes()
 
 
 def test_fracatlas_whose_table_and_folders_disagree(tmp_path):

@@ -4,24 +4,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fracjax.datasets.audit import Picture, audit, dihedral
-from fracjax.datasets.duplicates import fine_similarity, near_duplicate_groups
-from fracjax.datasets.study import Study
+from fracjax.datasets.audit import ImageFacts, audit
+from fracjax.datasets.duplicates import dihedral, fine_similarity, near_duplicate_groups
+from fracjax.datasets.sources.archive import Study
 from tests.datasets.trees import encode, picture
 
 
-def pictures(*pixels: np.ndarray, quality: int = 92) -> list[Picture]:
+def pictures(*pixels: np.ndarray, quality: int = 92) -> list[ImageFacts]:
     verdicts = audit(
         [
             Study(str(i), f"{i}.jpg", "x", lambda p=p: encode(p, quality=quality))
             for i, p in enumerate(pixels)
         ]
     )
-    assert all(isinstance(v, Picture) for v in verdicts), verdicts
-    return [v for v in verdicts if isinstance(v, Picture)]
+    assert all(isinstance(v, ImageFacts) for v in verdicts), verdicts
+    return [v for v in verdicts if isinstance(v, ImageFacts)]
 
 
-def groups(found: list[Picture], similarity: float = 0.75, **links) -> list[int]:
+def groups(found: list[ImageFacts], similarity: float = 0.75, **links) -> list[int]:
     return near_duplicate_groups(
         np.stack([p.hashes for p in found]),
         np.stack([p.thumbnail for p in found]),

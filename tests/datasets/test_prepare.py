@@ -2,24 +2,21 @@
 
 import hashlib
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from fracjax.config import Data
 from fracjax.datasets import prepare as prepare_module
 from fracjax.datasets.prepare import prepare
-from fracjax.datasets.prepared import DECODED, open_prepared
+from fracjax.datasets.prepared import DECODED, SPLITS, open_prepared
 from fracjax.datasets.records import RecordBuilder
 from fracjax.datasets.request import Request, check, how_to
-from fracjax.datasets.splits import Split
+from fracjax.datasets.splits import PARTS, Split
 from fracjax.errors import InputError
-from tests.cli_runner import run_cli
+from fracjax.loading.dataset_view import open_dataset
 from tests.datasets.trees import encode, fracatlas_tree, picture, write
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory) -> Path:
-    return fracatlas_tree(tmp_path_factory.mktemp("source") / "tree")
 
 
 @pytest.mark.parametrize("name", ["phantom", "phantom_types", "fracatlas", "bone_break", "mine"])
@@ -75,17 +72,22 @@ def test_an_interrupted_preparation_leaves_nothing(tmp_path, source, monkeypatch
         open_prepared("fracatlas", tmp_path)
 
 
-@pytest.mark.parametrize("step", ["records", "split"])
-def test_an_interrupted_preparation_keeps_the_earlier_one(tmp_path, source, monkeypatch, step):
-    first = prepare(Request("fracatlas", source=source, data_dir=tmp_path))
-    with monkeypatch.context() as patch:
-        interrupt(patch, step)
-        with pytest.raises(Interrupted):
-            prepare(Request("fracatlas", source=source, data_dir=tmp_path, seed=7))
-    prepared = open_prepared("fracatlas", tmp_path)
-    assert Split.load(prepared.split_path).hash == first.split_hash
-    again = prepare(Request("fracatlas", source=source, data_dir=tmp_path, seed=7))
-    assert Split.load(prepared.split_path).hash == again.split_hash != first.split_hash
+def test_an_interrupted_preparation_keeps_the_earlier_one_and_a_whole_one_replaces_it(
+    tmp_path, source, summary, copy, monkeypatch
+):
+    write(copy / DECODED / "cache", b"x")
+    request = Request("fracatlas", source=source, data_dir=tmp_path, seed=7)
+    for step in ("records", "split"):
+        with monkeypatch.context() as patch:
+            interrupt(patch, step)
+            with pytest.raises(Interrupted):
+                prepare(request)
+        open_prepared("fracatlas", tmp_path)
+        assert Split.load(copy / SPLITS).hash == summary.split_hash
+        assert (copy / DECODED / "cache").exists()
+    again = prepare(request)
+    assert Split.load(copy / SPLITS).hash == again.split_hash != summary.split_hash
+    assert not (copy / DECODED).exists()  # a cache goes with the preparation it belongs to
     assert [path.name for path in tmp_path.iterdir()] == ["fracatlas"]
 
 
@@ -109,17 +111,17 @@ def interrupt(monkeypatch, step: str) -> None:
         monkeypatch.setattr(prepare_module, name, stop)
 
 
-@pytest.mark.parametrize("lost", ["manifest.csv", "splits.json", "1.0.0/dataset_info.json"])
-def test_an_incomplete_dataset_does_not_open(tmp_path, source, lost):
-    prepare(Request("fracatlas", source=source, data_dir=tmp_path))
-    (tmp_path / "fracatlas" / lost).unlink()
+@pytest.mark.parametrize(
+    "lost", ["manifest.csv", "splits.json", "studies.json", "1.0.0/dataset_info.json"]
+)
+def test_an_incomplete_dataset_does_not_open(tmp_path, copy, lost):
+    (copy / lost).unlink()
     with pytest.raises(InputError, match=r"fracjax prepare fracatlas"):
         open_prepared("fracatlas", tmp_path)
 
 
-def test_a_manifest_of_an_earlier_version_is_answered_with_the_command(tmp_path, source):
-    prepare(Request("fracatlas", source=source, data_dir=tmp_path))
-    path = tmp_path / "fracatlas" / "manifest.csv"
+def test_a_manifest_of_an_earlier_version_is_answered_with_the_command(tmp_path, copy):
+    path = copy / "manifest.csv"
     kept = path.read_text()
     path.write_text(kept.replace(",channels,", ",x,"))
     with pytest.raises(
@@ -134,19 +136,32 @@ def test_a_manifest_of_an_earlier_version_is_answered_with_the_command(tmp_path,
         open_prepared("fracatlas", tmp_path)
 
 
-def test_each_record_has_the_digest_of_its_bytes(tmp_path, source):
-    prepare(Request("fracatlas", source=source, data_dir=tmp_path))
-    prepared = open_prepared("fracatlas", tmp_path)
-    for i in range(len(prepared)):
-        assert prepared.sha256[i] == hashlib.sha256(prepared.image_bytes(i)).hexdigest()
+def test_opening_reads_no_image(tmp_path, copy):
+    for records in copy.glob("1.0.0/*array_record*"):
+        records.write_bytes(b"")
+    dataset = open_dataset(Data("fracatlas", dir=tmp_path, classes=("normal", "fracture")))
+    assert len(dataset.prepared) == 14
+    assert sum(len(dataset.indices(part)) for part in PARTS) == 14
+
+
+def test_a_split_is_checked_when_the_dataset_is_opened(tmp_path, copy):
+    split = Split.load(copy / SPLITS)
+    gone = min(split.assignment)
+    fewer = {study: part for study, part in split.assignment.items() if study != gone}
+    replace(split, assignment=fewer).save(copy / SPLITS)
+    data = Data("fracatlas", dir=tmp_path, classes=("normal", "fracture"))
+    with pytest.raises(InputError, match=f"1 studies have no part: {gone}"):
+        open_dataset(data)
+
+
+def test_each_record_has_the_digest_of_its_bytes_and_a_copy_by_pickle_reads_on(summary):
+    prepared = open_prepared("fracatlas", summary.directory.parent)
+    digests = [hashlib.sha256(prepared.image_bytes(i)).hexdigest() for i in range(len(prepared))]
+    assert prepared.sha256.tolist() == digests
     assert not prepared.colour.any()
-
-
-def test_a_cache_of_decoded_pictures_goes_with_the_preparation_it_belongs_to(tmp_path, source):
-    prepare(Request("fracatlas", source=source, data_dir=tmp_path))
-    write(tmp_path / "fracatlas" / DECODED / "cache", b"x")
-    prepare(Request("fracatlas", source=source, data_dir=tmp_path))
-    assert not (tmp_path / "fracatlas" / DECODED).exists()
+    copy = pickle.loads(pickle.dumps(prepared))
+    assert copy.image_bytes(3) == prepared.image_bytes(3)
+    assert copy.study.tolist() == prepared.study.tolist()
 
 
 def test_a_users_files_are_never_replaced(tmp_path):
@@ -159,22 +174,11 @@ def test_a_users_files_are_never_replaced(tmp_path):
     assert (tree / "dataset.csv").exists()
 
 
-def test_the_same_source_gives_the_same_dataset(tmp_path, source):
-    for place in ("a", "b"):
-        prepare(Request("fracatlas", source=source, data_dir=tmp_path / place))
-    a, b = (open_prepared("fracatlas", tmp_path / place) for place in "ab")
-    assert a.study.tolist() == b.study.tolist()
-    assert a.split_path.read_bytes() == b.split_path.read_bytes()
-    assert a.manifest_path.read_bytes() == b.manifest_path.read_bytes()
-
-
-def test_a_pickled_dataset_reads_on(tmp_path, source):
+def test_the_same_source_gives_the_same_dataset(tmp_path, source, summary):
     prepare(Request("fracatlas", source=source, data_dir=tmp_path))
-    prepared = open_prepared("fracatlas", tmp_path)
-    before = prepared.image_bytes(3)
-    copy = pickle.loads(pickle.dumps(prepared))
-    assert copy.image_bytes(3) == before
-    assert copy.study.tolist() == prepared.study.tolist()
+    for name in ("manifest.csv", "splits.json", "studies.json"):
+        again = (tmp_path / "fracatlas" / name).read_bytes()
+        assert again == (summary.directory / name).read_bytes()
 
 
 def test_two_copies_of_one_picture_lie_in_one_part(tmp_path):

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fracjax.datasets.audit import Picture, Rejection, audit
+from fracjax.datasets.audit import ImageFacts, audit
 from fracjax.datasets.duplicates import near_duplicate_groups
 from fracjax.datasets.sources.bone_break import CLASSES, SIMILARITY, BoneBreak
 from fracjax.datasets.sources.fracatlas import FracAtlas
 from fracjax.imaging.grey_levels import Unreadable
-from fracjax.imaging.read import open_picture
+from fracjax.imaging.read import Rejection, open_image
 from fracjax.imaging.resize import ImageFormat, decode, reduced_side
 
 DATA = os.environ.get("FRACJAX_DATA")
@@ -39,7 +39,7 @@ def test_the_truncated_files_of_fracatlas_are_refused_and_no_other(tmp_path):
     assert {study.label for study, _ in refused} == {"normal"}
     assert all(verdict.reason.startswith("truncated: ") for _, verdict in refused)
     others = [study for study in studies if study not in suspect][::40]
-    assert all(isinstance(verdict, Picture) for verdict in audit(others))
+    assert all(isinstance(verdict, ImageFacts) for verdict in audit(others))
 
 
 def test_fracatlas_conflicts_are_refused_by_name(tmp_path):
@@ -71,8 +71,8 @@ def test_a_reduced_decode_stays_within_its_bound(side, step, at_least):
             if min(image.size) < 2 * reduced_side(side):
                 continue
         with suppress(Unreadable):  # the truncated ones
-            exact = np.asarray(open_picture(data).resized(side, side).convert("L")).astype(int)
-            assert open_picture(data, at_least=reduced_side(side)).scale > 1
+            exact = np.asarray(open_image(data).resized(side, side).convert("L")).astype(int)
+            assert open_image(data, at_least=reduced_side(side)).scale > 1
             error = np.abs(decode(data, ImageFormat(side))[..., 0] - exact)
             assert error.max() <= 12, path
             assert error.mean() <= 0.5, path
@@ -84,7 +84,7 @@ def test_colour_is_rare_and_never_in_fracatlas(tmp_path):
     colours = {}
     for name, builder in (("fracatlas", FracAtlas), ("bone_break", BoneBreak)):
         studies = builder(source=folder(name), data_dir=tmp_path).studies()
-        taken = [v for v in audit(studies[::5]) if isinstance(v, Picture)]
+        taken = [v for v in audit(studies[::5]) if isinstance(v, ImageFacts)]
         colours[name] = np.mean([picture.channels == 3 for picture in taken])
     assert colours["fracatlas"] == 0
     assert 0.1 < colours["bone_break"] < 0.2
@@ -97,7 +97,7 @@ def test_known_copies_in_bone_break_join_and_its_groups_stay_small(tmp_path):
         if study.label in CLASSES[5:7]
     ]
     verdicts = audit(studies)
-    pictures = [verdict for verdict in verdicts if isinstance(verdict, Picture)]
+    pictures = [verdict for verdict in verdicts if isinstance(verdict, ImageFacts)]
     assert len(pictures) == len(studies)
     groups = near_duplicate_groups(
         np.stack([picture.hashes for picture in pictures]),

@@ -98,7 +98,7 @@ def test_fractions_that_do_not_add_up_are_refused(fractions):
 
 
 def test_a_study_that_comes_twice_is_refused():
-    with pytest.raises(InputError, match="studies come twice: a"):
+    with pytest.raises(InputError, match="studies are duplicated: a"):
         make_split(["a", "a", "b"], ["x", "x", "y"], ["1", "2", "3"])
 
 
@@ -119,7 +119,9 @@ def test_a_leak_is_refused_with_studies_and_parts_named(tmp_path):
     parts = {"a": "train", "b": "test", "c": "test"}
     split = Split(parts, {"a": "g", "b": "g", "c": "h"}, 0, (0.7, 0.15, 0.15), {})
     split.save(path)
-    with pytest.raises(InputError, match=r"leaks 1 group.*: a in train, b in test; make it again"):
+    with pytest.raises(
+        InputError, match=r"leaks 1 group.*: a in train, b in test; prepare the dataset again"
+    ):
         Split.load(path)
 
 
@@ -155,6 +157,7 @@ def test_indices_cover_every_record_once_in_its_own_part():
     split = make_split(study, label, group)
     order = np.random.default_rng(0).permutation(len(study))
     shuffled = prepared([study[i] for i in order], [group[i] for i in order])
+    split.check(shuffled)
     found = {part: split.indices(shuffled, part) for part in PARTS}
     assert sorted(np.concatenate(list(found.values()))) == list(range(len(study)))
     for part, indices in found.items():
@@ -165,9 +168,9 @@ def test_a_split_of_another_dataset_is_refused():
     study, label, group = studies()
     split = make_split(study, label, group)
     with pytest.raises(InputError, match=r"1 of its studies are not there: s0399"):
-        split.indices(prepared(study[:-1], group[:-1]), "train")
+        split.check(prepared(study[:-1], group[:-1]))
     with pytest.raises(InputError, match=r"1 studies have no part: new"):
-        split.indices(prepared([*study, "new"], [*group, "g"]), "train")
+        split.check(prepared([*study, "new"], [*group, "g"]))
     with pytest.raises(InputError, match=r"expected one of train, validation, test"):
         split.indices(prepared(study, group), "val")
 
@@ -179,4 +182,4 @@ def test_groups_that_the_dataset_joins_but_the_split_does_not_are_a_leak():
     joined = ["one" if s in (by_part["train"], by_part["test"]) else g
               for s, g in zip(study, group, strict=True)]  # fmt: skip
     with pytest.raises(InputError, match=f"leaks 1 group.*{by_part['train']} in train"):
-        split.indices(prepared(study, joined), "train")
+        split.check(prepared(study, joined))

@@ -21,7 +21,7 @@ from fracjax.imaging import grey_levels
 from fracjax.imaging.codestream import Coded, coded_header
 from fracjax.imaging.dicom import decode_dicom
 from fracjax.imaging.grey_levels import Unreadable
-from fracjax.imaging.read import open_picture
+from fracjax.imaging.read import open_image
 from tests.datasets.dicoms import compressed, dataset, dicom, encoded, run_length, transcoded
 
 BYTES = np.arange(256, dtype=np.uint8).reshape(16, 16)
@@ -31,7 +31,7 @@ TWELVE[0, :2] = 0, 4095
 
 def refusal(data: bytes) -> str:
     with pytest.raises(Unreadable) as caught:
-        open_picture(data)
+        open_image(data)
     return str(caught.value)
 
 
@@ -124,7 +124,7 @@ def test_several_frames_are_refused_with_their_number():
     assert refusal(dicom(frames, Rows=16, NumberOfFrames=2)) == (
         "multi-frame: 2 frames, expected one; save each as its own file"
     )
-    assert open_picture(dicom(BYTES, NumberOfFrames=1)).stored.size == (16, 16)
+    assert open_image(dicom(BYTES, NumberOfFrames=1)).stored.size == (16, 16)
 
 
 def test_what_is_no_picture_is_refused():

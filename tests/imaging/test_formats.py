@@ -12,7 +12,9 @@ from numpy.testing import assert_array_equal
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.prepared import Prepared, open_prepared
 from fracjax.datasets.request import Request
-from fracjax.imaging.resize import ImageFormat, decode
+from fracjax.imaging.decoder_warnings import capture_decoder_warnings
+from fracjax.imaging.read import Rejection, read_image
+from fracjax.imaging.resize import ImageFormat, decode, decode_each
 from tests.datasets.dicoms import dicom, transcoded
 from tests.datasets.test_audit import huge_png
 from tests.datasets.trees import encode, picture, write
@@ -80,6 +82,17 @@ def test_the_run_goes_on_after_each_bad_file_and_names_it(prepared):
     assert found["folder.dcm"]["reason"] == "unreadable: a directory, not a file"
     taken = {name for name, row in found.items() if row["status"] == "taken"}
     assert taken == {*good_files(), *(f"{i}.jpg" for i in range(5))}
+
+
+def test_prediction_says_of_each_file_what_the_audit_says(prepared):
+    """But for the suffix, by which prediction does not go."""
+    found = rows(prepared)
+    with capture_decoder_warnings():
+        for name, data in {**good_files(), **{n: d for n, (d, _) in bad_files().items()}}.items():
+            read = read_image(data, lambda data: decode_each(data, [ImageFormat(16)]))
+            reason = read.reason if isinstance(read, Rejection) else ""
+            if not found[name]["reason"].startswith("wrong suffix"):
+                assert reason == found[name]["reason"], name
 
 
 def test_every_kind_lies_in_the_records_byte_for_byte(prepared):

@@ -11,7 +11,7 @@ from PIL import Image, TiffImagePlugin
 
 from fracjax.imaging import grey_levels
 from fracjax.imaging.grey_levels import Unreadable, eight_bits, has_colour, nominal_range
-from fracjax.imaging.read import open_picture
+from fracjax.imaging.read import open_image
 from tests.datasets.dicoms import dicom, transcoded
 from tests.datasets.trees import encode, picture
 
@@ -26,12 +26,12 @@ def saved(image: Image.Image, kind: str, **options) -> bytes:
 
 
 def opened(data: bytes) -> np.ndarray:
-    return np.asarray(open_picture(data).upright())
+    return np.asarray(open_image(data).upright())
 
 
 def refusal(data: bytes) -> str:
     with pytest.raises(Unreadable) as caught:
-        open_picture(data)
+        open_image(data)
     return str(caught.value)
 
 
@@ -39,7 +39,7 @@ def refusal(data: bytes) -> str:
 @pytest.mark.parametrize("stored", [GREY, RGB])
 def test_lossless_files_hold_their_pixels(kind, stored):
     data = encode(stored, kind)
-    assert open_picture(data).kind == kind
+    assert open_image(data).kind == kind
     assert_array_equal(opened(data), stored)
 
 
@@ -161,7 +161,7 @@ def test_every_orientation_is_applied(kind, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = saved(Image.fromarray(stored), kind, exif=exif)
-    file = open_picture(data)
+    file = open_image(data)
     shown = np.asarray(file.upright())
     assert file.orientation == orientation
     assert (file.height, file.width) == shown.shape == ((16, 24), (24, 16))[orientation > 4]
@@ -176,7 +176,7 @@ def test_every_orientation_is_applied(kind, orientation):
 def test_an_orientation_that_does_not_exist_is_none():
     exif = Image.Exif()
     exif[0x0112] = 9
-    file = open_picture(saved(Image.fromarray(GREY), "JPEG", exif=exif))
+    file = open_image(saved(Image.fromarray(GREY), "JPEG", exif=exif))
     assert (file.orientation, file.width, file.height) == (1, 10, 12)
 
 
@@ -192,7 +192,7 @@ def test_several_pictures_are_refused_with_their_number(kind):
 def test_a_jpeg_with_a_preview_is_its_first_picture():
     first, second = Image.fromarray(picture(0)), Image.fromarray(picture(1))
     data = saved(first, "MPO", save_all=True, append_images=[second])
-    file = open_picture(data)
+    file = open_image(data)
     assert file.kind == "JPEG"
     assert_allclose(np.asarray(file.upright(), float), picture(0), atol=40)  # quality 75
 
@@ -277,7 +277,7 @@ def test_whatever_is_damaged_it_opens_or_is_refused():
             if chance.random() < 0.3:
                 del damaged[chance.randrange(len(damaged)) :]
             try:
-                open_picture(bytes(damaged))
+                open_image(bytes(damaged))
             except Unreadable as error:
                 reasons.append(str(error))
     assert 100 < len(reasons) < 350

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 from fracjax.imaging import resize as decode_module
-from fracjax.imaging.read import open_picture
+from fracjax.imaging.read import open_image
 from fracjax.imaging.resize import DRAFT_SIDE, ImageFormat, decode, decode_each, reduced_side
 
 GREY = np.random.default_rng(0).integers(0, 256, (40, 60), dtype=np.uint8)
@@ -118,8 +118,8 @@ def test_a_reduced_decode_stays_within_its_bound(scale, extra, orientation):
     exif[0x0112] = orientation
     for name, pixels in _worst_pictures(reduced_side(SIDE) * scale + extra).items():
         data = _encoded(Image.fromarray(pixels), "JPEG", quality=92, exif=exif)
-        assert open_picture(data, at_least=reduced_side(SIDE)).scale == scale
-        exact = np.asarray(open_picture(data).resized(SIDE, SIDE)).astype(int)
+        assert open_image(data, at_least=reduced_side(SIDE)).scale == scale
+        exact = np.asarray(open_image(data).resized(SIDE, SIDE)).astype(int)
         error = np.abs(decode(data, ImageFormat(SIDE))[..., 0] - exact)
         assert error.max() <= 32, name
         assert error.mean() <= 2.5, name
@@ -128,7 +128,7 @@ def test_a_reduced_decode_stays_within_its_bound(scale, extra, orientation):
 def test_a_picture_below_the_margin_is_decoded_in_full():
     pixels = _worst_pictures(reduced_side(SIDE) * 2 - 1)["noise"]
     data = _encoded(Image.fromarray(pixels), "JPEG")
-    exact = np.asarray(open_picture(data).resized(SIDE, SIDE))
+    exact = np.asarray(open_image(data).resized(SIDE, SIDE))
     assert_array_equal(decode(data, ImageFormat(SIDE))[..., 0], exact)
 
 
@@ -137,8 +137,8 @@ def test_a_reduced_decode_keeps_colour():
     pixels = np.stack([x, y, 255 - x], axis=-1).astype(np.uint8)
     data = _encoded(Image.fromarray(pixels), "JPEG", quality=95)
     form = ImageFormat(SIDE, channels=3)
-    assert open_picture(data, at_least=reduced_side(SIDE)).scale == 4
-    exact = np.asarray(open_picture(data).resized(SIDE, SIDE)).astype(int)
+    assert open_image(data, at_least=reduced_side(SIDE)).scale == 4
+    exact = np.asarray(open_image(data).resized(SIDE, SIDE)).astype(int)
     assert_allclose(decode(data, form), exact, atol=4)
 
 
@@ -182,7 +182,7 @@ def test_several_forms_share_what_they_can_and_are_those_of_one_to_the_bit(
     alone = [decode(data, form) for form in forms]
     opened = []
     monkeypatch.setattr(
-        decode_module, "open_picture", lambda *a, **k: opened.append(1) or open_picture(*a, **k)
+        decode_module, "open_image", lambda *a, **k: opened.append(1) or open_image(*a, **k)
     )
     found, squares = decode_each(data, forms)
     assert (found, len(opened)) == (kind, decodings)

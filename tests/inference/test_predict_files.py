@@ -68,7 +68,7 @@ def test_each_file_gets_what_both_stages_predict_for_it(stages, files):
 
 
 def test_a_phantom_as_a_file_is_predicted_as_the_study_of_its_dataset(stages, world, tmp_path):
-    """What `evaluate.py` writes into predictions.csv is `ModelBundle.predict` of these examples."""
+    """What `evaluate` writes into predictions.csv is `ModelBundle.predict` of these examples."""
     prepared = open_prepared("phantom", world.stage1.data.dir)
     detector = stages.detector.bundle
     examples = Examples(

@@ -73,7 +73,7 @@ def test_what_cannot_be_opened_has_its_reason(tmp_path, monkeypatch):
     assert read(gone, FORMS).reason.startswith("unreadable: not a file (a broken link")
     os.mkfifo(tmp_path / "pipe.png")
     assert read(tmp_path / "pipe.png", FORMS).reason.startswith("unreadable: not a file")
-    monkeypatch.setattr(prefetch, "MAX_FILE_BYTES", 10)
+    monkeypatch.setattr("fracjax.imaging.read.MAX_FILE_BYTES", 10)
     large = write(tmp_path / "large.png", encode(GREY, "PNG"))
     assert "more than the 10 allowed" in read(large, FORMS).reason
     monkeypatch.setattr(Path, "stat", lambda *_, **__: (_ for _ in ()).throw(OSError(13, "No")))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pickle
+import shutil
 import threading
 
 import numpy as np
@@ -20,9 +21,15 @@ from fracjax.loading.npy_rows import StoredRows
 FORM = ImageFormat(side=12)
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    data_dir = tmp_path_factory.mktemp("data")
+    return prepare(Request(name="phantom", data_dir=data_dir, count=20, side=32)).directory
+
+
 @pytest.fixture
-def prepared(tmp_path):
-    prepare(Request(name="phantom", data_dir=tmp_path, count=20, side=32))
+def prepared(made, tmp_path):
+    shutil.copytree(made, tmp_path / "phantom")
     return open_prepared("phantom", tmp_path)
 
 
@@ -80,7 +87,9 @@ def test_the_name_is_of_all_that_shapes_the_pictures(prepared, monkeypatch):
     assert len(names) == 6
 
 
-def test_what_a_killed_run_left_is_never_read(prepared, monkeypatch):
+def test_a_run_that_ends_early_leaves_nothing_and_what_a_killed_one_left_is_never_read(
+    prepared, monkeypatch
+):
     def dies(data, form):
         raise KeyboardInterrupt
 
@@ -88,10 +97,10 @@ def test_what_a_killed_run_left_is_never_read(prepared, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         open_decoded(prepared, FORM)
     folder = prepared.directory / "decoded"
-    assert not list(folder.glob("*.npy"))
-    (left,) = folder.glob("*.unfinished")
-    left.write_bytes(b"half a store")
+    assert {path.suffix for path in folder.iterdir()} <= {".lock"}
     monkeypatch.undo()
+    path = open_decoded(prepared, FORM).path
+    path.rename(path.with_name(f"{path.name}.12345.unfinished")).write_bytes(b"half a store")
     store = open_decoded(prepared, FORM)
     assert_array_equal(store[np.array([4])][0], decode(prepared.image_bytes(4), FORM))
     assert not list(folder.glob("*.unfinished"))

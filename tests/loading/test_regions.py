@@ -8,21 +8,21 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
-from fracjax.datasets.manifest import Row, write_manifest
+from fracjax.datasets.manifest import ManifestRow, write_manifest
 from fracjax.datasets.prepared import Prepared
 from fracjax.imaging.resize import ImageFormat, decode
 from fracjax.loading.regions import Regions, box_mask, outline_mask, regions
 
 
-def _row(study: str, width: int, height: int) -> Row:
-    return Row("p", "taken", "", study, "fracture", study, "0", width, height, 1, 1, "")
+def _row(study: str, width: int, height: int) -> ManifestRow:
+    return ManifestRow("p", "taken", "", study, "fracture", study, "0", width, height, 1, 1, "")
 
 
 def _prepared(folder: Path, sizes: dict[str, tuple[int, int]], boxes, masks) -> Prepared:
     write_manifest(
         [
             *(_row(study, *size) for study, size in sizes.items()),
-            Row("q", "refused", "truncated", "a", "fracture", "", "", 0, 0, 0, 0, ""),
+            ManifestRow("q", "refused", "truncated", "a", "fracture", "", "", 0, 0, 0, 0, ""),
         ],
         folder / "manifest.csv",
     )

@@ -335,7 +335,7 @@ def test_a_workdir_that_is_a_file_is_refused(config, tmp_path):
 
 def test_a_missing_dataset_is_refused_before_a_workdir_is_made(config, tmp_path):
     away = _with(config, tmp_path / "run", data={"dir": tmp_path})
-    with pytest.raises(InputError, match=r"prepare_data.py phantom --data-dir"):
+    with pytest.raises(InputError, match=r"fracjax prepare phantom --data-dir"):
         fit(away, QUIET)
     assert not away.workdir.exists()
 

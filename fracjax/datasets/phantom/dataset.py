@@ -13,7 +13,7 @@ from PIL import Image
 
 from fracjax.datasets.phantom.drawing import FRACTURE_TYPES, Phantom, draw
 from fracjax.datasets.records import RecordBuilder
-from fracjax.datasets.study import NO_BOXES, Study
+from fracjax.datasets.sources.archive import NO_BOXES, Study
 from fracjax.errors import InputError
 
 CLASSES = ("healthy", "fracture")

@@ -1,22 +1,46 @@
-"""A source of files: an unpacked folder or the zip it came in, read the same way."""
+"""Where images come from: a folder or the zip it came in, and a study of it before its audit."""
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from fracjax.errors import InputError
+import numpy as np
+from jaxtyping import Float
 
-KIND_OF_SUFFIX = {
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".png": "PNG",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-    ".bmp": "BMP",
-    ".dcm": "DICOM",
-    ".dicom": "DICOM",
-}
-MAX_FILE_BYTES = 256 * 2**20  # a radiograph is far smaller; a zip member may claim any size
+from fracjax.errors import InputError
+from fracjax.imaging.read import check_bytes, is_image_name, read_bytes
+
+NO_BOXES = np.zeros((0, 4), np.float32)
+
+
+@dataclass(frozen=True)
+class Study:
+    """One image as its source presents it, before anything in it is trusted.
+
+    Attributes:
+      study: the name it keeps for good, unique in its set.
+      path: where it lies in the source, for the manifest.
+      label: its class.
+      read: returns the encoded file, or raises OSError with the reason why it cannot.
+      attributes: what the source says of it: {name: int or str}, the same names in every study.
+      boxes: (ymin, xmin, ymax, xmax) of each finding, as fractions of the height and width of the
+        image as displayed (EXIF orientation applied).
+      masks: one outline per box, (y, x) points as the same fractions.
+      links: names of what it was made from (a figure, an export); studies that share one of them
+        belong to one group, alike or not.
+      problem: why it must be refused, where the source itself shows that; else None.
+    """
+
+    study: str
+    path: str
+    label: str
+    read: Callable[[], bytes]
+    attributes: Mapping[str, int | str] = field(default_factory=dict)
+    boxes: Float[np.ndarray, "k 4"] = field(default_factory=lambda: NO_BOXES)
+    masks: tuple[Float[np.ndarray, "_ 2"], ...] = ()
+    links: tuple[str, ...] = ()
+    problem: str | None = None
 
 
 class Source:
@@ -24,7 +48,7 @@ class Source:
 
     Attributes:
       path: the folder or the zip.
-      names: sorted paths with "/" of every file, and of directories that pose as pictures.
+      names: sorted paths with "/" of every file, and of directories that pose as images.
     """
 
     def __init__(self, path: Path):
@@ -42,9 +66,7 @@ class Source:
             raise InputError(
                 f"--source {self.path}: found {found}, expected a zip or its unpacked folder"
             )
-        self.names = sorted(
-            {name for name, is_dir in entries if not is_dir or is_picture_name(name)}
-        )
+        self.names = sorted({name for name, is_dir in entries if not is_dir or is_image_name(name)})
 
     def read(self, name: str) -> bytes:
         """The bytes of one file.
@@ -53,15 +75,9 @@ class Source:
           OSError: it cannot be read (a directory, no permission, damaged, encrypted, too large).
         """
         if self._zip is None:
-            file = self.path / name
-            if file.is_dir():
-                raise OSError("a directory, not a file")
-            if not file.is_file():
-                raise OSError("not a file (a broken link or a device)")
-            _check_size(file.stat().st_size)
-            return file.read_bytes()
+            return read_bytes(self.path / name)
         try:
-            _check_size(self._zip.getinfo(name).file_size)
+            check_bytes(self._zip.getinfo(name).file_size)
             return self._zip.read(name)
         except KeyError:
             raise OSError("a directory, not a file") from None
@@ -98,13 +114,3 @@ class Source:
                 f"found {where} (at the top: {', '.join(top) or 'nothing'})"
             )
         return roots[0]
-
-
-def is_picture_name(name: str) -> bool:
-    """Whether the suffix promises a picture that we read."""
-    return PurePosixPath(name).suffix.lower() in KIND_OF_SUFFIX
-
-
-def _check_size(size: int) -> None:
-    if size > MAX_FILE_BYTES:
-        raise OSError(f"{size:,} bytes, more than the {MAX_FILE_BYTES:,} allowed")

@@ -9,8 +9,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from fracjax.datasets.records import RecordBuilder
-from fracjax.datasets.sources.archive import Source
-from fracjax.datasets.study import Study
+from fracjax.datasets.sources.archive import Source, Study
 from fracjax.errors import InputError
 
 SIMILARITY = 0.65  # as for FracAtlas: pictures of one clinic look alike

@@ -15,8 +15,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from fracjax.datasets.records import RecordBuilder
-from fracjax.datasets.sources.archive import Source
-from fracjax.datasets.study import Study
+from fracjax.datasets.sources.archive import Source, Study
 from fracjax.errors import InputError
 
 CLASSES = ("normal", "fracture")

@@ -181,7 +181,7 @@ def _answers(run: RunFacts, sections: Collection[str]) -> dict[int, str]:
         12: "none: a study without a picture or a label is not taken",
         19: f"{parts}, stratified by class, seed {run.data.seed}",
         20: "groups of near duplicates, by perceptual hash and correlation; patients are not known",
-        22: f"{config.model.name}; train.py --dry-run prints it by block",
+        22: f"{config.model.name}; `fracjax train --dry-run` prints it by block",
         23: versions(),
         24: weights,
         25: "under Training, and in config.json of the run",
