@@ -12,6 +12,7 @@ from jaxtyping import Float
 from fracjax.loading.memory import choose_mode, room_for
 from fracjax.loading.resident import Resident, evaluation_pass, make_resident
 from fracjax.loading.streaming import StackedSource, stream
+from fracjax.ops.backend import on_cpu
 from fracjax.runtime.sharding import batch_sharding, replicate
 from fracjax.training.forward import Forward, logits_of, predict_logits
 from fracjax.training.multi_step import make_dispatch
@@ -92,8 +93,7 @@ class ResidentLoader:
     def __init__(self, members: list[Trainer], mesh: Mesh, watch: Stopwatch) -> None:
         self._members, self._mesh, self._watch = members, mesh, watch
         asked = members[0].config.train.steps_per_dispatch
-        on_cpu = jax.default_backend() == "cpu"
-        self.chunk = asked or (1 if on_cpu else 0)
+        self.chunk = asked or (1 if on_cpu() else 0)
         parts = [part for m in members for part in m.material.parts]
         weights = [m.class_weights for m in members for _ in m.material.parts]
         placed = iter(make_resident(parts, mesh, weights))

@@ -18,6 +18,7 @@ from fracjax.augment.policy import augment
 from fracjax.config import Augment, Loss
 from fracjax.loading.batch import Batch
 from fracjax.models.image_spec import ImageSpec
+from fracjax.ops.backend import on_cpu
 from fracjax.runtime.sharding import batch_sharding, replicated
 from fracjax.training import losses
 from fracjax.training.optimizer import apply
@@ -124,7 +125,7 @@ def pure_joint_step(recipe: StepSpec, *, one_by_one: bool | None = None) -> Step
     """
     step = pure_step(recipe)
     if one_by_one is None:
-        one_by_one = jax.default_backend() == "cpu"
+        one_by_one = on_cpu()
 
     # Not `lax.cond`, nor `lax.map` over the networks: within either, XLA's CPU backend computes on
     # a single core and without its fast convolutions, at a tenth of the speed.

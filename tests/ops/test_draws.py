@@ -5,7 +5,7 @@ import pytest
 from flax import nnx
 from numpy.testing import assert_allclose, assert_array_equal
 
-from fracjax.ops.initializers import DropPath, fan_out_normal, glorot_uniform
+from fracjax.ops import DropPath, fan_out_normal, glorot_uniform
 
 
 def test_fan_out_normal_has_the_variance_and_the_ends_of_keras():
