@@ -14,7 +14,7 @@ At = tuple[slice, slice, slice]
 
 
 def taps(
-    x: Float[Array, "b h w c"], window: tuple[int, int], strides: tuple[int, int]
+    x: Float[Array, "b h w c"], window: tuple[int, ...], strides: tuple[int, ...]
 ) -> list[Float[Array, "b h2 w2 c"]]:
     """What each place of the window sees, by rows; rows that fill no window are left out."""
     ends = [((n - k) // s) * s + 1 for n, k, s in zip(x.shape[1:3], window, strides, strict=True)]
@@ -25,16 +25,16 @@ def taps(
     ]
 
 
-def margins(window: tuple[int, int], stride: int) -> tuple[tuple[int, int], ...]:
+def margins(window: tuple[int, ...], stride: int) -> tuple[tuple[int, ...], ...]:
     """The padding of a map of outputs, (b, h2, w2, c), that `seen_by` cuts its parts out of."""
     rows, columns = ((k - 1) // stride for k in window)
     return (0, 0), (rows, rows), (columns, columns), (0, 0)
 
 
 def seen_by(
-    window: tuple[int, int],
+    window: tuple[int, ...],
     stride: int,
-    padded: tuple[int, int],
+    padded: tuple[int, ...],
     term: Callable[[int, int, At], Float[Array, "b h2 w2 c"]],
 ) -> Float[Array, "b h w c"]:
     """Give each input what the taps that saw it send back.

@@ -111,7 +111,7 @@ def _padding(n: int, k: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
-def _taps(x, window: tuple[int, int], stride: int) -> list[Array]:
+def _taps(x, window: tuple[int, ...], stride: int) -> list[Array]:
     """What each tap of the kernel sees, (b, h2, w2, c) each."""
     pads = [_padding(n, k, stride) for n, k in zip(x.shape[1:3], window, strict=True)]
     return _strided.taps(jnp.pad(x, ((0, 0), *pads, (0, 0))), window, (stride, stride))
