@@ -50,12 +50,9 @@ def test_the_switch_turns_every_layer_and_keeps_its_numbers(monkeypatch):
     ours, out, program = build_and_run()
     monkeypatch.setenv("FRACJAX_OPS", "native")
     native, native_out, native_program = build_and_run()
-    forms = ("custom_vjp_call", "reduce_window_max", "feature_group_count=5")
-    assert [form in program for form in forms] == [False, False, False], "gradients are traced"
-    assert "select_and_scatter_add" not in program
     for primitive in ("reduce_window_max", "select_and_scatter_add", "feature_group_count=5"):
+        assert primitive not in program
         assert primitive in native_program
-    # Of the dense convolution alone, by image and by kernel, before the switch.
     assert native_program.count("conv_general_dilated[") > program.count("conv_general_dilated[")
     jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-6, atol=0), ours, native)
     jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-5, atol=1e-5), out, native_out)
@@ -64,7 +61,7 @@ def test_the_switch_turns_every_layer_and_keeps_its_numbers(monkeypatch):
 
 def test_any_other_word_is_refused(monkeypatch):
     monkeypatch.setenv("FRACJAX_OPS", "off")
-    with pytest.raises(InputError, match="FRACJAX_OPS is 'off'.* write `native`, or unset it"):
+    with pytest.raises(InputError, match=r"FRACJAX_OPS is 'off'.* write `native`, or unset it"):
         ops.max_pool(X, 2)
 
 
