@@ -38,7 +38,7 @@ def make_dispatch(
       networks: how many.
       batch_size: studies per step and network.
       looped: whether `stop` may be more than one step after `start`. Within a loop, XLA's CPU
-        backend computes on a single core; so there it is False (`benchmarks/input.py`).
+        backend computes on a single core; so there it is False (`benchmarks/RESULTS.md`).
     """
 
     def dispatch(

@@ -121,7 +121,7 @@ def pure_joint_step(recipe: StepSpec, *, one_by_one: bool | None = None) -> Step
       recipe: what the step of one network is made of.
       one_by_one: write the networks one after the other into the program, not side by side by
         `vmap`. The default is so on a CPU only: side by side their convolutions become grouped
-        ones, which are slow there (`benchmarks/joint_step.py`).
+        ones, which are slow there (`benchmarks/RESULTS.md`).
     """
     step = pure_step(recipe)
     if one_by_one is None:

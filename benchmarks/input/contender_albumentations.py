@@ -1,4 +1,4 @@
-"""Contenders of `benchmarks/input.py`: the policy by albumentations, on the host."""
+"""Contenders of `benchmarks/input/run.py`: the policy by albumentations, on the host."""
 
 import multiprocessing
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 import albumentations as A
 import numpy as np
-from input_process import Epoch, serve, spec
+from readers import Epoch, serve, spec
 
 SPEC = spec()
 POLICY, WORKERS, SHAPE = SPEC["policy"], SPEC["workers"], tuple(SPEC["shape"])

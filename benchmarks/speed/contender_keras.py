@@ -1,4 +1,4 @@
-"""Contenders of `speed.py`: Keras 3's own networks, on JAX or on torch (KERAS_BACKEND).
+"""Contenders of `speed/run.py`: Keras 3's own networks, on JAX or on torch (KERAS_BACKEND).
 
 The step is what `model.fit` runs: `train_function`, jitted on JAX, eager on torch, as Keras chooses
 by itself. It is given float32 pictures of three channels that lie on the device, so that neither
@@ -9,7 +9,7 @@ from itertools import repeat
 from typing import Any
 
 from machine import describe
-from speed_turns import Program, Ready, answer_turns
+from turns import Program, Ready, answer_turns
 
 
 def build(asked: dict[str, Any]) -> Ready:

@@ -1,4 +1,4 @@
-"""What every contender of `speed.py` does with its programs: the answers to its turns.
+"""What every contender of `speed/run.py` does with its programs: the answers to its turns.
 
 Standard library only: the contenders' environments hold no fracjax.
 """

@@ -1,4 +1,4 @@
-"""Contenders of `speed.py`: timm's networks in torch; eager, or as one writes it for a GPU.
+"""Contenders of `speed/run.py`: timm's networks in torch; eager, or as one writes it for a GPU.
 
 `torch` is eager, `timm` is compiled by `torch.compile` and has a fused Adam. Both have their
 pictures channels last, which is the faster order on CPUs and GPUs alike; in bfloat16 both use
@@ -9,7 +9,7 @@ parameters.
 
 from typing import Any
 
-from speed_turns import Program, Ready, answer_turns
+from turns import Program, Ready, answer_turns
 
 NAMES = {
     "inception_v3": "inception_v3",

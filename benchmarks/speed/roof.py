@@ -1,4 +1,4 @@
-"""What the machine itself can do, for `speed.py`: matrix products and copies by JAX, at their best.
+"""What the machine can do, for `speed/run.py`: matrix products and copies by JAX, at their best.
 
 The roof of a program is the longer of two times: its floating-point operations at the rate of a
 large matrix product, and its bytes at the rate of a large copy. What the compiler counts as bytes

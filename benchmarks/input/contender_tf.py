@@ -1,11 +1,11 @@
-"""Contenders of `benchmarks/input.py`: tf.data over files, and with its cache in memory."""
+"""Contenders of `benchmarks/input/run.py`: tf.data over files, and with its cache in memory."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from input_process import Epoch, serve, spec
+from readers import Epoch, serve, spec
 
 SPEC = spec()
 FILES, SIDE, BATCH = (SPEC[name] for name in ("files", "side", "batch"))

@@ -1,12 +1,12 @@
-"""Contenders of `benchmarks/input.py`: loops over files with Pillow, as one writes them by hand."""
+"""Contenders of `benchmarks/input/run.py`: loops over files with Pillow, by hand."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import PIL
-from input_process import Epoch, serve, spec
 from PIL import Image
+from readers import Epoch, serve, spec
 
 SPEC = spec()
 FILES, SIDE, BATCH, WORKERS = (SPEC[name] for name in ("files", "side", "batch", "workers"))

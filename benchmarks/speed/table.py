@@ -1,11 +1,11 @@
-"""The tables of `speed.py`, of what it found."""
+"""The tables of `speed/run.py`, of what it found."""
 
 from collections.abc import Iterable
 from statistics import median
 from typing import Any
 
-from speed_roof import roof_seconds
-from speed_systems import System
+from networks import System
+from roof import roof_seconds
 
 FileList = dict[str, Any]
 Row = dict[str, Any]

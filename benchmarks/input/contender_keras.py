@@ -1,4 +1,4 @@
-"""Contender of `benchmarks/input.py`: the policy as Keras's layers, compiled on JAX."""
+"""Contender of `benchmarks/input/run.py`: the policy as Keras's layers, compiled on JAX."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import jax
 import keras
 import numpy as np
-from input_process import Epoch, serve, spec
 from keras import layers
+from readers import Epoch, serve, spec
 
 SPEC = spec()
 POLICY = SPEC["policy"]

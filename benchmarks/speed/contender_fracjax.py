@@ -1,4 +1,4 @@
-"""Contender of `speed.py`: fracjax, the step and the prediction that its loops run.
+"""Contender of `speed/run.py`: fracjax, the step and the prediction that its loops run.
 
 It is given what its input side gives it: grey uint8 pictures, that the step makes floats of three
 channels. Both programs are compiled ahead, so that the compiler can be asked what they cost.
@@ -7,7 +7,7 @@ channels. Both programs are compiled ahead, so that the compiler can be asked wh
 from typing import Any
 
 from machine import describe
-from speed_turns import Ready, answer_turns
+from turns import Ready, answer_turns
 
 from fracjax.cli.process import door
 

@@ -1,4 +1,4 @@
-"""The networks of `speed.py` and what part of each trains: the same for every contender.
+"""The networks of `speed/run.py` and what part of each trains: the same for every contender.
 
 Standard library only: the contenders' environments hold no fracjax.
 """

@@ -1,4 +1,4 @@
-"""Peak memory of training, part of `benchmarks/input.py`: each run is a process of its own.
+"""Peak memory of training, part of `benchmarks/input/run.py`: each run is a process of its own.
 
 The pictures have 1,024 pixels a side and three channels, so that a set of gigabytes has few files;
 the network is the basic CNN at its narrowest, whose own memory hides little. A run decodes the set,

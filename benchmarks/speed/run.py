@@ -1,6 +1,6 @@
 """Speed of fracjax against what people would use instead: training, inference, start, memory.
 
-python benchmarks/speed.py --keras ENV_KERAS/bin/python --torch ENV_TORCH/bin/python
+python benchmarks/speed/run.py --keras ENV_KERAS/bin/python --torch ENV_TORCH/bin/python
     [--networks inception_v3 ...] [--parts full all frozen] [--contenders fracjax keras_jax ...]
     [--batch 32] [--rounds 3] [--seconds 2] [--starts 1] [--precision float32]
     [--all-in-huge-pages] [--json FILE]
@@ -33,7 +33,7 @@ compiling included; ours with an empty compilation cache and, warm, with that of
 the first inference likewise. Peak is the largest resident set of the process, on an accelerator
 that of the device.
 
-Of the roof (`speed_roof.py`), compiled: the least time of our compiled program on this machine, as
+Of the roof (`roof.py`), compiled: the least time of our compiled program on this machine, as
 a share of the time it took; "-" where the compiler counts less than half of the network's
 operations, as it may where they are calls of a library. Nominal: the same of those operations by
 arithmetic, which all contenders share.
@@ -49,21 +49,23 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tyro
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # of what all benchmarks share
 from contender import Contender, ContenderError
 from machine import machine_line
-from speed_systems import NETWORKS, Part, System, systems
-from speed_table import tables
+from networks import NETWORKS, Part, System, systems
+from table import tables
 
 from fracjax.runtime.atomic_files import write_json
 from fracjax.runtime.huge_pages import TUNABLES, with_huge_pages
 
 Name = Literal["fracjax", "keras_jax", "keras_torch", "torch", "timm"]
 SCRIPTS: dict[Name, str] = {
-    "fracjax": "speed_fracjax.py",
-    "keras_jax": "speed_keras.py",
-    "keras_torch": "speed_keras.py",
-    "torch": "speed_torch.py",
-    "timm": "speed_torch.py",
+    "fracjax": "speed/contender_fracjax.py",
+    "keras_jax": "speed/contender_keras.py",
+    "keras_torch": "speed/contender_keras.py",
+    "torch": "speed/contender_torch.py",
+    "timm": "speed/contender_torch.py",
 }
 TURNS = ("training", "inference", "latency")
 
@@ -225,7 +227,7 @@ def _take_turns(
 
 
 def _roof() -> dict[str, Any]:
-    process = Contender(sys.executable, "speed_roof.py", {})
+    process = Contender(sys.executable, "speed/roof.py", {})
     process.close()
     return process.hello
 

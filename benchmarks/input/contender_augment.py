@@ -1,4 +1,4 @@
-"""Contenders of `benchmarks/input.py`: fracjax's augmentation of a batch on the device."""
+"""Contenders of `benchmarks/input/run.py`: fracjax's augmentation of a batch on the device."""
 
 from collections.abc import Iterator
 from typing import get_args
@@ -6,7 +6,7 @@ from typing import get_args
 import jax
 import jax.numpy as jnp
 import numpy as np
-from input_process import Epoch, serve, spec
+from readers import Epoch, serve, spec
 
 from fracjax.augment.policy import augment
 from fracjax.config import Augment, Colour

@@ -1,7 +1,7 @@
-"""The input side: reading, augmenting, waiting, memory. Ratios are of this one invocation.
+"""The input side: reading, augmenting, memory. Ratios are of this one invocation.
 
-python benchmarks/input.py [--torch PYTHON] [--tf PYTHON] [--keras PYTHON] [--albumentations PYTHON]
-                           [--source FOLDER_OF_JPEGS] [--parts read augment wait loop memory]
+python benchmarks/input/run.py [--torch PYTHON] [--tf PYTHON] [--keras PYTHON]
+    [--albumentations PYTHON] [--source FOLDER_OF_JPEGS] [--parts read augment memory]
 
 Each of the other libraries lives in an environment of its own, whose interpreter the flag names:
 
@@ -23,12 +23,9 @@ figures are medians of the rounds, ratios medians of the rounds' ratios.
   contender decodes and keeps. Later epochs: ours read the store on the disk, or the device's
   memory; the others decode again, or read what they keep in memory.
 - augment: images/s of the policy of `configs/stage1_paper.py` on batches that are decoded.
-- wait: the share of a training epoch that is spent waiting for pictures (`input_wait.py`).
-- loop: a resident step as a dispatch of its own, and many steps in one dispatch.
-- memory: peak memory of training, decoding included (`input_memory.py`).
+- memory: peak memory of training, decoding included (`memory.py`).
 """
 
-import dataclasses
 import os
 import platform
 import sys
@@ -37,21 +34,21 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import tyro
-from input_files import NAME, make_files
-from input_memory import FEW, measure_memory
-from input_process import take_turns
-from input_wait import measure_loop, measure_wait
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # of what all benchmarks share
+from files import make_files
+from memory import FEW, measure_memory
+from readers import take_turns
 
 from fracjax.cli.process import door
-from fracjax.config import Augment, Config, Data, Freeze, Model, Phase
 from fracjax.config.io import load
 
 SIDE, BATCH = 224, 32
-POLICY = load(Path(__file__).parents[1] / "configs" / "stage1_paper.py").augment
+POLICY = load(Path(__file__).parents[2] / "configs" / "stage1_paper.py").augment
 
 
 @dataclass(frozen=True)
@@ -66,13 +63,7 @@ class Flags:
     """Interpreter of the environment with Keras."""
     albumentations: Path | None = None
     """Interpreter of the environment with albumentations."""
-    parts: tuple[Literal["read", "augment", "wait", "loop", "memory"], ...] = (
-        "read",
-        "augment",
-        "wait",
-        "loop",
-        "memory",
-    )
+    parts: tuple[Literal["read", "augment", "memory"], ...] = ("read", "augment", "memory")
     """What to measure."""
     source: Path | None = None
     """Folder of JPEG files to read; none draws phantoms."""
@@ -98,7 +89,7 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory(dir=flags.folder) as folder:
         files = []
-        if {"read", "wait", "loop"} & set(flags.parts):
+        if "read" in flags.parts:
             files = make_files(Path(folder), flags.source, flags.count)
         for part in flags.parts:
             print(f"\n## {part}\n", flush=True)
@@ -119,10 +110,10 @@ def read(flags: Flags, folder: Path, files: list[Path]) -> None:
         "workers": flags.workers,
     }
     environments = {
-        "input_fracjax.py": sys.executable,
-        "input_pillow.py": sys.executable,
-        "input_torch.py": flags.torch,
-        "input_tf.py": flags.tf,
+        "input/contender_fracjax.py": sys.executable,
+        "input/contender_pillow.py": sys.executable,
+        "input/contender_torch.py": flags.torch,
+        "input/contender_tf.py": flags.tf,
     }
     seconds = {"first": {"first": True}, "later": {"seconds": 0.5}}
     found = take_turns(environments, spec, flags.rounds, seconds)
@@ -155,9 +146,9 @@ def augment(flags: Flags, folder: Path, files: list[Path]) -> None:
         "workers": flags.workers,
     }
     environments = {
-        "input_augment.py": sys.executable,
-        "input_keras.py": flags.keras,
-        "input_albumentations.py": flags.albumentations,
+        "input/contender_augment.py": sys.executable,
+        "input/contender_keras.py": flags.keras,
+        "input/contender_albumentations.py": flags.albumentations,
     }
     found = take_turns(environments, spec, flags.rounds, {"later": {"seconds": 1.0}})
     ours = next(iter(found))
@@ -170,35 +161,6 @@ def augment(flags: Flags, folder: Path, files: list[Path]) -> None:
                 _ratio(found[ours], turns, "later"),
             ]
             for name, turns in found.items()
-        ],
-    )
-
-
-def wait(flags: Flags, folder: Path, files: list[Path]) -> None:
-    small, large = _small(folder), _config(folder, "mobilenet_v2", SIDE, POLICY, cut="block_16")
-    for name, config, steps, rounds in (
-        ("basic CNN, width 0.25, 64 px", small, 10, 4 * flags.rounds),
-        ("MobileNetV2 from block_16 on, 224 px, augmented", large, 4, 2 * flags.rounds),
-    ):
-        found, gather, blocked = measure_wait(config, steps=steps, rounds=rounds)
-        _table(
-            [name, "epoch, s", "longer than fixed", "more core-seconds"],
-            [
-                [way, f"{one.seconds:.3f}", f"{one.longer:.2f} %", f"{one.busier:.2f} %"]
-                for way, one in found.items()
-            ],
-        )
-        print(f"\nThe gathers by themselves take {gather:.2f} % of the resident epoch; ", end="")
-        print(f"the reader held up {blocked:.2f} % of the streamed one.\n", flush=True)
-
-
-def loop(flags: Flags, folder: Path, files: list[Path]) -> None:
-    apart, together = measure_loop(_small(folder), steps=8, rounds=flags.rounds)
-    _table(
-        ["basic CNN, width 0.25, 64 px", "seconds a step", "ratio"],
-        [
-            ["each step a dispatch", f"{apart:.3f}", "1.00"],
-            ["8 steps in one dispatch", f"{together:.3f}", f"{together / apart:.2f}"],
         ],
     )
 
@@ -224,27 +186,6 @@ def memory(flags: Flags, folder: Path, files: list[Path]) -> None:
     )
 
 
-def _small(folder: Path) -> Config:
-    config = _config(folder, "basic_cnn", 64, Augment(flip=True))
-    return dataclasses.replace(config, model=Model(name="basic_cnn", width=0.25))
-
-
-def _config(folder: Path, name: Any, side: int, policy: Augment, cut: str = "none") -> Config:
-    return Config(
-        data=Data(
-            name=NAME,
-            dir=folder / "data",
-            classes=("even", "odd"),
-            image_size=side,
-            batch_size=BATCH,
-        ),
-        model=Model(name=name),
-        freeze=Freeze(batch_norm="all" if cut == "none" else "frozen"),
-        augment=policy,
-        phases=(Phase(cut=cut),),
-    )
-
-
 def _ratio(ours: list[dict[str, float]], theirs: list[dict[str, float]], turn: str) -> str:
     return f"{median(a[turn] / b[turn] for a, b in zip(ours, theirs, strict=True)):.2f}"
 
@@ -258,8 +199,6 @@ def _table(head: list[str], rows: Iterable[list[str]]) -> None:
 PARTS: dict[str, Callable[[Flags, Path, list[Path]], None]] = {
     "read": read,
     "augment": augment,
-    "wait": wait,
-    "loop": loop,
     "memory": memory,
 }
 

@@ -1,12 +1,12 @@
-"""Contenders of `benchmarks/input.py`: torch's DataLoader over files, and over memory."""
+"""Contenders of `benchmarks/input/run.py`: torch's DataLoader over files, and over memory."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
-from input_process import Epoch, serve, spec
 from PIL import Image
+from readers import Epoch, serve, spec
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 SPEC = spec()

@@ -1,4 +1,4 @@
-"""Contenders of `benchmarks/input.py`: a prepared set of fracjax, in both of its modes.
+"""Contenders of `benchmarks/input/run.py`: a prepared set of fracjax, in both of its modes.
 
 Their batches are on the device; those of the others are on the host still.
 """
@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 
 import jax
-from input_files import NAME
-from input_process import Epoch, serve, spec
+from files import NAME
 from jax.sharding import Mesh
+from readers import Epoch, serve, spec
 
 from fracjax.datasets.prepared import DECODED, Prepared, open_prepared
 from fracjax.imaging.resize import ImageFormat
