@@ -70,7 +70,7 @@ class Model:
     ] = "basic_cnn"
     """Backbone."""
     weights: Path = NO_WEIGHTS
-    """Converted backbone weights (`scripts/convert_weights.py`), or `none` for random ones."""
+    """Converted backbone weights (`fracjax convert`), or `none` for random ones."""
     head: Literal["sigmoid", "softmax"] = "sigmoid"
     """Head of two classes: one logit with a sigmoid, or two with a softmax. More classes always
     have a softmax."""

@@ -186,7 +186,7 @@ def download_hint(model: str, out: str) -> str:
     published = TABLES[model].published[0]
     md5 = f" (md5 {published.md5})" if published.md5 else ""
     return (
-        f"download {published.url}{md5}, convert it with `python scripts/convert_weights.py "
+        f"download {published.url}{md5}, convert it with `fracjax convert "
         f"{published.file} --model {model} --out {out}`, or {random}"
     )
 

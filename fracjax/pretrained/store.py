@@ -80,8 +80,7 @@ def check(path: Path, *, model: str) -> Provenance:
         raise InputError(f"no weights at {path}; {download_hint(model, str(path))}")
     if path.suffix in (".h5", ".hdf5", ".keras"):
         raise InputError(
-            f"{path} is a Keras file, not a converted one; convert it first: "
-            f"python scripts/convert_weights.py {path}"
+            f"{path} is a Keras file, not a converted one; convert it first: fracjax convert {path}"
         )
     provenance = _read(path, only_provenance=True)[1]
     if provenance.model != model:
@@ -121,7 +120,7 @@ def _read(path: Path, *, only_provenance: bool = False) -> tuple[dict[str, np.nd
             return {name: file[name] for name in names}, provenance
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise InputError(
-            f"{path} is damaged, or was not written by scripts/convert_weights.py ({error}); "
+            f"{path} is damaged, or was not written by `fracjax convert` ({error}); "
             f"{_convert_again(path)}"
         ) from error
 
@@ -153,8 +152,7 @@ def load_into(
 
 
 def _convert_again(path: Path) -> str:
-    script = "python scripts/convert_weights.py"
-    return f"convert the Keras file again: {script} FILE.h5 --out {path}"
+    return f"convert the Keras file again: fracjax convert FILE.h5 --out {path}"
 
 
 def _backbone_shapes(tree: dict[str, Any]) -> dict[str, tuple[int, ...]]:

@@ -1,5 +1,6 @@
 """Every benchmark runs at toy size; what they ask each other and print needs no measuring."""
 
+import ast
 import json
 import os
 import subprocess
@@ -36,6 +37,17 @@ def test_each_one_is_run_below():
         if "python benchmarks/" in path.read_text().split('"""')[1]
     ]
     assert sorted(scripts) == sorted(TOY)
+
+
+def test_every_name_that_they_import_from_fracjax_is_there():
+    for path in BENCHMARKS.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fracjax"):
+                names = [alias.name for alias in node.names]
+                __import__(node.module, fromlist=names)
+                module = sys.modules[node.module]
+                lacking = [name for name in names if not hasattr(module, name)]
+                assert not lacking, f"{path.name}: {node.module} has no {lacking}"
 
 
 @pytest.mark.slow

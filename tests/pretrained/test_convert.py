@@ -1,8 +1,6 @@
 import os
 import re
 import runpy
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
@@ -19,9 +17,9 @@ from fracjax.models.classifier import Classifier
 from fracjax.pretrained import store
 from fracjax.pretrained.convert import backbone_shapes, convert, network_of
 from fracjax.pretrained.names import TABLES
-from tests.paths import ROOT
+from tests.cli_runner import run_cli
+from tests.paths import GOLDENS
 
-GOLDENS = ROOT / "tests" / "goldens"
 REAL = Path(os.environ.get("FRACJAX_WEIGHTS", "")) / (
     "inception_v3_imagenet_partial_notop.weights.h5"
 )
@@ -168,28 +166,18 @@ def test_a_network_without_keras_weights_is_refused(tmp_path):
         convert(tmp_path / "net.h5", model="basic_cnn", out=tmp_path / "net.npz")
 
 
-def run_script(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, ROOT / "scripts" / "convert_weights.py", *words],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-
-
-def test_the_script_tells_the_network_and_whether_keras_published_the_file(tmp_path):
+def test_the_command_tells_the_network_and_whether_keras_published_the_file(tmp_path):
     write_keras_2(tmp_path / "net.h5", keras_arrays("efficientnet_b0"))
-    done = run_script(tmp_path / "net.h5", "--out", tmp_path / "net.npz")
+    done = run_cli("convert", tmp_path / "net.h5", "--out", tmp_path / "net.npz")
     assert done.returncode == 0, done.stderr
     assert f"read  {tmp_path / 'net.h5'}: efficientnet_b0  (sha256 " in done.stdout
     assert "not a file that Keras publishes: its md5 is " in done.stdout
     assert store.check(tmp_path / "net.npz", model="efficientnet_b0").published in done.stdout
 
 
-def test_the_script_answers_a_bad_file_with_one_line(tmp_path):
+def test_the_command_answers_a_bad_file_with_one_line(tmp_path):
     (tmp_path / "net.h5").write_text("<html>404</html>")
-    done = run_script(tmp_path / "net.h5", "--out", tmp_path / "net.npz")
+    done = run_cli("convert", tmp_path / "net.h5", "--out", tmp_path / "net.npz")
     assert done.returncode == 2
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1, done.stderr

@@ -73,7 +73,7 @@ def test_a_file_that_fills_only_half_is_refused_with_every_problem(converted):
     )
     assert "- not in the source: backbone/stem/norm/mean" in lines[2]
     assert lines[3] == "+ not in the model: backbone/b (1,)"
-    assert lines[4].endswith(f"python scripts/convert_weights.py FILE.h5 --out {converted}")
+    assert lines[4].endswith(f"fracjax convert FILE.h5 --out {converted}")
 
 
 # Refusals in one line
@@ -98,12 +98,12 @@ def test_a_flipped_bit_is_noticed(converted):
 
 def test_any_other_npz_is_refused(tmp_path):
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
-    assert "was not written by scripts/convert_weights.py" in refusal(tmp_path / "other.npz")
+    assert "was not written by `fracjax convert`" in refusal(tmp_path / "other.npz")
 
 
 def test_a_single_array_is_refused(tmp_path):
     np.save(tmp_path / "other.npy", np.zeros(3))
-    assert "was not written by scripts/convert_weights.py" in refusal(tmp_path / "other.npy")
+    assert "was not written by `fracjax convert`" in refusal(tmp_path / "other.npy")
 
 
 def test_weights_of_another_network_are_refused(converted):
@@ -121,7 +121,7 @@ def test_an_old_conversion_is_refused(converted, monkeypatch):
 def test_a_keras_file_is_refused_with_the_command(tmp_path):
     (tmp_path / "net.weights.h5").write_bytes(b"")
     message = refusal(tmp_path / "net.weights.h5")
-    assert message.endswith(f"scripts/convert_weights.py {tmp_path / 'net.weights.h5'}")
+    assert message.endswith(f"fracjax convert {tmp_path / 'net.weights.h5'}")
 
 
 def test_a_missing_file_is_refused_with_the_way_to_get_it(tmp_path):
@@ -130,8 +130,8 @@ def test_a_missing_file_is_refused_with_the_way_to_get_it(tmp_path):
     assert refusal(path) == (
         f"no weights at {path}; download "
         f"https://storage.googleapis.com/tensorflow/keras-applications/inception_v3/{name} "
-        "(md5 bcbd6486424b2319ff4ef7d526e38f63), convert it with `python "
-        f"scripts/convert_weights.py {name} --model inception_v3 --out {path}`, or start from "
+        "(md5 bcbd6486424b2319ff4ef7d526e38f63), convert it with `fracjax "
+        f"convert {name} --model inception_v3 --out {path}`, or start from "
         "random weights with --model.weights none"
     )
     assert "efficientnetb0_notop.h5 --model efficientnet_b0" in refusal(path, "efficientnet_b0")
