@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 Answer = dict[str, Any]
+_HERE = Path(__file__).resolve().parent
 
 
 class ContenderError(Exception):
@@ -25,7 +26,7 @@ class Contender:
 
     Args:
       python: interpreter of the environment.
-      script: file beside this one; its first act is `spec()`, its last `serve(...)`.
+      script: file below this folder; its first act is `spec()`, its last `serve(...)`.
       spec: what it is to measure.
       environment: variables of the process, beside those of this one.
 
@@ -44,13 +45,14 @@ class Contender:
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (as long as the process)
         # Several processes share an accelerator here; none may take all of its memory.
         shared = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "KERAS_BACKEND": "jax"}
+        paths = os.pathsep.join(filter(None, [str(_HERE), os.environ.get("PYTHONPATH")]))
         self._process = subprocess.Popen(
-            [str(python), str(Path(__file__).with_name(script))],
+            [str(python), str(_HERE / script)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
-            env={**shared, **os.environ, **(environment or {})},
+            env={**shared, **os.environ, "PYTHONPATH": paths, **(environment or {})},
         )
         try:
             self.hello: Answer = self.ask(**spec)
@@ -87,6 +89,10 @@ class Contender:
             self._process.wait(20)
         except subprocess.TimeoutExpired:  # workers of a library that do not see the end
             self._process.kill()
+            self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        self._errors.close()
 
 
 def spec() -> dict[str, Any]:

@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int, Key, UInt8
 
 from fracjax.augment import colour, geometry, intensity
 from fracjax.config import Augment
+from fracjax.ops.backend import on_cpu
 
 
 def augment(
@@ -88,4 +89,4 @@ def one_by_one() -> bool:
     split over several devices, a loop would first gather all images on each. The images are the
     same either way.
     """
-    return jax.default_backend() == "cpu" and jax.device_count() == 1
+    return on_cpu() and jax.device_count() == 1

@@ -13,6 +13,8 @@ HEAD = "head"  # the place after the last block, where a classifier's head begin
 class Backbone(nnx.Module):
     """A network without its head, as a list of named blocks that run one after another.
 
+    A block takes a map and, by name, `rngs`, of which most have no use.
+
     Attributes:
       IMAGE: the pictures it takes.
       BLOCKS: names of its blocks, which are also attributes, in running order.
@@ -40,8 +42,20 @@ class Backbone(nnx.Module):
         stop: str | None = None,
         rngs: nnx.Rngs | None = None,
     ) -> Float[Array, "b *out"]:
-        """Run the blocks from `start` (included) to `stop` (left out)."""
-        raise NotImplementedError
+        """Run the blocks from `start` (included) to `stop` (left out).
+
+        Args:
+          x: images in the range of `IMAGE`, or what enters block `start`.
+          start: first block to run; None is the first of all.
+          stop: first block not to run; None runs them all.
+          rngs: draws dropout and dropped paths, where the network has them and is in training mode.
+
+        Returns:
+          What enters block `stop`; by default the features or the map that leave the last block.
+        """
+        for block in self.blocks(start, stop):
+            x = block(x, rngs=rngs)
+        return x
 
     def blocks(self, start: str | None = None, stop: str | None = None) -> list[Any]:
         """The blocks from `start` (included) to `stop` (left out); None means the very ends.

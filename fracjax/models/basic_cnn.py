@@ -9,16 +9,14 @@ Dimension names: b batch, h height, w width, c channels, f features.
 """
 
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from flax import nnx
 from jaxtyping import Array, Float
 
+from fracjax import ops
 from fracjax.models.backbone import Backbone
 from fracjax.models.image_spec import ImageSpec
-from fracjax.ops.conv import convolve
-from fracjax.ops.initializers import Dropout, glorot_uniform
-from fracjax.ops.pooling import max_pool
 
 IMAGE = ImageSpec(side=224, channels=3, low=0.0, high=1.0, smallest=8)
 
@@ -29,37 +27,30 @@ class ConvBlock(nnx.Module):
     """Two convolutions 3×3, a max pooling, dropout: half the side."""
 
     def __init__(self, c_in: int, c_out: int, *, dropout: float, rngs: nnx.Rngs):
-        conv = partial(
-            nnx.Conv,
-            kernel_size=(3, 3),
-            kernel_init=glorot_uniform,
-            conv_general_dilated=convolve,
-            rngs=rngs,
-        )
+        conv = partial(ops.Conv, kernel_size=(3, 3), rngs=rngs)
         self.conv1 = conv(c_in, c_out)
         self.norm1 = _batch_norm(c_out, rngs=rngs)
         self.conv2 = conv(c_out, c_out)
         self.norm2 = _batch_norm(c_out, rngs=rngs)
-        self.dropout = Dropout(dropout, deterministic=True)
+        self.dropout = ops.Dropout(dropout, deterministic=True)
 
     def __call__(
         self, x: Float[Array, "b h w c"], *, rngs: nnx.Rngs | None
     ) -> Float[Array, "b h2 w2 c2"]:
         x = self.norm1(nnx.relu(self.conv1(x)))
         x = self.norm2(nnx.relu(self.conv2(x)))
-        return self.dropout(max_pool(x, 2), rngs=rngs)
+        return self.dropout(ops.max_pool(x, 2), rngs=rngs)
 
 
 class DenseBlock(nnx.Module):
     """Flatten, a dense layer, dropout."""
 
     def __init__(self, f_in: int, f_out: int, *, rngs: nnx.Rngs):
-        self.linear = nnx.Linear(f_in, f_out, kernel_init=glorot_uniform, rngs=rngs)
+        self.linear = nnx.Linear(f_in, f_out, kernel_init=ops.glorot_uniform, rngs=rngs)
         self.norm = _batch_norm(f_out, rngs=rngs)
         # The dropout after this layer is the classifier's, so that it is not there twice.
 
-    def __call__(self, x: Float[Array, "b h w c"], *, rngs: nnx.Rngs | None) -> Float[Array, "b f"]:
-        del rngs
+    def __call__(self, x: Float[Array, "b h w c"], **_: Any) -> Float[Array, "b f"]:
         return self.norm(nnx.relu(self.linear(x.reshape(x.shape[0], -1))))
 
 
@@ -67,10 +58,10 @@ class BasicCNN(Backbone):
     """Three convolution blocks of 32, 64 and 128 filters, then a dense layer of 512 units.
 
     Args:
-      image_size: side of the square pictures; the flattened map, and with it the dense layer,
+      image_size: side of the square images; the flattened map, and with it the dense layer,
         grows with its square.
       width: multiplies filters and units; 1.0 is the paper's network.
-      dropout: share of the features dropped after each block in training; the paper's is 0.3.
+      dropout: fraction of the features dropped after each block in training; the paper's is 0.3.
       rngs: draws the initial parameters.
     """
 
@@ -89,26 +80,3 @@ class BasicCNN(Backbone):
         self.block2 = ConvBlock(c1, c2, dropout=dropout, rngs=rngs)
         self.block3 = ConvBlock(c2, c3, dropout=dropout, rngs=rngs)
         self.dense = DenseBlock(side * side * c3, units, rngs=rngs)
-
-    def __call__(
-        self,
-        x: Float[Array, "b h w c"],
-        *,
-        start: str | None = None,
-        stop: str | None = None,
-        rngs: nnx.Rngs | None = None,
-    ) -> Float[Array, "b f"] | Float[Array, "b h2 w2 c2"]:
-        """Run the blocks from `start` (included) to `stop` (left out).
-
-        Args:
-          x: pictures in [0, 1], or what enters block `start`.
-          start: first block to run; None is `block1`.
-          stop: first block not to run; None runs them all.
-          rngs: draws the dropout in training mode.
-
-        Returns:
-          What enters block `stop`; by default the features of the dense layer.
-        """
-        for block in self.blocks(start, stop):
-            x = block(x, rngs=rngs)
-        return x

@@ -9,10 +9,10 @@ from flax import nnx
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
+from fracjax import ops
 from fracjax.config import Precision
 from fracjax.models.backbone import HEAD, Backbone
 from fracjax.models.image_spec import ImageSpec
-from fracjax.ops.initializers import Dropout, glorot_uniform
 
 
 class Classifier(nnx.Module):
@@ -33,8 +33,10 @@ class Classifier(nnx.Module):
 
     def __init__(self, backbone: Backbone, *, outputs: int, dropout: float, rngs: nnx.Rngs):
         self.backbone = backbone
-        self.dropout = Dropout(dropout, deterministic=True)
-        self.head = nnx.Linear(backbone.features, outputs, kernel_init=glorot_uniform, rngs=rngs)
+        self.dropout = ops.Dropout(dropout, deterministic=True)
+        self.head = nnx.Linear(
+            backbone.features, outputs, kernel_init=ops.glorot_uniform, rngs=rngs
+        )
 
     @property
     def image(self) -> ImageSpec:

@@ -1,10 +1,10 @@
 """EfficientNet-B0 backbone (Tan and Le 2019, arXiv:1905.11946, Table 1), as built by Keras.
 
 Images in, feature map out; pooling and the head are in `classifier.py`. Where Keras differs from
-the paper we follow Keras, whose weights we load: pictures in [0, 255], normalised inside with
-ImageNet's mean and deviation; BatchNorm with momentum 0.99 and epsilon 1e-3; branches dropped with
-a share that grows to `drop_path` (Huang et al. 2016). 4,049,564 parameters, 42,016 of them running
-statistics.
+the paper we follow Keras, whose weights we load: images in [0, 255], normalised inside with
+ImageNet's mean and standard deviation; BatchNorm with momentum 0.99 and epsilon 1e-3; branches
+dropped with a fraction that grows to `drop_path` (Huang et al. 2016). 4,049,564 parameters, 42,016
+of them running statistics.
 
 A new network is in inference mode; `fracjax.training.freeze.training_view` makes it train.
 Dimension names: b batch, h height, w width, c channels.
@@ -12,17 +12,15 @@ Dimension names: b batch, h height, w width, c channels.
 
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from fracjax import ops
 from fracjax.models.backbone import Backbone
 from fracjax.models.image_spec import ImageSpec
-from fracjax.ops.conv import convolve
-from fracjax.ops.depthwise import DepthwiseConv
-from fracjax.ops.initializers import DropPath, fan_out_normal
 
 IMAGE = ImageSpec(side=224, channels=3, low=0.0, high=255.0, smallest=32)
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet's red, green and blue, in [0, 1]
@@ -54,15 +52,8 @@ STAGES = (
 _batch_norm = partial(nnx.BatchNorm, momentum=0.99, epsilon=1e-3, use_running_average=True)
 
 
-def _conv(c_in: int, c_out: int, side: int = 1, **options) -> nnx.Conv:
-    return nnx.Conv(
-        c_in,
-        c_out,
-        (side, side),
-        kernel_init=fan_out_normal,
-        conv_general_dilated=convolve,
-        **options,
-    )
+def _conv(c_in: int, c_out: int, side: int = 1, **options) -> ops.Conv:
+    return ops.Conv(c_in, c_out, (side, side), kernel_init=ops.fan_out_normal, **options)
 
 
 class Stem(nnx.Module):
@@ -72,7 +63,7 @@ class Stem(nnx.Module):
         self.conv = _conv(c_in, 32, 3, strides=2, use_bias=False, rngs=rngs)
         self.bn = _batch_norm(32, rngs=rngs)
 
-    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
+    def __call__(self, x: Float[Array, "b h w c"], **_: Any) -> Float[Array, "b h2 w2 c2"]:
         mean, deviation = (jnp.asarray(v, x.dtype)[None, None, None] for v in (MEAN, DEVIATION))
         return nnx.swish(self.bn(self.conv((x / 255.0 - mean) / deviation)))
 
@@ -100,8 +91,8 @@ class MBConv(nnx.Module):
         if self.expands:
             self.expand_conv = _conv(c_in, wide, use_bias=False, rngs=rngs)
             self.expand_bn = _batch_norm(wide, rngs=rngs)
-        self.dwconv = DepthwiseConv(
-            wide, kernel, stride=stride, kernel_init=fan_out_normal, rngs=rngs
+        self.dwconv = ops.DepthwiseConv(
+            wide, kernel, stride=stride, kernel_init=ops.fan_out_normal, rngs=rngs
         )
         self.bn = _batch_norm(wide, rngs=rngs)
         self.se_reduce = _conv(wide, squeezed, rngs=rngs)
@@ -109,7 +100,7 @@ class MBConv(nnx.Module):
         self.project_conv = _conv(wide, c_out, use_bias=False, rngs=rngs)
         self.project_bn = _batch_norm(c_out, rngs=rngs)
         if self.residual:
-            self.drop = DropPath(drop)
+            self.drop = ops.DropPath(drop)
 
     def __call__(
         self, x: Float[Array, "b h w c"], *, rngs: nnx.Rngs | None
@@ -132,7 +123,7 @@ class Top(nnx.Module):
         self.conv = _conv(c_in, c_out, use_bias=False, rngs=rngs)
         self.bn = _batch_norm(c_out, rngs=rngs)
 
-    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c2"]:
+    def __call__(self, x: Float[Array, "b h w c"], **_: Any) -> Float[Array, "b h w c2"]:
         return nnx.swish(self.bn(self.conv(x)))
 
 
@@ -169,10 +160,10 @@ def _keras_layers() -> tuple[str, ...]:
 
 
 class EfficientNetB0(Backbone):
-    """Table 1 without its last pooling: pictures → 1280 channels on a grid of 1/32 the side.
+    """Table 1 without its last pooling: images → 1280 channels on a grid of 1/32 the side.
 
     Args:
-      drop_path: share of pictures whose branch is dropped in training; block i of 16, counted from
+      drop_path: fraction of images whose branch is dropped in training; block i of 16, counted from
         0, has `drop_path * i / 16`.
       rngs: draws the initial parameters.
     """
@@ -190,26 +181,3 @@ class EfficientNetB0(Backbone):
         for i, (name, sizes) in enumerate(MBCONVS.items()):
             setattr(self, name, MBConv(**sizes, drop=drop_path * i / len(MBCONVS), rngs=rngs))
         self.top = Top(320, self.features, rngs=rngs)
-
-    def __call__(
-        self,
-        x: Float[Array, "b h w c"],
-        *,
-        start: str | None = None,
-        stop: str | None = None,
-        rngs: nnx.Rngs | None = None,
-    ) -> Float[Array, "b h2 w2 c2"]:
-        """Run the blocks from `start` (included) to `stop` (left out).
-
-        Args:
-          x: pictures in [0, 255], or what enters block `start`.
-          start: first block to run; None is the stem.
-          stop: first block not to run; None runs them all.
-          rngs: draws the branches to drop in training mode.
-
-        Returns:
-          What enters block `stop`; by default the 1280-channel map.
-        """
-        for block in self.blocks(start, stop):
-            x = block(x, rngs=rngs) if isinstance(block, MBConv) else block(x)
-        return x

@@ -9,23 +9,20 @@ Dimension names: b batch, h height, w width, c channels.
 """
 
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
+from fracjax import ops
 from fracjax.models.backbone import Backbone
 from fracjax.models.image_spec import ImageSpec
 from fracjax.models.inception_v3_layers import KERAS_LAYERS
-from fracjax.ops.conv import convolve
-from fracjax.ops.initializers import glorot_uniform
-from fracjax.ops.pooling import max_pool
 
 IMAGE = ImageSpec(side=299, channels=3, low=-1.0, high=1.0, smallest=75)
 
-_max_pool = partial(max_pool, side=3)
+_max_pool = partial(ops.max_pool, side=3)
 
 
 def _avg_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
@@ -51,16 +48,8 @@ class ConvBN(nnx.Module):
         padding: str = "SAME",
         rngs: nnx.Rngs,
     ):
-        self.conv = nnx.Conv(
-            c_in,
-            c_out,
-            kernel,
-            stride,
-            padding=padding,
-            use_bias=False,
-            kernel_init=glorot_uniform,
-            conv_general_dilated=convolve,
-            rngs=rngs,
+        self.conv = ops.Conv(
+            c_in, c_out, kernel, strides=stride, padding=padding, use_bias=False, rngs=rngs
         )
         self.norm = nnx.BatchNorm(
             c_out,
@@ -72,25 +61,7 @@ class ConvBN(nnx.Module):
         )
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
-        return self.activate(self.conv(x))
-
-    def activate(self, y: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-        """What comes after the convolution."""
-        return nnx.relu(self.norm(y))
-
-
-def pointwise(x: Float[Array, "b h w c"], *units: ConvBN) -> list[Float[Array, "b h w _"]]:
-    """What the 1×1 convolutions of several units make of one map, as one convolution.
-
-    Wide products are faster than narrow ones, and the map is read once (`benchmarks/levers.py`).
-    """
-    conv = units[0].conv
-    kernel = jnp.concatenate([unit.conv.kernel[...] for unit in units], axis=-1)
-    x, kernel, _ = conv.promote_dtype((x, kernel, None), dtype=conv.dtype)
-    ends = np.cumsum([unit.conv.out_features for unit in units])
-    return jnp.split(
-        convolve(x, kernel, (1, 1), "VALID", precision=conv.precision), ends[:-1].tolist(), axis=-1
-    )
+        return nnx.relu(self.norm(self.conv(x)))
 
 
 class Stem(nnx.Module):
@@ -104,7 +75,7 @@ class Stem(nnx.Module):
         self.conv4 = conv(64, 80, (1, 1), padding="VALID")
         self.conv5 = conv(80, 192, (3, 3), padding="VALID")
 
-    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
+    def __call__(self, x: Float[Array, "b h w c"], **_: Any) -> Float[Array, "b h2 w2 c2"]:
         x = _max_pool(self.conv3(self.conv2(self.conv1(x))))
         return _max_pool(self.conv5(self.conv4(x)))
 
@@ -122,14 +93,12 @@ class InceptionA(nnx.Module):
         self.b3x3dbl_3 = conv(96, 96, (3, 3))
         self.pool = conv(c_in, c_pool, (1, 1))
 
-    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c2"]:
-        one, five, double, pool = pointwise(x, self.b1x1, self.b5x5_1, self.b3x3dbl_1, self.pool)
+    def __call__(self, x: Float[Array, "b h w c"], **_: Any) -> Float[Array, "b h w c2"]:
         branches = (
-            self.b1x1.activate(one),
-            self.b5x5_2(self.b5x5_1.activate(five)),
-            self.b3x3dbl_3(self.b3x3dbl_2(self.b3x3dbl_1.activate(double))),
-            # The mean of a linear map is the linear map of the mean, of fewer channels here.
-            self.pool.activate(_avg_pool(pool)),
+            self.b1x1(x),
+            self.b5x5_2(self.b5x5_1(x)),
+            self.b3x3dbl_3(self.b3x3dbl_2(self.b3x3dbl_1(x))),
+            self.pool(_avg_pool(x)),
         )
         return jnp.concatenate(branches, axis=-1)
 
@@ -144,7 +113,7 @@ class ReductionA(nnx.Module):
         self.b3x3dbl_2 = conv(64, 96, (3, 3))
         self.b3x3dbl_3 = conv(96, 96, (3, 3), stride=2, padding="VALID")
 
-    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
+    def __call__(self, x: Float[Array, "b h w c"], **_: Any) -> Float[Array, "b h2 w2 c2"]:
         branches = (
             self.b3x3(x),
             self.b3x3dbl_3(self.b3x3dbl_2(self.b3x3dbl_1(x))),
@@ -169,14 +138,13 @@ class InceptionB(nnx.Module):
         self.b7x7dbl_5 = conv(c_mid, 192, (1, 7))
         self.pool = conv(c_in, 192, (1, 1))
 
-    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c2"]:
-        one, single, double, pool = pointwise(x, self.b1x1, self.b7x7_1, self.b7x7dbl_1, self.pool)
-        twice = self.b7x7dbl_3(self.b7x7dbl_2(self.b7x7dbl_1.activate(double)))
+    def __call__(self, x: Float[Array, "b h w c"], **_: Any) -> Float[Array, "b h w c2"]:
+        twice = self.b7x7dbl_3(self.b7x7dbl_2(self.b7x7dbl_1(x)))
         branches = (
-            self.b1x1.activate(one),
-            self.b7x7_3(self.b7x7_2(self.b7x7_1.activate(single))),
+            self.b1x1(x),
+            self.b7x7_3(self.b7x7_2(self.b7x7_1(x))),
             self.b7x7dbl_5(self.b7x7dbl_4(twice)),
-            self.pool.activate(_avg_pool(pool)),
+            self.pool(_avg_pool(x)),
         )
         return jnp.concatenate(branches, axis=-1)
 
@@ -193,11 +161,10 @@ class ReductionB(nnx.Module):
         self.b7x7x3_3 = conv(192, 192, (7, 1))
         self.b7x7x3_4 = conv(192, 192, (3, 3), stride=2, padding="VALID")
 
-    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
-        single, seven = pointwise(x, self.b3x3_1, self.b7x7x3_1)
+    def __call__(self, x: Float[Array, "b h w c"], **_: Any) -> Float[Array, "b h2 w2 c2"]:
         branches = (
-            self.b3x3_2(self.b3x3_1.activate(single)),
-            self.b7x7x3_4(self.b7x7x3_3(self.b7x7x3_2(self.b7x7x3_1.activate(seven)))),
+            self.b3x3_2(self.b3x3_1(x)),
+            self.b7x7x3_4(self.b7x7x3_3(self.b7x7x3_2(self.b7x7x3_1(x)))),
             _max_pool(x),
         )
         return jnp.concatenate(branches, axis=-1)
@@ -218,23 +185,22 @@ class InceptionC(nnx.Module):
         self.b3x3dbl_3b = conv(384, 384, (3, 1))
         self.pool = conv(c_in, 192, (1, 1))
 
-    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h w c2"]:
-        one, single, double, pool = pointwise(x, self.b1x1, self.b3x3_1, self.b3x3dbl_1, self.pool)
-        single = self.b3x3_1.activate(single)
-        double = self.b3x3dbl_2(self.b3x3dbl_1.activate(double))
+    def __call__(self, x: Float[Array, "b h w c"], **_: Any) -> Float[Array, "b h w c2"]:
+        single = self.b3x3_1(x)
+        double = self.b3x3dbl_2(self.b3x3dbl_1(x))
         branches = (
-            self.b1x1.activate(one),
+            self.b1x1(x),
             self.b3x3_2a(single),
             self.b3x3_2b(single),
             self.b3x3dbl_3a(double),
             self.b3x3dbl_3b(double),
-            self.pool.activate(_avg_pool(pool)),
+            self.pool(_avg_pool(x)),
         )
         return jnp.concatenate(branches, axis=-1)
 
 
 class InceptionV3(Backbone):
-    """Table 1 without its last three rows: pictures → 2048 channels on a grid of 1/32 the side."""
+    """Table 1 without its last three rows: images → 2048 channels on a grid of 1/32 the side."""
 
     IMAGE: ClassVar[ImageSpec] = IMAGE
     BLOCKS: ClassVar[tuple[str, ...]] = ("stem", *(f"mixed{i}" for i in range(11)))
@@ -255,27 +221,3 @@ class InceptionV3(Backbone):
         self.mixed8 = ReductionB(768, rngs=rngs)
         self.mixed9 = InceptionC(1280, rngs=rngs)
         self.mixed10 = InceptionC(2048, rngs=rngs)
-
-    def __call__(
-        self,
-        x: Float[Array, "b h w c"],
-        *,
-        start: str | None = None,
-        stop: str | None = None,
-        rngs: nnx.Rngs | None = None,
-    ) -> Float[Array, "b h2 w2 c2"]:
-        """Run the blocks from `start` (included) to `stop` (left out).
-
-        Args:
-          x: pictures in [-1, 1], or what enters block `start`.
-          start: first block to run; None is the stem.
-          stop: first block not to run; None runs them all.
-          rngs: not used: this backbone draws nothing.
-
-        Returns:
-          What enters block `stop`; by default the 2048-channel map.
-        """
-        del rngs
-        for block in self.blocks(start, stop):
-            x = block(x)
-        return x

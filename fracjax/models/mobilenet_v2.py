@@ -10,16 +10,14 @@ Dimension names: b batch, h height, w width, c channels.
 
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from flax import nnx
 from jaxtyping import Array, Float
 
+from fracjax import ops
 from fracjax.models.backbone import Backbone
 from fracjax.models.image_spec import ImageSpec
-from fracjax.ops.conv import convolve
-from fracjax.ops.depthwise import DepthwiseConv
-from fracjax.ops.initializers import glorot_uniform
 
 IMAGE = ImageSpec(side=224, channels=3, low=-1.0, high=1.0, smallest=32)
 
@@ -48,17 +46,8 @@ ROWS = (
 _batch_norm = partial(nnx.BatchNorm, momentum=0.999, epsilon=1e-3, use_running_average=True)
 
 
-def _conv(c_in: int, c_out: int, side: int, *, stride: int = 1, rngs: nnx.Rngs) -> nnx.Conv:
-    return nnx.Conv(
-        c_in,
-        c_out,
-        (side, side),
-        stride,
-        use_bias=False,
-        kernel_init=glorot_uniform,
-        conv_general_dilated=convolve,
-        rngs=rngs,
-    )
+def _conv(c_in: int, c_out: int, side: int, *, stride: int = 1, rngs: nnx.Rngs) -> ops.Conv:
+    return ops.Conv(c_in, c_out, (side, side), strides=stride, use_bias=False, rngs=rngs)
 
 
 class ConvBN(nnx.Module):
@@ -68,7 +57,7 @@ class ConvBN(nnx.Module):
         self.conv = _conv(c_in, c_out, side, stride=stride, rngs=rngs)
         self.bn = _batch_norm(c_out, rngs=rngs)
 
-    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
+    def __call__(self, x: Float[Array, "b h w c"], **_: Any) -> Float[Array, "b h2 w2 c2"]:
         return nnx.relu6(self.bn(self.conv(x)))
 
 
@@ -82,14 +71,12 @@ class Bottleneck(nnx.Module):
         if self.expands:
             self.expand = _conv(c_in, wide, 1, rngs=rngs)
             self.expand_BN = _batch_norm(wide, rngs=rngs)
-        self.depthwise = DepthwiseConv(
-            wide, 3, stride=stride, kernel_init=glorot_uniform, rngs=rngs
-        )
+        self.depthwise = ops.DepthwiseConv(wide, 3, stride=stride, rngs=rngs)
         self.depthwise_BN = _batch_norm(wide, rngs=rngs)
         self.project = _conv(wide, c_out, 1, rngs=rngs)
         self.project_BN = _batch_norm(c_out, rngs=rngs)
 
-    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
+    def __call__(self, x: Float[Array, "b h w c"], **_: Any) -> Float[Array, "b h2 w2 c2"]:
         y = nnx.relu6(self.expand_BN(self.expand(x))) if self.expands else x
         y = nnx.relu6(self.depthwise_BN(self.depthwise(y)))
         y = self.project_BN(self.project(y))
@@ -124,7 +111,7 @@ def _keras_layers() -> tuple[str, ...]:
 
 
 class MobileNetV2(Backbone):
-    """Table 2 up to its pooling: pictures → 1280 channels on a grid of 1/32 the side."""
+    """Table 2 up to its pooling: images → 1280 channels on a grid of 1/32 the side."""
 
     IMAGE: ClassVar[ImageSpec] = IMAGE
     BLOCKS: ClassVar[tuple[str, ...]] = ("Conv1", *BOTTLENECKS, "Conv_1")
@@ -137,27 +124,3 @@ class MobileNetV2(Backbone):
         for name, sizes in BOTTLENECKS.items():
             setattr(self, name, Bottleneck(**sizes, rngs=rngs))
         self.Conv_1 = ConvBN(320, self.features, 1, stride=1, rngs=rngs)
-
-    def __call__(
-        self,
-        x: Float[Array, "b h w c"],
-        *,
-        start: str | None = None,
-        stop: str | None = None,
-        rngs: nnx.Rngs | None = None,
-    ) -> Float[Array, "b h2 w2 c2"]:
-        """Run the blocks from `start` (included) to `stop` (left out).
-
-        Args:
-          x: pictures in [-1, 1], or what enters block `start`.
-          start: first block to run; None is `Conv1`.
-          stop: first block not to run; None runs them all.
-          rngs: not used: this backbone draws nothing.
-
-        Returns:
-          What enters block `stop`; by default the 1280-channel map.
-        """
-        del rngs
-        for block in self.blocks(start, stop):
-            x = block(x)
-        return x

@@ -35,9 +35,9 @@ from typing import Any
 import jax.numpy as jnp
 from flax import nnx
 
+from fracjax import ops
 from fracjax.config import Precision
 from fracjax.models.classifier import Classifier
-from fracjax.ops.depthwise import DepthwiseConv
 
 _PRODUCTS: dict[Precision, str] = {
     "float32": "highest",
@@ -63,12 +63,12 @@ def set_compute_dtype(model: Classifier, precision: Precision) -> Classifier:
     """
     model.precision = precision
     for _, layer in nnx.iter_modules(model):
-        if isinstance(layer, nnx.Conv | nnx.Linear | DepthwiseConv):
+        if isinstance(layer, nnx.Conv | nnx.Linear | ops.DepthwiseConv):
             layer.precision = _PRODUCTS[precision]
     if precision != "bfloat16":
         return model
     for path, layer in nnx.iter_modules(model.backbone):
-        if isinstance(layer, DepthwiseConv):
+        if isinstance(layer, ops.DepthwiseConv):
             layer.dtype = jnp.bfloat16
         elif "/".join(map(str, path)) == model.backbone.FIRST:
             continue

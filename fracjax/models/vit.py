@@ -10,29 +10,22 @@ Dimension names: b batch, h height, w width, c channels, n tokens (class token f
 by rows), f features.
 """
 
-import math
 from functools import partial
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
+from fracjax import ops
 from fracjax.models.backbone import Backbone
 from fracjax.models.image_spec import ImageSpec
-from fracjax.ops.initializers import glorot_uniform
 
 PATCH = 16  # pixels
 IMAGE = ImageSpec(side=224, channels=3, low=-1.0, high=1.0, smallest=PATCH)
 
-_linear = partial(nnx.Linear, kernel_init=glorot_uniform)
-
-
-def embedding_normal(key: Key[Array, ""], shape: tuple[int, ...]) -> Float[Array, "*shape"]:
-    """Normal of deviation 0.02 before it is cut at two deviations; drawn flat (`random.py`)."""
-    flat = jax.random.truncated_normal(key, -2.0, 2.0, (math.prod(shape),))
-    return (0.02 * flat).reshape(shape)
+_linear = partial(nnx.Linear, kernel_init=ops.glorot_uniform)
 
 
 class Embed(nnx.Module):
@@ -43,10 +36,10 @@ class Embed(nnx.Module):
         # A linear layer over cut-out patches, not a convolution: the same numbers, but with a
         # kernel per ensemble member XLA would make the convolution a slow, grouped one.
         self.patch = _linear(PATCH * PATCH * IMAGE.channels, features, rngs=rngs)
-        self.class_token = nnx.Param(embedding_normal(rngs.params(), (1, 1, features)))
-        self.position = nnx.Param(embedding_normal(rngs.params(), (1, tokens, features)))
+        self.class_token = nnx.Param(ops.normal_002(rngs.params(), (1, 1, features)))
+        self.position = nnx.Param(ops.normal_002(rngs.params(), (1, tokens, features)))
 
-    def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b n f"]:
+    def __call__(self, x: Float[Array, "b h w c"], **_: Any) -> Float[Array, "b n f"]:
         b, h, w, c = x.shape
         x = x.reshape(b, h // PATCH, PATCH, w // PATCH, PATCH, c).swapaxes(2, 3)
         x = self.patch(x.reshape(b, -1, PATCH * PATCH * c))
@@ -102,7 +95,7 @@ class Block(nnx.Module):
         self.norm2 = LayerNorm(features, rngs=rngs)
         self.mlp = MLP(features, rngs=rngs)
 
-    def __call__(self, x: Float[Array, "b n f"]) -> Float[Array, "b n f"]:
+    def __call__(self, x: Float[Array, "b n f"], **_: Any) -> Float[Array, "b n f"]:
         x = x + self.attention(self.norm1(x))
         return x + self.mlp(self.norm2(x))
 
@@ -115,12 +108,12 @@ class ClassTokenNorm(LayerNorm):
 
 
 class ViT(Backbone):
-    """Figure 1 without its head: pictures → the class token after `depth` equal blocks.
+    """Figure 1 without its head: images → the class token after `depth` equal blocks.
 
     Args:
       width: features of a token; 192 makes ViT-Ti, 384 ViT-S.
       heads: of each attention; 3 in ViT-Ti, 6 in ViT-S.
-      image_size: side of the square pictures, a multiple of 16.
+      image_size: side of the square images, a multiple of 16.
       depth: blocks; fewer than the paper's are for tests.
       rngs: draws the initial parameters.
     """
@@ -138,27 +131,3 @@ class ViT(Backbone):
         for name in names:
             setattr(self, name, Block(width, heads=heads, rngs=rngs))
         self.norm = ClassTokenNorm(width, rngs=rngs)
-
-    def __call__(
-        self,
-        x: Float[Array, "b h w c"] | Float[Array, "b n f"],
-        *,
-        start: str | None = None,
-        stop: str | None = None,
-        rngs: nnx.Rngs | None = None,
-    ) -> Float[Array, "b f"] | Float[Array, "b n f"]:
-        """Run the blocks from `start` (included) to `stop` (left out).
-
-        Args:
-          x: pictures in [-1, 1], or the tokens that enter block `start`.
-          start: first block to run; None is `embed`.
-          stop: first block not to run; None runs them all.
-          rngs: not used: this backbone draws nothing.
-
-        Returns:
-          The tokens that enter block `stop`; by default the features of the class token.
-        """
-        del rngs
-        for block in self.blocks(start, stop):
-            x = block(x)
-        return x

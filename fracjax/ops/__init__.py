@@ -1,1 +1,14 @@
-"""The numbers of Flax's layers, faster on XLA's CPU backend."""
+"""The layers that networks are made of: Flax's numbers, faster on XLA's CPU backend.
+
+`FRACJAX_OPS=native` in the environment leaves every layer to Flax and XLA, on a CPU too; elsewhere
+they are theirs anyway.
+"""
+
+from fracjax.ops.conv import Conv as Conv
+from fracjax.ops.depthwise import DepthwiseConv as DepthwiseConv
+from fracjax.ops.dropout import Dropout as Dropout
+from fracjax.ops.dropout import DropPath as DropPath
+from fracjax.ops.initializers import fan_out_normal as fan_out_normal
+from fracjax.ops.initializers import glorot_uniform as glorot_uniform
+from fracjax.ops.initializers import normal_002 as normal_002
+from fracjax.ops.pooling import max_pool as max_pool

@@ -1,39 +1,69 @@
 """Dense convolution in the forms that XLA's CPU backend is fast at.
 
-Four of its choices cost a CPU dearly (`benchmarks/levers.py`); elsewhere, and in bfloat16, the
-layer is XLA's own.
+Three of its choices cost a CPU dearly (`benchmarks/RESULTS.md`, levers); elsewhere, and in
+bfloat16, the layer is XLA's own.
 
 - A kernel 1×1 is a matrix product, forwards and backwards.
 - A convolution without padding takes up to four times as long as one with it. So rows of zeros are
   added, and what comes of them is cut off.
-- Of a large map two pictures at a time fit the caches, on a single device: a batch that is split
-  over several has few on each.
 - The gradient of a kernel is a convolution whose window is the whole map, and whose channels are
   the pictures. Where the kernel is one row or column, or takes strides, a matrix product per tap is
-  faster.
+  faster. Else a large map is taken two pictures at a time, which fit the caches: on a single
+  device, since a batch that is split over several has few on each.
 
 Dimension names: b batch, h height, w width, c channels in, o channels out, i and j the kernel's
 taps.
 """
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
 from jax import lax
 from jaxtyping import Array, Float
 
-from fracjax.ops.backend import platform
+from fracjax.ops import _strided, backend
+from fracjax.ops.initializers import glorot_uniform
 
 Pads = tuple[tuple[int, int], tuple[int, int]]
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 _UNPADDED = ((0, 0), (0, 0))
 _LARGE = 2000  # places of a map: 25² gains little from parts, 52² twofold
-_HUGE = 20_000  # the same forwards: 112² gains nothing, 224² a third
 _PARTS = 16  # of a batch at most: each is a convolution in the program
+
+
+class Conv(nnx.Conv):
+    """`nnx.Conv`, undilated and ungrouped, by `convolve`; kernels are drawn as Keras's.
+
+    Args:
+      c_in: channels in.
+      c_out: channels out.
+      kernel_size: sides of the kernel.
+      kernel_init: draws the initial kernel.
+      options: of `nnx.Conv`.
+    """
+
+    def __init__(
+        self,
+        c_in: int,
+        c_out: int,
+        kernel_size: tuple[int, int],
+        *,
+        kernel_init: Callable[..., Array] = glorot_uniform,
+        **options: Any,
+    ):
+        super().__init__(
+            c_in,
+            c_out,
+            kernel_size,
+            kernel_init=kernel_init,
+            conv_general_dilated=convolve,
+            **options,
+        )
 
 
 def convolve(
@@ -58,7 +88,7 @@ def convolve(
     plain = {"lhs_dilation": (1, 1), "rhs_dilation": (1, 1), "feature_group_count": 1}
     assert all(others[name] == value for name, value in plain.items() if name in others), others
     steps = (strides[0], strides[1])
-    if platform() != "cpu" or x.dtype == jnp.bfloat16:
+    if not backend.cpu_forms() or x.dtype == jnp.bfloat16:
         return lax.conv_general_dilated(
             x, kernel, steps, padding, dimension_numbers=_LAYOUT, precision=precision
         )
@@ -72,8 +102,7 @@ def convolve(
 def _on_cpu(x, kernel, strides: tuple[int, int], pads: Pads):
     if _is_product(kernel, strides, pads):
         return x @ kernel[0, 0]
-    parts = [_padded(x[part], kernel, strides, pads) for part in _parts(x, _HUGE)]
-    return parts[0] if len(parts) == 1 else jnp.concatenate(parts)
+    return _padded(x, kernel, strides, pads)
 
 
 def _forward(x, kernel, strides, pads):
@@ -109,18 +138,10 @@ def _padded(x, kernel, strides, pads):
 def _by_tap(x, kernel, g, strides, pads):
     """Gradient of the kernel: what each tap saw, times the gradient of what came of it."""
     padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
-    (rows, down), (columns, right) = (
-        ((n - 1) * s + 1, s) for n, s in zip(g.shape[1:3], strides, strict=True)
-    )
     flat = g.reshape(-1, g.shape[-1])
-
-    def tap(i: int, j: int):
-        seen = padded[:, i : i + rows : down, j : j + columns : right]
-        return seen.reshape(-1, x.shape[-1]).T @ flat
-
-    side_h, side_w = kernel.shape[:2]
-    taps = [tap(i, j) for i in range(side_h) for j in range(side_w)]
-    return jnp.stack(taps).reshape(kernel.shape)
+    seen = _strided.taps(padded, kernel.shape[:2], strides)
+    products = [tap.reshape(-1, x.shape[-1]).T @ flat for tap in seen]
+    return jnp.stack(products).reshape(kernel.shape)
 
 
 def _by_part(x, kernel, g, pads):
@@ -129,15 +150,15 @@ def _by_part(x, kernel, g, pads):
     def of(x, g):
         return jax.linear_transpose(lambda k: _padded(x, k, (1, 1), pads), kernel)(g)[0]
 
-    return reduce(operator.add, [of(x[part], g[part]) for part in _parts(g, _LARGE)])
+    return reduce(operator.add, [of(x[part], g[part]) for part in _parts(g)])
 
 
-def _parts(maps, most: int) -> list[slice]:
-    """Two pictures at a time where a map has more places than `most`, else all of them."""
+def _parts(maps) -> list[slice]:
+    """Two pictures at a time where a map is large, else all of them."""
     count = maps.shape[0]
     # An export is for batches of any size: then it is no number.
     whole = jax.device_count() > 1 or not isinstance(count, int)
-    if whole or count <= 2 or maps.shape[1] * maps.shape[2] <= most:
+    if whole or count <= 2 or maps.shape[1] * maps.shape[2] <= _LARGE:
         return [slice(None)]
     size = max(2, -(-count // _PARTS))
     return [slice(i, i + size) for i in range(0, count, size)]

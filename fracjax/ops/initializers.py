@@ -1,9 +1,10 @@
-"""Random numbers of the networks: initial kernels and dropout masks, drawn as flat vectors.
+"""Initial parameters of the networks, drawn as flat vectors.
 
 The numbers are those that Flax would draw, but XLA's CPU compiler takes five to ten times as long
-over the index arithmetic of a random array of four dimensions (`benchmarks/compile_random.py`).
-Initial kernels are drawn in a few sizes, of which each takes what it needs: element i of a draw
-hangs on the key and on i alone, and a network has fifty shapes to compile a draw for.
+over the index arithmetic of a random array of four dimensions (`benchmarks/RESULTS.md`). They are
+drawn in a few sizes, of which each array takes what it needs: element i of a draw depends on the
+key and on i alone, and a network has fifty shapes to compile a draw for. InceptionV3 starts six
+seconds earlier so.
 """
 
 import math
@@ -13,9 +14,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 from jax.core import Tracer
 from jaxtyping import Array, Float, Key
+
+from fracjax.ops.backend import native
 
 
 def glorot_uniform(
@@ -39,50 +41,35 @@ def fan_out_normal(
     return _drawn(_cut_normal, key, shape, dtype, deviation)
 
 
+def normal_002(
+    key: Key[Array, ""], shape: tuple[int, ...], dtype: Any = jnp.float32, **_: Any
+) -> Float[Array, "*shape"]:
+    """Normal of deviation 0.02 before it is cut at two deviations, for embeddings."""
+    return _drawn(_cut_normal, key, shape, dtype, 0.02)
+
+
 @partial(jax.jit, static_argnums=(1, 2))
-def _uniform(key: Key[Array, ""], count: int, dtype: Any, limit: Any) -> Float[Array, " count"]:
-    return jax.random.uniform(key, (count,), dtype, -limit, limit)
+def _uniform(
+    key: Key[Array, ""], shape: tuple[int, ...], dtype: Any, limit: Any
+) -> Float[Array, "*shape"]:
+    return jax.random.uniform(key, shape, dtype, -limit, limit)
 
 
 @partial(jax.jit, static_argnums=(1, 2))
 def _cut_normal(
-    key: Key[Array, ""], count: int, dtype: Any, deviation: Any
-) -> Float[Array, " count"]:
-    return deviation * jax.random.truncated_normal(key, -2.0, 2.0, (count,), dtype)
+    key: Key[Array, ""], shape: tuple[int, ...], dtype: Any, deviation: Any
+) -> Float[Array, "*shape"]:
+    return deviation * jax.random.truncated_normal(key, -2.0, 2.0, shape, dtype)
 
 
 def _drawn(
     draw: Any, key: Key[Array, ""], shape: tuple[int, ...], dtype: Any, scale: float
 ) -> Float[Array, "*shape"]:
+    if native():
+        return draw(key, shape, dtype, scale)
     count = math.prod(shape)
-    enough = draw(key, 1 << (count - 1).bit_length(), dtype, scale)
+    enough = draw(key, (1 << (count - 1).bit_length(),), dtype, scale)
     if isinstance(enough, Tracer):
         return enough[:count].reshape(shape)
     # On the host, where taking a part of an array needs no program.
     return jnp.asarray(np.asarray(enough)[:count].reshape(shape))
-
-
-class Dropout(nnx.Dropout):
-    """Zero a share `rate` of the values and scale up the rest, in training mode.
-
-    Axes in `broadcast_dims` share one draw.
-    """
-
-    def __call__(
-        self, inputs: Float[Array, "*dims"], *, rngs: nnx.Rngs | None = None
-    ) -> Float[Array, "*dims"]:
-        if self.deterministic or self.rate == 0.0:
-            return inputs
-        if rngs is None:
-            raise ValueError("dropout in training mode draws from `rngs`: pass a key or streams")
-        keep = 1.0 - self.rate
-        shape = [1 if i in self.broadcast_dims else n for i, n in enumerate(inputs.shape)]
-        mask = jax.random.bernoulli(rngs.dropout(), keep, (math.prod(shape),)).reshape(shape)
-        return jnp.where(mask, inputs / keep, 0.0)
-
-
-class DropPath(Dropout):
-    """Stochastic depth (Huang et al. 2016): zero the whole branch of a share `rate` of pictures."""
-
-    def __init__(self, rate: float):
-        super().__init__(rate, broadcast_dims=(1, 2, 3), deterministic=True)

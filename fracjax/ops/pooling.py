@@ -1,7 +1,7 @@
 """Max pooling of stride 2 with a backward pass that is fast on CPUs, too.
 
 XLA turns the gradient of a max pooling into a search for the place of each maximum, which is slow
-on CPUs (`benchmarks/levers.py`). Here the way forward keeps the place, one byte a value.
+on CPUs. Here the way forward keeps the place, one byte a value.
 Dimension names: b batch, h height, w width, c channels.
 """
 
@@ -10,7 +10,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax import nnx
 from jaxtyping import Array, Float
+
+from fracjax.ops import _strided, backend
 
 STRIDE = 2
 
@@ -24,6 +27,8 @@ def max_pool(x: Float[Array, "b h w c"], side: int) -> Float[Array, "b h2 w2 c"]
       x: maps.
       side: of the square window, 2 or more.
     """
+    if backend.native():
+        return nnx.max_pool(x, (side, side), (STRIDE, STRIDE))
     return _pool(x, side)
 
 
@@ -44,30 +49,18 @@ def _forward(x, side):
 
 
 def _backward(side, residuals, g):
-    # Row r of the input is seen by the window's rows i = r mod 2, so that each of the remainders is
-    # a sum of its own, and they are interleaved at the end.
     place, empty = residuals
-    more = (side - 1) // STRIDE
-    around = ((0, 0), (more, more), (more, more), (0, 0))
+    around = _strided.margins((side, side), STRIDE)
     g, place = jnp.pad(g, around), jnp.pad(place, around, constant_values=side * side)
-    rows, columns = g.shape[1] - more, g.shape[2] - more
-
-    def remainder(row: int, column: int):
-        total = 0.0
-        for i in range(row, side, STRIDE):
-            for j in range(column, side, STRIDE):
-                top, left = more - i // STRIDE, more - j // STRIDE
-                at = (slice(None), slice(top, top + rows), slice(left, left + columns))
-                total += jnp.where(place[at] == side * i + j, g[at], 0.0)
-        return total
-
-    parts = jnp.stack(
-        [jnp.stack([remainder(r, s) for s in range(STRIDE)], 3) for r in range(STRIDE)], 2
+    whole = _strided.seen_by(
+        (side, side),
+        STRIDE,
+        g.shape[1:3],
+        lambda i, j, at: jnp.where(place[at] == side * i + j, g[at], 0.0),
     )
-    (b, _, _, c), (_, h, w, _) = g.shape, empty.shape
-    whole = parts.reshape(b, rows * STRIDE, columns * STRIDE, c)
     # A last row that fills no window has no gradient.
     whole = jnp.pad(whole, ((0, 0), (0, STRIDE), (0, STRIDE), (0, 0)))
+    _, h, w, _ = empty.shape
     return (whole[:, :h, :w],)
 
 
@@ -75,11 +68,4 @@ _pool.defvjp(_forward, _backward)
 
 
 def _taps(x: Float[Array, "b h w c"], side: int) -> list[Float[Array, "b h2 w2 c"]]:
-    """What each place of the window sees, by rows."""
-    h2, w2 = ((n - side) // STRIDE + 1 for n in x.shape[1:3])
-    rows, columns = (h2 - 1) * STRIDE + 1, (w2 - 1) * STRIDE + 1
-    return [
-        x[:, i : i + rows : STRIDE, j : j + columns : STRIDE]
-        for i in range(side)
-        for j in range(side)
-    ]
+    return _strided.taps(x, (side, side), (STRIDE, STRIDE))

@@ -2,7 +2,6 @@
 
 import functools
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from flax import nnx
@@ -13,7 +12,7 @@ from fracjax.models.build import IMAGES, build
 from fracjax.models.param_paths import leaf_shapes
 from fracjax.pretrained import keras_h5, store
 from fracjax.pretrained.fill import fill
-from fracjax.pretrained.name_tables import TABLES
+from fracjax.pretrained.names import TABLES, NameTable
 
 
 def convert(source: Path, *, model: str, out: Path) -> store.Provenance:
@@ -26,7 +25,7 @@ def convert(source: Path, *, model: str, out: Path) -> store.Provenance:
       out: the file to write.
 
     Raises:
-      UserError: the network has no Keras weights, the file cannot be read, or it does not fill the
+      InputError: the network has no Keras weights, the file cannot be read, or it does not fill the
         backbone leaf by leaf, with every problem listed.
     """
     if model not in TABLES:
@@ -38,16 +37,11 @@ def convert(source: Path, *, model: str, out: Path) -> store.Provenance:
     filled = fill(
         backbone_shapes(model),
         arrays,
-        table.NAMES,
+        table,
         source=str(source),
-        way_out=(
-            f"Give the Keras file of {model}, or name the network that the file is of with --model."
-        ),
-        left_out=table.LEFT_OUT,
-        swapped=table.SWAPPED,
-        constants=table.CONSTANTS,
+        hint=f"Give the Keras file of {model}, or name the network of the file with --model.",
     )
-    left_out = tuple(name for name in (*table.LEFT_OUT, *table.CONSTANTS) if name in arrays)
+    left_out = tuple(name for name in (*table.left_out, *table.constants) if name in arrays)
     provenance = store.describe(source, model=model, left_out=left_out)
     store.save(out, filled, provenance)
     return provenance
@@ -57,17 +51,17 @@ def network_of(source: Path) -> str:
     """The network that a Keras file is of, told by the names of its arrays.
 
     Raises:
-      UserError: the file cannot be read, or has less than half of the names of any network.
+      InputError: the file cannot be read, or has less than half of the names of any network.
     """
     arrays = keras_h5.read(source)
     found = {}
     for model, table in TABLES.items():
-        wanted = set(table.NAMES.values())
+        wanted = set(table.names.values())
         found[model] = (len(wanted & _by_names_of(table, arrays).keys()), len(wanted))
     best = max(found, key=lambda model: found[model][0] / found[model][1])
     if 2 * found[best][0] < found[best][1]:
         looked_for = "; ".join(
-            f"{have} of the {all_} of {model} (such as {next(iter(TABLES[model].NAMES.values()))})"
+            f"{have} of the {all_} of {model} (such as {next(iter(TABLES[model].names.values()))})"
             for model, (have, all_) in found.items()
         )
         raise InputError(
@@ -77,12 +71,12 @@ def network_of(source: Path) -> str:
     return best
 
 
-def _by_names_of(table: Any, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _by_names_of(table: NameTable, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The arrays by the names that `table` has for them."""
     renamed = {}
-    for name, array in keras_h5.by_build_order(arrays, table.ANONYMOUS).items():
+    for name, array in keras_h5.by_build_order(arrays, table.anonymous).items():
         layer, _, variable = name.rpartition("/")
-        renamed[f"{table.RENAMED.get(layer, layer)}/{variable}"] = array
+        renamed[f"{table.renamed.get(layer, layer)}/{variable}"] = array
     return renamed
 
 

@@ -1,44 +1,39 @@
 """The two-sided check: every parameter filled once, every array used or left out by name."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 from fracjax.errors import InputError
+from fracjax.pretrained.names import NameTable
 
 
 def fill(
     expected: Mapping[str, tuple[int, ...]],
     arrays: Mapping[str, np.ndarray],
-    names: Mapping[str, str],
+    table: NameTable,
     *,
     source: str,
-    way_out: str,
-    left_out: Collection[str] = (),
-    swapped: Collection[str] = (),
-    constants: Mapping[str, Sequence[Sequence[float]]] | None = None,
+    hint: str,
 ) -> dict[str, np.ndarray]:
     """Pick, rename and check arrays so that every expected leaf is filled exactly once.
 
     Args:
       expected: shape of every leaf of the model, by its path.
       arrays: what the source holds, by its own names.
-      names: the source's name of every leaf.
+      table: the source's names; a leaf without one has the same name there.
       source: what the arrays came from, for the message.
-      way_out: what to do about a bad source, the last sentence of the message.
-      left_out: names of arrays in the source that the model has no use for.
-      swapped: names of arrays whose last two axes are the other way round in the model.
-      constants: names of arrays that are built into the model, with the values they may have.
+      hint: what to do about a bad source, the last sentence of the message.
 
     Returns:
       Float32 arrays by the model's paths, in the order of `expected`.
 
     Raises:
-      UserError: listing at once every leaf left unfilled, every array left unused, every shape
+      InputError: listing at once every leaf left unfilled, every array left unused, every shape
         that differs, every array with values that are not finite and every constant that
         differs. A half-loaded backbone trains, and looks like a weak model.
     """
-    constants = constants or {}
+    names, swapped = table.names, table.swapped
     problems = []
     for path, shape in expected.items():
         name = names.get(path, path)
@@ -53,8 +48,8 @@ def fill(
         elif not np.isfinite(arrays[name]).all():
             bad = np.size(arrays[name]) - np.isfinite(arrays[name]).sum()
             problems.append(f"! {path}: {bad} values in {name} are not finite")
-    problems += _wrong_constants(constants, arrays)
-    used = {names.get(path, path) for path in expected} | {*left_out, *constants}
+    problems += _wrong_constants(table, arrays)
+    used = {names.get(path, path) for path in expected} | {*table.left_out, *table.constants}
     problems += [
         f"+ not in the model: {name} {arrays[name].shape}" for name in arrays if name not in used
     ]
@@ -62,7 +57,7 @@ def fill(
         raise InputError(
             f"{source}: {len(problems)} problems with its weights:\n"
             + "\n".join(problems)
-            + f"\n{way_out}"
+            + f"\n{hint}"
         )
 
     def ours(name: str) -> np.ndarray:
@@ -72,11 +67,9 @@ def fill(
     return {path: ours(names.get(path, path)) for path in expected}
 
 
-def _wrong_constants(
-    constants: Mapping[str, Sequence[Sequence[float]]], arrays: Mapping[str, np.ndarray]
-) -> list[str]:
+def _wrong_constants(table: NameTable, arrays: Mapping[str, np.ndarray]) -> list[str]:
     problems = []
-    for name, allowed in constants.items():
+    for name, allowed in table.constants.items():
         if name not in arrays:
             problems.append(f"- not in the source: {name}, which the model has built in")
             continue

@@ -15,8 +15,7 @@ import numpy as np
 from fracjax.errors import InputError
 from fracjax.models.param_paths import leaf_name, leaf_shapes
 from fracjax.pretrained.fill import fill
-from fracjax.pretrained.name_tables import TABLES, way_to_get
-from fracjax.pretrained.published import verdict
+from fracjax.pretrained.names import NameTable, download_hint, published_status
 
 CONVERTER = 1  # raise it when files converted before must not be used any more
 _PROVENANCE = "provenance"
@@ -50,8 +49,7 @@ def describe(source: Path, *, model: str, left_out: tuple[str, ...]) -> Provenan
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         file.seek(0)
         md5 = hashlib.file_digest(file, "md5").hexdigest()  # what Keras publishes
-    published = verdict(TABLES[model].PUBLISHED, md5)
-    return Provenance(model, source.name, sha256, CONVERTER, left_out, published)
+    return Provenance(model, source.name, sha256, CONVERTER, left_out, published_status(model, md5))
 
 
 def save(path: Path, arrays: dict[str, np.ndarray], provenance: Provenance) -> None:
@@ -75,11 +73,11 @@ def check(path: Path, *, model: str) -> Provenance:
       model: the network that the weights must be of.
 
     Raises:
-      UserError: no such file, a Keras file, a damaged file, another model's weights, or an old
+      InputError: no such file, a Keras file, a damaged file, another model's weights, or an old
         conversion.
     """
     if not path.is_file():
-        raise InputError(f"no weights at {path}; {way_to_get(model, str(path))}")
+        raise InputError(f"no weights at {path}; {download_hint(model, str(path))}")
     if path.suffix in (".h5", ".hdf5", ".keras"):
         raise InputError(
             f"{path} is a Keras file, not a converted one; convert it first: fracjax convert {path}"
@@ -106,7 +104,7 @@ def load(path: Path, *, model: str) -> tuple[dict[str, np.ndarray], Provenance]:
       model: the network that the weights must be of.
 
     Raises:
-      UserError: as `check`.
+      InputError: as `check`.
     """
     check(path, model=model)
     return _read(path)
@@ -139,14 +137,13 @@ def load_into(
       model: the network's name in `config.model`.
 
     Raises:
-      UserError: as `load`; or the file does not fill the backbone leaf by leaf, with every
+      InputError: as `load`; or the file does not fill the backbone leaf by leaf, with every
         problem listed.
     """
     arrays, _ = load(path, model=model)
     leaves = _backbone_shapes(params) | _backbone_shapes(stats)
-    filled = fill(
-        leaves, arrays, {}, source=str(path), way_out=f"To mend it, {_convert_again(path)}"
-    )
+    own_names, hint = NameTable(names={}, left_out=()), f"To mend it, {_convert_again(path)}"
+    filled = fill(leaves, arrays, own_names, source=str(path), hint=hint)
 
     def replace(leaf_path: tuple[Any, ...], leaf: Any) -> Any:
         return filled.get(leaf_name(leaf_path), leaf)

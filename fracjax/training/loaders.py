@@ -19,6 +19,7 @@ from jaxtyping import Float
 from fracjax.loading.memory import choose_mode, room_for
 from fracjax.loading.resident import batch_at, evaluation_pass, make_resident
 from fracjax.loading.streaming import StackedSource, stream
+from fracjax.ops.backend import on_cpu
 from fracjax.runtime.sharding import batch_sharding, replicate, replicated
 from fracjax.runtime.stopwatch import Stopwatch
 from fracjax.training.forward import Forward, logits_of, predict_logits
@@ -102,8 +103,7 @@ class ResidentLoader:
 
     def __init__(self, trainers: Sequence[Trainer], mesh: Mesh, watch: Stopwatch) -> None:
         self._trainers, self._mesh, self._watch = trainers, mesh, watch
-        on_cpu = jax.default_backend() == "cpu"
-        self.chunk = trainers[0].config.train.steps_per_dispatch or (1 if on_cpu else 0)
+        self.chunk = trainers[0].config.train.steps_per_dispatch or (1 if on_cpu() else 0)
         parts = [part for trainer in trainers for part in trainer.data.parts]
         weights = [trainer.class_weights for trainer in trainers for _ in trainer.data.parts]
         placed = iter(make_resident(parts, mesh, weights))
@@ -238,7 +238,7 @@ def make_dispatch(
       networks: how many.
       batch_size: examples per step and network.
       looped: whether `stop` may be more than one step after `start`. Within a loop, XLA's CPU
-        backend computes on a single core; so there it is False (`benchmarks/input.py`).
+        backend computes on a single core; so there it is False (`benchmarks/RESULTS.md`).
     """
     sharding = batch_sharding(mesh, axis=int(networks > 1))
 

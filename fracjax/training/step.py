@@ -19,6 +19,7 @@ from fracjax.augment.policy import augment
 from fracjax.config import Augment, Loss
 from fracjax.loading.batch import Batch
 from fracjax.models.image_spec import ImageSpec
+from fracjax.ops.backend import on_cpu
 from fracjax.runtime.randomness import stream
 from fracjax.runtime.sharding import batch_sharding, replicated
 from fracjax.training import losses
@@ -116,11 +117,11 @@ def pure_joint_step(spec: StepSpec, *, one_by_one: bool | None = None) -> Step:
       spec: what the step of one network is made of.
       one_by_one: write the networks one after the other into the program, not side by side by
         `vmap`. The default is so on a CPU only: side by side their convolutions become grouped
-        ones, which are slow there (`benchmarks/joint_step.py`).
+        ones, which are slow there (`benchmarks/RESULTS.md`).
     """
     step = pure_step(spec)
     if one_by_one is None:
-        one_by_one = jax.default_backend() == "cpu"
+        one_by_one = on_cpu()
 
     # Not `lax.cond`, nor `lax.map` over the networks: within either, XLA's CPU backend computes on
     # a single core and without its fast convolutions, at a tenth of the speed.

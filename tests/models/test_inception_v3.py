@@ -7,9 +7,10 @@ import pytest
 from flax import nnx
 
 from fracjax.models.inception_v3 import InceptionV3
-from fracjax.pretrained.inception_v3 import NAMES
+from fracjax.pretrained.names import TABLES
 from tests.paths import GOLDENS
 
+NAMES = TABLES["inception_v3"].names
 recipe = runpy.run_path(str(GOLDENS / "recipe.py"))
 
 

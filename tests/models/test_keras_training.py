@@ -18,7 +18,7 @@ from fracjax.models.efficientnet_b0 import EfficientNetB0
 from fracjax.models.inception_v3 import InceptionV3
 from fracjax.models.mobilenet_v2 import MobileNetV2
 from fracjax.models.param_paths import leaf_name
-from fracjax.pretrained.name_tables import TABLES
+from fracjax.pretrained.names import TABLES
 from tests.paths import GOLDENS
 
 recipe = runpy.run_path(str(GOLDENS / "recipe.py"))
@@ -42,7 +42,7 @@ CNN_VARIABLES = {"scale": "gamma", "mean": "moving_mean", "var": "moving_varianc
 def keras_name(network: str, leaf: str) -> str:
     """Keras's name of a leaf such as "stem/conv/kernel"."""
     if network != "basic_cnn":
-        return TABLES[network].NAMES[f"backbone/{leaf}"]
+        return TABLES[network].names[f"backbone/{leaf}"]
     module, _, variable = leaf.removeprefix("backbone/").rpartition("/")
     if "norm" in module and variable == "bias":
         variable = "beta"
@@ -50,7 +50,7 @@ def keras_name(network: str, leaf: str) -> str:
 
 
 def swapped(network: str, name: str) -> bool:
-    return network != "basic_cnn" and name in TABLES[network].SWAPPED
+    return network != "basic_cnn" and name in TABLES[network].swapped
 
 
 def weights_by_recipe(network: str, tree):

@@ -15,7 +15,7 @@ from fracjax.models.efficientnet_b0 import EfficientNetB0
 from fracjax.models.mobilenet_v2 import MobileNetV2
 from fracjax.models.param_paths import leaf_name
 from fracjax.pretrained import keras_h5
-from fracjax.pretrained.name_tables import TABLES
+from fracjax.pretrained.names import TABLES
 from tests.paths import GOLDENS
 
 REAL = Path(os.environ.get("FRACJAX_WEIGHTS", ""))
@@ -32,8 +32,8 @@ def filled(name: str, array_of) -> tuple:
     graph, state = nnx.split(nnx.eval_shape(lambda: NETWORKS[name](rngs=nnx.Rngs(0))))
 
     def value(path, leaf):
-        keras = table.NAMES[f"backbone/{leaf_name(path)}"]
-        if keras not in table.SWAPPED:
+        keras = table.names[f"backbone/{leaf_name(path)}"]
+        if keras not in table.swapped:
             return array_of(keras, leaf.shape)
         *window, one, channels = leaf.shape
         return array_of(keras, (*window, channels, one)).swapaxes(2, 3)
@@ -55,7 +55,7 @@ def test_parameters_are_those_of_keras(name):
 def test_layers_stand_where_keras_lists_them(name):
     with (GOLDENS / f"keras_{name}_layers.csv").open() as file:
         rows = list(csv.DictReader(file))
-    layers, names = NETWORKS[name].KERAS_LAYERS, TABLES[name].NAMES
+    layers, names = NETWORKS[name].KERAS_LAYERS, TABLES[name].names
     assert len(layers) == len(rows)
     keras_layer = {
         leaf.removeprefix("backbone/").rpartition("/")[0]: theirs.partition("/")[0]

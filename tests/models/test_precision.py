@@ -21,9 +21,8 @@ from fracjax.models.classifier import Classifier
 from fracjax.models.param_paths import leaf_shapes
 from fracjax.models.precision import effective_precision, set_compute_dtype
 from fracjax.models.vit import ViT
+from fracjax.ops import DepthwiseConv
 from fracjax.ops.backend import tracing_for
-from fracjax.ops.depthwise import DepthwiseConv
-from fracjax.ops.initializers import glorot_uniform
 
 PRODUCTS = {"conv_general_dilated", "dot_general"}
 SUMS = {"reduce_sum", "reduce_window_sum", "cumsum", "rsqrt", "exp"}
@@ -198,7 +197,7 @@ def test_a_norm_subtracts_in_float32():
 
 def test_a_depthwise_convolution_rounds_what_enters_and_what_leaves():
     draw = lambda *shape: np.random.default_rng(0).normal(size=shape).astype(np.float32)  # noqa: E731
-    layer = DepthwiseConv(3, 5, stride=1, kernel_init=glorot_uniform, rngs=nnx.Rngs(0))
+    layer = DepthwiseConv(3, 5, stride=1, rngs=nnx.Rngs(0))
     x = jnp.asarray(draw(2, 6, 6, 3))
     rounded = lambda a: jnp.asarray(a, jnp.bfloat16).astype(jnp.float32)  # noqa: E731
     kernel = layer.kernel[...]

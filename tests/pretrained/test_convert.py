@@ -14,14 +14,12 @@ from fracjax.config import Model
 from fracjax.errors import InputError
 from fracjax.models.build import build
 from fracjax.models.classifier import Classifier
-from fracjax.pretrained import mobilenet_v2, store
+from fracjax.pretrained import store
 from fracjax.pretrained.convert import backbone_shapes, convert, network_of
-from fracjax.pretrained.inception_v3 import NAMES
-from fracjax.pretrained.name_tables import TABLES
+from fracjax.pretrained.names import TABLES
 from tests.cli_runner import run_cli
-from tests.paths import ROOT
+from tests.paths import GOLDENS
 
-GOLDENS = ROOT / "tests" / "goldens"
 REAL = Path(os.environ.get("FRACJAX_WEIGHTS", "")) / (
     "inception_v3_imagenet_partial_notop.weights.h5"
 )
@@ -59,12 +57,12 @@ def keras_arrays(model: str) -> dict[str, np.ndarray]:
     """
     table, arrays = TABLES[model], {}
     for number, (leaf, shape) in enumerate(backbone_shapes(model).items()):
-        name = table.NAMES[leaf]
+        name = table.names[leaf]
         arrays[name] = np.broadcast_to(np.float32(number), shape)
         if is_depthwise(name):
             arrays[name] = np.arange(np.prod(shape), dtype="f4").reshape(*shape[:2], -1, 1)
-    arrays |= {name: np.float32(values[0]) for name, values in table.CONSTANTS.items()}
-    return arrays | {name: np.zeros(3, np.float32) for name in table.LEFT_OUT}
+    arrays |= {name: np.float32(values[0]) for name, values in table.constants.items()}
+    return arrays | {name: np.zeros(3, np.float32) for name in table.left_out}
 
 
 def renumbered(arrays: dict[str, np.ndarray], shift: int) -> dict[str, np.ndarray]:
@@ -84,17 +82,17 @@ def test_a_file_with_its_top_converts_to_every_leaf(tmp_path, model):
     leaves, stored = store.load(tmp_path / "net.npz", model=model)
     table = TABLES[model]
     assert stored == provenance
-    assert stored.left_out == (*table.LEFT_OUT, *table.CONSTANTS)
+    assert stored.left_out == (*table.left_out, *table.constants)
     assert {path: array.shape for path, array in leaves.items()} == backbone_shapes(model)
     for leaf, array in leaves.items():
-        name = table.NAMES[leaf]
+        name = table.names[leaf]
         theirs = arrays[name].swapaxes(2, 3) if is_depthwise(name) else arrays[name]
         assert_array_equal(array, theirs)
 
 
 def test_names_of_the_published_mobilenet_convert(tmp_path):
     now = keras_arrays("mobilenet_v2")
-    before = {here: there for there, here in mobilenet_v2.RENAMED.items()}
+    before = {here: there for there, here in TABLES["mobilenet_v2"].renamed.items()}
     then = {}
     for name, array in now.items():
         layer, variable = name.split("/")
@@ -140,7 +138,10 @@ def test_wrong_shapes_and_missing_layers_are_all_listed_and_nothing_is_written(t
     wrong["backbone/stem/conv2/conv/kernel"] = (3, 3, 32, 31)
     wrong["backbone/mixed9/b1x1/conv/kernel"] = (1, 1, 1280, 32)
     del wrong["backbone/mixed10/pool/norm/var"]
-    arrays = {NAMES[leaf]: np.zeros(shape, np.float32) for leaf, shape in wrong.items()}
+    arrays = {
+        TABLES["inception_v3"].names[leaf]: np.zeros(shape, np.float32)
+        for leaf, shape in wrong.items()
+    }
     write_keras_2(tmp_path / "net.h5", arrays)
     with pytest.raises(InputError) as error:
         convert(tmp_path / "net.h5", model="inception_v3", out=tmp_path / "net.npz")

@@ -4,13 +4,15 @@ from numpy.testing import assert_array_equal
 
 from fracjax.errors import InputError
 from fracjax.pretrained.fill import fill
+from fracjax.pretrained.names import NameTable
 
 NAMES = {"stem/kernel": "conv2d/kernel", "stem/mean": "bn/mean"}
 SHAPES = {"stem/kernel": (2, 3), "stem/mean": (3,)}
 
 
 def run(arrays, **options):
-    return fill(SHAPES, arrays, NAMES, source="net.h5", way_out="Give another file.", **options)
+    table = NameTable(names=NAMES, **options)
+    return fill(SHAPES, arrays, table, source="net.h5", hint="Give another file.")
 
 
 def test_arrays_are_renamed_and_made_float32():

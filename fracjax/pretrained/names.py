@@ -1,0 +1,203 @@
+"""Our names of ImageNet weights ← Keras's, and the files in which Keras publishes them."""
+
+from dataclasses import dataclass, field
+
+_GOOGLE = "https://storage.googleapis.com/"
+_IMAGENET_HEAD = ("predictions/kernel", "predictions/bias")  # in files with the top
+
+
+@dataclass(frozen=True)
+class Published:
+    """A file to download.
+
+    Attributes:
+      url: where it is; its last part is the file's name.
+      md5: the checksum in Keras's source, or None where Keras has none.
+    """
+
+    url: str
+    md5: str | None = None
+
+    @property
+    def file(self) -> str:
+        """The file's name."""
+        return self.url.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class NameTable:
+    """What Keras calls the arrays of a network.
+
+    Attributes:
+      names: Keras's name of every leaf of ours.
+      published: files of the network, without the top, then with it.
+      anonymous: classes whose layers Keras numbers; here they are numbered from 0, as by
+        `keras_h5.by_build_order`.
+      renamed: layers that older files, the published ones too, name otherwise: there, and here.
+      swapped: arrays whose last two axes are the other way round here.
+      left_out: arrays that our network has no use for.
+      constants: arrays that are built into our network, with the values that they may have.
+    """
+
+    names: dict[str, str]
+    published: tuple[Published, ...] = ()
+    anonymous: tuple[str, ...] = ()
+    renamed: dict[str, str] = field(default_factory=dict)
+    swapped: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = _IMAGENET_HEAD
+    constants: dict[str, tuple[tuple[float, ...], ...]] = field(default_factory=dict)
+
+
+# Ours ← Keras, within one layer. Dense kernels are already (h, w, in, out), like Flax's; depthwise
+# ones are (h, w, c, 1) there.
+_CONV = {"kernel": "kernel"}
+_CONV_BIAS = {"kernel": "kernel", "bias": "bias"}
+_NORM = {"scale": "gamma", "bias": "beta", "mean": "moving_mean", "var": "moving_variance"}
+
+
+def _inception_v3() -> NameTable:
+    # `keras.applications.inception_v3` builds branch by branch and gives its layers no names, so
+    # that they count conv2d, conv2d_1, ... in this order.
+    a = "b1x1 b5x5_1 b5x5_2 b3x3dbl_1 b3x3dbl_2 b3x3dbl_3 pool"
+    b = "b1x1 b7x7_1 b7x7_2 b7x7_3 b7x7dbl_1 b7x7dbl_2 b7x7dbl_3 b7x7dbl_4 b7x7dbl_5 pool"
+    c = "b1x1 b3x3_1 b3x3_2a b3x3_2b b3x3dbl_1 b3x3dbl_2 b3x3dbl_3a b3x3dbl_3b pool"
+    build_order = {
+        "stem": "conv1 conv2 conv3 conv4 conv5",
+        **dict.fromkeys(("mixed0", "mixed1", "mixed2"), a),
+        "mixed3": "b3x3 b3x3dbl_1 b3x3dbl_2 b3x3dbl_3",
+        **dict.fromkeys(("mixed4", "mixed5", "mixed6", "mixed7"), b),
+        "mixed8": "b3x3_1 b3x3_2 b7x7x3_1 b7x7x3_2 b7x7x3_3 b7x7x3_4",
+        **dict.fromkeys(("mixed9", "mixed10"), c),
+    }
+    units = [f"{block}/{unit}" for block, names in build_order.items() for unit in names.split()]
+    conv, norm = "conv2d", "batch_normalization"
+    leaves = [("conv", ours, conv, theirs) for ours, theirs in _CONV.items()]
+    leaves += [("norm", ours, norm, theirs) for ours, theirs in _NORM.items() if ours != "scale"]
+    folder = _GOOGLE + "tensorflow/keras-applications/inception_v3/"
+    file = folder + "inception_v3_weights_tf_dim_ordering_tf_kernels"
+    return NameTable(
+        names={
+            f"backbone/{unit}/{layer}/{ours}": f"{kind}_{number}/{theirs}"
+            for number, unit in enumerate(units)
+            for layer, ours, kind, theirs in leaves
+        },
+        anonymous=(conv, norm),
+        published=(
+            Published(file + "_notop.h5", md5="bcbd6486424b2319ff4ef7d526e38f63"),
+            Published(file + ".h5", md5="9a0d58056eeedaa3f26cb7ebd46da564"),
+        ),
+    )
+
+
+def _efficientnet_b0() -> NameTable:
+    ends = {"conv": _CONV, "bn": _NORM}
+    first = {
+        "dwconv": _CONV,
+        "bn": _NORM,
+        "se_reduce": _CONV_BIAS,
+        "se_expand": _CONV_BIAS,
+        "project_conv": _CONV,
+        "project_bn": _NORM,
+    }
+    block = {"expand_conv": _CONV, "expand_bn": _NORM, **first}
+    widened = {2: "ab", 3: "ab", 4: "abc", 5: "abc", 6: "abcd", 7: "a"}
+    layers = {
+        "stem": ends,
+        "block1a": first,  # does not expand
+        **{f"block{stage}{letter}": block for stage in widened for letter in widened[stage]},
+        "top": ends,
+    }
+    names = {
+        f"backbone/{block}/{layer}/{ours}": f"{block}_{layer}/{theirs}"
+        for block, units in layers.items()
+        for layer, leaves in units.items()
+        for ours, theirs in leaves.items()
+    }
+    mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    folder = _GOOGLE + "keras-applications/"
+    return NameTable(
+        names=names,
+        anonymous=("normalization",),
+        swapped=tuple(name for name in names.values() if name.endswith("_dwconv/kernel")),
+        # How many images Keras took the mean of.
+        left_out=(*_IMAGENET_HEAD, "normalization_0/count"),
+        constants={
+            "normalization_0/mean": (mean,),
+            # The published files hold the deviation, and Keras then divides by its root a second
+            # time; a network built without "imagenet" has the square, which divides once.
+            "normalization_0/variance": (deviation, tuple(value**2 for value in deviation)),
+        },
+        published=(
+            Published(folder + "efficientnetb0_notop.h5", md5="50bc09e76180e00e4465e1a485ddc09d"),
+            Published(folder + "efficientnetb0.h5", md5="902e53a9f72be733fc0bcb005b3ebbac"),
+        ),
+    )
+
+
+def _mobilenet_v2() -> NameTable:
+    kinds = ("expand", "depthwise", "project")
+    units = {f"{kind}{end}": of for kind in kinds for end, of in (("", _CONV), ("_BN", _NORM))}
+    blocks = ("expanded_conv", *(f"block_{i}" for i in range(1, 17)))
+    layers = {
+        "Conv1/conv": ("Conv1", _CONV),
+        "Conv1/bn": ("bn_Conv1", _NORM),
+        **{
+            f"{block}/{unit}": (f"{block}_{unit}", leaves)
+            for block in blocks
+            for unit, leaves in units.items()
+            if not (block == "expanded_conv" and unit.startswith("expand"))  # it does not expand
+        },
+        "Conv_1/conv": ("Conv_1", _CONV),
+        "Conv_1/bn": ("Conv_1_bn", _NORM),
+    }
+    names = {
+        f"backbone/{module}/{ours}": f"{layer}/{theirs}"
+        for module, (layer, leaves) in layers.items()
+        for ours, theirs in leaves.items()
+    }
+    renamed = {"Logits": "predictions"}
+    for i, block in enumerate(blocks):
+        renamed |= {f"mobl{i}_conv_{i}_{kind}": f"{block}_{kind}" for kind in kinds}
+        renamed |= {f"bn{i}_conv_{i}_bn_{kind}": f"{block}_{kind}_BN" for kind in kinds}
+    folder = _GOOGLE + "tensorflow/keras-applications/mobilenet_v2/"
+    file = folder + "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224"
+    return NameTable(
+        names=names,
+        renamed=renamed,
+        swapped=tuple(name for name in names.values() if name.endswith("_depthwise/kernel")),
+        # `keras.applications.mobilenet_v2` has no checksums of them.
+        published=(Published(file + "_no_top.h5"), Published(file + ".h5")),
+    )
+
+
+TABLES = {
+    "inception_v3": _inception_v3(),
+    "efficientnet_b0": _efficientnet_b0(),
+    "mobilenet_v2": _mobilenet_v2(),
+}
+"""By the network's name in `config.model`; the checksums are those in `keras.applications`."""
+
+
+def download_hint(model: str, out: str) -> str:
+    """What to type for weights of `model` in the file `out`, the end of a sentence."""
+    random = "start from random weights with --model.weights none"
+    if model not in TABLES:
+        return f"no weights of {model} are published that convert, so {random}"
+    published = TABLES[model].published[0]
+    md5 = f" (md5 {published.md5})" if published.md5 else ""
+    return (
+        f"download {published.url}{md5}, convert it with `fracjax convert "
+        f"{published.file} --model {model} --out {out}`, or {random}"
+    )
+
+
+def published_status(model: str, md5: str) -> str:
+    """Whether a file with this checksum is one that Keras publishes, in words."""
+    files = TABLES[model].published
+    for published in files:
+        if published.md5 == md5:
+            return f"the file that Keras publishes as {published.file}"
+    known = [f"{published.file} has {published.md5}" for published in files if published.md5]
+    if not known:
+        return "Keras publishes no checksum of this network, so nobody can say whether it is theirs"
+    return f"not a file that Keras publishes: its md5 is {md5}, {', '.join(known)}"

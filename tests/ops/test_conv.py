@@ -1,0 +1,112 @@
+"""The forms for the CPU against XLA's own convolution."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import export, lax
+from numpy.testing import assert_allclose, assert_array_equal
+
+from fracjax.ops import conv
+from fracjax.ops.conv import convolve
+
+
+def draw(*shape):
+    return jnp.asarray(np.random.default_rng(sum(shape)).normal(size=shape), jnp.float32)
+
+
+def xla(x, kernel, strides, padding):
+    layout = ("NHWC", "HWIO", "NHWC")
+    return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=layout)
+
+
+def value_and_gradients(conv, x, kernel, strides, padding):
+    """The output and, for a random loss, the gradients by picture and by kernel."""
+    out, pull = jax.vjp(lambda x, kernel: conv(x, kernel, strides, padding), x, kernel)
+    return out, pull(draw(*out.shape).astype(out.dtype))
+
+
+def test_by_hand():
+    x = jnp.arange(9.0).reshape(1, 3, 3, 1)
+    kernel = jnp.zeros((2, 2, 1, 1)).at[0, 1].set(1.0).at[1, 1].set(10.0)  # right, and below right
+    assert_array_equal(convolve(x, kernel, (1, 1), "VALID")[0, :, :, 0], [[41, 52], [74, 85]])
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID", ((2, 0), (0, 1))])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("side", [(1, 1), (3, 3), (4, 2), (7, 1), (1, 7)])
+def test_values_and_both_gradients_equal_xla(side, stride, padding):
+    x, kernel = draw(2, 9, 8, 3), draw(*side, 3, 5)
+    ours, theirs = (
+        jax.jit(value_and_gradients, static_argnums=(0, 3, 4))(
+            conv, x, kernel, (stride, stride), padding
+        )
+        for conv in (convolve, xla)
+    )
+    jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-5, atol=1e-5), ours, theirs)
+
+
+def convolutions(x, kernel) -> int:
+    """How many a layer and its gradients consist of."""
+    arguments = (x, kernel, (1, 1), "SAME")
+    jaxpr = jax.make_jaxpr(lambda: value_and_gradients(convolve, *arguments))()
+    return str(jaxpr).count("conv_general_dilated[")
+
+
+def test_a_large_map_is_taken_in_parts_the_last_of_them_smaller(monkeypatch):
+    monkeypatch.setattr(conv, "_LARGE", 10)
+    monkeypatch.setattr(jax, "device_count", lambda: 1)
+    x, kernel = draw(5, 6, 7, 3), draw(3, 3, 3, 4)
+    ours, theirs = (
+        value_and_gradients(conv, x, kernel, (1, 1), "SAME") for conv in (convolve, xla)
+    )
+    jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-5, atol=1e-5), ours, theirs)
+    assert convolutions(x, kernel) == 2 + 3  # two pictures, two, and one
+
+
+def test_a_batch_of_any_size_is_one_part(monkeypatch):
+    monkeypatch.setattr(conv, "_LARGE", 10)
+    monkeypatch.setattr(jax, "device_count", lambda: 1)
+    (b,) = export.symbolic_shape("b")
+    kernel = draw(3, 3, 3, 4)
+    run = jax.jit(lambda x: convolve(x, kernel, (1, 1), "SAME"))
+    made = export.export(run)(jax.ShapeDtypeStruct((b, 6, 7, 3), jnp.float32))
+    x = draw(5, 6, 7, 3)
+    assert_allclose(made.call(x), xla(x, kernel, (1, 1), "SAME"), rtol=1e-5, atol=1e-5)
+
+
+def test_a_batch_that_is_split_over_devices_is_not_taken_in_parts(monkeypatch):
+    """Each part would be spread over all of them again."""
+    monkeypatch.setattr(conv, "_LARGE", 10)
+    monkeypatch.setattr(jax, "device_count", lambda: 4)
+    assert convolutions(draw(5, 6, 7, 3), draw(3, 3, 3, 4)) == 2 + 1
+
+
+def test_float64_takes_the_same_forms():
+    """In which the goldens of whole networks are compared."""
+    with jax.enable_x64(True):
+        x, kernel = (jnp.asarray(draw(*s), jnp.float64) for s in ((2, 5, 5, 2), (1, 1, 2, 3)))
+        ours, theirs = (
+            value_and_gradients(conv, x, kernel, (1, 1), "SAME") for conv in (convolve, xla)
+        )
+        jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-12, atol=1e-12), ours, theirs)
+        assert ours[0].dtype == jnp.float64
+        assert convolutions(x, kernel) == 0
+
+
+def test_a_dilated_or_grouped_layer_is_refused():
+    x, kernel = draw(1, 5, 5, 2), draw(3, 3, 2, 2)
+    with pytest.raises(AssertionError, match="rhs_dilation"):
+        convolve(x, kernel, (1, 1), "SAME", rhs_dilation=(2, 2))
+
+
+def test_other_precisions_and_backends_are_left_to_xla(monkeypatch):
+    x, kernel = draw(1, 5, 5, 2), draw(1, 1, 2, 3)
+
+    def program(x):
+        return jax.make_jaxpr(lambda x: convolve(x, kernel.astype(x.dtype), (1, 1), "SAME"))(x)
+
+    assert "conv_general_dilated" not in str(program(x))
+    assert "conv_general_dilated" in str(program(x.astype(jnp.bfloat16)))
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert "conv_general_dilated" in str(program(x))
