@@ -8,13 +8,13 @@ from typing import Any
 from jax import export
 
 import fracjax
-from fracjax.evaluation.threshold import json_number
 from fracjax.export import onnx
 from fracjax.export.program import Input, inputs_of
 from fracjax.export.verify import Checked
 from fracjax.imaging.resize import reduced_side
 from fracjax.inference.run_metadata import about
 from fracjax.inference.stages import Stages
+from fracjax.runtime.atomic_files import to_json
 
 INTENDED_USE = (
     "Research code, not a medical device: for research on radiographs like those it was trained "
@@ -75,8 +75,8 @@ def card(
         },
         "classes": list(detector.meta.classes),
         "types": [] if classifier is None else list(classifier.meta.classes),
-        "threshold": json_number(point.threshold),
-        "operating_point": point.to_dict(),
+        "threshold": to_json(point.threshold),
+        "operating_point": to_json(point),
         "stage1": about(detector),
         "stage2": None if classifier is None else about(classifier),
         "trained_behind_this_detector": stages.same_filter if classifier else None,

@@ -16,7 +16,7 @@ from fracjax.errors import InputError
 from fracjax.evaluation import OperatingPoint
 from fracjax.evaluation.temperature import Temperature
 from fracjax.inference.model_bundle import ModelBundle, epochs_of
-from fracjax.runtime.atomic_files import read_json, write_json
+from fracjax.runtime.atomic_files import read_json, to_json, write_json
 from fracjax.training.checkpoint import CheckpointMetadata
 
 
@@ -53,8 +53,8 @@ def path(workdir: Path) -> Path:
 def store(workdir: Path, stored: Calibration, metas: Sequence[CheckpointMetadata]) -> None:
     """Keep it with what it was chosen on: checkpoints, split, validation."""
     record = {
-        "operating_point": None if stored.point is None else stored.point.to_dict(),
-        "temperature": stored.temperature.to_dict(),
+        "operating_point": to_json(stored.point),
+        "temperature": to_json(stored.temperature),
         "test_views": stored.test_views,
         "precision": stored.precision,
     }

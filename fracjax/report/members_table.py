@@ -10,6 +10,7 @@ from fracjax.evaluation.aggregate import Spread, mean, pooled, spread, vote
 from fracjax.evaluation.temperature import scaled
 from fracjax.inference.calibration import Calibration
 from fracjax.report.tables import Table
+from fracjax.runtime.atomic_files import to_json
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,7 @@ class MembersReport:
     def to_dict(self) -> dict[str, Any]:
         """A dict that JSON can hold."""
         name = lambda row: {  # noqa: E731
-            figure: None if cell is None else cell.to_dict()
-            for figure, cell in zip(self.figures, row, strict=True)
+            figure: to_json(cell) for figure, cell in zip(self.figures, row, strict=True)
         }
         return {
             "each": [name(row) for row in self.each],

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from fracjax.evaluation import Estimate
 from fracjax.report.tables import Table
+from fracjax.runtime.atomic_files import to_json
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ def _block(block: Block) -> dict[str, Any]:
             return {"kind": "prose", "tone": block.tone, "paragraphs": list(block.paragraphs)}
         case KeyFigures():
             figures = [
-                {"name": f.name, "estimate": finite(f.estimate).to_dict(), "meaning": f.meaning}
+                {"name": f.name, "estimate": to_json(finite(f.estimate)), "meaning": f.meaning}
                 for f in block.figures
             ]
             return {"kind": "key figures", "figures": figures}
@@ -182,7 +183,7 @@ def _table(table: Table) -> dict[str, Any]:
         "title": table.title,
         "header": list(table.header),
         "rows": [
-            [finite(cell).to_dict() if isinstance(cell, Estimate) else cell for cell in row]
+            [to_json(finite(cell)) if isinstance(cell, Estimate) else cell for cell in row]
             for row in table.rows
         ],
     }

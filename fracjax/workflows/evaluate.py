@@ -19,7 +19,7 @@ from fracjax.report.members_table import MembersReport, members_table, report_me
 from fracjax.report.page import Page
 from fracjax.report.sections.curves import confidence
 from fracjax.report.tables import Table, binary_tables, per_class_table, subgroup_table
-from fracjax.runtime.atomic_files import write_json
+from fracjax.runtime.atomic_files import to_json, write_json
 from fracjax.runtime.multihost import folder_of_first
 from fracjax.workflows.pages import classifier_page, detector_page, write_page
 
@@ -101,7 +101,7 @@ def evaluate(
         "part": part,
         **about(evaluated.trained),
         "leakage": [audit.to_dict() for audit in evaluated.leakage],
-        "moved_by_precision": None if evaluated.moved is None else evaluated.moved.to_dict(),
+        "moved_by_precision": to_json(evaluated.moved),
     }
     write_json(folder / "metrics.json", {"source": source, **figures})
     write_page(page, folder)
@@ -115,11 +115,11 @@ def _of_detector(evaluated: EvaluatedRun, members: MembersReport | None, gallery
     subgroups = subgroups_of(evaluated)
     made, line = reliability(*data, predictions.groups), recalibration(*data, predictions.groups)
     figures = {
-        "operating_point": point.to_dict(),
-        "temperature": evaluated.settled.temperature.to_dict(),
-        "figures": report.to_dict(),
-        "calibration": made.to_dict() | line.to_dict(),
-        "subgroups": [subgroup.to_dict() for subgroup in subgroups],
+        "operating_point": to_json(point),
+        "temperature": to_json(evaluated.settled.temperature),
+        "figures": to_json(report),
+        "calibration": to_json(made) | to_json(line),
+        "subgroups": to_json(subgroups),
     }
     tables = list(binary_tables(report))
     if subgroups:
@@ -135,9 +135,9 @@ def _of_classifier(evaluated: EvaluatedRun, members: MembersReport | None, galle
     )
     calibration = confidence(predictions)
     figures = {
-        "temperature": evaluated.settled.temperature.to_dict(),
-        "figures": report.to_dict(),
-        "calibration": calibration.to_dict(),
+        "temperature": to_json(evaluated.settled.temperature),
+        "figures": to_json(report),
+        "calibration": to_json(calibration),
     }
     page = classifier_page(evaluated, report, calibration, members, gallery)
     return figures, page, [per_class_table(report)]

@@ -27,6 +27,7 @@ from fracjax.inference.stages import Stages, open_stages
 from fracjax.inference.throughput import ThroughputMeter
 from fracjax.loading.batch import Examples
 from fracjax.report.overlay import overlay_png
+from fracjax.runtime.atomic_files import to_json
 from fracjax.runtime.multihost import (
     allgather,
     check_same_on_all_hosts,
@@ -283,7 +284,7 @@ def _header(stages: Stages, found: FileList, summary: Summary) -> dict[str, Any]
         "stage1": about(stages.front.detector),
         "stage2": None if stages.classifier is None else about(stages.classifier),
         "trained_behind_this_detector": stages.same_filter if stages.classifier else None,
-        "operating_point": stages.front.point.to_dict(),
+        "operating_point": to_json(stages.front.point),
         "device": f"{device.platform} {device.device_kind}",
         **summary.to_dict(),
         "skipped": [str(path) for path in found.skipped],
