@@ -25,8 +25,7 @@ from fracjax.cli.process import door
 from fracjax.config import Config, Precision
 from fracjax.config.io import load
 from fracjax.errors import InputError
-from fracjax.evaluation.delong import auc_difference
-from fracjax.evaluation.intervals import auc_estimate
+from fracjax.evaluation.delong import auc_difference, auc_estimate
 from fracjax.inference.model_bundle import open_run
 from fracjax.loading.dataset_view import open_dataset
 from fracjax.runtime.atomic_files import write_json

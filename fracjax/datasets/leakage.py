@@ -6,7 +6,7 @@ files themselves, and the images, across the parts.
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from zipfile import BadZipFile
 
 import numpy as np
@@ -64,10 +64,6 @@ class Leakage:
         found = f"{self.n_evaluated} studies of {self.evaluated}: no file"
         found += "" if self.similarity is None else ", no near duplicate"
         return f"{found} and no group in common with {self.n_seen} of {self.seen}"
-
-    def to_dict(self) -> dict:
-        """A dict that JSON can hold."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

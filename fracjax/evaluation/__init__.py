@@ -1,125 +1,56 @@
-"""How good is it? Pure functions of arrays, exact in float64; they know no model and no device.
+"""How good is it? Pure functions of arrays, exact in float64; they know no model.
 
-Labels come first, scores second; a study is positive when score >= threshold. A figure that is 0/0
-is an error or undefined, never 0, and none goes without its n and its 95 % interval.
+Labels come first, scores second; a study is positive when score >= threshold. A metric that is 0/0
+is an error or undefined, never 0, and none goes without its n and its 95 % interval. `metrics` has
+the metrics themselves, as JAX functions.
 """
 
-from fracjax.evaluation.binary import AtThreshold, BinaryReport, binary_report
-from fracjax.evaluation.calibration import Reliability, ReliabilityBin, reliability
-from fracjax.evaluation.cascade_outcomes import CascadeOutcome, CascadeReport, cascade_report
-from fracjax.evaluation.compare import (
-    Comparison,
-    Difference,
-    compare_classifiers,
-    compare_detectors,
-)
-from fracjax.evaluation.confusion import (
-    accuracy,
-    balanced_accuracy,
-    confusion_at,
-    confusion_matrix,
-    f1,
-    macro,
-    mcc,
-    negative_likelihood_ratio,
-    positive_likelihood_ratio,
-    precision,
-    recall,
-    sensitivity,
-    specificity,
-    specificity_per_class,
-    youden_j,
-)
-from fracjax.evaluation.curves import Band, DecisionCurve, decision_curve, pr_band, roc_band
-from fracjax.evaluation.estimate import Estimate
-from fracjax.evaluation.intervals import (
-    auc_estimate,
-    delong_variance,
-    newcombe_auc,
-    proportion,
-    wilson,
-)
-from fracjax.evaluation.likelihood_ratios import likelihood_ratios
-from fracjax.evaluation.metrics.thresholds import calls
-from fracjax.evaluation.per_class import ClassFigures, PerClassReport, per_class_report
-from fracjax.evaluation.predictions import Predictions
-from fracjax.evaluation.predictive_values import at_prevalence
-from fracjax.evaluation.recalibration import Recalibration, recalibration
-from fracjax.evaluation.roc import RocCurve, auc, average_precision, partial_auc, roc_curve
-from fracjax.evaluation.subgroups import Masks, Subgroup, masks_of, subgroup_report
-from fracjax.evaluation.temperature import Temperature, fit_temperature, scaled
-from fracjax.evaluation.threshold import (
-    OperatingPoint,
-    choose_threshold,
-    parse_rule,
-    sensitivity_threshold,
-    youden_threshold,
-)
-
-__all__ = [
-    "AtThreshold",
-    "Band",
-    "BinaryReport",
-    "CascadeOutcome",
-    "CascadeReport",
-    "ClassFigures",
-    "Comparison",
-    "DecisionCurve",
-    "Difference",
-    "Estimate",
-    "Masks",
-    "OperatingPoint",
-    "PerClassReport",
-    "Predictions",
-    "Recalibration",
-    "Reliability",
-    "ReliabilityBin",
-    "RocCurve",
-    "Subgroup",
-    "Temperature",
-    "accuracy",
-    "at_prevalence",
-    "auc",
-    "auc_estimate",
-    "average_precision",
-    "balanced_accuracy",
-    "binary_report",
-    "calls",
-    "cascade_report",
-    "choose_threshold",
-    "compare_classifiers",
-    "compare_detectors",
-    "confusion_at",
-    "confusion_matrix",
-    "decision_curve",
-    "delong_variance",
-    "f1",
-    "fit_temperature",
-    "likelihood_ratios",
-    "macro",
-    "masks_of",
-    "mcc",
-    "negative_likelihood_ratio",
-    "newcombe_auc",
-    "parse_rule",
-    "partial_auc",
-    "per_class_report",
-    "positive_likelihood_ratio",
-    "pr_band",
-    "precision",
-    "proportion",
-    "recalibration",
-    "recall",
-    "reliability",
-    "roc_band",
-    "roc_curve",
-    "scaled",
-    "sensitivity",
-    "sensitivity_threshold",
-    "specificity",
-    "specificity_per_class",
-    "subgroup_report",
-    "wilson",
-    "youden_j",
-    "youden_threshold",
-]
+from fracjax.evaluation import metrics as metrics
+from fracjax.evaluation.binary import AtThreshold as AtThreshold
+from fracjax.evaluation.binary import BinaryReport as BinaryReport
+from fracjax.evaluation.binary import binary_report as binary_report
+from fracjax.evaluation.calibration import Reliability as Reliability
+from fracjax.evaluation.calibration import ReliabilityBin as ReliabilityBin
+from fracjax.evaluation.calibration import reliability as reliability
+from fracjax.evaluation.cascade_outcomes import CascadeOutcome as CascadeOutcome
+from fracjax.evaluation.cascade_outcomes import CascadeReport as CascadeReport
+from fracjax.evaluation.cascade_outcomes import cascade_report as cascade_report
+from fracjax.evaluation.compare import Comparison as Comparison
+from fracjax.evaluation.compare import Difference as Difference
+from fracjax.evaluation.compare import compare_classifiers as compare_classifiers
+from fracjax.evaluation.compare import compare_detectors as compare_detectors
+from fracjax.evaluation.confusion import confusion_at as confusion_at
+from fracjax.evaluation.confusion import confusion_matrix as confusion_matrix
+from fracjax.evaluation.curves import Band as Band
+from fracjax.evaluation.curves import DecisionCurve as DecisionCurve
+from fracjax.evaluation.curves import decision_curve as decision_curve
+from fracjax.evaluation.curves import pr_band as pr_band
+from fracjax.evaluation.curves import roc_band as roc_band
+from fracjax.evaluation.delong import auc as auc
+from fracjax.evaluation.delong import auc_difference as auc_difference
+from fracjax.evaluation.delong import auc_estimate as auc_estimate
+from fracjax.evaluation.delong import delong_variance as delong_variance
+from fracjax.evaluation.delong import newcombe_auc as newcombe_auc
+from fracjax.evaluation.estimate import Estimate as Estimate
+from fracjax.evaluation.intervals import proportion as proportion
+from fracjax.evaluation.intervals import wilson as wilson
+from fracjax.evaluation.metrics import calls as calls
+from fracjax.evaluation.per_class import ClassFigures as ClassFigures
+from fracjax.evaluation.per_class import PerClassReport as PerClassReport
+from fracjax.evaluation.per_class import per_class_report as per_class_report
+from fracjax.evaluation.predictions import Predictions as Predictions
+from fracjax.evaluation.predictive_values import at_prevalence as at_prevalence
+from fracjax.evaluation.predictive_values import likelihood_ratios as likelihood_ratios
+from fracjax.evaluation.recalibration import Recalibration as Recalibration
+from fracjax.evaluation.recalibration import recalibration as recalibration
+from fracjax.evaluation.sample import Sample as Sample
+from fracjax.evaluation.subgroups import Masks as Masks
+from fracjax.evaluation.subgroups import Subgroup as Subgroup
+from fracjax.evaluation.subgroups import masks_of as masks_of
+from fracjax.evaluation.subgroups import subgroup_report as subgroup_report
+from fracjax.evaluation.temperature import Temperature as Temperature
+from fracjax.evaluation.temperature import fit_temperature as fit_temperature
+from fracjax.evaluation.temperature import scaled as scaled
+from fracjax.evaluation.threshold import OperatingPoint as OperatingPoint
+from fracjax.evaluation.threshold import choose_threshold as choose_threshold
+from fracjax.evaluation.threshold import parse_rule as parse_rule

@@ -1,7 +1,7 @@
-"""Several networks: their predictions as one, their figures as mean and spread."""
+"""Several networks: their predictions as one, their metrics as mean and spread."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,7 +21,7 @@ def mean(predictions: Sequence[Predictions]) -> Predictions:
 
 
 def vote(predictions: Sequence[Predictions], threshold: float | None = None) -> Predictions:
-    """Share of the networks that call each class, as probabilities.
+    """Fraction of the networks that call each class, as probabilities.
 
     A network calls its most probable class; or, of two classes and with a threshold, the second
     one when its score reaches the threshold. Among classes with as many votes, that of the larger
@@ -36,9 +36,9 @@ def vote(predictions: Sequence[Predictions], threshold: float | None = None) -> 
     if threshold is not None:
         called = [calls(one.fracture_score, threshold).astype(np.int64) for one in aligned]
         return _combined(predictions, [np.eye(k)[call] for call in called])
-    share = np.mean([np.eye(k)[one.called] for one in aligned], axis=0)
+    fraction = np.mean([np.eye(k)[one.called] for one in aligned], axis=0)
     hint = np.mean([one.probabilities for one in aligned], axis=0)
-    return _combined(predictions, [(1 - _HINT) * share + _HINT * hint])
+    return _combined(predictions, [(1 - _HINT) * fraction + _HINT * hint])
 
 
 def pooled(predictions: Sequence[Predictions]) -> Predictions:
@@ -66,13 +66,13 @@ def pooled(predictions: Sequence[Predictions]) -> Predictions:
 
 @dataclass(frozen=True)
 class Spread:
-    """One figure of several networks.
+    """One metric of several networks.
 
     Attributes:
       values: of each network; None where it is undefined.
       mean: of them; None if one is undefined.
       sd: sample standard deviation (divisor: networks - 1) of them, likewise. It says how far one
-        training differs from another, not how far the figure is from the truth: that is what the
+        training differs from another, not how far the metric is from the truth: that is what the
         interval of each is for.
     """
 
@@ -85,13 +85,9 @@ class Spread:
             return "undefined"
         return f"{self.mean:.3f} ± {self.sd:.3f}"
 
-    def to_dict(self) -> dict:
-        """A dict that JSON can hold."""
-        return asdict(self)
-
 
 def spread(estimates: Sequence[Estimate]) -> Spread:
-    """Mean and standard deviation of one figure over two networks or more."""
+    """Mean and standard deviation of one metric over two networks or more."""
     values = tuple(estimate.value for estimate in estimates)
     defined = [value for value in values if value is not None]
     if len(defined) < len(values):
@@ -110,7 +106,4 @@ def _aligned(predictions: Sequence[Predictions]) -> list[Predictions]:
 
 
 def _combined(predictions: Sequence[Predictions], probabilities: list[np.ndarray]) -> Predictions:
-    first = predictions[0]
-    return Predictions(
-        first.study, first.label, np.mean(probabilities, axis=0), first.classes, first.attributes
-    )
+    return replace(predictions[0], probabilities=np.mean(probabilities, axis=0))

@@ -1,11 +1,12 @@
 """Bootstrap by near-duplicate group: seeded, and thousands of resamples in one call.
 
 A resample draws as many groups as there are, with replacement, and takes all studies of a group
-each time it is drawn. It is held as a weight per study (how often it was drawn), so that a figure
+each time it is drawn. It is held as a weight per study (how often it was drawn), so that a metric
 of many resamples is one vectorised program.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 
 import jax
@@ -14,7 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, Integer, Shaped, UInt32
 
 from fracjax.evaluation.estimate import Estimate, undefined
-from fracjax.evaluation.float64 import double, padded, round_size
+from fracjax.evaluation.float64 import float64_on_cpu, padded, round_size
 
 RESAMPLES = 2000
 _AT_ONCE = 2**17  # weights in one dispatch: 1 MiB of float64, which stays in the cache
@@ -24,6 +25,53 @@ _BLOCK = 2**17  # random words in one dispatch
 # Weights float64[n] of one resample, and arrays of a row per study -> float64[m], NaN: undefined.
 Statistic = Callable[..., jax.Array]
 
+# The name of a closed form, and the function that gives its interval.
+ClosedForm = tuple[str, Callable[[], tuple[float, float]]]
+
+
+@dataclass(frozen=True, eq=False)
+class Resampled:
+    """m metrics of n studies, and of resamples of their groups.
+
+    Attributes:
+      value: of the studies themselves; NaN where undefined.
+      draws: of each resample.
+      n: studies.
+      n_groups: near-duplicate groups.
+    """
+
+    value: Float[np.ndarray, "m"]
+    draws: Float[np.ndarray, "resamples m"]
+    n: int
+    n_groups: int
+
+    def __getitem__(self, columns: slice) -> "Resampled":
+        return Resampled(self.value[columns], self.draws[:, columns], self.n, self.n_groups)
+
+    def estimate(self, column: int, fallback: ClosedForm, note: str = "") -> Estimate:
+        """One metric with its interval, as `percentile_estimate`."""
+        return percentile_estimate(
+            self.value[column],
+            self.draws[:, column],
+            n=self.n,
+            n_groups=self.n_groups,
+            fallback=fallback,
+            note=note,
+        )
+
+
+def bootstrap(
+    statistic: Statistic,
+    groups: Integer[np.ndarray, "n"],
+    *arrays: Shaped[np.ndarray, "n ..."],
+    seed: int,
+    resamples: int = RESAMPLES,
+) -> Resampled:
+    """Metrics of n studies with those of their resamples; arguments as for `resample`."""
+    value = on_sample(statistic, *arrays)
+    draws = resample(statistic, groups, *arrays, seed=seed, resamples=resamples)
+    return Resampled(value, draws, groups.size, int(groups.max()) + 1)
+
 
 def resample(
     statistic: Statistic,
@@ -32,19 +80,19 @@ def resample(
     seed: int,
     resamples: int = RESAMPLES,
 ) -> Float[np.ndarray, "{resamples} m"]:
-    """Figures of resamples of whole groups: `statistic(weights, *arrays)` of each.
+    """Metrics of resamples of whole groups: `statistic(weights, *arrays)` of each.
 
     The statistic is vmapped over resamples and compiled, in float64 on the CPU, once for each
     function and size of set. So let it be a function of a module that takes labels, scores and the
     like as `arrays`; one that is made anew at each call, such as a closure, compiles anew, and its
-    program is kept. Sets are filled up to a round size (`exact.round_size`) with studies of weight
-    0 and rows of 0; without `arrays` nothing is filled up, for closures over n studies.
+    program is kept. Sets are filled up to a round size with studies of weight 0 and rows of 0;
+    without `arrays` nothing is filled up, for closures over n studies.
 
     Memory is bounded by some tens of MiB, however many resamples, for up to 100,000 studies.
 
     Args:
       statistic: a JAX function of the weights float64[n] of one resample (how often each study was
-        drawn) and of `arrays`, to figures float64[m], NaN for undefined.
+        drawn) and of `arrays`, to metrics float64[m], NaN for undefined.
       groups: the group of each study, numbered 0, 1, ... without gaps.
       arrays: labels, scores, ...: NumPy arrays with a row per study.
       seed: of the draws; the same seed gives the same resamples of the same number of groups,
@@ -56,10 +104,10 @@ def resample(
     n = groups.size
     size = round_size(n) if arrays else n
     parts, running = [], None
-    with double():
+    with float64_on_cpu():
         rows = [jnp.asarray(padded(array, size)) for array in arrays]
         for weights in _weights(groups, size, seed, resamples):
-            following = _figures(statistic, weights, *rows)
+            following = _metrics(statistic, weights, *rows)
             if running is not None:  # one dispatch is read while the next one computes
                 parts.append(np.asarray(running))
             running = following
@@ -68,7 +116,7 @@ def resample(
 
 
 def on_sample(statistic: Statistic, *arrays: Shaped[np.ndarray, "n ..."]) -> Float[np.ndarray, "m"]:
-    """Figures of the n studies themselves, each counted once, by the program that `resample` runs.
+    """Metrics of the n studies themselves, each counted once, by the program that `resample` runs.
 
     Args:
       statistic: as for `resample`.
@@ -77,21 +125,9 @@ def on_sample(statistic: Statistic, *arrays: Shaped[np.ndarray, "n ..."]) -> Flo
     n = len(arrays[0])
     size = round_size(n)
     once = np.broadcast_to(padded(np.ones(n), size), (_at_once(n), size))
-    with double():
+    with float64_on_cpu():
         rows = [jnp.asarray(padded(array, size)) for array in arrays]
-        return np.asarray(_figures(statistic, jnp.asarray(once), *rows))[0]
-
-
-def draw_weights(
-    groups: Integer[np.ndarray, "n"], *, seed: int, resamples: int = RESAMPLES
-) -> Float[np.ndarray, "{resamples} n"]:
-    """How often each study is drawn in each of the resamples that `resample` sees.
-
-    All of them at once, 8 bytes each: for statistics that are no JAX function.
-    """
-    with double():
-        parts = [np.asarray(w) for w in _weights(groups, groups.size, seed, resamples)]
-    return np.concatenate(parts)[:resamples]
+        return np.asarray(_metrics(statistic, jnp.asarray(once), *rows))[0]
 
 
 def percentile_estimate(
@@ -100,12 +136,12 @@ def percentile_estimate(
     *,
     n: int,
     n_groups: int,
-    fallback: tuple[str, Callable[[], tuple[float, float]]],
+    fallback: ClosedForm,
     note: str = "",
 ) -> Estimate:
     """An estimate with the 2.5 % and 97.5 % percentiles of its resamples.
 
-    Resamples in which the figure is undefined are left out and counted in `method`; when they are
+    Resamples in which the metric is undefined are left out and counted in `method`; when they are
     more than half, there is no interval, nor with a single group. A perfect score stays perfect in
     every resample: the bootstrap sees no spread where there is some, and the interval is then the
     `fallback`'s, (its name, a function that gives it).
@@ -186,7 +222,7 @@ def _drawn(
 
 
 @partial(jax.jit, static_argnums=0)
-def _figures(
+def _metrics(
     statistic: Statistic, weights: Float[Array, "b n"], *arrays: jax.Array
 ) -> Float[Array, "b m"]:
     return jax.vmap(lambda drawn: statistic(drawn, *arrays))(weights)

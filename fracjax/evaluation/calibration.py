@@ -1,15 +1,15 @@
 """Do the probabilities mean what they say? Reliability, and what it costs."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Array, Float, Integer
 from numpy.typing import ArrayLike
 
-from fracjax.evaluation import validation
-from fracjax.evaluation.bootstrap import RESAMPLES, on_sample, percentile_estimate, resample
+from fracjax.evaluation.bootstrap import RESAMPLES, Resampled, bootstrap
 from fracjax.evaluation.estimate import Estimate
 from fracjax.evaluation.intervals import proportion, wilson_of_mean
+from fracjax.evaluation.sample import Sample
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class ReliabilityBin:
         first one when it is its low end.
       n: studies in it; 0 is possible, and the rest is then undefined.
       mean_score: mean of their probabilities; None without a study.
-      observed: share of fractures among them, with Wilson's interval, which takes studies as
+      observed: fraction of them with a fracture, with Wilson's interval, which takes studies as
         independent.
     """
 
@@ -35,7 +35,7 @@ class ReliabilityBin:
 
 @dataclass(frozen=True)
 class Reliability:
-    """The reliability curve and the figures that sum it up.
+    """The reliability curve and the metrics that sum it up.
 
     Attributes:
       bins: of equal width over [0, 1].
@@ -50,10 +50,6 @@ class Reliability:
     ece: Estimate
     ece_equal_mass: Estimate
     brier: Estimate
-
-    def to_dict(self) -> dict:
-        """A dict that strict JSON can hold."""
-        return asdict(self)
 
 
 def reliability(
@@ -88,12 +84,14 @@ def reliability(
     Source: Naeini, Cooper and Hauskrecht 2015, AAAI; Nixon and others 2019, CVPR workshops (equal
     mass); Davison and Hinkley 1997, section 5.2 (basic bootstrap).
     """
-    y, p = validation.binary(labels, probabilities)
-    outside = int(((p < 0) | (p > 1)).sum())
-    problems = [f"{outside} of {p.size} probabilities are below 0 or above 1"] if outside else []
-    problems += [f"bins is {bins}; expected 1 or more"] if bins < 1 else []
-    validation.raise_problems(problems, "a reliability curve")
-    group = validation.group_indices(groups, y.size)
+    sample = Sample.checked(
+        labels,
+        probabilities,
+        groups,
+        probabilities=True,
+        problems=[f"bins is {bins}; expected 1 or more"] if bins < 1 else [],
+    )
+    y, p = sample.labels, sample.scores
     width = np.arange(bins + 1) / bins
     mass = np.quantile(p, width)
     # Against the edges themselves: probability * bins would be rounded.
@@ -101,22 +99,14 @@ def reliability(
     in_mass = np.searchsorted(mass[1:-1], p, side="left")
     gap = (y - p)[:, None]
     columns = np.hstack([np.eye(bins)[in_width] * gap, np.eye(bins)[in_mass] * gap, gap**2])
-    value = on_sample(_means, columns)
-    draws = resample(_means, group, columns, seed=seed, resamples=resamples)
-    n_groups = int(group.max()) + 1
-    first, second = slice(0, bins), slice(bins, 2 * bins)
+    made = bootstrap(_means, sample.groups, columns, seed=seed, resamples=resamples)
+    closed_form = ("Wilson, as of a proportion", lambda: wilson_of_mean(made.value[-1], made.n))
     return Reliability(
         bins=tuple(_bins(y, p, width, in_width)),
-        equal_mass=tuple(one for one in _bins(y, p, mass, in_mass) if one.n),
-        ece=_error(value[first], draws[:, first], y.size, n_groups),
-        ece_equal_mass=_error(value[second], draws[:, second], y.size, n_groups),
-        brier=percentile_estimate(
-            value[-1],
-            draws[:, -1],
-            n=y.size,
-            n_groups=n_groups,
-            fallback=("Wilson, as of a proportion", lambda: wilson_of_mean(value[-1], y.size)),
-        ),
+        equal_mass=tuple(b for b in _bins(y, p, mass, in_mass) if b.n),
+        ece=_error(made[slice(bins)]),
+        ece_equal_mass=_error(made[slice(bins, 2 * bins)]),
+        brier=made.estimate(-1, closed_form),
     )
 
 
@@ -140,23 +130,18 @@ def _bins(
     return bins
 
 
-def _error(
-    gaps: Float[np.ndarray, "m"],
-    draws: Float[np.ndarray, "resamples m"],
-    n: int,
-    n_groups: int,
-) -> Estimate:
+def _error(gaps: Resampled) -> Estimate:
     """Calibration error from the mean over all studies of (outcome - probability) of each bin."""
-    value = float(np.abs(gaps).sum())
-    method = f"basic bootstrap of {n_groups} groups, {len(draws)} resamples"
-    if n_groups == 1:
+    value, n = float(np.abs(gaps.value).sum()), gaps.n
+    method = f"basic bootstrap of {gaps.n_groups} groups, {len(gaps.draws)} resamples"
+    if gaps.n_groups == 1:
         return Estimate(value, None, None, n, method, "a single group: nothing to resample")
-    errors = np.abs(draws).sum(axis=1)
+    errors = np.abs(gaps.draws).sum(axis=1)
     lower, upper = np.quantile(errors, [0.025, 0.975])
     if upper - lower < 1e-12:
         low, high = wilson_of_mean(value, n)
         note = "the same in every resample"
         return Estimate(value, low, high, n, "Wilson, as of a proportion", note)
-    by_chance = np.quantile(np.abs(draws - gaps).sum(axis=1), 0.95)
+    by_chance = np.quantile(np.abs(gaps.draws - gaps.value).sum(axis=1), 0.95)
     low = max(0.0, float(2 * value - upper)) if value > by_chance else 0.0
     return Estimate(value, low, max(value, float(2 * value - lower)), n, method)

@@ -1,6 +1,6 @@
 """What the detector in front costs the classifier: found, missed, found but mistyped."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,12 +11,11 @@ from fracjax.evaluation.intervals import proportion
 from fracjax.evaluation.metrics.thresholds import calls
 from fracjax.evaluation.per_class import PerClassReport, per_class_report
 from fracjax.evaluation.predictions import Predictions
-from fracjax.evaluation.threshold import json_number
 
 
 @dataclass(frozen=True)
 class CascadeOutcome:
-    """What became of the n studies of one true class; the three shares add up to 1.
+    """What became of the n studies of one true class; the three fractions add up to 1.
 
     Attributes:
       found: called a fracture by the detector, and of the right type by the classifier.
@@ -40,8 +39,8 @@ class CascadeReport:
 
     Attributes:
       threshold: of the detector; a study passes when score >= threshold.
-      passed: share of the studies that reach the classifier.
-      rows: the fate of each true class.
+      passed: fraction of the studies that reach the classifier.
+      rows: what became of each true class.
       total: of all studies; `total.found` is the end-to-end accuracy.
       without_filter: the classifier on all n studies.
       with_filter: the classifier on those that passed. Its recall is among the passed: the
@@ -60,13 +59,6 @@ class CascadeReport:
     def end_to_end_accuracy(self) -> Estimate:
         """Found and rightly typed / all studies; a missed study counts as an error."""
         return self.total.found
-
-    def to_dict(self) -> dict:
-        """A dict that strict JSON can hold."""
-        return asdict(self) | {
-            "threshold": json_number(self.threshold),
-            "end_to_end_accuracy": self.end_to_end_accuracy.to_dict(),
-        }
 
 
 def cascade_report(
@@ -97,11 +89,11 @@ def cascade_report(
     passed = calls(detector.aligned_to(classifier).fracture_score, threshold)
     right = classifier.called == classifier.label
 
-    def fate(name: str, of_class: np.ndarray) -> CascadeOutcome:
+    def outcome(name: str, of_class: np.ndarray) -> CascadeOutcome:
         n = int(of_class.sum())
-        shares = (passed & right, passed & ~right, ~passed, ~passed & right)
+        parts = (passed & right, passed & ~right, ~passed, ~passed & right)
         return CascadeOutcome(
-            name, n, *(proportion(int((of_class & share).sum()), n) for share in shares)
+            name, n, *(proportion(int((of_class & part).sum()), n) for part in parts)
         )
 
     def classify(chosen: np.ndarray) -> PerClassReport:
@@ -115,12 +107,13 @@ def cascade_report(
         )
 
     everything = np.ones(classifier.n, bool)
+    by_class = [(name, classifier.label == i) for i, name in enumerate(classifier.classes)]
     return CascadeReport(
         n=classifier.n,
         threshold=threshold,
         passed=proportion(int(passed.sum()), classifier.n),
-        rows=tuple(fate(name, classifier.label == i) for i, name in enumerate(classifier.classes)),
-        total=fate("all", everything),
+        rows=tuple(outcome(*of_class) for of_class in by_class),
+        total=outcome("all", everything),
         without_filter=classify(everything),
         with_filter=classify(passed),
     )

@@ -4,7 +4,7 @@ A set of fractures alone cannot tell: there every study that passes has some fra
 the detector's false alarms are typed as well, and each such call is wrong.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -26,7 +26,7 @@ class TypeCall:
       right: fractures that pass and are rightly called so.
       fractures: fractures that pass and are called so.
       alarms: normal studies that pass and are called so.
-      precision: share of right ones among all that are called so, at the prevalence.
+      precision: fraction of right ones among all that are called so, at the prevalence.
     """
 
     name: str
@@ -41,9 +41,9 @@ class EndToEnd:
     """The cascade on fractures of known type and on normal studies.
 
     Attributes:
-      prevalence: share of fractures for which the precisions hold.
+      prevalence: fraction of fractures for which the precisions hold.
       n_fractures, n_normal: studies of each.
-      alarms: share of the normal studies that pass.
+      alarms: fraction of the normal studies that pass.
       rows: of each type.
     """
 
@@ -52,10 +52,6 @@ class EndToEnd:
     n_normal: int
     alarms: Estimate
     rows: tuple[TypeCall, ...]
-
-    def to_dict(self) -> dict:
-        """A dict that strict JSON can hold."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,9 +75,9 @@ def end_to_end(
 ) -> EndToEnd:
     """Precision of each type at a prevalence of fractures.
 
-    p a / (p b + (1 - p) f), with a the share of the fractures that pass and are rightly called so,
-    b of those that pass and are called so, and f the share of the normal studies that pass and are
-    called so. Intervals are MOVER's of the Wilson intervals of the shares, which know what few
+    p a / (p b + (1 - p) f), with a the fraction of the fractures that pass and are rightly called
+    so, b of those that pass and are called so, and f that of the normal studies that pass and are
+    called so. Intervals are MOVER's of the Wilson intervals of the fractions, which know what few
     false alarms, or none, leave open; the bootstrap does not. Studies count as independent, and the
     prevalence as known. Fractures and normal studies may be of two datasets, which differ in more
     than fractures.
@@ -90,17 +86,12 @@ def end_to_end(
       passed: which fractures the detector lets through, in the order of `classifier`.
       classifier: on all fractures, with the true types.
       normals: normal studies, one or more.
-      prevalence: share of fractures, above 0 and below 1.
+      prevalence: fraction of fractures, above 0 and below 1.
 
     Raises:
       InputError: the prevalence is not between 0 and 1, or there is no normal study.
     """
-    problems = []
-    if not 0 < prevalence < 1:
-        problems.append(f"the prevalence is {prevalence:g}; expected a share above 0 and below 1")
-    if not normals.passed.size:
-        problems.append("no normal study")
-    validation.raise_problems(problems, "precision end to end")
+    validation.check_prevalence(prevalence, [] if normals.passed.size else ["no normal study"])
     n, m = classifier.n, normals.passed.size
     right = classifier.called == classifier.label
     rows = []
@@ -108,8 +99,8 @@ def end_to_end(
         called = passed & (classifier.called == i)
         good, fractures = int((called & right).sum()), int(called.sum())
         alarms = int((normals.passed & (normals.called == i)).sum())
-        shares = [proportion(good, n), proportion(fractures - good, n), proportion(alarms, m)]
-        rows.append(TypeCall(name, good, fractures, alarms, _precision(prevalence, *shares)))
+        parts = [proportion(good, n), proportion(fractures - good, n), proportion(alarms, m)]
+        rows.append(TypeCall(name, good, fractures, alarms, _precision(prevalence, *parts)))
     return EndToEnd(
         prevalence,
         n,
@@ -122,7 +113,7 @@ def end_to_end(
 def _precision(
     prevalence: float, right: Estimate, mistyped: Estimate, alarms: Estimate
 ) -> Estimate:
-    """P a / (p a + p m + (1 - p) f), from the shares a, m and f as if independent.
+    """P a / (p a + p m + (1 - p) f), from the fractions a, m and f as if independent.
 
     The interval is that of the ratio of p a to what is called so wrongly, carried over.
     """
@@ -142,6 +133,6 @@ def _precision(
     return Estimate((good.value or 0.0) / ((good.value or 0.0) + total), below, above, n, _METHOD)
 
 
-def _scaled(share: Estimate, by: float) -> Estimate:
-    value, low, high = (by * (end or 0.0) for end in (share.value, share.low, share.high))
-    return Estimate(value, low, high, share.n, share.method)
+def _scaled(fraction: Estimate, by: float) -> Estimate:
+    value, low, high = (by * (end or 0.0) for end in (fraction.value, fraction.low, fraction.high))
+    return Estimate(value, low, high, fraction.n, fraction.method)

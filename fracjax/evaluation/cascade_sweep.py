@@ -1,33 +1,30 @@
-"""The cascade at every threshold of its detector: what a stricter filter gains and costs."""
+"""The cascade at every threshold of its detector: what a stricter detector gains and costs."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fracjax.evaluation.bootstrap import RESAMPLES, resample
+from fracjax.evaluation import metrics
+from fracjax.evaluation.bootstrap import RESAMPLES, Resampled, bootstrap
 from fracjax.evaluation.curves import Band, pointwise
-from fracjax.evaluation.float64 import exact
 from fracjax.evaluation.intervals import mover, proportion, wilson
-from fracjax.evaluation.metrics.thresholds import calls
 from fracjax.evaluation.predictions import Predictions
 from fracjax.evaluation.validation import group_indices
 
 _POINTS = 41
 
-Fallback = tuple[str, Callable[[int], tuple[float, float]]]
-
 
 @dataclass(frozen=True, eq=False)
 class CascadeSweep:
-    """Three shares over the detector's threshold, on studies that all have a fracture.
+    """Three fractions over the detector's threshold, on studies that all have a fracture.
 
     Attributes:
-      passed: share that reaches the classifier.
-      found: share that passes and is rightly typed: the end-to-end accuracy.
-      macro_precision: mean over the types of the share of right calls among those that pass and
+      passed: of the studies, those that reach the classifier.
+      found: of the studies, those that pass and are rightly typed: the end-to-end accuracy.
+      macro_precision: mean over the types of the fraction of right calls among those that pass and
         are called so; undefined where a type is never called.
     """
 
@@ -35,20 +32,16 @@ class CascadeSweep:
     found: Band
     macro_precision: Band
 
-    def to_dict(self) -> dict:
-        """A dict that strict JSON can hold: one list per curve, None where it is undefined."""
+    def columns(self) -> dict[str, Any]:
+        """One array per curve and per end of its band, over the threshold: as files hold it."""
         curves = {"passed": self.passed, "found": self.found, "precision": self.macro_precision}
         return {
-            "threshold": self.passed.x.tolist(),
+            "threshold": self.passed.x,
             "method": self.passed.method,
             **{
-                f"{name}_{what}" if what else name: [None if np.isnan(v) else v for v in values]
+                name + end: values
                 for name, band in curves.items()
-                for what, values in (
-                    ("", band.y.tolist()),
-                    ("low", band.low.tolist()),
-                    ("high", band.high.tolist()),
-                )
+                for end, values in (("", band.y), ("_low", band.low), ("_high", band.high))
             },
         }
 
@@ -82,40 +75,37 @@ def cascade_sweep(
     levels = np.linspace(0, 1, _POINTS)[:-1]
     wanted = [0.0, threshold] if np.isfinite(threshold) else [0.0]
     thresholds = np.unique(np.append(wanted, np.quantile(scores, levels, method="lower")))
-    passes = calls(np.expand_dims(scores, 1), thresholds).astype(np.float64)
+    passes = metrics.calls(np.expand_dims(scores, 1), thresholds).astype(np.float64)
     k, groups = len(classifier.classes), group_indices(classifier.groups, classifier.n)
-    cells = np.eye(k * k)[classifier.label * k + classifier.called]
-    arrays = (passes, cells)
-    value = exact(_shares, np.ones(classifier.n), *arrays)
-    draws = resample(_shares, groups, *arrays, seed=seed, resamples=resamples)
-    value, draws = value.reshape(3, -1), draws.reshape(len(draws), 3, -1)
+    cells = metrics.one_hot_cells(classifier.label, classifier.called, k)
+    made = bootstrap(_fractions, groups, passes, cells, seed=seed, resamples=resamples)
+    t, n = thresholds.size, classifier.n
+    passed, found, precision = (made[slice(i * t, (i + 1) * t)] for i in range(3))
 
-    def share(number: int) -> Fallback:
-        return "Wilson", lambda i: wilson(round(value[number, i] * classifier.n), classifier.n)
+    def fraction(curve: Resampled) -> Band:
+        closed_form = ("Wilson", lambda i: wilson(round(float(curve.value[i]) * n), n))
+        return pointwise(thresholds, curve, closed_form)
 
     def of_classes(i: int) -> tuple[float, float]:
         matrix = (passes[:, i] @ cells).reshape(k, k)
         called = zip(np.diagonal(matrix).astype(int), matrix.sum(0).astype(int), strict=True)
-        return mover([proportion(int(right), int(n)) for right, n in called], scale=1 / k)
+        return mover([proportion(int(right), int(m)) for right, m in called], scale=1 / k)
 
-    fallbacks = (share(0), share(1), ("MOVER over classes", of_classes))
     return CascadeSweep(
-        *(
-            pointwise(thresholds, value[i], draws[:, i], groups, fallback)
-            for i, fallback in enumerate(fallbacks)
-        )
+        fraction(passed),
+        fraction(found),
+        pointwise(thresholds, precision, ("MOVER over classes", of_classes)),
     )
 
 
-def _shares(
+def _fractions(
     weights: Float[Array, "n"], passes: Float[Array, "n t"], cells: Float[Array, "n kk"]
 ) -> Float[Array, "_"]:
-    """Share passed, share found and macro precision at each threshold, one after the other."""
+    """Fraction passed, fraction found and macro precision at each threshold, in a row."""
     t = passes.shape[1]
     k = round(cells.shape[1] ** 0.5)
     matrices = ((passes * weights[:, None]).T @ cells).reshape(t, k, k)
-    right = jnp.diagonal(matrices, axis1=1, axis2=2)
-    called = matrices.sum(1)
-    precision = jnp.where(called > 0, right / jnp.where(called > 0, called, 1), jnp.nan)
     total = weights.sum()
-    return jnp.concatenate([matrices.sum((1, 2)) / total, right.sum(1) / total, precision.mean(1)])
+    right = jnp.diagonal(matrices, axis1=1, axis2=2).sum(1)
+    precision = metrics.macro(metrics.precision(matrices))
+    return jnp.concatenate([matrices.sum((1, 2)) / total, right / total, precision])

@@ -5,20 +5,19 @@ one piece of evidence; the Wilson and DeLong intervals of each network alone do 
 that of one test, not corrected for there being several.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Integer
 
 from fracjax.evaluation import metrics, validation
-from fracjax.evaluation.bootstrap import RESAMPLES, on_sample, percentile_estimate, resample
+from fracjax.evaluation.bootstrap import RESAMPLES, ClosedForm, Resampled, bootstrap
 from fracjax.evaluation.confusion import confusion_matrix
-from fracjax.evaluation.delong import auc_difference
+from fracjax.evaluation.delong import auc_difference, auc_estimate
 from fracjax.evaluation.estimate import Estimate
 from fracjax.evaluation.intervals import (
-    auc_estimate,
     mover,
     mover_difference,
     proportion,
@@ -27,18 +26,16 @@ from fracjax.evaluation.intervals import (
     wilson_of_mean,
 )
 from fracjax.evaluation.mcnemar import mcnemar, paired_difference
-from fracjax.evaluation.metrics.thresholds import calls
 from fracjax.evaluation.predictions import Predictions
-
-Interval = tuple[str, Callable[[], tuple[float, float]]]
+from fracjax.evaluation.sample import missing_class
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One figure of both networks on the same studies.
+    """One metric of both networks on the same studies.
 
     Attributes:
-      name: of the figure.
+      name: of the metric.
       first, second: of each network.
       difference: second minus first, with the interval of a paired comparison.
       p_value: two-sided, of no difference; None where there is no test.
@@ -55,12 +52,12 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All figures that two networks can be compared by.
+    """All metrics that two networks can be compared by.
 
     Attributes:
       n: studies, the same for both.
       n_groups: near-duplicate groups.
-      rows: the figures.
+      rows: the metrics.
       only_first, only_second: studies that only one of them calls rightly, which is all that
         McNemar's test sees.
     """
@@ -70,10 +67,6 @@ class Comparison:
     rows: tuple[Difference, ...]
     only_first: int
     only_second: int
-
-    def to_dict(self) -> dict:
-        """A dict that strict JSON can hold."""
-        return asdict(self)
 
 
 def compare_detectors(
@@ -106,35 +99,29 @@ def compare_detectors(
     validation.raise_problems(nan, "the thresholds")
     y, group = first.label, validation.group_indices(first.groups, first.n)
     scores = [one.fracture_score for one in (first, second)]
-    called = [calls(s, t) for s, t in zip(scores, thresholds, strict=True)]
+    called = [metrics.calls(s, t) for s, t in zip(scores, thresholds, strict=True)]
     right = [c == (y == 1) for c in called]
-    arrays = (y, np.stack(scores, axis=1), np.hstack([np.eye(4)[2 * y + c] for c in called]))
     n, n_positive = y.size, int(y.sum())
-    value = on_sample(_of_detectors, *arrays)
-    draws = resample(_of_detectors, group, *arrays, seed=seed, resamples=resamples)
-
-    def bootstrapped(name: str, column: int, alone: Sequence[Interval], note: str) -> Difference:
-        pair = slice(column, column + 2)
-        return _bootstrapped(name, value[pair], draws[:, pair], alone, note, group)
-
-    absent = f"no normal study among {n}" if n_positive else f"no fracture among {n}"
-    absent = absent if n_positive in (0, n) else ""
+    cells = np.hstack([metrics.one_hot_cells(y, c, 2) for c in called])
+    arrays = (y, np.stack(scores, axis=1), cells)
+    made = bootstrap(_of_detectors, group, *arrays, seed=seed, resamples=resamples)
+    missing = missing_class(n_positive, n)
     errors = [(int((c & (y == 1)).sum()), int((c != (y == 1)).sum())) for c in called]
     f1 = [_of_f1(*one) for one in errors]
     nothing = "" if all(sum(one) for one in errors) else "no fracture, and none called"
     precision = ("Wilson, over fractures", lambda: wilson(n_positive, n_positive))
-    squares = [_of_mean(float(v), n) for v in value[4:]]
+    squares = [_of_mean(float(v), n) for v in made.value[4:]]
     difference, p_value = auc_difference(y, scores[0], scores[1], group)
     test = "" if p_value is None else difference.method
     alone = [auc_estimate(y, s) for s in scores]
     rows = (
         Difference("AUC", alone[0], alone[1], difference, p_value, test),
-        bootstrapped("average precision", 0, (precision, precision), absent),
+        _bootstrapped("average precision", made[:2], (precision, precision), missing),
         _paired("sensitivity", right, group, y == 1, "no fracture"),
         _paired("specificity", right, group, y == 0, "no normal study"),
         _paired("accuracy", right, group, y >= 0, "no studies"),
-        bootstrapped("F1", 2, f1, nothing),
-        bootstrapped("Brier score", 4, squares, ""),
+        _bootstrapped("F1", made[2:4], f1, nothing),
+        _bootstrapped("Brier score", made[4:], squares, ""),
     )
     return _comparison(rows, right, group)
 
@@ -158,7 +145,7 @@ def compare_classifiers(
     called = [first.called, second.called]
     right = [c == y for c in called]
     # [n, 2, k k]: the cell of each network's matrix that a study is counted in
-    cells = np.stack([np.eye(k * k)[y * k + c] for c in called], axis=1)
+    cells = np.stack([metrics.one_hot_cells(y, c, k) for c in called], axis=1)
     matrices = [confusion_matrix(y, c, k) for c in called]
     absent = [
         name
@@ -167,11 +154,9 @@ def compare_classifiers(
     ]
     macro_f1 = _bootstrapped(
         "macro F1",
-        on_sample(_macro_f1, cells),
-        resample(_macro_f1, group, cells, seed=seed, resamples=resamples),
+        bootstrap(_macro_f1, group, cells, seed=seed, resamples=resamples),
         [_of_macro_f1(m) for m in matrices],
         f"undefined for {', '.join(absent)}" if absent else "",
-        group,
     )
     accuracy = _paired("accuracy", right, group, y >= 0, "no studies")
     return _comparison((accuracy, macro_f1), right, group)
@@ -224,42 +209,30 @@ def _paired(
     )
 
 
-def _bootstrapped(
-    name: str,
-    value: Float[np.ndarray, "2"],
-    draws: Float[np.ndarray, "resamples 2"],
-    alone: Sequence[Interval],
-    note: str,
-    groups: Integer[np.ndarray, "n"],
-) -> Difference:
-    """`alone`: the interval of each network where its resamples are all the same."""
-    size = {"n": groups.size, "n_groups": int(groups.max()) + 1}
-    first, second = (
-        percentile_estimate(value[i], draws[:, i], **size, fallback=alone[i], note=note)
-        for i in (0, 1)
-    )
-    gains = draws[:, 1] - draws[:, 0]
+def _bootstrapped(name: str, made: Resampled, alone: Sequence[ClosedForm], note: str) -> Difference:
+    """Of the two metrics in `made`; `alone`: the interval of each where resamples are the same."""
+    first, second = (made.estimate(i, alone[i], note) for i in (0, 1))
+    gain = made.value[1:] - made.value[:1]
+    gains = Resampled(gain, made.draws[:, 1:] - made.draws[:, :1], made.n, made.n_groups)
     independent = ("MOVER, as if independent", lambda: mover_difference(first, second))
-    difference = percentile_estimate(
-        value[1] - value[0], gains, **size, fallback=independent, note=note
-    )
+    difference = gains.estimate(0, independent, note)
     if difference.low is None or difference.method == independent[0]:
         return Difference(name, first, second, difference, None, "")
-    gains = gains[~np.isnan(gains)]
-    tail = 1 + min((gains <= 0).sum(), (gains >= 0).sum())
-    p_value = min(1.0, float(2 * tail / (gains.size + 1)))
+    defined = gains.draws[~np.isnan(gains.draws)]
+    tail = 1 + min((defined <= 0).sum(), (defined >= 0).sum())
+    p_value = min(1.0, float(2 * tail / (defined.size + 1)))
     return Difference(name, first, second, difference, p_value, "bootstrap by group")
 
 
-def _of_f1(tp: int, errors: int) -> Interval:
+def _of_f1(tp: int, errors: int) -> ClosedForm:
     return "Wilson, carried over to F1", lambda: wilson_f1(tp, errors)
 
 
-def _of_mean(value: float, n: int) -> Interval:
+def _of_mean(value: float, n: int) -> ClosedForm:
     return "Wilson, as of a proportion", lambda: wilson_of_mean(value, n)
 
 
-def _of_macro_f1(matrix: Integer[np.ndarray, "k k"]) -> Interval:
+def _of_macro_f1(matrix: Integer[np.ndarray, "k k"]) -> ClosedForm:
     def interval() -> tuple[float, float]:
         counts = zip(matrix.diagonal().tolist(), (matrix + matrix.T).sum(0).tolist(), strict=True)
         parts = [

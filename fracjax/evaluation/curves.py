@@ -9,12 +9,11 @@ import numpy as np
 from jaxtyping import Array, Float, Integer
 from numpy.typing import ArrayLike
 
-from fracjax.evaluation import metrics, validation
-from fracjax.evaluation.bootstrap import RESAMPLES, on_sample, percentile_estimate, resample
-from fracjax.evaluation.float64 import exact
+from fracjax.evaluation import metrics
+from fracjax.evaluation.bootstrap import RESAMPLES, Resampled
+from fracjax.evaluation.float64 import run_float64
 from fracjax.evaluation.intervals import wilson, wilson_of_mean
-from fracjax.evaluation.metrics.thresholds import calls
-from fracjax.evaluation.roc import roc_curve
+from fracjax.evaluation.sample import Sample
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +21,7 @@ class Band:
     """A curve over a grid, with a pointwise 95 % interval.
 
     Attributes:
-      x: the grid, rising.
+      x: the grid, increasing.
       y: the curve; NaN where it is undefined.
       low: lower end of the interval at each x; NaN where there is none.
       high: upper end.
@@ -51,7 +50,7 @@ class DecisionCurve:
     treat_all: Float[np.ndarray, "m"]
 
 
-_SHARES = np.arange(101) / 100
+_FRACTIONS = np.arange(101) / 100
 _THRESHOLDS = np.arange(1, 100) / 100
 
 
@@ -78,20 +77,18 @@ def roc_band(
       resamples: of the bootstrap.
 
     Raises:
-      InputError: as `roc_curve`, or there is not one group per study.
+      InputError: as `auc`, or there is not one group per study.
 
     Source: Fawcett 2006, section 8.1 (vertical averaging), with percentiles for the average.
     """
-    y, s = validation.binary(labels, scores, both_classes=True)
-    group = validation.group_indices(groups, y.size)
-    value = on_sample(_roc, y, s)
-    draws = resample(_roc, group, y, s, seed=seed, resamples=resamples)
-    n_positive = int(y.sum())
+    sample = Sample.checked(labels, scores, groups, both_classes=True)
+    made = sample.bootstrap(_roc, seed=seed, resamples=resamples)
 
     def closed_form(i: int) -> tuple[float, float]:
-        return (1.0, 1.0) if _SHARES[i] == 1 else wilson_of_mean(value[i], n_positive)
+        certain = _FRACTIONS[i] == 1
+        return (1.0, 1.0) if certain else wilson_of_mean(made.value[i], sample.n_positive)
 
-    return pointwise(_SHARES, value, draws, group, ("Wilson over fractures", closed_form))
+    return pointwise(_FRACTIONS, made, ("Wilson over fractures", closed_form))
 
 
 def pr_band(
@@ -107,18 +104,14 @@ def pr_band(
     Where all resamples are the same, the band is Wilson's interval over the studies called at that
     threshold. Otherwise as `roc_band`.
     """
-    y, s = validation.binary(labels, scores, both_classes=True)
-    group = validation.group_indices(groups, y.size)
-    value = on_sample(_pr, y, s)
-    draws = resample(_pr, group, y, s, seed=seed, resamples=resamples)
-    curve = roc_curve(y, s)
-    at = np.searchsorted(curve.tpr, _SHARES[1:])
-    found, called = curve.true_positives[at], (curve.true_positives + curve.false_positives)[at]
+    sample = Sample.checked(labels, scores, groups, both_classes=True)
+    made = sample.bootstrap(_pr, seed=seed, resamples=resamples)
+    true, false = sample.measure(metrics.counts_at_recall, _FRACTIONS[1:])
 
     def closed_form(i: int) -> tuple[float, float]:
-        return wilson(int(found[i]), int(called[i]))
+        return wilson(int(true[i]), int(true[i] + false[i]))
 
-    return pointwise(_SHARES[1:], value, draws, group, ("Wilson over studies called", closed_form))
+    return pointwise(_FRACTIONS[1:], made, ("Wilson over studies called", closed_form))
 
 
 def decision_curve(
@@ -132,7 +125,7 @@ def decision_curve(
     """Net benefit over threshold probabilities, 0.01 .. 0.99 by 0.01.
 
     It is in fractures found per study, less false alarms at their price, t / (1 - t); see
-    `figures.net_benefit`. The band is pointwise, as `roc_band`'s; where all resamples are the same,
+    `metrics.net_benefit`. The band is pointwise, as `roc_band`'s; where all resamples are the same,
     mostly because none calls a study, it is made of Wilson's intervals of TP/n and FP/n (MOVER).
 
     Args:
@@ -147,67 +140,50 @@ def decision_curve(
 
     Source: Vickers and Elkin 2006, Medical Decision Making 26:565-574.
     """
-    y, p = validation.binary(labels, probabilities)
-    if (outside := (p < 0) | (p > 1)).any():
-        found = validation.quote(p[outside])
-        validation.raise_problems(
-            [f"{outside.sum()} of {p.size} are not within 0 .. 1: {found}"], "scores"
-        )
-    group = validation.group_indices(groups, y.size)
-    value = on_sample(_decision, y, p)
-    draws = resample(_decision, group, y, p, seed=seed, resamples=resamples)
+    sample = Sample.checked(labels, probabilities, groups, probabilities=True)
+    y, n = sample.labels, sample.n
+    made = sample.bootstrap(_decision, seed=seed, resamples=resamples)
 
     def closed_form(i: int) -> tuple[float, float]:
-        called, price = calls(p, _THRESHOLDS[i]), _THRESHOLDS[i] / (1 - _THRESHOLDS[i])
+        called = metrics.calls(sample.scores, _THRESHOLDS[i])
+        price = _THRESHOLDS[i] / (1 - _THRESHOLDS[i])
         hits, false = int((called & (y == 1)).sum()), int((called & (y == 0)).sum())
-        (hits_low, hits_high), (low, high) = wilson(hits, y.size), wilson(false, y.size)
-        a, b = hits / y.size, false / y.size
+        (hits_low, hits_high), (low, high) = wilson(hits, n), wilson(false, n)
+        a, b = hits / n, false / n
         down = np.hypot(a - hits_low, price * (high - b))
-        return value[i] - down, value[i] + np.hypot(hits_high - a, price * (b - low))
+        return made.value[i] - down, made.value[i] + np.hypot(hits_high - a, price * (b - low))
 
     return DecisionCurve(
-        model=pointwise(_THRESHOLDS, value, draws, group, ("MOVER of Wilson's", closed_form)),
-        treat_all=exact(metrics.net_benefit_of_all, y, np.ones(y.size), _THRESHOLDS),
+        model=pointwise(_THRESHOLDS, made, ("MOVER of Wilson's", closed_form)),
+        treat_all=run_float64(metrics.net_benefit_of_all, y, np.ones(n), _THRESHOLDS),
     )
 
 
 def pointwise(
     x: Float[np.ndarray, "m"],
-    value: Float[np.ndarray, "m"],
-    draws: Float[np.ndarray, "resamples m"],
-    group: Integer[np.ndarray, "n"],
+    made: Resampled,
     fallback: tuple[str, Callable[[int], tuple[float, float]]],
 ) -> Band:
     """Each point's percentile interval, as `percentile_estimate` has it."""
-    n_groups = int(group.max()) + 1
     name, closed_form = fallback
-    points = [
-        percentile_estimate(
-            value[i],
-            draws[:, i],
-            n=group.size,
-            n_groups=n_groups,
-            fallback=(name, partial(closed_form, i)),
-        )
-        for i in range(x.size)
-    ]
+    points = [made.estimate(i, (name, partial(closed_form, i))) for i in range(x.size)]
     ends = np.array([(e.low, e.high) for e in points], np.float64)  # None becomes NaN
-    method = f"bootstrap of {n_groups} groups, {len(draws)} resamples, pointwise"
+    method = f"bootstrap of {made.n_groups} groups, {len(made.draws)} resamples, pointwise"
     if any(e.method == name for e in points):
         method += f"; {name} where all are the same"
-    return Band(x, value, ends[:, 0], ends[:, 1], group.size, method)
+    return Band(x, made.value, ends[:, 0], ends[:, 1], made.n, method)
 
 
 def _roc(
     weights: Float[Array, "n"], labels: Integer[Array, "n"], scores: Float[Array, "n"]
 ) -> Float[Array, "m"]:
-    return metrics.sensitivity_at(labels, scores, weights, jnp.asarray(_SHARES))
+    return metrics.sensitivity_at(labels, scores, weights, jnp.asarray(_FRACTIONS))
 
 
 def _pr(
     weights: Float[Array, "n"], labels: Integer[Array, "n"], scores: Float[Array, "n"]
 ) -> Float[Array, "m"]:
-    return metrics.precision_at(labels, scores, weights, jnp.asarray(_SHARES[1:]))
+    return metrics.precision_at(labels, scores, weights, jnp.asarray(_FRACTIONS[1:]))
 
 
 def _decision(

@@ -1,11 +1,109 @@
-"""Two AUCs on the same studies: DeLong's test of their difference, with its interval."""
+"""The AUC: its interval, and the paired test of two by DeLong.
+
+Intervals of one AUC take studies as independent; the test of two takes near-duplicate groups into
+account.
+"""
+
+from collections.abc import Callable
 
 import numpy as np
 import scipy
 from jaxtyping import Float, Integer
+from numpy.typing import ArrayLike
 
+from fracjax.evaluation import metrics
 from fracjax.evaluation.estimate import Estimate, undefined
-from fracjax.evaluation.intervals import Z, auc_estimate, mover_difference, structural_components
+from fracjax.evaluation.intervals import Z, mover_difference
+from fracjax.evaluation.sample import Sample, missing_class
+
+
+def auc(labels: ArrayLike, scores: ArrayLike) -> float:
+    """Area under the ROC curve: P(a fracture scores higher than a normal study) + half of ties.
+
+    Args:
+      labels: int[n], 0 (normal) or 1 (fracture).
+      scores: float[n], finite, higher meaning more likely fracture. Any increasing scale.
+
+    Raises:
+      InputError: shapes differ, scores are not finite, labels are not 0/1, or a class is absent
+        (the rates would be 0/0; we do not invent a number for that). All problems are named.
+    """
+    return float(Sample.checked(labels, scores, both_classes=True).measure(metrics.auc))
+
+
+def structural_components(
+    labels: Integer[np.ndarray, "n"], scores: Float[np.ndarray, "n"]
+) -> tuple[Float[np.ndarray, "p"], Float[np.ndarray, "q"]]:
+    """DeLong's V10 and V01 by midranks, in O(n log n).
+
+    For each fracture, the fraction of normal studies scored below it, and for each normal study the
+    fraction of fractures scored above it, ties counting half. Each has the AUC as its mean.
+
+    Source: Sun and Xu 2014, IEEE Signal Processing Letters 21(11), equations 8 and 9.
+    """
+    positive, negative = scores[labels == 1], scores[labels == 0]
+    ranks = scipy.stats.rankdata(scores)
+    v10 = (ranks[labels == 1] - scipy.stats.rankdata(positive)) / negative.size
+    v01 = 1 - (ranks[labels == 0] - scipy.stats.rankdata(negative)) / positive.size
+    return v10, v01
+
+
+def delong_variance(labels: Integer[np.ndarray, "n"], scores: Float[np.ndarray, "n"]) -> float:
+    """Variance of the AUC; NaN with fewer than two studies of a class.
+
+    Source: DeLong, DeLong and Clarke-Pearson 1988, Biometrics 44:837-845.
+    """
+    components = structural_components(labels, scores)
+    if min(v.size for v in components) < 2:
+        return float("nan")
+    return float(sum(v.var(ddof=1) / v.size for v in components))
+
+
+def newcombe_auc(auc: float, n_positive: int, n_negative: int) -> tuple[float, float]:
+    """A score interval for the AUC from the AUC and the class sizes alone, as Wilson's is.
+
+    It solves (auc - t)^2 = z^2 V(t) for t, with V the Hanley-McNeil variance in which both class
+    sizes are replaced by their mean. It keeps a width at AUC 0 and 1, and with one study of a
+    class.
+
+    Source: Newcombe 2006, Statistics in Medicine 25:559-573, method 5.
+    """
+    mean = (n_positive + n_negative) / 2 - 1
+
+    def excess(t: float) -> float:
+        spread = 1 + mean * (1 - t) / (2 - t) + mean * t / (1 + t)
+        return (auc - t) ** 2 - Z**2 * t * (1 - t) * spread / (n_positive * n_negative)
+
+    # t = auc itself solves the equation at AUC 0 and 1, where V is 0; it is not the one we want.
+    low = 0.0 if auc == 0 else _root(excess, 0.0, auc - 1e-15)
+    high = 1.0 if auc == 1 else _root(excess, auc + 1e-15, 1.0)
+    return low, high
+
+
+def _root(function: Callable[[float], float], low: float, high: float) -> float:
+    """Where `function`, of different signs at both ends, is 0."""
+    return float(scipy.optimize.root_scalar(function, bracket=(low, high), method="brentq").root)
+
+
+def auc_estimate(labels: Integer[np.ndarray, "n"], scores: Float[np.ndarray, "n"]) -> Estimate:
+    """The AUC with DeLong's variance on the logit scale, so that the interval stays within (0, 1).
+
+    At 95 % nominal it covered the truth in 91 to 97 % of simulated sets of 40 to 600 studies with
+    AUC 0.7 to 0.99; the plain AUC +- 1.96 SE in 78 to 95 % (one set excepted). DeLong's variance
+    is 0 when all studies are rightly ordered (AUC 1) or all scores equal, and undefined with one
+    study of a class: there the interval is Newcombe's.
+    """
+    n, n_positive = labels.size, int(labels.sum())
+    if missing := missing_class(n_positive, n):
+        return undefined(n, "DeLong, logit scale", missing)
+    area = auc(labels, scores)
+    variance = delong_variance(labels, scores)
+    if variance > 1e-14:
+        half = Z * variance**0.5 / (area * (1 - area))
+        low, high = scipy.special.expit(scipy.special.logit(area) + np.array([-half, half]))
+        return Estimate(area, float(low), float(high), n, "DeLong, logit scale")
+    low, high = newcombe_auc(area, n_positive, n - n_positive)
+    return Estimate(area, low, high, n, "Newcombe", "DeLong's variance is 0 or undefined here")
 
 
 def auc_difference(

@@ -1,6 +1,6 @@
-"""A figure that is never without its number of studies and its interval."""
+"""A metric that is never without its number of studies and its interval."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -37,17 +37,13 @@ class Estimate:
     def __str__(self) -> str:
         return f"{self.figure} n={self.n}"
 
-    def to_dict(self) -> dict:
-        """A dict that JSON can hold; `Estimate(**d)` is the way back."""
-        return asdict(self)
 
-
-def complement(share: Estimate) -> Estimate:
-    """1 - a share, its interval turned with it."""
+def complement(fraction: Estimate) -> Estimate:
+    """1 - a fraction, its interval turned with it."""
     value, low, high = (
-        None if end is None else 1 - end for end in (share.value, share.high, share.low)
+        None if end is None else 1 - end for end in (fraction.value, fraction.high, fraction.low)
     )
-    return Estimate(value, low, high, share.n, share.method, share.note)
+    return replace(fraction, value=value, low=low, high=high)
 
 
 def undefined(n: int, method: str, note: str) -> Estimate:

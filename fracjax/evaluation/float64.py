@@ -19,7 +19,7 @@ _ROUND = 256
 
 
 @contextmanager
-def double() -> Iterator[None]:
+def float64_on_cpu() -> Iterator[None]:
     """Within it, JAX keeps 64 bits and computes on the CPU.
 
     Accelerators are slow at 64 bits, or unable.
@@ -31,23 +31,23 @@ def double() -> Iterator[None]:
         cpu = jax.local_devices(backend="cpu")[0]
     except RuntimeError as error:
         raise InputError(
-            f"figures are computed on the CPU, in 64 bits, and JAX has none ({error}); write "
+            f"metrics are computed on the CPU, in 64 bits, and JAX has none ({error}); write "
             "JAX_PLATFORMS=cuda,cpu, or leave it unset"
         ) from error
     with jax.enable_x64(True), jax.default_device(cpu):
         yield
 
 
-def exact(figure: Callable[..., Any], *arrays: np.ndarray) -> Any:
-    """`figure(*arrays)` in float64, its arrays as NumPy's.
+def run_float64(metric: Callable[..., Any], *arrays: np.ndarray) -> Any:
+    """`metric(*arrays)` in float64, its arrays as NumPy's.
 
     Args:
-      figure: a pure function of JAX arrays that outlives the call (of a module, not made anew): it
+      metric: a pure function of JAX arrays that outlives the call (of a module, not made anew): it
         is compiled once for each set of shapes.
       arrays: NumPy arrays, floats in float64.
     """
-    with double():
-        return jax.tree.map(np.asarray, _jitted(figure)(*arrays))
+    with float64_on_cpu():
+        return jax.tree.map(np.asarray, _jitted(metric)(*arrays))
 
 
 def round_size(n: int) -> int:
@@ -63,5 +63,5 @@ def padded(array: Shaped[np.ndarray, "n *rest"], size: int, value: Any = 0) -> n
 
 
 @functools.cache
-def _jitted(figure: Callable[..., Any]) -> Callable[..., Any]:
-    return jax.jit(figure)
+def _jitted(metric: Callable[..., Any]) -> Callable[..., Any]:
+    return jax.jit(metric)

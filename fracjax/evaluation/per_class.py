@@ -1,18 +1,18 @@
 """Everything about a classifier on one set of studies, class by class."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
-from fracjax.evaluation import confusion, validation
-from fracjax.evaluation.bootstrap import RESAMPLES, on_sample, percentile_estimate, resample
+from fracjax.evaluation import metrics, validation
+from fracjax.evaluation.bootstrap import RESAMPLES, Resampled, bootstrap
+from fracjax.evaluation.confusion import confusion_matrix
 from fracjax.evaluation.estimate import Estimate
 from fracjax.evaluation.intervals import mover, proportion, wilson_f1
-from fracjax.evaluation.metrics import confusion as of_matrix
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,14 @@ class ClassFigures:
 
 @dataclass(frozen=True)
 class PerClassReport:
-    """A classifier's figures; `Estimate.method` says how each interval was made.
+    """A classifier's metrics; `Estimate.method` says how each interval was made.
 
     Attributes:
       n: studies; 0 is possible, and everything is then undefined.
       n_groups: near-duplicate groups, the unit of the bootstrap.
       matrix: counts, true class in rows, called class in columns.
       accuracy: of all studies. It is the micro average of precision, recall and F1, too: with one
-        class and one call per study all three are the share of right calls.
+        class and one call per study all three are the fraction of right calls.
       macro_precision: mean over classes; undefined, with the classes named in its note, as soon as
         it is undefined for one class. The same for recall and F1; macro recall is what others call
         balanced accuracy.
@@ -60,10 +60,6 @@ class PerClassReport:
     macro_recall: Estimate
     macro_f1: Estimate
 
-    def to_dict(self) -> dict:
-        """A dict that strict JSON can hold."""
-        return asdict(self)
-
 
 def per_class_report(
     labels: ArrayLike,
@@ -74,7 +70,7 @@ def per_class_report(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> PerClassReport:
-    """Every figure of a classifier, per class and as macro averages.
+    """Every metric of a classifier, per class and as macro averages.
 
     Accuracy, precision and recall have Wilson's interval; F1 and the macro averages the
     bootstrap's over `groups`.
@@ -93,36 +89,27 @@ def per_class_report(
     """
     k = len(classes)
     predictions = called_class(probabilities_or_predictions, k)
-    matrix = confusion.confusion_matrix(labels, predictions, k)
-    y = np.asarray(labels)
+    matrix = confusion_matrix(labels, predictions, k)
+    y = np.asarray(labels).astype(np.int64)
     group = validation.group_indices(groups, y.size)
-    cells = np.eye(k * k)[(y * k + predictions).astype(np.int64)]
-
-    n_groups = int(group.max()) + 1 if y.size else 0
     if y.size:
-        value = on_sample(_resampled, cells)
-        draws = resample(_resampled, group, cells, seed=seed, resamples=resamples)
+        cells = metrics.one_hot_cells(y, predictions.astype(np.int64), k)
+        made = bootstrap(_metrics, group, cells, seed=seed, resamples=resamples)
     else:  # nothing to draw; every value is undefined, and so every estimate
-        value, draws = np.full(k + 3, np.nan), np.full((resamples, k + 3), np.nan)
-    rows = tuple(
-        _row(name, matrix, i, value[i], draws[:, i], n_groups) for i, name in enumerate(classes)
-    )
+        made = Resampled(np.full(k + 3, np.nan), np.full((resamples, k + 3), np.nan), 0, 0)
+    rows = tuple(_row(name, matrix, i, made) for i, name in enumerate(classes))
 
     def macro(metric: str, column: int) -> Estimate:
         parts: list[Estimate] = [getattr(row, metric) for row in rows]
         missing = [row.name for row, part in zip(rows, parts, strict=True) if part.value is None]
-        return percentile_estimate(
-            value[column],
-            draws[:, column],
-            n=y.size,
-            n_groups=n_groups,
-            fallback=("MOVER over classes", lambda: mover(parts, scale=1 / k)),
-            note=f"undefined for {', '.join(missing)}" if missing else "",
+        note = f"undefined for {', '.join(missing)}" if missing else ""
+        return made.estimate(
+            column, ("MOVER over classes", lambda: mover(parts, scale=1 / k)), note
         )
 
     return PerClassReport(
         n=y.size,
-        n_groups=n_groups,
+        n_groups=made.n_groups,
         classes=tuple(classes),
         matrix=tuple(map(tuple, matrix.tolist())),
         accuracy=proportion(int(np.trace(matrix)), y.size),
@@ -151,43 +138,28 @@ def called_class(probabilities_or_predictions: ArrayLike, k: int) -> np.ndarray:
     return array.argmax(axis=1)
 
 
-def _resampled(weights: Float[Array, "n"], cells: Float[Array, "n cells"]) -> Float[Array, "m"]:
+def _metrics(weights: Float[Array, "n"], cells: Float[Array, "n cells"]) -> Float[Array, "m"]:
     """F1 of each class, then macro precision, recall and F1; `cells` are one-hot cells."""
     k = math.isqrt(cells.shape[1])
     matrix = (weights @ cells).reshape(k, k)
-    f1 = of_matrix.f1(matrix)
-    averages = [of_matrix.precision(matrix), of_matrix.recall(matrix), f1]
-    return jnp.append(f1, jnp.stack([of_matrix.macro(a) for a in averages]))
+    f1 = metrics.f1(matrix)
+    averages = [metrics.precision(matrix), metrics.recall(matrix), f1]
+    return jnp.append(f1, jnp.stack([metrics.macro(a) for a in averages]))
 
 
-def _row(
-    name: str,
-    matrix: np.ndarray,
-    i: int,
-    f1: float,
-    f1_draws: Float[np.ndarray, "resamples"],
-    n_groups: int,
-) -> ClassFigures:
+def _row(name: str, matrix: np.ndarray, i: int, made: Resampled) -> ClassFigures:
     right, support, called = int(matrix[i, i]), int(matrix[i].sum()), int(matrix[:, i].sum())
-    n = int(matrix.sum())
+    others = made.n - support
     return ClassFigures(
         name=name,
         support=support,
         called=called,
         precision=proportion(right, called, empty="never called"),
         recall=proportion(right, support, empty="no study of this class"),
-        specificity=proportion(
-            n - support - called + right, n - support, empty="no study of another class"
-        ),
-        f1=percentile_estimate(
-            f1,
-            f1_draws,
-            n=n,
-            n_groups=n_groups,
-            fallback=(
-                "Wilson, carried over to F1",
-                lambda: wilson_f1(right, support + called - 2 * right),
-            ),
-            note="" if support + called else "neither present nor called",
+        specificity=proportion(others - called + right, others, empty="no study of another class"),
+        f1=made.estimate(
+            i,
+            ("Wilson, carried over to F1", lambda: wilson_f1(right, support + called - 2 * right)),
+            "" if support + called else "neither present nor called",
         ),
     )

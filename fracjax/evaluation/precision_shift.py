@@ -1,7 +1,6 @@
 """How far another precision moves the probabilities that are reported, and how far it may."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -35,13 +34,9 @@ class PrecisionShift:
 
     def __str__(self) -> str:
         return (
-            f"in {self.other} probabilities are other ones by up to {self.largest:.4f}, "
+            f"probabilities in {self.other} differ by up to {self.largest:.4f}, "
             f"{self.mean:.4f} on average (n={self.n})"
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Fit for JSON."""
-        return asdict(self)
 
 
 def other_precision(own: Precision, now: Precision) -> Precision | None:
@@ -52,31 +47,33 @@ def other_precision(own: Precision, now: Precision) -> Precision | None:
 
 
 def measure_precision_shift(
-    found: Predictions, before: Predictions, precision: Precision, other: Precision
+    reported: Predictions, reference: Predictions, precision: Precision, other: Precision
 ) -> PrecisionShift:
     """Compare what is reported with the same in the other precision."""
-    by = np.abs(found.probabilities - before.probabilities).max(axis=1)
-    worst = int(by.argmax())
+    shift = np.abs(reported.probabilities - reference.probabilities).max(axis=1)
+    worst = int(shift.argmax())
+    study = str(reported.study[worst])
     return PrecisionShift(
-        precision, other, float(by[worst]), float(by.mean()), str(found.study[worst]), len(by)
+        precision, other, float(shift[worst]), float(shift.mean()), study, shift.size
     )
 
 
-def check_precision_shift(it: PrecisionShift, where: object, *, read: bool) -> None:
+def check_precision_shift(shift: PrecisionShift, run: object, *, read: bool) -> None:
     """Refuse a precision that is not that of training and moves probabilities.
 
     Args:
-      it: the comparison with the precision of training.
-      where: the run.
-      read: the precision is that of the evaluation on validation, and no flag's.
+      shift: the comparison with the precision of training.
+      run: its name.
+      read: the precision was not asked for now, but for the evaluation on validation.
+
+    Raises:
+      InputError: a probability moves by more than `MOST_MOVED`.
     """
-    if it.largest <= MOST_MOVED:
+    if shift.largest <= MOST_MOVED:
         return
-    instead = (
-        "run --split validation again, without --precision" if read else "leave --precision out"
-    )
+    again = "validation again " if read else ""
     raise InputError(
-        f"{where} was trained in {it.other}, and {it.precision} moves probabilities by up to "
-        f"{it.largest:.3f} ({it.study}), which is more than {MOST_MOVED}; {instead}, or train "
-        f"with --model.precision {it.precision}"
+        f"{run} was trained in {shift.other}, and {shift.precision} moves probabilities by up to "
+        f"{shift.largest:.3f} ({shift.study}), which is more than {MOST_MOVED}; evaluate {again}in "
+        f"{shift.other}, or train with model.precision {shift.precision}"
     )

@@ -1,15 +1,15 @@
 """Are the probabilities too high, or too extreme? Intercept and slope of logistic recalibration."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import scipy
 from jaxtyping import Float, Integer
 from numpy.typing import ArrayLike
 
-from fracjax.evaluation import validation
 from fracjax.evaluation.estimate import Estimate, undefined
 from fracjax.evaluation.intervals import Z
+from fracjax.evaluation.sample import Sample
 
 _METHOD = "sandwich, by group"
 _RESOLUTION = 2.0**-24  # of float32 below 1: what networks give as 0 or 1 is at least as close
@@ -21,17 +21,13 @@ class Recalibration:
 
     Attributes:
       intercept: calibration in the large: what is to be added to all log odds so that as many
-        fractures are foretold as there are. 0 is ideal; below 0, probabilities are too high.
+        fractures are predicted as there are. 0 is ideal; below 0, probabilities are too high.
       slope: what log odds are to be multiplied by. 1 is ideal; below 1, probabilities are too
         extreme. It is one over the temperature, but for the intercept that is fitted with it.
     """
 
     intercept: Estimate
     slope: Estimate
-
-    def to_dict(self) -> dict:
-        """A dict that strict JSON can hold."""
-        return asdict(self)
 
 
 def recalibration(
@@ -40,7 +36,7 @@ def recalibration(
     """Calibration intercept (at slope 1) and slope, each +- 1.96 standard errors by group.
 
     Undefined with one class only; the slope also where all probabilities are the same, or a
-    threshold parts the classes without error, so that no slope is steep enough. Probabilities
+    threshold separates the classes without error, so that no slope is steep enough. Probabilities
     within 2^-24 of 0 or 1 are taken as that: their log odds are infinite, or what rounding left.
 
     Args:
@@ -55,21 +51,16 @@ def recalibration(
     Source: Cox 1958, Biometrika 45:562-565; Van Calster and others 2019, BMC Medicine 17:230;
     standard errors: Liang and Zeger 1986, Biometrika 73:13-22.
     """
-    y, p = validation.binary(labels, probabilities)
-    outside = int(((p < 0) | (p > 1)).sum())
-    what = f"{outside} of {p.size} are below 0 or above 1"
-    validation.raise_problems([what] if outside else [], "probabilities")
-    group = validation.group_indices(groups, y.size)
-    x = scipy.special.logit(p.clip(_RESOLUTION, 1 - _RESOLUTION))
-    n, n_positive = y.size, int(y.sum())
-    if n_positive in (0, n):
-        note = f"no {'normal study' if n_positive else 'fracture'} among {n}"
+    sample = Sample.checked(labels, probabilities, groups, probabilities=True)
+    y, group, n = sample.labels, sample.groups, sample.n
+    x = scipy.special.logit(sample.scores.clip(_RESOLUTION, 1 - _RESOLUTION))
+    if note := sample.missing_class:
         return Recalibration(undefined(n, _METHOD, note), undefined(n, _METHOD, note))
     one = np.ones((n, 1))
     intercept = _estimate(_fit(y, one, x), y, one, x, group)
     if x.min() == x.max():
         slope = undefined(n, _METHOD, "all probabilities are the same")
-    elif _parted(x[y == 0], x[y == 1]) or _parted(x[y == 1], x[y == 0]):
+    elif _separated(x[y == 0], x[y == 1]) or _separated(x[y == 1], x[y == 0]):
         slope = undefined(n, _METHOD, "a threshold parts the classes without error")
     else:
         both = np.stack([one[:, 0], x], axis=1)
@@ -77,26 +68,26 @@ def recalibration(
     return Recalibration(intercept, slope)
 
 
-def _parted(below: Float[np.ndarray, "m"], above: Float[np.ndarray, "n"]) -> bool:
+def _separated(below: Float[np.ndarray, "m"], above: Float[np.ndarray, "n"]) -> bool:
     return bool(below.max() <= above.min())
 
 
 def _fit(
     labels: Integer[np.ndarray, "n"], columns: Float[np.ndarray, "n m"], offset: np.ndarray
 ) -> Float[np.ndarray, "m"]:
-    """Coefficients of the likeliest logistic regression."""
+    """Maximum-likelihood coefficients of a logistic regression."""
 
     def loss(coefficients: np.ndarray) -> float:
         line = offset + columns @ coefficients
         return float(np.mean(np.logaddexp(0, line) - labels * line))
 
     def gradient(coefficients: np.ndarray) -> np.ndarray:
-        chances = scipy.special.expit(offset + columns @ coefficients)
-        return columns.T @ (chances - labels) / labels.size
+        expected = scipy.special.expit(offset + columns @ coefficients)
+        return columns.T @ (expected - labels) / labels.size
 
     def curvature(coefficients: np.ndarray) -> np.ndarray:
-        chances = scipy.special.expit(offset + columns @ coefficients)
-        return _information(chances, columns) / labels.size
+        expected = scipy.special.expit(offset + columns @ coefficients)
+        return _information(expected, columns) / labels.size
 
     start = np.zeros(columns.shape[1])
     options = {"gtol": 1e-10}
@@ -106,9 +97,9 @@ def _fit(
 
 
 def _information(
-    chances: Float[np.ndarray, "n"], columns: Float[np.ndarray, "n m"]
+    expected: Float[np.ndarray, "n"], columns: Float[np.ndarray, "n m"]
 ) -> Float[np.ndarray, "m m"]:
-    return (columns * (chances * (1 - chances))[:, None]).T @ columns
+    return (columns * (expected * (1 - expected))[:, None]).T @ columns
 
 
 def _estimate(
@@ -124,10 +115,10 @@ def _estimate(
     g = int(groups.max()) + 1
     if g <= m:
         return Estimate(value, None, None, n, _METHOD, f"{g} groups are too few for an interval")
-    chances = scipy.special.expit(offset + columns @ coefficients)
+    expected = scipy.special.expit(offset + columns @ coefficients)
     scores = np.zeros((g, m))
-    np.add.at(scores, groups, columns * (labels - chances)[:, None])
-    bread = np.linalg.inv(_information(chances, columns))
+    np.add.at(scores, groups, columns * (labels - expected)[:, None])
+    bread = np.linalg.inv(_information(expected, columns))
     # The usual correction for few groups, as in statsmodels and Stata.
     factor = g / (g - 1) * (n - 1) / (n - m)
     error = float(np.sqrt(factor * (bread @ scores.T @ scores @ bread)[-1, -1]))

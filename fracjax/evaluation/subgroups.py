@@ -1,18 +1,19 @@
 """The same detector on parts of its studies: does it fail on hips, or where there is hardware?"""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Shaped
 
 from fracjax.evaluation import validation
+from fracjax.evaluation.delong import auc_estimate
 from fracjax.evaluation.estimate import Estimate, undefined
-from fracjax.evaluation.intervals import auc_estimate, proportion
+from fracjax.evaluation.intervals import proportion
 from fracjax.evaluation.metrics.thresholds import calls
 from fracjax.evaluation.predictions import Predictions
 
-MIN_OF_A_CLASS = 10  # studies of a class without which its figures are not given
+MIN_OF_A_CLASS = 10  # studies of a class without which its metrics are not given
 MOST_VALUES = 8  # of an attribute that makes subgroups of itself
 
 Masks = dict[str, dict[str, Bool[np.ndarray, "n"]]]
@@ -21,16 +22,16 @@ Masks = dict[str, dict[str, Bool[np.ndarray, "n"]]]
 
 @dataclass(frozen=True)
 class Subgroup:
-    """A detector's figures on the studies that share one attribute.
+    """A detector's metrics on the studies that share one attribute.
 
     Attributes:
       attribute: what they share, such as `region`.
       value: which value of it, such as `hip`.
       n: studies.
       n_positive: fractures among them.
-      prevalence: share of fractures.
+      prevalence: fraction with a fracture.
       auc, sensitivity, specificity: undefined, and the note says why, where there are too few
-        fractures or too few normal studies for a figure that means something.
+        fractures or too few normal studies for a metric that means something.
     """
 
     attribute: str
@@ -41,10 +42,6 @@ class Subgroup:
     auc: Estimate
     sensitivity: Estimate
     specificity: Estimate
-
-    def to_dict(self) -> dict:
-        """A dict that strict JSON can hold."""
-        return asdict(self)
 
 
 def subgroup_report(
@@ -151,8 +148,8 @@ def _subgroup(
     few_positive = _too_few(n_positive, "fracture", "fractures")
     few_negative = _too_few(n - n_positive, "normal study", "normal studies")
     few = "; ".join(note for note in (few_positive, few_negative) if note)
-    found = int((called & (labels == 1)).sum())
-    passed = int((~called & (labels == 0)).sum())
+    true_positives = int((called & (labels == 1)).sum())
+    true_negatives = int((~called & (labels == 0)).sum())
     return Subgroup(
         attribute=attribute,
         value=value,
@@ -162,10 +159,10 @@ def _subgroup(
         auc=undefined(n, "DeLong, logit scale", few) if few else auc_estimate(labels, scores),
         sensitivity=undefined(n_positive, "Wilson", few_positive)
         if few_positive
-        else proportion(found, n_positive),
+        else proportion(true_positives, n_positive),
         specificity=undefined(n - n_positive, "Wilson", few_negative)
         if few_negative
-        else proportion(passed, n - n_positive),
+        else proportion(true_negatives, n - n_positive),
     )
 
 

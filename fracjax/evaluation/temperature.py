@@ -4,7 +4,7 @@ Choose it on validation only, as a threshold. It moves no study past another: RO
 the classes called stay as they were, and a threshold chosen after it finds the same studies.
 """
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -43,23 +43,16 @@ class Temperature:
     high: float | None
     note: str = ""
 
-    def to_dict(self) -> dict:
-        """A dict that strict JSON can hold."""
-        return asdict(self)
-
     @classmethod
     def from_dict(cls, data: dict) -> "Temperature":
-        """The way back from `to_dict`, exactly.
+        """The way back from JSON, exactly.
 
         Raises:
           InputError: naming the fields that are missing and those that are unknown, or a
             temperature that is not above 0.
         """
-        expected = {f.name for f in fields(cls)}
-        problems = [f"missing field: {name}" for name in sorted(expected - data.keys())]
-        problems += [f"unknown field: {name}" for name in sorted(data.keys() - expected)]
-        validation.raise_problems(problems, "a stored temperature")
-        _refuse_other_than_positive(data["value"])
+        validation.check_fields(cls, data, "a stored temperature")
+        _check_positive(data["value"])
         return cls(**data)
 
 
@@ -118,8 +111,8 @@ def scaled(predictions: Predictions, temperature: float) -> Predictions:
     A temperature of 1 changes no bit. Probabilities of 0 and 1 stay. Of two classes, the fracture
     score is a rising function of the score before, so it keeps its order, and equal scores stay
     equal; only different scores so close to 0 or 1, or to one another, that float64 has one number
-    for both after scaling become equal. (Scores of exactly 1 are told apart by what was left for
-    the negative class, if anything was.)
+    for both after scaling become equal. (Scores of exactly 1 are ordered by what was left for the
+    negative class, if anything was.)
 
     Raises:
       InputError: the temperature is not above 0, or not finite.
@@ -132,7 +125,7 @@ def scaled(predictions: Predictions, temperature: float) -> Predictions:
 
 def scale_probabilities(p: Any, temperature: float) -> Any:
     """The probabilities of `scaled`, float[n, k], for arrays of NumPy or, in a program, of JAX."""
-    _refuse_other_than_positive(temperature)
+    _check_positive(temperature)
     if temperature == 1:
         return p
     if isinstance(p, np.ndarray):
@@ -169,7 +162,7 @@ def _checked(
     return y, p.astype(np.float64)
 
 
-def _refuse_other_than_positive(temperature: float) -> None:
+def _check_positive(temperature: float) -> None:
     if not 0 < temperature < np.inf:
         validation.raise_problems(
             [f"it is {temperature:g}; expected a number above 0"], "the temperature"

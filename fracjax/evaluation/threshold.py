@@ -4,20 +4,20 @@ Choose on validation only; on the test set a threshold is an input, never an out
 """
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Array, Float, Integer
 from numpy.typing import ArrayLike
 
 from fracjax.errors import InputError
-from fracjax.evaluation import validation
-from fracjax.evaluation.bootstrap import RESAMPLES, on_sample, resample
+from fracjax.evaluation import metrics, validation
+from fracjax.evaluation.bootstrap import RESAMPLES
 from fracjax.evaluation.confusion import confusion_at
 from fracjax.evaluation.estimate import Estimate
 from fracjax.evaluation.intervals import proportion
-from fracjax.evaluation.metrics import thresholds as figures
-from fracjax.evaluation.metrics.thresholds import calls
+from fracjax.evaluation.sample import Sample
 
 _RULES = "youden, sensitivity:TARGET (e.g. sensitivity:0.95) or fixed:THRESHOLD (e.g. fixed:0.11)"
 
@@ -62,42 +62,22 @@ class OperatingPoint:
 
     def calls(self, scores: ArrayLike) -> np.ndarray:
         """bool[n]: which studies are called positive; compared in float64."""
-        return calls(np.asarray(scores, np.float64), self.threshold)
-
-    def to_dict(self) -> dict:
-        """A dict that strict JSON can hold; an infinite threshold becomes a string."""
-        return {
-            "threshold": json_number(self.threshold),
-            "low": None if self.low is None else json_number(self.low),
-            "high": None if self.high is None else json_number(self.high),
-            "rule": self.rule,
-            "n": self.n,
-            "n_positive": self.n_positive,
-            "n_groups": self.n_groups,
-            "sensitivity": self.sensitivity.to_dict(),
-            "specificity": self.specificity.to_dict(),
-        }
+        return metrics.calls(np.asarray(scores, np.float64), self.threshold)
 
     @classmethod
     def from_dict(cls, data: dict) -> "OperatingPoint":
-        """The way back from `to_dict`, exactly.
+        """The way back from JSON, exactly.
 
         Raises:
           InputError: naming the fields that are missing and those that are unknown.
         """
-        expected = {f.name for f in fields(cls)}
-        problems = [f"missing field: {name}" for name in sorted(expected - data.keys())]
-        problems += [f"unknown field: {name}" for name in sorted(data.keys() - expected)]
-        validation.raise_problems(problems, "a stored operating point")
-        return cls(
-            **data
-            | {
-                "threshold": float(data["threshold"]),
-                **{end: None if data[end] is None else float(data[end]) for end in ("low", "high")},
-                "sensitivity": Estimate(**data["sensitivity"]),
-                "specificity": Estimate(**data["specificity"]),
-            }
-        )
+        validation.check_fields(cls, data, "a stored operating point")
+        values: dict[str, Any] = dict(data)
+        for name in ("threshold", "low", "high"):
+            values[name] = None if data[name] is None else float(data[name])
+        for name in ("sensitivity", "specificity"):
+            values[name] = Estimate(**data[name])
+        return cls(**values)
 
 
 def choose_threshold(
@@ -112,8 +92,8 @@ def choose_threshold(
     """Choose a threshold by a rule, and say what it is worth on these studies.
 
     Args:
-      rule: `youden`; `sensitivity:T`, the highest threshold that finds at least the share T of the
-        fractures, 0 < T <= 1; or `fixed:X`, the threshold X itself.
+      rule: `youden`; `sensitivity:T`, the highest threshold whose sensitivity is at least T,
+        0 < T <= 1; or `fixed:X`, the threshold X itself.
       labels: int[n], 0 (normal) or 1 (fracture), both present.
       scores: float[n], finite.
       groups: near-duplicate group of each study, of any type; None if every study stands alone.
@@ -122,62 +102,42 @@ def choose_threshold(
 
     Raises:
       InputError: no such rule, or a number that it cannot have.
-      InputError: as `roc_curve`, or there is not one group per study.
+      InputError: as `auc`, or there is not one group per study.
     """
     name, number = parse_rule(rule)
-    y, s = validation.binary(labels, scores, both_classes=True)
+    sample = Sample.checked(labels, scores, groups, both_classes=True)
     if groups is None:  # so that the order of studies moves no draw
-        order = np.lexsort((y, s))
-        y, s = y[order], s[order]
-    group = validation.group_indices(groups, y.size)
+        order = np.lexsort((sample.labels, sample.scores))
+        sample = Sample(sample.labels[order], sample.scores[order], sample.groups)
     low = high = None
     if name == "fixed":
         threshold = number
     else:
-        chosen = _youden if name == "youden" else _reaching
-        arrays = (y, s) if name == "youden" else (y, s, np.full(y.size, number))
-        threshold = float(on_sample(chosen, *arrays)[0])
-        if group.any():  # a single group leaves nothing to resample
-            draws = resample(chosen, group, *arrays, seed=seed, resamples=resamples)
-            low, high = _interval(draws[:, 0])
-    (tn, fp), (fn, tp) = confusion_at(y, s, threshold).tolist()
+        rows = [] if name == "youden" else [np.full(sample.n, number)]
+        made = sample.bootstrap(
+            _youden if name == "youden" else _reaching, *rows, seed=seed, resamples=resamples
+        )
+        threshold = float(made.value[0])
+        if made.n_groups > 1:  # a single group leaves nothing to resample
+            low, high = _interval(made.draws[:, 0])
+    (tn, fp), (fn, tp) = confusion_at(sample.labels, sample.scores, threshold).tolist()
     return OperatingPoint(
         threshold=threshold,
         low=low,
         high=high,
         rule=rule,
-        n=y.size,
+        n=sample.n,
         n_positive=tp + fn,
-        n_groups=int(group.max()) + 1,
+        n_groups=int(sample.groups.max()) + 1,
         sensitivity=proportion(tp, tp + fn),
         specificity=proportion(tn, tn + fp),
     )
 
 
-def youden_threshold(labels: ArrayLike, scores: ArrayLike) -> float:
-    """The threshold that maximises J = sensitivity + specificity - 1, the highest of equals.
-
-    +inf where no threshold beats chance. Arguments and errors as for `roc_curve`; see
-    `figures.youden_threshold`.
-    """
-    return float(on_sample(_youden, *validation.binary(labels, scores, both_classes=True))[0])
-
-
-def sensitivity_threshold(labels: ArrayLike, scores: ArrayLike, target: float) -> float:
-    """The highest threshold with sensitivity >= target; 0 < target <= 1. Otherwise as `roc_curve`.
-
-    Raises:
-      InputError: the target is outside.
-    """
-    _, number = parse_rule(f"sensitivity:{target!r}")
-    y, s = validation.binary(labels, scores, both_classes=True)
-    return float(on_sample(_reaching, y, s, np.full(y.size, number))[0])
-
-
 def _youden(
     weights: Float[Array, "n"], labels: Integer[Array, "n"], scores: Float[Array, "n"]
 ) -> Float[Array, "1"]:
-    return figures.youden_threshold(labels, scores, weights)[None]
+    return metrics.youden_threshold(labels, scores, weights)[None]
 
 
 def _reaching(
@@ -187,7 +147,7 @@ def _reaching(
     targets: Float[Array, "n"],
 ) -> Float[Array, "1"]:
     """The target stands in every row: as an argument, so that no target compiles anew."""
-    return figures.sensitivity_threshold(labels, scores, weights, targets[0])[None]
+    return metrics.sensitivity_threshold(labels, scores, weights, targets[0])[None]
 
 
 def _interval(draws: Float[np.ndarray, "resamples"]) -> tuple[float | None, float | None]:
@@ -220,8 +180,3 @@ def parse_rule(rule: str) -> tuple[str, float]:
     if name == "fixed" and not 0 <= number <= 1:
         raise InputError(f"a threshold of probabilities lies from 0 to 1, not {number:g}")
     return name, number
-
-
-def json_number(x: float) -> float | str:
-    """`x`, or "inf", "-inf" for what strict JSON has no number for; `float` is the way back."""
-    return x if math.isfinite(x) else str(x)

@@ -1,7 +1,11 @@
-"""What the functions of this wing accept from a user; every problem is named at once."""
+"""What the functions of this package accept from a user; every problem is named at once."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Integer
+from jaxtyping import Integer
 from numpy.typing import ArrayLike
 
 from fracjax.errors import InputError
@@ -20,47 +24,36 @@ def raise_problems(problems: list[str], what: str) -> None:
         raise InputError(f"{count} with {what}:\n" + "\n".join(f"- {p}" for p in problems))
 
 
+def check_fields(cls: type, data: dict[str, Any], what: str) -> None:
+    """Check that a stored record has the fields of the dataclass `cls`, and no others.
+
+    Raises:
+      InputError: naming the fields that are missing and those that are unknown.
+    """
+    expected = {field.name for field in fields(cls)}
+    problems = [f"missing field: {name}" for name in sorted(expected - data.keys())]
+    problems += [f"unknown field: {name}" for name in sorted(data.keys() - expected)]
+    raise_problems(problems, what)
+
+
+def check_prevalence(prevalence: float, problems: Sequence[str] = ()) -> None:
+    """Check that a prevalence lies above 0 and below 1; `problems` are named with it.
+
+    Raises:
+      InputError: it does not, or there are problems.
+    """
+    found = []
+    if not 0 < prevalence < 1:
+        hint = f"; type {prevalence / 100:g} for {prevalence:g} %" if 1 < prevalence < 100 else ""
+        found = [f"it is {prevalence:g}; expected a fraction above 0 and below 1{hint}"]
+    raise_problems([*found, *problems], "the prevalence")
+
+
 def quote(items: ArrayLike) -> str:
     """The first few items and how many more there are, for an error message."""
     texts = [repr(item) for item in np.asarray(items).tolist()]
     more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
     return ", ".join(texts[:_SHOWN]) + more
-
-
-def binary(
-    labels: ArrayLike, scores: ArrayLike, *, both_classes: bool = False
-) -> tuple[Integer[np.ndarray, "n"], Float[np.ndarray, "n"]]:
-    """Check labels (0 normal, 1 fracture) and scores of n studies; integers and float64 come back.
-
-    Raises:
-      InputError: naming every problem: shapes, types, labels other than 0 and 1, scores that are
-        not finite, no studies, and, if `both_classes`, a class without studies.
-    """
-    y, s = np.asarray(labels), np.asarray(scores)
-    problems = []
-    if y.ndim != 1 or y.shape != s.shape:
-        problems.append(
-            f"labels have shape {y.shape} and scores {s.shape}; expected one of each per study: "
-            "(n,) and (n,)"
-        )
-    elif y.size == 0:
-        problems.append("no studies")
-    if not _is_numeric(y):
-        problems.append(f"labels are of type {y.dtype}; expected the numbers 0 and 1")
-    elif not (valid := np.isin(y, (0, 1))).all():
-        problems.append(
-            f"labels must be 0 (normal) or 1 (fracture); found {quote(np.unique(y[~valid]))} "
-            f"in {(~valid).sum()} studies"
-        )
-    elif both_classes and y.size and (y == y.flat[0]).all():
-        name = "normal study (label 0)" if y.flat[0] else "fracture (label 1)"
-        problems.append(f"no {name} among {y.size}: a rate over it would be 0/0")
-    if not _is_numeric(s):
-        problems.append(f"scores are of type {s.dtype}; expected numbers")
-    elif not (finite := np.isfinite(s)).all():
-        problems.append(f"{(~finite).sum()} of {s.size} scores are not finite (NaN or infinity)")
-    raise_problems(problems, "labels and scores")
-    return y.astype(np.int64), s.astype(np.float64)
 
 
 def class_indices(
@@ -79,7 +72,7 @@ def class_indices(
             "study: (n,) and (n,)"
         )
     for name, a in (("labels", y), ("predictions", p)):
-        if not _is_numeric(a):
+        if not is_numeric(a):
             problems.append(f"{name} are of type {a.dtype}; expected class indices 0 .. {k - 1}")
         elif not (valid := np.isin(a, np.arange(k))).all():
             problems.append(
@@ -88,25 +81,6 @@ def class_indices(
             )
     raise_problems(problems, "labels and predictions")
     return y.astype(np.int64), p.astype(np.int64)
-
-
-def matrices(matrix: ArrayLike, k: int | None = None) -> Float[np.ndarray, "*b k k"]:
-    """Check confusion matrices, of `k` classes if it is given; float64 comes back.
-
-    Raises:
-      InputError: not square, of other classes, not numbers, or a count that is negative or NaN.
-    """
-    m = np.asarray(matrix)
-    problems = []
-    if m.ndim < 2 or m.shape[-1] != m.shape[-2] or m.shape[-1] != (k or m.shape[-1]):
-        expected = f"{k} {k}" if k else "k k"
-        problems.append(f"its shape is {m.shape}; expected (... {expected})")
-    if not _is_numeric(m):
-        problems.append(f"it is of type {m.dtype}; expected counts")
-    elif not (valid := m >= 0).all():
-        problems.append(f"{(~valid).sum()} of {m.size} counts are negative or NaN")
-    raise_problems(problems, "the confusion matrix")
-    return m.astype(np.float64)
 
 
 def group_indices(groups: ArrayLike | None, n: int) -> Integer[np.ndarray, "n"]:
@@ -125,5 +99,6 @@ def group_indices(groups: ArrayLike | None, n: int) -> Integer[np.ndarray, "n"]:
     return np.unique(names, return_inverse=True)[1].astype(np.int64)
 
 
-def _is_numeric(array: np.ndarray) -> bool:
+def is_numeric(array: np.ndarray) -> bool:
+    """Whether the array holds numbers or booleans."""
     return array.dtype.kind in "biuf"

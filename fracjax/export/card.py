@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import fracjax
-from fracjax.evaluation.threshold import json_number
 from fracjax.export.program import Format, Input, inputs_of
 from fracjax.export.verify import Checked
 from fracjax.imaging.resize import reduced_side
@@ -56,8 +55,8 @@ def card(stages: Stages, files: dict[str, dict[str, Any]]) -> dict[str, Any]:
         },
         "classes": list(detector.bundle.meta.classes),
         "types": [] if classifier is None else list(classifier.meta.classes),
-        "threshold": json_number(detector.point.threshold),
-        "operating_point": detector.point.to_dict(),
+        "threshold": to_json(detector.point.threshold),
+        "operating_point": to_json(detector.point),
         "stage1": about(detector.bundle),
         "stage2": None if classifier is None else about(classifier),
         "trained_behind_this_detector": stages.matched if classifier else None,

@@ -18,7 +18,7 @@ from fracjax.errors import InputError
 from fracjax.evaluation import OperatingPoint
 from fracjax.evaluation.temperature import Temperature
 from fracjax.inference.model_bundle import ModelBundle, epochs_of, is_cross_validation, open_run
-from fracjax.runtime.atomic_files import read_json, write_json
+from fracjax.runtime.atomic_files import read_json, to_json, write_json
 from fracjax.training.checkpoint import CheckpointMetadata
 
 
@@ -55,8 +55,8 @@ def path(workdir: Path) -> Path:
 def store(workdir: Path, chosen: Calibration, metas: Sequence[CheckpointMetadata]) -> None:
     """Keep it with what it was chosen on: checkpoints, split, validation."""
     record = {
-        "operating_point": None if chosen.point is None else chosen.point.to_dict(),
-        "temperature": chosen.temperature.to_dict(),
+        "operating_point": to_json(chosen.point),
+        "temperature": to_json(chosen.temperature),
         "test_views": chosen.test_views,
         "precision": chosen.precision,
     }

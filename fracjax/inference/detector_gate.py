@@ -9,10 +9,10 @@ from jax.sharding import Mesh
 from jaxtyping import Bool
 
 from fracjax.evaluation import OperatingPoint
-from fracjax.evaluation.threshold import json_number
 from fracjax.inference import calibration
 from fracjax.inference.model_bundle import ModelBundle, open_detector
 from fracjax.loading.dataset_view import Dataset
+from fracjax.runtime.atomic_files import to_json
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class DetectorGate:
         return {
             "epoch": self.bundle.epochs,
             "split_hash": self.bundle.meta.split_hash,
-            "threshold": json_number(self.point.threshold),
+            "threshold": to_json(self.point.threshold),
             "temperature": self.bundle.temperature,
             "test_views": self.bundle.test_views,
             "precision": self.bundle.precision,

@@ -1,7 +1,7 @@
 """Several networks of a run side by side: each, their mean and standard deviation, and as one."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from fracjax.evaluation import Estimate, OperatingPoint, Predictions, binary_report
@@ -9,6 +9,7 @@ from fracjax.evaluation import per_class_report as classifier_report
 from fracjax.evaluation.aggregate import Spread, mean, pooled, spread, vote
 from fracjax.evaluation.temperature import scaled
 from fracjax.report.table import Table
+from fracjax.runtime.atomic_files import to_json
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,7 @@ class MembersReport:
         """A dict that JSON can hold."""
 
         def named(row: Sequence[Estimate | Spread | None]) -> dict[str, Any]:
-            return {
-                figure: None if cell is None else asdict(cell)
-                for figure, cell in zip(self.figures, row, strict=True)
-            }
+            return {figure: to_json(cell) for figure, cell in zip(self.figures, row, strict=True)}
 
         return {
             "each": [named(row) for row in self.each],

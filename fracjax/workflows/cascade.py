@@ -7,7 +7,7 @@ from rich.console import Console
 from fracjax.inference.calibration import about
 from fracjax.inference.cascade import Cascade
 from fracjax.report.tables import cascade_tables, end_to_end_table, misses_table
-from fracjax.runtime.atomic_files import write_json
+from fracjax.runtime.atomic_files import to_json, write_json
 from fracjax.runtime.multihost import folder_of_first
 from fracjax.workflows.pages import cascade_page, write_page
 
@@ -26,13 +26,16 @@ def report_cascade(cascade: Cascade, folder: Path, console: Console) -> None:
         "stage1": about(detector),
         "stage2": about(classifier),
         "trained_behind_this_detector": stages.matched,
-        "leakage": [audit.to_dict() for audit in cascade.leakage],
+        "leakage": to_json(cascade.leakage),
     }
     figures = {
-        "operating_point": stages.detector.point.to_dict(),
-        "figures": cascade.report.to_dict(),
-        "end_to_end": cascade.end_to_end.to_dict(),
-        "sweep": cascade.sweep.to_dict(),
+        "operating_point": to_json(stages.detector.point),
+        "figures": {
+            **to_json(cascade.report),
+            "end_to_end_accuracy": to_json(cascade.report.end_to_end_accuracy),
+        },
+        "end_to_end": to_json(cascade.end_to_end),
+        "sweep": to_json(cascade.sweep.columns()),
     }
     write_json(folder / "metrics.json", {"source": source, **figures})
     tables = (misses_table(cascade.report), end_to_end_table(cascade.end_to_end))

@@ -15,7 +15,7 @@ from fracjax.report.page import Page, Prose, Section
 from fracjax.report.sections.data import data_section
 from fracjax.report.sections.summary import NOT_A_DEVICE
 from fracjax.report.tables import comparison_tables
-from fracjax.runtime.atomic_files import write_json
+from fracjax.runtime.atomic_files import to_json, write_json
 from fracjax.runtime.multihost import folder_of_first
 from fracjax.workflows.facts import data_facts
 from fracjax.workflows.pages import run_text, write_page
@@ -57,7 +57,7 @@ def compare(
     folder = folder_of_first(folder)
     folder.mkdir(parents=True, exist_ok=True)
     source = {"part": part, "first": about(runs[0].bundle), "second": about(runs[1].bundle)}
-    write_json(folder / "metrics.json", {"source": source, "figures": comparison.to_dict()})
+    write_json(folder / "metrics.json", {"source": source, "figures": to_json(comparison)})
     for table in comparison_tables(comparison):
         console.print(table.rich())
     write_page(_page(runs, comparison), folder)

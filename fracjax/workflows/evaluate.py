@@ -19,7 +19,7 @@ from fracjax.report.members_table import MembersReport, members_table, report_me
 from fracjax.report.page import Page
 from fracjax.report.table import Table
 from fracjax.report.tables import binary_tables, per_class_table, subgroup_table
-from fracjax.runtime.atomic_files import write_json
+from fracjax.runtime.atomic_files import to_json, write_json
 from fracjax.runtime.multihost import folder_of_first
 from fracjax.workflows.pages import classifier_page, detector_page, write_page
 
@@ -100,12 +100,11 @@ def evaluate(
         console.print(table.rich())
     for audit in evaluated.leakage:
         console.print(f"leakage audit: {audit}", highlight=False, soft_wrap=True)
-    shift = evaluated.precision_shift
     source = {
         "part": part,
         **about(evaluated.bundle),
-        "leakage": [audit.to_dict() for audit in evaluated.leakage],
-        "moved_by_precision": None if shift is None else shift.to_dict(),
+        "leakage": to_json(evaluated.leakage),
+        "moved_by_precision": to_json(evaluated.precision_shift),
     }
     write_json(folder / "metrics.json", {"source": source, **figures})
     write_page(page, folder)
@@ -119,11 +118,11 @@ def _of_detector(evaluated: EvaluatedRun, members: MembersReport | None, gallery
     subgroups = subgroups_of(evaluated)
     made, line = reliability(*data, predictions.groups), recalibration(*data, predictions.groups)
     figures = {
-        "operating_point": point.to_dict(),
-        "temperature": evaluated.calibration.temperature.to_dict(),
-        "figures": report.to_dict(),
-        "calibration": made.to_dict() | line.to_dict(),
-        "subgroups": [subgroup.to_dict() for subgroup in subgroups],
+        "operating_point": to_json(point),
+        "temperature": to_json(evaluated.calibration.temperature),
+        "figures": to_json(report),
+        "calibration": to_json(made) | to_json(line),
+        "subgroups": to_json(subgroups),
     }
     tables = list(binary_tables(report))
     if subgroups:
@@ -142,9 +141,9 @@ def _of_classifier(evaluated: EvaluatedRun, members: MembersReport | None, galle
     sure = predictions.probabilities.max(axis=1)
     calibration = reliability(right, sure, predictions.groups)
     figures = {
-        "temperature": evaluated.calibration.temperature.to_dict(),
-        "figures": report.to_dict(),
-        "calibration": calibration.to_dict(),
+        "temperature": to_json(evaluated.calibration.temperature),
+        "figures": to_json(report),
+        "calibration": to_json(calibration),
     }
     page = classifier_page(evaluated, report, calibration, members, gallery)
     return figures, page, [per_class_table(report)]

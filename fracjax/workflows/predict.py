@@ -32,7 +32,7 @@ from fracjax.inference.prediction_files import (
 from fracjax.inference.stages import Stages, open_stages
 from fracjax.loading.batch import Examples
 from fracjax.report.overlay import overlay_png
-from fracjax.runtime.atomic_files import refuse_existing
+from fracjax.runtime.atomic_files import refuse_existing, to_json
 from fracjax.runtime.multihost import (
     allgather,
     check_same_on_all_hosts,
@@ -259,7 +259,7 @@ def _header(stages: Stages, found: FileList, summary: Summary) -> dict[str, Any]
         "stage1": about(stages.detector.bundle),
         "stage2": None if stages.classifier is None else about(stages.classifier),
         "trained_behind_this_detector": stages.matched if stages.classifier else None,
-        "operating_point": stages.detector.point.to_dict(),
+        "operating_point": to_json(stages.detector.point),
         "device": f"{device.platform} {device.device_kind}",
         **summary.to_dict(),
         "skipped": [str(path) for path in found.skipped],

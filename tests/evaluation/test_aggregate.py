@@ -105,7 +105,6 @@ def test_a_spread_by_hand():
     assert found.mean == pytest.approx(0.8)
     assert found.sd == pytest.approx(0.1)  # divided by 2, not 3
     assert str(found) == "0.800 ± 0.100"
-    assert found.to_dict() == {"values": found.values, "mean": found.mean, "sd": found.sd}
 
 
 def test_a_spread_over_an_undefined_figure_is_undefined():

@@ -11,7 +11,8 @@ import sklearn.metrics as sk
 from numpy.testing import assert_allclose
 
 from fracjax.evaluation import binary_report, choose_threshold, wilson
-from fracjax.evaluation.bootstrap import draw_weights
+from fracjax.runtime.atomic_files import to_json
+from tests.evaluation.helpers import draw_weights
 
 _FIGURES = (
     "accuracy",
@@ -232,7 +233,7 @@ def test_undefined_resamples_are_counted():
 def test_json_is_strict_and_complete():
     y, s = _set()
     point = choose_threshold("youden", y, np.full(y.size, 0.3))
-    data = json.loads(json.dumps(binary_report(y, s, point).to_dict(), allow_nan=False))
+    data = json.loads(json.dumps(to_json(binary_report(y, s, point)), allow_nan=False))
     assert data["at_operating_point"]["threshold"] == "inf"
     assert data["auc"].keys() == {"value", "low", "high", "n", "method", "note"}
     assert data["at_half"]["matrix"] == [list(r) for r in binary_report(y, s, point).at_half.matrix]

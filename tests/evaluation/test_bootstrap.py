@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
 
-from fracjax.evaluation.bootstrap import draw_weights, percentile_estimate, resample
+from fracjax.evaluation.bootstrap import percentile_estimate, resample
+from tests.evaluation.helpers import draw_weights
 
 
 def _no_fallback():

@@ -5,8 +5,6 @@
 
 import json
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -14,9 +12,10 @@ from scipy.special import expit, logit
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
-from fracjax.evaluation import metrics
+from fracjax.evaluation.bootstrap import Resampled
 from fracjax.evaluation.calibration import _error, reliability
 from fracjax.evaluation.intervals import wilson
+from fracjax.runtime.atomic_files import to_json
 
 
 def _drawn(n=300, slope=1.0, seed=0):
@@ -54,27 +53,6 @@ def test_equals_scikit_learn(bins):
         assert_allclose([b.mean_score for b in found], score, atol=1e-14)
         by_hand = sum(b.n * abs(b.observed.value - b.mean_score) for b in found) / y.size
         assert_allclose(ece.value, by_hand, atol=1e-14)
-
-
-def test_equals_the_figures_that_are_jax_functions():
-    y, p = _drawn()
-    p = (p.round(2) + 0.004).clip(0, 1)  # ties, but no edge
-    made = reliability(y, p, resamples=20)
-
-    @jax.jit
-    def of_figures(*arrays):
-        width, mass = metrics.equal_width_bins(*arrays, 10), metrics.equal_mass_bins(*arrays, 10)
-        errors = metrics.calibration_error(width), metrics.calibration_error(mass)
-        return width.weight, mass.weight, errors, metrics.brier(*arrays)
-
-    with jax.enable_x64(True):
-        width, mass, errors, brier = of_figures(
-            jnp.asarray(y), jnp.asarray(p), jnp.ones(y.size, jnp.float64)
-        )
-    assert [b.n for b in made.bins] == width.tolist()
-    assert [b.n for b in made.equal_mass] == [n for n in mass.tolist() if n]
-    assert_allclose((made.ece.value, made.ece_equal_mass.value), errors, atol=1e-14)
-    assert_allclose(made.brier.value, brier, atol=1e-14)
 
 
 def test_edges_belong_to_the_bin_that_they_begin():
@@ -137,7 +115,7 @@ def test_coverage_of_the_calibration_error():
             y, p = _drawn(250, slope, seed)
             gaps = np.eye(5)[np.minimum((5 * p).astype(int), 4)] * (y - p)[:, None]
             weights = rng.multinomial(250, np.full(250, 1 / 250), size=200)
-            estimate = _error(gaps.mean(axis=0), weights @ gaps / 250, 250, 250)
+            estimate = _error(Resampled(gaps.mean(axis=0), weights @ gaps / 250, 250, 250))
             covered += estimate.low <= truth <= estimate.high
         assert 0.86 < covered / 100 < 0.995
 
@@ -159,14 +137,14 @@ def test_one_group_has_no_interval_and_one_class_is_no_error():
 
 def test_it_goes_into_strict_json():
     made = reliability(*_drawn(20), resamples=20)
-    data = json.loads(json.dumps(made.to_dict(), allow_nan=False))
+    data = json.loads(json.dumps(to_json(made), allow_nan=False))
     assert data["bins"][0]["observed"]["n"] == made.bins[0].n
 
 
 @pytest.mark.parametrize(
     "y, p, more, messages",
     [
-        ([0, 1], [0.1, 1.5], {}, ["1 of 2 probabilities are below 0 or above 1"]),
+        ([0, 1], [0.1, 1.5], {}, ["1 of 2 are not within 0 .. 1: 1.5"]),
         ([0, 1], [-0.1, 0.5], {"bins": 0}, ["2 problems", "bins is 0; expected 1 or more"]),
         ([0, 2], [0.1, np.nan], {}, ["2 problems", "found 2", "not finite"]),
         ([], [], {}, ["no studies"]),

@@ -7,6 +7,7 @@ import pytest
 
 from fracjax.evaluation import Predictions, cascade_report
 from fracjax.evaluation.cascade_sweep import cascade_sweep
+from fracjax.runtime.atomic_files import to_json
 
 RESAMPLES = 50
 
@@ -50,7 +51,7 @@ def test_bands_hold_the_curve_and_the_json_is_strict():
     # Where all pass, in every resample too, the interval is Wilson's: 40 of 40.
     assert sweep.passed.low[0] == pytest.approx(0.9124, abs=1e-4)
     assert "20 groups" in sweep.passed.method
-    written = json.dumps(sweep.to_dict(), allow_nan=False)
+    written = json.dumps(to_json(sweep), allow_nan=False)
     assert json.loads(written)["found"][0] == pytest.approx(sweep.found.y[0])
 
 
@@ -59,4 +60,4 @@ def test_the_order_of_the_studies_does_not_matter():
     turned = detector.take(np.arange(40)[::-1])
     one = cascade_sweep(detector, classifier, 0.45, resamples=RESAMPLES)
     other = cascade_sweep(turned, classifier, 0.45, resamples=RESAMPLES)
-    assert one.to_dict() == other.to_dict()
+    assert to_json(one) == to_json(other)

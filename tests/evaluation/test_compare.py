@@ -12,10 +12,11 @@ from numpy.testing import assert_allclose
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
 from fracjax.evaluation import Predictions
-from fracjax.evaluation.bootstrap import draw_weights
 from fracjax.evaluation.compare import compare_classifiers, compare_detectors
 from fracjax.evaluation.delong import auc_difference
 from fracjax.evaluation.mcnemar import tango
+from fracjax.runtime.atomic_files import to_json
+from tests.evaluation.helpers import draw_weights
 
 DETECTORS = ("normal", "fracture")
 CLASSES = ("spiral", "oblique", "hairline")
@@ -198,7 +199,7 @@ def test_one_class_is_undefined_where_it_has_to_be():
         )
         assert "no normal study" in rows[name].difference.note
     assert rows["sensitivity"].p_value is not None
-    assert json.loads(json.dumps(made.to_dict(), allow_nan=False))["n"] == 20
+    assert json.loads(json.dumps(to_json(made), allow_nan=False))["n"] == 20
 
 
 def test_classifiers():

@@ -1,18 +1,18 @@
 import numpy as np
 import pytest
+import sklearn.metrics as sk
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fracjax.evaluation import (
     auc,
-    average_precision,
     decision_curve,
     metrics,
     pr_band,
     roc_band,
     wilson,
 )
-from fracjax.evaluation.bootstrap import draw_weights
-from fracjax.evaluation.float64 import exact
+from fracjax.evaluation.float64 import run_float64
+from tests.evaluation.helpers import draw_weights
 
 
 def _set(n=200, seed=0):
@@ -27,9 +27,9 @@ def test_the_curves_are_the_figures_and_have_their_areas():
     assert_array_equal(roc.x, np.arange(101) / 100)
     assert_array_equal(pr.x, np.arange(1, 101) / 100)
     ones = np.ones(y.size)
-    assert_allclose(roc.y, exact(metrics.sensitivity_at, y, s, ones, roc.x), atol=1e-14)
+    assert_allclose(roc.y, run_float64(metrics.sensitivity_at, y, s, ones, roc.x), atol=1e-14)
     assert_allclose(np.trapezoid(roc.y, roc.x), auc(y, s), atol=0.01)
-    assert_allclose(pr.y.mean(), average_precision(y, s), atol=0.02)
+    assert_allclose(pr.y.mean(), sk.average_precision_score(y, s), atol=0.02)
     assert (roc.n, roc.method) == (
         200,
         "bootstrap of 200 groups, 2000 resamples, pointwise; Wilson over fractures where all are "

@@ -9,8 +9,8 @@ from numpy.testing import assert_allclose
 from scipy.stats import norm
 
 from fracjax.evaluation import auc, delong_variance
-from fracjax.evaluation.delong import auc_difference, difference_variance
-from fracjax.evaluation.intervals import auc_estimate, mover_difference
+from fracjax.evaluation.delong import auc_difference, auc_estimate, difference_variance
+from fracjax.evaluation.intervals import mover_difference
 
 
 def _kernel(labels, scores):

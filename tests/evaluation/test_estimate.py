@@ -3,6 +3,7 @@ import json
 import pytest
 
 from fracjax.evaluation import Estimate
+from fracjax.runtime.atomic_files import to_json
 
 
 @pytest.mark.parametrize(
@@ -31,4 +32,4 @@ def test_json_round_trip():
         Estimate(0.1 + 0.2, 0.1, 1 / 3, 7, "Wilson"),
         Estimate(None, None, None, 0, ""),
     ):
-        assert Estimate(**json.loads(json.dumps(estimate.to_dict()))) == estimate
+        assert Estimate(**json.loads(json.dumps(to_json(estimate)))) == estimate

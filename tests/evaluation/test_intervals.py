@@ -9,12 +9,12 @@ from numpy.testing import assert_allclose
 from scipy.stats import norm
 
 from fracjax.evaluation import Estimate, auc, auc_estimate, delong_variance, newcombe_auc, wilson
+from fracjax.evaluation.delong import structural_components
 from fracjax.evaluation.intervals import (
     mover,
     mover_difference,
     mover_ratio,
     proportion,
-    structural_components,
     wilson_f1,
 )
 

@@ -11,6 +11,7 @@ import sklearn.metrics as sk
 from numpy.testing import assert_allclose
 
 from fracjax.evaluation import per_class_report, wilson
+from fracjax.runtime.atomic_files import to_json
 
 CLASSES = ("oblique", "spiral", "transverse")
 
@@ -128,7 +129,7 @@ def test_renaming_and_reordering_classes_moves_figures_along():
 
 def test_json_is_strict():
     report = per_class_report([0, 0], [0, 1], CLASSES)
-    data = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    data = json.loads(json.dumps(to_json(report), allow_nan=False))
     assert data["rows"][1]["recall"]["value"] is None
     assert data["matrix"] == [[1, 1, 0], [0, 0, 0], [0, 0, 0]]
 

@@ -102,7 +102,7 @@ def test_too_few_groups_have_no_interval():
 
 
 def test_refusals():
-    with pytest.raises(ValueError, match="1 of 2 are below 0 or above 1"):
+    with pytest.raises(ValueError, match=r"1 of 2 are not within 0 \.\. 1: 1\.5"):
         recalibration([0, 1], [0.1, 1.5])
     with pytest.raises(ValueError, match="not finite"):
         recalibration([0, 1], [0.1, np.nan])

@@ -9,7 +9,8 @@ from numpy.testing import assert_array_equal
 
 from fracjax.datasets.sources.fracatlas import FLAGS, SUBGROUPS
 from fracjax.evaluation import Predictions
-from fracjax.evaluation.intervals import auc_estimate, wilson
+from fracjax.evaluation.delong import auc_estimate
+from fracjax.evaluation.intervals import wilson
 from fracjax.evaluation.subgroups import MIN_OF_A_CLASS, masks_of, subgroup_report
 
 

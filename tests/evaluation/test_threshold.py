@@ -15,13 +15,11 @@ from fracjax.evaluation import (
     OperatingPoint,
     choose_threshold,
     confusion_at,
+    metrics,
     parse_rule,
-    roc_curve,
-    sensitivity,
-    specificity,
-    youden_threshold,
 )
-from fracjax.evaluation.bootstrap import draw_weights
+from fracjax.runtime.atomic_files import to_json
+from tests.evaluation.helpers import draw_weights
 
 # high to low: 0.9+ 0.8+ 0.7- 0.6+ 0.5- 0.4-; J peaks at 0.8 (2/3 - 0) and at 0.6 (1 - 1/3)
 Y = np.array([1, 1, 0, 1, 0, 0])
@@ -42,11 +40,12 @@ def test_rounding_noise_does_not_decide():
     for _ in range(200):
         y = np.r_[0, 1, rng.integers(0, 2, 40)]
         scores = rng.integers(0, 30, 42) / 30
-        curve = roc_curve(y, scores)
-        p, q = curve.n_positive, curve.n_negative
-        points = zip(curve.true_positives.tolist(), curve.false_positives.tolist(), strict=True)
-        exact = [Fraction(tp, p) - Fraction(fp, q) for tp, fp in points]
-        assert youden_threshold(y, scores) == curve.thresholds[exact.index(max(exact))]
+        thresholds = [np.inf, *np.unique(scores)[::-1].tolist()]
+        called = [(y[scores >= t].sum(), (1 - y)[scores >= t].sum()) for t in thresholds]
+        p, q = int(y.sum()), int((1 - y).sum())
+        exact = [Fraction(int(tp), p) - Fraction(int(fp), q) for tp, fp in called]
+        found = run_float64(metrics.youden_threshold, y, scores, np.ones(42))
+        assert found == thresholds[exact.index(max(exact))]
 
 
 def test_sensitivity_target_is_the_highest_threshold_that_reaches_it():
@@ -75,7 +74,7 @@ def test_equals_a_search_over_every_threshold():
         s = rng.integers(0, 12, 62) / 12 + 0.2 * y
         candidates = [np.inf, *np.unique(s)[::-1]]
         matrices = np.array([confusion_at(y, s, t) for t in candidates])
-        sens, spec = sensitivity(matrices), specificity(matrices)
+        sens, spec = metrics.sensitivity(matrices), metrics.specificity(matrices)
         best = candidates[int(np.argmax(np.round(sens + spec, 12)))]
         assert choose_threshold("youden", y, s).threshold == best
         enough = candidates[int(np.argmax(sens >= 0.9))]
@@ -140,12 +139,12 @@ def test_a_threshold_without_an_interval():
 def test_json_round_trip_is_exact(rule):
     for scores in (S / 3, np.full(6, 1 / 3)):
         point = choose_threshold(rule, Y, scores)
-        text = json.dumps(point.to_dict(), allow_nan=False)  # strict JSON, also for +inf
+        text = json.dumps(to_json(point), allow_nan=False)  # strict JSON, also for +inf
         assert OperatingPoint.from_dict(json.loads(text)) == point
 
 
 def test_a_damaged_operating_point_is_refused():
-    data = choose_threshold("youden", Y, S).to_dict()
+    data = to_json(choose_threshold("youden", Y, S))
     data["treshold"] = data.pop("threshold")
     with pytest.raises(ValueError) as error:
         OperatingPoint.from_dict(data)

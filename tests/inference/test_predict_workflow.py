@@ -17,6 +17,7 @@ from fracjax.errors import InputError
 from fracjax.inference.predict_files import predict_files
 from fracjax.inference.prediction_files import Result
 from fracjax.inference.stages import Stages
+from fracjax.runtime.atomic_files import to_json
 from fracjax.runtime.sharding import data_mesh
 from fracjax.workflows import predict
 from fracjax.workflows.predict import predict_into
@@ -102,7 +103,7 @@ def test_the_json_says_where_the_figures_come_from(clinic, runs, stages, tmp_pat
     header = json.loads((tmp_path / "out" / "predictions.json").read_text())
     assert header["notice"] == "research code, not a medical device"
     assert header["fracjax"] == fracjax.__version__
-    assert header["operating_point"] == stages.detector.point.to_dict()
+    assert header["operating_point"] == to_json(stages.detector.point)
     assert header["stage1"]["checkpoint"] == str(runs[0])
     assert header["stage1"]["temperature"] == 1.7
     assert header["stage1"]["split_hash"] == "split"

@@ -1,24 +1,24 @@
-"""Confusion matrices, and the figures that are read off them, for `jit` and `vmap`.
+"""Confusion matrices, and the metrics that are read off them, of JAX or of NumPy arrays.
 
-A matrix has the true class in rows and the called class in columns, as weights of studies. The
-figures take any number of matrices at once (`... k k`) and are NaN where they are 0/0. For the two
-classes normal (0) and fracture (1) the entries are [[TN, FP], [FN, TP]].
+A matrix has the true class in rows and the called class in columns, as counts or weights of
+studies. The metrics take any number of matrices at once (`... k k`) and are NaN where they are 0/0.
+For the two classes normal (0) and fracture (1) the entries are [[TN, FP], [FN, TP]].
 """
 
-import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Integer, Real
+from typing import Any
 
-from fracjax.evaluation.metrics.thresholds import calls
+import numpy as np
+from jaxtyping import Bool, Float, Integer, Real
 
-Matrices = Float[Array, "*b k k"]
+Array = Any  # jax.Array or np.ndarray; what goes in comes out
+Matrices = Real[Array, "*b k k"]
 
 
 def one_hot_cells(
     labels: Integer[Array, "n"], called: Integer[Array, "n"] | Bool[Array, "n"], k: int
 ) -> Float[Array, "n cells"]:
     """For each study, 1 in the cell of the k×k matrix that it is counted in, and 0 elsewhere."""
-    return jax.nn.one_hot(labels * k + called, k * k, dtype=jnp.result_type(float))
+    return labels.__array_namespace__().eye(k * k)[labels * k + called]
 
 
 def confusion_matrix(
@@ -38,37 +38,27 @@ def confusion_matrix(
     return (weights @ one_hot_cells(labels, called, k)).reshape(k, k)
 
 
-def confusion_at(
-    labels: Integer[Array, "n"],
-    scores: Float[Array, "n"],
-    weights: Float[Array, "n"],
-    threshold: float | Float[Array, ""],
-) -> Float[Array, "2 2"]:
-    """[[TN, FP], [FN, TP]] when score >= threshold is called a fracture."""
-    return confusion_matrix(labels, calls(scores, threshold), weights, 2)
-
-
 def accuracy(matrix: Matrices) -> Float[Array, "*b"]:
     """Studies called by their true class / all studies.
 
     It is also the micro average of precision, recall and F1: where each study has one class and is
     called one class, all three count the same right calls over the same n.
     """
-    return jnp.trace(matrix, axis1=-2, axis2=-1) / matrix.sum((-2, -1))
+    return _ratio(matrix.trace(axis1=-2, axis2=-1), matrix.sum((-2, -1)))
 
 
 def recall(matrix: Matrices) -> Float[Array, "*b k"]:
     """Per class: rightly called / all of the class. Undefined for a class without studies."""
-    return _diagonal(matrix) / matrix.sum(-1)
+    return _ratio(_diagonal(matrix), matrix.sum(-1))
 
 
 def precision(matrix: Matrices) -> Float[Array, "*b k"]:
     """Per class: rightly called / all called so. Undefined for a class never called.
 
     Of the two classes normal and fracture, [1] is the positive and [0] the negative predictive
-    value (NPV).
+    value (PPV, NPV), at the prevalence of these studies.
     """
-    return _diagonal(matrix) / matrix.sum(-2)
+    return _ratio(_diagonal(matrix), matrix.sum(-2))
 
 
 def f1(matrix: Matrices) -> Float[Array, "*b k"]:
@@ -77,13 +67,7 @@ def f1(matrix: Matrices) -> Float[Array, "*b k"]:
     From the counts, so that a class with studies that is never called has 0 (it found none of
     them), and only a class neither present nor called is undefined.
     """
-    return 2 * _diagonal(matrix) / (matrix.sum(-1) + matrix.sum(-2))
-
-
-def specificity_per_class(matrix: Matrices) -> Float[Array, "*b k"]:
-    """Per class: studies of the others not called so / studies of the others."""
-    others = matrix.sum((-2, -1))[..., None] - matrix.sum(-1)
-    return (others - (matrix.sum(-2) - _diagonal(matrix))) / others
+    return _ratio(2 * _diagonal(matrix), matrix.sum(-1) + matrix.sum(-2))
 
 
 def macro(per_class: Float[Array, "*b k"]) -> Float[Array, "*b"]:
@@ -107,72 +91,50 @@ def mcc(matrix: Matrices) -> Float[Array, "*b"]:
 
     Source: Matthews 1975; Gorodkin 2004, Computational Biology and Chemistry 28:367-374.
     """
+    matrix = matrix * 1.0  # fourth powers of counts are too large for integers
     of, called = matrix.sum(-1), matrix.sum(-2)
     n = matrix.sum((-2, -1))
-    together = jnp.trace(matrix, axis1=-2, axis2=-1) * n - (of * called).sum(-1)
-    return together / jnp.sqrt((n**2 - (of**2).sum(-1)) * (n**2 - (called**2).sum(-1)))
+    covariance = matrix.trace(axis1=-2, axis2=-1) * n - (of * called).sum(-1)
+    variances = (n**2 - (of**2).sum(-1)) * (n**2 - (called**2).sum(-1))
+    return _ratio(covariance, matrix.__array_namespace__().sqrt(variances))
 
 
-def sensitivity(matrix: Float[Array, "*b 2 2"]) -> Float[Array, "*b"]:
+def sensitivity(matrix: Real[Array, "*b 2 2"]) -> Float[Array, "*b"]:
     """Fractures found / fractures: TP / (TP + FN)."""
     return recall(matrix)[..., 1]
 
 
-def specificity(matrix: Float[Array, "*b 2 2"]) -> Float[Array, "*b"]:
-    """Normal studies let pass / normal studies: TN / (TN + FP)."""
+def specificity(matrix: Real[Array, "*b 2 2"]) -> Float[Array, "*b"]:
+    """Normal studies not called / normal studies: TN / (TN + FP)."""
     return recall(matrix)[..., 0]
 
 
-def ppv(matrix: Float[Array, "*b 2 2"]) -> Float[Array, "*b"]:
-    """Positive predictive value, at the prevalence of these studies: TP / (TP + FP)."""
-    return precision(matrix)[..., 1]
-
-
-def npv(matrix: Float[Array, "*b 2 2"]) -> Float[Array, "*b"]:
-    """Negative predictive value, at the prevalence of these studies: TN / (TN + FN)."""
-    return precision(matrix)[..., 0]
-
-
-def youden_j(matrix: Float[Array, "*b 2 2"]) -> Float[Array, "*b"]:
+def youden_j(matrix: Real[Array, "*b 2 2"]) -> Float[Array, "*b"]:
     """Youden's J = sensitivity + specificity - 1, from -1 to 1; 0 is chance."""
     return sensitivity(matrix) + specificity(matrix) - 1
 
 
-def positive_likelihood_ratio(matrix: Float[Array, "*b 2 2"]) -> Float[Array, "*b"]:
+def positive_likelihood_ratio(matrix: Real[Array, "*b 2 2"]) -> Float[Array, "*b"]:
     """Sensitivity / (1 - specificity): by how much a call raises the odds of a fracture.
 
     Infinite without a false alarm, NaN when no study is called or a class is absent.
     """
-    return sensitivity(matrix) / (matrix[..., 0, 1] / matrix[..., 0, :].sum(-1))
+    return _ratio(sensitivity(matrix), _ratio(matrix[..., 0, 1], matrix[..., 0, :].sum(-1)))
 
 
-def negative_likelihood_ratio(matrix: Float[Array, "*b 2 2"]) -> Float[Array, "*b"]:
+def negative_likelihood_ratio(matrix: Real[Array, "*b 2 2"]) -> Float[Array, "*b"]:
     """(1 - sensitivity) / specificity: by how much not calling lowers the odds of a fracture.
 
     Infinite when all normal studies are called but not all fractures; NaN when all studies are
     called or a class is absent.
     """
-    return (matrix[..., 1, 0] / matrix[..., 1, :].sum(-1)) / specificity(matrix)
+    return _ratio(_ratio(matrix[..., 1, 0], matrix[..., 1, :].sum(-1)), specificity(matrix))
 
 
-def ppv_at(
-    sensitivity: Real[Array, "*b"], specificity: Real[Array, "*b"], prevalence: Real[Array, "*b"]
-) -> Float[Array, "*b"]:
-    """Positive predictive value where the share `prevalence` has a fracture, by Bayes' rule.
-
-    NaN where no study would be called.
-    """
-    found = sensitivity * prevalence
-    return found / (found + (1 - specificity) * (1 - prevalence))
+def _diagonal(matrix: Matrices) -> Real[Array, "*b k"]:
+    return matrix.diagonal(axis1=-2, axis2=-1)
 
 
-def npv_at(
-    sensitivity: Real[Array, "*b"], specificity: Real[Array, "*b"], prevalence: Real[Array, "*b"]
-) -> Float[Array, "*b"]:
-    """Negative predictive value at another prevalence; NaN where every study would be called."""
-    passed = specificity * (1 - prevalence)
-    return passed / (passed + (1 - sensitivity) * prevalence)
-
-
-def _diagonal(matrix: Matrices) -> Float[Array, "*b k"]:
-    return jnp.diagonal(matrix, axis1=-2, axis2=-1)
+def _ratio(a: Any, b: Any) -> Any:
+    with np.errstate(divide="ignore", invalid="ignore"):  # NaN and infinity are answers here
+        return a / b

@@ -1,9 +1,9 @@
-"""How well scores order studies: ROC and precision-recall points, the areas under them.
+"""How well scores order studies: ROC and precision-recall curves, the areas under them.
 
 Every function takes labels [n] (0 normal, 1 fracture), scores [n] (higher: more likely a fracture)
 and weights [n] (how often each study counts: ones, or the counts of a bootstrap's resample; not
 below 0), and is made for `jit` and `vmap`. A study is called positive when score >= threshold, and
-studies of one score are called together. Figures are NaN when a class has no weight.
+studies of one score are called together. Metrics are NaN when a class has no weight.
 """
 
 from typing import NamedTuple
@@ -28,20 +28,6 @@ class RocPoints(NamedTuple):
     tpr: Float[Array, "n1"]
 
 
-class PrPoints(NamedTuple):
-    """Points of the precision-recall curve from "call none" to "call all", as `RocPoints`.
-
-    Attributes:
-      thresholds: falling; the first is +inf.
-      precision: NaN at those where no study is called.
-      recall: rising from 0 to 1.
-    """
-
-    thresholds: Float[Array, "n1"]
-    precision: Float[Array, "n1"]
-    recall: Float[Array, "n1"]
-
-
 def roc_points(
     labels: Real[Array, "n"], scores: Float[Array, "n"], weights: Float[Array, "n"]
 ) -> RocPoints:
@@ -49,8 +35,7 @@ def roc_points(
 
     Source: Fawcett 2006, "An introduction to ROC analysis", Algorithm 2.
     """
-    studies = sort_by_score(labels, scores, weights)
-    return RocPoints(*roc_of(studies))
+    return _roc(sort_by_score(labels, scores, weights))
 
 
 def auc(
@@ -83,7 +68,7 @@ def partial_auc(
     Source: McClish 1989, Medical Decision Making 9:190-195.
     """
     studies = sort_by_score(labels, scores, weights)
-    _, x, y = roc_of(studies)
+    _, x, y = _roc(studies)
     left, right = jnp.minimum(x[:-1], max_fpr), jnp.minimum(x[1:], max_fpr)
     width = x[1:] - x[:-1]
     slope = jnp.where(width > 0, (y[1:] - y[:-1]) / jnp.where(width > 0, width, 1), 0)
@@ -106,23 +91,6 @@ def standardised_partial_auc(
     area = partial_auc(labels, scores, weights, max_fpr)
     chance = max_fpr**2 / 2
     return (1 + (area - chance) / (max_fpr - chance)) / 2
-
-
-def pr_points(
-    labels: Real[Array, "n"], scores: Float[Array, "n"], weights: Float[Array, "n"]
-) -> PrPoints:
-    """The precision-recall curve; between two points it is a step, not a line.
-
-    scikit-learn lists the points in the other order, without those of recall 1 but the first, and
-    puts a precision of 1 at recall 0, where no study is called.
-
-    Source: Davis and Goadrich 2006, "The relationship between precision-recall and ROC curves".
-    """
-    studies = sort_by_score(labels, scores, weights)
-    called = studies.true_positives + studies.false_positives
-    precision = studies.true_positives / called
-    thresholds, _, recall = roc_of(studies)
-    return PrPoints(thresholds, jnp.append(jnp.nan, precision), recall)
 
 
 def average_precision(
@@ -155,12 +123,12 @@ def sensitivity_at(
     Where the curve rises straight up, its upper end; between points, the straight line.
     """
     studies = sort_by_score(labels, scores, weights)
-    _, x, y = roc_of(studies)
+    _, x, y = _roc(studies)
     left = jnp.searchsorted(x, fpr, side="right") - 1
     right = jnp.minimum(left + 1, x.size - 1)
     width = x[right] - x[left]
-    share = jnp.where(width > 0, (fpr - x[left]) / jnp.where(width > 0, width, 1), 0)
-    return jnp.where(_defined(studies), y[left] + share * (y[right] - y[left]), jnp.nan)
+    fraction = jnp.where(width > 0, (fpr - x[left]) / jnp.where(width > 0, width, 1), 0)
+    return jnp.where(_defined(studies), y[left] + fraction * (y[right] - y[left]), jnp.nan)
 
 
 def precision_at(
@@ -174,18 +142,31 @@ def precision_at(
     So its mean over recall is the average precision. At recall 0, that of the first fracture found.
     """
     studies = sort_by_score(labels, scores, weights)
+    true, false = _counts_at_recall(studies, recall)
+    return jnp.where(_defined(studies), true / (true + false), jnp.nan)
+
+
+def counts_at_recall(
+    labels: Real[Array, "n"],
+    scores: Float[Array, "n"],
+    weights: Float[Array, "n"],
+    recall: Float[Array, "m"],
+) -> tuple[Float[Array, "m"], Float[Array, "m"]]:
+    """Weights of the fractures and of the normal studies that `precision_at` is a ratio of."""
+    return _counts_at_recall(sort_by_score(labels, scores, weights), recall)
+
+
+def _counts_at_recall(
+    studies: SortedScores, recall: Float[Array, "m"]
+) -> tuple[Float[Array, "m"], Float[Array, "m"]]:
     reached = studies.true_positives / studies.positives
     first = jnp.searchsorted(studies.true_positives, 0.0, side="right")
     at = jnp.maximum(jnp.searchsorted(reached, recall, side="left"), first)
-    found, false = studies.true_positives[at], studies.false_positives[at]
-    return jnp.where(_defined(studies), found / (found + false), jnp.nan)
+    return studies.true_positives[at], studies.false_positives[at]
 
 
-def roc_of(
-    studies: SortedScores,
-) -> tuple[Float[Array, "n1"], Float[Array, "n1"], Float[Array, "n1"]]:
-    """Thresholds, 1 - specificity and sensitivity of sorted studies, as in `RocPoints`."""
-    return (
+def _roc(studies: SortedScores) -> RocPoints:
+    return RocPoints(
         jnp.append(jnp.inf, studies.scores),
         jnp.append(0.0, studies.false_positives / studies.negatives),
         jnp.append(0.0, studies.true_positives / studies.positives),

@@ -88,14 +88,14 @@ def _times_triangle(x: Float[Array, "*rows n"]) -> Float[Array, "*rows n"]:
 
 
 def _ends_of_ties(
-    sort_by_score: Float[Array, "n"],
+    scores: Float[Array, "n"],
 ) -> tuple[Integer[Array, "n"], Integer[Array, "n"]]:
     """Where the first and where the last study of the same score stands."""
-    positions = jnp.arange(sort_by_score.size)
-    new = jnp.append(True, sort_by_score[1:] != sort_by_score[:-1])
+    positions = jnp.arange(scores.size)
+    new = jnp.append(True, scores[1:] != scores[:-1])
     first = jax.lax.cummax(jnp.where(new, positions, 0))
     ends = jnp.append(new[1:], True)
-    last = jax.lax.cummin(jnp.where(ends, positions, sort_by_score.size), reverse=True)
+    last = jax.lax.cummin(jnp.where(ends, positions, scores.size), reverse=True)
     return first, last
 
 

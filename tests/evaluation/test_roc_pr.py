@@ -11,8 +11,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from fracjax import evaluation as ev
 from fracjax.evaluation import metrics
-from fracjax.evaluation.float64 import exact
+from fracjax.evaluation.float64 import run_float64
 from fracjax.evaluation.metrics.sorted_scores import cumulative
+from fracjax.evaluation.sample import Sample
 
 FPR = np.array([0, 0.05, 0.1, 0.25, 0.5, 1])
 RECALL = np.array([0.01, 0.2, 0.5, 0.8, 0.95, 1])
@@ -20,7 +21,7 @@ N = 120
 
 
 def _areas(labels, scores, weights):
-    """All figures of a ranking, in one program."""
+    """All metrics of a ranking, in one program."""
     arrays = (labels, scores, weights)
     return {
         "auc": metrics.auc(*arrays),
@@ -29,12 +30,15 @@ def _areas(labels, scores, weights):
         "whole": metrics.partial_auc(*arrays, 1.0),
         "ap": metrics.average_precision(*arrays),
         "roc": metrics.roc_points(*arrays),
-        "pr": metrics.pr_points(*arrays),
         "sensitivity": metrics.sensitivity_at(*arrays, jnp.asarray(FPR)),
         "precision": metrics.precision_at(*arrays, jnp.asarray(RECALL)),
         "youden": metrics.youden_threshold(*arrays),
         "target": metrics.sensitivity_threshold(*arrays, 0.9),
     }
+
+
+def _thresholds(*arrays):
+    return metrics.youden_threshold(*arrays), metrics.sensitivity_threshold(*arrays, 0.9)
 
 
 def _sets():
@@ -57,17 +61,16 @@ def _sets():
 def test_running_sums_of_any_length():
     for n in (1, 31, 32, 33, 1000, 1100):
         x = np.random.default_rng(n).integers(0, 9, n).astype(float)
-        assert_array_equal(exact(cumulative, x), np.cumsum(x))
+        assert_array_equal(run_float64(cumulative, x), np.cumsum(x))
 
 
 def test_by_hand():
     # 0.9+ 0.8- 0.8+ 0.3-; the study of weight 0 is not there, the first one is there twice
     y, s = np.array([1, 0, 1, 0, 1]), np.array([0.9, 0.8, 0.8, 0.3, 0.1])
-    got = exact(_areas, y, s, np.array([2.0, 1, 1, 1, 0]))
+    got = run_float64(_areas, y, s, np.array([2.0, 1, 1, 1, 0]))
     assert_array_equal(got["roc"].thresholds, [np.inf, 0.9, 0.8, 0.8, 0.3, 0.1])
     assert_array_equal(got["roc"].tpr, [0, 2 / 3, 1, 1, 1, 1])
     assert_array_equal(got["roc"].fpr, [0, 0, 1 / 2, 1 / 2, 1, 1])
-    assert_array_equal(got["pr"].precision, [np.nan, 1, 3 / 4, 3 / 4, 3 / 5, 3 / 5])
     assert got["auc"] == (2 * (1 + 1) + (1 / 2 + 1)) / 6
     assert got["ap"] == pytest.approx(2 / 3 * 1 + 1 / 3 * 3 / 4, abs=1e-15)
     # straight from (0, 2/3) to (1/2, 1)
@@ -79,7 +82,7 @@ def test_by_hand():
 
 def test_equals_scikit_learn_with_weights():
     for y, s, w in _sets():
-        got = exact(_areas, y, s, w)
+        got = run_float64(_areas, y, s, w)
         assert_allclose(got["auc"], sk.roc_auc_score(y, s, sample_weight=w), atol=1e-12)
         area = sk.roc_auc_score(y, s, sample_weight=w, max_fpr=0.1)
         assert_allclose(got["standardised"], area, atol=1e-12)
@@ -93,36 +96,34 @@ def test_equals_scikit_learn_with_weights():
             assert_allclose(got["roc"].tpr[at], height, atol=1e-12)
 
 
-def test_precision_and_recall_equal_scikit_learn():
+def test_precision_at_each_recall_equals_scikit_learn():
     for y, s, w in _sets():
-        got = exact(_areas, y, s, w)["pr"]
-        precision, recall, thresholds = sk.precision_recall_curve(y, s, sample_weight=w)
-        for threshold, p, r in zip(thresholds, precision, recall, strict=False):
-            at = np.flatnonzero(got.thresholds == threshold)
-            if got.recall[at[0]] > 0:  # where nothing is called scikit-learn has a number
-                assert_allclose(got.precision[at], p, atol=1e-12)
-                assert_allclose(got.recall[at], r, atol=1e-12)
+        precision, recall, _ = sk.precision_recall_curve(y, s, sample_weight=w)
+        precision, recall = precision[:-1], recall[:-1]  # the last one has a made-up precision
+        for at, found in zip(RECALL, run_float64(_areas, y, s, w)["precision"], strict=True):
+            # The highest threshold that reaches it is scikit-learn's last point that does.
+            assert_allclose(found, precision[recall >= at][-1], atol=1e-12)
 
 
 def test_the_curves_have_the_areas_that_are_given():
     y, s, w = next(_sets())
     grid = (np.arange(40_000) + 0.5) / 40_000
-    heights = exact(metrics.sensitivity_at, y, s, w, grid)
-    assert_allclose(heights.mean(), ev.auc(y, s), atol=1e-4)
-    steps = exact(metrics.precision_at, y, s, w, grid)
-    assert_allclose(steps.mean(), ev.average_precision(y, s), atol=1e-4)
+    heights = run_float64(metrics.sensitivity_at, y, s, w, grid)
+    assert_allclose(heights.mean(), sk.roc_auc_score(y, s), atol=1e-4)
+    steps = run_float64(metrics.precision_at, y, s, w, grid)
+    assert_allclose(steps.mean(), sk.average_precision_score(y, s), atol=1e-4)
 
 
 def test_weights_are_repeated_studies():
     for y, s, w in _sets():
-        got = exact(_areas, y, s, w)
+        got = run_float64(_areas, y, s, w)
         i = np.repeat(np.arange(N), w.astype(int))
         if (y[i] == y[i][0]).all():
             continue
         assert got["auc"] == ev.auc(y[i], s[i])  # to the last bit
-        assert_allclose(got["ap"], ev.average_precision(y[i], s[i]), atol=1e-12)
-        assert got["youden"] == ev.youden_threshold(y[i], s[i])
-        assert got["target"] == ev.sensitivity_threshold(y[i], s[i], 0.9)
+        assert_allclose(got["ap"], sk.average_precision_score(y[i], s[i]), atol=1e-12)
+        repeated = Sample.checked(y[i], s[i]).measure(_thresholds)
+        assert (got["youden"], got["target"]) == repeated
 
 
 def test_vmapped_equals_one_by_one_and_nan_marks_a_class_that_was_not_drawn():
@@ -132,9 +133,9 @@ def test_vmapped_equals_one_by_one_and_nan_marks_a_class_that_was_not_drawn():
     weights[1, y == 1] = 0
     weights[2, y == 0] = 0
     weights[3] = 0
-    together = exact(_vmapped, y, s, weights)
+    together = run_float64(_vmapped, y, s, weights)
     for i, w in enumerate(weights):
-        alone = exact(_areas, y, s, w)
+        alone = run_float64(_areas, y, s, w)
         jax.tree.map(lambda a, b, i=i: assert_allclose(a[i], b, atol=1e-13), together, alone)
     for name in ("auc", "partial", "standardised", "ap", "youden", "target"):
         assert_array_equal(np.isnan(together[name]), [False, True, True, True, False, False])
@@ -148,7 +149,7 @@ def _vmapped(labels, scores, weights):
 
 
 def test_labels_of_one_class_alone():
-    got = exact(_areas, np.ones(N, int), np.linspace(0, 1, N), np.ones(N))
+    got = run_float64(_areas, np.ones(N, int), np.linspace(0, 1, N), np.ones(N))
     for name in ("auc", "partial", "standardised", "ap", "youden", "target"):
         assert np.isnan(got[name]), name
     assert np.isnan(got["sensitivity"]).all()
@@ -158,8 +159,9 @@ def test_labels_of_one_class_alone():
 def test_the_order_of_studies_and_a_monotone_scale_change_nothing():
     y, s, w = list(_sets())[3]
     shuffle = np.random.default_rng(0).permutation(N)
-    first = exact(_areas, y, s, w)
-    for other in (exact(_areas, y[shuffle], s[shuffle], w[shuffle]), exact(_areas, y, 8 * s, w)):
+    first = run_float64(_areas, y, s, w)
+    for arrays in ((y[shuffle], s[shuffle], w[shuffle]), (y, 8 * s, w)):
+        other = run_float64(_areas, *arrays)
         for name in ("auc", "standardised", "ap", "sensitivity", "precision"):
             assert_array_equal(other[name], first[name])
 
@@ -169,16 +171,47 @@ def test_single_precision_without_the_context():
     area = jax.jit(metrics.auc)(y, s.astype(np.float32), w.astype(np.float32))
     assert area.dtype == jnp.float32
     assert_allclose(area, ev.auc(y, s), rtol=1e-6)
-    assert exact(metrics.auc, y, s, w).dtype == np.float64
+    assert run_float64(metrics.auc, y, s, w).dtype == np.float64
 
 
-def test_checked_partial_areas():
-    y, s, _ = next(_sets())
-    assert_allclose(ev.partial_auc(y, s, 0.2), sk.roc_auc_score(y, s, max_fpr=0.2), atol=1e-12)
-    raw = ev.partial_auc(y, s, 0.2, standardised=False)
-    assert_allclose(0.5 * (1 + (raw - 0.02) / (0.2 - 0.02)), ev.partial_auc(y, s, 0.2), atol=1e-12)
-    assert ev.partial_auc([0, 1], [0.1, 0.2], 0.1) == 1
-    with pytest.raises(ValueError, match="max_fpr:\n- it is 10; expected a share above 0, up to 1"):
-        ev.partial_auc(y, s, 10.0)
-    with pytest.raises(ValueError, match="no fracture"):
-        ev.partial_auc([0, 0], [0.1, 0.2], 0.1)
+# The same, checked
+
+
+def test_auc_is_the_probability_of_the_right_order():
+    for y, s, _ in _sets():
+        differences = s[y == 1][:, None] - s[y == 0]
+        assert_allclose(ev.auc(y, s), ((np.sign(differences) + 1) / 2).mean(), atol=1e-14)
+    assert ev.auc([0, 1], [0.1, 0.2]) == 1
+    assert ev.auc([0, 1], [0.2, 0.1]) == 0
+    assert ev.auc([0, 1], [0.1, 0.1]) == 0.5
+
+
+def test_turning_labels_and_scores_round_changes_nothing_and_float32_keeps_its_ties():
+    rng = np.random.default_rng(1)
+    y, s = rng.integers(0, 2, 300), rng.integers(0, 40, 300) / 40
+    assert_allclose(ev.auc(1 - y, -s), ev.auc(y, s), atol=1e-15)
+    assert ev.auc([0, 1, 1, 0], np.array([0.1, 0.1, 0.3, 0.1], np.float32)) == 0.75
+
+
+@pytest.mark.parametrize(
+    "labels, scores, messages",
+    [
+        # scikit-learn warns and returns nan or 0 where a class is absent; we refuse.
+        ([1, 1], [0.1, 0.2], ["no normal study (label 0) among 2: a rate over it would be 0/0"]),
+        ([0, 0], [0.1, 0.2], ["no fracture (label 1) among 2"]),
+        ([], [], ["no studies"]),
+        ([0, 1], [0.1, np.nan], ["1 of 2 scores are not finite"]),
+        ([0, 1], [0.1, np.inf], ["1 of 2 scores are not finite"]),
+        ([0, 1, 1], [0.1, 0.2], ["labels have shape (3,) and scores (2,)"]),
+        ([[0, 1]], [[0.1, 0.2]], ["labels have shape (1, 2)"]),
+        ([0, 2, -1], [0.1, 0.2, 0.3], ["labels must be 0 (normal) or 1 (fracture); found -1, 2"]),
+        ([0, np.nan], [0.1, 0.2], ["labels must be 0 (normal) or 1 (fracture); found nan"]),
+        (["a", "b"], ["x", "y"], ["labels are of type <U1", "scores are of type <U1"]),
+        ([0, 3], [np.nan], ["3 problems with", "shape", "found 3", "not finite"]),  # all at once
+    ],
+)
+def test_refusals(labels, scores, messages):
+    with pytest.raises(ValueError) as error:
+        ev.auc(labels, scores)
+    for message in messages:
+        assert message in str(error.value)

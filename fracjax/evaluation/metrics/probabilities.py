@@ -1,8 +1,25 @@
-"""What calling studies by a probability is worth; arrays and conventions as in `calibration`."""
+"""How far probabilities are from outcomes, and what calling studies by them is worth.
 
+Functions take labels [n] (0 normal, 1 fracture), probabilities of a fracture [n] (0 .. 1) and
+weights [n] (how often each study counts, not below 0). Metrics are NaN without any weight.
+"""
+
+import jax.numpy as jnp
 from jaxtyping import Array, Float, Real
 
 from fracjax.evaluation.metrics.thresholds import calls
+
+
+def brier(
+    labels: Real[Array, "n"], probabilities: Float[Array, "n"], weights: Float[Array, "n"]
+) -> Float[Array, ""]:
+    """Mean squared difference of probability and outcome; 0.25 for a constant 0.5.
+
+    For two classes, half of what Brier summed over both; as scikit-learn's `brier_score_loss`.
+
+    Source: Brier 1950, Monthly Weather Review 78:1-3.
+    """
+    return jnp.sum(weights * (probabilities - labels) ** 2) / weights.sum()
 
 
 def net_benefit(
@@ -20,9 +37,9 @@ def net_benefit(
     Source: Vickers and Elkin 2006, Medical Decision Making 26:565-574; as the package dcurves.
     """
     called = calls(probabilities[:, None], thresholds[None, :])
-    found = (weights * labels) @ called.astype(weights.dtype)
-    false = (weights * (1 - labels)) @ called.astype(weights.dtype)
-    return (found - false * thresholds / (1 - thresholds)) / weights.sum()
+    true_positives = (weights * labels) @ called.astype(weights.dtype)
+    false_positives = (weights * (1 - labels)) @ called.astype(weights.dtype)
+    return (true_positives - false_positives * thresholds / (1 - thresholds)) / weights.sum()
 
 
 def net_benefit_of_all(

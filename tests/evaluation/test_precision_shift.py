@@ -27,9 +27,7 @@ def test_the_largest_difference_its_study_and_the_mean():
     it = measure_precision_shift(found, before, "bfloat16", "float32")
     assert (it.study, it.n) == ("b", 3)
     assert (it.largest, it.mean) == (pytest.approx(0.02), pytest.approx(0.01))
-    assert str(it) == (
-        "in float32 probabilities are other ones by up to 0.0200, 0.0100 on average (n=3)"
-    )
+    assert str(it) == ("probabilities in float32 differ by up to 0.0200, 0.0100 on average (n=3)")
 
 
 @pytest.mark.parametrize(
@@ -54,7 +52,8 @@ def test_more_than_a_hundredth_is_refused():
         read=False,
     )
     far = measure_precision_shift(predictions(0.1, 0.5, 0.911), before, "bfloat16", "float32")
-    with pytest.raises(
-        InputError, match=r"runs/a was trained in float32, and bfloat16 .* 0.011 \(c\).*; leave"
-    ):
+    refusal = r"runs/a was trained in float32, and bfloat16 .* 0.011 \(c\).*; evaluate in float32"
+    with pytest.raises(InputError, match=refusal):
         check_precision_shift(far, "runs/a", read=False)
+    with pytest.raises(InputError, match="; evaluate validation again in float32, or train with"):
+        check_precision_shift(far, "runs/a", read=True)

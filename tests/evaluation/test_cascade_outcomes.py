@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fracjax.evaluation import Predictions, cascade_report, per_class_report, wilson
+from fracjax.runtime.atomic_files import to_json
 
 CLASSES = ("oblique", "spiral")
 
@@ -80,7 +81,7 @@ def test_a_detector_that_passes_none():
     assert _values(report.total) == [0, 0, 1]
     assert report.with_filter.n == 0
     assert report.with_filter.accuracy.value is None
-    assert json.loads(json.dumps(report.to_dict(), allow_nan=False))["threshold"] == "inf"
+    assert json.loads(json.dumps(to_json(report), allow_nan=False))["threshold"] == "inf"
 
 
 def test_a_type_without_studies_is_undefined():

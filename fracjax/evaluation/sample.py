@@ -1,0 +1,129 @@
+"""Studies of a detector: labels, scores and groups, checked once and kept together."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Integer, Shaped
+from numpy.typing import ArrayLike
+
+from fracjax.evaluation.bootstrap import Resampled, Statistic, bootstrap
+from fracjax.evaluation.float64 import padded, round_size, run_float64
+from fracjax.evaluation.validation import group_indices, is_numeric, quote, raise_problems
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """n studies.
+
+    Attributes:
+      labels: 0 (normal) or 1 (fracture).
+      scores: finite; higher means more likely a fracture.
+      groups: the near-duplicate group of each study, numbered 0, 1, ... without gaps.
+    """
+
+    labels: Integer[np.ndarray, "n"]
+    scores: Float[np.ndarray, "n"]
+    groups: Integer[np.ndarray, "n"]
+
+    @classmethod
+    def checked(
+        cls,
+        labels: ArrayLike,
+        scores: ArrayLike,
+        groups: ArrayLike | None = None,
+        *,
+        both_classes: bool = False,
+        probabilities: bool = False,
+        problems: Sequence[str] = (),
+    ) -> "Sample":
+        """Check what a user gives.
+
+        Args:
+          labels: int[n], 0 (normal) or 1 (fracture).
+          scores: float[n], on any increasing scale.
+          groups: of any type; None if every study stands alone.
+          both_classes: refuse a set that lacks a class.
+          probabilities: refuse scores that are not within 0 .. 1.
+          problems: of other arguments, to be named with those found here.
+
+        Raises:
+          InputError: naming every problem: shapes, types, labels other than 0 and 1, scores that
+            are not finite, no studies, not one group per study.
+        """
+        y, s = np.asarray(labels), np.asarray(scores)
+        found = [*_problems_of_labels(y, s, both_classes), *_problems_of_scores(s, probabilities)]
+        raise_problems([*found, *problems], "labels and scores")
+        return cls(y.astype(np.int64), s.astype(np.float64), group_indices(groups, y.size))
+
+    @property
+    def n(self) -> int:
+        """Number of studies."""
+        return self.labels.size
+
+    @property
+    def n_positive(self) -> int:
+        """Number of fractures."""
+        return int(self.labels.sum())
+
+    @property
+    def missing_class(self) -> str:
+        """Which class has no study, as a note; "" where both have some."""
+        return missing_class(self.n_positive, self.n)
+
+    def bootstrap(
+        self,
+        statistic: Statistic,
+        *arrays: Shaped[np.ndarray, "n ..."],
+        seed: int,
+        resamples: int,
+    ) -> Resampled:
+        """`statistic(weights, labels, scores, *arrays)` of the studies and of resamples."""
+        arrays = (self.labels, self.scores, *arrays)
+        return bootstrap(statistic, self.groups, *arrays, seed=seed, resamples=resamples)
+
+    def measure(self, metric: Callable[..., Any], *arguments: np.ndarray) -> Any:
+        """`metric(labels, scores, weights, *arguments)` in float64, each study counted once."""
+        size = round_size(self.n)
+        rows = [padded(array, size) for array in (self.labels, self.scores, np.ones(self.n))]
+        return run_float64(metric, *rows, *arguments)
+
+
+def missing_class(n_positive: int, n: int) -> str:
+    """Which of both classes has no study among n, as a note; "" where both have some."""
+    if n_positive == 0:
+        return f"no fracture among {n}"
+    return f"no normal study among {n}" if n_positive == n else ""
+
+
+def _problems_of_labels(y: np.ndarray, s: np.ndarray, both_classes: bool) -> list[str]:
+    problems = []
+    if y.ndim != 1 or y.shape != s.shape:
+        problems.append(
+            f"labels have shape {y.shape} and scores {s.shape}; expected one of each per study: "
+            "(n,) and (n,)"
+        )
+    elif y.size == 0:
+        problems.append("no studies")
+    if not is_numeric(y):
+        problems.append(f"labels are of type {y.dtype}; expected the numbers 0 and 1")
+    elif not (valid := np.isin(y, (0, 1))).all():
+        problems.append(
+            f"labels must be 0 (normal) or 1 (fracture); found {quote(np.unique(y[~valid]))} "
+            f"in {(~valid).sum()} studies"
+        )
+    elif both_classes and y.size and (y == y.flat[0]).all():
+        name = "normal study (label 0)" if y.flat[0] else "fracture (label 1)"
+        problems.append(f"no {name} among {y.size}: a rate over it would be 0/0")
+    return problems
+
+
+def _problems_of_scores(s: np.ndarray, probabilities: bool) -> list[str]:
+    if not is_numeric(s):
+        return [f"scores are of type {s.dtype}; expected numbers"]
+    if not (finite := np.isfinite(s)).all():
+        return [f"{(~finite).sum()} of {s.size} scores are not finite (NaN or infinity)"]
+    if probabilities and (outside := (s < 0) | (s > 1)).any():
+        return [f"{outside.sum()} of {s.size} are not within 0 .. 1: {quote(s[outside])}"]
+    return []
