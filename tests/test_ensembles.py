@@ -17,7 +17,7 @@ from fracjax.evaluation.aggregate import mean
 from fracjax.evaluation.temperature import scaled
 from fracjax.inference.cascade import run_cascade
 from fracjax.inference.detector_gate import open_detector_gate
-from fracjax.inference.evaluate_run import evaluate_run
+from fracjax.inference.evaluate_run import EvaluationRequest, evaluate_run
 from fracjax.inference.model_bundle import open_run
 from fracjax.inference.stages import open_stages
 from fracjax.loading import dataset_view
@@ -141,7 +141,7 @@ def test_the_folds_of_a_detector_are_no_detector(runs, tmp_path):
         folds=2,
     )
     fit_members(config, QUIET)
-    evaluate_run(config.workdir, "validation", data_mesh(), calibrate=True)
+    evaluate_run(EvaluationRequest(config.workdir, "validation", calibrate=True), data_mesh())
     with pytest.raises(InputError, match=r"chosen on the scores of single networks"):
         evaluate(config.workdir, "test", data_mesh(), QUIET)
     with pytest.raises(InputError, match=r"train one network, or --ensemble.members"):

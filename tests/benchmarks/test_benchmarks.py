@@ -1,6 +1,7 @@
 """Every benchmark runs at toy size; what they ask each other and print needs no measuring."""
 
 import ast
+import importlib
 import json
 import os
 import subprocess
@@ -42,10 +43,13 @@ def test_each_one_is_run_below():
 def test_every_name_that_they_import_from_fracjax_is_there():
     for path in BENCHMARKS.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fracjax"):
+            if (
+                isinstance(node, ast.ImportFrom)
+                and node.module
+                and node.module.startswith("fracjax")
+            ):
                 names = [alias.name for alias in node.names]
-                __import__(node.module, fromlist=names)
-                module = sys.modules[node.module]
+                module = importlib.import_module(node.module)
                 lacking = [name for name in names if not hasattr(module, name)]
                 assert not lacking, f"{path.name}: {node.module} has no {lacking}"
 
@@ -71,7 +75,7 @@ def test_it_runs_at_toy_size(script, tmp_path):
 
 
 def test_a_contender_answers_in_turn_and_tells_how_it_ended(import_path, tmp_path):
-    from contender import Contender, ContenderError
+    from contender import Contender, ContenderError  # pyright: ignore[reportMissingImports]
 
     script = tmp_path / "toy.py"
     script.write_text(
@@ -92,7 +96,7 @@ def test_a_contender_answers_in_turn_and_tells_how_it_ended(import_path, tmp_pat
 
 
 def test_the_table_of_speed_has_medians_of_ratios_of_rounds(import_path):
-    from table import tables
+    from table import tables  # pyright: ignore[reportMissingImports]
 
     def contender(training, start):
         return {
@@ -124,7 +128,7 @@ def test_the_table_of_speed_has_medians_of_ratios_of_rounds(import_path):
 
 
 def test_less_trains_above_a_cut_and_a_cnn_has_none(import_path):
-    from networks import System, systems
+    from networks import System, systems  # pyright: ignore[reportMissingImports]
 
     assert [s.part for s in systems(("basic_cnn",), ("full", "all", "frozen"))] == ["full"]
     parts = [System("inception_v3", part) for part in ("full", "all", "frozen")]

@@ -16,6 +16,7 @@ from fracjax.datasets.request import Request, check, how_to
 from fracjax.datasets.splits import PARTS, Split
 from fracjax.errors import InputError
 from fracjax.loading.dataset_view import open_dataset
+from tests.cli_runner import run_cli
 from tests.datasets.trees import encode, fracatlas_tree, picture, write
 
 

@@ -18,6 +18,7 @@ from fracjax.evaluation import (
     metrics,
     parse_rule,
 )
+from fracjax.evaluation.float64 import run_float64
 from fracjax.runtime.atomic_files import to_json
 from tests.evaluation.helpers import draw_weights
 

@@ -13,8 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
-from fracjax.training.network import abstract_network, arrays
-from fracjax.training.preprocess import network_input
 
 from fracjax.config import Config, Data, Model
 from fracjax.evaluation import choose_threshold
@@ -27,6 +25,8 @@ from fracjax.inference.stages import Stages
 from fracjax.models.build import IMAGES
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training.checkpoint import CheckpointMetadata
+from fracjax.training.forward import network_input
+from fracjax.training.model import abstract, variables_of
 from tests.datasets.trees import encode, picture
 
 LABELS, SCORES = np.array([0, 1]), np.array([0.2, 0.8])  # that the threshold is "chosen" on
@@ -48,27 +48,33 @@ def _detector(model: Model, stop: str, images: np.ndarray) -> ModelBundle:
     The head is such that the logits of the images have mean 0 and standard deviation 1.
     """
     config = Config(data=Data(image_size=images.shape[1], batch_size=4), model=model)
-    net, image = abstract_network(config), IMAGES[model.name]
+    net, image = abstract(config).model, IMAGES[model.name]
     view = nnx.view(net, deterministic=True, use_running_average=True, raise_if_not_found=False)
     graph, _, _, rest = nnx.split(view, nnx.Param, nnx.BatchStat, ...)
 
     # Weights of later blocks would be written into the file, too.
     used = net.backbone.BLOCKS[: (*net.backbone.BLOCKS, "head").index(stop)]
-    zeros, no_stats = (
-        jax.tree.map(lambda x: np.zeros(x.shape, np.float32), tree) for tree in arrays(net)
-    )
+    zeros = jax.tree.map(lambda x: np.zeros(x.shape, np.float32), variables_of(net))
 
     def whole(tree, like):
         return {**like, "backbone": {**like.get("backbone", {}), **tree}}
 
-    def forward(params, batch_stats, images, drawn_by):
-        net = nnx.merge(graph, whole(params["net"], zeros), whole(batch_stats, no_stats), rest)
+    def forward(variables, images, drawn_by):
+        params = variables["params"]
+        trees = (
+            whole(params["net"], zeros["params"]),
+            whole(variables["batch_stats"], zeros["batch_stats"]),
+        )
+        net = nnx.merge(graph, *trees, rest)
         features = net.backbone(network_input(images, image, "none"), stop=stop)
         features = features.reshape(features.shape[0], -1)
         weights = jnp.expand_dims(jnp.cos(jnp.arange(features.shape[1], dtype=jnp.float32)), 1)
         return (features @ weights - params["centre"]) / params["size"]
 
-    drawn = (jax.tree.map_with_path(_drawn, tree).get("backbone", {}) for tree in arrays(net))
+    drawn = (
+        jax.tree.map_with_path(_drawn, tree).get("backbone", {})
+        for tree in variables_of(net).values()
+    )
     params, stats = ({k: v for k, v in tree.items() if k in used} for tree in drawn)
     params = {"net": params, "centre": np.float32(0), "size": np.float32(1)}
     bundle = ModelBundle(
@@ -80,7 +86,7 @@ def _detector(model: Model, stop: str, images: np.ndarray) -> ModelBundle:
         batch_size=4,
         test_views=1,
     )
-    logits = np.asarray(bundle.forward(params, stats, jnp.asarray(images), None))
+    logits = np.asarray(bundle.forward(bundle.networks[0], jnp.asarray(images), None))
     params = {**params, "centre": logits.mean(), "size": logits.std()}
     return dataclasses.replace(bundle, networks=({"params": params, "batch_stats": stats},))
 

@@ -35,7 +35,7 @@ class _Bundle(ModelBundle):
         return SimpleNamespace(fracture_score=np.array([0.5]))
 
 
-def _unused(params, batch_stats, images, drawn_by):
+def _unused(variables, images, drawn_by):
     raise AssertionError
 
 

@@ -61,7 +61,7 @@ def keras_arrays(model: str) -> dict[str, np.ndarray]:
         arrays[name] = np.broadcast_to(np.float32(number), shape)
         if is_depthwise(name):
             arrays[name] = np.arange(np.prod(shape), dtype="f4").reshape(*shape[:2], -1, 1)
-    arrays |= {name: np.float32(values[0]) for name, values in table.constants.items()}
+    arrays |= {name: np.asarray(values[0], np.float32) for name, values in table.constants.items()}
     return arrays | {name: np.zeros(3, np.float32) for name in table.left_out}
 
 

@@ -12,7 +12,6 @@ from numpy.testing import assert_array_equal
 from fracjax.config import Config, Freeze, Model, Phase
 from fracjax.errors import InputError
 from fracjax.models.build import build
-from fracjax.training import network
 from fracjax.training.freeze import (
     FREEZE,
     TRAIN,
@@ -21,9 +20,10 @@ from fracjax.training.freeze import (
     labels,
     partial_updates,
     partition,
-    table,
     training_view,
 )
+from fracjax.training.model import abstract as abstract_model
+from fracjax.training.model_summary import summarise
 from tests.paths import GOLDENS
 
 X = np.random.default_rng(0).uniform(0, 1, (4, 16, 16, 3)).astype(np.float32)
@@ -116,14 +116,14 @@ def test_labels_have_the_shape_of_the_parameters(cnn):
 def test_trained_parameters_are_those_of_keras(inception, cut):
     with (GOLDENS / "keras_inception_v3_layers.csv").open() as file:
         trainable = [int(row["trainable"]) for row in csv.DictReader(file)]
-    total = table(inception, partition(inception, str(cut), "above_cut"))[-1]
+    total = summarise(inception, partition(inception, str(cut), "above_cut"))[-1]
     assert total.trained - 2_049 == sum(trainable[cut:])
 
 
 def test_the_papers_cut_in_figures(inception):
     trained = {}
     for mode in ("all", "above_cut", "frozen"):
-        trained[mode] = table(inception, partition(inception, "249", mode))[-1].trained - 2_049
+        trained[mode] = summarise(inception, partition(inception, "249", mode))[-1].trained - 2_049
     # `all` adds the 10,688 offsets below the cut, `frozen` takes away the 6,528 above it.
     assert trained == {"all": 11_125_568, "above_cut": 11_114_880, "frozen": 11_108_352}
 
@@ -251,9 +251,8 @@ def test_the_prefix_of_a_run_is_frozen_in_every_phase():
     def prefix(*cuts, mode: Literal["all", "above_cut"] = "above_cut"):
         phases = tuple(Phase(cut=cut) for cut in cuts)
         model = Model(name="inception_v3")
-        return network.frozen_prefix(
-            Config(model=model, phases=phases, freeze=Freeze(batch_norm=mode))
-        )
+        config = Config(model=model, phases=phases, freeze=Freeze(batch_norm=mode))
+        return abstract_model(config).frozen_prefix
 
     assert prefix("head") == "head"
     assert prefix("head", "mixed9") == "mixed9"
@@ -266,11 +265,11 @@ def test_the_prefix_of_a_run_is_frozen_in_every_phase():
 
 
 def test_table_of_a_cut_within_a_block(inception):
-    rows = {row.block: row for row in table(inception, partition(inception, "253", "all"))}
+    rows = {row.block: row for row in summarise(inception, partition(inception, "253", "all"))}
     assert list(rows) == [*inception.backbone.BLOCKS, "head", "total"]
     assert rows["total"].parameters == 21_802_784 + 2_049
     assert (rows["mixed9"].state, rows["mixed9"].batch_norm) == ("part", "batch")
-    rows = {r.block: r for r in table(inception, partition(inception, "253", "above_cut"))}
+    rows = {r.block: r for r in summarise(inception, partition(inception, "253", "above_cut"))}
     assert (rows["mixed8"].state, rows["mixed8"].batch_norm) == ("frozen", "running")
     assert (rows["mixed9"].state, rows["mixed9"].batch_norm) == ("part", "part")
     assert (rows["mixed10"].state, rows["mixed10"].batch_norm) == ("trained", "batch")

@@ -164,7 +164,7 @@ def _answers(run: RunFacts, sections: Collection[str]) -> dict[int, str]:
     name, detector = data.name, run.point is not None
     parts = "/".join(f"{fraction:.0%}" for fraction in run.data.fractions)
     weights = run.weights
-    if weights != "random":
+    if config.model.weights is not None:
         file = config.model.weights.name
         weights = f"ImageNet weights converted from Keras ({file}), random head"
     kind = "vision transformer" if config.model.name.startswith("vit") else "convolutional network"
