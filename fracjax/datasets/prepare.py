@@ -1,24 +1,24 @@
 """From a source to a prepared dataset: audit, records, manifest, split; all of it or nothing."""
 
-import io
 import json
 import tempfile
 from collections import Counter
-from contextlib import redirect_stdout
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import tensorflow_datasets as tfds
 
-from fracjax.datasets.manifest import TAKEN, refusals_by_reason, write_manifest
-from fracjax.datasets.phantom.dataset import PhantomDetection, PhantomTypes
+from fracjax.datasets.audit import examine
+from fracjax.datasets.manifest import TAKEN, ManifestRow, refusals_by_reason, write_manifest
+from fracjax.datasets.phantom.dataset import phantoms
 from fracjax.datasets.prepared import DECODED, MANIFEST, SPLITS, STUDIES, open_records
-from fracjax.datasets.records import RecordBuilder
-from fracjax.datasets.request import Request, check
-from fracjax.datasets.sources.bone_break import BoneBreak
-from fracjax.datasets.sources.folder import Folder
-from fracjax.datasets.sources.fracatlas import FracAtlas
+from fracjax.datasets.records import VERSION, write_records
+from fracjax.datasets.request import DRAWN, Request, check
+from fracjax.datasets.sources.archive import Contents, Study
+from fracjax.datasets.sources.bone_break import bone_break
+from fracjax.datasets.sources.folder import folder
+from fracjax.datasets.sources.fracatlas import fracatlas
 from fracjax.datasets.splits import make_split
 from fracjax.errors import InputError
 
@@ -72,7 +72,7 @@ def prepare(request: Request) -> Summary:
     run leaves whatever was there before, or nothing.
 
     Raises:
-      UserError: flags that do not fit the dataset, an unusable source, a split that cannot be made.
+      InputError: flags that do not fit, an unusable source, a split that cannot be made.
     """
     check(request)
     destination = request.destination
@@ -80,90 +80,91 @@ def prepare(request: Request) -> Summary:
     request.data_dir.mkdir(parents=True, exist_ok=True)
     # A leading dot, and on the same disk: a rename must not become a copy.
     with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=request.data_dir) as scratch:
-        builder = _builder(request, Path(scratch))
-        # tfds announces a download that is none, and counts files with nested bars.
-        tfds.disable_progress_bar()
-        with redirect_stdout(io.StringIO()):
-            builder.download_and_prepare()
-        written = Path(scratch) / builder.name
-        rows = [row for row in builder.rows if row.status == TAKEN]
+        contents = _contents(request)
+        rows = examine(contents.studies, contents.similarity)
+        taken = {
+            study.study: (study, row)
+            for study, row in zip(contents.studies, rows, strict=True)
+            if row.status == TAKEN
+        }
+        count = Counter(row.label for _, row in taken.values())
+        if absent := sorted(set(contents.classes) - set(count)):
+            raise InputError(_nothing_left(absent, rows))
         split = make_split(
-            [row.study for row in rows],
-            [row.label for row in rows],
-            [row.group for row in rows],
+            list(taken),
+            [row.label for _, row in taken.values()],
+            [row.group for _, row in taken.values()],
             fractions=request.fractions,
             seed=request.seed,
         )
-        write_manifest(builder.rows, written / MANIFEST)
-        _write_studies(builder, written)
+        written = write_records(
+            contents, [(study, row.group) for study, row in taken.values()], Path(scratch)
+        )
+        write_manifest(rows, written / MANIFEST)
+        _write_studies(
+            contents.classes, {name: study for name, (study, _) in taken.items()}, written
+        )
         split.save(written / SPLITS)
         if destination.exists():
             destination.rename(Path(scratch) / "replaced")
         written.rename(destination)
-    groups = [size for size in Counter(row.group for row in rows).values() if size > 1]
-    taken = Counter(row.label for row in rows)
+    groups = [size for size in Counter(row.group for _, row in taken.values()).values() if size > 1]
     return Summary(
         directory=destination,
-        taken={name: taken[name] for name in builder.classes},
-        refused=refusals_by_reason(builder.rows),
+        taken={name: count[name] for name in contents.classes},
+        refused=refusals_by_reason(rows),
         near_duplicates=(len(groups), sum(groups)),
         counts={part: dict(classes) for part, classes in split.counts.items()},
         split_hash=split.hash,
     )
 
 
-def _write_studies(builder: RecordBuilder, directory: Path) -> None:
-    """What opening needs, so that it reads no image: tfds shuffles what it writes."""
+def _contents(request: Request) -> Contents:
+    if request.name in DRAWN:
+        return phantoms(request.name, count=request.count, side=request.side, seed=request.seed)
+    assert request.source is not None  # as `check` has seen
+    if request.name == "folder":
+        return folder(request.source, request.classes, request.attributes)
+    return {"fracatlas": fracatlas, "bone_break": bone_break}[request.name](request.source)
+
+
+def _nothing_left(absent: list[str], rows: Sequence[ManifestRow]) -> str:
+    refused = [row for row in rows if row.status != TAKEN]
+    first = "; ".join(f"{row.path}: {row.reason}" for row in refused[:3])
+    return (
+        f"no usable image of: {', '.join(absent)} ({len(refused)} of {len(rows)} files refused"
+        + (f", first: {first}" if first else "")
+        + "); add images or leave the class out"
+    )
+
+
+def _write_studies(classes: tuple[str, ...], taken: Mapping[str, Study], directory: Path) -> None:
+    """What opening needs, in the order of the records, so that it reads no image."""
     names = [record["study"].decode() for record in open_records(directory)]
     studies = {
         name: {
-            "attributes": study.attributes,
-            "boxes": study.boxes.astype(np.float32).tolist(),
-            "masks": [mask.tolist() for mask in study.masks],
+            "attributes": taken[name].attributes,
+            "boxes": taken[name].boxes.astype(np.float32).tolist(),
+            "masks": [mask.tolist() for mask in taken[name].masks],
         }
-        for name, study in ((name, builder.taken[name]) for name in names)
+        for name in names
     }
-    content = json.dumps({"classes": builder.classes, "studies": studies}, ensure_ascii=False)
+    content = json.dumps({"classes": classes, "studies": studies}, ensure_ascii=False)
     (directory / STUDIES).write_text(content + "\n", "utf-8")
 
 
 def _check_replaceable(destination: Path, source: Path | None) -> None:
     """An earlier preparation may be replaced; anything else in its place is the user's."""
-    if source is not None and destination.resolve() in (
-        source.resolve(),
-        *source.resolve().parents,
-    ):
+    if source is not None and source.resolve().is_relative_to(destination.resolve()):
         raise InputError(
             f"--source {source} lies in {destination}, where the prepared dataset goes; "
             "move it, or choose another --data-dir"
         )
     if destination.exists():
-        ours = {MANIFEST, SPLITS, STUDIES, DECODED, str(RecordBuilder.VERSION)}
+        ours = {MANIFEST, SPLITS, STUDIES, DECODED, VERSION}
         foreign = sorted({path.name for path in destination.iterdir()} - ours)
         if foreign:
             raise InputError(
                 f"{destination} holds what no preparation wrote: {', '.join(foreign[:5])}; "
                 "move it, or choose another --data-dir"
             )
-
-
-def _builder(request: Request, data_dir: Path) -> RecordBuilder:
-    if request.source is None:
-        kind, count = {"phantom": (PhantomDetection, 2400), "phantom_types": (PhantomTypes, 1200)}[
-            request.name
-        ]
-        return kind(
-            count=count if request.count is None else request.count,
-            side=96 if request.side is None else request.side,
-            seed=request.seed,
-            data_dir=data_dir,
-        )
-    if request.name == "folder":
-        return Folder(
-            source=request.source,
-            data_dir=data_dir,
-            classes=request.classes,
-            attributes=request.attributes,
-        )
-    published = {"fracatlas": FracAtlas, "bone_break": BoneBreak}[request.name]
-    return published(source=request.source, data_dir=data_dir)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
-from fracjax.datasets.manifest import TAKEN, ManifestRow, read_manifest
+from fracjax.datasets.manifest import TAKEN, read_manifest
 from fracjax.datasets.request import how_to
 from fracjax.errors import InputError
 
@@ -90,13 +90,20 @@ def open_prepared(name: str, data_dir: Path) -> Prepared:
         content = json.loads((directory / STUDIES).read_text("utf-8"))
         classes, studies = tuple(content["classes"]), content["studies"]
         file = MANIFEST
-        rows = _rows_of(studies, directory / MANIFEST)
+        manifest = read_manifest(directory / MANIFEST)
+        row_of = {row.study: row for row in manifest if row.status == TAKEN}
+        if absent := studies.keys() - row_of.keys():
+            raise ValueError(f"{len(absent)} records missing, first {min(absent)}")
+        rows = [row_of[study] for study in studies]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"dataset {name!r} was prepared by an earlier version ({file}: {error}); "
             + how_to(name, data_dir)
         ) from error
     known = list(studies.values())
+    attributes = {
+        key: [study["attributes"][key] for study in known] for key in known[0]["attributes"]
+    }
     return Prepared(
         name=name,
         directory=directory,
@@ -107,8 +114,8 @@ def open_prepared(name: str, data_dir: Path) -> Prepared:
         sha256=np.array([row.sha256 for row in rows]),
         colour=np.array([row.channels == 3 for row in rows], bool),
         attributes={
-            key: _column([study["attributes"][key] for study in known])
-            for key in known[0]["attributes"]
+            key: np.array(values, np.str_ if isinstance(values[0], str) else np.int32)
+            for key, values in attributes.items()
         },
         boxes=[np.array(study["boxes"], np.float32).reshape(-1, 4) for study in known],
         masks=[tuple(np.array(mask, np.float32) for mask in study["masks"]) for study in known],
@@ -125,15 +132,3 @@ def open_records(directory: Path) -> Any:
     builder = tfds.builder_from_directory(str(version))
     # tfds decorates the method and thereby hides its signature.
     return builder.as_data_source(split=EVERYTHING, decoders=encoded)  # pyright: ignore
-
-
-def _rows_of(studies: Mapping[str, Any], manifest: Path) -> list[ManifestRow]:
-    """The manifest's row of each record, in the order of the records."""
-    row_of = {row.study: row for row in read_manifest(manifest) if row.status == TAKEN}
-    if absent := studies.keys() - row_of.keys():
-        raise ValueError(f"{len(absent)} records missing, first {min(absent)}")
-    return [row_of[study] for study in studies]
-
-
-def _column(values: list[int] | list[str]) -> np.ndarray:
-    return np.array(values) if isinstance(values[0], str) else np.array(values, np.int32)

@@ -5,13 +5,17 @@ pixels that were exposed. Grey of more than 8 bits is scaled by `grey_levels.nom
 """
 
 import io
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
+from rich.console import Console
+from rich.progress import track
 
 from fracjax.imaging.decoder_warnings import decoder_warnings
 from fracjax.imaging.dicom import decode_dicom, is_dicom
@@ -45,7 +49,7 @@ _TURNS = {
 _QUARTER_TURNS = tuple(_TURNS[orientation] for orientation in (5, 6, 7, 8))
 _STARTS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"II": "TIFF", b"MM": "TIFF", b"BM": "BMP"}
 
-T = TypeVar("T")
+S, T = TypeVar("S"), TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,13 @@ class DecodedImage:
 def is_image_name(name: str) -> bool:
     """Whether the suffix promises an image that we read."""
     return PurePosixPath(name).suffix.lower() in KIND_OF_SUFFIX
+
+
+def in_threads(work: Callable[[S], T], items: Sequence[S], what: str) -> list[T]:
+    """Do `work` to every item on all cores (decoders release the GIL), with a bar named `what`."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        done, screen = pool.map(work, items), Console(stderr=True)
+        return list(track(done, what, total=len(items), console=screen, transient=True))
 
 
 def read_bytes(path: Path) -> bytes:

@@ -8,9 +8,8 @@ import numpy as np
 from jaxtyping import Int
 
 from fracjax.config import Data, fold_of
-from fracjax.datasets import splits
-from fracjax.datasets.folds import fold_indices
 from fracjax.datasets.prepared import Prepared, open_prepared
+from fracjax.datasets.splits import Split, fold_indices
 from fracjax.errors import InputError
 from fracjax.imaging.resize import ImageFormat
 from fracjax.loading.batch import Examples
@@ -23,7 +22,7 @@ class Dataset:
 
     data: Data
     prepared: Prepared
-    split: splits.Split
+    split: Split
 
     @property
     def split_hash(self) -> str:
@@ -111,6 +110,6 @@ def open_dataset(data: Data, data_dir: Path | None = None) -> Dataset:
             f"{data.name} has no class {', '.join(map(repr, unknown))}; its {len(known)} classes "
             f"are {', '.join(map(repr, known))}: correct data.classes"
         )
-    split = splits.Split.load(prepared.directory / data.split)
+    split = Split.load(prepared.directory / data.split)
     split.check(prepared)
     return Dataset(data, prepared, split)

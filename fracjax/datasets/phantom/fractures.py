@@ -12,11 +12,6 @@ from fracjax.datasets.phantom.fragments import Scene, Site, pick_bone
 from fracjax.datasets.phantom.random_stream import Stream
 
 
-def break_bone(scene: Scene, fracture: str, stream: Stream) -> Map:
-    """What the break of the named type adds to the attenuation (and takes away, where negative)."""
-    return _BREAKS[fracture](scene, stream)
-
-
 def _oblique(scene: Scene, stream: Stream) -> Map:
     site = Site.on_shaft(scene, stream, -0.1, 0.06, 2.5)
     r, rise = site.radius, stream.sign() * stream.uniform(0.9, 1.7)
@@ -48,10 +43,8 @@ def _spiral(scene: Scene, stream: Stream) -> Map:
 
     shift = stream.sign() * stream.uniform(0.2, 0.45) * r
     apart = stream.uniform(0.28, 0.45) * r
-    near = site.fragment(
-        site.moved(-1, slide=-0.5 * apart, shift=-0.3 * shift),
-        lambda s, t: 1.0 - side_of(s, t),
-    )
+    moved = site.moved(-1, slide=-0.5 * apart, shift=-0.3 * shift)
+    near = site.fragment(moved, lambda s, t: 1.0 - side_of(s, t))
     far = site.fragment(site.moved(1, slide=0.5 * apart, shift=0.7 * shift), side_of)
     return site.added(near + far)
 
@@ -70,22 +63,18 @@ def _comminuted(scene: Scene, stream: Stream) -> Map:
     def below(s: Map, t: Map) -> Map:
         return site.edge(s - half - lean[1] * t - high(t))
 
-    whole = site.fragment(
-        site.moved(-1, shift=-0.3 * shift, slide=-0.1 * r), above
-    ) + site.fragment(
-        site.moved(1, shift=0.5 * shift, slide=0.1 * r, tilt=stream.uniform(-0.2, 0.2)), below
-    )
+    whole = site.fragment(site.moved(-1, shift=-0.3 * shift, slide=-0.1 * r), above)
+    tilt = stream.uniform(-0.2, 0.2)
+    whole += site.fragment(site.moved(1, shift=0.5 * shift, slide=0.1 * r, tilt=tilt), below)
     # The middle splits lengthwise into pieces, each pushed its own way.
     cuts = [-2.0, stream.uniform(-0.5, -0.1), stream.uniform(0.1, 0.5), 2.0]
     split = site.jagged(0.3)
     for i in range(3):
         drift = (i - 1) * stream.uniform(0.2, 0.55) * r + stream.uniform(-0.1, 0.1) * r
         turn = stream.uniform(-0.35, 0.35)
-        s = scene.u - site.u0
+        s, t = site.local(scene.u, scene.v)
         points = (
-            scene.u
-            + turn * (scene.v - site.bone.centreline(scene.u))
-            - stream.uniform(-0.3, 0.3) * r,
+            scene.u + turn * t - stream.uniform(-0.3, 0.3) * r,
             scene.v - drift - turn * s,
         )
 
@@ -93,7 +82,7 @@ def _comminuted(scene: Scene, stream: Stream) -> Map:
             between = (1.0 - below(s, t)) * (1.0 - above(s, t))
             return between * site.edge(t - left - split(s)) * site.edge(right + split(s) - t)
 
-        whole = whole + site.fragment(points, piece)
+        whole += site.fragment(points, piece)
     return site.added(whole)
 
 
@@ -110,8 +99,7 @@ def _greenstick(scene: Scene, stream: Stream) -> Map:
 
     def uncracked(s: Map, t: Map) -> Map:
         opening = np.maximum(convex * t / r - deep, 0.0)
-        width = gape * opening + 0.005
-        return 1.0 - site.band(s - lean * t - teeth(t), width) * (opening > 0)
+        return 1.0 - site.band(s - lean * t - teeth(t), gape * opening + 0.005) * (opening > 0)
 
     return site.added(site.fragment((scene.u, scene.v - apex), uncracked))
 
@@ -138,10 +126,8 @@ def _impacted(scene: Scene, stream: Stream) -> Map:
     tilt = stream.uniform(-0.15, 0.15)
     shift = stream.uniform(-0.12, 0.12) * r
     near = site.fragment(site.moved(-1, slide=0.5 * drive), lambda s, t: site.edge(low(t) - s))
-    far = site.fragment(
-        site.moved(1, slide=-0.5 * drive, shift=shift, tilt=tilt),
-        lambda s, t: site.edge(s - low(t)),
-    )
+    moved = site.moved(1, slide=-0.5 * drive, shift=shift, tilt=tilt)
+    far = site.fragment(moved, lambda s, t: site.edge(s - low(t)))
     s, t = site.local(scene.u, scene.v)
     crush = site.band(s - high(t), 0.7 * drive) * chord(1.12 * r, t)
     return site.added(near + far + 0.12 * site.bone.density * crush)
@@ -157,9 +143,8 @@ def _longitudinal(scene: Scene, stream: Stream) -> Map:
 
     def whole(s: Map, t: Map) -> Map:
         taper = np.clip(2.0 * (1.0 - np.abs(s) / half), 0.0, 1.0)
-        return 1.0 - 0.85 * (taper > 0) * site.band(
-            t - place - lean * s - teeth(s * 1.6 * r / half), width * taper
-        )
+        beside = t - place - lean * s - teeth(s * 1.6 * r / half)
+        return 1.0 - 0.85 * (taper > 0) * site.band(beside, width * taper)
 
     s, t = site.local(scene.u, scene.v)
     held = 1.0 - smoothstep(np.abs(s) / (1.3 * half))
@@ -170,21 +155,14 @@ def _longitudinal(scene: Scene, stream: Stream) -> Map:
 def _pathological(scene: Scene, stream: Stream) -> Map:
     site = Site.on_shaft(scene, stream, -0.1, 0.08, 1.5)
     r, bone = site.radius, site.bone
-    u, v = scene.u, scene.v
     swell = 1.0 + stream.uniform(0.1, 0.3)
     long = stream.uniform(1.2, 1.9) * r
-    s, t = site.local(u, v)
+    s, t = site.local(scene.u, scene.v)
     bulge = 1.0 + (swell - 1.0) * np.maximum(1.0 - (s / (1.2 * long)) ** 2, 0.0) ** 2
-    points = (u, bone.centreline(u) + t / bulge)
-    lobes = [
-        (
-            stream.uniform(-0.55, 0.55) * long,
-            stream.uniform(-0.4, 0.4) * r,
-            stream.uniform(0.4, 0.65) * long,
-            stream.uniform(0.5, 0.75) * r,
-        )
-        for _ in range(5)
-    ]
+    points = (scene.u, bone.centreline(scene.u) + t / bulge)
+    # Five ellipses: middle (s, t), then half axes.
+    lobes = stream.uniform((-0.55, -0.4, 0.4, 0.5), (0.55, 0.4, 0.65, 0.75), (5, 4))
+    lobes = lobes * (long, r, long, r)
     loss = stream.uniform(0.6, 0.85)
     teeth, lean = site.jagged(0.2), stream.uniform(-0.3, 0.3)
 
@@ -230,7 +208,7 @@ def _dislocation(scene: Scene, stream: Stream) -> Map:
     moved = (u - slide * held, v - shift * held)
     change = np.zeros_like(u)
     for bone in limb.beyond:
-        change = change + bone.attenuation(*moved, scene.trabeculae) - scene.intact(bone)
+        change += bone.attenuation(*moved, scene.trabeculae) - scene.intact(bone)
     # The joint's rim breaks off on the side to which the bones have gone.
     head = main.end_radius
     site = Site(scene, stream, main, main.end - 0.45 * head)
@@ -260,3 +238,8 @@ _BREAKS: dict[str, Callable[[Scene, Stream], Map]] = {
 }
 
 FRACTURE_TYPES: tuple[str, ...] = tuple(_BREAKS)
+
+
+def break_bone(scene: Scene, fracture: str, stream: Stream) -> Map:
+    """What the break of the named type adds to the attenuation (and takes away, where negative)."""
+    return _BREAKS[fracture](scene, stream)

@@ -1,4 +1,4 @@
-"""Where images come from: a folder or the zip it came in, and a study of it before its audit."""
+"""Where images come from: a folder or the zip it came in, and its studies before their audit."""
 
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -43,6 +43,27 @@ class Study:
     problem: str | None = None
 
 
+@dataclass(frozen=True)
+class Contents:
+    """Every study of a source, good or bad.
+
+    Attributes:
+      name: of the dataset, with its `description` and `homepage`.
+      classes: in the order of their indices.
+      studies: one for each file.
+      attributes: name -> int or str, those that every study carries.
+      similarity: that joins near duplicates, see `near_duplicate_groups`; None for no grouping.
+    """
+
+    name: str
+    description: str
+    classes: tuple[str, ...]
+    studies: Sequence[Study]
+    attributes: Mapping[str, type] = field(default_factory=dict)
+    similarity: float | None = None
+    homepage: str = ""
+
+
 class Source:
     """Files by their path inside a folder or a zip. Nothing is unpacked: no member can escape.
 
@@ -55,9 +76,8 @@ class Source:
         self.path = Path(path)
         self._zip: zipfile.ZipFile | None = None
         if self.path.is_dir():
-            entries = [
-                (p.relative_to(self.path).as_posix(), p.is_dir()) for p in self.path.rglob("*")
-            ]
+            files = self.path.rglob("*")
+            entries = [(p.relative_to(self.path).as_posix(), p.is_dir()) for p in files]
         elif zipfile.is_zipfile(self.path):
             self._zip = zipfile.ZipFile(self.path)
             entries = [(i.filename.rstrip("/"), i.is_dir()) for i in self._zip.infolist()]
@@ -83,11 +103,6 @@ class Source:
             raise OSError("a directory, not a file") from None
         except (RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
             raise OSError(f"cannot be read from the zip: {error}") from error
-
-    def close(self) -> None:
-        """Close the zip, if it is one."""
-        if self._zip is not None:
-            self._zip.close()
 
     def root_of(self, inside: Sequence[str], what: str) -> str:
         """The one prefix ("" or ending in "/") under which every path of `inside` exists.
