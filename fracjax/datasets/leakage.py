@@ -141,7 +141,7 @@ def _shared(seen: Studies, evaluated: Studies, column: str, why: str) -> list[st
 def _lookalikes(
     seen: Studies, evaluated: Studies
 ) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " m"], Float32[np.ndarray, " m"]]:
-    """Pairs whose hashes are close, by their places, and the correlation of their fine structure."""
+    """Places of pairs whose hashes are close, and the correlation of their fine structure."""
     kept = [[of[it.index] for of in fingerprints(it.prepared)] for it in (seen, evaluated)]
     hashes, thumbnails = zip(*kept, strict=True)
     i, j, turn = candidates_between(*hashes)

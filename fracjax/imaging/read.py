@@ -21,16 +21,8 @@ from fracjax.imaging.decoder_warnings import decoder_warnings
 from fracjax.imaging.dicom import decode_dicom, is_dicom
 from fracjax.imaging.grey_levels import Unreadable, check_size, eight_bits, nominal_range
 
-KIND_OF_SUFFIX = {
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".png": "PNG",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-    ".bmp": "BMP",
-    ".dcm": "DICOM",
-    ".dicom": "DICOM",
-}
+KIND_OF_SUFFIX = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF",
+                  ".bmp": "BMP", ".dcm": "DICOM", ".dicom": "DICOM"}  # fmt: skip
 # Of these kinds many a sound radiograph has a slightly invalid tag.
 LENIENT_KINDS = ("DICOM", "TIFF")
 MAX_FILE_BYTES = 256 * 2**20  # a radiograph is far smaller; a zip member may claim any size
@@ -176,7 +168,11 @@ def open_image(data: bytes, *, grey: bool = False, at_least: int | None = None) 
       Unreadable: it does not decode, in full, to one image; the message says why.
     """
     try:
-        opened = _open_dicom(data) if is_dicom(data) else _open(data, grey, at_least)
+        if is_dicom(data):
+            image = Image.fromarray(decode_dicom(data))
+            opened = DecodedImage("DICOM", 1, image.width, image.height, image)
+        else:
+            opened = _open(data, grey, at_least)
         return replace(opened, stored=opened.stored.convert("L")) if grey else opened
     except Unreadable:
         raise
@@ -190,11 +186,6 @@ def open_image(data: bytes, *, grey: bool = False, at_least: int | None = None) 
         raise Unreadable(f"{kind}: {reason}") from error
 
 
-def _open_dicom(data: bytes) -> DecodedImage:
-    image = Image.fromarray(decode_dicom(data))
-    return DecodedImage("DICOM", 1, image.width, image.height, image)
-
-
 def _open(data: bytes, grey: bool, at_least: int | None) -> DecodedImage:
     with Image.open(io.BytesIO(data), formats=_KINDS) as image:
         check_size(*image.size)
@@ -203,7 +194,7 @@ def _open(data: bytes, grey: bool, at_least: int | None) -> DecodedImage:
         pages = getattr(image, "n_frames", 1)
         if pages > 1 and kind != "JPEG":
             raise Unreadable(
-                f"multi-frame: {pages} pictures in one {kind}, expected one; "
+                f"multi-frame: {pages} images in one {kind}, expected one; "
                 "save each as its own file"
             )
         deep_colour = _has_deep_colour(image)  # before a PNG loads itself to find its EXIF
@@ -217,33 +208,34 @@ def _open(data: bytes, grey: bool, at_least: int | None) -> DecodedImage:
         turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
         if scale == 1:
             whole = image.size
-        stored = _grey_or_rgb(image, _is_negative(image))
+        stored = _grey_or_rgb(image)
     if deep_colour and np.asarray(stored).max() < 2**6:
         raise Unreadable(
             "16-bit colour of fewer bits: only the upper 8 of 16 are read, and they are nearly "
             "black; save it as 8-bit colour or 16-bit grey"
         )
     width, height = whole[::-1] if turn in _QUARTER_TURNS else whole
-    return DecodedImage(
-        kind, orientation if orientation in range(1, 9) else 1, width, height, stored, turn, scale
-    )
+    orientation = orientation if orientation in range(1, 9) else 1
+    return DecodedImage(kind, orientation, width, height, stored, turn, scale)
 
 
-def _grey_or_rgb(image: Image.Image, negative: bool) -> Image.Image:
-    if image.mode in ("L", "RGB"):
-        return image
-    if image.mode.startswith("I"):  # 16 bits and more, where convert("L") would clip
-        deep = np.asarray(image)
-        low, high = nominal_range(deep)
-        grey = eight_bits(deep, low, high)
-        return Image.fromarray(255 - grey if negative else grey)
-    if image.mode == "F":
-        raise Unreadable("floating point: expected whole numbers; save it as 16-bit grey")
-    if image.mode in ("1", "LA"):
-        return image.convert("L")
-    if image.mode in ("P", "PA"):
-        # By way of RGBA: Pillow warns of a palette whose transparency would be lost.
-        return image.convert("RGBA").convert("RGB")
+def _grey_or_rgb(image: Image.Image) -> Image.Image:
+    match image.mode:
+        case "L" | "RGB":
+            return image
+        case "1" | "LA":
+            return image.convert("L")
+        case "P" | "PA":
+            # By way of RGBA: Pillow warns of a palette whose transparency would be lost.
+            return image.convert("RGBA").convert("RGB")
+        case "F":
+            raise Unreadable("floating point: expected whole numbers; save it as 16-bit grey")
+        case mode if mode.startswith("I"):  # 16 bits and more, where convert("L") would clip
+            deep = np.asarray(image)
+            grey = eight_bits(deep, *nominal_range(deep))
+            # Pillow turns a TIFF in which zero is white over for 8 bits, and not for 16.
+            tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
+            return Image.fromarray(255 - grey if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else grey)
     return image.convert("RGB")
 
 
@@ -254,15 +246,6 @@ def _has_deep_colour(image: ImageFile.ImageFile) -> bool:
     layouts = (tile.args if isinstance(tile.args, str) else (tile.args or [""])[0]
                for tile in image.tile)  # fmt: skip
     return any(str(layout).endswith((";16B", ";16L", ";16N")) for layout in layouts)
-
-
-def _is_negative(image: Image.Image) -> bool:
-    """Whether zero is white: Pillow turns it over for 8 bits, and not for 16."""
-    return (
-        isinstance(image, TiffImagePlugin.TiffImageFile)
-        and image.mode.startswith("I")
-        and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
-    )
 
 
 def _unidentified(data: bytes) -> str:

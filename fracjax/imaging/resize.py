@@ -41,7 +41,7 @@ def decode(data: bytes, form: ImageFormat) -> UInt8[np.ndarray, "side side c"]:
     Raises:
       Unreadable: it does not decode. The audit has refused such files before.
     """
-    return _square(_open(data, form), form)
+    return decode_each(data, [form])[1][0]
 
 
 def decode_each(
@@ -57,11 +57,11 @@ def decode_each(
     """
     coloured = max(forms, key=lambda form: form.channels)
     opened = _open(data, coloured)
-    squares: dict[ImageFormat, UInt8[np.ndarray, "_ _ _"]] = {}
-    for form in forms:
-        if form not in squares:
-            again = opened.kind == "JPEG" and form != coloured
-            squares[form] = _square(_open(data, form) if again else opened, form)
+    squares = {
+        form: _square(_open(data, form) if opened.kind == "JPEG" else opened, form)
+        for form in {*forms} - {coloured}
+    }
+    squares[coloured] = _square(opened, coloured)
     return opened.kind, [squares[form] for form in forms]
 
 
@@ -85,7 +85,7 @@ def _square(opened: DecodedImage, form: ImageFormat) -> UInt8[np.ndarray, "side 
 
 
 def reduced_side(side: int) -> int:
-    """The smallest side to which a JPEG may be decoded for a picture of this side, pixels."""
+    """The smallest side to which a JPEG may be decoded for an image of this side, pixels."""
     return DRAFT_MARGIN * max(side, DRAFT_SIDE)
 
 

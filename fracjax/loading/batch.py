@@ -1,4 +1,4 @@
-"""Studies with their pictures, and the batches made of them."""
+"""Studies with their images, and the batches made of them."""
 
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypedDict, runtime_checkable
@@ -25,21 +25,15 @@ class Batch(TypedDict):
 
 @runtime_checkable
 class Pictures(Protocol):
-    """An array of pictures or features, or something on the disk that is read like one."""
+    """An array of images or features, or something on the disk that is read like one."""
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Pictures, then the shape of one."""
-        ...
+    def shape(self) -> tuple[int, ...]: ...  # noqa: D102
 
     @property
-    def dtype(self) -> np.dtype:
-        """Of one value."""
-        ...
+    def dtype(self) -> np.dtype: ...  # noqa: D102
 
-    def __getitem__(self, rows: Int[np.ndarray, " m"], /) -> Shaped[np.ndarray, "m *dims"]:
-        """The pictures of these rows."""
-        ...
+    def __getitem__(self, rows: Int[np.ndarray, " m"], /) -> Shaped[np.ndarray, "m *dims"]: ...
 
 
 @dataclass(frozen=True)
@@ -48,7 +42,7 @@ class Examples:
 
     Attributes:
       study: name of each study.
-      image: where the pictures are: uint8 squares (n, side, side, channels), or features of a
+      image: where the images are: uint8 squares (n, side, side, channels), or features of a
         frozen prefix. Parts of one dataset share them.
       label: class index of each study.
       group: near-duplicate group of each study.
@@ -72,7 +66,7 @@ class Examples:
         return np.arange(len(self)) if self.row is None else self.row
 
     def pictures(self, index: Int[np.ndarray, " m"] | None = None) -> Shaped[np.ndarray, "m *dims"]:
-        """The pictures of these studies, of all of them by default, read into memory."""
+        """The images of these studies, of all of them by default, read into memory."""
         return self.image[self.rows if index is None else self.rows[index]]
 
     def take(self, index: Shaped[np.ndarray, " m"]) -> "Examples":

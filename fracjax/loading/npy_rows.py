@@ -19,9 +19,7 @@ class StoredRows:
     are cached, which in stream mode is the whole dataset.
 
     Attributes:
-      path: the file.
-      shape: of the array.
-      dtype: of its values.
+      path, shape, dtype: of the array.
     """
 
     def __init__(self, path: Path) -> None:

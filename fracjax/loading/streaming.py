@@ -12,7 +12,7 @@ from jax.sharding import NamedSharding
 from jaxtyping import Float32, Int
 
 from fracjax.loading.batch import Batch, Examples
-from fracjax.loading.sampling import draw_order, studies_per_epoch
+from fracjax.loading.sampling import draw_order
 from fracjax.runtime.sharding import process_of
 
 
@@ -85,17 +85,19 @@ def evaluation_batches(examples: Examples, *, batch_size: int) -> BatchSource:
 
 def steps_per_epoch(examples: Examples, *, batch_size: int, oversample: bool = False) -> int:
     """Batches of one epoch of training."""
-    return -(-studies_per_epoch(examples.label, oversample=oversample) // batch_size)
+    counts = np.bincount(examples.label)
+    studies = counts.max() * np.count_nonzero(counts) if oversample else counts.sum()
+    return -(-int(studies) // batch_size)
 
 
 @dataclass(frozen=True)
 class StackedSource:
-    """Batches of several networks, stacked networks first; of a single one as they are.
+    """Batches of several models, stacked models first; of a single one as they are.
 
-    A network whose pass is over is idle: a batch without a valid study.
+    A model whose pass is over is idle: a batch without a valid study.
 
     Attributes:
-      sources: the pass of each network; None if it is idle throughout.
+      sources: the pass of each model; None if it is idle throughout.
       begin: the batch of each at which to begin.
     """
 
@@ -103,7 +105,10 @@ class StackedSource:
     begin: Sequence[int]
 
     def __len__(self) -> int:
-        return max(self._left(i) for i in range(len(self.sources)))
+        left = [
+            len(source) - i for source, i in zip(self.sources, self.begin, strict=True) if source
+        ]
+        return max(left, default=0)
 
     def of_process(self, process: tuple[int, int]) -> "StackedSource":
         """What one process reads of it."""
@@ -111,21 +116,15 @@ class StackedSource:
         return replace(self, sources=sources)
 
     def __getitem__(self, number: int) -> Batch:
-        busy = [self._left(i) > number for i in range(len(self.sources))]
         batches = [
-            source[begin + number] if is_busy and source else None
-            for source, begin, is_busy in zip(self.sources, self.begin, busy, strict=True)
+            source[begin + number] if source and begin + number < len(source) else None
+            for source, begin in zip(self.sources, self.begin, strict=True)
         ]
         like = next(batch for batch in batches if batch is not None)
-        idle = cast(Batch, {**like, "valid": np.zeros_like(like["valid"])})
-        filled = [idle if batch is None else batch for batch in batches]
-        if len(filled) == 1:
-            return filled[0]
-        return jax.tree.map(lambda *leaves: np.stack(leaves), *filled)
-
-    def _left(self, index: int) -> int:
-        source = self.sources[index]
-        return 0 if source is None else len(source) - self.begin[index]
+        if len(batches) == 1:
+            return like
+        idle = {**like, "valid": np.zeros_like(like["valid"])}
+        return jax.tree.map(lambda *leaves: np.stack(leaves), *(batch or idle for batch in batches))
 
 
 def stream(
