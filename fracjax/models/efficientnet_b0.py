@@ -10,7 +10,6 @@ A new network is in inference mode; `fracjax.training.freeze.training_view` make
 Dimension names: b batch, h height, w width, c channels.
 """
 
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
@@ -27,27 +26,17 @@ MEAN = (0.485, 0.456, 0.406)  # of ImageNet's red, green and blue, in [0, 1]
 DEVIATION = (0.229, 0.224, 0.225)
 
 
-@dataclass(frozen=True)
-class Stage:
-    """A row of Table 1: `layers` blocks, the first of them with the stride."""
-
-    kernel: int
-    expand: int
-    channels: int
-    layers: int
-    stride: int
-
-
+# Stages 2 to 8 of Table 1, which Keras numbers from 1: kernel, expansion, channels, blocks, and the
+# stride of the first block.
 STAGES = (
-    Stage(kernel=3, expand=1, channels=16, layers=1, stride=1),
-    Stage(kernel=3, expand=6, channels=24, layers=2, stride=2),
-    Stage(kernel=5, expand=6, channels=40, layers=2, stride=2),
-    Stage(kernel=3, expand=6, channels=80, layers=3, stride=2),
-    Stage(kernel=5, expand=6, channels=112, layers=3, stride=1),
-    Stage(kernel=5, expand=6, channels=192, layers=4, stride=2),
-    Stage(kernel=3, expand=6, channels=320, layers=1, stride=1),
+    (3, 1, 16, 1, 1),
+    (3, 6, 24, 2, 2),
+    (5, 6, 40, 2, 2),
+    (3, 6, 80, 3, 2),
+    (5, 6, 112, 3, 1),
+    (5, 6, 192, 4, 2),
+    (3, 6, 320, 1, 1),
 )
-"""Stages 2 to 8 of Table 1, which Keras numbers from 1."""
 
 _batch_norm = partial(nnx.BatchNorm, momentum=0.99, epsilon=1e-3, use_running_average=True)
 
@@ -75,15 +64,7 @@ class MBConv(nnx.Module):
     """
 
     def __init__(
-        self,
-        c_in: int,
-        c_out: int,
-        *,
-        kernel: int,
-        expand: int,
-        stride: int,
-        drop: float,
-        rngs: nnx.Rngs,
+        self, c_in: int, c_out: int, *, kernel: int, expand: int, stride: int, drop: float, rngs
     ):
         wide, squeezed = c_in * expand, c_in // 4
         self.expands = expand > 1
@@ -130,16 +111,11 @@ class Top(nnx.Module):
 def _blocks() -> dict[str, dict[str, int]]:
     """Every MBConv's sizes by Keras's name: block1a, block2a, block2b, ..., block7a."""
     blocks, c_in = {}, 32
-    for number, stage in enumerate(STAGES, start=1):
-        for layer in range(stage.layers):
-            blocks[f"block{number}{'abcd'[layer]}"] = {
-                "c_in": c_in,
-                "c_out": stage.channels,
-                "kernel": stage.kernel,
-                "expand": stage.expand,
-                "stride": stage.stride if layer == 0 else 1,
-            }
-            c_in = stage.channels
+    for number, (kernel, expand, c_out, count, stride) in enumerate(STAGES, start=1):
+        for letter in "abcd"[:count]:
+            sizes = dict(c_in=c_in, c_out=c_out, kernel=kernel, expand=expand, stride=stride)
+            blocks[f"block{number}{letter}"] = sizes
+            c_in, stride = c_out, 1
     return blocks
 
 

@@ -23,6 +23,9 @@ from fracjax.models.inception_v3_layers import KERAS_LAYERS
 IMAGE = ImageSpec(side=299, channels=3, low=-1.0, high=1.0, smallest=75)
 
 _max_pool = partial(ops.max_pool, side=3)
+_batch_norm = partial(
+    nnx.BatchNorm, momentum=0.99, epsilon=1e-3, use_scale=False, use_running_average=True
+)
 
 
 def _avg_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
@@ -39,26 +42,10 @@ class ConvBN(nnx.Module):
     """Bias-free convolution, BatchNorm, ReLU: the only layer the paper uses."""
 
     def __init__(
-        self,
-        c_in: int,
-        c_out: int,
-        kernel: tuple[int, int],
-        *,
-        stride: int = 1,
-        padding: str = "SAME",
-        rngs: nnx.Rngs,
+        self, c_in: int, c_out: int, kernel: tuple[int, int], *, rngs: nnx.Rngs, **options
     ):
-        self.conv = ops.Conv(
-            c_in, c_out, kernel, strides=stride, padding=padding, use_bias=False, rngs=rngs
-        )
-        self.norm = nnx.BatchNorm(
-            c_out,
-            momentum=0.99,
-            epsilon=1e-3,
-            use_scale=False,
-            use_running_average=True,
-            rngs=rngs,
-        )
+        self.conv = ops.Conv(c_in, c_out, kernel, use_bias=False, rngs=rngs, **options)
+        self.norm = _batch_norm(c_out, rngs=rngs)
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
         return nnx.relu(self.norm(self.conv(x)))
@@ -69,7 +56,7 @@ class Stem(nnx.Module):
 
     def __init__(self, c_in: int, *, rngs: nnx.Rngs):
         conv = partial(ConvBN, rngs=rngs)
-        self.conv1 = conv(c_in, 32, (3, 3), stride=2, padding="VALID")
+        self.conv1 = conv(c_in, 32, (3, 3), strides=2, padding="VALID")
         self.conv2 = conv(32, 32, (3, 3), padding="VALID")
         self.conv3 = conv(32, 64, (3, 3))
         self.conv4 = conv(64, 80, (1, 1), padding="VALID")
@@ -94,12 +81,12 @@ class InceptionA(nnx.Module):
         self.pool = conv(c_in, c_pool, (1, 1))
 
     def __call__(self, x: Float[Array, "b h w c"], **_: Any) -> Float[Array, "b h w c2"]:
-        branches = (
+        branches = [
             self.b1x1(x),
             self.b5x5_2(self.b5x5_1(x)),
             self.b3x3dbl_3(self.b3x3dbl_2(self.b3x3dbl_1(x))),
             self.pool(_avg_pool(x)),
-        )
+        ]
         return jnp.concatenate(branches, axis=-1)
 
 
@@ -108,17 +95,17 @@ class ReductionA(nnx.Module):
 
     def __init__(self, c_in: int, *, rngs: nnx.Rngs):
         conv = partial(ConvBN, rngs=rngs)
-        self.b3x3 = conv(c_in, 384, (3, 3), stride=2, padding="VALID")
+        self.b3x3 = conv(c_in, 384, (3, 3), strides=2, padding="VALID")
         self.b3x3dbl_1 = conv(c_in, 64, (1, 1))
         self.b3x3dbl_2 = conv(64, 96, (3, 3))
-        self.b3x3dbl_3 = conv(96, 96, (3, 3), stride=2, padding="VALID")
+        self.b3x3dbl_3 = conv(96, 96, (3, 3), strides=2, padding="VALID")
 
     def __call__(self, x: Float[Array, "b h w c"], **_: Any) -> Float[Array, "b h2 w2 c2"]:
-        branches = (
+        branches = [
             self.b3x3(x),
             self.b3x3dbl_3(self.b3x3dbl_2(self.b3x3dbl_1(x))),
             _max_pool(x),
-        )
+        ]
         return jnp.concatenate(branches, axis=-1)
 
 
@@ -140,12 +127,12 @@ class InceptionB(nnx.Module):
 
     def __call__(self, x: Float[Array, "b h w c"], **_: Any) -> Float[Array, "b h w c2"]:
         twice = self.b7x7dbl_3(self.b7x7dbl_2(self.b7x7dbl_1(x)))
-        branches = (
+        branches = [
             self.b1x1(x),
             self.b7x7_3(self.b7x7_2(self.b7x7_1(x))),
             self.b7x7dbl_5(self.b7x7dbl_4(twice)),
             self.pool(_avg_pool(x)),
-        )
+        ]
         return jnp.concatenate(branches, axis=-1)
 
 
@@ -155,18 +142,18 @@ class ReductionB(nnx.Module):
     def __init__(self, c_in: int, *, rngs: nnx.Rngs):
         conv = partial(ConvBN, rngs=rngs)
         self.b3x3_1 = conv(c_in, 192, (1, 1))
-        self.b3x3_2 = conv(192, 320, (3, 3), stride=2, padding="VALID")
+        self.b3x3_2 = conv(192, 320, (3, 3), strides=2, padding="VALID")
         self.b7x7x3_1 = conv(c_in, 192, (1, 1))
         self.b7x7x3_2 = conv(192, 192, (1, 7))
         self.b7x7x3_3 = conv(192, 192, (7, 1))
-        self.b7x7x3_4 = conv(192, 192, (3, 3), stride=2, padding="VALID")
+        self.b7x7x3_4 = conv(192, 192, (3, 3), strides=2, padding="VALID")
 
     def __call__(self, x: Float[Array, "b h w c"], **_: Any) -> Float[Array, "b h2 w2 c2"]:
-        branches = (
+        branches = [
             self.b3x3_2(self.b3x3_1(x)),
             self.b7x7x3_4(self.b7x7x3_3(self.b7x7x3_2(self.b7x7x3_1(x)))),
             _max_pool(x),
-        )
+        ]
         return jnp.concatenate(branches, axis=-1)
 
 
@@ -188,14 +175,14 @@ class InceptionC(nnx.Module):
     def __call__(self, x: Float[Array, "b h w c"], **_: Any) -> Float[Array, "b h w c2"]:
         single = self.b3x3_1(x)
         double = self.b3x3dbl_2(self.b3x3dbl_1(x))
-        branches = (
+        branches = [
             self.b1x1(x),
             self.b3x3_2a(single),
             self.b3x3_2b(single),
             self.b3x3dbl_3a(double),
             self.b3x3dbl_3b(double),
             self.pool(_avg_pool(x)),
-        )
+        ]
         return jnp.concatenate(branches, axis=-1)
 
 

@@ -12,6 +12,7 @@ def _wave(units: str) -> list[str]:
     return [f"{n}/conv" for n in names] + [f"{n}/norm" for n in names] + [""] * len(names)
 
 
+_STEM = [layer for number in range(1, 6) for layer in _wave(f"conv{number}")]
 _LAYERS_A = [
     *_wave("b3x3dbl_1"),
     *("b5x5_1/conv", "b3x3dbl_2/conv", "b5x5_1/norm", "b3x3dbl_2/norm", "", "", ""),
@@ -43,16 +44,7 @@ _LAYERS_C = [
     *("pool/conv", "b1x1/norm", "", "", "", "", "pool/norm", "", "", "", "", ""),
 ]
 _LAYERS = {
-    "stem": [
-        "",
-        *_wave("conv1"),
-        *_wave("conv2"),
-        *_wave("conv3"),
-        "",
-        *_wave("conv4"),
-        *_wave("conv5"),
-        "",
-    ],
+    "stem": ["", *_STEM[:9], "", *_STEM[9:], ""],
     **dict.fromkeys(("mixed0", "mixed1", "mixed2"), _LAYERS_A),
     "mixed3": _LAYERS_REDUCTION_A,
     **dict.fromkeys(("mixed4", "mixed5", "mixed6", "mixed7"), _LAYERS_B),

@@ -45,20 +45,15 @@ def fill(
             problems.append(
                 f"! {path}: shape {shape} in the model{wanted}, {arrays[name].shape} in {name}"
             )
-        elif not np.isfinite(arrays[name]).all():
-            bad = np.size(arrays[name]) - np.isfinite(arrays[name]).sum()
+        elif bad := int((~np.isfinite(arrays[name])).sum()):
             problems.append(f"! {path}: {bad} values in {name} are not finite")
     problems += _wrong_constants(table, arrays)
     used = {names.get(path, path) for path in expected} | {*table.left_out, *table.constants}
-    problems += [
-        f"+ not in the model: {name} {arrays[name].shape}" for name in arrays if name not in used
-    ]
+    unused = [name for name in arrays if name not in used]
+    problems += [f"+ not in the model: {name} {arrays[name].shape}" for name in unused]
     if problems:
-        raise InputError(
-            f"{source}: {len(problems)} problems with its weights:\n"
-            + "\n".join(problems)
-            + f"\n{hint}"
-        )
+        lines = "\n".join([*problems, hint])
+        raise InputError(f"{source}: {len(problems)} problems with its weights:\n{lines}")
 
     def ours(name: str) -> np.ndarray:
         array = np.asarray(arrays[name], np.float32)

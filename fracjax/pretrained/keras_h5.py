@@ -19,15 +19,11 @@ import numpy as np
 
 from fracjax.errors import InputError
 
-# What `vars/0, 1, ...` are, by the layer's class and the number of its variables.
 _BATCH_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
+# What `vars/0, 1, ...` are, by the layer's class and the number of its variables.
 _VARIABLES = {
-    ("conv2d", 1): ("kernel",),
-    ("conv2d", 2): ("kernel", "bias"),
-    ("depthwise_conv2d", 1): ("kernel",),
-    ("depthwise_conv2d", 2): ("kernel", "bias"),
-    ("dense", 1): ("kernel",),
-    ("dense", 2): ("kernel", "bias"),
+    **{(kind, 1): ("kernel",) for kind in ("conv2d", "depthwise_conv2d", "dense")},
+    **{(kind, 2): ("kernel", "bias") for kind in ("conv2d", "depthwise_conv2d", "dense")},
     ("batch_normalization", 3): _BATCH_NORM[1:],
     ("batch_normalization", 4): _BATCH_NORM,
     ("normalization", 3): ("mean", "variance", "count"),
@@ -43,7 +39,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
       files ("depthwise_kernel") are called "kernel", as in newer ones.
 
     Raises:
-      UserError: the file is missing, is no HDF5 file, is cut short, or holds no Keras weights.
+      InputError: the file is missing, is no HDF5 file, is cut short, or holds no Keras weights.
     """
     if not path.is_file():
         raise InputError(
@@ -54,8 +50,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
             if "layers" in file and "layer_names" not in file.attrs:
                 arrays = _read_keras_3(file, path)
             else:
-                group = file.get("model_weights", file)
-                arrays = _read_legacy(group)
+                arrays = _read_legacy(file.get("model_weights", file))
     except (OSError, RuntimeError, KeyError, zipfile.BadZipFile) as error:
         raise InputError(
             f"{path} cannot be read as a Keras weight file ({error}); if it is a download, "
@@ -85,9 +80,9 @@ def _read_keras_3(file: h5py.File, source: Path) -> dict[str, np.ndarray]:
     nameless: list[str] = []
 
     def visit(path: str, group: h5py.Group | h5py.Dataset) -> None:
-        if not (isinstance(group, h5py.Group) and path.endswith("/vars") and len(group)):
+        if not isinstance(group, h5py.Group) or path.startswith("optimizer/"):
             return
-        if path.startswith("optimizer/"):
+        if not path.endswith("/vars") or not len(group):
             return
         container = path.split("/")[-2]
         if "name" not in group.attrs:
