@@ -116,15 +116,8 @@ def audit_leakage(seen: Studies, evaluated: Studies) -> Leakage:
             "nearly so, and figures on them would be too good; no figure was made. Prepare the "
             f"dataset again, and train again\n{shown}{more}"
         )
-    return Leakage(
-        seen=seen.what,
-        evaluated=evaluated.what,
-        n_seen=len(seen.index),
-        n_evaluated=len(evaluated.index),
-        similarity=similarity,
-        compared=compared,
-        nearest=nearest,
-    )
+    counts = len(seen.index), len(evaluated.index)
+    return Leakage(seen.what, evaluated.what, *counts, similarity, compared, nearest)
 
 
 def _shared(seen: Studies, evaluated: Studies, column: str, why: str) -> list[str]:

@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from fracjax.datasets.phantom.dataset import phantoms
 from fracjax.datasets.prepared import DECODED, MANIFEST, SPLITS, STUDIES, open_records
 from fracjax.datasets.records import VERSION, write_records
 from fracjax.datasets.request import DRAWN, Request, check
-from fracjax.datasets.sources.archive import Contents, Study
+from fracjax.datasets.sources.archive import Contents
 from fracjax.datasets.sources.bone_break import bone_break
 from fracjax.datasets.sources.folder import folder
 from fracjax.datasets.sources.fracatlas import fracatlas
@@ -53,10 +53,9 @@ class Summary:
             f"near-duplicate groups: {groups:,} ({members:,} studies)",
             f"split {self.split_hash[:12]}:",
             *(
-                f"  {part}: {sum(classes.values()):,} ("
-                + ", ".join(f"{name} {classes[name]:,}" for name in self.taken)
-                + ")"
-                for part, classes in self.counts.items()
+                f"  {part}: {sum(count.values()):,} "
+                f"({', '.join(f'{name} {count[name]:,}' for name in self.taken)})"
+                for part, count in self.counts.items()
             ),
             f"records:  {self.directory}",
             f"manifest: {self.directory / MANIFEST}",
@@ -82,38 +81,24 @@ def prepare(request: Request) -> Summary:
     with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=request.data_dir) as scratch:
         contents = _contents(request)
         rows = examine(contents.studies, contents.similarity)
-        taken = {
-            study.study: (study, row)
-            for study, row in zip(contents.studies, rows, strict=True)
-            if row.status == TAKEN
-        }
-        count = Counter(row.label for _, row in taken.values())
-        if absent := sorted(set(contents.classes) - set(count)):
-            raise InputError(_nothing_left(absent, rows))
-        split = make_split(
-            list(taken),
-            [row.label for _, row in taken.values()],
-            [row.group for _, row in taken.values()],
-            fractions=request.fractions,
-            seed=request.seed,
-        )
-        written = write_records(
-            contents, [(study, row.group) for study, row in taken.values()], Path(scratch)
-        )
+        _check_classes(contents.classes, rows)
+        both = zip(contents.studies, rows, strict=True)
+        taken = [(study, row.group) for study, row in both if row.status == TAKEN]
+        names, labels, groups = zip(*((s.study, s.label, g) for s, g in taken), strict=True)
+        split = make_split(names, labels, groups, fractions=request.fractions, seed=request.seed)
+        written = write_records(contents, taken, Path(scratch))
         write_manifest(rows, written / MANIFEST)
-        _write_studies(
-            contents.classes, {name: study for name, (study, _) in taken.items()}, written
-        )
+        _write_studies(contents, written)
         split.save(written / SPLITS)
         if destination.exists():
             destination.rename(Path(scratch) / "replaced")
         written.rename(destination)
-    groups = [size for size in Counter(row.group for _, row in taken.values()).values() if size > 1]
+    count, sizes = Counter(labels), [size for size in Counter(groups).values() if size > 1]
     return Summary(
         directory=destination,
         taken={name: count[name] for name in contents.classes},
         refused=refusals_by_reason(rows),
-        near_duplicates=(len(groups), sum(groups)),
+        near_duplicates=(len(sizes), sum(sizes)),
         counts={part: dict(classes) for part, classes in split.counts.items()},
         split_hash=split.hash,
     )
@@ -128,29 +113,31 @@ def _contents(request: Request) -> Contents:
     return {"fracatlas": fracatlas, "bone_break": bone_break}[request.name](request.source)
 
 
-def _nothing_left(absent: list[str], rows: Sequence[ManifestRow]) -> str:
-    refused = [row for row in rows if row.status != TAKEN]
-    first = "; ".join(f"{row.path}: {row.reason}" for row in refused[:3])
-    return (
-        f"no usable image of: {', '.join(absent)} ({len(refused)} of {len(rows)} files refused"
-        + (f", first: {first}" if first else "")
-        + "); add images or leave the class out"
-    )
+def _check_classes(classes: Sequence[str], rows: Sequence[ManifestRow]) -> None:
+    if absent := sorted(set(classes) - {row.label for row in rows if row.status == TAKEN}):
+        refused = [row for row in rows if row.status != TAKEN]
+        first = "; ".join(f"{row.path}: {row.reason}" for row in refused[:3])
+        raise InputError(
+            f"no usable image of: {', '.join(absent)} ({len(refused)} of {len(rows)} files refused"
+            + (f", first: {first}" if first else "")
+            + "); add images or leave the class out"
+        )
 
 
-def _write_studies(classes: tuple[str, ...], taken: Mapping[str, Study], directory: Path) -> None:
+def _write_studies(contents: Contents, directory: Path) -> None:
     """What opening needs, in the order of the records, so that it reads no image."""
-    names = [record["study"].decode() for record in open_records(directory)]
-    studies = {
-        name: {
-            "attributes": taken[name].attributes,
-            "boxes": taken[name].boxes.astype(np.float32).tolist(),
-            "masks": [mask.tolist() for mask in taken[name].masks],
+    known = {
+        study.study: {
+            "attributes": study.attributes,
+            "boxes": study.boxes.astype(np.float32).tolist(),
+            "masks": [mask.tolist() for mask in study.masks],
         }
-        for name in names
+        for study in contents.studies
+        if study.problem is None
     }
-    content = json.dumps({"classes": classes, "studies": studies}, ensure_ascii=False)
-    (directory / STUDIES).write_text(content + "\n", "utf-8")
+    names = [record["study"].decode() for record in open_records(directory)]
+    content = {"classes": contents.classes, "studies": {name: known[name] for name in names}}
+    (directory / STUDIES).write_text(json.dumps(content, ensure_ascii=False) + "\n", "utf-8")
 
 
 def _check_replaceable(destination: Path, source: Path | None) -> None:

@@ -77,14 +77,12 @@ def open_prepared(name: str, data_dir: Path) -> Prepared:
     Raises:
       InputError: it is missing or incomplete; the message has the command that prepares it.
     """
-    directory = Path(data_dir) / name
+    directory, way_out = Path(data_dir) / name, how_to(name, data_dir)
     for path in (directory, directory / MANIFEST, directory / SPLITS):
         if not path.exists():
-            raise InputError(
-                f"dataset {name!r} is not prepared: no {path}; {how_to(name, data_dir)}"
-            )
+            raise InputError(f"dataset {name!r} is not prepared: no {path}; {way_out}")
     if not any(directory.glob("*/dataset_info.json")):
-        raise InputError(f"dataset {name!r}: no records in {directory}; {how_to(name, data_dir)}")
+        raise InputError(f"dataset {name!r}: no records in {directory}; {way_out}")
     file = STUDIES
     try:
         content = json.loads((directory / STUDIES).read_text("utf-8"))
@@ -97,8 +95,7 @@ def open_prepared(name: str, data_dir: Path) -> Prepared:
         rows = [row_of[study] for study in studies]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"dataset {name!r} was prepared by an earlier version ({file}: {error}); "
-            + how_to(name, data_dir)
+            f"dataset {name!r} was prepared by an earlier version ({file}: {error}); {way_out}"
         ) from error
     known = list(studies.values())
     attributes = {

@@ -61,11 +61,7 @@ _FETCH = {
 
 
 def check(request: Request) -> None:
-    """Refuse flags that do not fit the dataset.
-
-    Raises:
-      InputError: naming all of them.
-    """
+    """Refuse flags that do not fit the dataset, all of them at once."""
     problems = [
         f"--{flag.replace('_', '-')} is only for {', '.join(names)}"
         for flag, names in _BELONGS.items()
@@ -84,11 +80,11 @@ def check(request: Request) -> None:
 
 def how_to(name: str, data_dir: Path) -> str:
     """What to fetch and what to type to have a dataset prepared."""
-    script = "fracjax prepare"
     where = f"--data-dir {data_dir}"
     if name in DRAWN:
-        return f"run: {script} {name} {where}"
+        return f"run: fracjax prepare {name} {where}"
     if name in _FETCH:
-        return f"{_FETCH[name]}, then run: {script} {name} {where} --source ZIP_OR_UNPACKED_FOLDER"
+        run = f"fracjax prepare {name} {where} --source ZIP_OR_UNPACKED_FOLDER"
+        return f"{_FETCH[name]}, then run: {run}"
     save_as = "" if name == "folder" else f" --save-as {name}"
-    return f"run: {script} folder {where}{save_as} --source FOLDER_WITH_ONE_FOLDER_PER_CLASS"
+    return f"run: fracjax prepare folder {where}{save_as} --source FOLDER_WITH_ONE_FOLDER_PER_CLASS"

@@ -50,11 +50,7 @@ class Split:
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     def check(self, prepared: Prepared) -> None:
-        """See that it is the split of this dataset; once, before `indices`.
-
-        Raises:
-          InputError: studies differ, or groups leak.
-        """
+        """Refuse it if studies differ from the dataset's or groups leak; once, before `indices`."""
         group = dict(zip(prepared.study.tolist(), prepared.group.tolist(), strict=True))
         problems = [
             f"{len(names)} {what}: {_some(sorted(names))}"
@@ -72,11 +68,7 @@ class Split:
         _check_leakage(self.assignment, group)
 
     def indices(self, prepared: Prepared, part: str) -> Int[np.ndarray, "n"]:
-        """Indices of the records of one part, in the order of the records.
-
-        Raises:
-          InputError: there is no such part.
-        """
+        """Indices of the records of one of `PARTS`, in the order of the records."""
         if part not in PARTS:
             raise InputError(f"part {part!r}: expected one of {', '.join(PARTS)}")
         return np.flatnonzero([self.assignment[s] == part for s in prepared.study.tolist()])
@@ -85,12 +77,12 @@ class Split:
         """Write the split as JSON, for `load`."""
         content = {
             "seed": self.seed,
-            "fractions": list(self.fractions),
+            "fractions": self.fractions,
             "sha256": self.hash,
             "counts": self.counts,
             "studies": {
-                study: {"part": self.assignment[study], "group": self.group[study]}
-                for study in sorted(self.assignment)
+                study: {"part": part, "group": self.group[study]}
+                for study, part in sorted(self.assignment.items())
             },
         }
         path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")

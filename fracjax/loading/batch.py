@@ -41,10 +41,8 @@ class Examples:
     """Studies of one part of a split.
 
     Attributes:
-      study: name of each study.
       image: where the images are: uint8 squares (n, side, side, channels), or features of a
         frozen prefix. Parts of one dataset share them.
-      label: class index of each study.
       group: near-duplicate group of each study.
       attributes: what else the dataset knows of each study, by name.
       row: row of `image` of each study; None where they are the same studies in the same order.

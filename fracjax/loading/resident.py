@@ -23,19 +23,12 @@ _CHUNK = 64 * 2**20  # bytes that are on the host at a time
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Resident:
-    """Studies of one part of a split, on the devices.
+    """Studies of one part of a split, on the devices: images by study, all else on each."""
 
-    Attributes:
-      image: their images, or features, and perhaps those of other parts, sharded by study.
-      row: row of `image` of each study; on every device, as all that follows.
-      label: class index of each study.
-      weight: weight of each study in the loss.
-    """
-
-    image: Shaped[Array, "m *dims"]
-    row: Int32[Array, " n"]
+    image: Shaped[Array, "m *dims"]  # or features; perhaps those of other parts, too
+    row: Int32[Array, " n"]  # of `image`
     label: Int32[Array, " n"]
-    weight: Float32[Array, " n"]
+    weight: Float32[Array, " n"]  # in the loss
 
 
 def make_resident(
@@ -45,10 +38,7 @@ def make_resident(
 ) -> list[Resident]:
     """Place the studies of these parts on the devices; images that they share only once.
 
-    Args:
-      parts: studies.
-      mesh: devices, over which the images are split.
-      class_weights: of each part, the weight of a study by its class; None for 1.
+    `class_weights` are, of each part, the weight of a study by its class; None for 1.
     """
     weights = class_weights or [None] * len(parts)
     used = rows_used(parts)
@@ -143,13 +133,7 @@ def batch_at(
 ) -> Batch:
     """Batch `number` of a pass: what `BatchSource` reads from the disk, to the bit.
 
-    Args:
-      studies: on the devices.
-      order: places of them, in the order of the pass.
-      number: of the batch; after the last one no study is valid.
-      batch_size: studies per batch.
-      mesh: devices.
-      active: whether this model takes part at all.
+    After the last one no study is valid; nor is any if this model is not `active`.
     """
     place = number * batch_size + jnp.arange(batch_size)
     index = order[place % order.size]

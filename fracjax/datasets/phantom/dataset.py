@@ -56,11 +56,7 @@ def phantoms(name: str, *, count: int | None, side: int | None, seed: int) -> Co
             path=f"{study}.png",
             label=classes[turn % len(classes) if types else broken],
             read=_png(phantom),
-            attributes={
-                "fracture_type": fracture or "none",
-                "bones": phantom.bones,
-                "seed": drawn_by,
-            },
+            attributes=dict(fracture_type=fracture or "none", bones=phantom.bones, seed=drawn_by),
             boxes=boxes.clip(0, 1),
         )
 

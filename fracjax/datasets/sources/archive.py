@@ -108,18 +108,14 @@ class Source:
         """The one prefix ("" or ending in "/") under which every path of `inside` exists.
 
         Raises:
-          UserError: no prefix, or several, hold all of them.
+          InputError: no prefix, or several, hold all of them.
         """
-        first = inside[0]
-        prefixes = {
-            name[:at]
-            for name in self.names
-            if not name.startswith("__MACOSX") and (at := ("/" + name).find("/" + first)) >= 0
-        }
+        names = [name for name in self.names if not name.startswith("__MACOSX")]
+        places = [(name, ("/" + name).find("/" + inside[0])) for name in names]
         roots = sorted(
             prefix
-            for prefix in prefixes
-            if all(any(name.startswith(prefix + part) for name in self.names) for part in inside)
+            for prefix in {name[:at] for name, at in places if at >= 0}
+            if all(any(name.startswith(prefix + part) for name in names) for part in inside)
         )
         if len(roots) != 1:
             where = f"{len(roots)} such places: {roots}" if roots else "no such place"

@@ -96,11 +96,9 @@ def _read_table(data: bytes, path: str) -> dict[str, dict[str, int]]:
     """File name -> the integer columns of dataset.csv."""
     reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig", errors="replace"), newline=""))
     wanted = (*FLAGS, "fractured")
-    lacking = [c for c in ("image_id", *wanted) if c not in (reader.fieldnames or ())]
-    if lacking:
-        raise InputError(
-            f"{path}: columns missing: {', '.join(lacking)}; found {reader.fieldnames}"
-        )
+    found = reader.fieldnames or ()
+    if lacking := [column for column in ("image_id", *wanted) if column not in found]:
+        raise InputError(f"{path}: columns missing: {', '.join(lacking)}; found {found}")
     table: dict[str, dict[str, int]] = {}
     problems = []
     for line, row in enumerate(reader, start=2):
