@@ -23,18 +23,14 @@ from fracjax.imaging.read import KIND_OF_SUFFIX, Rejection, in_threads, open_ima
 
 @dataclass
 class _File:
-    """A study's row of the manifest and, if it is taken, what it is compared by.
-
-    Attributes:
-      pixels: digest of the 8-bit grey pixels, the same for all eight flips and rotations.
-      hashes: perceptual hash of the image and of its seven flips and rotations.
-      thumbnail: the whole image squeezed to a small square.
-    """
+    """A study's row of the manifest and, if it is taken, what it is compared by."""
 
     row: ManifestRow
     links: tuple[str, ...] = ()
-    pixels: str = ""
+    pixels: str = ""  # digest of the 8-bit grey pixels, the same for all eight flips and rotations
+    # perceptual hash of the image and of its seven flips and rotations
     hashes: UInt64[np.ndarray, "8"] | None = None
+    # the whole image squeezed to a small square
     thumbnail: UInt8[np.ndarray, "64 64"] | None = None
 
     @property

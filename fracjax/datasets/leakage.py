@@ -35,26 +35,18 @@ _SHOWN = 20
 
 @dataclass(frozen=True)
 class Leakage:
-    """What was compared, all of it clean: what is not clean is an error.
+    """What was compared, all of it clean: what is not clean is an error."""
 
-    Attributes:
-      seen: what the model has seen, such as "train and validation of fracatlas".
-      evaluated: what it is judged by.
-      n_seen, n_evaluated: studies of each.
-      similarity: from which correlation of the fine structure two images are near duplicates;
-        None where images are drawn, and only files are compared.
-      compared: pairs of images whose perceptual hashes are close, and that were laid over each
-        other.
-      nearest: largest correlation among them; None without such a pair.
-    """
-
-    seen: str
-    evaluated: str
-    n_seen: int
+    seen: str  # what the model has seen, such as "train and validation of fracatlas"
+    evaluated: str  # what it is judged by
+    n_seen: int  # studies
     n_evaluated: int
+    # from which correlation of the fine structure two images are near duplicates; None where images
+    # are drawn, and only files are compared.
     similarity: float | None
+    # pairs of images whose perceptual hashes are close, and that were laid over each other
     compared: int
-    nearest: float | None
+    nearest: float | None  # largest correlation among them; None without such a pair
 
     def __str__(self) -> str:
         found = f"{self.n_evaluated} studies of {self.evaluated}: no file"
@@ -64,17 +56,11 @@ class Leakage:
 
 @dataclass(frozen=True)
 class Studies:
-    """Some studies of a prepared dataset.
+    """Some studies of a prepared dataset."""
 
-    Attributes:
-      what: in words, for messages.
-      prepared: the dataset.
-      index: its records.
-    """
-
-    what: str
+    what: str  # in words, for messages
     prepared: Prepared
-    index: Int[np.ndarray, "n"]
+    index: Int[np.ndarray, "n"]  # its records
 
     @property
     def names(self) -> list[str]:

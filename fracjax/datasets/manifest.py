@@ -12,33 +12,20 @@ TAKEN, REFUSED = "taken", "refused"
 
 @dataclass(frozen=True)
 class ManifestRow:
-    """One file of the source.
+    """One file of the source."""
 
-    Attributes:
-      path: where it lies in the source.
-      status: "taken" or "refused".
-      reason: why it is refused, else empty.
-      study, label: its name in the records, and its class.
-      group: the first study of its near-duplicate group; empty when refused.
-      sha256: of the file; empty when it could not be read.
-      width, height: pixels as displayed; 0 when refused.
-      orientation: EXIF orientation; 0 when refused.
-      channels: 3 if the image has colour (see `grey_levels.has_colour`), else 1; 0 when refused.
-      note: what a careful reader should know of a file that was taken.
-    """
-
-    path: str
-    status: str
-    reason: str
-    study: str
-    label: str
-    group: str = ""
-    sha256: str = ""
-    width: int = 0
+    path: str  # where it lies in the source
+    status: str  # "taken" or "refused"
+    reason: str  # why it is refused, else empty
+    study: str  # its name in the records
+    label: str  # its class
+    group: str = ""  # the first study of its near-duplicate group; empty when refused
+    sha256: str = ""  # of the file; empty when it could not be read
+    width: int = 0  # pixels as displayed; 0 when refused, as all that follows
     height: int = 0
-    orientation: int = 0
-    channels: int = 0
-    note: str = ""
+    orientation: int = 0  # EXIF orientation
+    channels: int = 0  # 3 if the image has colour (see `grey_levels.has_colour`), else 1
+    note: str = ""  # what a careful reader should know of a file that was taken
 
 
 def write_manifest(rows: Sequence[ManifestRow], path: Path) -> None:

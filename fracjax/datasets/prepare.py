@@ -25,23 +25,14 @@ from fracjax.errors import InputError
 
 @dataclass(frozen=True)
 class Summary:
-    """What was prepared.
+    """What was prepared."""
 
-    Attributes:
-      directory: DATA_DIR/NAME.
-      taken: class -> number of studies taken, in the order of the classes.
-      refused: kind of reason -> number of files.
-      near_duplicates: groups of two or more, and the studies in them.
-      counts: part -> class -> number of studies.
-      split_hash: SHA-256 of the split.
-    """
-
-    directory: Path
-    taken: dict[str, int]
-    refused: dict[str, int]
-    near_duplicates: tuple[int, int]
-    counts: dict[str, dict[str, int]] = field(repr=False)
-    split_hash: str
+    directory: Path  # DATA_DIR/NAME
+    taken: dict[str, int]  # class -> number of studies taken, in the order of the classes
+    refused: dict[str, int]  # kind of reason -> number of files
+    near_duplicates: tuple[int, int]  # groups of two or more, and the studies in them
+    counts: dict[str, dict[str, int]] = field(repr=False)  # part -> class -> number of studies
+    split_hash: str  # SHA-256 of the split
 
     def __str__(self) -> str:
         groups, members = self.near_duplicates

@@ -22,33 +22,22 @@ EVERYTHING = "studies"  # the one split of the records ("all" is reserved); see 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Records of one dataset. Picklable: a worker opens the files anew.
+    """Records of one dataset. Picklable: a worker opens the files anew."""
 
-    Attributes:
-      name: of the dataset.
-      directory: DATA_DIR/NAME, with the records, manifest.csv, studies.json and splits.json.
-      classes: in the order of their indices.
-      study: unique name of each record.
-      label: index into `classes`.
-      group: near-duplicate group of each.
-      sha256: of each encoded image, in hexadecimal.
-      colour: whether it has colour; a grey image may still be stored with three channels.
-      attributes: name -> one value per record (int32 or str).
-      boxes: per record (ymin, xmin, ymax, xmax) of each finding, as fractions of the height and
-        width of the image as displayed: apply its EXIF orientation before you use them.
-      masks: per record one outline per box, (y, x) points as the same fractions; may be empty.
-    """
-
-    name: str
-    directory: Path
-    classes: tuple[str, ...]
-    study: np.ndarray
-    label: Int32[np.ndarray, "n"]
-    group: np.ndarray
-    sha256: np.ndarray
+    name: str  # of the dataset
+    directory: Path  # DATA_DIR/NAME, with the records, manifest.csv, studies.json and splits.json
+    classes: tuple[str, ...]  # in the order of their indices
+    study: np.ndarray  # unique name of each record
+    label: Int32[np.ndarray, "n"]  # index into `classes`
+    group: np.ndarray  # near-duplicate group of each
+    sha256: np.ndarray  # of each encoded image, in hexadecimal
+    # whether it has colour; a grey image may still be stored with three channels
     colour: Bool[np.ndarray, "n"]
-    attributes: Mapping[str, np.ndarray]
+    attributes: Mapping[str, np.ndarray]  # name -> one value per record (int32 or str)
+    # per record (ymin, xmin, ymax, xmax) of each finding, as fractions of the height and width of
+    # the image as displayed: apply its EXIF orientation before you use them.
     boxes: list[Float32[np.ndarray, "_ 4"]]
+    # per record one outline per box, (y, x) points as the same fractions; may be empty
     masks: list[tuple[Float32[np.ndarray, "_ 2"], ...]]
 
     def __len__(self) -> int:

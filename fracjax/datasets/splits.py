@@ -28,20 +28,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Split:
-    """Which part every study belongs to.
+    """Which part every study belongs to."""
 
-    Attributes:
-      assignment: study -> one of `PARTS`.
-      group: study -> its near-duplicate group.
-      seed, fractions: what it was made from.
-      counts: part -> class -> number of studies.
-    """
-
-    assignment: Mapping[str, str]
-    group: Mapping[str, str]
-    seed: int
+    assignment: Mapping[str, str]  # study -> one of `PARTS`
+    group: Mapping[str, str]  # study -> its near-duplicate group
+    seed: int  # it was made from this and `fractions`
     fractions: tuple[float, float, float]
-    counts: Mapping[str, Mapping[str, int]]
+    counts: Mapping[str, Mapping[str, int]]  # part -> class -> number of studies
 
     @property
     def hash(self) -> str:

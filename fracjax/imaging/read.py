@@ -54,20 +54,14 @@ class Rejection:
 
 @dataclass(frozen=True)
 class DecodedImage:
-    """A file that decodes, in full.
+    """A file that decodes, in full."""
 
-    Attributes:
-      kind: JPEG, PNG, TIFF, BMP or DICOM.
-      orientation: EXIF orientation of the file, 1 where none is given.
-      width, height: pixels of the image as displayed.
-      stored: of mode "L" (grey) or "RGB", still to be turned by `turn`, and at 1/`scale` of the
-        size, rounded up, where a reduced one was asked for.
-    """
-
-    kind: str
-    orientation: int
-    width: int
+    kind: str  # JPEG, PNG, TIFF, BMP or DICOM
+    orientation: int  # EXIF orientation of the file, 1 where none is given
+    width: int  # pixels of the image as displayed
     height: int
+    # of mode "L" (grey) or "RGB", still to be turned by `turn`, and at 1/`scale` of the size,
+    # rounded up, where a reduced one was asked for.
     stored: Image.Image
     turn: Image.Transpose | None = None
     scale: int = 1

@@ -20,17 +20,12 @@ DRAFT_MARGIN, DRAFT_SIDE = 4, 46
 
 @dataclass(frozen=True)
 class ImageFormat:
-    """What every image of a set is decoded to.
+    """What every image of a set is decoded to."""
 
-    Attributes:
-      side: height and width, pixels.
-      fit: stretched to the square, as in the paper (§7.3), or padded with black.
-      channels: 1 (grey) or 3 (colour).
-    """
-
-    side: int
+    side: int  # height and width, pixels
+    # stretched to the square, as in the paper (§7.3), or padded with black
     fit: Literal["stretch", "pad"] = "stretch"
-    channels: int = 1
+    channels: int = 1  # 1 (grey) or 3 (colour)
 
 
 def decode(data: bytes, form: ImageFormat) -> UInt8[np.ndarray, "side side c"]:

@@ -38,21 +38,17 @@ class Pictures(Protocol):
 
 @dataclass(frozen=True)
 class Examples:
-    """Studies of one part of a split.
-
-    Attributes:
-      image: where the images are: uint8 squares (n, side, side, channels), or features of a
-        frozen prefix. Parts of one dataset share them.
-      group: near-duplicate group of each study.
-      attributes: what else the dataset knows of each study, by name.
-      row: row of `image` of each study; None where they are the same studies in the same order.
-    """
+    """Studies of one part of a split."""
 
     study: Shaped[np.ndarray, " n"]
+    # where the images are: uint8 squares (n, side, side, channels), or features of a frozen prefix.
+    # Parts of one dataset share them.
     image: Pictures
     label: Int[np.ndarray, " n"]
-    group: Shaped[np.ndarray, " n"]
+    group: Shaped[np.ndarray, " n"]  # near-duplicate group of each study
+    # what else the dataset knows of each study, by name
     attributes: dict[str, Shaped[np.ndarray, " n"]] = field(default_factory=dict)
+    # row of `image` of each study; None where they are the same studies in the same order
     row: Int[np.ndarray, " n"] | None = None
 
     def __len__(self) -> int:

@@ -20,17 +20,13 @@ _FINE = 8  # parts of a pixel's side to which an edge is drawn
 
 @dataclass(frozen=True)
 class Regions:
-    """The findings of n studies.
+    """The findings of n studies."""
 
-    Attributes:
-      side: of the square images, pixels.
-      boxes: of each study (ymin, xmin, ymax, xmax) of its findings, pixels; none where it has none.
-      outlines: of each study the (y, x) points around each of its findings, pixels; a set may have
-        boxes only.
-    """
-
-    side: int
+    side: int  # of the square images, pixels
+    # of each study (ymin, xmin, ymax, xmax) of its findings, pixels; none where it has none
     boxes: tuple[Float[np.ndarray, "_ 4"], ...]
+    # of each study the (y, x) points around each of its findings, pixels; a set may have boxes
+    # only.
     outlines: tuple[tuple[Float[np.ndarray, "_ 2"], ...], ...]
 
     def __len__(self) -> int:

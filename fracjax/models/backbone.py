@@ -14,25 +14,20 @@ class Backbone(nnx.Module):
     """A network without its head, as a list of named blocks that run one after another.
 
     A block takes a map and, by name, `rngs`, of which most have no use.
-
-    Attributes:
-      IMAGE: the images it takes.
-      BLOCKS: names of its blocks, which are also attributes, in running order.
-      KERAS_LAYERS: one entry per layer of the Keras network, in the order of `model.layers`: the
-        path of our module that holds its parameters ("mixed9/b1x1/conv"), or "" if it has none.
-        Empty when no Keras network sets the numbering.
-      FIRST: path of the layer that sees the images.
-      MAP_BEFORE: the block, or "head", that class activation maps are made of: what enters it is
-        the last thing in the network that still has a grid.
-      features: channels that leave the last block.
     """
 
-    IMAGE: ClassVar[ImageSpec]
+    IMAGE: ClassVar[ImageSpec]  # the images it takes
+    # names of its blocks, which are also attributes, in running order
     BLOCKS: ClassVar[tuple[str, ...]]
+    # one entry per layer of the Keras network, in the order of `model.layers`: the path of our
+    # module that holds its parameters ("mixed9/b1x1/conv"), or "" if it has none. Empty when no
+    # Keras network sets the numbering.
     KERAS_LAYERS: ClassVar[tuple[str, ...]] = ()
-    FIRST: ClassVar[str]
+    FIRST: ClassVar[str]  # path of the layer that sees the images
+    # the block, or "head", that class activation maps are made of: what enters it is the last thing
+    # in the network that still has a grid.
     MAP_BEFORE: ClassVar[str] = HEAD
-    features: int
+    features: int  # channels that leave the last block
 
     def __call__(
         self,

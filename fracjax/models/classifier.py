@@ -16,12 +16,9 @@ from fracjax.models.image_spec import ImageSpec
 
 
 class Classifier(nnx.Module):
-    """Backbone, global average pooling of a map, dropout, dense layer: images → logits.
+    """Backbone, global average pooling of a map, dropout, dense layer: images → logits."""
 
-    Attributes:
-      precision: what its layers compute in, set by `precision.set_compute_dtype`.
-    """
-
+    # what its layers compute in, set by `precision.set_compute_dtype`
     precision: Precision = "float32"
 
     def __init__(self, backbone: Backbone, *, outputs: int, dropout: float, rngs: nnx.Rngs):

@@ -11,20 +11,13 @@ from fracjax.errors import InputError
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """Size and value range of a backbone's input.
+    """Size and value range of a backbone's input."""
 
-    Attributes:
-      side: the side, in pixels, at which the weights were trained.
-      channels: colour channels; a grey radiograph is repeated over them.
-      low, high: the values that black and white must have.
-      smallest: the smallest side, in pixels, that the strides leave a map of.
-    """
-
-    side: int
-    channels: int
-    low: float
-    high: float
-    smallest: int
+    side: int  # the side, in pixels, at which the weights were trained
+    channels: int  # colour channels; a grey radiograph is repeated over them
+    low: float  # the value that black must have
+    high: float  # and white
+    smallest: int  # the smallest side, in pixels, that the strides leave a map of
 
     def normalise(
         self, image: UInt8[Array, "*b h w c"] | Float[Array, "*b h w c"]

@@ -13,15 +13,10 @@ _IMAGENET_HEAD = ("predictions/kernel", "predictions/bias")  # in files with the
 
 @dataclass(frozen=True)
 class Published:
-    """A file to download.
+    """A file to download."""
 
-    Attributes:
-      url: where it is; its last part is the file's name.
-      md5: the checksum in Keras's source, or None where Keras has none.
-    """
-
-    url: str
-    md5: str | None = None
+    url: str  # where it is; its last part is the file's name
+    md5: str | None = None  # the checksum in Keras's source, or None where Keras has none
 
     @property
     def file(self) -> str:
@@ -31,25 +26,18 @@ class Published:
 
 @dataclass(frozen=True)
 class NameTable:
-    """What Keras calls the arrays of a network.
+    """What Keras calls the arrays of a network."""
 
-    Attributes:
-      names: Keras's name of every leaf of ours.
-      published: files of the network, without the top, then with it.
-      anonymous: classes whose layers Keras numbers; here they are numbered from 0, as by
-        `keras_h5.by_build_order`.
-      renamed: layers that older files, the published ones too, name otherwise: there, and here.
-      swapped: arrays whose last two axes are the other way round here.
-      left_out: arrays that our network has no use for.
-      constants: arrays that are built into our network, with the values that they may have.
-    """
-
-    names: dict[str, str]
-    published: tuple[Published, ...] = ()
+    names: dict[str, str]  # Keras's name of every leaf of ours
+    published: tuple[Published, ...] = ()  # files of the network, without the top, then with it
+    # classes whose layers Keras numbers; here they are numbered from 0, as by
+    # `keras_h5.by_build_order`.
     anonymous: tuple[str, ...] = ()
+    # layers that older files, the published ones too, name otherwise: there, and here
     renamed: dict[str, str] = field(default_factory=dict)
-    swapped: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = _IMAGENET_HEAD
+    swapped: tuple[str, ...] = ()  # arrays whose last two axes are the other way round here
+    left_out: tuple[str, ...] = _IMAGENET_HEAD  # arrays that our network has no use for
+    # arrays that are built into our network, with the values that they may have
     constants: dict[str, tuple[tuple[float, ...], ...]] = field(default_factory=dict)
 
 

@@ -23,21 +23,14 @@ _PROVENANCE = "provenance"
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where converted weights came from.
+    """Where converted weights came from."""
 
-    Attributes:
-      model: the backbone, by its name in `config.model`.
-      source, sha256: name and digest of the Keras file.
-      converter: version of the conversion.
-      left_out: names of the arrays in the source that were not taken.
-      published: whether the Keras file is the one that Keras publishes, in words.
-    """
-
-    model: str
-    source: str
-    sha256: str
-    converter: int
-    left_out: tuple[str, ...]
+    model: str  # the backbone, by its name in `config.model`
+    source: str  # name of the Keras file
+    sha256: str  # of the Keras file
+    converter: int  # version of the conversion
+    left_out: tuple[str, ...]  # names of the arrays in the source that were not taken
+    # whether the Keras file is the one that Keras publishes, in words
     published: str = "not looked up"
 
 

@@ -27,36 +27,22 @@ def chord(radius: Map | float, offset: Map) -> Map:
 
 @dataclass(frozen=True)
 class Bone:
-    """A long bone with one end in the image; lengths in units of the image's side.
+    """A long bone with one end in the image; lengths in units of the image's side."""
 
-    Attributes:
-      end: u of the joint surface.
-      towards: +1 when the shaft lies at u < end, -1 when it lies at u > end.
-      centre: v of the centreline at the end; it goes on with `slope` and `bow` (1/side).
-      shaft_radius, end_radius: outer radius of the shaft, and at the joint.
-      flare: length over which the shaft widens to the end.
-      cortex: thickness of the shaft's wall, as a fraction of its radius.
-      dome: how far the joint surface falls back at its rims; negative for a cup.
-      tilt: slope of the joint surface (a styloid or malleolus on one side).
-      notch: depth of the groove between two condyles.
-      density: attenuation of cortex beyond that of soft tissue, per unit of length.
-      spongiosa: attenuation of the ends' trabecular bone, relative to cortex.
-    """
-
-    end: float
-    towards: int
-    centre: float
+    end: float  # u of the joint surface
+    towards: int  # +1 when the shaft lies at u < end, -1 when it lies at u > end
+    centre: float  # v of the centreline at the end; it goes on with `slope` and `bow` (1/side)
     slope: float
     bow: float
-    shaft_radius: float
-    end_radius: float
-    flare: float
-    cortex: float
-    dome: float
-    tilt: float
-    notch: float
-    density: float
-    spongiosa: float
+    shaft_radius: float  # outer radius of the shaft
+    end_radius: float  # and at the joint
+    flare: float  # length over which the shaft widens to the end
+    cortex: float  # thickness of the shaft's wall, as a fraction of its radius
+    dome: float  # how far the joint surface falls back at its rims; negative for a cup
+    tilt: float  # slope of the joint surface (a styloid or malleolus on one side)
+    notch: float  # depth of the groove between two condyles
+    density: float  # attenuation of cortex beyond that of soft tissue, per unit of length
+    spongiosa: float  # attenuation of the ends' trabecular bone, relative to cortex
 
     def centreline(self, u: Map) -> Map:
         """V of the axis."""
@@ -160,16 +146,9 @@ class SoftTissue:
 
 @dataclass(frozen=True)
 class Limb:
-    """What is in front of the detector.
+    """What is in front of the detector."""
 
-    Attributes:
-      bones: the one or two long bones, the thickest first. Any of them may break.
-      beyond: the bones on the other side of the joint.
-      soft: the soft tissue.
-      joint: u of the joint.
-    """
-
-    bones: tuple[Bone, ...]
-    beyond: tuple[Bone | SmallBone, ...]
+    bones: tuple[Bone, ...]  # the one or two long bones, the thickest first. Any of them may break
+    beyond: tuple[Bone | SmallBone, ...]  # the bones on the other side of the joint
     soft: SoftTissue
-    joint: float
+    joint: float  # u of the joint

@@ -36,18 +36,13 @@ _LETTERS = {
 
 @dataclass(frozen=True)
 class Phantom:
-    """One drawn radiograph.
+    """One drawn radiograph."""
 
-    Attributes:
-      image: grey values, bone bright.
-      box: (y0, x0, y1, x1) of the break in pixels, from the top left corner of the image to outer
-        pixel edges; None when the limb is healthy.
-      bones: how many long bones the limb has, 1 or 2.
-    """
-
-    image: UInt8[np.ndarray, "side side"]
+    image: UInt8[np.ndarray, "side side"]  # grey values, bone bright
+    # (y0, x0, y1, x1) of the break in pixels, from the top left corner of the image to outer pixel
+    # edges; None when the limb is healthy.
     box: tuple[float, float, float, float] | None
-    bones: int
+    bones: int  # how many long bones the limb has, 1 or 2
 
 
 def draw(seed: int, fracture: str | None, side: int = 256) -> Phantom:

@@ -17,18 +17,13 @@ from fracjax.datasets.phantom.random_stream import Stream
 
 @dataclass(frozen=True)
 class Scene:
-    """The limb and the points (u, v) of its frame at which it is seen.
-
-    Attributes:
-      trabeculae: the texture there.
-      pixel: size of a pixel, in units of the image's side; edges are one pixel soft.
-    """
+    """The limb and the points (u, v) of its frame at which it is seen."""
 
     limb: Limb
     u: Map
     v: Map
-    trabeculae: Map
-    pixel: float
+    trabeculae: Map  # the texture there
+    pixel: float  # size of a pixel, in units of the image's side; edges are one pixel soft
 
     def intact(self, bone: Bone | SmallBone) -> Map:
         """The bone as it was."""

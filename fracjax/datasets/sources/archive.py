@@ -16,50 +16,38 @@ NO_BOXES = np.zeros((0, 4), np.float32)
 
 @dataclass(frozen=True)
 class Study:
-    """One image as its source presents it, before anything in it is trusted.
+    """One image as its source presents it, before anything in it is trusted."""
 
-    Attributes:
-      study: the name it keeps for good, unique in its set.
-      path: where it lies in the source, for the manifest.
-      label: its class.
-      read: returns the encoded file, or raises OSError with the reason why it cannot.
-      attributes: what the source says of it: {name: int or str}, the same names in every study.
-      boxes: (ymin, xmin, ymax, xmax) of each finding, as fractions of the height and width of the
-        image as displayed (EXIF orientation applied).
-      masks: one outline per box, (y, x) points as the same fractions.
-      links: names of what it was made from (a figure, an export); studies that share one of them
-        belong to one group, alike or not.
-      problem: why it must be refused, where the source itself shows that; else None.
-    """
-
-    study: str
-    path: str
+    study: str  # the name it keeps for good, unique in its set
+    path: str  # where it lies in the source, for the manifest
     label: str
+    # returns the encoded file, or raises OSError with the reason why it cannot
     read: Callable[[], bytes]
+    # what the source says of it: {name: int or str}, the same names in every study
     attributes: Mapping[str, int | str] = field(default_factory=dict)
+    # (ymin, xmin, ymax, xmax) of each finding, as fractions of the height and width of the image as
+    # displayed (EXIF orientation applied).
     boxes: Float[np.ndarray, "k 4"] = field(default_factory=lambda: NO_BOXES)
+    # one outline per box, (y, x) points as the same fractions
     masks: tuple[Float[np.ndarray, "_ 2"], ...] = ()
+    # names of what it was made from (a figure, an export); studies that share one of them belong to
+    # one group, alike or not.
     links: tuple[str, ...] = ()
+    # why it must be refused, where the source itself shows that; else None
     problem: str | None = None
 
 
 @dataclass(frozen=True)
 class Contents:
-    """Every study of a source, good or bad.
+    """Every study of a source, good or bad."""
 
-    Attributes:
-      name: of the dataset, with its `description` and `homepage`.
-      classes: in the order of their indices.
-      studies: one for each file.
-      attributes: name -> int or str, those that every study carries.
-      similarity: that joins near duplicates, see `near_duplicate_groups`; None for no grouping.
-    """
-
-    name: str
+    name: str  # of the dataset, with its `description` and `homepage`
     description: str
-    classes: tuple[str, ...]
-    studies: Sequence[Study]
+    classes: tuple[str, ...]  # in the order of their indices
+    studies: Sequence[Study]  # one for each file
+    # name -> int or str, those that every study carries
     attributes: Mapping[str, type] = field(default_factory=dict)
+    # that joins near duplicates, see `near_duplicate_groups`; None for no grouping
     similarity: float | None = None
     homepage: str = ""
 
