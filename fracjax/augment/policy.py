@@ -25,12 +25,10 @@ def augment(
 ) -> Float[Array, "b h w c2"]:
     """Change every image by its own draw; values stay in [0, 255].
 
-    A strength of zero is left out of the program, so an empty policy is the identity, exactly.
-
-    They have three channels if the policy has a colour map among its colours, otherwise as many as
-    they came in. Each image draws by the key of the batch and its `index`, by default its place in
-    the batch; with the number of an example (`Batch.index`), examples that are cut into batches in
-    another way draw the same.
+    A strength of zero is left out of the program, so an empty policy is the identity, exactly. A
+    colour map makes three channels. Each image draws by the key of the batch and its `index`, by
+    default its place; with the number of an example (`Batch.index`), examples that are cut into
+    batches in another way draw the same.
     """
 
     def recolour(key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h w c2"]:

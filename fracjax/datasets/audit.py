@@ -46,14 +46,11 @@ class _File:
 
 
 def examine(studies: Sequence[Study], similarity: float | None) -> list[ManifestRow]:
-    """Decode every study's file, and group those that are taken: their rows, in order.
+    """Decode every file of a source, and group those that are taken: their rows, in order.
 
     Also refused: pixel-identical images (flips and rotations included) under two labels, all of
     them, because nothing here can tell which label is true; and a study name that is not unique.
-
-    Args:
-      studies: of one source.
-      similarity: as in `near_duplicate_groups`; None where every study is a group of its own.
+    Without a `similarity`, as in `near_duplicate_groups`, every study is a group of its own.
     """
     with capture_decoder_warnings():
         files = in_threads(_decode, studies, "Decoding every image")

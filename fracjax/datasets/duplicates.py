@@ -44,17 +44,13 @@ def near_duplicate_groups(
     similarity: float,
     links: Sequence[Sequence[Hashable]] = (),
 ) -> Int[np.ndarray, "n"]:
-    """Number of the group of every image.
+    """For each image the index of the first image of its group.
 
     Args:
-      hashes: perceptual hash of each image and of its seven flips and rotations, in the order of
-        `dihedral`.
+      hashes: perceptual hash of each image and of its turns, in the order of `dihedral`.
       thumbnails: the images, squeezed to squares of `THUMBNAIL` pixels.
       similarity: smallest correlation of the fine structure, 0 to 1, that joins a pair.
       links: of each image, keys; images that share one are joined, alike or not.
-
-    Returns:
-      For each image the index of the first image of its group.
     """
     joined = scipy.cluster.hierarchy.DisjointSet(range(len(hashes)))
     pairs = candidates_between(hashes, hashes)

@@ -69,11 +69,7 @@ class Studies:
 
 
 def audit_leakage(seen: Studies, evaluated: Studies) -> Leakage:
-    """Compare every study that a model was fitted or chosen on with those that judge it.
-
-    Args:
-      seen: trained on, or chosen by: a checkpoint and a threshold are chosen on validation.
-      evaluated: to be predicted.
+    """Compare what a model was fitted or chosen on (by validation) with what is to be predicted.
 
     Raises:
       InputError: a group (of one dataset), a file or a near duplicate is on both sides; all pairs
@@ -140,11 +136,7 @@ def fingerprints(
     """Perceptual hashes and thumbnail of every record, computed once and kept.
 
     They are made from the records and not taken over from the preparation, so that an audit does
-    not rest on what it is to check.
-
-    Raises:
-      InputError: the file that was kept is damaged.
-      OSError: the folder of the dataset cannot be written.
+    not rest on what it is to check. InputError where the file that was kept is damaged.
     """
 
     def of_record(index: int) -> tuple[np.ndarray, np.ndarray]:

@@ -123,22 +123,14 @@ def make_split(
     fractions: tuple[float, float, float] = FRACTIONS,
     seed: int = 0,
 ) -> Split:
-    """Split studies by group, stratified by label.
+    """Split studies, which have unique names, by group, stratified by label.
 
     scikit-learn's StratifiedGroupKFold makes k equal folds that keep groups whole and classes
     balanced; the parts are runs of folds. k is 20, or the number of groups of the rarest class
-    where that is smaller.
-
-    Args:
-      study: unique names.
-      label: class name of each.
-      group: near-duplicate group of each.
-      fractions: of train, validation and test; they add up to 1.
-      seed: shuffles the groups.
+    where that is smaller. The seed shuffles the groups.
 
     Raises:
-      InputError: bad fractions, a class with fewer than three groups, or a class absent from a
-        part.
+      InputError: bad fractions, a class with fewer than three groups or absent from a part.
     """
     if len(fractions) != 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
         raise InputError(
@@ -184,12 +176,8 @@ def fold_indices(
 ) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " v"]]:
     """Rows to train on and rows to validate on; over all folds each row is validated on once.
 
-    Args:
-      label: class of each study; the folds have the classes in like fractions.
-      group: near-duplicate group of each study; it stays whole.
-      fold: its number, from 1, and how many there are.
-      seed: shuffles the groups; the same for all folds of a run.
-      source: name of the dataset, for the message.
+    The folds have the classes in like fractions, and groups whole. `fold` is its number, from 1,
+    and how many there are; the seed, which shuffles the groups, is the same for all of a run.
 
     Raises:
       InputError: a class has fewer groups than there are folds.

@@ -124,16 +124,10 @@ def read_image(
 ) -> tuple[T, str] | Rejection:
     """Decode one file, or say why not: as strictly in prediction as in the audit of a dataset.
 
-    A complaint of the decoder is a reason not to take a file, for its orientation may be lost; of
-    DICOM and TIFF it is a note. Call it within `capture_decoder_warnings`.
-
-    Args:
-      data: the encoded file.
-      decode: gives the kind of the file and what is wanted of it, or raises `Unreadable`.
-      suffix: that the file's name has, which must be its kind's; None for any.
-
-    Returns:
-      What `decode` gave, and what the decoder complained of.
+    `decode` gives the kind of the file and what is wanted of it, or raises `Unreadable`; the kind
+    must be that of the `suffix`, if there is one. With what it gave comes what the decoder
+    complained of, a note. Of other kinds than DICOM and TIFF a complaint is a reason not to take
+    the file, for its orientation may be lost. Call it within `capture_decoder_warnings`.
     """
     if not data:
         return Rejection("empty: zero bytes")
@@ -150,13 +144,10 @@ def read_image(
 
 
 def open_image(data: bytes, *, grey: bool = False, at_least: int | None = None) -> DecodedImage:
-    """Decode one file in full.
+    """Decode one file in full, or as a JPEG at 1/2, 1/4 or 1/8 of its size.
 
-    Args:
-      data: the encoded file.
-      grey: colour is not wanted. Of a JPEG only the luma is decoded then.
-      at_least: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, as long as both sides keep so
-        many pixels. None for the full size.
+    It is reduced as long as both sides keep `at_least` so many pixels. Where only `grey` is wanted,
+    only the luma of a JPEG is decoded.
 
     Raises:
       Unreadable: it does not decode, in full, to one image; the message says why.

@@ -32,9 +32,7 @@ def decode(data: bytes, form: ImageFormat) -> UInt8[np.ndarray, "side side c"]:
     """Decode one file: upright, of 8 bits, in the form's size and channels.
 
     Shrinking averages over the pixels it merges, so that thin lines fade and do not vanish.
-
-    Raises:
-      Unreadable: it does not decode. The audit has refused such files before.
+    `Unreadable` where it does not decode.
     """
     return decode_each(data, [form])[1][0]
 
@@ -46,9 +44,6 @@ def decode_each(
 
     It is decoded once for all forms; a JPEG once for each that differs, because the form says how
     little of one is decoded.
-
-    Raises:
-      Unreadable: it does not decode.
     """
     coloured = max(forms, key=lambda form: form.channels)
     opened = _open(data, coloured)

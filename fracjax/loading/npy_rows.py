@@ -17,9 +17,6 @@ class StoredRows:
 
     Read, not mapped: pages of a mapping would count as this process's memory for as long as they
     are cached, which in stream mode is the whole dataset.
-
-    Attributes:
-      path, shape, dtype: of the array.
     """
 
     def __init__(self, path: Path) -> None:

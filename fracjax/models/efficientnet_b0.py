@@ -45,16 +45,23 @@ def _conv(c_in: int, c_out: int, side: int = 1, **options) -> ops.Conv:
     return ops.Conv(c_in, c_out, (side, side), kernel_init=ops.fan_out_normal, **options)
 
 
-class Stem(nnx.Module):
-    """Normalisation, then stage 1 of Table 1: half the side. 3 → 32."""
+class ConvBN(nnx.Module):
+    """Convolution, BatchNorm, swish: stage 9 of Table 1, before its pooling."""
 
-    def __init__(self, c_in: int, *, rngs: nnx.Rngs):
-        self.conv = _conv(c_in, 32, 3, strides=2, use_bias=False, rngs=rngs)
-        self.bn = _batch_norm(32, rngs=rngs)
+    def __init__(self, c_in: int, c_out: int, side: int = 1, *, strides: int = 1, rngs: nnx.Rngs):
+        self.conv = _conv(c_in, c_out, side, strides=strides, use_bias=False, rngs=rngs)
+        self.bn = _batch_norm(c_out, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "b h w c"], **_: Any) -> Float[Array, "b h2 w2 c2"]:
+        return nnx.swish(self.bn(self.conv(x)))
+
+
+class Stem(ConvBN):
+    """Normalisation, then stage 1 of Table 1."""
 
     def __call__(self, x: Float[Array, "b h w c"], **_: Any) -> Float[Array, "b h2 w2 c2"]:
         mean, deviation = (jnp.asarray(v, x.dtype)[None, None, None] for v in (MEAN, DEVIATION))
-        return nnx.swish(self.bn(self.conv((x / 255.0 - mean) / deviation)))
+        return super().__call__((x / 255.0 - mean) / deviation)
 
 
 class MBConv(nnx.Module):
@@ -97,17 +104,6 @@ class MBConv(nnx.Module):
         return nnx.sigmoid(self.se_expand(squeezed))
 
 
-class Top(nnx.Module):
-    """Stage 9 of Table 1 without its pooling: 320 → 1280."""
-
-    def __init__(self, c_in: int, c_out: int, *, rngs: nnx.Rngs):
-        self.conv = _conv(c_in, c_out, use_bias=False, rngs=rngs)
-        self.bn = _batch_norm(c_out, rngs=rngs)
-
-    def __call__(self, x: Float[Array, "b h w c"], **_: Any) -> Float[Array, "b h w c2"]:
-        return nnx.swish(self.bn(self.conv(x)))
-
-
 def _blocks() -> dict[str, dict[str, int]]:
     """Every MBConv's sizes by Keras's name: block1a, block2a, block2b, ..., block7a."""
     blocks, c_in = {}, 32
@@ -138,10 +134,8 @@ def _keras_layers() -> tuple[str, ...]:
 class EfficientNetB0(Backbone):
     """Table 1 without its last pooling: images → 1280 channels on a grid of 1/32 the side.
 
-    Args:
-      drop_path: fraction of images whose branch is dropped in training; block i of 16, counted from
-        0, has `drop_path * i / 16`.
-      rngs: draws the initial parameters.
+    In training block i of 16, counted from 0, drops its branch in a fraction `drop_path * i / 16`
+    of the images.
     """
 
     IMAGE: ClassVar[ImageSpec] = IMAGE
@@ -153,7 +147,7 @@ class EfficientNetB0(Backbone):
 
     def __init__(self, *, drop_path: float = 0.2, rngs: nnx.Rngs):
         self.features = 1280
-        self.stem = Stem(IMAGE.channels, rngs=rngs)
+        self.stem = Stem(IMAGE.channels, 32, 3, strides=2, rngs=rngs)
         for i, (name, sizes) in enumerate(MBCONVS.items()):
             setattr(self, name, MBConv(**sizes, drop=drop_path * i / len(MBCONVS), rngs=rngs))
-        self.top = Top(320, self.features, rngs=rngs)
+        self.top = ConvBN(320, self.features, rngs=rngs)

@@ -9,6 +9,7 @@ Dimension names: b batch, h height, w width, c channels.
 """
 
 from functools import partial
+from itertools import chain, zip_longest
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
@@ -18,7 +19,6 @@ from jaxtyping import Array, Float
 from fracjax import ops
 from fracjax.models.backbone import Backbone
 from fracjax.models.image_spec import ImageSpec
-from fracjax.models.inception_v3_layers import KERAS_LAYERS
 
 IMAGE = ImageSpec(side=299, channels=3, low=-1.0, high=1.0, smallest=75)
 
@@ -186,13 +186,52 @@ class InceptionC(nnx.Module):
         return jnp.concatenate(branches, axis=-1)
 
 
+def _keras_layers() -> tuple[str, ...]:
+    """Keras lists the layers of a graph by their depth below the output, not branch by branch.
+
+    The cut at "layer 249" of the paper is an index into that list,
+    `keras.applications.InceptionV3().layers`; tests/goldens/keras_inception_v3_layers.csv has it.
+    """
+
+    def wave(*units: str) -> list[str]:
+        """Units that are listed together: convolutions, norms, activations; "-" is a pooling."""
+        names = [unit for unit in units if unit != "-"]
+        return [f"{n}/conv" for n in names] + [f"{n}/norm" for n in names] + [""] * len(units)
+
+    def block(*branches: str) -> list[str]:
+        """Branches by their distance from the concatenation, which has no parameters either."""
+        chains = [branch.split()[::-1] for branch in branches]
+        levels = reversed([wave(*filter(None, level)) for level in zip_longest(*chains)])
+        return [*chain(*levels), ""]
+
+    a = block("b1x1", "b5x5_1 b5x5_2", "b3x3dbl_1 b3x3dbl_2 b3x3dbl_3", "- pool")
+    twice = "b7x7dbl_1 b7x7dbl_2 b7x7dbl_3 b7x7dbl_4 b7x7dbl_5"
+    b = block("b1x1", "b7x7_1 b7x7_2 b7x7_3", twice, "- pool")
+    c = [
+        *wave("b3x3dbl_1"),
+        *wave("b3x3_1", "b3x3dbl_2"),
+        *("b3x3_2a/conv", "b3x3_2b/conv", "b3x3dbl_3a/conv", "b3x3dbl_3b/conv", "", "b1x1/conv"),
+        *("b3x3_2a/norm", "b3x3_2b/norm", "b3x3dbl_3a/norm", "b3x3dbl_3b/norm"),
+        *("pool/conv", "b1x1/norm", "", "", "", "", "pool/norm", "", "", "", "", ""),
+    ]
+    blocks = {
+        "stem": ["", *block("conv1 conv2 conv3 - conv4 conv5 -")[:-1]],
+        **dict.fromkeys(("mixed0", "mixed1", "mixed2"), a),
+        "mixed3": block("b3x3", "b3x3dbl_1 b3x3dbl_2 b3x3dbl_3", "-"),
+        **dict.fromkeys(("mixed4", "mixed5", "mixed6", "mixed7"), b),
+        "mixed8": block("b3x3_1 b3x3_2", "b7x7x3_1 b7x7x3_2 b7x7x3_3 b7x7x3_4", "-"),
+        **dict.fromkeys(("mixed9", "mixed10"), c),
+    }
+    return tuple(layer and f"{name}/{layer}" for name, layers in blocks.items() for layer in layers)
+
+
 class InceptionV3(Backbone):
     """Table 1 without its last three rows: images → 2048 channels on a grid of 1/32 the side."""
 
     IMAGE: ClassVar[ImageSpec] = IMAGE
     BLOCKS: ClassVar[tuple[str, ...]] = ("stem", *(f"mixed{i}" for i in range(11)))
     FIRST: ClassVar[str] = "stem/conv1/conv"
-    KERAS_LAYERS: ClassVar[tuple[str, ...]] = KERAS_LAYERS
+    KERAS_LAYERS: ClassVar[tuple[str, ...]] = _keras_layers()
 
     def __init__(self, *, rngs: nnx.Rngs):
         self.features = 2048

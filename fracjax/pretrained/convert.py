@@ -18,11 +18,8 @@ from fracjax.pretrained.names import TABLES, NameTable
 def convert(source: Path, *, model: str, out: Path) -> store.Provenance:
     """Convert the backbone's weights in a Keras file, and write them to `out`.
 
-    Args:
-      source: a `.weights.h5` or `.keras` of Keras 3 or an `.h5` of older versions, with or without
-        the top.
-      model: the backbone's name in `config.model`.
-      out: the file to write.
+    The file is a `.weights.h5` or `.keras` of Keras 3 or an `.h5` of older versions, with or
+    without the top.
 
     Raises:
       InputError: there are no Keras weights of it, the file cannot be read, or it does not fill

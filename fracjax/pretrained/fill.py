@@ -16,7 +16,7 @@ def fill(
     source: str,
     hint: str,
 ) -> dict[str, np.ndarray]:
-    """Pick, rename and check arrays so that every expected leaf is filled exactly once.
+    """Float32 arrays for every leaf that is `expected` by path and shape, each filled exactly once.
 
     Args:
       expected: shape of every leaf of the model, by its path.
@@ -24,9 +24,6 @@ def fill(
       table: the source's names; a leaf without one has the same name there.
       source: what the arrays came from, for the message.
       hint: what to do about a bad source, the last sentence of the message.
-
-    Returns:
-      Float32 arrays by the model's paths, in the order of `expected`.
 
     Raises:
       InputError: listing at once every leaf left unfilled, every array left unused, every shape

@@ -32,11 +32,9 @@ _IN_ZIP = "model.weights.h5"
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
-    """Read every weight of a Keras file of either layout, but not the optimiser's numbers.
+    """Every weight of a Keras file of either layout, by "layer/variable": "conv2d_5/kernel".
 
-    Returns:
-      The arrays by "layer/variable", such as "conv2d_5/kernel". The depthwise kernels of older
-      files ("depthwise_kernel") are called "kernel", as in newer ones.
+    The depthwise kernels of older files ("depthwise_kernel") are called "kernel", as in newer ones.
 
     Raises:
       InputError: the file is missing, is no HDF5 file, is cut short, or holds no Keras weights.
@@ -127,11 +125,7 @@ def by_build_order(arrays: dict[str, np.ndarray], kinds: Sequence[str]) -> dict[
 
     Keras numbers layers without a name as it builds them and goes on counting from one network to
     the next, and old versions began at 1. Only the rank of the number within its class means
-    anything.
-
-    Args:
-      arrays: by "layer/variable", as `read` returns them.
-      kinds: classes whose layers have no names of their own, such as "conv2d".
+    anything. `kinds` are classes whose layers have no names of their own, such as "conv2d".
     """
     numbers: dict[str, dict[str, int]] = {kind: {} for kind in kinds}
     for layer in {name.rpartition("/")[0] for name in arrays}:

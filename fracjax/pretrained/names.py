@@ -12,24 +12,12 @@ _IMAGENET_HEAD = ("predictions/kernel", "predictions/bias")  # in files with the
 
 
 @dataclass(frozen=True)
-class Published:
-    """A file to download."""
-
-    url: str  # where it is; its last part is the file's name
-    md5: str | None = None  # the checksum in Keras's source, or None where Keras has none
-
-    @property
-    def file(self) -> str:
-        """The file's name."""
-        return self.url.rpartition("/")[2]
-
-
-@dataclass(frozen=True)
 class NameTable:
     """What Keras calls the arrays of a network."""
 
     names: dict[str, str]  # Keras's name of every leaf of ours
-    published: tuple[Published, ...] = ()  # files of the network, without the top, then with it
+    # URL of each file, without the top, then with it -> md5 in Keras's source, if it has one
+    published: dict[str, str | None] = field(default_factory=dict)
     # classes whose layers Keras numbers; here they are numbered from 0, as by
     # `keras_h5.by_build_order`.
     anonymous: tuple[str, ...] = ()
@@ -70,16 +58,16 @@ def _inception_v3() -> NameTable:
             for layer, ours, kind, theirs in leaves
         },
         anonymous=(conv, norm),
-        published=(
-            Published(file + "_notop.h5", md5="bcbd6486424b2319ff4ef7d526e38f63"),
-            Published(file + ".h5", md5="9a0d58056eeedaa3f26cb7ebd46da564"),
-        ),
+        published={
+            file + "_notop.h5": "bcbd6486424b2319ff4ef7d526e38f63",
+            file + ".h5": "9a0d58056eeedaa3f26cb7ebd46da564",
+        },
     )
 
 
 def _efficientnet_b0() -> NameTable:
     names = _by_path(EfficientNetB0.KERAS_LAYERS, {})
-    folder = _GOOGLE + "keras-applications/"
+    file = _GOOGLE + "keras-applications/efficientnetb0"
     return NameTable(
         names=names,
         anonymous=("normalization",),
@@ -92,10 +80,10 @@ def _efficientnet_b0() -> NameTable:
             # time; a network built without "imagenet" has the square, which divides once.
             "normalization_0/variance": (DEVIATION, tuple(value**2 for value in DEVIATION)),
         },
-        published=(
-            Published(folder + "efficientnetb0_notop.h5", md5="50bc09e76180e00e4465e1a485ddc09d"),
-            Published(folder + "efficientnetb0.h5", md5="902e53a9f72be733fc0bcb005b3ebbac"),
-        ),
+        published={
+            file + "_notop.h5": "50bc09e76180e00e4465e1a485ddc09d",
+            file + ".h5": "902e53a9f72be733fc0bcb005b3ebbac",
+        },
     )
 
 
@@ -113,7 +101,7 @@ def _mobilenet_v2() -> NameTable:
         renamed=renamed,
         swapped=tuple(name for name in names.values() if name.endswith("_depthwise/kernel")),
         # `keras.applications.mobilenet_v2` has no checksums of them.
-        published=(Published(file + "_no_top.h5"), Published(file + ".h5")),
+        published={file + "_no_top.h5": None, file + ".h5": None},
     )
 
 
@@ -147,17 +135,19 @@ def download_hint(model: str, out: str) -> str:
     random = "start from random weights with --model.weights none"
     if model not in TABLES:
         return f"no weights of {model} are published that convert, so {random}"
-    published = TABLES[model].published[0]
-    md5 = f" (md5 {published.md5})" if published.md5 else ""
-    return (
-        f"download {published.url}{md5}, convert it with `fracjax convert "
-        f"{published.file} --model {model} --out {out}`, or {random}"
-    )
+    url, known = next(iter(TABLES[model].published.items()))
+    md5 = f" (md5 {known})" if known else ""
+    convert = f"fracjax convert {_file(url)} --model {model} --out {out}"
+    return f"download {url}{md5}, convert it with `{convert}`, or {random}"
+
+
+def _file(url: str) -> str:
+    return url.rpartition("/")[2]
 
 
 def published_status(model: str, md5: str) -> str:
     """Whether a file with this checksum is one that Keras publishes, in words."""
-    files = {published.md5: published.file for published in TABLES[model].published}
+    files = {known: _file(url) for url, known in TABLES[model].published.items()}
     if md5 in files:
         return f"the file that Keras publishes as {files[md5]}"
     if None in files:

@@ -22,11 +22,8 @@ _PER_CLASS = 4  # enough for every class in every part
 def phantoms(name: str, *, count: int | None, side: int | None, seed: int) -> Contents:
     """Draw a whole set: healthy and broken limbs in turn, or the ten types in turn.
 
-    Args:
-      name: `phantom` or `phantom_types`.
-      count: number of studies; 2,400 or 1,200 by default.
-      side: height and width in pixels; 96 by default.
-      seed: of the whole set; another seed gives other limbs.
+    By default 2,400 studies of `phantom` or 1,200 of `phantom_types`, 96 pixels a side. Another
+    seed gives other limbs.
     """
     types = name == "phantom_types"
     classes = FRACTURE_TYPES if types else CLASSES

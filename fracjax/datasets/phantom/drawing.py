@@ -46,12 +46,10 @@ class Phantom:
 
 
 def draw(seed: int, fracture: str | None, side: int = 256) -> Phantom:
-    """Draw the radiograph of one limb.
+    """Draw the radiograph of one limb, `side` pixels square.
 
-    Args:
-      seed: which limb, pose, exposure and noise; not negative.
-      fracture: one of `FRACTURE_TYPES`, or None for a healthy limb.
-      side: height and width in pixels.
+    The seed says which limb, pose, exposure and noise; without a fracture, one of `FRACTURE_TYPES`,
+    the limb is healthy.
 
     Raises:
       InputError: the seed is negative, the type is unknown or the side is below 32 pixels.
@@ -136,14 +134,9 @@ def _develop(
     """From attenuation along each ray to grey values, with the settings that `stream` draws.
 
     Beer-Lambert transmission, scatter, the detector's blur, quantum noise, a logarithmic display
-    window, a lead marker and the collimator's shutter. Nothing here looks at the fracture.
-
-    Args:
-      bone: attenuation of the bones beyond the soft tissue they displace.
-      soft: attenuation of the soft tissue.
-      through: attenuation of the soft tissue, and of the cortex beyond it, along the longest rays.
-      stream: of the exposure.
-      noise: white noise of standard deviation 1.
+    window, a lead marker and the collimator's shutter. Nothing here looks at the fracture. `bone`
+    attenuates beyond the soft tissue; `through` are both along the longest rays; `noise` is white,
+    of standard deviation 1.
     """
     side = len(bone)
     # Distances of the collimator's four edges from the centre (left, right, top, bottom).

@@ -31,12 +31,9 @@ class Scene:
 
 
 class Site:
-    """The place of a break on one bone, and the tools to cut there.
+    """The place of a break on one bone, with its radius there, and the tools to cut.
 
-    Attributes:
-      bone: the bone that breaks.
-      u0: where along the limb; s is 0 there.
-      radius: of the bone there.
+    It is at `u0` along the limb; s is 0 there.
     """
 
     def __init__(self, scene: Scene, stream: Stream, bone: Bone, u0: float):

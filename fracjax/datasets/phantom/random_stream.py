@@ -10,12 +10,9 @@ T = TypeVar("T")
 
 
 class Stream(np.random.RandomState):
-    """One named stream of draws; streams of different keys are independent.
+    """One stream of draws; its key is the seed of the study and a part of the image.
 
     numpy keeps the draws of `RandomState` for good, which it does not of `Generator` (NEP 19).
-
-    Args:
-      key: the seed of the study, then which part of the image the stream is for.
     """
 
     def __init__(self, *key: int):

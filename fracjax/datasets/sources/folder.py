@@ -15,13 +15,10 @@ SIMILARITY = 0.65  # as for FracAtlas: pictures of one clinic look alike
 
 
 def folder(path: Path, classes: tuple[str, ...] | None, attributes: Path | None) -> Contents:
-    """What a folder of the user holds.
+    """What a folder of the user, or a zip of its content, holds.
 
-    Args:
-      path: ROOT, or a zip of its content.
-      classes: names of the class folders, the negative class first; None for all of them, in
-        alphabetical order.
-      attributes: the CSV, or None.
+    `classes` are names of class folders, the negative class first; None for all of them, in
+    alphabetical order. `attributes` is the CSV.
     """
     source = Source(path)
     found = sorted({name.split("/")[0] for name in source.names if "/" in name})
