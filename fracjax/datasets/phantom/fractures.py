@@ -23,9 +23,9 @@ def _oblique(scene: Scene, stream: Stream) -> Map:
     def below(s: Map, t: Map) -> Map:
         return site.edge(s - rise * t - teeth(t))
 
-    near = site.fragment(site.moved(-1, shift=-0.25 * shift), lambda s, t: 1.0 - below(s, t))
-    far = site.fragment(site.moved(1, shift=0.75 * shift, slide=slide + 0.2 * r, tilt=tilt), below)
-    return site.added(near + far)
+    near = site.moved(-1, shift=-0.25 * shift)
+    far = site.moved(1, shift=0.75 * shift, slide=slide + 0.2 * r, tilt=tilt)
+    return site.added((near, lambda s, t: 1.0 - below(s, t)), (far, below))
 
 
 def _spiral(scene: Scene, stream: Stream) -> Map:
@@ -43,10 +43,9 @@ def _spiral(scene: Scene, stream: Stream) -> Map:
 
     shift = stream.sign() * stream.uniform(0.2, 0.45) * r
     apart = stream.uniform(0.28, 0.45) * r
-    moved = site.moved(-1, slide=-0.5 * apart, shift=-0.3 * shift)
-    near = site.fragment(moved, lambda s, t: 1.0 - side_of(s, t))
-    far = site.fragment(site.moved(1, slide=0.5 * apart, shift=0.7 * shift), side_of)
-    return site.added(near + far)
+    near = site.moved(-1, slide=-0.5 * apart, shift=-0.3 * shift)
+    far = site.moved(1, slide=0.5 * apart, shift=0.7 * shift)
+    return site.added((near, lambda s, t: 1.0 - side_of(s, t)), (far, side_of))
 
 
 def _comminuted(scene: Scene, stream: Stream) -> Map:
@@ -63,9 +62,11 @@ def _comminuted(scene: Scene, stream: Stream) -> Map:
     def below(s: Map, t: Map) -> Map:
         return site.edge(s - half - lean[1] * t - high(t))
 
-    whole = site.fragment(site.moved(-1, shift=-0.3 * shift, slide=-0.1 * r), above)
     tilt = stream.uniform(-0.2, 0.2)
-    whole += site.fragment(site.moved(1, shift=0.5 * shift, slide=0.1 * r, tilt=tilt), below)
+    fragments = [
+        (site.moved(-1, shift=-0.3 * shift, slide=-0.1 * r), above),
+        (site.moved(1, shift=0.5 * shift, slide=0.1 * r, tilt=tilt), below),
+    ]
     # The middle splits lengthwise into pieces, each pushed its own way.
     cuts = [-2.0, stream.uniform(-0.5, -0.1), stream.uniform(0.1, 0.5), 2.0]
     split = site.jagged(0.3)
@@ -73,17 +74,14 @@ def _comminuted(scene: Scene, stream: Stream) -> Map:
         drift = (i - 1) * stream.uniform(0.2, 0.55) * r + stream.uniform(-0.1, 0.1) * r
         turn = stream.uniform(-0.35, 0.35)
         s, t = site.local(scene.u, scene.v)
-        points = (
-            scene.u + turn * t - stream.uniform(-0.3, 0.3) * r,
-            scene.v - drift - turn * s,
-        )
+        slide = stream.uniform(-0.3, 0.3) * r
 
         def piece(s: Map, t: Map, left=cuts[i] * r, right=cuts[i + 1] * r) -> Map:
             between = (1.0 - below(s, t)) * (1.0 - above(s, t))
             return between * site.edge(t - left - split(s)) * site.edge(right + split(s) - t)
 
-        whole += site.fragment(points, piece)
-    return site.added(whole)
+        fragments.append(((scene.u + turn * t - slide, scene.v - drift - turn * s), piece))
+    return site.added(*fragments)
 
 
 def _greenstick(scene: Scene, stream: Stream) -> Map:
@@ -101,7 +99,7 @@ def _greenstick(scene: Scene, stream: Stream) -> Map:
         opening = np.maximum(convex * t / r - deep, 0.0)
         return 1.0 - site.band(s - lean * t - teeth(t), gape * opening + 0.005) * (opening > 0)
 
-    return site.added(site.fragment((scene.u, scene.v - apex), uncracked))
+    return site.added(((scene.u, scene.v - apex), uncracked))
 
 
 def _hairline(scene: Scene, stream: Stream) -> Map:
@@ -115,7 +113,7 @@ def _hairline(scene: Scene, stream: Stream) -> Map:
         along = np.clip((stop * r - side * t) / (0.3 * r), 0.0, 1.0)
         return 1.0 - depth * along * site.band(s - lean * t - teeth(t), width)
 
-    return site.added(site.fragment((scene.u, scene.v), uncracked))
+    return site.added(((scene.u, scene.v), uncracked))
 
 
 def _impacted(scene: Scene, stream: Stream) -> Map:
@@ -125,12 +123,14 @@ def _impacted(scene: Scene, stream: Stream) -> Map:
     low, high = site.jagged(0.16), site.jagged(0.16)
     tilt = stream.uniform(-0.15, 0.15)
     shift = stream.uniform(-0.12, 0.12) * r
-    near = site.fragment(site.moved(-1, slide=0.5 * drive), lambda s, t: site.edge(low(t) - s))
-    moved = site.moved(1, slide=-0.5 * drive, shift=shift, tilt=tilt)
-    far = site.fragment(moved, lambda s, t: site.edge(s - low(t)))
+    near = site.moved(-1, slide=0.5 * drive)
+    far = site.moved(1, slide=-0.5 * drive, shift=shift, tilt=tilt)
+    change = site.added(
+        (near, lambda s, t: site.edge(low(t) - s)), (far, lambda s, t: site.edge(s - low(t)))
+    )
     s, t = site.local(scene.u, scene.v)
     crush = site.band(s - high(t), 0.7 * drive) * chord(1.12 * r, t)
-    return site.added(near + far + 0.12 * site.bone.density * crush)
+    return change + 0.12 * site.bone.density * crush
 
 
 def _longitudinal(scene: Scene, stream: Stream) -> Map:
@@ -149,17 +149,16 @@ def _longitudinal(scene: Scene, stream: Stream) -> Map:
     s, t = site.local(scene.u, scene.v)
     held = 1.0 - smoothstep(np.abs(s) / (1.3 * half))
     spread = scene.v - 0.5 * apart * held * np.clip((t - place - lean * s) / (0.3 * r), -1, 1)
-    return site.added(site.fragment((scene.u, spread), whole))
+    return site.added(((scene.u, spread), whole))
 
 
 def _pathological(scene: Scene, stream: Stream) -> Map:
     site = Site.on_shaft(scene, stream, -0.1, 0.08, 1.5)
-    r, bone = site.radius, site.bone
+    r = site.radius
     swell = 1.0 + stream.uniform(0.1, 0.3)
     long = stream.uniform(1.2, 1.9) * r
     s, t = site.local(scene.u, scene.v)
     bulge = 1.0 + (swell - 1.0) * np.maximum(1.0 - (s / (1.2 * long)) ** 2, 0.0) ** 2
-    points = (scene.u, bone.centreline(scene.u) + t / bulge)
     # Five ellipses: middle (s, t), then half axes.
     lobes = stream.uniform((-0.55, -0.4, 0.4, 0.5), (0.55, 0.4, 0.65, 0.75), (5, 4))
     lobes = lobes * (long, r, long, r)
@@ -173,7 +172,7 @@ def _pathological(scene: Scene, stream: Stream) -> Map:
             left = np.minimum(left, 1.0 - loss * np.sqrt(np.clip(inside * 1.5, 0.0, 1.0)))
         return left * (1.0 - 0.6 * site.band(s - lean * t - teeth(t), 0.011))
 
-    return site.added(site.fragment(points, eaten))
+    return site.added(((scene.u, site.bone.centreline(scene.u) + t / bulge), eaten))
 
 
 def _avulsion(scene: Scene, stream: Stream) -> Map:
@@ -193,9 +192,8 @@ def _avulsion(scene: Scene, stream: Stream) -> Map:
     turn = side * stream.uniform(0.0, 0.4)
     u, v = scene.u, scene.v
     s, t = site.local(u, v)
-    rest = site.fragment((u, v), lambda s, t: 1.0 - corner(s, t))
-    points = (u + turn * (t - side * r) + back, v - side * out - turn * s)
-    return site.added(rest + site.fragment(points, corner))
+    torn = (u + turn * (t - side * r) + back, v - side * out - turn * s)
+    return site.added(((u, v), lambda s, t: 1.0 - corner(s, t)), (torn, corner))
 
 
 def _dislocation(scene: Scene, stream: Stream) -> Map:
@@ -219,9 +217,8 @@ def _dislocation(scene: Scene, stream: Stream) -> Map:
         return beside * site.edge(s + 0.3 * head)
 
     out = way * stream.uniform(0.15, 0.3) * head
-    rest = site.fragment((u, v), lambda s, t: 1.0 - rim(s, t))
-    chip = site.fragment((u - 0.1 * head, v - out), rim)
-    return change + site.added(rest + chip)
+    chip = (u - 0.1 * head, v - out)
+    return change + site.added(((u, v), lambda s, t: 1.0 - rim(s, t)), (chip, rim))
 
 
 _BREAKS: dict[str, Callable[[Scene, Stream], Map]] = {

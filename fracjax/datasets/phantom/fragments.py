@@ -64,11 +64,6 @@ class Site:
             held = 1.0 - smoothstep(-s / 0.22)
         return u - slide * held, v - (shift + tilt * s) * held
 
-    def fragment(self, points: tuple[Map, Map], left: Callable[[Map, Map], Map]) -> Map:
-        """The part of the bone that `left(s, t)` leaves, at the moved points."""
-        u, v = points
-        return left(*self.local(u, v)) * self.bone.attenuation(u, v, self.scene.trabeculae)
-
     def edge(self, x: Map) -> Map:
         """1 where x > 0, 0 where x < 0, one pixel soft."""
         return np.clip(0.5 + x / self.scene.pixel, 0.0, 1.0)
@@ -83,8 +78,12 @@ class Site:
         heights = self.stream.uniform(-size, size, teeth) * self.radius
         return lambda t: np.interp(t, knots, heights)
 
-    def added(self, broken: Map) -> Map:
-        """Give what the broken bone adds to the image of the intact one."""
+    def added(self, *fragments: tuple[tuple[Map, Map], Callable[[Map, Map], Map]]) -> Map:
+        """What fragments, each (moved points, what is left there), add to the intact bone."""
+        broken = np.zeros_like(self.scene.u)
+        for (u, v), left in fragments:
+            bone = self.bone.attenuation(u, v, self.scene.trabeculae)
+            broken += left(*self.local(u, v)) * bone
         return broken - self.scene.intact(self.bone)
 
 
