@@ -1,7 +1,8 @@
-"""What the classifier, the freezing and the cache ask of every backbone."""
+"""What the classifier, the freezing and the cache ask of every backbone; names of its leaves."""
 
 from typing import Any, ClassVar
 
+import jax
 from flax import nnx
 from jaxtyping import Array, Float
 
@@ -58,3 +59,13 @@ class Backbone(nnx.Module):
         first = places.index(start) if start else 0
         last = places.index(stop or HEAD)
         return [getattr(self, name) for name in self.BLOCKS[first:last]]
+
+
+def leaf_name(path: tuple[Any, ...]) -> str:
+    """The name of a leaf at a JAX key path, such as "backbone/mixed0/b1x1/conv/kernel"."""
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def leaf_shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+    """Shape of every leaf by name; the leaves may be abstract."""
+    return {leaf_name(path): tuple(leaf.shape) for path, leaf in jax.tree.leaves_with_path(tree)}

@@ -20,7 +20,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from fracjax.ops import _strided, backend
-from fracjax.ops.initializers import glorot_uniform
+from fracjax.ops.draws import glorot_uniform
 
 
 class DepthwiseConv(nnx.Module):

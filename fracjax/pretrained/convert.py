@@ -8,8 +8,8 @@ from flax import nnx
 
 from fracjax.config import Model
 from fracjax.errors import InputError
+from fracjax.models.backbone import leaf_shapes
 from fracjax.models.build import IMAGES, build
-from fracjax.models.param_paths import leaf_shapes
 from fracjax.pretrained import keras_h5, store
 from fracjax.pretrained.fill import fill
 from fracjax.pretrained.names import TABLES, NameTable

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from fracjax.errors import InputError
-from fracjax.models.param_paths import leaf_name, leaf_shapes
+from fracjax.models.backbone import leaf_name, leaf_shapes
 from fracjax.pretrained.fill import fill
 from fracjax.pretrained.names import NameTable, download_hint, published_status
 from fracjax.runtime.atomic_files import replacing

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from fracjax.models.backbone import leaf_name
 from fracjax.models.basic_cnn import BasicCNN
 from fracjax.models.classifier import Classifier
 from fracjax.models.efficientnet_b0 import EfficientNetB0
 from fracjax.models.inception_v3 import InceptionV3
 from fracjax.models.mobilenet_v2 import MobileNetV2
-from fracjax.models.param_paths import leaf_name
 from fracjax.pretrained.names import TABLES
 from tests.paths import GOLDENS
 

@@ -11,9 +11,9 @@ import pytest
 from flax import nnx
 from PIL import Image
 
+from fracjax.models.backbone import leaf_name
 from fracjax.models.efficientnet_b0 import EfficientNetB0
 from fracjax.models.mobilenet_v2 import MobileNetV2
-from fracjax.models.param_paths import leaf_name
 from fracjax.pretrained import keras_h5
 from fracjax.pretrained.names import TABLES
 from tests.paths import GOLDENS

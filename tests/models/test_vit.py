@@ -11,8 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from fracjax.config import Model
 from fracjax.errors import InputError
+from fracjax.models.backbone import leaf_name
 from fracjax.models.build import build, check
-from fracjax.models.param_paths import leaf_name
 from fracjax.models.vit import LayerNorm, ViT
 from tests.paths import GOLDENS
 
