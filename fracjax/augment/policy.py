@@ -5,7 +5,6 @@ or none, then the five changes made for radiographs. The four geometric ones are
 an image is interpolated once.
 """
 
-from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -58,19 +57,11 @@ def augment(
         if wanted:
             of_stage = jax.random.fold_in(key, stage)
             keys = jax.vmap(partial(jax.random.fold_in, of_stage))(index)
-            out = _per_image(change, keys, out)
+            if one_by_one():
+                out = jax.lax.map(lambda both, change=change: change(*both), (keys, out))
+            else:
+                out = jax.vmap(change)(keys, out)
     return out
-
-
-def _per_image(
-    change: Callable[[Array, Array], Array],
-    keys: Key[Array, " b"],
-    images: Float[Array, "b h w c"],
-) -> Float[Array, "b h w c2"]:
-    """Apply `change`, a function of a key and an image, to every image with its own key."""
-    if one_by_one():
-        return jax.lax.map(lambda key_and_image: change(*key_and_image), (keys, images))
-    return jax.vmap(change)(keys, images)
 
 
 def one_by_one() -> bool:

@@ -39,7 +39,8 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     code_path = None
 
     def __init__(self, contents: Contents, taken: Sequence[tuple[Study, str]], data_dir: Path):
-        self.name, self.contents, self.taken = contents.name, contents, taken
+        self.name = contents.name  # pyright: ignore[reportAttributeAccessIssue]
+        self.contents, self.taken = contents, taken
         super().__init__(data_dir=str(data_dir), file_format="array_record")
 
     def _info(self) -> tfds.core.DatasetInfo:

@@ -146,10 +146,10 @@ def make_split(
             f"{', '.join(scarce)}; add studies or leave the class out"
         )
     folds = _folds_of_part(fractions, min(_FOLDS, *groups.values()))
-    part_of_fold = np.repeat(PARTS, folds).tolist()
+    part_of_fold: list[str] = np.repeat(PARTS, folds).tolist()
     cut = _stratified(label, group, len(part_of_fold), seed)
-    assignment = {
-        study[i]: part
+    assignment: dict[str, str] = {
+        study[int(i)]: part
         for part, (_, members) in zip(part_of_fold, cut, strict=True)
         for i in members
     }

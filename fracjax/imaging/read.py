@@ -41,7 +41,8 @@ _TURNS = {
 _QUARTER_TURNS = tuple(_TURNS[orientation] for orientation in (5, 6, 7, 8))
 _STARTS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"II": "TIFF", b"MM": "TIFF", b"BM": "BMP"}
 
-S, T = TypeVar("S"), TypeVar("T")
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,15 @@ def open_image(data: bytes, *, grey: bool = False, at_least: int | None = None) 
     except Unreadable:
         raise
     except UnidentifiedImageError:
-        raise Unreadable(_unidentified(data)) from None
+        for start, kind in _STARTS.items():
+            if data.startswith(start):
+                raise Unreadable(
+                    f"does not decode: begins as {kind}, with a damaged header or of a rare variety"
+                ) from None
+        raise Unreadable(
+            f"not a picture: the content is neither {', '.join(_KINDS)} nor DICOM "
+            "(which has DICM at byte 128)"
+        ) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise Unreadable(f"decompression bomb: {error}") from error
     except Exception as error:  # decoders raise anything for a damaged file, and it is one of many
@@ -231,13 +240,3 @@ def _has_deep_colour(image: ImageFile.ImageFile) -> bool:
     layouts = (tile.args if isinstance(tile.args, str) else (tile.args or [""])[0]
                for tile in image.tile)  # fmt: skip
     return any(str(layout).endswith((";16B", ";16L", ";16N")) for layout in layouts)
-
-
-def _unidentified(data: bytes) -> str:
-    for start, kind in _STARTS.items():
-        if data.startswith(start):
-            return f"does not decode: begins as {kind}, with a damaged header or of a rare variety"
-    return (
-        f"not a picture: the content is neither {', '.join(_KINDS)} nor DICOM "
-        "(which has DICM at byte 128)"
-    )

@@ -33,7 +33,11 @@ def open_decoded(prepared: Prepared, form: ImageFormat) -> StoredRows:
     Raises:
       InputError: a record cannot be decoded any more, or the disk is full.
     """
-    path = prepared.directory / DECODED / f"{_digest(prepared, form)}.npy"
+    shape = {**asdict(form), "version": DECODE_VERSION}
+    libraries = {name: version(name) for name in ("pillow", "pydicom", "python-gdcm")}
+    content = repr((shape, libraries)) + "\n".join(prepared.sha256.tolist())
+    digest = hashlib.sha256(content.encode()).hexdigest()[:32]
+    path = prepared.directory / DECODED / f"{digest}.npy"
 
     def make() -> None:
         if path.exists():
@@ -47,13 +51,6 @@ def open_decoded(prepared: Prepared, form: ImageFormat) -> StoredRows:
     make()  # for the other processes, where each host has a copy of the dataset
     barrier(path.name)  # their first computation together would not wait for one that decodes
     return StoredRows(path)
-
-
-def _digest(prepared: Prepared, form: ImageFormat) -> str:
-    shape = {**asdict(form), "version": DECODE_VERSION}
-    libraries = {name: version(name) for name in ("pillow", "pydicom", "python-gdcm")}
-    content = repr((shape, libraries)) + "\n".join(prepared.sha256.tolist())
-    return hashlib.sha256(content.encode()).hexdigest()[:32]
 
 
 def _write(prepared: Prepared, form: ImageFormat, path: Path) -> None:

@@ -95,13 +95,10 @@ class MBConv(nnx.Module):
     ) -> Float[Array, "b h2 w2 c2"]:
         y = nnx.swish(self.expand_bn(self.expand_conv(x))) if self.expands else x
         y = nnx.swish(self.bn(self.dwconv(y)))
-        y = y * self._excitation(y)
+        squeezed = nnx.swish(self.se_reduce(y.mean((1, 2), keepdims=True)))
+        y = y * nnx.sigmoid(self.se_expand(squeezed))
         y = self.project_bn(self.project_conv(y))
         return self.drop(y, rngs=rngs) + x if self.residual else y
-
-    def _excitation(self, y: Float[Array, "b h w c"]) -> Float[Array, "b 1 1 c"]:
-        squeezed = nnx.swish(self.se_reduce(y.mean((1, 2), keepdims=True)))
-        return nnx.sigmoid(self.se_expand(squeezed))
 
 
 def _blocks() -> dict[str, dict[str, int]]:

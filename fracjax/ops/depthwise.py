@@ -78,10 +78,6 @@ def shifted_products(
     return reduce(operator.add, map(operator.mul, _taps(x, kernel.shape[:2], stride), weights))
 
 
-def _forward(x, kernel, stride):
-    return shifted_products(x, kernel, stride), (x, kernel)
-
-
 def _backward(stride, residuals, g):
     x, kernel = residuals
     taps = _taps(x, kernel.shape[:2], stride)
@@ -89,7 +85,7 @@ def _backward(stride, residuals, g):
     return _input_gradient(x, kernel, g, stride), to_kernel
 
 
-shifted_products.defvjp(_forward, _backward)
+shifted_products.defvjp(lambda *args: (shifted_products(*args), args[:2]), _backward)
 
 
 def _padding(n: int, k: int, stride: int) -> tuple[int, int]:

@@ -7,6 +7,7 @@ chord of a ring is longest at the inner wall.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -49,11 +50,11 @@ class Bone:
         along = u - self.end
         return self.centre + along * (self.slope + self.bow * along)
 
-    def _widening(self, depth: Map | float) -> Map | float:
+    def _widening(self, depth: Any) -> Any:
         """From 0 in the shaft to 1 at the joint, `depth` below its surface."""
         return np.clip(1.0 - depth / self.flare, 0.0, 1.0) ** 2
 
-    def radius(self, depth: Map | float) -> Map | float:
+    def radius(self, depth: Any) -> Any:
         """Outer radius at a depth below the joint, whose rounding is left aside."""
         return self.shaft_radius + (self.end_radius - self.shaft_radius) * self._widening(depth)
 

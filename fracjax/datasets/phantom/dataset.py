@@ -5,13 +5,12 @@
 
 import io
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from PIL import Image
 
-from fracjax.datasets.phantom.drawing import FRACTURE_TYPES, SMALLEST_SIDE, Phantom, draw
+from fracjax.datasets.phantom.drawing import FRACTURE_TYPES, SMALLEST_SIDE, draw
 from fracjax.datasets.sources.archive import NO_BOXES, Contents, Study
 from fracjax.errors import InputError
 
@@ -46,13 +45,15 @@ def phantoms(name: str, *, count: int | None, side: int | None, seed: int) -> Co
         words = np.random.SeedSequence([seed, 2 if types else 1, index]).generate_state(1)
         drawn_by = int(words[0] >> 1)
         phantom = draw(drawn_by, fracture, side)
+        png = io.BytesIO()
+        Image.fromarray(phantom.image).save(png, "PNG", compress_level=1)
         study = f"{name}-{seed}-{index:06d}"
         boxes = NO_BOXES if phantom.box is None else np.array([phantom.box], np.float32) / side
         return Study(
             study=study,
             path=f"{study}.png",
             label=classes[turn % len(classes) if types else broken],
-            read=_png(phantom),
+            read=png.getvalue,
             attributes=dict(fracture_type=fracture or "none", bones=phantom.bones, seed=drawn_by),
             boxes=boxes.clip(0, 1),
         )
@@ -68,9 +69,3 @@ def phantoms(name: str, *, count: int | None, side: int | None, seed: int) -> Co
         studies=studies,
         similarity=None,  # every limb is drawn anew: two that look alike are still two
     )
-
-
-def _png(phantom: Phantom) -> Callable[[], bytes]:
-    buffer = io.BytesIO()
-    Image.fromarray(phantom.image).save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue
