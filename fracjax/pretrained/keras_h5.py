@@ -127,18 +127,15 @@ def by_build_order(arrays: dict[str, np.ndarray], kinds: Sequence[str]) -> dict[
     the next, and old versions began at 1. Only the rank of the number within its class means
     anything. `kinds` are classes whose layers have no names of their own, such as "conv2d".
     """
-    numbers: dict[str, dict[str, int]] = {kind: {} for kind in kinds}
-    for layer in {name.rpartition("/")[0] for name in arrays}:
-        match = re.fullmatch(r"(.*?)(?:_(\d+))?", layer)
-        if match and match[1] in numbers:
-            numbers[match[1]][layer] = int(match[2] or 0)
-    renamed = {
-        layer: f"{kind}_{rank}"
-        for kind, found in numbers.items()
-        for rank, layer in enumerate(sorted(found, key=found.__getitem__))
+    by_layer = {name: name.rpartition("/") for name in arrays}
+    layers = {layer for layer, _, _ in by_layer.values()}
+    renamed = {}
+    for kind in kinds:
+        found = {layer: re.fullmatch(rf"{re.escape(kind)}(?:_(\d+))?", layer) for layer in layers}
+        number = {layer: int(match[1] or 0) for layer, match in found.items() if match}
+        for rank, layer in enumerate(sorted(number, key=number.__getitem__)):
+            renamed[layer] = f"{kind}_{rank}"
+    return {
+        f"{renamed.get(layer, layer)}/{variable}": arrays[name]
+        for name, (layer, _, variable) in by_layer.items()
     }
-    out = {}
-    for name, array in arrays.items():
-        layer, _, variable = name.rpartition("/")
-        out[f"{renamed.get(layer, layer)}/{variable}"] = array
-    return out

@@ -115,18 +115,35 @@ def worst(network: str, tree, golden) -> float:
     return max(errors.values())
 
 
+BUILD = {
+    "basic_cnn": small_cnn,
+    "mobilenet_v2": lambda: MobileNetV2(rngs=nnx.Rngs(0)),
+    "efficientnet_b0": lambda: EfficientNetB0(drop_path=0.0, rngs=nnx.Rngs(0)),
+    "inception_v3": lambda: InceptionV3(rngs=nnx.Rngs(0)),
+}
+
+
+@pytest.mark.parametrize("network", BUILD)
+def test_every_batch_norm_has_keras_s_momentum_and_epsilon(network):
+    """What only whole networks in training show otherwise, which are slow."""
+    net = nnx.eval_shape(BUILD[network])
+    norms = [layer for _, layer in nnx.iter_modules(net) if isinstance(layer, nnx.BatchNorm)]
+    momentum = 0.999 if network == "mobilenet_v2" else 0.99
+    assert {(norm.momentum, norm.epsilon) for norm in norms} == {(momentum, 1e-3)}
+
+
 @pytest.mark.parametrize(
-    ("network", "build", "side"),
+    ("network", "side"),
     [
-        ("basic_cnn", small_cnn, 18),
-        ("mobilenet_v2", lambda: MobileNetV2(rngs=nnx.Rngs(0)), 96),
-        ("efficientnet_b0", lambda: EfficientNetB0(drop_path=0.0, rngs=nnx.Rngs(0)), 96),
-        ("inception_v3", lambda: InceptionV3(rngs=nnx.Rngs(0)), 139),
+        ("basic_cnn", 18),
+        pytest.param("mobilenet_v2", 96, marks=pytest.mark.slow),
+        pytest.param("efficientnet_b0", 96, marks=pytest.mark.slow),
+        pytest.param("inception_v3", 139, marks=pytest.mark.slow),
     ],
 )
-def test_features_statistics_and_every_gradient_equal_keras(network, build, side):
+def test_features_statistics_and_every_gradient_equal_keras(network, side):
     with jax.enable_x64(True):
-        inference, training, changes, gradients = one_pass(network, build, side)
+        inference, training, changes, gradients = one_pass(network, BUILD[network], side)
     with np.load(GOLDENS / f"keras_{network}_training.npz") as golden:
         for ours, theirs in ((inference, golden["inference"]), (training, golden["training"])):
             assert np.abs(ours - theirs).max() <= 1e-6 * np.abs(theirs).max()
