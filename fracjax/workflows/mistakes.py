@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Int
 
-from fracjax.datasets.phantom.dataset import DRAWN
+from fracjax.datasets.request import DRAWN
 from fracjax.evaluation import Predictions, calls
 from fracjax.explain.cam import Method
 from fracjax.explain.localisation import localisation_report

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from fracjax.models.backbone import leaf_name
 from fracjax.models.basic_cnn import BasicCNN
 from fracjax.models.build import IMAGES
 from fracjax.models.classifier import Classifier
 from fracjax.models.efficientnet_b0 import EfficientNetB0
 from fracjax.models.inception_v3 import InceptionV3
 from fracjax.models.mobilenet_v2 import MobileNetV2
-from fracjax.models.param_paths import leaf_name
 from fracjax.pretrained.names import TABLES
 from tests.paths import GOLDENS
 
@@ -141,6 +141,15 @@ BACKBONES = {
     "efficientnet_b0": lambda: EfficientNetB0(drop_path=0.0, rngs=nnx.Rngs(0)),
     "inception_v3": lambda: InceptionV3(rngs=nnx.Rngs(0)),
 }
+
+
+@pytest.mark.parametrize("network", BACKBONES)
+def test_every_batch_norm_has_keras_s_momentum_and_epsilon(network):
+    """What only whole networks in training show otherwise, which are slow."""
+    net = abstract(network)
+    norms = [layer for _, layer in nnx.iter_modules(net) if isinstance(layer, nnx.BatchNorm)]
+    momentum = 0.999 if network == "mobilenet_v2" else 0.99
+    assert {(norm.momentum, norm.epsilon) for norm in norms} == {(momentum, 1e-3)}
 
 
 @pytest.mark.parametrize(
