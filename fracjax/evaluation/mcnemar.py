@@ -18,14 +18,10 @@ def mcnemar(
     """Two-sided p of McNemar's exact test that both networks are right equally often.
 
     If they are, swapping the two networks' calls changes nothing but the sign of the difference,
-    for each group on its own. The p is the share of all such swaps with a difference as large as
+    for each group on its own. The p is the fraction of such swaps with a difference as large as
     the one found. Where every study is its own group this is the binomial test of the studies on
-    which only one is right. 1 if there is no such study.
-
-    Args:
-      first: is the call of the first network right?
-      second: is that of the second?
-      groups: near-duplicate group of each study, numbered from 0.
+    which only one is right. 1 if there is no such study. `first` and `second` say whether each
+    network's call is right; groups are numbered from 0.
 
     Source: McNemar 1947, Psychometrika 12:153-157; swaps of both members of a pair: Fisher 1935,
     The Design of Experiments, section 21.
@@ -47,18 +43,13 @@ def paired_difference(
     *,
     empty: str = "no studies",
 ) -> Estimate:
-    """Share of studies that the second calls rightly, minus that of the first, with an interval.
+    """Fraction of studies that the second calls rightly minus that of the first, as in `mcnemar`.
 
     Tango's interval leaves out 0 when McNemar's chi-squared is significant at 5 %; the exact test
     is more cautious, so with few studies its p may then still lie somewhat above 0.05 (0.125 at
     the most, for 4 against 0). Groups enter by the design effect: all counts are divided by the
-    factor, if above 1, by which they raise the variance of the difference.
-
-    Args:
-      first: is the call of the first network right?
-      second: is that of the second?
-      groups: near-duplicate group of each study, numbered from 0; n may be 0.
-      empty: the note of an undefined difference, where there are no studies.
+    factor, if above 1, by which they raise the variance of the difference. Without a study it is
+    undefined, with the note `empty`.
 
     Source: Tango 1998, Statistics in Medicine 17:891-908; design effect: Rao and Scott 1992,
     Biometrics 48:577-585.
@@ -98,11 +89,11 @@ def tango(only_second: float, only_first: float, n: float) -> tuple[float, float
 
 def _tango_high(b: float, c: float, n: float) -> float:
     def excess(d: float) -> float:
-        # The likeliest share of studies that only the first has right, were d the difference.
+        # The likeliest fraction of studies that only the first has right, were d the difference.
         linear = -b - c + (2 * n - b + c) * d
         root = max(0.0, linear**2 + 8 * n * c * d * (1 - d)) ** 0.5  # below 0 by rounding only
-        share = (root - linear) / (4 * n)
-        return (b - c - n * d) ** 2 - Z**2 * n * (2 * share + d * (1 - d))
+        fraction = (root - linear) / (4 * n)
+        return (b - c - n * d) ** 2 - Z**2 * n * (2 * fraction + d * (1 - d))
 
     estimate = (b - c) / n
     # The estimate itself is a root where no study tells the two apart; it is not the one we want.

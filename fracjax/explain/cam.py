@@ -1,4 +1,4 @@
-"""Class activation maps of one picture, from activations and the gradient of a logit by them.
+"""Class activation maps of one image, from activations and the gradient of a logit by them.
 
 Grad-CAM and Grad-CAM++ give each channel one weight for all of its places, HiResCAM each place its
 own. Under a head that pools over the places Grad-CAM and HiResCAM are the same up to a factor.
@@ -23,9 +23,7 @@ def gradcam(
 ) -> Float[Array, "h w"]:
     """Grad-CAM, not scaled: ReLU of the channels' sum, each times its gradient's mean.
 
-    Args:
-      activations: what enters the upper part of the network.
-      gradient: of the explained logit, by the activations.
+    `activations` enter the upper part of the model; `gradient` is that of the explained logit.
 
     Source: Selvaraju et al. 2017, arXiv:1610.02391, equations 1 and 2.
     """

@@ -1,7 +1,7 @@
 """Do the maps point at the findings? Three scores of a map against a region, and their report.
 
 A score is undefined (NaN) where a map is zero everywhere or a region has no pixel. Dimension names:
-n studies, h height and w width of the picture.
+n studies, h height and w width of the image.
 """
 
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Integer, Shaped
 
 from fracjax.evaluation import Estimate, validation
-from fracjax.evaluation.bootstrap import RESAMPLES, percentile_estimate, resample
+from fracjax.evaluation.bootstrap import RESAMPLES, Resampled, bootstrap
 from fracjax.evaluation.intervals import proportion, wilson
 from fracjax.loading.regions import Regions
 
 LEVEL = 0.5  # of its maximum, from which a map counts as pointing
 LEVELS = tuple(round(0.05 * i, 2) for i in range(1, 20))
-CENTRE_DEVIATION = 0.25  # of the side; of the Gaussian that points at the middle of every picture
+CENTRE_DEVIATION = 0.25  # of the side; of the Gaussian that points at the middle of every image
 
 
 def pointing_game(heat: Float[Array, "h w"], region: Bool[Array, "h w"]) -> Float[Array, ""]:
@@ -35,7 +35,7 @@ def pointing_game(heat: Float[Array, "h w"], region: Bool[Array, "h w"]) -> Floa
 
 
 def energy(heat: Float[Array, "h w"], region: Bool[Array, "h w"]) -> Float[Array, ""]:
-    """The share of the map's sum that lies in the region.
+    """The fraction of the map's sum that lies in the region.
 
     Source: Wang et al. 2020, arXiv:1910.01279 (Score-CAM), section 4.2, the "energy-based pointing
     game".
@@ -49,12 +49,12 @@ def iou(
 ) -> Float[Array, ""]:
     """Intersection over union of the region with the pixels of `level` of the maximum or more."""
     found = heat >= level * heat.max()
-    share = (found & region).sum() / (found | region).sum()
-    return jnp.where(_defined(heat, region), share, jnp.nan)
+    fraction = (found & region).sum() / (found | region).sum()
+    return jnp.where(_defined(heat, region), fraction, jnp.nan)
 
 
 def centre_map(side: int) -> Float[np.ndarray, "{side} {side}"]:
-    """A Gaussian about the middle of the picture: where one looks without looking at it."""
+    """A Gaussian about the middle of the image: where one looks without looking at it."""
     offset = (np.arange(side, dtype=np.float32) + 0.5) / side - 0.5
     one = np.exp(-0.5 * (offset / CENTRE_DEVIATION) ** 2)
     return np.outer(one, one) / one.max() ** 2
@@ -74,14 +74,12 @@ class Levels:
 
 @dataclass(frozen=True)
 class Score:
-    """One score of the maps, beside those of two maps that have not seen the picture.
+    """One score of the maps, beside those of two maps that have not seen the image.
 
     Attributes:
-      name: of the score.
-      maps: what the maps reach.
       centre: what `centre_map` reaches.
-      chance: what a map that is equal everywhere reaches, and a point drawn anywhere: the share of
-        the picture that the region covers.
+      chance: what a map that is equal everywhere reaches, and a point drawn anywhere: the fraction
+        of the image that the region covers.
     """
 
     name: str
@@ -98,7 +96,7 @@ class LocalisationReport:
       n: studies with a box and a map; all figures are of these.
       undefined: studies with a box whose map is zero everywhere.
       n_groups: near-duplicate groups.
-      side: of the pictures, pixels.
+      side: of the images, pixels.
       best: levels of the IoU at the best level, chosen on validation.
       scores: against boxes, then against outlines where there are any.
     """
@@ -144,18 +142,7 @@ def localisation_report(
     """Score maps against the boxes, and where there are any the outlines, of the same studies.
 
     Studies without a box are left out. Intervals of means are from a bootstrap by group, those of
-    the pointing game Wilson's.
-
-    Args:
-      maps: as `explain` makes them.
-      regions: of the same studies.
-      groups: near-duplicate group of each; by default each is its own.
-      best: levels at which the IoU is given beside `LEVEL`, chosen on validation.
-      seed: of the bootstrap.
-      resamples: of the bootstrap.
-
-    Raises:
-      ValueError: maps, regions and groups are not of the same studies.
+    the pointing game Wilson's. At the `best` levels, chosen on validation, the IoU is given, too.
     """
     n, side = len(regions), regions.side
     wrong = [f"maps are {maps.shape}; expected ({n}, {side}, {side}), as the regions"]
@@ -175,14 +162,10 @@ def localisation_report(
     scores = []
     for i, name in enumerate(names):
         hits = "pointing" in name
-        scores.append(
-            Score(
-                name,
-                maps=_estimate(values[:, i, 0], draws[:, i, 0], group, hits=hits),
-                centre=_estimate(values[:, i, 1], draws[:, i, 1], group, hits=hits),
-                chance=_estimate(values[:, i, 2], draws[:, i, 2], group, hits=False),
-            )
+        maps_centre_chance = (
+            _estimate(values[:, i, j], draws[:, i, j], group, hits=hits and j < 2) for j in range(3)
         )
+        scores.append(Score(name, *maps_centre_chance))
     return LocalisationReport(
         n=int(kept.sum()),
         undefined=int((boxed & ~kept).sum()),
@@ -236,13 +219,12 @@ def _draws(
         return np.full((resamples, *shape), np.nan)
     flat = values.reshape(n, -1)
     valid = ~np.isnan(flat)
-    filled = np.where(valid, flat, 0)
-    draws = resample(_means, group, filled, valid, seed=seed, resamples=resamples)
-    return draws.reshape(resamples, *shape)
+    made = bootstrap(_means, group, np.where(valid, flat, 0), valid, seed=seed, resamples=resamples)
+    return made.draws.reshape(resamples, *shape)
 
 
 def _means(
-    weights: Float[Array, " n"], values: Float[Array, "n m"], valid: Bool[Array, "n m"]
+    values: Float[Array, "n m"], valid: Bool[Array, "n m"], weights: Float[Array, " n"]
 ) -> Float[Array, " m"]:
     """Of the valid ones; NaN where a resample has none."""
     return (weights @ values) / (weights @ valid)
@@ -255,17 +237,12 @@ def _estimate(
     *,
     hits: bool,
 ) -> Estimate:
-    """A mean of scores, or a share of hits, over the studies that have the score."""
+    """A mean of scores, or a fraction of hits, over the studies that have the score."""
     defined = ~np.isnan(values)
     n, kept = int(defined.sum()), values[defined]
     if hits or n == 0:
         return proportion(int(kept.sum()), n, empty="no study with a box and a map")
-    mean = float(kept.mean())
-    return percentile_estimate(
-        mean,
-        draws,
-        n=n,
-        n_groups=len(np.unique(group[defined])),
-        # Scores between 0 and 1 vary no more than hits with the same mean.
-        fallback=("Wilson", lambda: wilson(round(mean * n), n)),
-    )
+    mean, n_groups = kept.mean(keepdims=True), len(np.unique(group[defined]))
+    made = Resampled(mean, draws[:, None], n, n_groups)
+    # Scores between 0 and 1 vary no more than hits with the same mean.
+    return made.estimate(0, ("Wilson", lambda: wilson(round(float(mean[0]) * n), n)))
