@@ -16,11 +16,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 Method = Literal["gradcam", "gradcam++", "hirescam"]
+Features = Float[Array, "h w c"]
+Map = Float[Array, "h w"]
 
 
-def gradcam(
-    activations: Float[Array, "h w c"], gradient: Float[Array, "h w c"]
-) -> Float[Array, "h w"]:
+def gradcam(activations: Features, gradient: Features) -> Map:
     """Grad-CAM, not scaled: ReLU of the channels' sum, each times its gradient's mean.
 
     `activations` enter the upper part of the model; `gradient` is that of the explained logit.
@@ -30,9 +30,7 @@ def gradcam(
     return jax.nn.relu(_weighted(activations, gradient.mean(axis=(0, 1))))
 
 
-def gradcam_plus_plus(
-    activations: Float[Array, "h w c"], gradient: Float[Array, "h w c"]
-) -> Float[Array, "h w"]:
+def gradcam_plus_plus(activations: Features, gradient: Features) -> Map:
     """Grad-CAM++, not scaled: as `gradcam`, but a channel's weight is a sum over its places.
 
     A place with gradient g counts α ReLU(g), with α = g² / (2 g² + g³ ΣA) and ΣA the sum of the
@@ -52,9 +50,7 @@ def gradcam_plus_plus(
     return jax.nn.relu(_weighted(activations, weights))
 
 
-def hirescam(
-    activations: Float[Array, "h w c"], gradient: Float[Array, "h w c"]
-) -> Float[Array, "h w"]:
+def hirescam(activations: Features, gradient: Features) -> Map:
     """HiResCAM, not scaled: as `gradcam`, but each place has its own gradient for a weight.
 
     Source: Draelos and Carin 2020, arXiv:2011.08891, section 3.
@@ -75,8 +71,6 @@ def scaled(maps: Float[Array, "*n h w"]) -> Float[Array, "*n h w"]:
     return jnp.where(top > 0, maps / jnp.where(top > 0, top, 1), 0)
 
 
-def _weighted(
-    activations: Float[Array, "h w c"], weights: Float[Array, " c"]
-) -> Float[Array, "h w"]:
+def _weighted(activations: Features, weights: Float[Array, " c"]) -> Map:
     """The sum over the channels, in float32 where a device would multiply with fewer bits."""
     return jnp.matmul(activations, weights, precision=jax.lax.Precision.HIGHEST)

@@ -36,12 +36,7 @@ _OUTPUTS = {
 
 
 def card(stages: Stages, files: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The card of an export.
-
-    Args:
-      stages: what was exported.
-      files: `file_entry` of each file, by its format.
-    """
+    """The card of an export; `files` are the `file_entry` of each, by its format."""
     detector, classifier = stages.detector, stages.classifier
     return {
         "intended_use": INTENDED_USE,
