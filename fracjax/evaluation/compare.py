@@ -5,13 +5,13 @@ one piece of evidence; the Wilson and DeLong intervals of each network alone do 
 that of one test, not corrected for there being several.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Integer
+from jaxtyping import Array, Float, Integer
 
 from fracjax.evaluation import confusion, metrics, validation
 from fracjax.evaluation.bootstrap import RESAMPLES, Resampled, bootstrap
@@ -25,9 +25,11 @@ from fracjax.evaluation.intervals import (
     wilson_f1,
     wilson_of_mean,
 )
-from fracjax.evaluation.mcnemar import mcnemar, paired_difference
+from fracjax.evaluation.mcnemar import Right, mcnemar, paired_difference
 from fracjax.evaluation.predictions import Predictions
-from fracjax.evaluation.sample import missing_class
+from fracjax.evaluation.sample import Groups, missing_class
+
+Interval = Callable[[], tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def compare_detectors(
     rows = (
         Difference("AUC", alone[0], alone[1], difference, p_value, test),
         _bootstrapped(
-            "average precision", made[:2], "Wilson, over fractures", (precision, precision), missing
+            "average precision", made[:2], "Wilson, over fractures", 2 * [precision], missing
         ),
         _paired("sensitivity", right, group, y == 1, "no fracture"),
         _paired("specificity", right, group, y == 0, "no normal study"),
@@ -147,18 +149,13 @@ def compare_classifiers(
 
 
 def _aligned(first: Predictions, second: Predictions) -> Predictions:
-    differ = f"the first has {', '.join(first.classes)}; the second {', '.join(second.classes)}"
-    validation.raise_problems(
-        [differ] if first.classes != second.classes else [], "the classes to compare"
-    )
+    if first.classes != second.classes:
+        differ = f"the first has {', '.join(first.classes)}; the second {', '.join(second.classes)}"
+        validation.raise_problems([differ], "the classes to compare")
     return second.aligned_to(first)
 
 
-def _comparison(
-    rows: tuple[Difference, ...],
-    right: Sequence[Bool[np.ndarray, "n"]],
-    groups: Integer[np.ndarray, "n"],
-) -> Comparison:
+def _comparison(rows: tuple[Difference, ...], right: list[Right], groups: Groups) -> Comparison:
     return Comparison(
         n=groups.size,
         n_groups=int(groups.max()) + 1,
@@ -168,13 +165,7 @@ def _comparison(
     )
 
 
-def _paired(
-    name: str,
-    right: Sequence[Bool[np.ndarray, "n"]],
-    groups: Integer[np.ndarray, "n"],
-    among: Bool[np.ndarray, "n"],
-    empty: str,
-) -> Difference:
+def _paired(name: str, right: list[Right], groups: Groups, among: Right, empty: str) -> Difference:
     first, second, group = right[0][among], right[1][among], groups[among]
     difference = paired_difference(first, second, group, empty=empty)
     by_group = np.unique(group).size < group.size
@@ -190,11 +181,7 @@ def _paired(
 
 
 def _bootstrapped(
-    name: str,
-    made: Resampled,
-    method: str,
-    alone: Sequence[Callable[[], tuple[float, float]]],
-    note: str,
+    name: str, made: Resampled, method: str, alone: list[Interval], note: str
 ) -> Difference:
     """Of the two metrics in `made`; `alone`: the interval of each where resamples are the same."""
     first, second = (made.estimate(i, (method, alone[i]), note) for i in (0, 1))

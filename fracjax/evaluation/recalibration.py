@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy
-from jaxtyping import Float, Integer
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from fracjax.evaluation.estimate import Estimate, undefined
 from fracjax.evaluation.intervals import Z
-from fracjax.evaluation.sample import Sample
+from fracjax.evaluation.sample import Groups, Labels, Sample, Scores
 
 _METHOD = "sandwich, by group"
 _RESOLUTION = 2.0**-24  # of float32 below 1: what networks give as 0 or 1 is at least as close
@@ -60,10 +60,7 @@ def recalibration(
 
 
 def _last_coefficient(
-    labels: Integer[np.ndarray, "n"],
-    columns: Float[np.ndarray, "n m"],
-    offset: Float[np.ndarray, "n"],
-    groups: Integer[np.ndarray, "n"],
+    labels: Labels, columns: Float[np.ndarray, "n m"], offset: Scores, groups: Groups
 ) -> Estimate:
     """Of a logistic regression, with the interval of a variance that sums scores by group."""
     n, m = columns.shape

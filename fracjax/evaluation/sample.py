@@ -9,6 +9,10 @@ from numpy.typing import ArrayLike
 from fracjax.evaluation.bootstrap import Resampled, Statistic, bootstrap
 from fracjax.evaluation.validation import group_indices, is_numeric, quote, raise_problems
 
+Labels = Integer[np.ndarray, "n"]
+Scores = Float[np.ndarray, "n"]
+Groups = Integer[np.ndarray, "n"]
+
 
 @dataclass(frozen=True, eq=False)
 class Sample:
@@ -20,9 +24,9 @@ class Sample:
       groups: the near-duplicate group of each study, numbered 0, 1, ... without gaps.
     """
 
-    labels: Integer[np.ndarray, "n"]
-    scores: Float[np.ndarray, "n"]
-    groups: Integer[np.ndarray, "n"]
+    labels: Labels
+    scores: Scores
+    groups: Groups
 
     @classmethod
     def checked(

@@ -84,8 +84,7 @@ def fit_temperature(labels: ArrayLike, probabilities: ArrayLike) -> Temperature:
     def end(bound: float) -> float | None:
         if loss(bound) <= limit:
             return None
-        found = scipy.optimize.root_scalar(lambda x: loss(x) - limit, bracket=(bound, best.x))
-        return float(np.exp(found.root))
+        return float(np.exp(scipy.optimize.brentq(lambda x: loss(x) - limit, bound, best.x)))
 
     return Temperature(float(np.exp(best.x)), n, end(ends[0]), end(ends[1]))
 
