@@ -64,10 +64,7 @@ class Normals:
 
 
 def end_to_end(
-    passed: Bool[np.ndarray, "n"],
-    classifier: Predictions,
-    normals: Normals,
-    prevalence: float,
+    passed: Bool[np.ndarray, "n"], classifier: Predictions, normals: Normals, prevalence: float
 ) -> EndToEnd:
     """Precision of each type at a prevalence of fractures.
 

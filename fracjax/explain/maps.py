@@ -116,9 +116,7 @@ def logit_of(logits: Float[Array, "b k"], classes: Int[Array, " b"]) -> Float[Ar
     return jnp.take_along_axis(logits, jnp.expand_dims(classes, 1), axis=1)[:, 0]
 
 
-def as_map(
-    x: Float[Array, "b h w c"] | Float[Array, "b n f"],
-) -> Float[Array, "b h w c"]:
+def as_map(x: Float[Array, "b h w c"] | Float[Array, "b n f"]) -> Float[Array, "b h w c"]:
     """Maps as they are; tokens on the square grid of their patches, without the class token."""
     if x.ndim == 4:
         return x

@@ -56,7 +56,7 @@ def _write(stages: Stages, path: Path) -> None:
             in_order,
             arguments_of(stages),
             model_name="cascade",
-            input_names=[one.name for one in inputs_of(stages)],
+            input_names=list(inputs_of(stages)),
             output_names=names,
         )
     path.write_bytes(model.SerializeToString())

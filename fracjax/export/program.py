@@ -55,31 +55,22 @@ class Format:
     refuse_impossible: Callable[[Stages], None] = lambda stages: None
 
 
-@dataclass(frozen=True)
-class Input:
-    """One argument: uint8[b, side, side, channels], as decoded."""
+def inputs_of(stages: Stages) -> dict[str, ImageFormat]:
+    """Names of the arguments, uint8[b, side, side, channels], and what images are decoded to.
 
-    name: str
-    form: ImageFormat
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(side, side, channels) of one image."""
-        return (self.form.side, self.form.side, self.form.channels)
-
-
-def inputs_of(stages: Stages) -> tuple[Input, ...]:
-    """The arguments: one, or one for each stage where the stages see images of two forms."""
+    One, or one for each stage where the stages see images of two forms.
+    """
     forms = [bundle.meta.form for bundle in stages.bundles]
     if len(set(forms)) == 1:
-        return (Input("pictures", forms[0]),)
-    return (Input("detector_pictures", forms[0]), Input("classifier_pictures", forms[1]))
+        return {"pictures": forms[0]}
+    return {"detector_pictures": forms[0], "classifier_pictures": forms[1]}
 
 
 def arguments_of(stages: Stages) -> list[jax.ShapeDtypeStruct]:
     """What the function is traced with, for a batch of any size."""
-    (batch,) = export.symbolic_shape("b")
-    return [jax.ShapeDtypeStruct((batch, *one.shape), jnp.uint8) for one in inputs_of(stages)]
+    (b,) = export.symbolic_shape("b")
+    shapes = [(b, form.side, form.side, form.channels) for form in inputs_of(stages).values()]
+    return [jax.ShapeDtypeStruct(shape, jnp.uint8) for shape in shapes]
 
 
 def refuse_impossible(stages: Stages) -> None:

@@ -70,7 +70,7 @@ def images_of(stages: Stages, folder: Path | None, data_dir: Path | None) -> Che
     Raises:
       InputError: the dataset is not there, or is split otherwise; no image can be read.
     """
-    forms = [one.form for one in inputs_of(stages)]
+    forms = list(inputs_of(stages).values())
     if folder is not None:
         files = _spread(find_files([folder]).files)
         each = [read.pictures for read in read_ahead(files, forms, ahead=IMAGES) if read.pictures]

@@ -10,7 +10,6 @@ import sklearn.metrics as sk
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fracjax.evaluation import auc, metrics
-from fracjax.evaluation.metrics import cumulative
 from tests.evaluation.helpers import run_float64
 
 FPR = np.array([0, 0.05, 0.1, 0.25, 0.5, 1])
@@ -48,12 +47,6 @@ def _sets():
         yield y, scores, rng.poisson(1.0, N).astype(float)
     one = (np.arange(N) == 7).astype(int)  # a single fracture
     yield one, rng.integers(0, 4, N).astype(float), np.ones(N)
-
-
-def test_running_sums_of_any_length():
-    for n in (1, 31, 32, 33, 1000, 1100):
-        x = np.random.default_rng(n).integers(0, 9, n).astype(float)
-        assert_array_equal(run_float64(cumulative, x), np.cumsum(x))
 
 
 def test_by_hand():
