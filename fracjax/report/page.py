@@ -5,11 +5,12 @@
 
 import re
 from collections import Counter
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from fracjax.evaluation import Estimate
-from fracjax.report.table import Table, without_nonfinite
+from fracjax.report.table import Table
+from fracjax.runtime.atomic_files import to_json
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,11 @@ class Prose:
 
     paragraphs: tuple[str, ...]
     tone: Literal["text", "note", "warning"] = "text"
+
+
+def text(*paragraphs: str) -> Prose:
+    """Paragraphs that nothing surrounds."""
+    return Prose(paragraphs)
 
 
 @dataclass(frozen=True)
@@ -130,19 +136,17 @@ def to_dict(page: Page) -> dict[str, Any]:
             {
                 "id": section.id,
                 "title": section.title,
-                "blocks": [{"kind": KINDS[type(b)], **_plain(b)} for b in section.blocks],
+                "blocks": [{"kind": KINDS[type(b)], **_words(to_json(b))} for b in section.blocks],
             }
             for section in page.sections
         ],
     }
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, Estimate):
-        return asdict(without_nonfinite(value))
-    if not is_dataclass(value):
+def _words(value: Any) -> Any:
+    """What is left of a block, as JSON holds it, without its drawings and pixels."""
+    if isinstance(value, list):
+        return [_words(item) for item in value]
+    if not isinstance(value, dict):
         return value
-    shown = [field.name for field in fields(value) if field.name not in ("svg", "png")]
-    return {name: _plain(getattr(value, name)) for name in shown}
+    return {key: _words(item) for key, item in value.items() if key not in ("svg", "png")}

@@ -1,4 +1,4 @@
-"""The model card and the CLAIM checklist: what a run is for, what is known of it, what is not.
+"""What a run is made of: its data, its training, the model card, and the CLAIM checklist.
 
 Sources: Mitchell et al. 2019, FAT*, arXiv:1810.03993, "Model Cards for Model Reporting"; Tejani et
 al. 2024, Radiology: Artificial Intelligence 6(4):e240300, "Checklist for Artificial Intelligence in
@@ -7,8 +7,10 @@ Medical Imaging (CLAIM): 2024 Update". CLAIM's items are in our words.
 
 from collections.abc import Collection
 
-from fracjax.report.facts import RunFacts, versions
-from fracjax.report.page import Facts, Prose, Section
+from fracjax.report.charts.flow import data_flow_chart
+from fracjax.report.charts.training import training_chart
+from fracjax.report.facts import DataFacts, RunFacts, versions
+from fracjax.report.page import Facts, Section, text
 from fracjax.report.table import Table
 
 YOURS = "yours to answer"
@@ -26,6 +28,49 @@ _PRECISIONS = {
 }
 
 
+def data_section(data: DataFacts) -> Section:
+    """The flow of files into the parts, and the leakage audit."""
+    duplicates = [n for n in data.groups if n > 1]
+    facts = (
+        ("Dataset", data.name),
+        ("Split", f"{data.split_hash[:12]}, seed {data.seed}, by group"),
+        (
+            "Near duplicates",
+            f"{len(duplicates)} groups of two or more, {sum(duplicates)} studies; each group lies "
+            "in one part",
+        ),
+        *(("Audit", audit) for audit in data.audits),
+    )
+    pictures = ", and no picture that is nearly another's, turned or mirrored"
+    words = text(
+        "The audit was made anew for this report: no file and no group may be on both "
+        f"sides{pictures if data.compared else ''}. One such pair and there would be no report.",
+        "Phantoms are drawn one by one, so their pictures are not compared."
+        if data.drawn
+        else "Patients are not known here: two studies of one person may still lie in two parts.",
+    )
+    chart = data_flow_chart(data.files, data.refused, data.parts)
+    return Section("data", "The data", (chart, Facts(facts), words, data.audit_table))
+
+
+def training_section(run: RunFacts, members: Table | None) -> Section:
+    """Loss, accuracy and AUC by epoch, of each network, and the table of several networks."""
+    config = run.config
+    phases = "; ".join(
+        f"up to {phase.epochs} epochs at {phase.learning_rate:g} ({phase.schedule}), trained from "
+        f"{'the first layer' if phase.cut == 'none' else phase.cut} on"
+        for phase in config.phases
+    )
+    epochs = ", ".join(str(len(history.epochs)) for history in run.histories.values())
+    words = text(
+        f"{config.model.name} at {config.data.image_size} pixels, batches of "
+        f"{config.data.batch_size}: {phases}. Stopped after {epochs} epochs, with a patience of "
+        f"{config.train.patience}; the weights are those of the lowest validation loss."
+    )
+    chart = training_chart(run.histories, "Loss and accuracy by epoch")
+    return Section("training", "Training", (chart, words, *([members] if members else [])))
+
+
 def card_section(run: RunFacts, performance: str) -> Section:
     """Facts in the order of the paper's card.
 
@@ -34,63 +79,43 @@ def card_section(run: RunFacts, performance: str) -> Section:
       performance: the main figures, in one line.
     """
     config, data = run.config, run.config.data
+    passed = f", those that the detector in {data.filter} passes" if data.filter else ""
     caveats = "one dataset, no external test; labels are taken as they are given"
     if not run.data.drawn:
         caveats += "; two studies of one patient may lie on both sides"
-    settled = "epoch, threshold and temperature" if run.point else "epoch, temperature"
-    rows = (
-        (
-            "Model",
-            f"{config.model.name}, networks: {run.networks}, epoch {run.epoch}, started from "
-            f"{run.weights} weights",
-        ),
-        ("Task", run.task),
-        ("Made with", versions()),
-        ("Licence", "the code Apache-2.0; weights and data have their own"),
-        (
-            "Intended use",
-            "research on detecting and typing fractures; a second look that is itself under study",
-        ),
-        (
-            "Not for",
-            "decisions about patients; other views, bodies, ages or machines than those of "
-            "the training data; pictures that are no plain radiographs",
-        ),
-        (
-            "Input",
-            f"{data.image_size}×{data.image_size} pixels, channels: {run.channels}, "
-            f"8 bits, picture made square by: {data.fit}",
-        ),
-        ("Precision", _precision(run)),
-        (
-            "Training data",
-            f"{run.data.count('train')} studies of {data.name}{run.passed}"
-            + (f"; of those, {run.subset}" if run.subset else ""),
-        ),
-        (
-            "Chosen on",
-            f"{run.data.count('validation')} studies of validation{run.passed}: {settled}",
-        ),
-        ("Judged on", f"{run.n} studies of {run.part}: {performance}"),
-        (
-            "Factors",
-            "what the dataset records; age, sex, machine and hospital only where it does",
-        ),
-        (
-            "Ethics",
-            "a missed fracture harms; a false alarm costs time and dose. Which of the two "
-            "weighs more is in the threshold, and was not asked of patients",
-        ),
-        ("Caveats", caveats),
+    task = f"name the type of a fracture: {', '.join(data.classes)}"
+    if run.point:
+        task = f"score a radiograph for {data.classes[1]} against {data.classes[0]}"
+    trained = "" if config.model.precision == run.precision else config.model.precision
+    precisions = (
+        _PRECISIONS[run.precision],
+        f"trained in {trained}" if trained else "",
+        run.precision_shift,
     )
-    return Section("card", "Model card", (Facts(rows),))
-
-
-def _precision(run: RunFacts) -> str:
-    """What made the figures, and what another precision would make of them."""
-    before = run.config.model.precision
-    trained = "" if before == run.precision else f"trained in {before}"
-    return "; ".join(filter(None, (_PRECISIONS[run.precision], trained, run.precision_shift)))
+    rows = {
+        "Model": f"{config.model.name}, networks: {len(run.histories)}, epoch {run.epoch}, started "
+        f"from {config.model.weights or 'random'} weights",
+        "Task": task,
+        "Made with": versions(),
+        "Licence": "the code Apache-2.0; weights and data have their own",
+        "Intended use": "research on detecting and typing fractures; a second look that is itself "
+        "under study",
+        "Not for": "decisions about patients; other views, bodies, ages or machines than those of "
+        "the training data; pictures that are no plain radiographs",
+        "Input": f"{data.image_size}×{data.image_size} pixels, channels: {run.channels}, 8 bits, "
+        f"picture made square by: {data.fit}",
+        "Precision": "; ".join(filter(None, precisions)),
+        "Training data": f"{run.data.count('train')} studies of {data.name}{passed}"
+        + (f"; of those, {run.subset}" if run.subset else ""),
+        "Chosen on": f"{run.data.count('validation')} studies of validation{passed}: "
+        + ("epoch, threshold and temperature" if run.point else "epoch, temperature"),
+        "Judged on": f"{run.n} studies of {run.part}: {performance}",
+        "Factors": "what the dataset records; age, sex, machine and hospital only where it does",
+        "Ethics": "a missed fracture harms; a false alarm costs time and dose. Which of the two "
+        "weighs more is in the threshold, and was not asked of patients",
+        "Caveats": caveats,
+    }
+    return Section("card", "Model card", (Facts(tuple(rows.items())),))
 
 
 def claim_section(run: RunFacts, sections: Collection[str]) -> Section:
@@ -100,15 +125,12 @@ def claim_section(run: RunFacts, sections: Collection[str]) -> Section:
         (str(number), asked, answers.get(number, YOURS)) for number, asked in enumerate(_ITEMS, 1)
     )
     open_items = sum(YOURS in answer for _, _, answer in rows)
-    words = (
+    words = text(
         f"{len(rows) - open_items} of {len(rows)} items are answered by the run itself; the others "
         "are about your study, and only you can answer them. The items are in our words."
     )
-    return Section(
-        "claim",
-        "CLAIM 2024 checklist",
-        (Prose((words,)), Table("CLAIM 2024", ("item", "what is asked", "this run"), rows)),
-    )
+    table = Table("CLAIM 2024", ("item", "what is asked", "this run"), rows)
+    return Section("claim", "CLAIM 2024 checklist", (words, table))
 
 
 _ITEMS = (
@@ -161,23 +183,27 @@ _ITEMS = (
 
 def _answers(run: RunFacts, sections: Collection[str]) -> dict[int, str]:
     config, data = run.config, run.config.data
-    name, detector = data.name, run.point is not None
+    name, detector, networks = data.name, run.point is not None, len(run.histories)
     parts = "/".join(f"{fraction:.0%}" for fraction in run.data.fractions)
-    weights = run.weights
-    if config.model.weights is not None:
-        file = config.model.weights.name
-        weights = f"ImageNet weights converted from Keras ({file}), random head"
+    weights = "random"
+    if file := config.model.weights:
+        weights = f"ImageNet weights converted from Keras ({file.name}), random head"
+    passed = (
+        f"studies that the detector {data.filter} calls fractured, in training and validation"
+        if data.filter
+        else ""
+    )
+    selected = "; of those, ".join(filter(None, (passed, run.subset)))
     kind = "vision transformer" if config.model.name.startswith("vit") else "convolutional network"
-    networks = run.networks
     figures = "under Operating point" if detector else "under The classes"
     answers = {
         1: f"deep learning: a {kind}",
-        6: "detect a fracture" if detector else f"tell apart {', '.join(run.classes)}",
+        6: "detect a fracture" if detector else f"tell apart {', '.join(data.classes)}",
         7: _PUBLISHED.get(name, f"{name}, {run.data.studies} studies; their source is " + YOURS),
         8: "every file that decodes in full, in one label; refused files by reason under The data",
         9: f"grey values to 8 bits, {data.fit} to {data.image_size} pixels, {run.channels} "
         f"channels, colour map {data.colormap}",
-        10: run.selection,
+        10: selected or "all studies of the classes",
         12: "none: a study without a picture or a label is not taken",
         19: f"{parts}, stratified by class, seed {run.data.seed}",
         20: "groups of near duplicates, by perceptual hash and correlation; patients are not known",
