@@ -41,9 +41,7 @@ def prepare(name: str, **options: Any) -> Path:
 def fit(config: Config, *, console: Console | None = None) -> Path:
     """Train every network of a run until its phases are over; resume one that was cut short.
 
-    Args:
-      config: the run.
-      console: where progress goes; None for nowhere.
+    Progress goes to `console`, if there is one.
 
     Returns:
       The workdir.
@@ -126,15 +124,8 @@ def predict_files(
     """
     from fracjax.workflows.predict import predict_into
 
-    predict_into(
-        out,
-        stage1,
-        stage2,
-        paths,
-        data_mesh(own=True),
-        _quiet(console),
-        overwrite=overwrite,
-    )
+    mesh = data_mesh(own=True)
+    predict_into(out, stage1, stage2, paths, mesh, _quiet(console), overwrite=overwrite)
     return out / "predictions.csv"
 
 

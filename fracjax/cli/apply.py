@@ -1,7 +1,7 @@
 """`fracjax evaluate`, `compare`, `cascade`, `explain`, `predict` and `export`: trained runs."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -9,12 +9,23 @@ from fracjax.config import Precision
 from fracjax.errors import InputError
 from fracjax.runtime.multihost import broadcast, main_console, print_main, start
 
-# Workflows are imported late, so that --help and a misspelt flag are answered at once, and after
-# `start`, which several processes need before JAX looks for its devices.
+if TYPE_CHECKING:
+    from jax.sharding import Mesh
+
+Split = Literal["validation", "test"]
+
+
+# JAX and workflows are imported late, so that --help and a misspelt flag are answered at once, and
+# after `start`, which several processes need before JAX looks for its devices.
+def _devices(*, own: bool = False) -> "Mesh":
+    start()
+    from fracjax.runtime.sharding import data_mesh
+
+    return data_mesh(own=own)
 
 
 def evaluate(
-    split: Literal["validation", "test"],
+    split: Split,
     checkpoint: Path | None = None,
     compare: tuple[Path, Path] | None = None,
     threshold: str | None = None,
@@ -55,14 +66,13 @@ def evaluate(
         return
     if checkpoint is None or out is not None:
         raise InputError("--out is for --compare; an evaluation lies in its run's workdir")
-    start()
-    from fracjax.runtime.sharding import data_mesh
+    mesh = _devices()
     from fracjax.workflows.evaluate import evaluate
 
     folder = evaluate(
         checkpoint,
         split,
-        data_mesh(),
+        mesh,
         main_console(),
         rule=threshold,
         views=views,
@@ -77,7 +87,7 @@ def compare(
     first: tyro.conf.Positional[Path],
     second: tyro.conf.Positional[Path],
     /,
-    split: Literal["validation", "test"],
+    split: Split,
     out: Path | None = None,
     data_dir: Path | None = None,
 ) -> None:
@@ -94,26 +104,20 @@ def compare(
 
 
 def _compare(
-    first: Path,
-    second: Path,
-    *,
-    split: Literal["validation", "test"],
-    out: Path | None,
-    data_dir: Path | None,
+    first: Path, second: Path, *, split: Split, out: Path | None, data_dir: Path | None
 ) -> None:
-    start()
-    from fracjax.runtime.sharding import data_mesh
+    mesh = _devices()
     from fracjax.workflows.compare import compare
 
     folder = out or second / "comparison" / split
-    compare(first, second, split, data_mesh(), main_console(), folder, data_dir=data_dir)
+    compare(first, second, split, mesh, main_console(), folder, data_dir=data_dir)
     print_main(f"report.html, its Markdown and metrics.json are in {folder}")
 
 
 def cascade(
     stage1: Path,
     stage2: Path,
-    split: Literal["validation", "test"] = "test",
+    split: Split = "test",
     out: Path | None = None,
     data_dir: Path | None = None,
 ) -> None:
@@ -126,24 +130,20 @@ def cascade(
       out: folder to write to; by default STAGE2/cascade/SPLIT.
       data_dir: where the prepared datasets are, if not where they were in training.
     """
-    start()
+    mesh = _devices()
     from fracjax.inference.cascade import run_cascade
     from fracjax.inference.stages import open_stages
-    from fracjax.runtime.sharding import data_mesh
     from fracjax.workflows.cascade import report_cascade
 
     folder = out or stage2 / "cascade" / split
-    report_cascade(
-        run_cascade(open_stages(stage1, stage2, data_mesh()), split, data_dir),
-        folder,
-        main_console(),
-    )
+    stages = open_stages(stage1, stage2, mesh)
+    report_cascade(run_cascade(stages, split, data_dir), folder, main_console())
     print_main(f"report.html, metrics.json and the predictions of both stages are in {folder}")
 
 
 def explain(
     checkpoint: Path,
-    split: Literal["validation", "test"] = "test",
+    split: Split = "test",
     method: Literal["gradcam", "gradcam++", "hirescam"] = "gradcam",
     studies: int = 12,
     out: Path | None = None,
@@ -160,15 +160,14 @@ def explain(
       out: folder to write to; by default CHECKPOINT/explanation/SPLIT/METHOD.
       data_dir: where the prepared datasets are, if not where they were in training.
     """
-    start()
-    from fracjax.runtime.sharding import data_mesh
+    mesh = _devices()
     from fracjax.workflows.explain import explain_run
 
     folder = out or checkpoint / "explanation" / split / method
     explain_run(
         checkpoint,
         split,
-        data_mesh(),
+        mesh,
         main_console(),
         folder,
         method=method,
@@ -205,8 +204,7 @@ def predict(
       overwrite: replace the results of an earlier run in that folder.
       ignore_unreadable: exit with 0 even if files could not be read.
     """
-    start()
-    from fracjax.runtime.sharding import data_mesh
+    mesh = _devices(own=True)
     from fracjax.workflows.predict import predict_into
 
     summary = predict_into(
@@ -214,7 +212,7 @@ def predict(
         stage1,
         stage2,
         paths,
-        data_mesh(own=True),
+        mesh,
         main_console(),
         overlays=overlays,
         batch_size=batch_size,

@@ -50,16 +50,8 @@ def show(
     from fracjax.workflows.show import show as draw
 
     path = out or Path(f"show_{name}.png")
-    draw(
-        name,
-        loaded,
-        path,
-        source=config.name,
-        data_dir=data_dir,
-        part=part,
-        studies=studies,
-        seed=seed,
-    )
+    options = {"data_dir": data_dir, "part": part, "studies": studies, "seed": seed}
+    draw(name, loaded, path, source=config.name, **options)
     print(f"wrote {path}")
 
 
