@@ -19,18 +19,16 @@ class DataFacts:
     """A prepared dataset and its split.
 
     Attributes:
-      name: of the dataset.
-      drawn: its pictures are phantoms.
+      drawn: its images are phantoms.
       studies: in all, those of classes that the run leaves out included.
       files: found in the source.
       refused: of these, by reason.
       parts: studies by part of the split and then by class.
       fractions: of the parts of the split, in order.
-      split_hash, seed: of the split.
       groups: sizes of the groups of near duplicates.
       audits: each leakage audit in a sentence.
       audit_table: the same in numbers.
-      compared: the audits compared pictures, and not files only.
+      compared: the audits compared images, and not files only.
     """
 
     name: str
@@ -58,14 +56,11 @@ class RunFacts:
 
     Attributes:
       config: that it was trained with; of several networks, that of the first.
-      channels: of the pictures that its networks take.
+      channels: of the images that its networks take.
       epoch: of the weights, of each network.
       precision: what the networks computed in.
-      precision_shift: what another precision would make of the figures, in a sentence; "" if it
-        was not tried.
+      precision_shift: what another precision would make of the figures, in a sentence, if tried.
       point: a detector's operating point, chosen on validation; None of a classifier.
-      temperature: fitted on validation.
-      part: of the split.
       n: studies of the part that were predicted.
       data: what it was trained and evaluated on.
       histories: how each network was trained, by its name.

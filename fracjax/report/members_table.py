@@ -30,11 +30,8 @@ def report_members(
 ) -> MembersReport:
     """Put the networks side by side, all at the temperature of their mean.
 
-    Args:
-      raw: predictions of every network, as it gives them.
-      point: operating point of their mean, if they are detectors.
-      temperature: of their mean.
-      folds: the networks predicted different studies, each those that it was not trained on.
+    `raw` is what each network predicts, `point` and `temperature` are of their mean; with `folds`
+    they predicted different studies, each those that it was not trained on.
     """
     scaled_each = [scaled(one, temperature) for one in raw]
     each = tuple(_figures(one, point) for one in scaled_each)
@@ -54,9 +51,7 @@ def report_members(
 def members_table(report: MembersReport, n: Sequence[int]) -> Table:
     """One row per network, then mean and standard deviation, then all of them as one.
 
-    Args:
-      report: of the networks.
-      n: studies behind the figures of each.
+    `n` is the number of studies behind the figures of each.
     """
     rows: list[tuple[str | Estimate, ...]] = [
         (f"network {i}", *figures.values()) for i, figures in enumerate(report.each, 1)

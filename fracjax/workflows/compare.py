@@ -32,14 +32,8 @@ def compare(
 ) -> None:
     """Evaluate both anew, each at its own threshold and temperature, and test the difference.
 
-    Args:
-      first: workdir of a run.
-      second: workdir of another run on the same split.
-      part: validation or test.
-      mesh: devices.
-      console: where the table goes.
-      folder: to write to.
-      data_dir: where the prepared datasets are now; each config's `data.dir` by default.
+    `first` and `second` are workdirs; `data_dir` is where the prepared datasets are now, by default
+    where each config says.
 
     Raises:
       InputError: as `evaluate`; the runs have other classes or another split.

@@ -58,16 +58,8 @@ def evaluate(
     A detector's threshold and the temperature are chosen and stored when the part is validation,
     and only read when it is test.
 
-    Args:
-      workdir: the run.
-      part: validation or test.
-      mesh: devices.
-      console: where the tables go.
-      rule: how to choose the threshold on validation; the config's by default.
-      views: as in `EvaluationRequest`.
-      precision: likewise.
-      data_dir: likewise.
-      gallery: images of the worst mistakes in the report; 0 for a report without images.
+    `rule`, `views`, `precision` and `data_dir` are those of `EvaluationRequest`. `gallery` images
+    of the worst mistakes stand in the report; 0 makes one without images.
 
     Returns:
       The folder that holds predictions.csv, metrics.json and the report.

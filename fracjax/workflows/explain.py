@@ -48,15 +48,8 @@ def explain_run(
     A detector is asked what speaks for its positive class, a classifier what speaks for the class
     it calls. Writes overlays and localisation.json; shows the table.
 
-    Args:
-      workdir: the run.
-      part: validation or test.
-      mesh: devices.
-      console: where the table goes.
-      folder: to write to.
-      method: how a map is made.
-      studies: overlays to write, of studies spread evenly over those that are explained.
-      data_dir: where the prepared datasets are now; the config's `data.dir` by default.
+    `studies` overlays are written, of studies spread evenly over those that are explained. The
+    prepared datasets are in `data_dir`, by default where the config says.
 
     Raises:
       InputError: no run there, its dataset is gone or split otherwise, it is a cross-validation, or

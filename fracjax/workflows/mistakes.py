@@ -24,9 +24,7 @@ _METHOD: Method = "hirescam"
 def find_mistakes(evaluated: EvaluatedRun, count: int) -> Section:
     """The section of a report that shows them.
 
-    Args:
-      evaluated: of one set of studies, seen by every network.
-      count: largest number of pictures.
+    `evaluated` is one set of studies, seen by every network; at most `count` images are shown.
     """
     predictions, point = evaluated.predictions, evaluated.calibration.point
     if point is None:

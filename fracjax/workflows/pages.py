@@ -38,13 +38,8 @@ def evaluation_page(
 ) -> Page:
     """Everything about a run on one part.
 
-    Args:
-      evaluated: the run.
-      run: what is said of it.
-      sections: its figures.
-      performance: the main ones, in one line.
-      members: several networks side by side.
-      gallery: images of the worst mistakes.
+    `sections` have the figures, `performance` the main ones in one line, and `members` several
+    networks side by side; `gallery` is the number of images of the worst mistakes.
     """
     sections = [*sections, training_section(run, members)]
     # Folds see different studies: no one network, and no one set of them, made these mistakes.

@@ -98,16 +98,8 @@ def predict_into(
     Of several processes each predicts a part of the files on devices of its own, beside the CSV in
     one with its number, and the first one puts the results together.
 
-    Args:
-      folder: where to write.
-      stage1: workdir of the detector, its threshold chosen.
-      stage2: workdir of the classifier of what the detector calls fractured, or None.
-      paths: files and folders.
-      mesh: devices.
-      console: where progress and summary go.
-      overlays: which files get an image of where the detector saw a fracture.
-      batch_size: images per batch; by default as in training.
-      overwrite: whether results that lie there may be replaced.
+    `stage1` is the workdir of a detector with a threshold, `stage2` that of a classifier of what it
+    calls fractured. `batch_size` is by default that of training.
 
     Raises:
       InputError: a path that is not there, a folder that is a file or is not the same for all

@@ -86,15 +86,8 @@ def show(
 ) -> None:
     """Draw studies of a prepared dataset as a config has them decoded and augmented.
 
-    Args:
-      name: prepared dataset; all of its classes are taken, whatever the config says.
-      config: says how images are decoded, augmented and mapped.
-      path: PNG file to write.
-      source: what to call the config.
-      data_dir: where the prepared datasets are, if not where the config says.
-      part: of the split.
-      studies: number of studies, of the classes in turn.
-      seed: of the choice of studies and of every draw.
+    All classes of the dataset are taken, whatever the config says, each in turn; `source` is what
+    to call the config, and `seed` is of the choice of studies and of every draw.
 
     Raises:
       InputError: the dataset is not prepared, or has too few studies.
@@ -190,11 +183,7 @@ def _mixed(key: Key[Array, ""], images: Array, policy: Augment) -> Array:
 def contact_sheet_png(panels: list[Panel], path: Path, *, title: str, studies: str) -> None:
     """Draw the panels, pixel for pixel, in rows as wide as the sheet.
 
-    Args:
-      panels: all of as many studies.
-      path: PNG file to write.
-      title: first line of the sheet.
-      studies: what they are, for the second line.
+    All panels have as many studies; `studies` says what they are, on the sheet's second line.
     """
     width, height = max(len(panels[0].images), 2) * _SIDE, _SIDE + _LINE  # two, for the label
     across = max(1, _ACROSS * _SIDE // width)
@@ -244,10 +233,7 @@ def _tile(image: Float[np.ndarray, "h w c"]) -> Image.Image:
 def phantoms_png(path: Path, *, seed: int = 0, side: int = 256) -> None:
     """Draw two healthy phantoms and one of each of the ten types.
 
-    Args:
-      path: PNG file to write.
-      seed: of the first phantom; each one is of another limb.
-      side: of a phantom, in pixels.
+    The first has the seed, each is of another limb, and `side` pixels wide.
     """
     kinds = (None, None, *FRACTURE_TYPES)
     figure = Figure(figsize=(9, 7.2), dpi=110, layout="constrained")

@@ -22,10 +22,8 @@ from fracjax.training.sweep import (
 def show_sweep(workdir: Path, metas: Sequence[CheckpointMetadata], console: Console) -> None:
     """Print and keep what each run came to on validation, and which rate is best there.
 
-    Args:
-      workdir: the sweep's; `sweep.json` goes there.
-      metas: what the last checkpoint says of each run, their training being over.
-      console: where to print.
+    `sweep.json` goes to the workdir; `metas` is what the last checkpoint says of each run, their
+    training being over.
 
     Raises:
       InputError: after the table, if every run diverged.

@@ -25,10 +25,7 @@ def fit(config: Config, console: Console, *, profile_steps: int = 0) -> list[Che
 
     A run that was cut short goes on; one that is over is not trained again.
 
-    Args:
-      config: the run.
-      console: where the progress goes.
-      profile_steps: steps to trace with JAX's profiler, into `WORKDIR/profile`; 0 for none.
+    `profile_steps` steps are traced with JAX's profiler, into `WORKDIR/profile`.
 
     Returns:
       What the last checkpoint says of each network.

@@ -16,10 +16,7 @@ def confusion_chart(
 ) -> Chart:
     """Counts and their fraction of the true class, which is the shade.
 
-    Args:
-      matrix: int[k, k], true class in rows, called class in columns.
-      classes: the k names.
-      title: in a few words.
+    `matrix` is int[k, k], true class in rows, called class in columns.
     """
     counts, few = np.asarray(matrix), len(classes) <= _FEW
     totals, numbers = counts.sum(axis=1).tolist(), range(len(classes))

@@ -23,9 +23,7 @@ _SWEPT = ("share that passes", "end-to-end accuracy", "macro precision of what p
 def roc_chart(band: Band, report: BinaryReport) -> Chart:
     """Sensitivity over 1 − specificity, with the operating point and 0.5 as marks.
 
-    Args:
-      band: `curves.roc_band` of the same studies as `report`.
-      report: the AUC, and the figures at the two thresholds.
+    `band` is `curves.roc_band` of the same studies.
     """
     of = f"{pluralise(report.n_positive, 'fracture')}, {report.n - report.n_positive:,} normal"
     return _over_all_thresholds(
@@ -46,9 +44,7 @@ def roc_chart(band: Band, report: BinaryReport) -> Chart:
 def pr_chart(band: Band, report: BinaryReport) -> Chart:
     """Precision over recall, with the operating point, 0.5 and the prevalence.
 
-    Args:
-      band: `curves.pr_band` of the same studies as `report`.
-      report: average precision, prevalence, and the figures at the two thresholds.
+    `band` is `curves.pr_band` of the same studies.
     """
     of = f"{pluralise(report.n_positive, 'fracture')} among {pluralise(report.n, 'study')}"
     prevalence = report.n_positive / report.n
@@ -127,9 +123,7 @@ def _over_all_thresholds(
 def decision_chart(curve: DecisionCurve, threshold: float) -> Chart:
     """Net benefit over threshold probabilities, beside calling all and calling none.
 
-    Args:
-      curve: `curves.decision_curve`.
-      threshold: the operating one; marked where it lies in (0, 1).
+    The operating `threshold` is marked where it lies in (0, 1).
     """
     model, everyone = curve.model, curve.treat_all
     with canvas(340) as figure:
@@ -188,11 +182,9 @@ def _decision_alt(curve: DecisionCurve, threshold: float) -> str:
 def sweep_chart(passed: Band, accuracy: Band, precision: Band, threshold: float) -> Chart:
     """The cascade over the detector's threshold: what a stricter one gains and costs.
 
-    Args:
-      passed: fraction of the fractures that reach the classifier.
-      accuracy: fraction found and rightly typed, of all.
-      precision: macro precision among those that pass; undefined where a class is never called.
-      threshold: the operating one.
+    `passed` is the fraction of the fractures that reach the classifier, `accuracy` that of the
+    found and rightly typed, `precision` the macro precision among those that pass, undefined where
+    a class is never called. The operating `threshold` is marked.
 
     Raises:
       ValueError: the three are not over the same thresholds.

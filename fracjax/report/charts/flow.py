@@ -31,10 +31,8 @@ def data_flow_chart(
 ) -> Chart:
     """Files -> refused by reason -> taken -> parts, by class.
 
-    Args:
-      files: found in the source.
-      refused: of these, by reason.
-      parts: studies taken, by part of the split and then by class.
+    `refused` are files by reason, `parts` the studies taken, by part of the split and then by
+    class.
 
     Raises:
       ValueError: files do not add up.
@@ -125,11 +123,7 @@ _OUTCOMES = {
 
 
 def cascade_flow_chart(report: CascadeReport) -> Chart:
-    """The way of all fractures as boxes, and below it the outcome of each true class as a bar.
-
-    Args:
-      report: of the cascade at its operating threshold.
-    """
+    """The way of all fractures as boxes, and below it the outcome of each true class as a bar."""
     found, mistyped, missed = _counts(report.total)
     top, row, width = 2 * _HIGH + 58, _LINE + _BAR + 11, (WIDTH - 2 * _GAP) / 3
     with diagram(top + 22 + row * len(report.rows)) as (figure, axes):

@@ -25,10 +25,8 @@ def forest_chart(
 ) -> Chart:
     """One row per subgroup with its whiskers, and a line where the figure over all lies.
 
-    Args:
-      subgroups: those of one attribute follow each other.
-      overall: of all studies; sensitivity and specificity are those at its operating point.
-      metric: which figure.
+    Subgroups of one attribute follow each other; sensitivity and specificity over all are those at
+    the operating point.
     """
     at = overall.at_operating_point
     total: Estimate = overall.auc if metric == "auc" else getattr(at, metric)

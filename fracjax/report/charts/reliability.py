@@ -18,11 +18,7 @@ def reliability_chart(
 ) -> Chart:
     """Bins of equal width as points with Wilson's whiskers; below, how many studies are in each.
 
-    Args:
-      reliability: of one set of studies.
-      title: in a few words, such as "Reliability before temperature scaling".
-      score: what the probabilities are of.
-      observed: what share the whiskers are around.
+    `score` says what the probabilities are of, `observed` what the whiskers are around.
     """
     bins = reliability.bins
     filled = [(b.mean_score, b.observed.value, b) for b in bins if b.mean_score is not None]

@@ -42,9 +42,7 @@ _PANEL, _REST = 128, 96  # units high: each panel, and the axis and key below th
 def training_chart(histories: Mapping[str, History], title: str = "Training") -> Chart:
     """A panel per metric, a line per network and part, and the best epoch of each network.
 
-    Args:
-      histories: by the name of the network.
-      title: in a few words.
+    `histories` are by the name of the network.
 
     Raises:
       ValueError: there is no epoch, or none with such a figure.

@@ -152,10 +152,8 @@ def mistakes_section(
 ) -> Section:
     """Pictures of the mistakes that the networks were surest of.
 
-    Args:
-      kinds: the pictures.
-      localisation: the maps against boxes and outlines, where the dataset has them.
-      drawn: the pictures are phantoms.
+    `localisation` has the maps against boxes and outlines, where the dataset has them; `drawn` says
+    that the images are phantoms.
     """
     blocks: list[Block] = []
     for kind in kinds:

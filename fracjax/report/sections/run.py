@@ -74,9 +74,7 @@ def training_section(run: RunFacts, members: Table | None) -> Section:
 def card_section(run: RunFacts, performance: str) -> Section:
     """Facts in the order of the paper's card.
 
-    Args:
-      run: the networks on one part.
-      performance: the main figures, in one line.
+    `performance` has the main figures in one line.
     """
     config, data = run.config, run.config.data
     passed = f", those that the detector in {data.filter} passes" if data.filter else ""
@@ -121,10 +119,8 @@ def card_section(run: RunFacts, performance: str) -> Section:
 def claim_section(run: RunFacts, sections: Collection[str]) -> Section:
     """All 44 items; `sections` are the ids of those above, to which answers may point."""
     answers = _answers(run, sections)
-    rows = tuple(
-        (str(number), asked, answers.get(number, YOURS)) for number, asked in enumerate(_ITEMS, 1)
-    )
-    open_items = sum(YOURS in answer for _, _, answer in rows)
+    rows = tuple((str(i), asked, said) for i, (asked, said) in enumerate(answers.items(), 1))
+    open_items = sum(YOURS in said for said in answers.values())
     words = text(
         f"{len(rows) - open_items} of {len(rows)} items are answered by the run itself; the others "
         "are about your study, and only you can answer them. The items are in our words."
@@ -133,103 +129,83 @@ def claim_section(run: RunFacts, sections: Collection[str]) -> Section:
     return Section("claim", "CLAIM 2024 checklist", (words, table))
 
 
-_ITEMS = (
-    "Title: says that it is AI, and of which kind",
-    "Abstract: design, methods, results, conclusions",
-    "Background, intended use and role",
-    "Aims and hypotheses",
-    "Prospective or retrospective",
-    "Goal of the study",
-    "Sources of the data",
-    "What was included and excluded",
-    "Preprocessing",
-    "Selection of subsets",
-    "De-identification",
-    "Missing data",
-    "Acquisition of the images",
-    "Reference standard: how it was obtained",
-    "Reference standard: why this one",
-    "Reference standard: who annotated",
-    "Annotation of the test set",
-    "Variability between and within annotators",
-    "How studies were assigned to partitions",
-    "Level at which partitions are disjoint",
-    "Intended sample size",
-    "The model in detail",
-    "Software and versions",
-    "Initial parameters",
-    "Training in detail",
-    "How the final model was selected",
-    "Ensembling",
-    "Metrics",
-    "Significance and uncertainty",
-    "Robustness or sensitivity",
-    "Explainability",
-    "Evaluation on internal data",
-    "Testing on external data",
-    "Registration of a trial",
-    "Numbers included and excluded",
-    "Demographic and clinical characteristics by partition",
-    "Performance with its uncertainty",
-    "Diagnostic performance and its precision",
-    "Analysis of failures",
-    "Limitations",
-    "Implications for practice",
-    "Protocol or further technical details",
-    "Availability of software, model and data",
-    "Funding",
-)
-
-
-def _answers(run: RunFacts, sections: Collection[str]) -> dict[int, str]:
-    config, data = run.config, run.config.data
-    name, detector, networks = data.name, run.point is not None, len(run.histories)
-    parts = "/".join(f"{fraction:.0%}" for fraction in run.data.fractions)
+def _answers(run: RunFacts, sections: Collection[str]) -> dict[str, str]:
+    """Each item with its answer, in their order."""
+    config, data, name = run.config, run.config.data, run.config.data.name
+    detector, networks = run.point is not None, len(run.histories)
+    kind = "vision transformer" if config.model.name.startswith("vit") else "convolutional network"
+    passed = f"studies that the detector {data.filter} calls fractured, in training and validation"
+    selected = "; of those, ".join(filter(None, (passed if data.filter else "", run.subset)))
     weights = "random"
     if file := config.model.weights:
         weights = f"ImageNet weights converted from Keras ({file.name}), random head"
-    passed = (
-        f"studies that the detector {data.filter} calls fractured, in training and validation"
-        if data.filter
-        else ""
-    )
-    selected = "; of those, ".join(filter(None, (passed, run.subset)))
-    kind = "vision transformer" if config.model.name.startswith("vit") else "convolutional network"
-    figures = "under Operating point" if detector else "under The classes"
-    answers = {
-        1: f"deep learning: a {kind}",
-        6: "detect a fracture" if detector else f"tell apart {', '.join(data.classes)}",
-        7: _PUBLISHED.get(name, f"{name}, {run.data.studies} studies; their source is " + YOURS),
-        8: "every file that decodes in full, in one label; refused files by reason under The data",
-        9: f"grey values to 8 bits, {data.fit} to {data.image_size} pixels, {run.channels} "
-        f"channels, colour map {data.colormap}",
-        10: selected or "all studies of the classes",
-        12: "none: a study without a picture or a label is not taken",
-        19: f"{parts}, stratified by class, seed {run.data.seed}",
-        20: "groups of near duplicates, by perceptual hash and correlation; patients are not known",
-        22: f"{config.model.name}; `fracjax train --dry-run` prints it by block",
-        23: versions(),
-        24: weights,
-        25: "under Training, and in config.json of the run",
-        26: "lowest validation loss",
-        27: f"mean of the probabilities of {networks} networks" if networks > 1 else "none",
-        28: "under Operating point and All thresholds" if detector else figures,
-        29: "95 % intervals on every figure; each table names how they were made",
-        32: f"{run.n} studies of {run.part}",
-        33: "none: every study is of the dataset that the networks were trained on",
-        35: "under The data",
-        37: figures,
-        38: f"{figures}, with n and interval" if detector else figures,
-        40: "under Model card",
-        43: "fracjax, Apache-2.0; the checkpoint is named above",
-    }
-    if "subgroups" in sections:
-        answers[30] = "under Subgroups"
-    if "mistakes" in sections:
-        answers[31] = "class activation maps, under The worst mistakes"
-        answers[39] = "under The worst mistakes"
+    drawn, constructed = YOURS, YOURS
     if run.data.drawn:
-        answers |= dict.fromkeys((5, 11, 13, 36), "drawn limbs: no patient")
-        answers |= dict.fromkeys((14, 15, 16, 17), "by construction")
-        answers[18] = "none: by construction"
-    return answers
+        drawn, constructed = "drawn limbs: no patient", "by construction"
+    figures = "under Operating point" if detector else "under The classes"
+    maps = "class activation maps, under The worst mistakes"
+    failures = "under The worst mistakes"
+    unknown = f"{name}, {run.data.studies} studies; their source is {YOURS}"
+    return {
+        "Title: says that it is AI, and of which kind": f"deep learning: a {kind}",
+        "Abstract: design, methods, results, conclusions": YOURS,
+        "Background, intended use and role": YOURS,
+        "Aims and hypotheses": YOURS,
+        "Prospective or retrospective": drawn,
+        "Goal of the study": "detect a fracture"
+        if detector
+        else f"tell apart {', '.join(data.classes)}",
+        "Sources of the data": _PUBLISHED.get(name, unknown),
+        "What was included and excluded": "every file that decodes in full, in one label; refused "
+        "files by reason under The data",
+        "Preprocessing": f"grey values to 8 bits, {data.fit} to {data.image_size} pixels, "
+        f"{run.channels} channels, colour map {data.colormap}",
+        "Selection of subsets": selected or "all studies of the classes",
+        "De-identification": drawn,
+        "Missing data": "none: a study without a picture or a label is not taken",
+        "Acquisition of the images": drawn,
+        "Reference standard: how it was obtained": constructed,
+        "Reference standard: why this one": constructed,
+        "Reference standard: who annotated": constructed,
+        "Annotation of the test set": constructed,
+        "Variability between and within annotators": "none: by construction"
+        if run.data.drawn
+        else YOURS,
+        "How studies were assigned to partitions": "/".join(
+            map("{:.0%}".format, run.data.fractions)
+        )
+        + f", stratified by class, seed {run.data.seed}",
+        "Level at which partitions are disjoint": "groups of near duplicates, by perceptual hash "
+        "and correlation; patients are not known",
+        "Intended sample size": YOURS,
+        "The model in detail": f"{config.model.name}; `fracjax train --dry-run` prints it by block",
+        "Software and versions": versions(),
+        "Initial parameters": weights,
+        "Training in detail": "under Training, and in config.json of the run",
+        "How the final model was selected": "lowest validation loss",
+        "Ensembling": f"mean of the probabilities of {networks} networks"
+        if networks > 1
+        else "none",
+        "Metrics": "under Operating point and All thresholds" if detector else figures,
+        "Significance and uncertainty": "95 % intervals on every figure; each table names how they "
+        "were made",
+        "Robustness or sensitivity": "under Subgroups" if "subgroups" in sections else YOURS,
+        "Explainability": maps if "mistakes" in sections else YOURS,
+        "Evaluation on internal data": f"{run.n} studies of {run.part}",
+        "Testing on external data": "none: every study is of the dataset that the networks were "
+        "trained on",
+        "Registration of a trial": YOURS,
+        "Numbers included and excluded": "under The data",
+        "Demographic and clinical characteristics by partition": drawn,
+        "Performance with its uncertainty": figures,
+        "Diagnostic performance and its precision": f"{figures}, with n and interval"
+        if detector
+        else figures,
+        "Analysis of failures": failures if "mistakes" in sections else YOURS,
+        "Limitations": "under Model card",
+        "Implications for practice": YOURS,
+        "Protocol or further technical details": YOURS,
+        "Availability of software, model and data": "fracjax, Apache-2.0; the checkpoint is named "
+        "above",
+        "Funding": YOURS,
+    }

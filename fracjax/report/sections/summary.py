@@ -98,10 +98,8 @@ def classifier_summary(part: str, report: PerClassReport) -> Section:
 def cascade_summary(part: str, report: CascadeReport, *, same_filter: bool) -> Section:
     """What both stages together find, miss and mistype.
 
-    Args:
-      part: of the classifier's split.
-      report: of its studies.
-      same_filter: the classifier was trained on what this detector lets through.
+    `part` is of the classifier's split; with `same_filter` the classifier was trained on what this
+    detector lets through.
     """
     total = report.total
     figures = (
