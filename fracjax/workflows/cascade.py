@@ -16,17 +16,12 @@ from fracjax.report.sections.cascade import (
 from fracjax.report.sections.run import data_section
 from fracjax.report.sections.summary import cascade_summary
 from fracjax.report.tables import cascade_tables, end_to_end_table, misses_table
-from fracjax.runtime.atomic_files import to_json, write_json
-from fracjax.runtime.multihost import folder_of_first
-from fracjax.workflows.pages import data_facts, run_text, today, write_page
+from fracjax.runtime.atomic_files import to_json
+from fracjax.workflows.pages import data_facts, run_text, today, write_report
 
 
 def report_cascade(cascade: Cascade, folder: Path, console: Console) -> None:
     """Write the predictions of both stages, metrics.json and the report; show the tables."""
-    folder = folder_of_first(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    cascade.detector.to_csv(folder / "detector.csv")
-    cascade.classifier.to_csv(folder / "classifier.csv")
     stages, report = cascade.stages, cascade.report
     stages.warn_if_mismatched(console)
     detector, classifier = stages.bundles
@@ -44,11 +39,11 @@ def report_cascade(cascade: Cascade, folder: Path, console: Console) -> None:
         "end_to_end": to_json(cascade.end_to_end),
         "sweep": to_json(cascade.sweep.columns()),
     }
-    write_json(folder / "metrics.json", {"source": source, **figures})
     tables = (misses_table(report), end_to_end_table(cascade.end_to_end))
-    for table in (*cascade_tables(report), *tables):
-        console.print(table.rich())
-    write_page(_page(cascade), folder)
+    tables = (*cascade_tables(report), *tables)
+    folder = write_report(folder, {"source": source, **figures}, tables, _page(cascade), console)
+    cascade.detector.to_csv(folder / "detector.csv")
+    cascade.classifier.to_csv(folder / "classifier.csv")
 
 
 def _page(cascade: Cascade) -> Page:

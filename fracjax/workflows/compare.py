@@ -15,9 +15,8 @@ from fracjax.report.sections.run import data_section
 from fracjax.report.sections.summary import NOT_A_DEVICE
 from fracjax.report.table import threshold_text
 from fracjax.report.tables import comparison_tables
-from fracjax.runtime.atomic_files import to_json, write_json
-from fracjax.runtime.multihost import folder_of_first
-from fracjax.workflows.pages import data_facts, run_text, write_page
+from fracjax.runtime.atomic_files import to_json
+from fracjax.workflows.pages import data_facts, run_text, write_report
 
 
 def compare(
@@ -47,13 +46,10 @@ def compare(
     else:
         thresholds = (runs[0].point.threshold, runs[1].point.threshold)
         comparison = compare_detectors(*predictions, thresholds)
-    folder = folder_of_first(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     source = {"part": part, "first": about(runs[0].bundle), "second": about(runs[1].bundle)}
-    write_json(folder / "metrics.json", {"source": source, "figures": to_json(comparison)})
-    for table in comparison_tables(comparison):
-        console.print(table.rich())
-    write_page(_page(runs, comparison), folder)
+    metrics = {"source": source, "figures": to_json(comparison)}
+    page, tables = _page(runs, comparison), comparison_tables(comparison)
+    write_report(folder, metrics, tables, page, console)
 
 
 def _check_comparable(first: Path, second: Path) -> None:

@@ -29,9 +29,8 @@ from fracjax.report.sections.performance import (
 from fracjax.report.sections.summary import classifier_summary, detector_summary
 from fracjax.report.table import Table
 from fracjax.report.tables import binary_tables, per_class_table, subgroup_table
-from fracjax.runtime.atomic_files import to_json, write_json
-from fracjax.runtime.multihost import folder_of_first
-from fracjax.workflows.pages import evaluation_page, run_facts, write_page
+from fracjax.runtime.atomic_files import to_json
+from fracjax.workflows.pages import evaluation_page, run_facts, write_report
 
 GALLERY = 12
 # What the columns of a dataset mean for its subgroups; of others every column with a few values.
@@ -80,10 +79,7 @@ def evaluate(
         data_dir=data_dir,
     )
     evaluated = evaluate_run(request, mesh)
-    predictions, calibration = evaluated.predictions, evaluated.calibration
-    folder = folder_of_first(workdir / "evaluation" / part)
-    folder.mkdir(parents=True, exist_ok=True)
-    predictions.to_csv(folder / "predictions.csv")
+    calibration = evaluated.calibration
     run = run_facts(evaluated)
     results = _of_classifier if calibration.point is None else _of_detector
     figures, tables, sections, performance = results(evaluated, run)
@@ -95,22 +91,22 @@ def evaluate(
         side_by_side = members_table(members, [one.n for one in evaluated.each])
         tables.append(side_by_side)
         figures["members"] = to_json(members)
-        for number, one in enumerate(evaluated.each, 1):
-            # As each gives them: their mean, scaled, is predictions.csv.
-            one.to_csv(folder / f"member_{number}.csv")
     page = evaluation_page(evaluated, run, sections, performance, side_by_side, gallery)
-    for table in tables:
-        console.print(table.rich())
-    for audit in evaluated.leakage:
-        console.print(f"leakage audit: {audit}", highlight=False, soft_wrap=True)
     source = {
         "part": part,
         **about(evaluated.bundle),
         "leakage": to_json(evaluated.leakage),
         "moved_by_precision": to_json(evaluated.precision_shift),
     }
-    write_json(folder / "metrics.json", {"source": source, **figures})
-    write_page(page, folder)
+    folder = workdir / "evaluation" / part
+    folder = write_report(folder, {"source": source, **figures}, tables, page, console)
+    for audit in evaluated.leakage:
+        console.print(f"leakage audit: {audit}", highlight=False, soft_wrap=True)
+    evaluated.predictions.to_csv(folder / "predictions.csv")
+    if len(evaluated.each) > 1:
+        for number, one in enumerate(evaluated.each, 1):
+            # As each gives them: their mean, scaled, is predictions.csv.
+            one.to_csv(folder / f"member_{number}.csv")
     return folder
 
 

@@ -4,6 +4,9 @@ import datetime
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from rich.console import Console
 
 from fracjax.datasets.leakage import Leakage
 from fracjax.datasets.manifest import TAKEN, read_manifest, refusals_by_reason
@@ -23,6 +26,7 @@ from fracjax.report.sections.run import (
 )
 from fracjax.report.table import Table
 from fracjax.runtime.atomic_files import write_json
+from fracjax.runtime.multihost import folder_of_first
 from fracjax.training.checkpoint import has, read_meta
 from fracjax.training.ensemble_configs import member_dirs
 from fracjax.workflows.mistakes import find_mistakes
@@ -59,11 +63,23 @@ def evaluation_page(
     )
 
 
-def write_page(page: Page, folder: Path) -> None:
-    """Write report.html, report.json, and Markdown with its pictures into a folder of its own."""
+def write_report(
+    folder: Path, metrics: dict[str, Any], tables: Sequence[Table], page: Page, console: Console
+) -> Path:
+    """Write metrics.json, report.html, report.json and Markdown with its images; show the tables.
+
+    Returns:
+      Where more can be written: the folder, or of several processes that of this one.
+    """
+    folder = folder_of_first(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "metrics.json", metrics)
+    for table in tables:
+        console.print(table.rich())
     (folder / "report.html").write_text(html.render(page), encoding="utf-8")
     write_json(folder / "report.json", to_dict(page))
     markdown.write(page, folder / "markdown")
+    return folder
 
 
 def run_text(trained: ModelBundle) -> str:
