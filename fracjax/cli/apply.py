@@ -50,7 +50,7 @@ def evaluate(
         with as many as test has then.
       precision: what the networks compute in, if not in that of their training: bfloat16 is for
         accelerators. A detector's threshold is chosen on validation in that of test.
-      gallery: pictures of the worst mistakes in the report; 0 for a report without pictures.
+      gallery: images of the worst mistakes in the report; 0 for a report without images.
       data_dir: where the prepared datasets are, if not where they were in training.
       out: with --compare, folder to write to; by default SECOND/comparison/SPLIT.
     """
@@ -149,7 +149,7 @@ def explain(
     out: Path | None = None,
     data_dir: Path | None = None,
 ) -> None:
-    """Where did the network look? Maps over pictures, and their score against boxes and outlines.
+    """Where did the network look? Maps over images, and their score against boxes and outlines.
 
     Args:
       checkpoint: workdir of a trained run.
@@ -188,7 +188,7 @@ def predict(
     overwrite: bool = False,
     ignore_unreadable: bool = False,
 ) -> int:
-    """Predict pictures: is there a fracture, and of which type? Not a medical device.
+    """Predict images: is there a fracture, and of which type? Not a medical device.
 
     The exit code is 0 if all files were read, 1 if some could not be, and 2 if nothing was
     predicted.
@@ -198,9 +198,9 @@ def predict(
       stage1: workdir of the trained detector; `evaluate` must have chosen its threshold.
       stage2: workdir of the trained classifier: the type of what the detector calls fractured.
       out: folder for predictions.csv and predictions.json, and for overlays.
-      overlays: draw where the detector saw a fracture: on the pictures that it calls fractured, or
+      overlays: draw where the detector saw a fracture: on the images that it calls fractured, or
         on all.
-      batch_size: pictures per batch; by default as in training. Accelerators want large ones.
+      batch_size: images per batch; by default as in training. Accelerators want large ones.
       overwrite: replace the results of an earlier run in that folder.
       ignore_unreadable: exit with 0 even if files could not be read.
     """
@@ -233,7 +233,7 @@ def export(
 ) -> None:
     """Export trained stages as one file that runs without fracjax. Not a medical device.
 
-    What is written is read again, run on pictures, and kept only if it says what the checkpoints
+    What is written is read again, run on images, and kept only if it says what the checkpoints
     say.
 
     Args:
@@ -241,7 +241,7 @@ def export(
       stage2: workdir of the trained classifier.
       out: folder for cascade.jax, for card.json, which says how to use it, and for cascade.onnx.
       onnx: write ONNX, too; needs `pip install 'fracjax[onnx]'`.
-      check: folder of pictures to check on; by default the detector's validation studies.
+      check: folder of images to check on; by default the detector's validation studies.
       data_dir: where the prepared datasets are, if not where they were in training.
       overwrite: replace an earlier export in that folder.
     """

@@ -8,13 +8,13 @@ from fracjax.report import svg
 from fracjax.report.page import Block, Chart, Facts, Gallery, KeyFigure, KeyFigures, Page, Prose
 from fracjax.report.table import Cell, Table, format_estimate
 
-_PICTURE = re.compile(r"[a-z][a-z0-9-]*-\d+\.(svg|png)")
+_IMAGE = re.compile(r"[a-z][a-z0-9-]*-\d+\.(svg|png)")
 _MARKUP = re.compile(r"[\\`*\[\]|$~]|(?<![^\W_])_|_(?![^\W_])")
 _STARTS_BLOCK = re.compile(r"(\d+(?=[.)](?:\s|$))|(?=#+(?:\s|$))|(?=[-+](?:\s|$))|(?=[-=]{2}))")
 
 
 def write(page: Page, folder: Path) -> Path:
-    """Write report.md and its pictures; links are relative, so that the folder can move.
+    """Write report.md and its images; links are relative, so that the folder can move.
 
     Returns:
       The Markdown file.
@@ -34,10 +34,10 @@ def write(page: Page, folder: Path) -> Path:
 
 
 def _remove_former(folder: Path) -> None:
-    """Pictures of an earlier report must not outlive it: they may be of patients."""
+    """Images of an earlier report must not outlive it: they may be of patients."""
     if (folder / "report.md").exists():
         for path in folder.iterdir():
-            if _PICTURE.fullmatch(path.name):
+            if _IMAGE.fullmatch(path.name):
                 path.unlink()
 
 

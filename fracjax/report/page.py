@@ -1,4 +1,4 @@
-"""A report as data: sections of words, tables, charts and pictures, in the order of reading.
+"""A report as data: sections of words, tables, charts and images, in the order of reading.
 
 `html`, `markdown` and `to_dict` each write the same page. Text is plain: no markup, no HTML.
 """
@@ -66,7 +66,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Photo:
-    """A radiograph or another picture of pixels; `png` is an encoded file."""
+    """A radiograph or another image of pixels; `png` is an encoded file."""
 
     png: bytes
     alt: str
@@ -75,7 +75,7 @@ class Photo:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Pictures side by side; `empty` is said when there are none."""
+    """Images side by side; `empty` is said when there are none."""
 
     photos: tuple[Photo, ...]
     empty: str
@@ -120,7 +120,7 @@ class Page:
 
 
 def to_dict(page: Page) -> dict[str, Any]:
-    """A dict that strict JSON can hold; of a picture it has the words and the numbers."""
+    """A dict that strict JSON can hold; of an image it has the words and the numbers."""
     return {
         "title": page.title,
         "facts": dict(page.facts),

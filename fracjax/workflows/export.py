@@ -29,7 +29,7 @@ def export_into(
     data_dir: Path | None = None,
     overwrite: bool = False,
 ) -> dict[str, Checked]:
-    """Export the cascade, run what was written on pictures, and keep it if it says the same.
+    """Export the cascade, run what was written on images, and keep it if it says the same.
 
     `stage1` is the workdir of a detector with a threshold, `stage2` of a classifier. It is checked
     on the images in the folder `check_on`, by default on the detector's validation studies, whose
@@ -64,7 +64,7 @@ def export_into(
     for kind, found in checked.items():
         differences = ", ".join(f"{name} {most:.1e}" for name, most in found.differences.items())
         console.print(
-            f"{kind}: checked on {found.pictures} pictures of {found.source}, {found.called} of "
+            f"{kind}: checked on {found.pictures} images of {found.source}, {found.called} of "
             f"them called; largest difference from the checkpoints: {differences}",
             markup=False,
             highlight=False,

@@ -180,7 +180,7 @@ def show_summary(summary: Summary, found: FileList, console: Console) -> None:
             say(f"{what}: " + ", ".join(f"{name} {n}" for name, n in most))
     if summary.read and meter.seconds:
         say(
-            f"{summary.read / meter.seconds:.1f} images/s; the device waited for pictures "
+            f"{summary.read / meter.seconds:.1f} images/s; the device waited for images "
             f"{meter.waited / meter.seconds:.1%} of the time"
         )
     say(f"{NOTICE[0].upper()}{NOTICE[1:]}.")

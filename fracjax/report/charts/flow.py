@@ -44,10 +44,11 @@ def data_flow_chart(
             f"{files} files are not {out} refused and {taken} in parts; every file must be in one"
         )
     reasons = [
-        (wrapped(reason, WIDTH - _SIDE - 48, lines=3), count)
+        line
         for reason, count in sorted(refused.items(), key=lambda item: -item[1])
+        for line in wrapped(f"{count:,}  {reason}", WIDTH - _SIDE - 2 * _PAD, lines=3)
     ]
-    side = (sum(len(words) for words, _ in reasons) + 1) * _LINE + 2 * _PAD
+    side = (len(reasons) + 1) * _LINE + 2 * _PAD
     classes = dict.fromkeys(name for part in parts.values() for name in part)
     labels = {name: wrapped(name, _NAMES - 6) for name in classes}
     y_side, y_taken = _BOX + 14, _BOX + 28 + side
@@ -63,20 +64,13 @@ def data_flow_chart(
         arrow(axes, (_TRUNK, y_side + _BOX / 2), (_SIDE, y_side + _BOX / 2))
         _box(axes, 0, 0, 2 * _TRUNK, pluralise(files, "file"))
         _box(axes, 0, y_taken, 2 * _TRUNK, f"{taken:,} taken")
-        box(axes, _SIDE + 0.5, y_side, WIDTH - _SIDE - 1, side, edgecolor=MUTED)
-        row = y_side + _PAD + _LINE - 3
-        axes.text(_SIDE + _PAD, row, f"{out:,} refused", weight="bold")
-        for words, count in reasons:
-            axes.text(WIDTH - _PAD, row + _LINE, f"{count:,}", ha="right")
-            for word in words:
-                row += _LINE
-                axes.text(_SIDE + _PAD, row, word)
+        _box(axes, _SIDE, y_side, WIDTH - _SIDE, f"{out:,} refused", *reasons, fill=PAPER)
         if parts:
             line(axes, (_TRUNK, y_taken + _BOX), (_TRUNK, fork), (across[-1], fork))
         for x, (name, total) in zip(across, totals.items(), strict=True):
             arrow(axes, (x, fork), (x, y_parts))
             [head] = wrapped(name, step - 7, lines=1)
-            _box(axes, x - step / 2 + 2.5, y_parts, step - 5, head, f"{total:,}")
+            _box(axes, x - step / 2 + 2.5, y_parts, step - 5, f"{total:,}", head)
         for name, words in labels.items():
             for i, word in enumerate(words, 1):
                 axes.text(0, y + i * _LINE - 3, word)
@@ -104,13 +98,14 @@ def data_flow_chart(
     )
 
 
-def _box(axes: Axes, x: Number, y: Number, width: Number, *words: str) -> None:
-    """A box around lines of text, the last of them bold."""
+def _box(axes: Axes, x: Number, y: Number, width: Number, *words: str, fill: str = PANEL) -> None:
+    """A box around lines of text, the first of them bold."""
     height = len(words) * _LINE + 2 * _PAD
-    box(axes, x + 0.5, y + 0.5, width - 1, height - 1, facecolor=PANEL, edgecolor=MUTED)
-    for i, word in enumerate(words, 1):
-        weight = "bold" if i == len(words) else "normal"
-        axes.text(x + width / 2, y + _PAD + i * _LINE - 3, word, ha="center", weight=weight)
+    box(axes, x + 0.5, y + 0.5, width - 1, height - 1, facecolor=fill, edgecolor=MUTED)
+    for i, word in enumerate(words):
+        weight = "normal" if i else "bold"
+        row = y + _PAD + (i + 1) * _LINE - 3
+        axes.text(x + width / 2, row, word, ha="center", weight=weight)
 
 
 _HIGH, _GAP, _BAR = 40, 22, 13  # units: a box of the cascade, what is between, a bar

@@ -1,4 +1,4 @@
-"""Do the probabilities mean what they say? Observed share over mean score, bin by bin."""
+"""Do the probabilities mean what they say? Observed fraction over mean score, bin by bin."""
 
 from matplotlib.ticker import MaxNLocator
 

@@ -150,7 +150,7 @@ class Mistakes:
 def mistakes_section(
     kinds: Sequence[Mistakes], localisation: Table | None, *, drawn: bool
 ) -> Section:
-    """Pictures of the mistakes that the networks were surest of.
+    """Images of the mistakes that the networks were surest of.
 
     `localisation` has the maps against boxes and outlines, where the dataset has them; `drawn` says
     that the images are phantoms.
