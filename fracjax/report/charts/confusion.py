@@ -1,5 +1,7 @@
 """The confusion matrix: what was what, and what it was called."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.patches import Rectangle
 
@@ -44,7 +46,10 @@ def confusion_chart(
             shade = (HEAT, HEAT_MOST * count / max(totals[i], 1))
             edge = {"edgecolor": INK if i == j else RULE, "clip_on": False}
             axes.add_patch(Rectangle((j - 0.47, i - 0.47), 0.94, 0.94, facecolor=shade, **edge))
-            style = {"color": INK if count else MUTED, "weight": "bold" if i == j else "normal"}
+            style: dict[str, Any] = {
+                "color": INK if count else MUTED,
+                "weight": "bold" if i == j else "normal",
+            }
             # Of many classes the fraction is the shade, and in the table.
             words = f"{count}\n{_percent(int(count), totals[i])}" if few else f"{count}"
             axes.text(j, i, words, ha="center", va="center", **style)

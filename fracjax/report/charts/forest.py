@@ -129,13 +129,15 @@ def _alt(subgroups: Sequence[Subgroup], figures: list[Estimate], total: Estimate
             pick(known, key=lambda k: k[0]) for pick in (min, max)
         )
         words += f" Lowest: {lowest}, {low.figure}. Highest: {highest}, {high.figure}."
-    apart = [
-        name
-        for _, name, e in known
-        if None not in (e.low, e.high, total.value) and not e.low <= total.value <= e.high
-    ]
+    apart = [name for _, name, e in known if _excludes(e, total.value)]
     if apart:
         words += f" Intervals that do not reach the figure over all: {', '.join(apart)}."
     if missing := len(figures) - len(known):
         words += f" Too few studies in {pluralise(missing, 'subgroup')}."
     return words
+
+
+def _excludes(estimate: Estimate, value: float | None) -> bool:
+    if value is None or estimate.low is None or estimate.high is None:
+        return False
+    return not estimate.low <= value <= estimate.high

@@ -21,7 +21,8 @@ def reliability_chart(
     `score` says what the probabilities are of, `observed` what the whiskers are around.
     """
     bins = reliability.bins
-    filled = [(b.mean_score, b.observed.value, b) for b in bins if b.mean_score is not None]
+    points = [(b.mean_score, b.observed.value, b) for b in bins]
+    filled = [(mean, y, b) for mean, y, b in points if mean is not None and y is not None]
     means, values = [mean for mean, _, _ in filled], [value for _, value, _ in filled]
     with canvas(404) as figure:
         axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3.4, 1))

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeGuard
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
@@ -133,9 +133,9 @@ def _said(history: History, who: str) -> str:
     return f"{who}the best of {n} was {best['epoch']}: {', '.join(parts)}."
 
 
-def _known(value: float | None) -> bool:
+def _known(value: float | None) -> TypeGuard[float]:
     return value is not None and math.isfinite(value)
 
 
 def _number(value: float | None) -> str:
-    return f"{value:.4f}" if value is not None and math.isfinite(value) else "undefined"
+    return f"{value:.4f}" if _known(value) else "undefined"
