@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import UInt8, UInt64
 
 from fracjax.datasets.duplicates import dihedral, fingerprint, near_duplicate_groups
-from fracjax.datasets.manifest import REFUSED, TAKEN, ManifestRow
+from fracjax.datasets.prepared import REFUSED, TAKEN, ManifestRow
 from fracjax.datasets.sources.archive import Study
 from fracjax.imaging.decoder_warnings import capture_decoder_warnings
 from fracjax.imaging.grey_levels import Unreadable, has_colour

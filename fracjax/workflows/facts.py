@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from fracjax.datasets.leakage import Leakage
-from fracjax.datasets.manifest import TAKEN, read_manifest, refusals_by_reason
+from fracjax.datasets.prepared import TAKEN, read_manifest, refusals_by_reason
 from fracjax.datasets.request import DRAWN
 from fracjax.inference.evaluate_run import EvaluatedRun
 from fracjax.inference.model_bundle import epochs_of
