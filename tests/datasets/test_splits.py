@@ -130,7 +130,7 @@ def test_an_edited_file_is_refused(tmp_path):
     make_split(*studies()).save(path)
     edit(path, lambda content: content["studies"].pop("s0000"))
     with pytest.raises(
-        InputError, match=r"changed since it was written.*prepare the dataset again"
+        InputError, match=r"changed since it was written.*make it again with `fracjax prepare`"
     ):
         Split.load(path)
 
