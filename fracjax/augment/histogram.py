@@ -88,9 +88,7 @@ def _tiles(grey: Int32[Array, "h w"]) -> Int32[Array, "8 8 th tw"]:
     if height % TILES or width % TILES:
         # OpenCV adds eight rows to a height that eight divides, if it does not divide the width.
         grey = jnp.pad(
-            grey,
-            ((0, TILES - height % TILES), (0, TILES - width % TILES)),
-            mode="reflect",
+            grey, ((0, TILES - height % TILES), (0, TILES - width % TILES)), mode="reflect"
         )
     rows, columns = grey.shape[0] // TILES, grey.shape[1] // TILES
     return grey.reshape(TILES, rows, TILES, columns).transpose(0, 2, 1, 3)

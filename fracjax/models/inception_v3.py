@@ -100,11 +100,7 @@ class ReductionA(nnx.Module):
         self.b3x3dbl_3 = conv(96, 96, (3, 3), strides=2, padding="VALID")
 
     def __call__(self, x: Float[Array, "b h w c"], **_: Any) -> Float[Array, "b h2 w2 c2"]:
-        branches = [
-            self.b3x3(x),
-            self.b3x3dbl_3(self.b3x3dbl_2(self.b3x3dbl_1(x))),
-            _max_pool(x),
-        ]
+        branches = [self.b3x3(x), self.b3x3dbl_3(self.b3x3dbl_2(self.b3x3dbl_1(x))), _max_pool(x)]
         return jnp.concatenate(branches, axis=-1)
 
 
