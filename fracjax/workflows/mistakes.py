@@ -84,7 +84,7 @@ def _explained(
     maps = explain(evaluated.bundle, chosen, target=explained, method=_METHOD)
     where = regions(evaluated.dataset.prepared, chosen.rows, evaluated.bundle.meta.form)
     photos = []
-    for place, (i, image) in enumerate(zip(index, chosen.pictures(), strict=True)):
+    for place, (i, image) in enumerate(zip(index, chosen.images(), strict=True)):
         truth = predictions.classes[predictions.label[i]]
         name = predictions.classes[called[place]]
         score = f"with probability {predictions.probabilities[i, called[place]]:.3g}"
