@@ -57,10 +57,10 @@ def binary_tables(report: BinaryReport) -> tuple[Table, Table]:
     return overall, at_threshold
 
 
-def per_class_table(report: PerClassReport, title: str = "Classifier") -> Table:
+def per_class_table(report: PerClassReport) -> Table:
     """A classifier's figures, one row per class, and their macro averages."""
     return Table(
-        f"{title}: accuracy {report.accuracy}, {report.n_groups} groups",
+        f"Classifier: accuracy {report.accuracy}, {report.n_groups} groups",
         ("class", "precision\n(n called so)", "recall\n(n of the class)", "F1\n(n of all)"),
         (
             *((row.name, row.precision, row.recall, row.f1) for row in report.rows),
