@@ -35,11 +35,10 @@ from fracjax.config import Config, Data, Model
 from fracjax.datasets.phantom.drawing import draw
 from fracjax.evaluation import choose_threshold
 from fracjax.imaging.resize import decode
-from fracjax.inference.detector_gate import DetectorGate
 from fracjax.inference.model_bundle import ModelBundle
 from fracjax.inference.predict_files import ThroughputMeter, predict_files
 from fracjax.inference.prefetch import read_ahead
-from fracjax.inference.stages import Stages
+from fracjax.inference.stages import DetectorGate, Stages
 from fracjax.runtime.sharding import batch_sharding, data_mesh, replicated
 from fracjax.training.checkpoint import CheckpointMetadata
 from fracjax.training.forward import make_forward

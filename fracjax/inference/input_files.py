@@ -28,18 +28,18 @@ class FileList:
 
 
 def find_files(paths: Sequence[Path], leave_out: Path | None = None) -> FileList:
-    """All files that paths name: files as they are, whatever their names, and folders' pictures.
+    """All files that paths name: files as they are, whatever their names, and folders' images.
 
     A folder is walked with all folders in it, by name, links included. Of its files those count
-    that have a picture's suffix, and those with the mark of DICOM, which often have no suffix.
+    that have an image's suffix, and those with the mark of DICOM, which often have no suffix.
 
     Args:
       paths: files and folders.
       leave_out: a folder whose files are skipped: the one that results are written to.
 
     Raises:
-      UserError: naming each path that does not exist, each folder that cannot be listed, and each
-        that holds no picture.
+      InputError: naming each path that does not exist, each folder that cannot be listed, and each
+        that holds no image.
     """
     if not paths:
         raise InputError("nothing to predict: name files or folders")
@@ -47,7 +47,7 @@ def find_files(paths: Sequence[Path], leave_out: Path | None = None) -> FileList
     skipped: list[Path] = []
     repeated: list[Path] = []
     problems = []
-    ours = None if leave_out is None else os.path.realpath(leave_out)
+    ours = leave_out and os.path.realpath(leave_out)
     for path in paths:
         if not path.exists():
             problems.append(f"{path}: no such file or folder")

@@ -63,7 +63,7 @@ def read_json(path: Path, way_out: str) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-      UserError: the file is missing or holds something else; the message ends with `way_out`.
+      InputError: the file is missing or holds something else; the message ends with `way_out`.
     """
     try:
         value = json.loads(path.read_text())

@@ -20,18 +20,17 @@ from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Float16
 
-from fracjax.augment.policy import augment
 from fracjax.config import Augment
 from fracjax.errors import InputError
 from fracjax.loading.batch import Examples
 from fracjax.loading.npy_rows import StoredRows, write_rows
 from fracjax.loading.streaming import evaluation_batches, stream
-from fracjax.models.backbone import HEAD
 from fracjax.models.classifier import Classifier
 from fracjax.models.image_spec import ImageSpec
 from fracjax.runtime.multihost import barrier, broadcast, is_main
-from fracjax.runtime.sharding import batch_sharding, replicate, replicated
-from fracjax.training.forward import network_input
+from fracjax.runtime.sharding import batch_sharding, replicate
+from fracjax.training.forward import make_forward
+from fracjax.training.model import variables_of
 
 FEATURES_VERSION = 5
 """Raise it with every change to a network or an augmentation that changes their output."""
@@ -85,7 +84,7 @@ def cache_view(
     # The first alone looks: a network disk remembers for others that a file was not there.
     if not broadcast(is_main() and path.exists()):
         folder.mkdir(parents=True, exist_ok=True)
-        batches = _finite(features(prefix, examples, key, batch_size, mesh), prefix.stop)
+        batches = features(prefix, examples, key, batch_size, mesh)
         if is_main():
             write_rows(path, len(examples), batches)
         else:
@@ -115,37 +114,23 @@ def features(
     prefix: Prefix, examples: Examples, key: jax.Array | None, batch_size: int, mesh: Mesh
 ) -> Iterator[Float16[np.ndarray, "b *dims"]]:
     """The features of all examples, batch by batch; those that fill up the last batch are cut."""
-    view = nnx.view(
-        prefix.model, deterministic=True, use_running_average=True, raise_if_not_found=False
+    forward = make_forward(
+        prefix.model,
+        image=prefix.image,
+        mesh=mesh,
+        stop=prefix.stop,
+        colormap=prefix.colormap,
+        policy=prefix.policy,
     )
-    graph, params, stats, rest = nnx.split(view, nnx.Param, nnx.BatchStat, ...)
-
-    def forward(params, stats, images: jax.Array, index: jax.Array) -> jax.Array:
-        backbone = nnx.merge(graph, params, stats, rest).backbone
-        if key is not None:
-            images = augment(key, images, prefix.policy, index)
-        last = None if prefix.stop == HEAD else prefix.stop
-        seen = network_input(images, prefix.image, prefix.colormap)
-        return backbone(seen, stop=last).astype(jnp.float16)
-
-    whole = replicated(mesh)
-    run = jax.jit(
-        forward,
-        in_shardings=(whole, whole, batch_sharding(mesh), batch_sharding(mesh)),
-        out_shardings=whole,
-    )
-    params, stats = replicate(mesh, (params, stats))
+    variables = replicate(mesh, variables_of(prefix.model))
     source = evaluation_batches(examples, batch_size=batch_size)
     for step, batch in enumerate(stream(source, batch_sharding(mesh))):
+        drawn_by = None if key is None else (key, batch["index"])
         left = len(examples) - step * batch_size
-        yield np.asarray(run(params, stats, batch["image"], batch["index"]))[:left]
-
-
-def _finite(batches: Iterator[np.ndarray], stop: str) -> Iterator[np.ndarray]:
-    for batch in batches:
-        if not np.isfinite(batch).all():
+        found = np.asarray(forward(variables, jnp.asarray(batch["image"]), drawn_by))[:left]
+        if not np.isfinite(found).all():
             raise InputError(
-                f"activations before {stop} exceed float16's 65,504 or are not finite, so they "
-                "cannot be kept; write --freeze.cached-views 0"
+                f"activations before {prefix.stop} exceed float16's 65,504 or are not finite, so "
+                "they cannot be kept; write --freeze.cached-views 0"
             )
-        yield batch
+        yield found

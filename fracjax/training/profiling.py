@@ -1,14 +1,15 @@
 """A profiler's trace of a few steps of a run: what the devices do when, and what the host does."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import jax
 from rich.console import Console
 
 from fracjax.runtime.multihost import is_main
+
+_Results = TypeVar("_Results")
 
 
 class Profile:
@@ -44,9 +45,8 @@ class Profile:
             return steps
         return min(steps, self._steps + 1 - self._done if self._done else 1)
 
-    @contextmanager
-    def dispatch(self, steps: range) -> Iterator[None]:
-        """The block takes these steps of its epoch."""
+    def dispatch(self, steps: range, take: Callable[[], _Results]) -> _Results:
+        """Take these steps of an epoch; their results are not waited for but around the trace."""
         if self._done == 1 and self._steps:
             self._traces = True
             if is_main():
@@ -56,15 +56,13 @@ class Profile:
                     self._folder, create_perfetto_trace=True, profiler_options=options
                 )
         with jax.profiler.StepTraceAnnotation("train", step_num=steps.start):
-            yield
-
-    def took(self, steps: range, results: Any) -> None:
-        """These steps were dispatched, with these results, which nobody has waited for."""
+            results = take()
         self._done += len(steps)
         if self._steps and self._done in (1, 1 + self._steps):  # compiled, or all of them traced
             jax.block_until_ready(results)
             if self._traces:
                 self._stop()
+        return results
 
     def _stop(self) -> None:
         self._traces = False

@@ -12,7 +12,7 @@ from fracjax.loading.dataset_view import Dataset
 from fracjax.report.charts.training import History
 from fracjax.report.facts import DataFacts, RunFacts
 from fracjax.report.table import Table
-from fracjax.training.checkpoint import has, read_meta
+from fracjax.training.checkpoint import newest, read_meta
 from fracjax.training.ensemble_configs import member_dirs
 
 
@@ -49,7 +49,7 @@ def run_facts(evaluated: EvaluatedRun) -> RunFacts:
     trained = evaluated.bundle
     # The last checkpoint has the epochs after the best one, too, if it is still there.
     metas = [
-        read_meta(where, "last" if has(where, "last") else "best")
+        read_meta(where, "last" if newest(where, "last") else "best")
         for where in member_dirs(trained.workdir)
     ]
     return RunFacts(

@@ -18,8 +18,8 @@ from fracjax.runtime.sharding import data_mesh
 from fracjax.training import feature_cache
 from fracjax.training.feature_cache import Prefix, cache_view
 from fracjax.training.forward import make_forward, predict_logits
-from fracjax.training.loop import fit
 from fracjax.training.model import init
+from tests.training.runs import fit
 
 
 @pytest.fixture(scope="module")
