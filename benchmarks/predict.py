@@ -78,7 +78,7 @@ def main(
 def _measure(stages: Stages, files: list[Path], rounds: int) -> list[str]:
     detector = stages.detector.bundle
     form, place = detector.meta.form, batch_sharding(detector.mesh)
-    ready = np.stack([read.pictures[0] for read in read_ahead(files, [form], ahead=64)])
+    ready = np.stack([read.images[0] for read in read_ahead(files, [form], ahead=64)])
     meters: list[ThroughputMeter] = []
 
     def full(batch: np.ndarray) -> np.ndarray:

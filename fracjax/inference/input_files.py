@@ -9,7 +9,7 @@ from fracjax.errors import InputError
 from fracjax.imaging.dicom import is_dicom
 from fracjax.imaging.read import is_image_name
 
-_NO_PICTURE = "DICOMDIR"  # a table of contents that has the mark of DICOM
+_NO_IMAGE = "DICOMDIR"  # a table of contents that has the mark of DICOM
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class FileList:
 
     Attributes:
       files: each file once, in the order in which it was named first.
-      skipped: what folders hold besides: no picture by name and content, hidden, or our own.
+      skipped: what folders hold besides: no image by name and content, hidden, or our own.
       repeated: further paths that lead to one of the files.
     """
 
@@ -53,12 +53,12 @@ def find_files(paths: Sequence[Path], leave_out: Path | None = None) -> FileList
             problems.append(f"{path}: no such file or folder")
             continue
         try:
-            inside = list(_pictures(path, skipped, ours)) if path.is_dir() else [path]
+            inside = list(_images(path, skipped, ours)) if path.is_dir() else [path]
         except OSError as error:
             problems.append(f"{error.filename}: cannot be listed ({error.strerror})")
             continue
         if not inside:
-            problems.append(f"{path}: a folder without a picture")
+            problems.append(f"{path}: a folder without an image")
         for file in inside:
             if files.setdefault(os.path.realpath(file), file) is not file:
                 repeated.append(file)
@@ -67,7 +67,7 @@ def find_files(paths: Sequence[Path], leave_out: Path | None = None) -> FileList
     return FileList(tuple(files.values()), tuple(skipped), tuple(repeated))
 
 
-def _pictures(folder: Path, skipped: list[Path], ours: str | None) -> Iterator[Path]:
+def _images(folder: Path, skipped: list[Path], ours: str | None) -> Iterator[Path]:
     def raise_problems(error: OSError) -> None:
         raise error
 
@@ -92,7 +92,7 @@ def _pictures(folder: Path, skipped: list[Path], ours: str | None) -> Iterator[P
 
 
 def _has_mark(file: Path) -> bool:
-    if file.name == _NO_PICTURE or not file.is_file():
+    if file.name == _NO_IMAGE or not file.is_file():
         return False
     try:
         with file.open("rb") as opened:

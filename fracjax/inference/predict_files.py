@@ -72,7 +72,7 @@ def predict_files(
     *,
     batch_size: int | None = None,
     threads: int | None = None,
-    keep_pictures: bool = False,
+    keep_images: bool = False,
     meter: ThroughputMeter | None = None,
 ) -> Generator[Result, None, None]:
     """What the stages say of each file, in the order of the files; lazily, in bounded memory.
@@ -89,7 +89,7 @@ def predict_files(
       files: of `find_files`.
       batch_size: images per batch of either stage; by default as in training.
       threads: that read and decode; as many as there are cores by default.
-      keep_pictures: leave in each result what the detector saw.
+      keep_images: leave in each result what the detector saw.
       meter: is told how long the devices waited for images.
     """
     meter = meter or ThroughputMeter()
@@ -102,7 +102,7 @@ def predict_files(
         for program in programs:
             program.warm_up()
         meter.begin()
-        done = _detected((_File(read, keep_pictures) for read in reads), stages, programs[0])
+        done = _detected((_File(read, keep_images) for read in reads), stages, programs[0])
         if stages.classifier is not None:
             window = _PATIENCE * programs[0].batch_size
             done = _typed(done, stages.classifier, programs[1], window)
@@ -127,13 +127,13 @@ class _File:
 
     def release(self) -> None:
         """Drop the images that are needed no more: the file may wait long for one before it."""
-        self.read = replace(self.read, pictures=self.read.pictures[: int(self.keep)])
+        self.read = replace(self.read, images=self.read.images[: int(self.keep)])
 
     def result(self) -> Result:
         self.release()
         read = self.read
-        picture = read.pictures[0] if read.pictures else None
-        return Result(read.path, read.reason, read.note, **self.answer, picture=picture)
+        image = read.images[0] if read.images else None
+        return Result(read.path, read.reason, read.note, **self.answer, image=image)
 
 
 class _Program:
@@ -240,7 +240,7 @@ def _answered(
     nothing.set_result(np.zeros((0, 2)))
     flying: deque[tuple[_Run, Future[np.ndarray]]] = deque()
     for run in runs:
-        images = [file.read.pictures[which] for file in run[1]]
+        images = [file.read.images[which] for file in run[1]]
         flying.append((run, program.start(images) if images else nothing))
         while flying and (
             sum(answer is not nothing for _, answer in flying) > _IN_FLIGHT or flying[0][1].done()

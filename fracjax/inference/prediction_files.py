@@ -27,7 +27,7 @@ class Result:
         reaches the threshold.
       type: the most probable type of a file that was called fractured; None without a classifier.
       types: probability of each type, by name; likewise.
-      picture: what the detector saw, uint8[side, side, c], if it was to be kept.
+      image: what the detector saw, uint8[side, side, c], if it was to be kept.
     """
 
     path: Path
@@ -37,7 +37,7 @@ class Result:
     decision: str | None = None
     type: str | None = None
     types: dict[str, float] = field(default_factory=dict)
-    picture: UInt8[np.ndarray, "..."] | None = None
+    image: UInt8[np.ndarray, "..."] | None = None
 
     @property
     def status(self) -> str:
@@ -45,7 +45,7 @@ class Result:
         return "unreadable" if self.reason else "read"
 
     def to_dict(self) -> dict[str, Any]:
-        """A dict that strict JSON can hold; the picture is left out."""
+        """A dict that strict JSON can hold; the image is left out."""
         return {
             "path": str(self.path),
             "status": self.status,

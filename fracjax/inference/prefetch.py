@@ -22,14 +22,14 @@ class DecodedFile:
 
     Attributes:
       path: the file.
-      pictures: the square of each form that was asked for, uint8[side, side, c]; none where the
+      images: the square of each form that was asked for, uint8[side, side, c]; none where the
         file was refused.
       reason: why it was refused, `kind: details`; empty where it was not.
       note: what its decoder complained of, and went on.
     """
 
     path: Path
-    pictures: tuple[UInt8[np.ndarray, "..."], ...] = ()
+    images: tuple[UInt8[np.ndarray, "..."], ...] = ()
     reason: str = ""
     note: str = ""
 

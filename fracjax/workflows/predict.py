@@ -146,7 +146,7 @@ def predict_into(
         stages,
         files,
         batch_size=batch_size,
-        keep_pictures=overlays != "none",
+        keep_images=overlays != "none",
         meter=summary.meter,
     )
     types = stages.classifier.meta.classes if stages.classifier else ()
@@ -215,7 +215,7 @@ class _Drawing:
     _waiting: list[tuple[int, Result]] = field(default_factory=list)
 
     def add(self, row: int, result: Result) -> None:
-        if result.picture is None:
+        if result.image is None:
             return
         if self.wanted == "all" or result.decision == self.detector.meta.classes[1]:
             self._waiting.append((row, result))
@@ -226,7 +226,7 @@ class _Drawing:
         if not self._waiting:
             return
         self.folder.mkdir(exist_ok=True)
-        pictures = [result.picture for _, result in self._waiting if result.picture is not None]
+        pictures = [result.image for _, result in self._waiting if result.image is not None]
         names = np.array([f"{row:06d}_{_plain(result.path)}" for row, result in self._waiting])
         none = np.zeros(len(names), np.int64)
         examples = Examples(study=names, image=np.stack(pictures), label=none, group=names)
