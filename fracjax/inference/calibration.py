@@ -74,12 +74,7 @@ def is_stored(workdir: Path) -> bool:
 
 
 def read(workdir: Path, metas: Sequence[CheckpointMetadata]) -> Calibration:
-    """What was stored.
-
-    Raises:
-      InputError: nothing yet, or it was chosen for another checkpoint, another split or another
-        part than validation.
-    """
+    """What was stored; refused if it is of another checkpoint, split or part than validation."""
     hint = f"run `{evaluate_command(workdir)}` first"
     if not is_stored(workdir):
         raise InputError(f"{workdir} has no threshold yet; {hint}")

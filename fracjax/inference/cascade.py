@@ -45,10 +45,7 @@ class Cascade:
 def run_cascade(stages: Stages, part: str, data_dir: Path | None = None) -> Cascade:
     """Apply both stages to a part of the classifier's dataset, each on images of its own form.
 
-    Args:
-      stages: detector and classifier, whose dataset and split are used.
-      part: validation or test.
-      data_dir: where the prepared datasets are now; each config's `data.dir` by default.
+    Datasets are looked for in `data_dir`, by default where each config says.
 
     Raises:
       InputError: no classifier, a dataset (of either stage) that is not there or that is split

@@ -98,11 +98,7 @@ class EvaluatedRun:
 
     @property
     def point(self) -> OperatingPoint:
-        """Threshold of a detector.
-
-        Raises:
-          InputError: the run is a classifier.
-        """
+        """Threshold of a detector; a classifier has none, which is refused."""
         if self.calibration.point is None:
             raise InputError(
                 f"{self.bundle.workdir} has no threshold: expected a detector of two classes, "

@@ -30,12 +30,9 @@ class FileList:
 def find_files(paths: Sequence[Path], leave_out: Path | None = None) -> FileList:
     """All files that paths name: files as they are, whatever their names, and folders' images.
 
-    A folder is walked with all folders in it, by name, links included. Of its files those count
-    that have an image's suffix, and those with the mark of DICOM, which often have no suffix.
-
-    Args:
-      paths: files and folders.
-      leave_out: a folder whose files are skipped: the one that results are written to.
+    A folder is walked with all folders in it, by name, links included, but for `leave_out`, which
+    results are written to. Of its files those count that have an image's suffix, and those with the
+    mark of DICOM, which often have no suffix.
 
     Raises:
       InputError: naming each path that does not exist, each folder that cannot be listed, and each

@@ -77,10 +77,7 @@ class ModelBundle:
         """Probabilities of images, uint8[n, side, side, channels], in their order.
 
         The mean over views and networks, scaled by the temperature. Views are drawn by the place of
-        an image.
-
-        Raises:
-          InputError: the images are not what these networks take.
+        an image. Images of another type or form are refused.
         """
         names = np.arange(images.shape[0]).astype(str)
         return self.predict(Examples(names, images, np.zeros(len(names), int), names)).probabilities
@@ -152,11 +149,7 @@ def is_cross_validation(metas: Sequence[CheckpointMetadata]) -> bool:
 
 
 def read_metas(workdir: Path) -> tuple[CheckpointMetadata, ...]:
-    """What the best checkpoint of each network of a run says of it.
-
-    Raises:
-      InputError: the folder is no run or a sweep, or a network of it has no finished epoch.
-    """
+    """What the best checkpoint of each network of a run says of it; refuses a sweep."""
     if swept_dirs(workdir):
         refuse_sweep(workdir)
     metas = tuple(checkpoint.read_meta(folder) for folder in member_dirs(workdir))
@@ -167,11 +160,7 @@ def read_metas(workdir: Path) -> tuple[CheckpointMetadata, ...]:
 
 
 def open_run(workdir: Path, mesh: Mesh) -> ModelBundle:
-    """Restore the best networks of a run.
-
-    Raises:
-      InputError: no run there, or its arrays are not those of its config.
-    """
+    """Restore the best networks of a run; refuses arrays that are not those of its config."""
     metas = read_metas(workdir)
     meta = metas[0]
     like = variables_of(abstract(meta.config).model)
@@ -218,11 +207,7 @@ def check_images(images: Pictures, form: ImageFormat) -> None:
 
 
 def read_detector(workdir: Path) -> tuple[CheckpointMetadata, ...]:
-    """What the checkpoints of a detector say, without their arrays.
-
-    Raises:
-      InputError: as `read_metas`; or it is a classifier of more classes, or a cross-validation.
-    """
+    """As `read_metas`; refuses more than two classes, and a cross-validation."""
     metas = read_metas(workdir)
     classes = metas[0].classes
     if len(classes) != 2:

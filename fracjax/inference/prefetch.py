@@ -52,13 +52,7 @@ def read_ahead(
 ) -> Generator[DecodedFile, None, None]:
     """Read files in their order, at most `ahead` of them before they are asked for.
 
-    Close what is returned if it is not used up.
-
-    Args:
-      files: the files.
-      forms: what each is decoded to.
-      ahead: files that are in memory, at most.
-      threads: how many read; as many as there are cores by default.
+    Close what is returned if it is not used up. There are as many threads as cores by default.
     """
     pending: deque[Future[DecodedFile]] = deque()
     left = iter(files)

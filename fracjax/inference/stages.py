@@ -49,11 +49,7 @@ class DetectorGate:
 
 
 def open_detector_gate(workdir: Path, mesh: Mesh) -> DetectorGate:
-    """Open the detector of a run.
-
-    Raises:
-      InputError: no detector there, or no threshold chosen yet.
-    """
+    """Open the detector of a run; refused where no threshold was chosen yet."""
     read_detector(workdir)
     bundle = open_run(workdir, mesh)
     chosen, point = calibration.read_threshold(workdir, bundle.metas)
@@ -86,13 +82,8 @@ class Stages:
 def open_stages(stage1: Path, stage2: Path | None, mesh: Mesh) -> Stages:
     """Open the runs of both stages as validation calibrated them: threshold, temperature, views.
 
-    Args:
-      stage1: workdir of the detector.
-      stage2: workdir of the classifier, or None.
-      mesh: devices.
-
     Raises:
-      InputError: a folder that is no such run, no threshold chosen yet, or stages in the wrong
+      InputError: a workdir that is no such run, no threshold chosen yet, or stages in the wrong
         order.
     """
     detector = open_detector_gate(stage1, mesh)

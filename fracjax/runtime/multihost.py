@@ -86,11 +86,7 @@ def finish() -> None:
 
 
 def fail(code: int, text: str) -> int:
-    """Print why and end this process; the others end when its heartbeats are missed.
-
-    Returns:
-      The exit code, of a single process.
-    """
+    """Print why and end this process with an exit code; a single process returns it."""
     index, count = process_index_count()
     print(text if count == 1 else f"{text} (process {index})", file=sys.stderr)
     if count > 1:

@@ -186,11 +186,7 @@ def newest(workdir: Path, which: str) -> Path | None:
 
 
 def read_meta(workdir: Path, which: str = "best") -> CheckpointMetadata:
-    """What the best checkpoint of a run is, without its arrays.
-
-    Raises:
-      InputError: the folder is no run, or no epoch of it is finished.
-    """
+    """What a checkpoint of a run says, without its arrays; refuses a folder without one."""
     path = _newest(workdir, which) / "meta" / "metadata"
     again = "restore that file, or train again into another --workdir"
     values = read_json(path, again)
@@ -210,13 +206,8 @@ def read_meta(workdir: Path, which: str = "best") -> CheckpointMetadata:
 def restore_network(workdir: Path, like: dict[str, Any], mesh: Mesh) -> dict[str, Any]:
     """The best network of a run, on the devices of the mesh.
 
-    Args:
-      workdir: the run.
-      like: `{"params": ..., "batch_stats": ...}` with the shapes that its config builds.
-      mesh: devices.
-
-    Raises:
-      InputError: the arrays on the disk are not those of the config beside them.
+    `like` is `{"params": ..., "batch_stats": ...}` with the shapes that its config builds; others
+    on the disk are refused.
     """
     path = _newest(workdir, "best") / "state"
     with ocp.StandardCheckpointer() as checkpointer:

@@ -32,12 +32,7 @@ _KEPT = ("last", "best")
 
 
 def check_before_training(config: Config, mesh: Mesh) -> None:
-    """Refuse what can be refused without a dataset and without a detector.
-
-    Raises:
-      InputError: an impossible config, weights that are not there, a batch that the devices cannot
-        share, a workdir of another run.
-    """
+    """Refuse what can be refused without a dataset and without a detector."""
     check_config(config)
     if config.model.weights is not None:  # their arrays are not read
         store.check(config.model.weights, model=config.model.name)
@@ -118,11 +113,7 @@ def _check_same_config(config: Config) -> None:
 
 
 def finished_run(new: CheckpointMetadata) -> CheckpointMetadata | None:
-    """What a network that needs no further epoch says of itself; None if there is work to do.
-
-    Raises:
-      InputError: it was trained on another split, other channels or behind another detector.
-    """
+    """What a network that needs no further epoch says of itself; None if there is work to do."""
     if checkpoint.newest(new.config.workdir, "last") is None:
         return None
     meta = checkpoint.read_meta(new.config.workdir, "last")

@@ -38,14 +38,9 @@ FEATURES_VERSION = 5
 
 @dataclasses.dataclass(frozen=True)
 class Prefix:
-    """The blocks whose output is kept.
+    """The blocks whose output is kept: those of `model`, in inference mode, before block `stop`.
 
-    Attributes:
-      model: the network; it runs in inference mode.
-      stop: first block that is left out; `head` runs the whole backbone.
-      image: value range that the backbone expects.
-      policy: what views are drawn from.
-      colormap: colour map of what the network sees.
+    `head` runs the whole backbone. Views are drawn from `policy`.
     """
 
     model: Classifier
@@ -64,18 +59,19 @@ def cache_view(
     mesh: Mesh,
     folder: Path,
 ) -> Examples:
-    """`examples` with their images replaced by the float16 output of a prefix.
+    """`examples` with their images replaced by the float16 output of a prefix, kept in `folder`.
 
     Float16 keeps eleven significant bits and halves the memory; logits move by about a thousandth.
-    A map in bfloat16, with eight bits, it keeps but for values below 6e-5.
+    A map in bfloat16, with eight bits, it keeps but for values below 6e-5. The number of examples
+    per step has no bearing on it.
 
     Args:
       prefix: the blocks.
       examples: decoded.
       key: randomness of this view, folded by example; None leaves the images as they are.
-      batch_size: examples per step; it has no bearing on the features.
+      batch_size: examples per step.
       mesh: devices.
-      folder: where the features are kept, and looked for first.
+      folder: where they are looked for first.
 
     Raises:
       InputError: an activation is too large for float16.

@@ -169,16 +169,7 @@ Loader = ResidentLoader | StreamingLoader
 
 
 def make_loader(trainers: Sequence[Trainer], mesh: Mesh, watch: Stopwatch) -> tuple[Loader, str]:
-    """Choose the mode of a run; with the reason, for its user.
-
-    Args:
-      trainers: the networks of the run.
-      mesh: devices.
-      watch: is told what is waited for.
-
-    Raises:
-      InputError: resident mode is asked for, and there is no room.
-    """
+    """Choose the mode of a run, with the reason; refuses resident mode without room."""
     room = room_for([part for trainer in trainers for part in trainer.data.parts], mesh)
     mode = choose_mode(trainers[0].config.data.mode, room)
     kind = ResidentLoader if mode == "resident" else StreamingLoader

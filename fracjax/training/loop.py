@@ -144,11 +144,7 @@ class Run:
 
 
 def train_epochs(trainers: list[Trainer], mesh: Mesh, console: Console, profile: Profile) -> None:
-    """Train until no network has an epoch ahead; each is validated and saved after each epoch.
-
-    Raises:
-      InputError: a loss is not finite, or there is no room for resident mode.
-    """
+    """Train until no network has an epoch ahead; each is validated and saved after each epoch."""
     first, watch, compiled = trainers[0], Stopwatch(), None
     loader, why = make_loader(trainers, mesh, watch)
     console.print(why, highlight=False)

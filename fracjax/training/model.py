@@ -26,12 +26,7 @@ from fracjax.training.step import TrainState, make_optimizer
 
 @dataclass(frozen=True)
 class TrainableModel:
-    """A model and what of it trains.
-
-    Attributes:
-      model: in inference mode.
-      freezes: what is frozen in each phase of the run.
-    """
+    """A model, in inference mode, and what of it is frozen in each phase of the run."""
 
     model: Classifier
     freezes: tuple[freeze.FreezeSpec, ...]
@@ -65,11 +60,7 @@ class TrainableModel:
 
 
 def abstract(config: Config) -> TrainableModel:
-    """The model of a config without its arrays: shapes, names and freezing at no cost.
-
-    Raises:
-      InputError: an impossible size, network or cut.
-    """
+    """The model of a config without its arrays; refuses an impossible size, network or cut."""
     model = nnx.eval_shape(lambda: build(**_sizes(config), rngs=nnx.Rngs(0)))
     freezes, problems = [], []
     for number, phase in enumerate(config.phases):
@@ -86,7 +77,7 @@ def init(config: Config) -> TrainableModel:
     """The model of a config with random arrays, or with those of a weights file and a random head.
 
     Raises:
-      InputError: an impossible size, network, cut or weights file.
+      InputError: as `abstract`; or the weights do not fit.
     """
     shapes = abstract(config)
     graph, _, _, rest = nnx.split(shapes.model, nnx.Param, nnx.BatchStat, ...)
@@ -179,10 +170,6 @@ def _part(count: int, total: int, none: str, every: str) -> str:
 
 @functools.cache
 def summarise_phases(config: Config) -> list[list[BlockSummary]]:
-    """The table of each phase of a config, without data or weights.
-
-    Raises:
-      InputError: an impossible size, network or cut.
-    """
+    """The table of each phase of a config, without data or weights."""
     trainable = abstract(config)
     return [summarise(trainable.model, spec) for spec in trainable.freezes]

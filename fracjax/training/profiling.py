@@ -13,17 +13,12 @@ _Results = TypeVar("_Results")
 
 
 class Profile:
-    """Traces the steps of a run that come after its first one, which compiles.
+    """Traces so many steps of a run that come after its first one, which compiles; 0 for none.
 
     The trace has the names of the loop's parts: `train` for each dispatch with the number of its
     first step, `wait for input`, `wait for device`, `validate` and `checkpoint`. It is written when
     so many steps are done, or training is over; of several processes only the first one traces,
     and all take the same dispatches. Use it as a context manager around the loop.
-
-    Args:
-      folder: where the trace goes.
-      steps: how many to trace; 0 for no trace.
-      console: where it is said.
     """
 
     def __init__(self, folder: Path, steps: int, console: Console) -> None:

@@ -48,15 +48,7 @@ class Bar(Progress):
 def progress_bar(
     console: Console, steps: int, done: int, images: int, watch: Stopwatch
 ) -> Iterator[Bar]:
-    """Show a bar while the block runs.
-
-    Args:
-      console: where.
-      steps: of the run.
-      done: of them, those of an earlier run.
-      images: per step.
-      watch: measures the epoch.
-    """
+    """Show a bar of `steps` steps, `done` of them in an earlier run, of so many `images` each."""
     columns = (
         TextColumn("{task.fields[epoch]}"),
         BarColumn(bar_width=24),

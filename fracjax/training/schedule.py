@@ -59,12 +59,7 @@ def plateau_scale(losses: Sequence[float], *, patience: int, factor: float) -> f
 
 @dataclass(frozen=True)
 class NextEpoch:
-    """The epoch that comes next.
-
-    Attributes:
-      phase: index of its phase.
-      losses: validation losses of the epochs of that phase so far, in nats.
-    """
+    """The epoch that comes next: its phase, and that phase's validation losses so far, in nats."""
 
     phase: int
     losses: tuple[float, ...]

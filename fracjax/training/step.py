@@ -31,14 +31,7 @@ Sums = dict[str, list[float | int]]
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class TrainState:
-    """State of a run after `step` steps.
-
-    Attributes:
-      step: steps taken.
-      params: parameters, nested by module.
-      batch_stats: running statistics of BatchNorm, nested likewise.
-      opt_state: Optax's state.
-    """
+    """State of a run after `step` steps; parameters and statistics are nested by module."""
 
     step: Any  # an int32 scalar, or what JAX puts in its place while it maps a tree
     params: dict[str, Any]

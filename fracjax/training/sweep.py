@@ -115,11 +115,7 @@ def best_run(runs: Sequence[SweptRun]) -> SweptRun | None:
 
 
 def refuse_sweep(workdir: Path) -> NoReturn:
-    """Refuse to use the runs of a sweep as one network, and name the best of them.
-
-    Raises:
-      InputError: always.
-    """
+    """Refuse to use the runs of a sweep as one network, and name the best of them."""
     folders = swept_dirs(workdir)
     best = best_run([_run_in(folder) for folder in folders])
     if best is None:

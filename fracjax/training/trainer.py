@@ -67,11 +67,7 @@ class Trainer:
         self._phase = 0  # whose optimiser the state holds
 
     def resume_or_init(self, console: Console) -> None:
-        """Take up the last checkpoint, or start anew.
-
-        Raises:
-          InputError: the checkpoint is of another split, other channels or another detector.
-        """
+        """Take up the last checkpoint, or start anew."""
         config, new = self.config, self.meta
         if checkpoint.newest(config.workdir, "last"):
             saved = checkpoint.read_meta(config.workdir, "last")
@@ -142,12 +138,7 @@ class Trainer:
         self.log.save_last(state, self.meta)
 
     def finish_epoch(self, trained: dict[str, float], logits: Float[np.ndarray, "n k"]) -> str:
-        """Record and save an epoch, after validation; return its figures in one line.
-
-        Args:
-          trained: figures of training.
-          logits: of the validation examples, by `state`.
-        """
+        """Record and save an epoch by its figures and validation logits; return a line on it."""
         row = {
             "epoch": self.meta.epoch + 1,
             "phase": self._phase + 1,

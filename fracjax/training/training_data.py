@@ -60,11 +60,7 @@ class TrainingData:
 def examples_of(
     configs: Sequence[Config], dataset: Dataset, detector: Detector | None
 ) -> list[tuple[Examples, Examples]]:
-    """What each network of a run trains and validates on.
-
-    Raises:
-      InputError: no example of a class is left.
-    """
+    """What each network of a run trains and validates on; refuses a class without an example."""
 
     @functools.cache  # members of an ensemble share them
     def parts(data: Data) -> tuple[Examples, Examples]:
