@@ -46,7 +46,6 @@ def equalise(key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, 
 
     Source: OpenCV's equalizeHist.
     """
-    del key
     grey = luminance(image)
     counts = histogram(grey)
     below = jnp.cumsum(counts) - counts[jnp.argmax(counts > 0)]
@@ -61,7 +60,6 @@ def stretch(key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "
     are the same stays as it is. In colour, they are those of the luminance, and all three channels
     are taken by the same line.
     """
-    del key
     grey = luminance(image)
     below = jnp.cumsum(histogram(grey))
     low, high = _percentile(below, grey.size, LOW), _percentile(below, grey.size, HIGH)
@@ -75,7 +73,6 @@ def clahe(key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h 
 
     In colour, the luminance changes so and the three channels are shifted by its change.
     """
-    del key
     grey = luminance(image)
     tiles = _tiles(grey)
     tables = jax.vmap(_table)(tiles.reshape(TILES * TILES, -1))

@@ -15,17 +15,11 @@ from fracjax.config import Augment
 
 
 class Mixed(NamedTuple):
-    """Mixed images, and of which two each one is.
+    """Mixed images, and of which two each one is."""
 
-    Attributes:
-      images: Float[b h w c], in [0, 255].
-      partner: Int32[b], row of the other image.
-      fraction: Float[b], of the image's own label in the loss; the rest is its partner's.
-    """
-
-    images: Float[Array, "b h w c"]
-    partner: Int32[Array, " b"]
-    fraction: Float[Array, " b"]
+    images: Float[Array, "b h w c"]  # in [0, 255]
+    partner: Int32[Array, " b"]  # row of the other image
+    fraction: Float[Array, " b"]  # of the image's own label in the loss; the rest is its partner's
 
 
 def mix(key: Key[Array, ""], images: Float[Array, "b h w c"], policy: Augment) -> Mixed:
@@ -63,11 +57,10 @@ def mixup(
     other: Float[Array, "h w c"],
     strength: float | Scalar,
 ) -> tuple[Float[Array, "h w c"], Float[Array, ""]]:
-    """Mean of two images, weighted by a draw from Beta(strength, strength).
+    """Mean of two images, weighted by a draw from Beta(strength, strength), and the first's weight.
 
-    Returns:
-      The image and its own weight, which is the larger of the two: with pairs taken in turn, both
-      orders occur, and an image mostly of its own makes a mix of an image with itself harmless.
+    It is the larger of the two: with pairs taken in turn, both orders occur, and an image mostly of
+    its own makes a mix of an image with itself harmless.
     """
     drawn = _beta(key, strength)
     fraction = jnp.maximum(drawn, 1.0 - drawn)
@@ -80,21 +73,17 @@ def cutmix(
     other: Float[Array, "h w c"],
     strength: float | Scalar,
 ) -> tuple[Float[Array, "h w c"], Float[Array, ""]]:
-    """Paste a rectangle of another image, at its own place, into an image.
+    """Paste a rectangle of another image, at its own place; with it the fraction that is left.
 
     The rectangle's fraction of the area is 1 minus a draw from Beta(strength, strength), its
     proportions are the image's, and its centre lies anywhere in the image, so that part of it
     may be cut off.
-
-    Returns:
-      The image, and the fraction of its pixels that are its own.
     """
     drawn, where = jax.random.split(key)
     side = jnp.sqrt(1.0 - _beta(drawn, strength))
     centre = jax.random.uniform(where, (2,))
     height, width, _ = image.shape
-    rows = _span(height, side, centre[0])
-    columns = _span(width, side, centre[1])
+    rows, columns = _span(height, side, centre[0]), _span(width, side, centre[1])
     inside = rows[:, None] & columns[None, :]
     fraction = 1.0 - jnp.sum(rows) * jnp.sum(columns) / (height * width)
     return jnp.where(inside[..., None], other, image), fraction

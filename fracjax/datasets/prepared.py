@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
-from fracjax.datasets.manifest import TAKEN, ManifestRow, read_manifest
+from fracjax.datasets.manifest import TAKEN, read_manifest
 from fracjax.datasets.request import how_to
 from fracjax.errors import InputError
 
@@ -22,33 +22,22 @@ EVERYTHING = "studies"  # the one split of the records ("all" is reserved); see 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Records of one dataset. Picklable: a worker opens the files anew.
+    """Records of one dataset. Picklable: a worker opens the files anew."""
 
-    Attributes:
-      name: of the dataset.
-      directory: DATA_DIR/NAME, with the records, manifest.csv, studies.json and splits.json.
-      classes: in the order of their indices.
-      study: unique name of each record.
-      label: index into `classes`.
-      group: near-duplicate group of each.
-      sha256: of each encoded image, in hexadecimal.
-      colour: whether it has colour; a grey image may still be stored with three channels.
-      attributes: name -> one value per record (int32 or str).
-      boxes: per record (ymin, xmin, ymax, xmax) of each finding, as fractions of the height and
-        width of the image as displayed: apply its EXIF orientation before you use them.
-      masks: per record one outline per box, (y, x) points as the same fractions; may be empty.
-    """
-
-    name: str
-    directory: Path
-    classes: tuple[str, ...]
-    study: np.ndarray
-    label: Int32[np.ndarray, "n"]
-    group: np.ndarray
-    sha256: np.ndarray
+    name: str  # of the dataset
+    directory: Path  # DATA_DIR/NAME, with the records, manifest.csv, studies.json and splits.json
+    classes: tuple[str, ...]  # in the order of their indices
+    study: np.ndarray  # unique name of each record
+    label: Int32[np.ndarray, "n"]  # index into `classes`
+    group: np.ndarray  # near-duplicate group of each
+    sha256: np.ndarray  # of each encoded image, in hexadecimal
+    # whether it has colour; a grey image may still be stored with three channels
     colour: Bool[np.ndarray, "n"]
-    attributes: Mapping[str, np.ndarray]
+    attributes: Mapping[str, np.ndarray]  # name -> one value per record (int32 or str)
+    # per record (ymin, xmin, ymax, xmax) of each finding, as fractions of the height and width of
+    # the image as displayed: apply its EXIF orientation before you use them.
     boxes: list[Float32[np.ndarray, "_ 4"]]
+    # per record one outline per box, (y, x) points as the same fractions; may be empty
     masks: list[tuple[Float32[np.ndarray, "_ 2"], ...]]
 
     def __len__(self) -> int:
@@ -77,26 +66,30 @@ def open_prepared(name: str, data_dir: Path) -> Prepared:
     Raises:
       InputError: it is missing or incomplete; the message has the command that prepares it.
     """
-    directory = Path(data_dir) / name
+    directory, way_out = Path(data_dir) / name, how_to(name, data_dir)
     for path in (directory, directory / MANIFEST, directory / SPLITS):
         if not path.exists():
-            raise InputError(
-                f"dataset {name!r} is not prepared: no {path}; {how_to(name, data_dir)}"
-            )
+            raise InputError(f"dataset {name!r} is not prepared: no {path}; {way_out}")
     if not any(directory.glob("*/dataset_info.json")):
-        raise InputError(f"dataset {name!r}: no records in {directory}; {how_to(name, data_dir)}")
+        raise InputError(f"dataset {name!r}: no records in {directory}; {way_out}")
     file = STUDIES
     try:
         content = json.loads((directory / STUDIES).read_text("utf-8"))
         classes, studies = tuple(content["classes"]), content["studies"]
         file = MANIFEST
-        rows = _rows_of(studies, directory / MANIFEST)
+        manifest = read_manifest(directory / MANIFEST)
+        row_of = {row.study: row for row in manifest if row.status == TAKEN}
+        if absent := studies.keys() - row_of.keys():
+            raise ValueError(f"{len(absent)} records missing, first {min(absent)}")
+        rows = [row_of[study] for study in studies]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"dataset {name!r} was prepared by an earlier version ({file}: {error}); "
-            + how_to(name, data_dir)
+            f"dataset {name!r} was prepared by an earlier version ({file}: {error}); {way_out}"
         ) from error
     known = list(studies.values())
+    attributes = {
+        key: [study["attributes"][key] for study in known] for key in known[0]["attributes"]
+    }
     return Prepared(
         name=name,
         directory=directory,
@@ -107,8 +100,8 @@ def open_prepared(name: str, data_dir: Path) -> Prepared:
         sha256=np.array([row.sha256 for row in rows]),
         colour=np.array([row.channels == 3 for row in rows], bool),
         attributes={
-            key: _column([study["attributes"][key] for study in known])
-            for key in known[0]["attributes"]
+            key: np.array(values, np.str_ if isinstance(values[0], str) else np.int32)
+            for key, values in attributes.items()
         },
         boxes=[np.array(study["boxes"], np.float32).reshape(-1, 4) for study in known],
         masks=[tuple(np.array(mask, np.float32) for mask in study["masks"]) for study in known],
@@ -125,15 +118,3 @@ def open_records(directory: Path) -> Any:
     builder = tfds.builder_from_directory(str(version))
     # tfds decorates the method and thereby hides its signature.
     return builder.as_data_source(split=EVERYTHING, decoders=encoded)  # pyright: ignore
-
-
-def _rows_of(studies: Mapping[str, Any], manifest: Path) -> list[ManifestRow]:
-    """The manifest's row of each record, in the order of the records."""
-    row_of = {row.study: row for row in read_manifest(manifest) if row.status == TAKEN}
-    if absent := studies.keys() - row_of.keys():
-        raise ValueError(f"{len(absent)} records missing, first {min(absent)}")
-    return [row_of[study] for study in studies]
-
-
-def _column(values: list[int] | list[str]) -> np.ndarray:
-    return np.array(values) if isinstance(values[0], str) else np.array(values, np.int32)

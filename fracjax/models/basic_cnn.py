@@ -57,12 +57,8 @@ class DenseBlock(nnx.Module):
 class BasicCNN(Backbone):
     """Three convolution blocks of 32, 64 and 128 filters, then a dense layer of 512 units.
 
-    Args:
-      image_size: side of the square images; the flattened map, and with it the dense layer,
-        grows with its square.
-      width: multiplies filters and units; 1.0 is the paper's network.
-      dropout: fraction of the features dropped after each block in training; the paper's is 0.3.
-      rngs: draws the initial parameters.
+    `width` multiplies filters and units; the paper's network has 1.0, and a dropout of 0.3. The
+    flattened map, and with it the dense layer, grows with the square of the image's side.
     """
 
     IMAGE: ClassVar[ImageSpec] = IMAGE

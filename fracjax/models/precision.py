@@ -53,13 +53,9 @@ def effective_precision(precision: Precision, on: str) -> Precision:
 
 
 def set_compute_dtype(model: Classifier, precision: Precision) -> Classifier:
-    """Have the layers of a new network compute in `precision`.
+    """Have the layers of a new model compute in `precision`; it is changed, and returned.
 
     Its parameters and statistics stay as they are, float32, so that a checkpoint serves all.
-
-    Args:
-      model: the network; it is changed, and returned.
-      precision: as in `config.model`.
     """
     model.precision = precision
     for _, layer in nnx.iter_modules(model):

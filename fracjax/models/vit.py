@@ -110,12 +110,7 @@ class ClassTokenNorm(LayerNorm):
 class ViT(Backbone):
     """Figure 1 without its head: images → the class token after `depth` equal blocks.
 
-    Args:
-      width: features of a token; 192 makes ViT-Ti, 384 ViT-S.
-      heads: of each attention; 3 in ViT-Ti, 6 in ViT-S.
-      image_size: side of the square images, a multiple of 16.
-      depth: blocks; fewer than the paper's are for tests.
-      rngs: draws the initial parameters.
+    A width of 192 with 3 heads makes ViT-Ti, 384 with 6 ViT-S; fewer blocks are for tests.
     """
 
     IMAGE: ClassVar[ImageSpec] = IMAGE

@@ -16,7 +16,7 @@ def fill(
     source: str,
     hint: str,
 ) -> dict[str, np.ndarray]:
-    """Pick, rename and check arrays so that every expected leaf is filled exactly once.
+    """Float32 arrays for every leaf that is `expected` by path and shape, each filled exactly once.
 
     Args:
       expected: shape of every leaf of the model, by its path.
@@ -24,9 +24,6 @@ def fill(
       table: the source's names; a leaf without one has the same name there.
       source: what the arrays came from, for the message.
       hint: what to do about a bad source, the last sentence of the message.
-
-    Returns:
-      Float32 arrays by the model's paths, in the order of `expected`.
 
     Raises:
       InputError: listing at once every leaf left unfilled, every array left unused, every shape
@@ -45,20 +42,15 @@ def fill(
             problems.append(
                 f"! {path}: shape {shape} in the model{wanted}, {arrays[name].shape} in {name}"
             )
-        elif not np.isfinite(arrays[name]).all():
-            bad = np.size(arrays[name]) - np.isfinite(arrays[name]).sum()
+        elif bad := int((~np.isfinite(arrays[name])).sum()):
             problems.append(f"! {path}: {bad} values in {name} are not finite")
     problems += _wrong_constants(table, arrays)
     used = {names.get(path, path) for path in expected} | {*table.left_out, *table.constants}
-    problems += [
-        f"+ not in the model: {name} {arrays[name].shape}" for name in arrays if name not in used
-    ]
+    unused = [name for name in arrays if name not in used]
+    problems += [f"+ not in the model: {name} {arrays[name].shape}" for name in unused]
     if problems:
-        raise InputError(
-            f"{source}: {len(problems)} problems with its weights:\n"
-            + "\n".join(problems)
-            + f"\n{hint}"
-        )
+        lines = "\n".join([*problems, hint])
+        raise InputError(f"{source}: {len(problems)} problems with its weights:\n{lines}")
 
     def ours(name: str) -> np.ndarray:
         array = np.asarray(arrays[name], np.float32)

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,33 +12,25 @@ import jax
 import numpy as np
 
 from fracjax.errors import InputError
-from fracjax.models.param_paths import leaf_name, leaf_shapes
+from fracjax.models.backbone import leaf_name, leaf_shapes
 from fracjax.pretrained.fill import fill
 from fracjax.pretrained.names import NameTable, download_hint, published_status
+from fracjax.runtime.atomic_files import replacing
 
 CONVERTER = 1  # raise it when files converted before must not be used any more
 _PROVENANCE = "provenance"
-_ROOT = "backbone/"
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where converted weights came from.
+    """Where converted weights came from."""
 
-    Attributes:
-      model: the network, by its name in `config.model`.
-      source: name of the Keras file.
-      sha256: of the Keras file.
-      converter: version of the conversion.
-      left_out: names of the arrays in the source that were not taken.
-      published: whether the Keras file is the one that Keras publishes, in words.
-    """
-
-    model: str
-    source: str
-    sha256: str
-    converter: int
-    left_out: tuple[str, ...]
+    model: str  # the backbone, by its name in `config.model`
+    source: str  # name of the Keras file
+    sha256: str  # of the Keras file
+    converter: int  # version of the conversion
+    left_out: tuple[str, ...]  # names of the arrays in the source that were not taken
+    # whether the Keras file is the one that Keras publishes, in words
     published: str = "not looked up"
 
 
@@ -55,38 +46,24 @@ def describe(source: Path, *, model: str, left_out: tuple[str, ...]) -> Provenan
 def save(path: Path, arrays: dict[str, np.ndarray], provenance: Provenance) -> None:
     """Write a converted file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with unfinished.open("wb") as file:
-            record = np.array(json.dumps(dataclasses.asdict(provenance)))
-            np.savez(file, **{_PROVENANCE: record}, **arrays)  # pyright: ignore[reportArgumentType]
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    record = np.array(json.dumps(dataclasses.asdict(provenance)))
+    with replacing(path) as unfinished, unfinished.open("wb") as file:
+        np.savez(file, **{_PROVENANCE: record}, **arrays)  # pyright: ignore[reportArgumentType]
 
 
 def check(path: Path, *, model: str) -> Provenance:
-    """Refuse what `load` would refuse, but read only where the weights came from.
-
-    Args:
-      path: a file that `save` wrote.
-      model: the network that the weights must be of.
-
-    Raises:
-      InputError: no such file, a Keras file, a damaged file, another model's weights, or an old
-        conversion.
-    """
+    """Refuse what `load` would refuse, but read only where the weights came from."""
     if not path.is_file():
         raise InputError(f"no weights at {path}; {download_hint(model, str(path))}")
     if path.suffix in (".h5", ".hdf5", ".keras"):
         raise InputError(
             f"{path} is a Keras file, not a converted one; convert it first: fracjax convert {path}"
         )
-    provenance = _read(path, only_provenance=True)[1]
+    _, provenance = _read(path, arrays=False)
     if provenance.model != model:
         raise InputError(
             f"{path} holds weights of {provenance.model} (from {provenance.source}), but the "
-            f"network is {model}; write --model.name {provenance.model}, or give other weights"
+            f"model is {model}; set model.name to {provenance.model}, or give other weights"
         )
     if provenance.converter != CONVERTER:
         raise InputError(
@@ -97,26 +74,23 @@ def check(path: Path, *, model: str) -> Provenance:
 
 
 def load(path: Path, *, model: str) -> tuple[dict[str, np.ndarray], Provenance]:
-    """Read a converted file.
-
-    Args:
-      path: a file that `save` wrote.
-      model: the network that the weights must be of.
+    """Read a converted file, which must be of this backbone.
 
     Raises:
-      InputError: as `check`.
+      InputError: no such file, a Keras file, a damaged file, another model's weights, or an old
+        conversion.
     """
     check(path, model=model)
     return _read(path)
 
 
-def _read(path: Path, *, only_provenance: bool = False) -> tuple[dict[str, np.ndarray], Provenance]:
+def _read(path: Path, *, arrays: bool = True) -> tuple[dict[str, np.ndarray], Provenance]:
     try:
         # np.load leaves a damaged file open if it opened it itself.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             record = json.loads(str(file[_PROVENANCE]))
             provenance = Provenance(**{**record, "left_out": tuple(record["left_out"])})
-            names = [] if only_provenance else [n for n in file.files if n != _PROVENANCE]
+            names = [name for name in file.files if arrays and name != _PROVENANCE]
             return {name: file[name] for name in names}, provenance
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise InputError(
@@ -128,22 +102,17 @@ def _read(path: Path, *, only_provenance: bool = False) -> tuple[dict[str, np.nd
 def load_into(
     params: dict[str, Any], stats: dict[str, Any], path: Path, *, model: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Replace the backbone's parameters and statistics by converted ones; the head stays.
-
-    Args:
-      params: a classifier's parameters, as `nnx.to_pure_dict` nests them.
-      stats: its BatchNorm statistics, likewise.
-      path: a converted file.
-      model: the network's name in `config.model`.
+    """Replace a backbone's parameters and statistics by converted ones; the head stays.
 
     Raises:
       InputError: as `load`; or the file does not fill the backbone leaf by leaf, with every
         problem listed.
     """
     arrays, _ = load(path, model=model)
-    leaves = _backbone_shapes(params) | _backbone_shapes(stats)
+    leaves = (leaf_shapes(params) | leaf_shapes(stats)).items()
+    backbone = {name: shape for name, shape in leaves if name.startswith("backbone/")}
     own_names, hint = NameTable(names={}, left_out=()), f"To mend it, {_convert_again(path)}"
-    filled = fill(leaves, arrays, own_names, source=str(path), hint=hint)
+    filled = fill(backbone, arrays, own_names, source=str(path), hint=hint)
 
     def replace(leaf_path: tuple[Any, ...], leaf: Any) -> Any:
         return filled.get(leaf_name(leaf_path), leaf)
@@ -153,7 +122,3 @@ def load_into(
 
 def _convert_again(path: Path) -> str:
     return f"convert the Keras file again: fracjax convert FILE.h5 --out {path}"
-
-
-def _backbone_shapes(tree: dict[str, Any]) -> dict[str, tuple[int, ...]]:
-    return {name: shape for name, shape in leaf_shapes(tree).items() if name.startswith(_ROOT)}

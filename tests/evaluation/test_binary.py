@@ -10,7 +10,8 @@ import pytest
 import sklearn.metrics as sk
 from numpy.testing import assert_allclose
 
-from fracjax.evaluation import binary_report, choose_threshold, wilson
+from fracjax.evaluation import binary_report, choose_threshold
+from fracjax.evaluation.intervals import wilson
 from fracjax.runtime.atomic_files import to_json
 from tests.evaluation.helpers import draw_weights
 
