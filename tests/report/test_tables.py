@@ -11,7 +11,7 @@ from fracjax.evaluation import (
     choose_threshold,
     per_class_report,
 )
-from fracjax.report.table import Cell, Figure, Table
+from fracjax.report.table import Cell, Table
 from fracjax.report.tables import binary_tables, cascade_tables, per_class_table
 
 CLASSES = ("Intra-articular fracture", "Comminuted fracture", "Pathological fracture")
@@ -53,14 +53,15 @@ def _cascade(threshold=0.5):
 
 def test_a_grid_by_hand():
     report = per_class_report([0, 0, 1], [0, 1, 1], ("a|b", "c"), resamples=50)
-    grid = per_class_table(report, "Three").grid()
-    assert grid.title == "Three: accuracy 0.667 [0.21, 0.94] n=3, 3 groups"
-    assert grid.header[1] == ("precision", "(n called so)")
-    assert grid.kinds == ("text", "figure", "figure", "figure")
+    table = per_class_table(report)
+    grid = table.grid()
+    assert table.title == "Classifier: accuracy 0.667 [0.21, 0.94] n=3, 3 groups"
+    assert table.header[1] == "precision\n(n called so)"
+    assert grid.kinds == ["text", "figure", "figure", "figure"]
     name, precision, recall, _ = grid.rows[0]
     assert name == Cell("text", "a|b")
-    assert precision.figure == Figure("1.000", "[0.21, 1.00]", 1)
-    assert recall.figure == Figure("0.500", "[0.09, 0.91]", 2)
+    assert precision == Cell("figure", "1.000", "[0.21, 1.00]", 1)
+    assert recall == Cell("figure", "0.500", "[0.09, 0.91]", 2)
     assert grid.methods.startswith("95 % intervals: Wilson, bootstrap of 3 groups")
 
 
