@@ -110,23 +110,24 @@ def binary_report(
         low, high = wilson_of_mean(mean, n_positive)
         return (1 + (low - chance) / (1 - chance)) / 2, (1 + (high - chance) / (1 - chance)) / 2
 
+    over_fractures = "Wilson, over fractures"
     return BinaryReport(
         n=n,
         n_positive=n_positive,
         n_groups=made.n_groups,
         prevalence=proportion(n_positive, n),
         auc=auc_estimate(sample.labels, sample.scores),
-        partial_auc=made.estimate(1, ("Wilson, over fractures", partial_auc_interval), missing),
+        partial_auc=made.estimate(1, over_fractures, partial_auc_interval, missing),
         # A mean over fractures of something at most 1, and here 1 for each: their number counts
         # (the binomial interval of Boyd, Eng and Page 2013, in Wilson's form).
         average_precision=made.estimate(
-            0, ("Wilson, over fractures", lambda: wilson(n_positive, n_positive)), missing
+            0, over_fractures, lambda: wilson(n_positive, n_positive), missing
         ),
         brier=(
             undefined(n, "none", "the scores are not probabilities")
             if sample.scores.min() < 0 or sample.scores.max() > 1
             else made.estimate(
-                2, ("Wilson, of a mean", lambda: wilson_of_mean(made.value[2], n)), missing
+                2, "Wilson, of a mean", lambda: wilson_of_mean(made.value[2], n), missing
             )
         ),
         at_operating_point=at_operating_point,
@@ -190,12 +191,13 @@ def _at(
         npv=npv,
         f1=made.estimate(
             0,
-            ("Wilson, carried over to F1", lambda: wilson_f1(tp, fp + fn)),
+            "Wilson, carried over to F1",
+            lambda: wilson_f1(tp, fp + fn),
             "" if tp + fp + fn else "no fracture, and none called",
         ),
-        youden_j=made.estimate(1, (by_mover, lambda: j_interval(1.0, -1.0)), missing),
-        balanced_accuracy=made.estimate(2, (by_mover, lambda: j_interval(0.5, 0.0)), missing),
-        mcc=made.estimate(3, (by_mover, mcc_interval), missing or alike.get(tp + fp, "")),
+        youden_j=made.estimate(1, by_mover, lambda: j_interval(1.0, -1.0), missing),
+        balanced_accuracy=made.estimate(2, by_mover, lambda: j_interval(0.5, 0.0), missing),
+        mcc=made.estimate(3, by_mover, mcc_interval, missing or alike.get(tp + fp, "")),
         positive_likelihood_ratio=positive,
         negative_likelihood_ratio=negative,
     )

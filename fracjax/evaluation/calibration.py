@@ -12,6 +12,8 @@ from fracjax.evaluation.intervals import proportion, wilson_of_mean
 from fracjax.evaluation.sample import Sample
 from fracjax.evaluation.validation import raise_problems
 
+_BY_WILSON = "Wilson, as of a proportion"
+
 
 @dataclass(frozen=True)
 class ReliabilityBin:
@@ -85,13 +87,12 @@ def reliability(
     gap = (y - p)[:, None]
     columns = np.hstack([np.eye(bins)[in_width] * gap, np.eye(bins)[in_mass] * gap, gap**2])
     made = bootstrap(_means, sample.groups, columns, seed=seed, resamples=resamples)
-    closed_form = ("Wilson, as of a proportion", lambda: wilson_of_mean(made.value[-1], made.n))
     return Reliability(
         bins=tuple(_bins(y, p, width, in_width)),
         equal_mass=tuple(b for b in _bins(y, p, mass, in_mass) if b.n),
         ece=_error(made[slice(bins)]),
         ece_equal_mass=_error(made[slice(bins, 2 * bins)]),
-        brier=made.estimate(-1, closed_form),
+        brier=made.estimate(-1, _BY_WILSON, lambda: wilson_of_mean(made.value[-1], made.n)),
     )
 
 
@@ -125,8 +126,7 @@ def _error(gaps: Resampled) -> Estimate:
     lower, upper = np.quantile(errors, [0.025, 0.975])
     if upper - lower < 1e-12:
         low, high = wilson_of_mean(value, n)
-        note = "the same in every resample"
-        return Estimate(value, low, high, n, "Wilson, as of a proportion", note)
+        return Estimate(value, low, high, n, _BY_WILSON, "the same in every resample")
     by_chance = np.quantile(np.abs(gaps.draws - gaps.value).sum(axis=1), 0.95)
     low = max(0.0, float(2 * value - upper)) if value > by_chance else 0.0
     return Estimate(value, low, max(value, float(2 * value - lower)), n, method)

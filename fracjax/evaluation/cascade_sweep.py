@@ -74,8 +74,9 @@ def cascade_sweep(
     passed, found, precision = (made[slice(i * t, (i + 1) * t)] for i in range(3))
 
     def fraction(curve: Resampled) -> Band:
-        closed_form = ("Wilson", lambda i: wilson(round(float(curve.value[i]) * n), n))
-        return pointwise(thresholds, curve, closed_form)
+        return pointwise(
+            thresholds, curve, "Wilson", lambda i: wilson(round(float(curve.value[i]) * n), n)
+        )
 
     def of_classes(i: int) -> tuple[float, float]:
         matrix = (passes[:, i] @ cells).reshape(k, k)
@@ -85,7 +86,7 @@ def cascade_sweep(
     return CascadeSweep(
         fraction(passed),
         fraction(found),
-        pointwise(thresholds, precision, ("MOVER over classes", of_classes)),
+        pointwise(thresholds, precision, "MOVER over classes", of_classes),
     )
 
 

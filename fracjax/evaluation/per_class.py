@@ -90,8 +90,7 @@ def per_class_report(
         parts: list[Estimate] = [getattr(row, metric) for row in rows]
         missing = [row.name for row, part in zip(rows, parts, strict=True) if part.value is None]
         note = f"undefined for {', '.join(missing)}" if missing else ""
-        over_classes = ("MOVER over classes", lambda: mover(parts, scale=1 / k))
-        return made.estimate(column, over_classes, note)
+        return made.estimate(column, "MOVER over classes", lambda: mover(parts, scale=1 / k), note)
 
     return PerClassReport(
         n=y.size,
@@ -141,7 +140,8 @@ def _row(name: str, matrix: np.ndarray, i: int, made: Resampled) -> ClassFigures
         specificity=proportion(others - called + right, others, empty="no study of another class"),
         f1=made.estimate(
             i,
-            ("Wilson, carried over to F1", lambda: wilson_f1(right, support + called - 2 * right)),
+            "Wilson, carried over to F1",
+            lambda: wilson_f1(right, support + called - 2 * right),
             "" if support + called else "neither present nor called",
         ),
     )

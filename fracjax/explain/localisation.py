@@ -237,4 +237,4 @@ def _estimate(
     mean, n_groups = kept.mean(keepdims=True), len(np.unique(group[defined]))
     made = Resampled(mean, draws[:, None], n, n_groups)
     # Scores between 0 and 1 vary no more than hits with the same mean.
-    return made.estimate(0, ("Wilson", lambda: wilson(round(float(mean[0]) * n), n)))
+    return made.estimate(0, "Wilson", lambda: wilson(round(float(mean[0]) * n), n))
