@@ -19,10 +19,8 @@ from fracjax.runtime.sharding import data_mesh
 def prepare(name: str, **options: Any) -> Path:
     """Audit a dataset's images, and write its records, its manifest and its split.
 
-    Args:
-      name: phantom, phantom_types, fracatlas, bone_break or folder.
-      options: the other fields of `fracjax.datasets.request.Request`: source, data_dir, save_as,
-        classes, attributes, count, side, seed, fractions.
+    `name` is phantom, phantom_types, fracatlas, bone_break or folder; the options are the other
+    fields of `fracjax.datasets.request.Request`.
 
     Returns:
       The prepared dataset's folder.
@@ -41,9 +39,7 @@ def prepare(name: str, **options: Any) -> Path:
 def fit(config: Config, *, console: Console | None = None) -> Path:
     """Train every network of a run until its phases are over; resume one that was cut short.
 
-    Args:
-      config: the run.
-      console: where progress goes; None for nowhere.
+    Progress goes to `console`, if there is one.
 
     Returns:
       The workdir.
@@ -67,13 +63,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Predict one part of a run's dataset, and write report, figures and predictions of it.
 
-    Args:
-      workdir: of the trained run.
-      split: validation chooses the temperature, and a detector's threshold; test reads them.
-      threshold: with validation, how to choose it: youden, sensitivity:X or fixed:X; None for the
-        rule of the run's config.
-      data_dir: folder of the prepared datasets, if not that of training.
-      console: where tables go; None for nowhere.
+    Validation chooses the temperature and a detector's threshold, by the rule `threshold` (youden,
+    sensitivity:X or fixed:X) or that of the run's config; test reads them. The prepared datasets
+    are in `data_dir`, by default where they were in training.
 
     Returns:
       What is in `WORKDIR/evaluation/SPLIT/metrics.json`.
@@ -110,13 +102,9 @@ def predict_files(
 ) -> Path:
     """Predict image files and folders: is there a fracture, and of which type?
 
-    Args:
-      paths: JPEG, PNG, TIFF, BMP and DICOM files, and folders, in which they are looked for.
-      stage1: workdir of the detector, evaluated on validation.
-      stage2: workdir of the classifier: the type of what the detector calls fractured.
-      out: folder to write to.
-      overwrite: replace the results of an earlier call.
-      console: where progress goes; None for nowhere.
+    `paths` are JPEG, PNG, TIFF, BMP and DICOM files, and folders, in which they are looked for.
+    `stage1` is the workdir of a detector, evaluated on validation; `stage2` of a classifier, which
+    says the type of what the detector calls fractured.
 
     Returns:
       The path of predictions.csv, a row for each file, beside which predictions.json lies.
@@ -126,15 +114,8 @@ def predict_files(
     """
     from fracjax.workflows.predict import predict_into
 
-    predict_into(
-        out,
-        stage1,
-        stage2,
-        paths,
-        data_mesh(own=True),
-        _quiet(console),
-        overwrite=overwrite,
-    )
+    mesh = data_mesh(own=True)
+    predict_into(out, stage1, stage2, paths, mesh, _quiet(console), overwrite=overwrite)
     return out / "predictions.csv"
 
 

@@ -1,7 +1,7 @@
 """`fracjax evaluate`, `compare`, `cascade`, `explain`, `predict` and `export`: trained runs."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -9,12 +9,23 @@ from fracjax.config import Precision
 from fracjax.errors import InputError
 from fracjax.runtime.multihost import broadcast, main_console, print_main, start
 
-# Workflows are imported late, so that --help and a misspelt flag are answered at once, and after
-# `start`, which several processes need before JAX looks for its devices.
+if TYPE_CHECKING:
+    from jax.sharding import Mesh
+
+Split = Literal["validation", "test"]
+
+
+# JAX and workflows are imported late, so that --help and a misspelt flag are answered at once, and
+# after `start`, which several processes need before JAX looks for its devices.
+def _devices(*, own: bool = False) -> "Mesh":
+    start()
+    from fracjax.runtime.sharding import data_mesh
+
+    return data_mesh(own=own)
 
 
 def evaluate(
-    split: Literal["validation", "test"],
+    split: Split,
     checkpoint: Path | None = None,
     compare: tuple[Path, Path] | None = None,
     threshold: str | None = None,
@@ -39,7 +50,7 @@ def evaluate(
         with as many as test has then.
       precision: what the networks compute in, if not in that of their training: bfloat16 is for
         accelerators. A detector's threshold is chosen on validation in that of test.
-      gallery: pictures of the worst mistakes in the report; 0 for a report without pictures.
+      gallery: images of the worst mistakes in the report; 0 for a report without images.
       data_dir: where the prepared datasets are, if not where they were in training.
       out: with --compare, folder to write to; by default SECOND/comparison/SPLIT.
     """
@@ -55,14 +66,13 @@ def evaluate(
         return
     if checkpoint is None or out is not None:
         raise InputError("--out is for --compare; an evaluation lies in its run's workdir")
-    start()
-    from fracjax.runtime.sharding import data_mesh
+    mesh = _devices()
     from fracjax.workflows.evaluate import evaluate
 
     folder = evaluate(
         checkpoint,
         split,
-        data_mesh(),
+        mesh,
         main_console(),
         rule=threshold,
         views=views,
@@ -77,7 +87,7 @@ def compare(
     first: tyro.conf.Positional[Path],
     second: tyro.conf.Positional[Path],
     /,
-    split: Literal["validation", "test"],
+    split: Split,
     out: Path | None = None,
     data_dir: Path | None = None,
 ) -> None:
@@ -94,26 +104,20 @@ def compare(
 
 
 def _compare(
-    first: Path,
-    second: Path,
-    *,
-    split: Literal["validation", "test"],
-    out: Path | None,
-    data_dir: Path | None,
+    first: Path, second: Path, *, split: Split, out: Path | None, data_dir: Path | None
 ) -> None:
-    start()
-    from fracjax.runtime.sharding import data_mesh
+    mesh = _devices()
     from fracjax.workflows.compare import compare
 
     folder = out or second / "comparison" / split
-    compare(first, second, split, data_mesh(), main_console(), folder, data_dir=data_dir)
+    compare(first, second, split, mesh, main_console(), folder, data_dir=data_dir)
     print_main(f"report.html, its Markdown and metrics.json are in {folder}")
 
 
 def cascade(
     stage1: Path,
     stage2: Path,
-    split: Literal["validation", "test"] = "test",
+    split: Split = "test",
     out: Path | None = None,
     data_dir: Path | None = None,
 ) -> None:
@@ -126,30 +130,26 @@ def cascade(
       out: folder to write to; by default STAGE2/cascade/SPLIT.
       data_dir: where the prepared datasets are, if not where they were in training.
     """
-    start()
+    mesh = _devices()
     from fracjax.inference.cascade import run_cascade
     from fracjax.inference.stages import open_stages
-    from fracjax.runtime.sharding import data_mesh
     from fracjax.workflows.cascade import report_cascade
 
     folder = out or stage2 / "cascade" / split
-    report_cascade(
-        run_cascade(open_stages(stage1, stage2, data_mesh()), split, data_dir),
-        folder,
-        main_console(),
-    )
+    stages = open_stages(stage1, stage2, mesh)
+    report_cascade(run_cascade(stages, split, data_dir), folder, main_console())
     print_main(f"report.html, metrics.json and the predictions of both stages are in {folder}")
 
 
 def explain(
     checkpoint: Path,
-    split: Literal["validation", "test"] = "test",
+    split: Split = "test",
     method: Literal["gradcam", "gradcam++", "hirescam"] = "gradcam",
     studies: int = 12,
     out: Path | None = None,
     data_dir: Path | None = None,
 ) -> None:
-    """Where did the network look? Maps over pictures, and their score against boxes and outlines.
+    """Where did the network look? Maps over images, and their score against boxes and outlines.
 
     Args:
       checkpoint: workdir of a trained run.
@@ -160,15 +160,14 @@ def explain(
       out: folder to write to; by default CHECKPOINT/explanation/SPLIT/METHOD.
       data_dir: where the prepared datasets are, if not where they were in training.
     """
-    start()
-    from fracjax.runtime.sharding import data_mesh
+    mesh = _devices()
     from fracjax.workflows.explain import explain_run
 
     folder = out or checkpoint / "explanation" / split / method
     explain_run(
         checkpoint,
         split,
-        data_mesh(),
+        mesh,
         main_console(),
         folder,
         method=method,
@@ -189,7 +188,7 @@ def predict(
     overwrite: bool = False,
     ignore_unreadable: bool = False,
 ) -> int:
-    """Predict pictures: is there a fracture, and of which type? Not a medical device.
+    """Predict images: is there a fracture, and of which type? Not a medical device.
 
     The exit code is 0 if all files were read, 1 if some could not be, and 2 if nothing was
     predicted.
@@ -199,14 +198,13 @@ def predict(
       stage1: workdir of the trained detector; `evaluate` must have chosen its threshold.
       stage2: workdir of the trained classifier: the type of what the detector calls fractured.
       out: folder for predictions.csv and predictions.json, and for overlays.
-      overlays: draw where the detector saw a fracture: on the pictures that it calls fractured, or
+      overlays: draw where the detector saw a fracture: on the images that it calls fractured, or
         on all.
-      batch_size: pictures per batch; by default as in training. Accelerators want large ones.
+      batch_size: images per batch; by default as in training. Accelerators want large ones.
       overwrite: replace the results of an earlier run in that folder.
       ignore_unreadable: exit with 0 even if files could not be read.
     """
-    start()
-    from fracjax.runtime.sharding import data_mesh
+    mesh = _devices(own=True)
     from fracjax.workflows.predict import predict_into
 
     summary = predict_into(
@@ -214,7 +212,7 @@ def predict(
         stage1,
         stage2,
         paths,
-        data_mesh(own=True),
+        mesh,
         main_console(),
         overlays=overlays,
         batch_size=batch_size,
@@ -235,7 +233,7 @@ def export(
 ) -> None:
     """Export trained stages as one file that runs without fracjax. Not a medical device.
 
-    What is written is read again, run on pictures, and kept only if it says what the checkpoints
+    What is written is read again, run on images, and kept only if it says what the checkpoints
     say.
 
     Args:
@@ -243,7 +241,7 @@ def export(
       stage2: workdir of the trained classifier.
       out: folder for cascade.jax, for card.json, which says how to use it, and for cascade.onnx.
       onnx: write ONNX, too; needs `pip install 'fracjax[onnx]'`.
-      check: folder of pictures to check on; by default the detector's validation studies.
+      check: folder of images to check on; by default the detector's validation studies.
       data_dir: where the prepared datasets are, if not where they were in training.
       overwrite: replace an earlier export in that folder.
     """

@@ -10,7 +10,7 @@ from fracjax.datasets.request import Request
 
 @tyro.conf.configure(tyro.conf.PositionalRequiredArgs)
 def prepare(request: Annotated[Request, tyro.conf.arg(name="")]) -> None:
-    """Prepare one dataset: audit every picture, write records, a manifest and a split.
+    """Prepare one dataset: audit every image, write records, a manifest and a split.
 
     As in `fracjax prepare phantom`, `fracjax prepare fracatlas --source FracAtlas.zip`, or
     `fracjax prepare folder --source my_xrays --classes healthy fracture`. Then `fracjax show NAME
@@ -36,7 +36,7 @@ def show(
 
     Args:
       name: prepared dataset, with all of its classes.
-      config: config file, or the name of a packaged one; says how pictures are decoded and
+      config: config file, or the name of a packaged one; says how images are decoded and
         augmented.
       data_dir: folder of the prepared datasets; None for the config's.
       part: of the split.
@@ -50,16 +50,8 @@ def show(
     from fracjax.workflows.show import show as draw
 
     path = out or Path(f"show_{name}.png")
-    draw(
-        name,
-        loaded,
-        path,
-        source=config.name,
-        data_dir=data_dir,
-        part=part,
-        studies=studies,
-        seed=seed,
-    )
+    options = {"data_dir": data_dir, "part": part, "studies": studies, "seed": seed}
+    draw(name, loaded, path, source=config.name, **options)
     print(f"wrote {path}")
 
 

@@ -13,7 +13,7 @@ from typing import NoReturn
 from fracjax import __version__
 
 COMMANDS = {
-    "prepare": ("data", "audit a dataset's pictures; write records, a manifest and a split"),
+    "prepare": ("data", "audit a dataset's images; write records, a manifest and a split"),
     "show": ("data", "draw studies of a prepared dataset before and after each augmentation"),
     "show-phantoms": ("data", "draw a sheet of phantoms, one of each kind"),
     "convert": ("data", "convert a Keras file of ImageNet weights"),
@@ -23,7 +23,7 @@ COMMANDS = {
     "compare": ("apply", "compare two evaluated runs on one split"),
     "cascade": ("apply", "evaluate both stages together"),
     "explain": ("apply", "draw where the network looked, and score it against boxes"),
-    "predict": ("apply", "predict pictures: is there a fracture, and of which type?"),
+    "predict": ("apply", "predict images: is there a fracture, and of which type?"),
     "export": ("apply", "export trained stages as one file that runs without fracjax"),
 }
 """Each command, its file here, and its line in `fracjax --help`."""

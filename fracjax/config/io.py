@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import importlib.util
+import json
 import re
 import types
 import typing
@@ -60,10 +61,7 @@ def packaged() -> dict[str, Path]:
 
 
 def find(config: Path | str) -> Path:
-    """The file of a config.
-
-    Args:
-      config: its path, or the name of a packaged one, with or without `.py`.
+    """The file of a config, by its path or, with or without `.py`, by its name in the package.
 
     Raises:
       InputError: there is no such file; names those that there are.
@@ -71,9 +69,10 @@ def find(config: Path | str) -> Path:
     path, ours = Path(config), packaged()
     if path.is_file():
         return path
-    if path.parent == Path() and path.stem in ours and path.suffix in ("", ".py"):
+    bare = path.parent == Path()
+    if bare and path.stem in ours and path.suffix in ("", ".py"):
         return ours[path.stem]
-    beside = {p.stem: str(p) for p in path.parent.glob("*.py")} if path.parent != Path() else {}
+    beside = {} if bare else {p.stem: str(p) for p in path.parent.glob("*.py")}
     choices = beside or {name: name for name in ours}
     near = [choices[stem] for stem in difflib.get_close_matches(path.stem, choices, 3)]
     hint = f"near it are {', '.join(near)}; " if near else ""
@@ -109,22 +108,12 @@ def _nearest(error: Exception) -> str:
         return ""
     names = {field.name for group in GROUPS for field in dataclasses.fields(group)}
     near = difflib.get_close_matches(found[1], names, 1, cutoff=0.5)
-    return (
-        f"; perhaps you meant {near[0]}" if near else f"; the fields are {', '.join(sorted(names))}"
-    )
+    return f"; perhaps you meant {near[0]}" if near else f"; fields are {', '.join(sorted(names))}"
 
 
 def to_dict(config: Any) -> dict[str, Any]:
     """Plain nested dicts, lists, numbers and strings, fit for JSON."""
-    return {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
-        return to_dict(value)
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
+    return json.loads(json.dumps(dataclasses.asdict(config), default=str))
 
 
 def from_dict(values: dict[str, Any], schema: type = Config) -> Any:
@@ -174,20 +163,12 @@ def differences(ours: Config, theirs: Config) -> list[str]:
 
 def fields_as_flags(message: str) -> str:
     """A message about fields, `data.batch_size`, in a command line's words, `--data.batch-size`."""
-    return _FIELD.sub(lambda found: f"--{found[0].replace('_', '-')}", message)
-
-
-def _flag_pattern() -> re.Pattern[str]:
-    hints = typing.get_type_hints(Config)
-    groups = {name: hint for name, hint in hints.items() if hint in GROUPS} | {
-        r"phases\.[0-9]+": Phase
-    }
-    fields = [
+    groups = typing.get_type_hints(Config) | {r"phases\.[0-9]+": Phase}
+    fields = "|".join(
         rf"{name}\.{field.name.replace('_', '[_-]')}"
         for name, group in groups.items()
+        if group in GROUPS
         for field in dataclasses.fields(group)
-    ]
-    return re.compile(rf"(?<![\w.-])({'|'.join(fields)})(?!\w)")
-
-
-_FIELD = _flag_pattern()
+    )
+    flag = rf"(?<![\w.-])({fields})(?!\w)"
+    return re.sub(flag, lambda found: f"--{found[0].replace('_', '-')}", message)

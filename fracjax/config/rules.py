@@ -44,36 +44,23 @@ def check(config: Config) -> Config:
 
 def _joint_problems(config: Config) -> list[str]:
     """What fields cannot be together."""
-    problems = []
-    if config.train.seed + max(config.ensemble.members, config.sweep.seeds) > 2**31:
-        problems.append(
-            f"train.seed is {config.train.seed}: with one for each network it must stay below "
-            f"{2**31:,}"
-        )
-    if config.folds > 1 and config.ensemble.members > 1:
-        problems.append(
-            f"folds is {config.folds} and ensemble.members {config.ensemble.members}: the networks "
-            "of a run are one or the other"
-        )
-    if config.folds > 1 and config.data.fold is not None:
-        problems.append(f"folds is {config.folds}, so data.fold must be none")
+    seed, folds, members = config.train.seed, config.folds, config.ensemble.members
     rates, seeds = config.sweep.learning_rates, config.sweep.seeds
-    if len(rates) == 1 and seeds == 1:
-        problems.append(
-            f"sweep.learning_rates is {rates[0]} alone: write it as phases.0.learning_rate, or "
-            "more of them to compare"
-        )
-    if (rates or seeds > 1) and (config.folds or config.ensemble.members > 1):
-        problems.append(
-            "a sweep compares runs of one network: leave out folds and ensemble.members, and "
-            "train them with what the sweep finds"
-        )
-    if config.data.oversample and config.loss.class_weights == "balanced":
-        problems.append(
-            "data.oversample and loss.class_weights balanced both make up for rare classes: choose "
-            "one of them"
-        )
-    return problems
+    rules = {
+        f"train.seed is {seed}: with one for each network it must stay below {2**31:,}": (
+            seed + max(members, seeds) > 2**31
+        ),
+        f"folds is {folds} and ensemble.members {members}: the networks of a run are one or the "
+        "other": folds > 1 and members > 1,
+        f"folds is {folds}, so data.fold must be none": folds > 1 and config.data.fold is not None,
+        f"sweep.learning_rates is {', '.join(map(str, rates))} alone: write it as "
+        "phases.0.learning_rate, or more of them to compare": len(rates) == seeds == 1,
+        "a sweep compares runs of one network: leave out folds and ensemble.members, and train "
+        "them with what the sweep finds": (rates or seeds > 1) and (folds or members > 1),
+        "data.oversample and loss.class_weights balanced both make up for rare classes: choose one "
+        "of them": config.data.oversample and config.loss.class_weights == "balanced",
+    }
+    return [problem for problem, broken in rules.items() if broken]
 
 
 def _fields(name: str, value: Any, hint: Any) -> Iterator[_Field]:

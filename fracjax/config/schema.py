@@ -139,20 +139,9 @@ class Freeze:
 
 
 Colour = Literal[
-    "gamma",
-    "blur",
-    "equalise",
-    "stretch",
-    "clahe",
-    "jet",
-    "hot",
-    "bone",
-    "viridis",
-    "hue",
-    "sharpen",
-    "negative",
-    "sobel",
-]
+    "gamma", "blur", "equalise", "stretch", "clahe",
+    "jet", "hot", "bone", "viridis", "hue", "sharpen", "negative", "sobel",
+]  # fmt: skip
 """A colour transformation of section 7.2."""
 
 COLOURS: tuple[Colour, ...] = typing.get_args(Colour)

@@ -19,18 +19,16 @@ class DataFacts:
     """A prepared dataset and its split.
 
     Attributes:
-      name: of the dataset.
-      drawn: its pictures are phantoms.
+      drawn: its images are phantoms.
       studies: in all, those of classes that the run leaves out included.
       files: found in the source.
       refused: of these, by reason.
       parts: studies by part of the split and then by class.
       fractions: of the parts of the split, in order.
-      split_hash, seed: of the split.
       groups: sizes of the groups of near duplicates.
       audits: each leakage audit in a sentence.
       audit_table: the same in numbers.
-      compared: the audits compared pictures, and not files only.
+      compared: the audits compared images, and not files only.
     """
 
     name: str
@@ -57,22 +55,17 @@ class RunFacts:
     """A run on one part of its dataset.
 
     Attributes:
-      workdir: where it lies.
       config: that it was trained with; of several networks, that of the first.
-      channels: of the pictures that its networks take.
+      channels: of the images that its networks take.
       epoch: of the weights, of each network.
       precision: what the networks computed in.
-      precision_shift: what another precision would make of the figures, in a sentence; "" if it
-        was not tried.
+      precision_shift: what another precision would make of the figures, in a sentence, if tried.
       point: a detector's operating point, chosen on validation; None of a classifier.
-      temperature: fitted on validation.
-      part: of the split.
       n: studies of the part that were predicted.
       data: what it was trained and evaluated on.
       histories: how each network was trained, by its name.
     """
 
-    workdir: str
     config: Config
     channels: int
     epoch: int | list[int]
@@ -86,62 +79,18 @@ class RunFacts:
     histories: Mapping[str, History]
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """Class names in index order."""
-        return self.config.data.classes
-
-    @property
-    def networks(self) -> int:
-        """How many there are."""
-        return len(self.histories)
-
-    @property
-    def weights(self) -> str:
-        """What training began with."""
-        weights = self.config.model.weights
-        return "random" if weights is None else str(weights)
-
-    @property
-    def task(self) -> str:
-        """What the networks are for."""
-        if self.point is None:
-            return f"name the type of a fracture: {', '.join(self.classes)}"
-        return f"score a radiograph for {self.classes[1]} against {self.classes[0]}"
-
-    @property
-    def passed(self) -> str:
-        """Whose studies training and validation have, as the end of a sentence."""
-        detector = self.config.data.filter
-        return "" if detector is None else f", those that the detector in {detector} passes"
-
-    @property
     def subset(self) -> str:
-        """How much of them training has; "" for all."""
+        """How much of the training studies training has; "" for all."""
         fraction = self.config.data.subset
         return "" if fraction == 1 else f"{100 * fraction:g}% of the groups of training"
-
-    @property
-    def selection(self) -> str:
-        """Which studies of the classes the run took, by `data.filter` and then `data.subset`."""
-        detector = self.config.data.filter
-        passed = (
-            f"studies that the detector {detector} calls fractured, in training and validation"
-            if detector
-            else ""
-        )
-        return "; of those, ".join(filter(None, (passed, self.subset))) or (
-            "all studies of the classes"
-        )
 
 
 def versions() -> str:
     """Names and versions of the software that made a report, in one line."""
-    python = f"Python {platform.python_version()}"
-    return ", ".join([python, *(f"{name} {_version(name)}" for name in _PACKAGES)])
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # run from a source tree
-        return "not installed"
+    found = {"Python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # run from a source tree
+            found[package] = "not installed"
+    return ", ".join(f"{name} {number}" for name, number in found.items())

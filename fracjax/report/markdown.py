@@ -5,16 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fracjax.report import svg
-from fracjax.report.page import Block, Chart, Facts, Gallery, KeyFigures, Page, Photo, Prose
+from fracjax.report.page import Block, Chart, Facts, Gallery, KeyFigure, KeyFigures, Page, Prose
 from fracjax.report.table import Cell, Table, format_estimate
 
-_PICTURE = re.compile(r"[a-z][a-z0-9-]*-\d+\.(svg|png)")
+_IMAGE = re.compile(r"[a-z][a-z0-9-]*-\d+\.(svg|png)")
 _MARKUP = re.compile(r"[\\`*\[\]|$~]|(?<![^\W_])_|_(?![^\W_])")
 _STARTS_BLOCK = re.compile(r"(\d+(?=[.)](?:\s|$))|(?=#+(?:\s|$))|(?=[-+](?:\s|$))|(?=[-=]{2}))")
 
 
 def write(page: Page, folder: Path) -> Path:
-    """Write report.md and its pictures; links are relative, so that the folder can move.
+    """Write report.md and its images; links are relative, so that the folder can move.
 
     Returns:
       The Markdown file.
@@ -34,10 +34,10 @@ def write(page: Page, folder: Path) -> Path:
 
 
 def _remove_former(folder: Path) -> None:
-    """Pictures of an earlier report must not outlive it: they may be of patients."""
+    """Images of an earlier report must not outlive it: they may be of patients."""
     if (folder / "report.md").exists():
         for path in folder.iterdir():
-            if _PICTURE.fullmatch(path.name):
+            if _IMAGE.fullmatch(path.name):
                 path.unlink()
 
 
@@ -52,80 +52,62 @@ def escape(text: str) -> str:
 def _block(block: Block, folder: Path, name: str) -> Iterator[str]:
     match block:
         case Prose():
-            yield from _prose(block)
+            paragraphs = [escape(paragraph) for paragraph in block.paragraphs]
+            if block.tone == "text":
+                yield from paragraphs
+            else:
+                lines = (f"[!{block.tone.upper()}]", *"\n\n".join(paragraphs).split("\n"))
+                yield "\n".join(f"> {line}".rstrip() for line in lines)
         case KeyFigures():
-            yield _key_figures(block)
+            yield "\n".join(map(_key_figure, block.figures))
         case Facts():
             yield _facts(block.rows)
         case Chart():
-            yield from _chart(block, folder / f"{name}.svg")
+            (folder / f"{name}.svg").write_text(svg.standalone(block), encoding="utf-8")
+            yield f"### {escape(block.table.title)}"
+            yield f"![{escape(block.alt)}]({name}.svg)"
+            yield escape(block.caption)
+            summary = "<summary>The numbers behind this picture</summary>"
+            yield "\n\n".join((f"<details>{summary}", *_table(block.table), "</details>"))
         case Table():
+            yield f"**{escape(block.title)}**"
             yield from _table(block)
         case Gallery():
             for number, photo in enumerate(block.photos, 1):
-                yield _photo(photo, folder / f"{name}-{number}.png")
+                (folder / f"{name}-{number}.png").write_bytes(photo.png)
+                yield f"![{escape(photo.alt)}]({name}-{number}.png)\n{escape(photo.caption)}"
             if not block.photos:
                 yield f"*{escape(block.empty)}*"
 
 
-def _prose(block: Prose) -> Iterator[str]:
-    paragraphs = [escape(paragraph) for paragraph in block.paragraphs]
-    if block.tone == "text":
-        yield from paragraphs
-    else:
-        lines = [f"[!{block.tone.upper()}]", *"\n\n".join(paragraphs).split("\n")]
-        yield "\n".join(f"> {line}".rstrip() for line in lines)
-
-
-def _key_figures(block: KeyFigures) -> str:
-    lines = []
-    for item in block.figures:
-        figure = format_estimate(item.estimate)
-        reason = f" ({escape(figure.reason)})" if figure.reason else ""
-        shown = " ".join(filter(None, (f"**{figure.value}**", figure.interval, f"n={figure.n}")))
-        lines.append(f"- {escape(item.name)}: {shown}{reason}. {escape(item.meaning)}")
-    return "\n".join(lines)
+def _key_figure(figure: KeyFigure) -> str:
+    cell = format_estimate(figure.estimate)
+    reason = f" ({escape(cell.reason)})" if cell.reason else ""
+    shown = " ".join(filter(None, (f"**{cell.text}**", cell.interval, f"n={cell.n}")))
+    return f"- {escape(figure.name)}: {shown}{reason}. {escape(figure.meaning)}"
 
 
 def _facts(rows: tuple[tuple[str, str], ...]) -> str:
     return "\n".join(f"- **{escape(name)}**: {escape(value)}" for name, value in rows)
 
 
-def _chart(chart: Chart, path: Path) -> Iterator[str]:
-    title = chart.table.title
-    path.write_text(svg.standalone(chart.svg, title=title, alt=chart.alt), encoding="utf-8")
-    yield f"### {escape(title)}"
-    yield f"![{escape(chart.alt)}]({path.name})"
-    yield escape(chart.caption)
-    table = "\n\n".join(list(_table(chart.table))[1:])
-    yield f"<details><summary>The numbers behind this picture</summary>\n\n{table}\n\n</details>"
-
-
 def _table(table: Table) -> Iterator[str]:
-    content = table.grid()
-    rule = ["--:" if kind == "number" else "---" for kind in content.kinds]
-    lines = [_row([escape(" ".join(lines)) for lines in content.header]), _row(rule)]
-    lines += [_row([_cell(cell) for cell in row]) for row in content.rows]
-    yield f"**{escape(content.title)}**"
-    yield "\n".join(lines)
-    notes = [f"<sup>{i}</sup> {escape(note)}  " for i, note in enumerate(content.notes, 1)]
-    notes += [escape(content.methods)] if content.methods else []
+    """Rows, and notes if there are any."""
+    grid = table.grid()
+    rows = [
+        [escape(" ".join(lines)) for lines in grid.header],
+        ["--:" if kind == "number" else "---" for kind in grid.kinds],
+        *(map(_cell, row) for row in grid.rows),
+    ]
+    yield "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    notes = [f"<sup>{i}</sup> {escape(note)}  " for i, note in enumerate(grid.notes, 1)]
+    notes += [escape(grid.methods)] if grid.methods else []
     if notes:
         yield "\n".join(notes)
 
 
-def _row(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
 def _cell(cell: Cell) -> str:
-    if cell.figure is None:
+    if cell.kind != "figure":
         return escape(cell.text)
-    note = f"<sup>{cell.figure.note}</sup>" if cell.figure.note else ""
-    figure = cell.figure
-    return " ".join(filter(None, (figure.value + note, figure.interval, f"n={figure.n}")))
-
-
-def _photo(photo: Photo, path: Path) -> str:
-    path.write_bytes(photo.png)
-    return f"![{escape(photo.alt)}]({path.name})\n{escape(photo.caption)}"
+    note = f"<sup>{cell.note}</sup>" if cell.note else ""
+    return " ".join(filter(None, (cell.text + note, cell.interval, f"n={cell.n}")))

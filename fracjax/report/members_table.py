@@ -1,46 +1,28 @@
 """Several networks of a run side by side: each, their mean and standard deviation, and as one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from fracjax.evaluation import Estimate, OperatingPoint, Predictions, binary_report
 from fracjax.evaluation import per_class_report as classifier_report
 from fracjax.evaluation.aggregate import Spread, mean, pooled, spread, vote
 from fracjax.evaluation.temperature import scaled
 from fracjax.report.table import Table
-from fracjax.runtime.atomic_files import to_json
 
 
 @dataclass(frozen=True)
 class MembersReport:
-    """The same figures of every network, and of all of them together.
+    """The same figures, by name, of every network, and of all of them together.
 
     Attributes:
-      figures: names of the figures.
-      each: figures of each network, in order.
-      spreads: mean and standard deviation of each figure over the networks.
+      each: of each network, in order.
+      mean_and_sd: over the networks.
       together: what makes one of them -> its figures; None where one does not apply.
-      n: studies behind the figures of each network.
     """
 
-    figures: tuple[str, ...]
-    each: tuple[tuple[Estimate, ...], ...]
-    spreads: tuple[Spread, ...]
-    together: dict[str, tuple[Estimate | None, ...]]
-    n: tuple[int, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """A dict that JSON can hold."""
-
-        def named(row: Sequence[Estimate | Spread | None]) -> dict[str, Any]:
-            return {figure: to_json(cell) for figure, cell in zip(self.figures, row, strict=True)}
-
-        return {
-            "each": [named(row) for row in self.each],
-            "mean_and_sd": named(self.spreads),
-            "together": {how: named(row) for how, row in self.together.items()},
-        }
+    each: tuple[Mapping[str, Estimate], ...]
+    mean_and_sd: Mapping[str, Spread]
+    together: Mapping[str, Mapping[str, Estimate | None]]
 
 
 def report_members(
@@ -48,71 +30,61 @@ def report_members(
 ) -> MembersReport:
     """Put the networks side by side, all at the temperature of their mean.
 
-    Args:
-      raw: predictions of every network, as it gives them.
-      point: operating point of their mean, if they are detectors.
-      temperature: of their mean.
-      folds: the networks predicted different studies, each those that it was not trained on.
+    `raw` is what each network predicts, `point` and `temperature` are of their mean; with `folds`
+    they predicted different studies, each those that it was not trained on.
     """
-    figures = _detector(point) if point else _classifier
-    each = [scaled(one, temperature) for one in raw]
-    rows = [figures(one) for one in each]
-    columns = list(zip(*(row.values() for row in rows), strict=True))
-    together: dict[str, tuple[Estimate | None, ...]] = {}
+    scaled_each = [scaled(one, temperature) for one in raw]
+    each = tuple(_figures(one, point) for one in scaled_each)
+    together: dict[str, Mapping[str, Estimate | None]]
     if folds:
-        together["all folds pooled"] = tuple(figures(scaled(pooled(raw), temperature)).values())
+        together = {"all folds pooled": {**_figures(scaled(pooled(raw), temperature), point)}}
     else:
-        together["mean of probabilities"] = tuple(figures(scaled(mean(raw), temperature)).values())
-        together["majority vote"] = _votes(each, point)
-    return MembersReport(
-        figures=tuple(rows[0]),
-        each=tuple(tuple(row.values()) for row in rows),
-        spreads=tuple(spread(column) for column in columns),
-        together=together,
-        n=tuple(one.n for one in each),
-    )
-
-
-def members_table(report: MembersReport) -> Table:
-    """One row per network, then mean and standard deviation, then all of them as one."""
-    rows: list[tuple[str | Estimate, ...]] = [
-        (f"network {i}", *row) for i, row in enumerate(report.each, 1)
-    ]
-    rows.append(("mean ± standard deviation", *map(str, report.spreads)))
-    for how, row in report.together.items():
-        rows.append((how, *("–" if cell is None else cell for cell in row)))
-    title = f"{len(report.each)} networks, {' + '.join(map(str, report.n))} studies"
-    if len(set(report.n)) == 1:
-        title = f"{len(report.each)} networks on {report.n[0]} studies each"
-    return Table(title, ("", *report.figures), tuple(rows))
-
-
-def _classifier(predictions: Predictions) -> dict[str, Estimate]:
-    report = classifier_report(
-        predictions.label, predictions.probabilities, predictions.classes, predictions.groups
-    )
-    return {"accuracy": report.accuracy, "macro F1": report.macro_f1}
-
-
-def _detector(point: OperatingPoint) -> Callable[[Predictions], dict[str, Estimate]]:
-    def figures(predictions: Predictions) -> dict[str, Estimate]:
-        report = binary_report(
-            predictions.label, predictions.fracture_score, point, predictions.groups
-        )
-        at = report.at_operating_point
-        return {
-            "AUC": report.auc,
-            f"sensitivity at {point.threshold:.3g}": at.sensitivity,
-            f"specificity at {point.threshold:.3g}": at.specificity,
+        together = {
+            "mean of probabilities": {**_figures(scaled(mean(raw), temperature), point)},
+            "majority vote": dict(zip(each[0], _votes(scaled_each, point), strict=True)),
         }
+    return MembersReport(
+        each, {name: spread([figures[name] for figures in each]) for name in each[0]}, together
+    )
 
-    return figures
+
+def members_table(report: MembersReport, n: Sequence[int]) -> Table:
+    """One row per network, then mean and standard deviation, then all of them as one.
+
+    `n` is the number of studies behind the figures of each.
+    """
+    rows: list[tuple[str | Estimate, ...]] = [
+        (f"network {i}", *figures.values()) for i, figures in enumerate(report.each, 1)
+    ]
+    rows.append(("mean ± standard deviation", *map(str, report.mean_and_sd.values())))
+    for how, figures in report.together.items():
+        rows.append((how, *("–" if cell is None else cell for cell in figures.values())))
+    title = f"{len(n)} networks, {' + '.join(map(str, n))} studies"
+    if len(set(n)) == 1:
+        title = f"{len(n)} networks on {n[0]} studies each"
+    return Table(title, ("", *report.mean_and_sd), tuple(rows))
+
+
+def _figures(predictions: Predictions, point: OperatingPoint | None) -> dict[str, Estimate]:
+    groups = predictions.groups
+    if point is None:
+        report = classifier_report(
+            predictions.label, predictions.probabilities, predictions.classes, groups
+        )
+        return {"accuracy": report.accuracy, "macro F1": report.macro_f1}
+    report = binary_report(predictions.label, predictions.fracture_score, point, groups)
+    at = report.at_operating_point
+    return {
+        "AUC": report.auc,
+        f"sensitivity at {point.threshold:.3g}": at.sensitivity,
+        f"specificity at {point.threshold:.3g}": at.specificity,
+    }
 
 
 def _votes(each: list[Predictions], point: OperatingPoint | None) -> tuple[Estimate | None, ...]:
     if point is None:
-        return tuple(_classifier(vote(each)).values())
+        return tuple(_figures(vote(each), None).values())
     counted = vote(each, point.threshold)
-    report = binary_report(counted.label, counted.fracture_score, point, counted.groups)
-    # A share of a few votes is no score to rank by, so there is no AUC of it.
-    return None, report.at_half.sensitivity, report.at_half.specificity
+    half = binary_report(counted.label, counted.fracture_score, point, counted.groups).at_half
+    # A fraction of a few votes is no score to rank by, so there is no AUC of it.
+    return None, half.sensitivity, half.specificity

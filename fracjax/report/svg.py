@@ -9,6 +9,8 @@ import re
 import xml.etree.ElementTree as ET
 from typing import Literal, NamedTuple
 
+from fracjax.report.page import Chart
+
 SVG = "http://www.w3.org/2000/svg"
 _FONTS = "system-ui, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 
@@ -51,45 +53,35 @@ def css(mode: Literal["light", "dark"]) -> str:
     return " ".join(f"--{name}: {getattr(shade, mode)};" for name, shade in PALETTE.items())
 
 
-def inline(svg: str, name: str, *, title: str, alt: str) -> str:
-    """An element for a page of HTML, with its text alternative.
-
-    Args:
-      svg: of a `Chart`.
-      name: all of its ids begin with it, so that no two charts of a page share one.
-      title: in a few words.
-      alt: in a sentence or two.
-    """
-    root = _described(svg, name, title, alt)
-    root.attrib.pop("width", None)
-    root.attrib.pop("height", None)
+def inline(chart: Chart, name: str) -> str:
+    """An element for a page of HTML; its ids begin with `name`, so that charts share none."""
+    root = _described(chart, name)
+    del root.attrib["width"], root.attrib["height"]
     # The namespace is the parser's business in HTML.
     return ET.tostring(root, encoding="unicode").replace(f' xmlns="{SVG}"', "", 1)
 
 
-def standalone(svg: str, *, title: str, alt: str) -> str:
+def standalone(chart: Chart) -> str:
     """A file that any viewer can show: real colours on white paper."""
-    root = _described(svg, "chart", title, alt)
+    root = _described(chart, "chart")
     root.set("font-family", _FONTS)
-    box = dict(zip(("x", "y", "width", "height"), root.get("viewBox", "").split(), strict=True))
-    root.insert(2, ET.Element(f"{{{SVG}}}rect", {**box, "fill": PAPER}))
+    _, _, width, height = root.get("viewBox", "").split()
+    root.insert(2, ET.Element(f"{{{SVG}}}rect", {"width": width, "height": height, "fill": PAPER}))
     text = ET.tostring(root, encoding="unicode")
     return _VARIABLE.sub(lambda match: PALETTE[match[1]].light, text) + "\n"
 
 
-def _described(svg: str, name: str, title: str, alt: str) -> ET.Element:
-    root = ET.fromstring(svg)
+def _described(chart: Chart, name: str) -> ET.Element:
+    """The chart with its text alternative, and `name` before its ids and what refers to them."""
+    root = ET.fromstring(chart.svg)
     for element in root.iter():
         for key, value in element.attrib.items():
-            if key == "id":
-                element.set(key, f"{name}-{value}")
-            elif key == "href" and value.startswith("#"):
-                element.set(key, f"#{name}-{value[1:]}")
-            elif "url(#" in value:
-                element.set(key, value.replace("url(#", f"url(#{name}-"))
+            before = {"id": "", "href": "#", "clip-path": "url(#"}.get(key)
+            if before is not None:
+                element.set(key, f"{before}{name}-{value.removeprefix(before)}")
     root.set("role", "img")
     root.set("aria-labelledby", f"{name}-title {name}-desc")
-    for place, (kind, text) in enumerate((("title", title), ("desc", alt))):
+    for place, (kind, text) in enumerate((("title", chart.table.title), ("desc", chart.alt))):
         element = ET.Element(f"{{{SVG}}}{kind}", {"id": f"{name}-{kind}"})
         element.text = text
         root.insert(place, element)

@@ -6,7 +6,7 @@ counted over. What is undefined says so, and a numbered note below the table say
 
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import rich.table
 from rich import box
@@ -20,31 +20,24 @@ _NAME_WIDTH = 14  # letters that the names of rows keep on a narrow screen
 
 
 @dataclass(frozen=True)
-class Figure:
-    """An estimate in its parts.
+class Cell:
+    """A text, or an estimate in its parts.
 
     Attributes:
-      value: three decimals, or "undefined".
+      kind: how it is set: "text", "long" (it may break), "number" or "figure".
+      text: what it says; of a figure the value in three decimals, or "undefined".
       interval: "[0.88, 0.94]", or "" where there is none.
-      n: what it was counted over.
+      n: what a figure was counted over.
       reason: why value or interval is missing; "" where neither is.
       note: number of the reason below the table; 0 for none.
     """
 
-    value: str
-    interval: str
-    n: int
+    kind: str
+    text: str
+    interval: str = ""
+    n: int = 0
     reason: str = ""
     note: int = 0
-
-
-@dataclass(frozen=True)
-class Cell:
-    """`kind` says how it is set: "text", "long" (it may break), "number" or "figure"."""
-
-    kind: str
-    text: str = ""
-    figure: Figure | None = None
 
 
 @dataclass(frozen=True)
@@ -53,10 +46,10 @@ class Grid:
 
     Attributes:
       header: of each column its lines.
-      rows: the cells.
       kinds: of each column, for its header to stand above its cells.
       notes: numbered from 1: why something is missing.
       methods: how the intervals were made, as a sentence; "" if there are none.
+      prose: it is rather a text in columns than a table of figures.
     """
 
     title: str
@@ -65,11 +58,7 @@ class Grid:
     kinds: tuple[str, ...]
     notes: tuple[str, ...]
     methods: str
-
-    @property
-    def prose(self) -> bool:
-        """Whether it is rather a text in columns than a table of figures."""
-        return self.kinds.count("long") > 1
+    prose: bool
 
 
 @dataclass(frozen=True)
@@ -89,21 +78,20 @@ class Table:
         def cell(content: str | Estimate, kind: str) -> Cell:
             if isinstance(content, str):
                 return Cell("text" if kind == "figure" else kind, content)
-            reason = missing_reason(without_nonfinite(content))
-            note = notes.setdefault(reason, len(notes) + 1) if reason else 0
-            return Cell("figure", figure=format_estimate(content, note))
+            reason = missing_reason(content)
+            return format_estimate(content, reason and notes.setdefault(reason, len(notes) + 1))
 
-        rows = tuple(tuple(map(cell, row, kinds)) for row in self.rows)
-        known = [c for row in self.rows for c in row if isinstance(c, Estimate) and _has_ends(c)]
+        estimates = [c for row in self.rows for c in row if isinstance(c, Estimate)]
         # Of "bootstrap of 46 groups, 2000 resamples, 3 undefined" the first part is enough here.
-        methods = dict.fromkeys(estimate.method.partition(",")[0] for estimate in known)
+        methods = dict.fromkeys(e.method.partition(",")[0] for e in estimates if e.low is not None)
         return Grid(
             title=self.title,
             header=tuple(tuple(name.split("\n")) for name in self.header),
-            rows=rows,
+            rows=tuple(tuple(map(cell, row, kinds)) for row in self.rows),
             kinds=tuple(kinds),
             notes=tuple(notes),
             methods=f"95 % intervals: {', '.join(methods)}." if methods else "",
+            prose=kinds.count("long") > 1,
         )
 
     def rich(self) -> rich.table.Table:
@@ -130,35 +118,19 @@ class Table:
                 min_width=None if i else _NAME_WIDTH,
             )
         for row in grid.rows:
-            table.add_row(*(Text(_on_screen(cell, stacked=stacked)) for cell in row))
+            table.add_row(*(Text(_on_screen(cell, "\n" if stacked else " ")) for cell in row))
         return table
 
 
-def format_estimate(estimate: Estimate, note: int = 0) -> Figure:
-    """One estimate in its parts."""
-    estimate = without_nonfinite(estimate)
-    value, _, interval = estimate.figure.partition(" ")
-    return Figure(
-        value=value.replace("-", "−"),
-        interval="" if estimate.low is None else interval.replace("-", "−"),
-        n=estimate.n,
-        reason=missing_reason(estimate),
-        note=note,
-    )
-
-
-def without_nonfinite(estimate: Estimate) -> Estimate:
-    """The estimate with NaN and infinity as what they are: undefined, or no interval."""
-    if not _is_known(estimate.value):
-        note = estimate.note or "not a finite number"
-        return replace(estimate, value=None, low=None, high=None, note=note)
-    if not _has_ends(estimate):
-        return replace(estimate, low=None, high=None, note=estimate.note or "no interval")
-    return estimate
+def format_estimate(estimate: Estimate, note: int | str = 0) -> Cell:
+    """One estimate in its parts; `note` is the number of its reason."""
+    value, _, interval = estimate.figure.replace("-", "−").partition(" ")
+    interval = "" if estimate.low is None else interval
+    return Cell("figure", value, interval, estimate.n, missing_reason(estimate), int(note or 0))
 
 
 def missing_reason(estimate: Estimate) -> str:
-    """Why a finite estimate lacks its value or its interval; "" where it lacks neither."""
+    """Why an estimate lacks its value or its interval; "" where it lacks neither."""
     if estimate.value is not None and estimate.low is not None:
         return ""
     what = "undefined" if estimate.value is None else "no interval"
@@ -167,27 +139,30 @@ def missing_reason(estimate: Estimate) -> str:
     return f"{what}: {estimate.note}" if estimate.note else what
 
 
-def _is_known(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
+def threshold_text(threshold: float) -> str:
+    """A threshold for reading; infinite ones say what they do."""
+    if math.isinf(threshold):
+        return "∞ (calls none)" if threshold > 0 else "−∞ (calls all)"
+    return f"{threshold:.4g}"
 
 
-def _has_ends(estimate: Estimate) -> bool:
-    return all(map(_is_known, (estimate.value, estimate.low, estimate.high)))
+def pluralise(n: int, one: str) -> str:
+    """`1 fracture`, `2 fractures`, `4,083 studies`."""
+    many = f"{one[:-1]}ies" if one.endswith("y") else f"{one}s"
+    return f"{n:,} {one if n == 1 else many}"
 
 
 def _kind(cells: tuple[str | Estimate, ...], *, first: bool) -> str:
-    if any(isinstance(cell, Estimate) for cell in cells):
-        return "figure"
     texts = [cell for cell in cells if isinstance(cell, str)]
+    if len(texts) < len(cells):
+        return "figure"
     if not first and any(texts) and all(_NUMBER.fullmatch(text.strip()) for text in texts):
         return "number"
     return "long" if max(map(len, texts), default=0) > _LONG else "text"
 
 
-def _on_screen(cell: Cell, *, stacked: bool) -> str:
-    if cell.figure is None:
+def _on_screen(cell: Cell, before_n: str) -> str:
+    if cell.kind != "figure":
         return cell.text
-    figure = cell.figure
-    note = f"({figure.note})" if figure.note else ""
-    shown = " ".join(filter(None, (figure.value, figure.interval, note)))
-    return f"{shown}\nn={figure.n}" if stacked else f"{shown} n={figure.n}"
+    note = f"({cell.note})" if cell.note else ""
+    return " ".join(filter(None, (cell.text, cell.interval, note))) + f"{before_n}n={cell.n}"

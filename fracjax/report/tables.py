@@ -70,7 +70,7 @@ def per_class_table(report: PerClassReport, title: str = "Classifier") -> Table:
 
 
 def reliability_table(report: Reliability, line: Recalibration) -> Table:
-    """How far the probabilities are from the shares that they promise."""
+    """How far the probabilities are from the fractions that they promise."""
     return Table(
         "Calibration",
         ("figure", "value"),

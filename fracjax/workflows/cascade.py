@@ -6,19 +6,23 @@ from rich.console import Console
 
 from fracjax.inference.calibration import about
 from fracjax.inference.cascade import Cascade
+from fracjax.report.page import Page
+from fracjax.report.sections.cascade import (
+    end_to_end_section,
+    filter_section,
+    outcomes_section,
+    sweep_section,
+)
+from fracjax.report.sections.run import data_section
+from fracjax.report.sections.summary import cascade_summary
 from fracjax.report.tables import cascade_tables, end_to_end_table, misses_table
-from fracjax.runtime.atomic_files import to_json, write_json
-from fracjax.runtime.multihost import folder_of_first
-from fracjax.workflows.pages import cascade_page, write_page
+from fracjax.runtime.atomic_files import to_json
+from fracjax.workflows.pages import data_facts, run_text, today, write_report
 
 
 def report_cascade(cascade: Cascade, folder: Path, console: Console) -> None:
     """Write the predictions of both stages, metrics.json and the report; show the tables."""
-    folder = folder_of_first(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    cascade.detector.to_csv(folder / "detector.csv")
-    cascade.classifier.to_csv(folder / "classifier.csv")
-    stages = cascade.stages
+    stages, report = cascade.stages, cascade.report
     stages.warn_if_mismatched(console)
     detector, classifier = stages.bundles
     source = {
@@ -28,17 +32,38 @@ def report_cascade(cascade: Cascade, folder: Path, console: Console) -> None:
         "trained_behind_this_detector": stages.matched,
         "leakage": to_json(cascade.leakage),
     }
+    end_to_end_accuracy = to_json(report.end_to_end_accuracy)
     figures = {
         "operating_point": to_json(stages.detector.point),
-        "figures": {
-            **to_json(cascade.report),
-            "end_to_end_accuracy": to_json(cascade.report.end_to_end_accuracy),
-        },
+        "figures": {**to_json(report), "end_to_end_accuracy": end_to_end_accuracy},
         "end_to_end": to_json(cascade.end_to_end),
         "sweep": to_json(cascade.sweep.columns()),
     }
-    write_json(folder / "metrics.json", {"source": source, **figures})
-    tables = (misses_table(cascade.report), end_to_end_table(cascade.end_to_end))
-    for table in (*cascade_tables(cascade.report), *tables):
-        console.print(table.rich())
-    write_page(cascade_page(cascade), folder)
+    tables = (misses_table(report), end_to_end_table(cascade.end_to_end))
+    tables = (*cascade_tables(report), *tables)
+    folder = write_report(folder, {"source": source, **figures}, tables, _page(cascade), console)
+    cascade.detector.to_csv(folder / "detector.csv")
+    cascade.classifier.to_csv(folder / "classifier.csv")
+
+
+def _page(cascade: Cascade) -> Page:
+    """Both stages on one part of the classifier's dataset."""
+    detector, classifier = cascade.stages.bundles
+    report, part = cascade.report, cascade.part
+    return Page(
+        f"Cascade on {classifier.meta.config.data.name}, {part}",
+        (
+            ("Detector", run_text(detector)),
+            ("Classifier", run_text(classifier)),
+            ("Split", classifier.meta.split_hash[:12]),
+            ("Made", today()),
+        ),
+        (
+            cascade_summary(part, report, same_filter=cascade.stages.matched),
+            outcomes_section(report),
+            filter_section(report),
+            end_to_end_section(cascade.end_to_end, detector.meta.config.data.name, part),
+            sweep_section(cascade.sweep, report.threshold),
+            data_section(data_facts(cascade.dataset, cascade.leakage)),
+        ),
+    )

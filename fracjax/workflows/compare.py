@@ -10,15 +10,13 @@ from fracjax.evaluation import Comparison, compare_classifiers, compare_detector
 from fracjax.inference.calibration import about
 from fracjax.inference.evaluate_run import EvaluatedRun, EvaluationRequest, evaluate_run
 from fracjax.inference.model_bundle import read_metas
-from fracjax.report.charts.bands import threshold_text
-from fracjax.report.page import Page, Prose, Section
-from fracjax.report.sections.data import data_section
+from fracjax.report.page import Page, Prose, Section, text
+from fracjax.report.sections.run import data_section
 from fracjax.report.sections.summary import NOT_A_DEVICE
+from fracjax.report.table import threshold_text
 from fracjax.report.tables import comparison_tables
-from fracjax.runtime.atomic_files import to_json, write_json
-from fracjax.runtime.multihost import folder_of_first
-from fracjax.workflows.facts import data_facts
-from fracjax.workflows.pages import run_text, write_page
+from fracjax.runtime.atomic_files import to_json
+from fracjax.workflows.pages import data_facts, run_text, write_report
 
 
 def compare(
@@ -33,14 +31,8 @@ def compare(
 ) -> None:
     """Evaluate both anew, each at its own threshold and temperature, and test the difference.
 
-    Args:
-      first: workdir of a run.
-      second: workdir of another run on the same split.
-      part: validation or test.
-      mesh: devices.
-      console: where the table goes.
-      folder: to write to.
-      data_dir: where the prepared datasets are now; each config's `data.dir` by default.
+    `first` and `second` are workdirs; `data_dir` is where the prepared datasets are now, by default
+    where each config says.
 
     Raises:
       InputError: as `evaluate`; the runs have other classes or another split.
@@ -54,24 +46,21 @@ def compare(
     else:
         thresholds = (runs[0].point.threshold, runs[1].point.threshold)
         comparison = compare_detectors(*predictions, thresholds)
-    folder = folder_of_first(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     source = {"part": part, "first": about(runs[0].bundle), "second": about(runs[1].bundle)}
-    write_json(folder / "metrics.json", {"source": source, "figures": to_json(comparison)})
-    for table in comparison_tables(comparison):
-        console.print(table.rich())
-    write_page(_page(runs, comparison), folder)
+    metrics = {"source": source, "figures": to_json(comparison)}
+    page, tables = _page(runs, comparison), comparison_tables(comparison)
+    write_report(folder, metrics, tables, page, console)
 
 
 def _check_comparable(first: Path, second: Path) -> None:
-    metas = [read_metas(workdir)[0] for workdir in (first, second)]
+    one, other = (read_metas(workdir)[0] for workdir in (first, second))
     problems = [
-        f"{what}: {one} and {other}"
-        for what, one, other in (
-            ("classes", *(", ".join(meta.classes) for meta in metas)),
-            ("split", *(f"{m.config.data.name} {m.split_hash[:12]}" for m in metas)),
+        f"{what}: {' and '.join(map(described, (one, other)))}"
+        for what, described in (
+            ("classes", lambda meta: ", ".join(meta.classes)),
+            ("split", lambda meta: f"{meta.config.data.name} {meta.split_hash[:12]}"),
         )
-        if one != other
+        if described(one) != described(other)
     ]
     if problems:
         raise InputError(
@@ -97,6 +86,8 @@ def _page(runs: list[EvaluatedRun], comparison: Comparison) -> Page:
             "threshold: the figures of both are a little too good."
         )
     audits = list(dict.fromkeys(audit for run in runs for audit in run.leakage))
+    warning = Prose((NOT_A_DEVICE,), "warning")
+    blocks = (*comparison_tables(comparison), text(*words), warning)
     return Page(
         f"Comparison on {runs[0].title}",
         (
@@ -105,15 +96,7 @@ def _page(runs: list[EvaluatedRun], comparison: Comparison) -> Page:
             ("Split", runs[0].bundle.meta.split_hash[:12]),
         ),
         (
-            Section(
-                "comparison",
-                "Paired comparison",
-                (
-                    *comparison_tables(comparison),
-                    Prose(tuple(words)),
-                    Prose((NOT_A_DEVICE,), "warning"),
-                ),
-            ),
+            Section("comparison", "Paired comparison", blocks),
             data_section(data_facts(runs[0].dataset, audits)),
         ),
     )

@@ -15,19 +15,29 @@ from fracjax.evaluation.recalibration import recalibration
 from fracjax.evaluation.subgroups import Subgroup, masks_of, subgroup_report
 from fracjax.inference.calibration import about
 from fracjax.inference.evaluate_run import EvaluatedRun, EvaluationRequest, evaluate_run
-from fracjax.report.members_table import MembersReport, members_table, report_members
-from fracjax.report.page import Page
+from fracjax.report.facts import RunFacts
+from fracjax.report.members_table import members_table, report_members
+from fracjax.report.page import Section
+from fracjax.report.sections.performance import (
+    calibration_section,
+    classes_section,
+    confidence_section,
+    ranking_section,
+    subgroup_section,
+    threshold_section,
+)
+from fracjax.report.sections.summary import classifier_summary, detector_summary
 from fracjax.report.table import Table
 from fracjax.report.tables import binary_tables, per_class_table, subgroup_table
-from fracjax.runtime.atomic_files import to_json, write_json
-from fracjax.runtime.multihost import folder_of_first
-from fracjax.workflows.pages import classifier_page, detector_page, write_page
+from fracjax.runtime.atomic_files import to_json
+from fracjax.workflows.pages import evaluation_page, run_facts, write_report
 
 GALLERY = 12
 # What the columns of a dataset mean for its subgroups; of others every column with a few values.
 _SUBGROUPS = {"fracatlas": fracatlas.SUBGROUPS}
 
-Results = tuple[dict[str, Any], Page, list[Table]]
+# For metrics.json, for the screen, for the report, and the main figures in one line.
+Results = tuple[dict[str, Any], list[Table], list[Section], str]
 
 
 def evaluate(
@@ -47,16 +57,8 @@ def evaluate(
     A detector's threshold and the temperature are chosen and stored when the part is validation,
     and only read when it is test.
 
-    Args:
-      workdir: the run.
-      part: validation or test.
-      mesh: devices.
-      console: where the tables go.
-      rule: how to choose the threshold on validation; the config's by default.
-      views: as in `EvaluationRequest`.
-      precision: likewise.
-      data_dir: likewise.
-      gallery: images of the worst mistakes in the report; 0 for a report without images.
+    `rule`, `views`, `precision` and `data_dir` are those of `EvaluationRequest`. `gallery` images
+    of the worst mistakes stand in the report; 0 makes one without images.
 
     Returns:
       The folder that holds predictions.csv, metrics.json and the report.
@@ -77,41 +79,38 @@ def evaluate(
         data_dir=data_dir,
     )
     evaluated = evaluate_run(request, mesh)
-    folder = folder_of_first(workdir / "evaluation" / part)
-    folder.mkdir(parents=True, exist_ok=True)
-    evaluated.predictions.to_csv(folder / "predictions.csv")
-    results = _of_classifier if evaluated.calibration.point is None else _of_detector
-    members = None
+    calibration = evaluated.calibration
+    run = run_facts(evaluated)
+    results = _of_classifier if calibration.point is None else _of_detector
+    figures, tables, sections, performance = results(evaluated, run)
+    side_by_side = None
     if len(evaluated.each) > 1:
         members = report_members(
-            evaluated.each,
-            evaluated.calibration.point,
-            evaluated.calibration.temperature.value,
-            folds=evaluated.folds,
+            evaluated.each, calibration.point, calibration.temperature.value, folds=evaluated.folds
         )
-    figures, page, tables = results(evaluated, members, gallery)
-    if members is not None:
-        tables.append(members_table(members))
-        figures["members"] = members.to_dict()
-        for number, one in enumerate(evaluated.each, 1):
-            # As each gives them: their mean, scaled, is predictions.csv.
-            one.to_csv(folder / f"member_{number}.csv")
-    for table in tables:
-        console.print(table.rich())
-    for audit in evaluated.leakage:
-        console.print(f"leakage audit: {audit}", highlight=False, soft_wrap=True)
+        side_by_side = members_table(members, [one.n for one in evaluated.each])
+        tables.append(side_by_side)
+        figures["members"] = to_json(members)
+    page = evaluation_page(evaluated, run, sections, performance, side_by_side, gallery)
     source = {
         "part": part,
         **about(evaluated.bundle),
         "leakage": to_json(evaluated.leakage),
         "moved_by_precision": to_json(evaluated.precision_shift),
     }
-    write_json(folder / "metrics.json", {"source": source, **figures})
-    write_page(page, folder)
+    folder = workdir / "evaluation" / part
+    folder = write_report(folder, {"source": source, **figures}, tables, page, console)
+    for audit in evaluated.leakage:
+        console.print(f"leakage audit: {audit}", highlight=False, soft_wrap=True)
+    evaluated.predictions.to_csv(folder / "predictions.csv")
+    if len(evaluated.each) > 1:
+        for number, one in enumerate(evaluated.each, 1):
+            # As each gives them: their mean, scaled, is predictions.csv.
+            one.to_csv(folder / f"member_{number}.csv")
     return folder
 
 
-def _of_detector(evaluated: EvaluatedRun, members: MembersReport | None, gallery: int) -> Results:
+def _of_detector(evaluated: EvaluatedRun, run: RunFacts) -> Results:
     predictions, point = evaluated.predictions, evaluated.point
     data = (predictions.label, predictions.fracture_score)
     report = binary_report(*data, point, predictions.groups)
@@ -119,19 +118,27 @@ def _of_detector(evaluated: EvaluatedRun, members: MembersReport | None, gallery
     made, line = reliability(*data, predictions.groups), recalibration(*data, predictions.groups)
     figures = {
         "operating_point": to_json(point),
-        "temperature": to_json(evaluated.calibration.temperature),
+        "temperature": to_json(run.temperature),
         "figures": to_json(report),
         "calibration": to_json(made) | to_json(line),
         "subgroups": to_json(subgroups),
     }
     tables = list(binary_tables(report))
+    sections = [
+        detector_summary(run.part, report),
+        threshold_section(run, point, report),
+        ranking_section(predictions, report),
+        calibration_section(predictions, point.threshold, made, line),
+    ]
     if subgroups:
         tables.append(subgroup_table(subgroups))
-    page = detector_page(evaluated, report, (made, line), subgroups, members, gallery)
-    return figures, page, tables
+        sections.append(subgroup_section(subgroups, report))
+    at = report.at_operating_point
+    performance = f"AUC {report.auc}, sensitivity {at.sensitivity}, specificity {at.specificity}"
+    return figures, tables, sections, performance
 
 
-def _of_classifier(evaluated: EvaluatedRun, members: MembersReport | None, gallery: int) -> Results:
+def _of_classifier(evaluated: EvaluatedRun, run: RunFacts) -> Results:
     predictions = evaluated.predictions
     report = per_class_report(
         predictions.label, predictions.probabilities, predictions.classes, predictions.groups
@@ -141,12 +148,17 @@ def _of_classifier(evaluated: EvaluatedRun, members: MembersReport | None, galle
     sure = predictions.probabilities.max(axis=1)
     calibration = reliability(right, sure, predictions.groups)
     figures = {
-        "temperature": to_json(evaluated.calibration.temperature),
+        "temperature": to_json(run.temperature),
         "figures": to_json(report),
         "calibration": to_json(calibration),
     }
-    page = classifier_page(evaluated, report, calibration, members, gallery)
-    return figures, page, [per_class_table(report)]
+    sections = [
+        classifier_summary(run.part, report),
+        classes_section(report),
+        confidence_section(calibration, run.temperature),
+    ]
+    performance = f"accuracy {report.accuracy}, macro F1 {report.macro_f1}"
+    return figures, [per_class_table(report)], sections, performance
 
 
 def subgroups_of(evaluated: EvaluatedRun) -> tuple[Subgroup, ...]:

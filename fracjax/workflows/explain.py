@@ -48,15 +48,8 @@ def explain_run(
     A detector is asked what speaks for its positive class, a classifier what speaks for the class
     it calls. Writes overlays and localisation.json; shows the table.
 
-    Args:
-      workdir: the run.
-      part: validation or test.
-      mesh: devices.
-      console: where the table goes.
-      folder: to write to.
-      method: how a map is made.
-      studies: overlays to write, of studies spread evenly over those that are explained.
-      data_dir: where the prepared datasets are now; the config's `data.dir` by default.
+    `studies` overlays are written, of studies spread evenly over those that are explained. The
+    prepared datasets are in `data_dir`, by default where the config says.
 
     Raises:
       InputError: no run there, its dataset is gone or split otherwise, it is a cross-validation, or
@@ -77,9 +70,9 @@ def explain_run(
     folder = folder_of_first(folder)
     folder.mkdir(parents=True, exist_ok=True)
     shown = np.unique(np.linspace(0, len(examples) - 1, studies).round().astype(int))
-    for number, (place, picture) in enumerate(zip(shown, examples.images(shown), strict=True), 1):
+    for number, (place, image) in enumerate(zip(shown, examples.images(shown), strict=True), 1):
         name = str(examples.study[place]).replace("/", "_")
-        png = overlay_png(picture, maps[place], where.boxes[place])
+        png = overlay_png(image, maps[place], where.boxes[place])
         (folder / f"{number:03d}_{name}.png").write_bytes(png)
     if not where.boxed.any():
         console.print(f"{dataset.prepared.name} has no boxes: there is nothing to score maps with")
@@ -101,7 +94,7 @@ def located(dataset: Dataset, part: str, trained: ModelBundle) -> tuple[Examples
 
 
 def localisation_table(report: LocalisationReport, method: Method) -> Table:
-    """Scores of maps beside those of the picture's middle and of chance."""
+    """Scores of maps beside those of the image's middle and of chance."""
     of = [f"{report.n} studies with a box", f"{report.n_groups} groups"]
     if report.undefined:
         of.append(f"{report.undefined} more whose map is zero everywhere")

@@ -29,18 +29,11 @@ def export_into(
     data_dir: Path | None = None,
     overwrite: bool = False,
 ) -> dict[str, Checked]:
-    """Export the cascade, run what was written on pictures, and keep it if it says the same.
+    """Export the cascade, run what was written on images, and keep it if it says the same.
 
-    Args:
-      folder: where to write `cascade.jax`, `card.json` and, if asked for, `cascade.onnx`.
-      stage1: workdir of the detector, its threshold chosen.
-      stage2: workdir of the classifier, or None.
-      mesh: devices to check on.
-      console: where it is said what was found.
-      onnx: whether to write ONNX, too.
-      check_on: a folder of pictures to check on; by default the detector's validation studies.
-      data_dir: where the prepared datasets are now; the config's `data.dir` by default.
-      overwrite: whether an export that lies there may be replaced.
+    `stage1` is the workdir of a detector with a threshold, `stage2` of a classifier. It is checked
+    on the images in the folder `check_on`, by default on the detector's validation studies, whose
+    dataset is in `data_dir`, by default where the config says.
 
     Raises:
       InputError: no trained stage, one that cannot be exported, an export that would be
@@ -71,7 +64,7 @@ def export_into(
     for kind, found in checked.items():
         differences = ", ".join(f"{name} {most:.1e}" for name, most in found.differences.items())
         console.print(
-            f"{kind}: checked on {found.pictures} pictures of {found.source}, {found.called} of "
+            f"{kind}: checked on {found.pictures} images of {found.source}, {found.called} of "
             f"them called; largest difference from the checkpoints: {differences}",
             markup=False,
             highlight=False,

@@ -10,11 +10,10 @@ from fracjax.explain.localisation import localisation_report
 from fracjax.explain.maps import explain
 from fracjax.inference.evaluate_run import EvaluatedRun
 from fracjax.loading.regions import regions
-from fracjax.report.charts.bands import threshold_text
 from fracjax.report.overlay import overlay_png
 from fracjax.report.page import Photo, Section
-from fracjax.report.sections.mistakes import Mistakes, mistakes_section
-from fracjax.report.table import Table
+from fracjax.report.sections.performance import Mistakes, mistakes_section
+from fracjax.report.table import Table, threshold_text
 from fracjax.workflows.explain import NAMES, localisation_table, located
 
 # Where features are pooled it is Grad-CAM. Where a dense layer weighs each place for itself, as in
@@ -25,9 +24,7 @@ _METHOD: Method = "hirescam"
 def find_mistakes(evaluated: EvaluatedRun, count: int) -> Section:
     """The section of a report that shows them.
 
-    Args:
-      evaluated: of one set of studies, seen by every network.
-      count: largest number of pictures.
+    `evaluated` is one set of studies, seen by every network; at most `count` images are shown.
     """
     predictions, point = evaluated.predictions, evaluated.calibration.point
     if point is None:

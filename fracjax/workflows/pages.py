@@ -1,128 +1,50 @@
-"""The pages that an evaluation makes, and the files that each of them becomes."""
+"""From an evaluated run to its page, and the files that a page becomes."""
 
 import datetime
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from fracjax.evaluation import BinaryReport, PerClassReport
-from fracjax.evaluation.calibration import Reliability
-from fracjax.evaluation.recalibration import Recalibration
-from fracjax.evaluation.subgroups import Subgroup
-from fracjax.inference.cascade import Cascade
+from rich.console import Console
+
+from fracjax.datasets.leakage import Leakage
+from fracjax.datasets.prepared import TAKEN, read_manifest, refusals_by_reason
+from fracjax.datasets.request import DRAWN
 from fracjax.inference.evaluate_run import EvaluatedRun
 from fracjax.inference.model_bundle import ModelBundle, epochs_of
+from fracjax.loading.dataset_view import Dataset
 from fracjax.report import html, markdown
-from fracjax.report.facts import RunFacts
-from fracjax.report.members_table import MembersReport
+from fracjax.report.charts.training import History
+from fracjax.report.facts import DataFacts, RunFacts
 from fracjax.report.page import Page, Section, to_dict
-from fracjax.report.sections.cascade import (
-    end_to_end_section,
-    filter_section,
-    outcomes_section,
-    sweep_section,
+from fracjax.report.sections.run import (
+    card_section,
+    claim_section,
+    data_section,
+    training_section,
 )
-from fracjax.report.sections.data import data_section
-from fracjax.report.sections.model_card import card_section, claim_section
-from fracjax.report.sections.performance import (
-    calibration_section,
-    classes_section,
-    confidence_section,
-    ranking_section,
-    subgroup_section,
-    threshold_section,
-)
-from fracjax.report.sections.summary import cascade_summary, classifier_summary, detector_summary
-from fracjax.report.sections.training import training_section
+from fracjax.report.table import Table
 from fracjax.runtime.atomic_files import write_json
-from fracjax.workflows.facts import data_facts, run_facts
+from fracjax.runtime.multihost import folder_of_first
+from fracjax.training.checkpoint import has, read_meta
+from fracjax.training.ensemble_configs import member_dirs
 from fracjax.workflows.mistakes import find_mistakes
 
-REPORT = "report.html"
 
-
-def detector_page(
-    evaluated: EvaluatedRun,
-    report: BinaryReport,
-    calibration: tuple[Reliability, Recalibration],
-    subgroups: tuple[Subgroup, ...],
-    members: MembersReport | None,
-    gallery: int,
-) -> Page:
-    """Everything about a detector on one part."""
-    run, predictions, point = run_facts(evaluated), evaluated.predictions, evaluated.point
-    sections = [
-        detector_summary(evaluated.part, report),
-        threshold_section(run, point, report),
-        ranking_section(predictions, report),
-        calibration_section(predictions, point.threshold, *calibration),
-    ]
-    if subgroups:
-        sections.append(subgroup_section(subgroups, report))
-    at = report.at_operating_point
-    performance = f"AUC {report.auc}, sensitivity {at.sensitivity}, specificity {at.specificity}"
-    return _page(evaluated, run, "Detector", sections, members, gallery, performance)
-
-
-def classifier_page(
-    evaluated: EvaluatedRun,
-    report: PerClassReport,
-    calibration: Reliability,
-    members: MembersReport | None,
-    gallery: int,
-) -> Page:
-    """Everything about a classifier on one part."""
-    run = run_facts(evaluated)
-    sections = [
-        classifier_summary(evaluated.part, report),
-        classes_section(report),
-        confidence_section(calibration, run.temperature),
-    ]
-    performance = f"accuracy {report.accuracy}, macro F1 {report.macro_f1}"
-    return _page(evaluated, run, "Classifier", sections, members, gallery, performance)
-
-
-def cascade_page(cascade: Cascade) -> Page:
-    """Both stages on one part of the classifier's dataset."""
-    detector, classifier = cascade.stages.bundles
-    report, part = cascade.report, cascade.part
-    return Page(
-        f"Cascade on {classifier.meta.config.data.name}, {part}",
-        (
-            ("Detector", run_text(detector)),
-            ("Classifier", run_text(classifier)),
-            ("Split", classifier.meta.split_hash[:12]),
-            ("Made", _today()),
-        ),
-        (
-            cascade_summary(part, report, same_filter=cascade.stages.matched),
-            outcomes_section(report),
-            filter_section(report),
-            end_to_end_section(cascade.end_to_end, detector.meta.config.data.name, part),
-            sweep_section(cascade.sweep, report.threshold),
-            data_section(data_facts(cascade.dataset, cascade.leakage)),
-        ),
-    )
-
-
-def write_page(page: Page, folder: Path) -> None:
-    """Write report.html, report.json, and Markdown with its pictures into a folder of its own.
-
-    Raises:
-      OSError: they cannot be written.
-    """
-    (folder / REPORT).write_text(html.render(page), encoding="utf-8")
-    write_json(folder / "report.json", to_dict(page))
-    markdown.write(page, folder / "markdown")
-
-
-def _page(
+def evaluation_page(
     evaluated: EvaluatedRun,
     run: RunFacts,
-    what: str,
-    sections: list[Section],
-    members: MembersReport | None,
-    gallery: int,
+    sections: Sequence[Section],
     performance: str,
+    members: Table | None,
+    gallery: int,
 ) -> Page:
+    """Everything about a run on one part.
+
+    `sections` have the figures, `performance` the main ones in one line, and `members` several
+    networks side by side; `gallery` is the number of images of the worst mistakes.
+    """
     sections = [*sections, training_section(run, members)]
     # Folds see different studies: no one network, and no one set of them, made these mistakes.
     if gallery and not evaluated.folds:
@@ -130,15 +52,34 @@ def _page(
     names = {section.id for section in sections}
     sections += [data_section(run.data), card_section(run, performance), claim_section(run, names)]
     return Page(
-        f"{what} on {evaluated.title}",
+        f"{'Detector' if run.point else 'Classifier'} on {evaluated.title}",
         (
             ("Checkpoint", run_text(evaluated.bundle)),
             ("Studies", f"{run.n} of {run.part}"),
             ("Split", evaluated.bundle.meta.split_hash[:12]),
-            ("Made", _today()),
+            ("Made", today()),
         ),
         tuple(sections),
     )
+
+
+def write_report(
+    folder: Path, metrics: dict[str, Any], tables: Sequence[Table], page: Page, console: Console
+) -> Path:
+    """Write metrics.json, report.html, report.json and Markdown with its images; show the tables.
+
+    Returns:
+      Where more can be written: the folder, or of several processes that of this one.
+    """
+    folder = folder_of_first(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "metrics.json", metrics)
+    for table in tables:
+        console.print(table.rich())
+    (folder / "report.html").write_text(html.render(page), encoding="utf-8")
+    write_json(folder / "report.json", to_dict(page))
+    markdown.write(page, folder / "markdown")
+    return folder
 
 
 def run_text(trained: ModelBundle) -> str:
@@ -147,5 +88,71 @@ def run_text(trained: ModelBundle) -> str:
     return f"{trained.workdir}, {name}, epoch {epochs}, {trained.precision}"
 
 
-def _today() -> str:
+def today() -> str:
+    """The date, in Greenwich."""
     return datetime.datetime.now(datetime.UTC).date().isoformat()
+
+
+def run_facts(evaluated: EvaluatedRun) -> RunFacts:
+    """What a report says of a run."""
+    trained = evaluated.bundle
+    # The last checkpoint has the epochs after the best one, too, if it is still there.
+    metas = [
+        read_meta(where, "last" if has(where, "last") else "best")
+        for where in member_dirs(trained.workdir)
+    ]
+    return RunFacts(
+        config=trained.meta.config,
+        channels=trained.meta.form.channels,
+        epoch=epochs_of(trained.metas),
+        precision=trained.precision,
+        precision_shift="" if evaluated.precision_shift is None else str(evaluated.precision_shift),
+        point=evaluated.calibration.point,
+        temperature=evaluated.calibration.temperature,
+        part=evaluated.part,
+        n=evaluated.predictions.n,
+        data=data_facts(evaluated.dataset, evaluated.leakage),
+        histories={
+            f"network {i}": History(meta.history, meta.best_epoch)
+            for i, meta in enumerate(metas, 1)
+        },
+    )
+
+
+def data_facts(dataset: Dataset, leakage: Sequence[Leakage]) -> DataFacts:
+    """What a report says of a dataset, its split, and the audits that it passed."""
+    prepared, split, kept = dataset.prepared, dataset.split, dataset.data.classes
+    rows = read_manifest(prepared.manifest_path)
+    refused = dict(refusals_by_reason(rows))
+    if left_out := sum(row.status == TAKEN and row.label not in kept for row in rows):
+        refused["not refused: of a class that this run leaves out"] = left_out
+    labels = {
+        part: Counter(prepared.classes[i] for i in prepared.label[dataset.indices(part)])
+        for part in ("train", "validation", "test")
+    }
+    audits = tuple(
+        (
+            f"{audit.evaluated} ({audit.n_evaluated})",
+            f"{audit.seen} ({audit.n_seen})",
+            str(audit.compared),
+            "none" if audit.nearest is None else f"{audit.nearest:.2f}",
+            "files only" if audit.similarity is None else f"{audit.similarity:.2f}",
+        )
+        for audit in leakage
+    )
+    header = ("judged by", "seen before", "pairs laid over each other", "nearest", "limit")
+    return DataFacts(
+        name=prepared.name,
+        drawn=prepared.name in DRAWN,
+        studies=len(prepared),
+        files=len(rows),
+        refused=refused,
+        parts={part: {c: n[c] for c in kept if n[c]} for part, n in labels.items()},
+        fractions=split.fractions,
+        split_hash=split.hash,
+        seed=split.seed,
+        groups=list(Counter(prepared.group.tolist()).values()),
+        audits=[str(audit) for audit in leakage],
+        audit_table=Table("Leakage audit", header, audits),
+        compared=any(audit.similarity is not None for audit in leakage),
+    )

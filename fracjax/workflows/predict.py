@@ -12,6 +12,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 from jax.sharding import Mesh
+from jaxtyping import UInt8
 from rich.console import Console
 from rich.progress import track
 
@@ -24,7 +25,6 @@ from fracjax.inference.model_bundle import ModelBundle
 from fracjax.inference.predict_files import ThroughputMeter, predict_files
 from fracjax.inference.prediction_files import (
     FileShard,
-    Result,
     ResultsFile,
     parts_of,
     write_results,
@@ -52,11 +52,9 @@ Wanted = Literal["none", "called", "all"]
 
 @dataclass
 class Summary:
-    """What became of the files.
+    """What became of the files: of how many, and the results of those that are done.
 
     Attributes:
-      files: that were named or found.
-      results: of those that are done, pictures left out.
       meter: the time it took; of several processes, the slowest one's.
     """
 
@@ -67,25 +65,15 @@ class Summary:
     @property
     def unreadable(self) -> Counter[str]:
         """Files that were not read, by the kind of reason."""
-        return Counter(reason.partition(":")[0] for reason in self._each("reason"))
+        return Counter(reason.partition(":")[0] for reason in self.each("reason"))
 
     @property
     def read(self) -> int:
         """Files that were read."""
         return len(self.results) - self.unreadable.total()
 
-    def to_dict(self) -> dict[str, Any]:
-        """A dict that strict JSON can hold, without the results."""
-        return {
-            "files": self.files,
-            "complete": len(self.results) == self.files,
-            "read": self.read,
-            "unreadable": dict(self.unreadable),
-            "decisions": dict(Counter(self._each("decision"))),
-            "types": dict(Counter(self._each("type"))),
-        }
-
-    def _each(self, key: str) -> list[str]:
+    def each(self, key: str) -> list[str]:
+        """What the results say by one key, where they say something."""
         return [result[key] for result in self.results if result[key]]
 
 
@@ -110,16 +98,8 @@ def predict_into(
     Of several processes each predicts a part of the files on devices of its own, beside the CSV in
     one with its number, and the first one puts the results together.
 
-    Args:
-      folder: where to write.
-      stage1: workdir of the detector, its threshold chosen.
-      stage2: workdir of the classifier of what the detector calls fractured, or None.
-      paths: files and folders.
-      mesh: devices.
-      console: where progress and summary go.
-      overlays: which files get a picture of where the detector saw a fracture.
-      batch_size: pictures per batch; by default as in training.
-      overwrite: whether results that lie there may be replaced.
+    `stage1` is the workdir of a detector with a threshold, `stage2` that of a classifier of what it
+    calls fractured. `batch_size` is by default that of training.
 
     Raises:
       InputError: a path that is not there, a folder that is a file or is not the same for all
@@ -141,7 +121,7 @@ def predict_into(
     run_on_main(lambda: _clear(folder), "cleared")
     files = shard.of(found.files)
     summary = Summary(len(found.files))
-    drawing = _Drawing(stages.detector.bundle, folder / OVERLAYS, overlays)
+    detector, waiting = stages.detector.bundle, []  # for their overlays
     results = predict_files(
         stages,
         files,
@@ -159,8 +139,13 @@ def predict_into(
             for row, result in enumerate(shown, shard.first + 1):
                 table.add(result)
                 summary.results.append(result.to_dict())
-                drawing.add(row, result)
-            drawing.finish()
+                called = result.decision == detector.meta.classes[1]
+                if result.picture is not None and (called or overlays == "all"):
+                    waiting.append((row, result.path, result.picture))
+                if len(waiting) == detector.batch_size:  # for there to be one program
+                    _draw(detector, waiting, folder / OVERLAYS)
+                    waiting = []
+            _draw(detector, waiting, folder / OVERLAYS)
         except KeyboardInterrupt as stop:
             kept = f"{len(summary.results)} of {len(found.files)} files are in {table.path}"
             kept += f" and {shard.path(folder / JSON).name}"
@@ -182,73 +167,49 @@ def predict_into(
 def show_summary(summary: Summary, found: FileList, console: Console) -> None:
     """Print what became of the files, and how fast."""
     say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
-    counts, unreadable = summary.to_dict(), summary.unreadable
+    unreadable, meter = summary.unreadable, summary.meter
     say(f"{summary.files} files: {summary.read} read, {unreadable.total()} unreadable")
     for kind, count in unreadable.most_common():
         say(f"  {kind}: {count}")
-    beside = [
-        f"{len(paths)} {what}"
-        for paths, what in ((found.skipped, "skipped in folders"), (found.repeated, "named again"))
-        if paths
-    ]
-    if beside:
-        say(f"  besides: {', '.join(beside)}; {JSON} names them")
-    for what, key in (("called", "decisions"), ("of those", "types")):
-        if most := Counter(counts[key]).most_common():
+    beside = {"skipped in folders": len(found.skipped), "named again": len(found.repeated)}
+    if any(beside.values()):
+        counts = ", ".join(f"{count} {what}" for what, count in beside.items() if count)
+        say(f"  besides: {counts}; {JSON} names them")
+    for what, key in (("called", "decision"), ("of those", "type")):
+        if most := Counter(summary.each(key)).most_common():
             say(f"{what}: " + ", ".join(f"{name} {n}" for name, n in most))
-    meter = summary.meter
     if summary.read and meter.seconds:
         say(
-            f"{summary.read / meter.seconds:.1f} images/s; the device waited for pictures "
+            f"{summary.read / meter.seconds:.1f} images/s; the device waited for images "
             f"{meter.waited / meter.seconds:.1%} of the time"
         )
     say(f"{NOTICE[0].upper()}{NOTICE[1:]}.")
 
 
-@dataclass
-class _Drawing:
-    """Overlays, in batches of the detector's size, so that there is one program."""
-
-    detector: ModelBundle
-    folder: Path
-    wanted: Wanted
-    _waiting: list[tuple[int, Result]] = field(default_factory=list)
-
-    def add(self, row: int, result: Result) -> None:
-        if result.picture is None:
-            return
-        if self.wanted == "all" or result.decision == self.detector.meta.classes[1]:
-            self._waiting.append((row, result))
-        if len(self._waiting) == self.detector.batch_size:
-            self.finish()
-
-    def finish(self) -> None:
-        if not self._waiting:
-            return
-        self.folder.mkdir(exist_ok=True)
-        pictures = [result.picture for _, result in self._waiting if result.picture is not None]
-        names = np.array([f"{row:06d}_{_plain(result.path)}" for row, result in self._waiting])
-        none = np.zeros(len(names), np.int64)
-        examples = Examples(study=names, image=np.stack(pictures), label=none, group=names)
-        maps = explain(self.detector, examples, target="positive")
-        for name, picture, seen in zip(names, pictures, maps, strict=True):
-            (self.folder / f"{name}.png").write_bytes(overlay_png(picture, seen))
-        self._waiting = []
-
-
-def _plain(path: Path) -> str:
-    """A file's name in letters that any disk takes, and not too many of them."""
-    return re.sub(r"[^\w-]+", "_", path.stem)[:40]
+def _draw(
+    detector: ModelBundle, waiting: list[tuple[int, Path, UInt8[np.ndarray, "..."]]], folder: Path
+) -> None:
+    """Overlays of a batch of images, each with its row and its file."""
+    if not waiting:
+        return
+    folder.mkdir(exist_ok=True)
+    # A file's name in letters that any disk takes, and not too many of them.
+    plain = [(row, re.sub(r"[^\w-]+", "_", path.stem)[:40]) for row, path, _ in waiting]
+    names = np.array([f"{row:06d}_{name}" for row, name in plain])
+    images = np.stack([image for _, _, image in waiting])
+    none = np.zeros(len(names), np.int64)
+    examples = Examples(study=names, image=images, label=none, group=names)
+    maps = explain(detector, examples, target="positive")
+    for name, image, seen in zip(names, images, maps, strict=True):
+        (folder / f"{name}.png").write_bytes(overlay_png(image, seen))
 
 
 def _clear(folder: Path) -> None:
     """Remove the results of an earlier run: what is left of it must not look like this one's."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (CSV, JSON):
-        for result in (folder / name, *parts_of(folder / name)):
-            result.unlink(missing_ok=True)
-    for overlay in (folder / OVERLAYS).glob("[0-9]*_*.png"):
-        overlay.unlink()
+    results = [part for name in (CSV, JSON) for part in (folder / name, *parts_of(folder / name))]
+    for path in (*results, *(folder / OVERLAYS).glob("[0-9]*_*.png")):
+        path.unlink(missing_ok=True)
 
 
 def _header(stages: Stages, found: FileList, summary: Summary) -> dict[str, Any]:
@@ -261,7 +222,12 @@ def _header(stages: Stages, found: FileList, summary: Summary) -> dict[str, Any]
         "trained_behind_this_detector": stages.matched if stages.classifier else None,
         "operating_point": to_json(stages.detector.point),
         "device": f"{device.platform} {device.device_kind}",
-        **summary.to_dict(),
+        "files": summary.files,
+        "complete": len(summary.results) == summary.files,
+        "read": summary.read,
+        "unreadable": dict(summary.unreadable),
+        "decisions": dict(Counter(summary.each("decision"))),
+        "types": dict(Counter(summary.each("type"))),
         "skipped": [str(path) for path in found.skipped],
         "repeated": [str(path) for path in found.repeated],
     }

@@ -4,16 +4,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import matplotlib as mpl
 import numpy as np
 from jaxtyping import Array, Float, Key, UInt8
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from fracjax.augment.colour import OPERATIONS, apply_colormap
 from fracjax.augment.mixing import mix
@@ -40,10 +41,21 @@ TYPICAL = Augment(
 """Shown of what a config leaves off."""
 TYPICAL_MAP = "jet"
 DRAWS = 3  # of the whole policy
-
-_DPI, _FONT, _LINE = 100, 10, 22  # pixels of a line of text with its margin
-_SIDE, _GAP = 128, 12  # pixels of a picture, and between panels
-_ACROSS = 16  # pictures beside each other
+# Of each strength: what its panel is called.
+_LABELS = {
+    "flip": "flip, of half",
+    "rotation": "rotation up to {0:g}°",
+    "zoom": "zoom up to {1:.3g}%",
+    "translation": "translation up to {1:.3g}%",
+    "brightness": "brightness up to {1:.3g}%",
+    "contrast": "contrast up to {1:.3g}%",
+    "noise": "noise, deviation {1:.3g}%",
+    "mixup": "mixup, Beta({0:g}, {0:g})",
+    "cutmix": "cutmix, Beta({0:g}, {0:g})",
+}
+_FONT, _LINE = 14, 22  # pixels: a letter's height, and a line of text with its margin
+_SIDE, _GAP = 128, 12  # pixels of an image, and between panels
+_ACROSS = 16  # images beside each other
 
 
 @dataclass(frozen=True)
@@ -74,15 +86,8 @@ def show(
 ) -> None:
     """Draw studies of a prepared dataset as a config has them decoded and augmented.
 
-    Args:
-      name: prepared dataset; all of its classes are taken, whatever the config says.
-      config: says how pictures are decoded, augmented and mapped.
-      path: PNG file to write.
-      source: what to call the config.
-      data_dir: where the prepared datasets are, if not where the config says.
-      part: of the split.
-      studies: number of studies, of the classes in turn.
-      seed: of the choice of studies and of every draw.
+    All classes of the dataset are taken, whatever the config says, each in turn; `source` is what
+    to call the config, and `seed` is of the choice of studies and of every draw.
 
     Raises:
       InputError: the dataset is not prepared, or has too few studies.
@@ -130,107 +135,80 @@ def panels(
         return alone, jax.lax.map(lambda key: training(key, images), keys[len(changes) :])
 
     alone, together = draw(jax.random.split(key, len(changes) + DRAWS), jnp.asarray(images))
-    shown = [Panel("as decoded", images.astype(np.float32))]
-    for (label, on, _), out in zip(changes, alone, strict=True):
-        shown.append(Panel(label, np.asarray(out), on))
-    for number, out in enumerate(together, 1):
-        shown.append(Panel(f"all together, as trained on: draw {number}", np.asarray(out)))
-    return shown
+    return [
+        Panel("as decoded", images.astype(np.float32)),
+        *(
+            Panel(label, np.asarray(out), on)
+            for (label, on, _), out in zip(changes, alone, strict=True)
+        ),
+        *(
+            Panel(f"all together, as trained on: draw {number}", np.asarray(out))
+            for number, out in enumerate(together, 1)
+        ),
+    ]
 
 
 def _changes(policy: Augment, colormap: str, *, grey: bool) -> Iterator[tuple[str, bool, Callable]]:
     """Of each panel its label, whether the config has it, and what makes it of a key and images."""
-    for label, on, alone in _each(policy):
-        yield label, on, partial(augment, policy=alone)
-    for name, change in OPERATIONS.items():
 
-        def on_each(key: Key[Array, ""], images: Array, change: Callable = change) -> Array:
-            keys = jax.random.split(key, len(images))
-            return jax.vmap(change)(keys, images.astype(jnp.float32))
+    def alone(name: str) -> tuple[str, bool, Callable]:
+        strength = getattr(policy, name) or getattr(TYPICAL, name)
+        only = replace(Augment(), **{name: strength})
+        change = partial(_mixed if name in ("mixup", "cutmix") else augment, policy=only)
+        label = _LABELS[name].format(strength, 100 * strength)
+        return label, bool(getattr(policy, name)), change
 
-        label = "hue, of which grey has none" if name == "hue" and grey else name
-        yield label, name in policy.colours, on_each
-    for name in ("mixup", "cutmix"):
-        strength, on = _strength(policy, name)
-
-        def mixed(key: Key[Array, ""], images: Array, alone: Augment) -> Array:
-            return mix(key, images.astype(jnp.float32), alone).images
-
-        alone = replace(Augment(), **{name: strength})
-        yield f"{name}, Beta({strength:g}, {strength:g})", on, partial(mixed, alone=alone)
-    on = colormap != "none"
-    name = colormap if on else TYPICAL_MAP
+    def on_each(key: Key[Array, ""], images: Array, change: Callable) -> Array:
+        keys = jax.random.split(key, len(images))
+        return jax.vmap(change)(keys, images.astype(jnp.float32))
 
     def mapped(_: Key[Array, ""], images: Array) -> Array:
-        return apply_colormap(images.astype(jnp.float32), name)
+        return apply_colormap(images.astype(jnp.float32), shown)
 
-    yield f"colour map {name}", on, mapped
+    on = colormap != "none"
+    shown = colormap if on else TYPICAL_MAP
+    *moves, mixup, cutmix = map(alone, _LABELS)
+    yield from moves
+    for name, change in OPERATIONS.items():
+        label = "hue, of which grey has none" if name == "hue" and grey else name
+        yield label, name in policy.colours, partial(on_each, change=change)
+    yield from (mixup, cutmix)
+    yield f"colour map {shown}", on, mapped
+
+
+def _mixed(key: Key[Array, ""], images: Array, policy: Augment) -> Array:
+    return mix(key, images.astype(jnp.float32), policy).images
 
 
 def contact_sheet_png(panels: list[Panel], path: Path, *, title: str, studies: str) -> None:
     """Draw the panels, pixel for pixel, in rows as wide as the sheet.
 
-    Args:
-      panels: all of as many studies.
-      path: PNG file to write.
-      title: first line of the sheet.
-      studies: what they are, for the second line.
+    All panels have as many studies; `studies` says what they are, on the sheet's second line.
     """
-    count = len(panels[0].images)
-    width = max(count * _SIDE, 2 * _SIDE)  # two, for the label
-    height = _SIDE + _LINE
+    width, height = max(len(panels[0].images), 2) * _SIDE, _SIDE + _LINE  # two, for the label
     across = max(1, _ACROSS * _SIDE // width)
-    rows = -(-len(panels) // across)
-    head = 2 * _LINE
-    sheet = (across * (width + _GAP) + _GAP, rows * (height + _GAP) + _GAP + head)
-    figure = Figure(figsize=(sheet[0] / _DPI, sheet[1] / _DPI), dpi=_DPI, facecolor="white")
-    FigureCanvasAgg(figure)
-
-    def write(text: str, left: int, top: int, **style: Any) -> None:
-        figure.text(
-            left / sheet[0],
-            1 - top / sheet[1],
-            text,
-            va="top",
-            fontsize=_FONT,
-            family="DejaVu Sans",  # comes with matplotlib: the same picture on every machine
-            parse_math=False,  # a class may be called "a$b$"
-            **style,
-        )
-
-    write(title, _GAP, 8, weight="bold")
-    write(_shortened(studies, sheet[0] - 2 * _GAP), _GAP, 8 + _LINE, color="#444444")
+    rows, head = -(-len(panels) // across), 2 * _LINE
+    size = (across * (width + _GAP) + _GAP, rows * (height + _GAP) + _GAP + head)
+    sheet = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(sheet)
+    # Comes with matplotlib: the same letters on every machine.
+    fonts = Path(mpl.get_data_path(), "fonts", "ttf")
+    font = ImageFont.truetype(fonts / "DejaVuSans.ttf", _FONT)
+    bold = ImageFont.truetype(fonts / "DejaVuSans-Bold.ttf", _FONT)
+    draw.text((_GAP, 8), title, "black", bold)
+    if font.getlength(studies) > size[0] - 2 * _GAP:
+        while font.getlength(f"{studies}…") > size[0] - 2 * _GAP:
+            studies = studies[:-1]
+        studies += "…"
+    draw.text((_GAP, 8 + _LINE), studies, "#444444", font)
     for place, panel in enumerate(panels):
         row, column = divmod(place, across)
         left, top = _GAP + column * (width + _GAP), head + _GAP + row * (height + _GAP)
-        off = "" if panel.on else "  (off)"
-        write(panel.label + off, left, top, color="black" if panel.on else "#8A5A00")
-        strip = np.concatenate([_tile(image) for image in panel.images], axis=1)
-        figure.figimage(strip, left, sheet[1] - top - _LINE - _SIDE, origin="upper")
-    figure.savefig(path, format="png", dpi=_DPI, metadata={"Software": None})
-
-
-def _each(policy: Augment) -> Iterator[tuple[str, bool, Augment]]:
-    """Label, whether the policy has it, and a policy of it alone."""
-    labels = {
-        "rotation": "rotation up to {degrees:g}°",
-        "zoom": "zoom up to {percent:.3g}%",
-        "translation": "translation up to {percent:.3g}%",
-        "brightness": "brightness up to {percent:.3g}%",
-        "contrast": "contrast up to {percent:.3g}%",
-        "noise": "noise, deviation {percent:.3g}%",
-    }
-    yield "flip, of half", policy.flip, Augment(flip=True)
-    for name, label in labels.items():
-        strength, on = _strength(policy, name)
-        text = label.format(degrees=strength, percent=100 * strength)
-        yield text, on, replace(Augment(), **{name: strength})
-
-
-def _strength(policy: Augment, name: str) -> tuple[float, bool]:
-    """The policy's strength, or a typical one, and whether it is the policy's."""
-    strength = getattr(policy, name)
-    return (strength, True) if strength else (getattr(TYPICAL, name), False)
+        label = panel.label if panel.on else f"{panel.label}  (off)"
+        draw.text((left, top), label, "black" if panel.on else "#8A5A00", font)
+        for number, image in enumerate(panel.images):
+            sheet.paste(_tile(image), (left + number * _SIDE, top + _LINE))
+    sheet.save(path)
 
 
 def _rows(examples: Examples, count: int, seed: int) -> np.ndarray:
@@ -243,28 +221,19 @@ def _rows(examples: Examples, count: int, seed: int) -> np.ndarray:
     return order[np.lexsort((labels, turn))][:count]
 
 
-def _tile(image: Float[np.ndarray, "h w c"]) -> UInt8[np.ndarray, "side side 3"]:
-    """One picture in the sheet's size, in colour, with a white line to its right."""
+def _tile(image: Float[np.ndarray, "h w c"]) -> Image.Image:
+    """One image in the sheet's size, in colour, with a white line to its right."""
     pixels = np.clip(np.round(image), 0, 255).astype(np.uint8)
     colour = Image.fromarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)).copy())
-    tile = np.array(colour.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR))
-    tile[:, -1] = 255
+    tile = colour.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
+    tile.paste("white", (_SIDE - 1, 0, _SIDE, _SIDE))
     return tile
-
-
-def _shortened(text: str, pixels: int) -> str:
-    """As much of a line as surely fits."""
-    characters = int(pixels / (0.8 * _FONT))
-    return text if len(text) <= characters else text[: characters - 1] + "…"
 
 
 def phantoms_png(path: Path, *, seed: int = 0, side: int = 256) -> None:
     """Draw two healthy phantoms and one of each of the ten types.
 
-    Args:
-      path: PNG file to write.
-      seed: of the first phantom; each one is of another limb.
-      side: of a phantom, in pixels.
+    The first has the seed, each is of another limb, and `side` pixels wide.
     """
     kinds = (None, None, *FRACTURE_TYPES)
     figure = Figure(figsize=(9, 7.2), dpi=110, layout="constrained")

@@ -1,14 +1,13 @@
 """The runs of a sweep side by side, on the screen and as a file."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 
 from fracjax.errors import InputError
 from fracjax.report.table import Table
-from fracjax.runtime.atomic_files import write_json
+from fracjax.runtime.atomic_files import to_json, write_json
 from fracjax.training.checkpoint import CheckpointMetadata
 from fracjax.training.sweep import (
     RateSummary,
@@ -23,36 +22,31 @@ from fracjax.training.sweep import (
 def show_sweep(workdir: Path, metas: Sequence[CheckpointMetadata], console: Console) -> None:
     """Print and keep what each run came to on validation, and which rate is best there.
 
-    Args:
-      workdir: the sweep's; `sweep.json` goes there.
-      metas: what the last checkpoint says of each run, their training being over.
-      console: where to print.
+    `sweep.json` goes to the workdir; `metas` is what the last checkpoint says of each run, their
+    training being over.
 
     Raises:
-      UserError: after the table, if every run diverged.
+      InputError: after the table, if every run diverged.
     """
     runs = swept_runs(metas)
     rates = by_rate(runs)
     rate, run = best_rate(rates), best_run(runs)
     score = "AUC" if len(metas[0].classes) == 2 else "accuracy"
     path = workdir / "sweep.json"
-    write_json(
-        path,
-        {
-            "runs": [{**asdict(one), "workdir": str(one.workdir)} for one in runs],
-            "rates": [asdict(one) for one in rates],
-            "best_rate": rate and rate.learning_rate,
-            "best_run": run and str(run.workdir),
-        },
-    )
+    figures = {
+        "runs": [to_json(one) | {"workdir": str(one.workdir)} for one in runs],
+        "rates": to_json(rates),
+        "best_rate": rate and rate.learning_rate,
+        "best_run": run and str(run.workdir),
+    }
+    write_json(path, figures)
     console.print(runs_table(runs, score).rich())
     console.print()
     console.print(rates_table(rates, score).rich())
     if run is None or not any(one.complete for one in runs):
         raise InputError(f"every run of {workdir} diverged: lower --sweep.learning-rates")
-    if rate is None:
-        choice = "a run diverged at every learning rate; of all runs"
-    else:
+    choice = "a run diverged at every learning rate; of all runs"
+    if rate is not None:
         choice = f"learning rate {rate.learning_rate:g} has the lowest mean loss; of its runs"
     for line in (
         f"{choice} {run.workdir} has the lowest, {run.loss:.4f} nats.",
@@ -100,7 +94,5 @@ def _number(value: float | None) -> str:
 
 
 def _spread(figures: tuple[float, float | None] | None) -> str:
-    if figures is None:
-        return "–"
-    mean, sd = figures
-    return f"{mean:.4f}" if sd is None else f"{mean:.4f} ± {sd:.4f}"
+    mean, sd = figures or (None, None)
+    return _number(mean) if sd is None else f"{mean:.4f} ± {sd:.4f}"

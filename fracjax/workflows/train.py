@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from fracjax.config import Config, io
 from fracjax.errors import InputError
 from fracjax.inference import calibration
-from fracjax.inference.detector_gate import DetectorGate, open_detector_gate
+from fracjax.inference.detector_gate import open_detector_gate
 from fracjax.inference.model_bundle import read_detector
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training.checkpoint import CheckpointMetadata, config_path
@@ -24,10 +25,7 @@ def fit(config: Config, console: Console, *, profile_steps: int = 0) -> list[Che
 
     A run that was cut short goes on; one that is over is not trained again.
 
-    Args:
-      config: the run.
-      console: where the progress goes.
-      profile_steps: steps to trace with JAX's profiler, into `WORKDIR/profile`; 0 for none.
+    `profile_steps` steps are traced with JAX's profiler, into `WORKDIR/profile`.
 
     Returns:
       What the last checkpoint says of each network.
@@ -35,26 +33,17 @@ def fit(config: Config, console: Console, *, profile_steps: int = 0) -> list[Che
     Raises:
       InputError: bad input, before anything is overwritten; or a loss that is not finite.
     """
-    return fit_members(
-        config, console, detector=_open_detector(config), profile_steps=profile_steps
-    )
-
-
-def _open_detector(config: Config) -> DetectorGate | None:
-    if config.data.filter is None:
-        return None
-    mesh = data_mesh()
-    check_before_training(config, mesh)  # a wrong field is said before a model is read
-    check_detector(config)
-    return open_detector_gate(config.data.filter, mesh)
+    detector = None
+    if config.data.filter is not None:
+        mesh = data_mesh()
+        check_before_training(config, mesh)  # a wrong field is said before a model is read
+        check_detector(config)
+        detector = open_detector_gate(config.data.filter, mesh)
+    return fit_members(config, console, detector=detector, profile_steps=profile_steps)
 
 
 def check_detector(config: Config) -> None:
-    """Refuse a detector that is not trained, or has no threshold yet, without reading its arrays.
-
-    Raises:
-      InputError: as it says.
-    """
+    """Refuse a detector without training or threshold; its arrays are not read."""
     detector = config.data.filter
     if detector is None:
         return
@@ -88,16 +77,18 @@ def show_network(config: Config, console: Console) -> None:
         zip(config.phases, summarise_phases(config), strict=True), 1
     ):
         which = f", phase {number} of {len(config.phases)}" if len(config.phases) > 1 else ""
-        table = Table(title=f"{title}{which}: cut {phase.cut}, {phase.epochs} epochs")
-        table.add_column("block")
-        table.add_column("parameters", justify="right")
-        table.add_column("of these trained", justify="right")
-        table.add_column("state")
-        table.add_column("BatchNorm uses")
+        table = Table(
+            "block",
+            Column("parameters", justify="right"),
+            Column("of these trained", justify="right"),
+            "state",
+            "BatchNorm uses",
+            title=f"{title}{which}: cut {phase.cut}, {phase.epochs} epochs",
+        )
         *blocks, total = rows
         for row in blocks:
-            cells = (f"{row.parameters:,}", f"{row.trained:,}", row.state, row.batch_norm)
-            table.add_row(row.block, *cells)
+            counts = (f"{row.parameters:,}", f"{row.trained:,}")
+            table.add_row(row.block, *counts, row.state, row.batch_norm)
         table.add_section()
         table.add_row("total", f"{total.parameters:,}", f"{total.trained:,}", "", "", style="bold")
         console.print(table)
@@ -106,12 +97,11 @@ def show_network(config: Config, console: Console) -> None:
 
 def show_run(workdir: Path, metas: Sequence[CheckpointMetadata], console: Console) -> None:
     """Print how the networks of a run ended and where everything lies."""
+    say = partial(console.print, highlight=False, soft_wrap=True)
     for meta in metas:
-        console.print(
+        say(
             f"{meta.config.workdir}: stopped after epoch {meta.epoch}; the best was epoch "
-            f"{meta.best_epoch}, validation loss {meta.best_loss:.4f} nats",
-            highlight=False,
-            soft_wrap=True,
+            f"{meta.best_epoch}, validation loss {meta.best_loss:.4f} nats"
         )
     network = workdir if len(metas) == 1 else workdir / "member_*"
     places = {
@@ -122,9 +112,5 @@ def show_run(workdir: Path, metas: Sequence[CheckpointMetadata], console: Consol
         "TensorBoard events": network,
     }
     for name, path in places.items():
-        console.print(f"  {name:20}{path}", highlight=False, soft_wrap=True)
-    console.print(
-        f"next: fracjax evaluate --checkpoint {workdir} --split validation",
-        highlight=False,
-        soft_wrap=True,
-    )
+        say(f"  {name:20}{path}")
+    say(f"next: fracjax evaluate --checkpoint {workdir} --split validation")

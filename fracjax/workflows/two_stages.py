@@ -25,11 +25,8 @@ from fracjax.workflows.train import fit, show_run
 def run_two_stages(stage1: Config, stage2: Config, console: Console) -> Path:
     """Train and evaluate both stages; what is already done in their workdirs is not done again.
 
-    Args:
-      stage1: the detector. Phantoms are drawn if they are not there; other datasets must be
-        prepared.
-      stage2: the classifier; its `data.filter` becomes the detector's workdir.
-      console: where progress and tables go.
+    The classifier's `data.filter` becomes the detector's workdir. Phantoms are drawn if they are
+    not there; other datasets must be prepared.
 
     Returns:
       The folder of the cascade's figures.

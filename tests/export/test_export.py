@@ -173,7 +173,7 @@ def test_the_card_says_what_the_file_is(stages, runs, exported):
     assert card["stage2"]["precision"] == "float32"
     assert card["versions"]["jax"] == jax.__version__
     assert "not a medical device" in card["intended_use"]
-    assert "checked on 11 pictures" in said
+    assert "checked on 11 images" in said
 
 
 def test_the_file_is_for_every_platform_and_names_no_folder_of_this_machine(exported):

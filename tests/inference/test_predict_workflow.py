@@ -93,7 +93,7 @@ def test_csv_and_json_say_the_same_of_every_file(clinic, runs, stages, tmp_path)
     assert not (out / "overlays").exists()
     assert "10 files: 8 read, 2 unreadable" in text
     assert "truncated: 1" in text
-    assert "images/s; the device waited for pictures" in text
+    assert "images/s; the device waited for images" in text
     assert "Research code, not a medical device." in text
 
 
@@ -214,7 +214,7 @@ def test_all_files_of_several_processes_are_counted_by_the_slowest(
     written = json.loads((out / "predictions.json").read_text())
     assert (written["complete"], written["files"], len(written["results"])) == (True, 10, 10)
     assert summary.meter.seconds == 500
-    assert "0.0 images/s; the device waited for pictures 50.0% of the time" in text
+    assert "0.0 images/s; the device waited for images 50.0% of the time" in text
     assert sorted(path.name for path in out.iterdir()) == ["predictions.csv", "predictions.json"]
 
 

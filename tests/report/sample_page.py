@@ -19,11 +19,10 @@ from fracjax.evaluation.estimate import undefined
 from fracjax.evaluation.intervals import proportion
 from fracjax.evaluation.subgroups import Subgroup
 from fracjax.report.charts.confusion import confusion_chart
+from fracjax.report.charts.curves import decision_chart, pr_chart, roc_chart, sweep_chart
 from fracjax.report.charts.flow import cascade_flow_chart, data_flow_chart
 from fracjax.report.charts.forest import forest_chart
 from fracjax.report.charts.reliability import reliability_chart
-from fracjax.report.charts.roc_pr import pr_chart, roc_chart
-from fracjax.report.charts.thresholds import decision_chart, sweep_chart
 from fracjax.report.charts.training import History, training_chart
 from fracjax.report.page import (
     Facts,
@@ -41,7 +40,7 @@ EVIL = '<b>&"a$b$|_*`[x](y)'
 METHOD = "bootstrap of 90 groups, 200 resamples"
 KNOWN = Estimate(0.912, 0.884, 0.941, 613, "Wilson")
 UNDEFINED = undefined(0, "Wilson", "no fracture")
-NAN = Estimate(float("nan"), float("nan"), float("nan"), 3, "bootstrap")
+NO_INTERVAL = Estimate(0.5, None, None, 3, "bootstrap", "a single group: nothing to resample")
 
 _rng = np.random.default_rng(0)
 LABELS = _rng.integers(0, 2, 90)
@@ -142,11 +141,16 @@ def all_charts() -> tuple:
 
 @functools.cache
 def page(title: str = f"Report {EVIL}") -> Page:
-    rows = ((EVIL, KNOWN, "1"), ("b", UNDEFINED, "2"), ("c", NAN, "3"), ("d", UNDEFINED, "4"))
+    rows = (
+        (EVIL, KNOWN, "1"),
+        ("b", UNDEFINED, "2"),
+        ("c", NO_INTERVAL, "3"),
+        ("d", UNDEFINED, "4"),
+    )
     table = Table(f"Table {EVIL}", ("class", "figure\nin all", "count"), rows)
     long = "A sentence that is long enough to be broken over lines, since it says a lot."
     checklist = Table("List", ("item", "asks", "answer"), (("1", long, long), ("2", "b", "c")))
-    figures = KeyFigures((KeyFigure(EVIL, KNOWN, EVIL), KeyFigure("J", NAN, "meaning")))
+    figures = KeyFigures((KeyFigure(EVIL, KNOWN, EVIL), KeyFigure("J", NO_INTERVAL, "meaning")))
     return Page(
         title,
         (("date", "2026-01-02"), (EVIL, EVIL)),

@@ -1,3 +1,4 @@
+import dataclasses
 import re
 import xml.etree.ElementTree as ET
 
@@ -9,11 +10,10 @@ from fracjax.evaluation.curves import Band
 from fracjax.report import svg
 from fracjax.report.charts.canvas import LARGE, text_width, wrapped
 from fracjax.report.charts.confusion import confusion_chart
+from fracjax.report.charts.curves import decision_chart, pr_chart, roc_chart, sweep_chart
 from fracjax.report.charts.flow import cascade_flow_chart, data_flow_chart
 from fracjax.report.charts.forest import forest_chart
 from fracjax.report.charts.reliability import reliability_chart
-from fracjax.report.charts.roc_pr import pr_chart, roc_chart
-from fracjax.report.charts.thresholds import decision_chart, sweep_chart
 from fracjax.report.charts.training import History, training_chart
 from fracjax.report.page import Chart
 from tests.report.sample_page import (
@@ -88,12 +88,14 @@ def test_names_that_look_like_markup_are_drawn_as_they_are(drawn):
     assert "<b>" not in "".join(chart.svg for chart in drawn)
 
 
-def test_a_file_of_its_own_has_real_colours_and_white_paper(drawn):
-    text = svg.standalone(drawn[0].svg, title=EVIL, alt=f"alt {EVIL}")
+def test_a_file_of_its_own_has_real_colours_and_white_paper():
+    table = dataclasses.replace(all_charts()[0].table, title=EVIL)
+    chart = dataclasses.replace(all_charts()[0], table=table)
+    text = svg.standalone(chart)
     root = ET.fromstring(text)
     assert "var(" not in text
     assert [child.tag.split("}")[1] for child in root][:3] == ["title", "desc", "rect"]
-    assert root[0].text == EVIL
+    assert (root[0].text, root[1].text) == (EVIL, chart.alt)
     assert root[2].get("fill") == "#ffffff"
 
 

@@ -6,9 +6,8 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from numpy.testing import assert_allclose, assert_array_equal
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from fracjax.augment.colour import colormap_table
 from fracjax.config import Augment, Colour, Config, Data
@@ -60,14 +59,14 @@ def test_panels_hold_the_studies_after_each_augmentation(shown):
 def test_labels_stay_within_their_panels_and_pictures_are_where_they_belong(
     shown, studies, tmp_path, monkeypatch
 ):
-    figures = []
-    save = Figure.savefig
+    boxes = {}
+    write = ImageDraw.ImageDraw.text
 
-    def record(self, *args, **kwargs):
-        figures.append(self)
-        return save(self, *args, **kwargs)
+    def record(self, at, text, fill, font):
+        boxes[text] = self.textbbox(at, text, font)
+        write(self, at, text, fill, font)
 
-    monkeypatch.setattr(Figure, "savefig", record)
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", record)
     flat = [
         replace(panel, images=np.full((studies, 8, 8, 1), 9.0 * place))
         for place, panel in enumerate(shown.values())
@@ -75,17 +74,15 @@ def test_labels_stay_within_their_panels_and_pictures_are_where_they_belong(
     path = tmp_path / "sheet.png"
     contact_sheet_png(flat, path, title="t" * 80, studies="a study (of a class), " * 60)
     pixels = np.asarray(Image.open(path).convert("RGB"))
-    renderer = figures[0].canvas.get_renderer()
-    title, second, *labels = (text.get_window_extent(renderer) for text in figures[0].texts)
-    assert second.x1 <= pixels.shape[1]
-    assert second.y0 > labels[0].y1
-    assert title.y0 > second.y1
+    title, second, *labels = boxes.values()
+    assert second[2] <= pixels.shape[1]
+    assert title[3] < second[1] < second[3] < labels[0][1]
     assert len(labels) == len(flat)
     width = max(2, studies) * 128
-    for place, box in enumerate(labels):
-        assert box.x1 - box.x0 <= width, figures[0].texts[place + 2].get_text()
-        # The picture begins under the label's left end.
-        top, left = pixels.shape[0] - int(box.y1) + 24, int(box.x0 + 1)
+    for place, (text, box) in enumerate([*boxes.items()][2:]):
+        assert box[2] - box[0] <= width, text
+        # The image begins under the label's left end.
+        top, left = int(box[1]) + 24, int(box[0]) + 1
         assert_array_equal(pixels[top : top + 80, left : left + 100], min(255, 9 * place))
 
 

@@ -16,7 +16,8 @@ from fracjax.evaluation import (
 from fracjax.evaluation.aggregate import mean, pooled, vote
 from fracjax.evaluation.temperature import scaled
 from fracjax.report.members_table import MembersReport, members_table, report_members
-from fracjax.report.table import Figure
+from fracjax.report.table import Cell
+from fracjax.runtime.atomic_files import to_json
 
 TYPES = ("Comminuted fracture", "Fracture Dislocation", "Pathological fracture")
 
@@ -36,8 +37,8 @@ EACH = [
 POINT = choose_threshold("fixed:0.5", np.array(LABEL), EACH[0].fracture_score)
 
 
-def _values(row):
-    return [None if cell is None else cell.value for cell in row]
+def _values(figures):
+    return [None if cell is None else cell.value for cell in figures.values()]
 
 
 def _classifiers(count: int, n: int = 40) -> list[Predictions]:
@@ -53,17 +54,20 @@ def detectors() -> MembersReport:
 
 
 def test_detectors_by_hand(detectors):
-    assert detectors.figures == ("AUC", "sensitivity at 0.5", "specificity at 0.5")
+    names = ["AUC", "sensitivity at 0.5", "specificity at 0.5"]
+    for figures in (*detectors.each, detectors.mean_and_sd, *detectors.together.values()):
+        assert [*figures] == names
     assert [_values(row) for row in detectors.each] == [
         [1, 1, 1],
         [0.75, 0.5, 0.5],
         [0.75, 0.5, 0.5],
     ]
-    assert [s.mean for s in detectors.spreads] == pytest.approx([2.5 / 3, 2 / 3, 2 / 3])
-    assert [s.sd for s in detectors.spreads] == pytest.approx(
+    assert [s.mean for s in detectors.mean_and_sd.values()] == pytest.approx(
+        [2.5 / 3, 2 / 3, 2 / 3]
+    )
+    assert [s.sd for s in detectors.mean_and_sd.values()] == pytest.approx(
         [0.25 / math.sqrt(3), *[0.5 / math.sqrt(3)] * 2]
     )
-    assert detectors.n == (4, 4, 4)
     # Means 0.27, 0.30, 0.37, 0.83; votes 1, 1, 1 and 3 of three.
     assert _values(detectors.together["mean of probabilities"]) == [1.0, 0.5, 1.0]
     assert _values(detectors.together["majority vote"]) == [None, 0.5, 1.0]
@@ -78,7 +82,7 @@ def test_an_even_vote_of_detectors_is_a_fracture():
 def test_a_vote_is_at_the_threshold_and_not_at_half():
     point = choose_threshold("fixed:0.15", np.array(LABEL), EACH[0].fracture_score)
     report = report_members(EACH, point, 1.0, folds=False)
-    assert report.figures[1] == "sensitivity at 0.15"
+    assert [*report.mean_and_sd][1] == "sensitivity at 0.15"
     # Called by two of three or more: 0.1 0.1 0.6 no, 0.2 0.6 0.1 yes, and both fractures.
     assert _values(report.together["majority vote"]) == [None, 1.0, 0.5]
 
@@ -99,15 +103,16 @@ def test_all_networks_are_at_the_temperature_of_their_mean():
 def test_classifiers_have_the_figures_of_each_of_the_mean_and_of_the_vote():
     each = _classifiers(3)
     report = report_members(each, None, 1.0, folds=False)
-    assert report.figures == ("accuracy", "macro F1")
+    assert [*report.mean_and_sd] == ["accuracy", "macro F1"]
     for found, one in (
         *zip(report.each, each, strict=True),
         (report.together["mean of probabilities"], mean(each)),
         (report.together["majority vote"], vote(each)),
     ):
         alone = per_class_report(one.label, one.probabilities, one.classes, one.groups)
-        assert found == (alone.accuracy, alone.macro_f1)
-    assert len(set(report.together.values())) == 2  # else the one could stand for the other
+        assert tuple(found.values()) == (alone.accuracy, alone.macro_f1)
+    mean_of, voted = report.together.values()
+    assert mean_of != voted  # else the one could stand for the other
 
 
 def test_folds_are_pooled_and_neither_averaged_nor_counted():
@@ -121,27 +126,28 @@ def test_folds_are_pooled_and_neither_averaged_nor_counted():
     whole = pooled(folds)
     alone = binary_report(whole.label, whole.fracture_score, POINT, whole.groups)
     at = alone.at_operating_point
-    assert report.together["all folds pooled"] == (alone.auc, at.sensitivity, at.specificity)
+    figures = tuple(report.together["all folds pooled"].values())
+    assert figures == (alone.auc, at.sensitivity, at.specificity)
     assert alone.auc.n == 7
     # Each fold ranks its own studies without a fault; all of them together are not.
-    assert report.spreads[0].mean == 1.0
+    assert report.mean_and_sd["AUC"].mean == 1.0
     assert alone.auc.value == pytest.approx(11 / 12)
-    assert members_table(report).title == "3 networks, 2 + 3 + 2 studies"
+    assert members_table(report, [2, 3, 2]).title == "3 networks, 2 + 3 + 2 studies"
 
 
 def test_a_figure_that_one_network_has_not_is_undefined_and_never_0():
     folds = [_detector([0.1, 0.9], [0, 1], "a"), _detector([0.2, 0.4], [0, 0], "b")]
     report = report_members(folds, POINT, 1.0, folds=True)
-    assert [s.mean for s in report.spreads] == [None, None, 1.0]
-    rows = {row[0]: row[1:] for row in members_table(report).rows}
+    assert [s.mean for s in report.mean_and_sd.values()] == [None, None, 1.0]
+    rows = {row[0]: row[1:] for row in members_table(report, [2, 2]).rows}
     assert rows["mean ± standard deviation"] == ("undefined", "undefined", "1.000 ± 0.000")
-    assert members_table(report).grid().rows[1][1].figure == Figure(
-        "undefined", "", 2, "undefined: no fracture among 2", 1
+    assert members_table(report, [2, 2]).grid().rows[1][1] == Cell(
+        "figure", "undefined", "", 2, "undefined: no fracture among 2", 1
     )
 
 
 def test_the_table_has_a_row_of_every_network_and_of_all_of_them(detectors):
-    table = members_table(detectors)
+    table = members_table(detectors, [4, 4, 4])
     assert table.title == "3 networks on 4 studies each"
     assert [row[0] for row in table.rows] == [
         "network 1", "network 2", "network 3", "mean ± standard deviation",
@@ -154,7 +160,7 @@ def test_the_table_has_a_row_of_every_network_and_of_all_of_them(detectors):
 @pytest.mark.parametrize("point", [POINT, None], ids=["detectors", "classifiers"])
 def test_a_screen_of_80_columns_shows_every_figure_whole(point):
     each = EACH if point else _classifiers(3)
-    table = members_table(report_members(each, point, 1.0, folds=False))
+    table = members_table(report_members(each, point, 1.0, folds=False), [len(LABEL)] * 3)
     console = Console(width=80, color_system=None, force_terminal=False)
     with console.capture() as capture:
         console.print(table.rich())
@@ -167,7 +173,7 @@ def test_a_screen_of_80_columns_shows_every_figure_whole(point):
 
 
 def test_json_holds_every_figure(detectors):
-    found = json.loads(json.dumps(detectors.to_dict(), allow_nan=False))
+    found = json.loads(json.dumps(to_json(detectors), allow_nan=False))
     assert [one["AUC"]["value"] for one in found["each"]] == [1.0, 0.75, 0.75]
     assert found["mean_and_sd"]["AUC"]["values"] == [1.0, 0.75, 0.75]
     assert found["together"]["majority vote"]["AUC"] is None

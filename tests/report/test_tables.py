@@ -11,7 +11,7 @@ from fracjax.evaluation import (
     choose_threshold,
     per_class_report,
 )
-from fracjax.report.table import Cell, Figure, Table
+from fracjax.report.table import Cell, Table
 from fracjax.report.tables import binary_tables, cascade_tables, per_class_table
 
 CLASSES = ("Intra-articular fracture", "Comminuted fracture", "Pathological fracture")
@@ -59,8 +59,8 @@ def test_a_grid_by_hand():
     assert grid.kinds == ("text", "figure", "figure", "figure")
     name, precision, recall, _ = grid.rows[0]
     assert name == Cell("text", "a|b")
-    assert precision.figure == Figure("1.000", "[0.21, 1.00]", 1)
-    assert recall.figure == Figure("0.500", "[0.09, 0.91]", 2)
+    assert precision == Cell("figure", "1.000", "[0.21, 1.00]", 1)
+    assert recall == Cell("figure", "0.500", "[0.09, 0.91]", 2)
     assert grid.methods.startswith("95 % intervals: Wilson, bootstrap of 3 groups")
 
 

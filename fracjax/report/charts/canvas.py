@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -21,6 +22,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.textpath import TextToPath
 
+from fracjax.evaluation import Estimate
 from fracjax.report.svg import INK, MUTED, PALETTE, RULE, SVG
 
 Number = int | float
@@ -104,12 +106,17 @@ def line(axes: Axes, *points: Point, **style: Any) -> None:
     axes.plot(*zip(*points, strict=True), **style)
 
 
+def whiskers(*estimates: Estimate) -> np.ndarray | None:
+    """Lengths of the whiskers, for `Axes.errorbar`; None if one of them has no interval."""
+    ends = np.array([(e.value, e.low, e.high) for e in estimates], float).reshape(-1, 3)
+    lengths = np.abs(ends[:, 1:] - ends[:, :1]).T
+    return lengths if np.isfinite(lengths).all() else None
+
+
 def legend(figure: Figure, *panels: Axes) -> None:
     """Say below the panels what each line and mark in them is."""
     pairs = [axes.get_legend_handles_labels() for axes in panels]
-    handles = [handle for of_one, _ in pairs for handle in of_one]
-    labels = [label for _, of_one in pairs for label in of_one]
-    named = {label: handle for handle, label in zip(handles, labels, strict=True)}
+    named = {label: handle for pair in pairs for handle, label in zip(*pair, strict=True)}
     figure.legend(named.values(), named, loc="outside lower left", labelspacing=0.45, borderpad=0.4)
 
 
@@ -134,52 +141,36 @@ def wrapped(text: str, width: Number, *, lines: int = 2) -> list[str]:
 
 def to_svg(figure: Figure) -> str:
     """The figure as an `<svg>` element in CSS variables; within the block of its `canvas`."""
-    written = io.BytesIO()
+    written = io.StringIO()
+    no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     with warnings.catch_warnings():
         # Text stays text: whoever reads it has the font.
         warnings.filterwarnings("ignore", "Glyph .* missing from")
-        figure.savefig(written, format="svg", transparent=True, metadata={"Date": None})
+        figure.savefig(written, format="svg", transparent=True, metadata=no_metadata)
     root = ET.fromstring(written.getvalue())
-    for child in root.findall(f"{{{SVG}}}metadata"):
-        root.remove(child)
-    # A rule for `*` would reach all of the page around; what it says is inherited from here.
-    for defs in root.findall(f"{{{SVG}}}defs"):
-        if defs.find(f"{{{SVG}}}style") is not None:
-            root.remove(defs)
-    root.attrib.pop("version", None)
+    root.remove(root[0])  # its rule for `*` would reach all of the page around; what it says:
     root.set("stroke-linejoin", "round")
-    _keep_ids_that_are_used(root)
+    used = set(re.findall(r"#(\w+)", written.getvalue()))
     for element in root.iter():
-        _tidy(element)
+        _tidy(element, used)
     return ET.tostring(root, encoding="unicode")
 
 
-def _keep_ids_that_are_used(root: ET.Element) -> None:
-    """And name them by rank."""
-    text = ET.tostring(root, encoding="unicode")
-    used = dict.fromkeys(re.findall(r'="url\(#([^)"]+)\)|href="#([^"]+)"', text))
-    names = {a or b: f"i{rank}" for rank, (a, b) in enumerate(used)}
-    for element in root.iter():
-        if (old := element.attrib.pop("id", "")) in names:
-            element.set("id", names[old])
-        if link := element.attrib.pop(_XLINK, None):
-            element.set("href", f"#{names[link[1:]]}")
-        if clip := element.get("clip-path"):
-            element.set("clip-path", f"url(#{names[clip[5:-1]]})")
-
-
-def _tidy(element: ET.Element) -> None:
-    """Colours become variables, the font the reader's, and digits below a hundredth go."""
+def _tidy(element: ET.Element, used: set[str]) -> None:
+    """Colours become variables, the font the reader's; digits below a hundredth go, and ids."""
     if element.tag != f"{{{SVG}}}text":
         element.text = None  # white space
     element.tail = None
-    if "x" in element.attrib and element.get("transform", "").startswith("rotate(-0 "):
+    if element.get("id") not in used:
+        element.attrib.pop("id", None)
+    if link := element.attrib.pop(_XLINK, None):
+        element.set("href", link)
+    if element.get("transform", "").startswith("rotate(-0 "):
         del element.attrib["transform"]
     for name, value in element.attrib.items():
         if name == "style":
             value = re.sub(r"font-family: [^;]*;? ?", "", value)
             for variable, shade in PALETTE.items():
                 value = value.replace(shade.light, f"var(--{variable})")
-        if name not in ("id", "href", "clip-path"):
-            value = re.sub(r"\d+\.\d{3,}", lambda match: f"{float(match[0]):.2f}", value)
+        value = re.sub(r"\d+\.\d{3,}", lambda match: f"{float(match[0]):.2f}", value)
         element.set(name, " ".join(value.split()))

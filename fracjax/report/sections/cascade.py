@@ -4,49 +4,43 @@ from fracjax.evaluation import CascadeReport
 from fracjax.evaluation.cascade_precision import EndToEnd
 from fracjax.evaluation.cascade_sweep import CascadeSweep
 from fracjax.report.charts.confusion import confusion_chart
+from fracjax.report.charts.curves import sweep_chart
 from fracjax.report.charts.flow import cascade_flow_chart
-from fracjax.report.charts.thresholds import sweep_chart
-from fracjax.report.page import Prose, Section
+from fracjax.report.page import Section, text
 from fracjax.report.tables import cascade_tables, end_to_end_table, misses_table
 
 
 def outcomes_section(report: CascadeReport) -> Section:
     """Found, mistyped, missed, by true class."""
-    outcomes, _ = cascade_tables(report)
-    words = (
+    words = text(
         "Lost are those of the missed that the classifier alone would have typed rightly: what the "
         "detector's misses cost. The other missed studies it would have got wrong anyway."
     )
-    return Section(
-        "fates",
-        "What becomes of each fracture",
-        (cascade_flow_chart(report), outcomes, misses_table(report), Prose((words,))),
-    )
+    outcomes, _ = cascade_tables(report)
+    blocks = (cascade_flow_chart(report), outcomes, misses_table(report), words)
+    return Section("fates", "What becomes of each fracture", blocks)
 
 
 def filter_section(report: CascadeReport) -> Section:
     """The classifier with and without the detector in front."""
     without, behind = report.without_filter, report.with_filter
-    words = (
+    words = text(
         "Precision with the filter is end to end: of all fractures that are called so, the share "
         "that is so. Recall with the filter is among those that passed; the fates above have that "
         "of all. Every study here has a fracture; the next table adds false alarms."
     )
-    return Section(
-        "filter",
-        "With and without the detector in front",
-        (
-            cascade_tables(report)[1],
-            Prose((words,)),
-            confusion_chart(without.matrix, without.classes, "Without the filter"),
-            confusion_chart(behind.matrix, behind.classes, "With the filter"),
-        ),
+    charts = (
+        confusion_chart(without.matrix, without.classes, "Without the filter"),
+        confusion_chart(behind.matrix, behind.classes, "With the filter"),
     )
+    _, comparison = cascade_tables(report)
+    title = "With and without the detector in front"
+    return Section("filter", title, (comparison, words, *charts))
 
 
 def end_to_end_section(report: EndToEnd, name: str, part: str) -> Section:
     """What a called type is worth when the normal studies of the detector's dataset come, too."""
-    words = (
+    words = text(
         f"The {report.n_normal} normal studies of {name} ({part}) went through both "
         f"stages: {report.alarms.figure} of them pass the detector, and each is then called some "
         "type, wrongly. Precision here counts them, each set weighed so that "
@@ -54,22 +48,14 @@ def end_to_end_section(report: EndToEnd, name: str, part: str) -> Section:
         "counts beside it. Fractures and normal studies are of two datasets, which differ in more "
         "than the fracture."
     )
-    return Section(
-        "end-to-end", "When normal studies come, too", (end_to_end_table(report), Prose((words,)))
-    )
+    return Section("end-to-end", "When normal studies come, too", (end_to_end_table(report), words))
 
 
 def sweep_section(sweep: CascadeSweep, threshold: float) -> Section:
     """The whole over all thresholds of the detector."""
-    words = (
+    words = text(
         "A look at what another threshold would do, not a way to choose one: these are the studies "
         "that judge it. Choose on validation."
     )
-    return Section(
-        "sweep",
-        "Other thresholds",
-        (
-            sweep_chart(sweep.passed, sweep.found, sweep.macro_precision, threshold),
-            Prose((words,)),
-        ),
-    )
+    chart = sweep_chart(sweep.passed, sweep.found, sweep.macro_precision, threshold)
+    return Section("sweep", "Other thresholds", (chart, words))

@@ -1,25 +1,28 @@
 """The first screen of a report: what was found, in plain words, and how far to trust it."""
 
+from collections.abc import Sequence
+
 from fracjax.evaluation import BinaryReport, CascadeReport, Estimate, PerClassReport
-from fracjax.report.charts.bands import threshold_text
-from fracjax.report.page import KeyFigure, KeyFigures, Prose, Section
+from fracjax.report.page import KeyFigure, KeyFigures, Prose, Section, text
+from fracjax.report.table import threshold_text
 
 NOT_A_DEVICE = (
     "Research code, not a medical device. No figure here is a reason to read a radiograph in "
     "another way, or not to read it."
 )
-_ON_VALIDATION = (
-    "These are validation studies: the best epoch, and what was settled by validation, was chosen "
-    "on them, so their figures are a little too good."
-)
-_CASCADE_ON_VALIDATION = (
-    "The classifier's epoch and temperature were chosen on these studies, so its figures are a "
-    "little too good."
-)
 _ON_TEST = (
     "No network was trained on these studies, and no epoch and no temperature chosen on them."
 )
-_CHOSEN_ON = {"validation": _ON_VALIDATION, "test": _ON_TEST}
+_CHOSEN_ON = {
+    "validation": "These are validation studies: the best epoch, and what was settled by "
+    "validation, was chosen on them, so their figures are a little too good.",
+    "test": _ON_TEST,
+}
+_CASCADE_CHOSEN_ON = {
+    "validation": "The classifier's epoch and temperature were chosen on these studies, so its "
+    "figures are a little too good.",
+    "test": _ON_TEST,
+}
 _CHOSEN = "The threshold was chosen on validation studies."
 _GIVEN = "The threshold was given, and this run cannot know from what it was taken."
 _INTERVALS = (
@@ -33,23 +36,23 @@ def detector_summary(part: str, report: BinaryReport) -> Section:
     at = report.at_operating_point
     (tn, fp), (fn, tp) = at.matrix
     figures = (
-        KeyFigure(
+        (
             "Sensitivity",
             at.sensitivity,
             f"{tp} of {tp + fn} fractures are found; {fn} would be missed.",
         ),
-        KeyFigure(
+        (
             "Specificity",
             at.specificity,
             f"{fp} of {tn + fp} normal studies are wrongly called fractured.",
         ),
-        KeyFigure(
+        (
             "Precision",
             at.precision,
             f"{tp} of the {tp + fp} studies called fractured have a fracture; of all, "
             f"{report.n_positive} of {report.n} have one.",
         ),
-        KeyFigure(
+        (
             "AUC",
             report.auc,
             "How often a random fracture scores higher than a random normal study: 0.5 is a coin, "
@@ -62,70 +65,66 @@ def detector_summary(part: str, report: BinaryReport) -> Section:
         f"{_CHOSEN_ON[part]} {_GIVEN if at.rule.startswith('fixed') else _CHOSEN}",
         _INTERVALS + _grouped(report.n, report.n_groups),
     )
-    return _summary(figures, paragraphs)
+    return _summary(figures, *paragraphs)
 
 
 def classifier_summary(part: str, report: PerClassReport) -> Section:
     """How often a classifier names the right type, and which ones it does not."""
+    k, right = len(report.classes), sum(row[i] for i, row in enumerate(report.matrix))
     figures = (
-        KeyFigure(
+        (
             "Accuracy",
             report.accuracy,
-            f"{sum(report.matrix[i][i] for i in range(len(report.classes)))} of {report.n} "
-            "studies are called by their true class.",
+            f"{right} of {report.n} studies are called by their true class.",
         ),
-        KeyFigure(
+        (
             "Macro F1",
             report.macro_f1,
             "The mean over the classes, each counting the same, of how well it is told apart.",
         ),
     )
-    paragraphs = (
-        f"Guessing among {len(report.classes)} classes is right in {1 / len(report.classes):.3f} "
-        f"of the cases, always calling the largest in "
-        f"{max(row.support for row in report.rows) / max(report.n, 1):.3f}. "
-        f"{_worst(report)} {_CHOSEN_ON[part]}",
+    largest = max(row.support for row in report.rows) / max(report.n, 1)
+    worst = min(report.rows, key=lambda row: 2 if row.recall.value is None else row.recall.value)
+    finds = f"The class it finds least is {worst.name}: {worst.recall.figure} of {worst.support}"
+    return _summary(
+        figures,
+        f"Guessing among {k} classes is right in {1 / k:.3f} of the cases, always calling the "
+        f"largest in {largest:.3f}. {'' if worst.recall.value is None else f'{finds} studies.'} "
+        f"{_CHOSEN_ON[part]}",
         _INTERVALS + _grouped(report.n, report.n_groups),
     )
-    return _summary(figures, paragraphs)
 
 
 def cascade_summary(part: str, report: CascadeReport, *, same_filter: bool) -> Section:
     """What both stages together find, miss and mistype.
 
-    Args:
-      part: of the classifier's split.
-      report: of its studies.
-      same_filter: the classifier was trained on what this detector lets through.
+    `part` is of the classifier's split; with `same_filter` the classifier was trained on what this
+    detector lets through.
     """
     total = report.total
     figures = (
-        KeyFigure(
-            "Found and rightly typed",
-            total.found,
-            f"Of all {report.n} fractures, end to end.",
-        ),
-        KeyFigure("Mistyped", total.mistyped, "Found by the detector, and called another type."),
-        KeyFigure("Missed", total.missed, "Called normal by the detector, so never typed."),
-        KeyFigure(
+        ("Found and rightly typed", total.found, f"Of all {report.n} fractures, end to end."),
+        ("Mistyped", total.mistyped, "Found by the detector, and called another type."),
+        ("Missed", total.missed, "Called normal by the detector, so never typed."),
+        (
             "Lost by the detector",
             total.lost,
             "Missed, although the classifier alone would have typed them rightly.",
         ),
     )
-    paragraphs = [
+    other = "The classifier was not trained on what this detector lets through."
+    return _summary(
+        figures,
         f"The detector at {threshold_text(report.threshold)} lets {report.passed.figure} of the "
-        f"fractures through to the classifier. "
-        + (_CASCADE_ON_VALIDATION if part == "validation" else _ON_TEST),
-    ]
-    if not same_filter:
-        paragraphs.append("The classifier was not trained on what this detector lets through.")
-    return _summary(figures, tuple(paragraphs))
+        f"fractures through to the classifier. {_CASCADE_CHOSEN_ON[part]}",
+        *(() if same_filter else (other,)),
+    )
 
 
-def _summary(figures: tuple[KeyFigure, ...], paragraphs: tuple[str, ...]) -> Section:
-    blocks = (KeyFigures(figures), Prose(paragraphs), Prose((NOT_A_DEVICE,), "warning"))
-    return Section("summary", "Summary", blocks)
+def _summary(figures: Sequence[tuple[str, Estimate, str]], *paragraphs: str) -> Section:
+    shown = KeyFigures(tuple(KeyFigure(*figure) for figure in figures))
+    warning = Prose((NOT_A_DEVICE,), "warning")
+    return Section("summary", "Summary", (shown, text(*paragraphs), warning))
 
 
 def _rule(rule: str) -> str:
@@ -145,13 +144,3 @@ def _grouped(n: int, n_groups: int) -> str:
         "the groups; intervals of proportions and of the AUC take studies as independent, and are "
         "a little too narrow."
     )
-
-
-def _worst(report: PerClassReport) -> str:
-    def recall(estimate: Estimate) -> float:
-        return 2.0 if estimate.value is None else estimate.value
-
-    row = min(report.rows, key=lambda row: recall(row.recall))
-    if row.recall.value is None:
-        return ""
-    return f"The class it finds least is {row.name}: {row.recall.figure} of {row.support} studies."

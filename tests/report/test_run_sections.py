@@ -12,7 +12,7 @@ from fracjax.report import facts
 from fracjax.report.charts.training import History
 from fracjax.report.facts import DataFacts, RunFacts, versions
 from fracjax.report.page import Facts
-from fracjax.report.sections.model_card import YOURS, card_section, claim_section
+from fracjax.report.sections.run import YOURS, card_section, claim_section
 from fracjax.report.table import Table
 from tests.report.sample_page import KNOWN
 
@@ -32,7 +32,6 @@ DATA = DataFacts(
     compared=True,
 )
 RUN = RunFacts(
-    workdir="runs/hands",
     config=Config(data=Data(name="hands")),
     channels=1,
     epoch=2,

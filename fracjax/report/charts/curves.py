@@ -1,0 +1,272 @@
+"""Curves with their bands: ROC and precision-recall, net benefit, and the cascade by threshold."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from fracjax.evaluation import AtThreshold, BinaryReport, Estimate
+from fracjax.evaluation.curves import Band, DecisionCurve
+from fracjax.evaluation.estimate import complement
+from fracjax.report.charts.canvas import canvas, legend, to_svg, whiskers
+from fracjax.report.page import Chart
+from fracjax.report.svg import BLUE, GREEN, MUTED, ORANGE, PAPER
+from fracjax.report.table import Table, pluralise, threshold_text
+
+_ROWS = 21  # of a table behind a curve
+_DASHES, _DOTS = (0, (5, 2)), (0, (1, 1.5))
+_SWEPT = ("share that passes", "end-to-end accuracy", "macro precision of what passes")
+
+
+def roc_chart(band: Band, report: BinaryReport) -> Chart:
+    """Sensitivity over 1 − specificity, with the operating point and 0.5 as marks.
+
+    `band` is `curves.roc_band` of the same studies.
+    """
+    of = f"{pluralise(report.n_positive, 'fracture')}, {report.n - report.n_positive:,} normal"
+    return _over_all_thresholds(
+        band,
+        report,
+        title="ROC curve",
+        area=("AUC", "area under the curve", report.auc),
+        labels=("1 − specificity (false alarms)", "sensitivity (fractures found)"),
+        columns=("1 − specificity", "sensitivity"),
+        point=lambda at: (complement(at.specificity), at.sensitivity),
+        words=lambda at: {"sensitivity": at.sensitivity, "specificity": at.specificity},
+        of=of,
+        chance=(0.0, 1.0, "chance", "chance is 0.5"),
+        caption=f"ROC curve of {pluralise(report.n, 'study')}: {of}.",
+    )
+
+
+def pr_chart(band: Band, report: BinaryReport) -> Chart:
+    """Precision over recall, with the operating point, 0.5 and the prevalence.
+
+    `band` is `curves.pr_band` of the same studies.
+    """
+    of = f"{pluralise(report.n_positive, 'fracture')} among {pluralise(report.n, 'study')}"
+    prevalence = report.n_positive / report.n
+    return _over_all_thresholds(
+        band,
+        report,
+        title="Precision-recall curve",
+        area=("AP", "average precision", report.average_precision),
+        labels=("recall (fractures found)", "precision (calls that are right)"),
+        columns=("recall", "precision"),
+        point=lambda at: (at.sensitivity, at.precision),
+        words=lambda at: {"recall": at.sensitivity, "precision": at.precision},
+        of=of,
+        chance=(
+            prevalence,
+            prevalence,
+            f"chance: prevalence {prevalence:.3f}",
+            f"chance is the prevalence, {report.prevalence.figure}",
+        ),
+        caption=f"Precision-recall curve of {of}. AP is average precision, the area under it.",
+    )
+
+
+def _over_all_thresholds(
+    band: Band,
+    report: BinaryReport,
+    *,
+    title: str,
+    area: tuple[str, str, Estimate],
+    labels: tuple[str, str],
+    columns: tuple[str, str],
+    point: Callable[[AtThreshold], tuple[Estimate, Estimate]],
+    words: Callable[[AtThreshold], Mapping[str, Estimate]],
+    of: str,
+    chance: tuple[float, float, str, str],
+    caption: str,
+) -> Chart:
+    """What the two have in common; `chance` is a line's two ends, its label, and a sentence."""
+    missing = {0: "no fracture", report.n: "no normal study"}.get(report.n_positive, "no curve")
+    operating, half = report.at_operating_point, report.at_half
+    name = f"operating point {threshold_text(operating.threshold)} ({operating.rule})"
+    marks = [(name, operating, ORANGE, "o"), ("at 0.5", half, GREEN, "D")]
+    if operating.threshold == 0.5:
+        marks.pop()
+    said = {
+        name: [f"{word} {estimate.figure}" for word, estimate in words(at).items()]
+        for name, at, _, _ in marks
+    }
+    short, long, estimate = area
+    with canvas(418) as figure:
+        axes = figure.add_subplot()
+        axes.set(xlim=(0, 1), ylim=(0, 1), xlabel=labels[0], ylabel=labels[1])
+        if not _say_if_undefined(axes, band, missing):
+            _draw_band(axes, band, BLUE, f"{short} {estimate.figure}, 95 % band")
+            for name, at, colour, mark in marks:
+                _draw_mark(axes, *point(at), colour, mark, "\n".join((name, *said[name])))
+        *ends, label, by_chance = chance
+        axes.plot([0, 1], ends, color=MUTED, linewidth=1, linestyle=(0, (4, 4)), label=label)
+        legend(figure, axes)
+        drawing = to_svg(figure)
+    points = "; ".join(f"{name}: {', '.join(figures)}" for name, figures in said.items())
+    alt = f"{title} of {of}: {long} {estimate.figure}, {by_chance}. {points}."
+    if estimate.value is None:
+        alt = f"No {title.replace('Precision', 'precision')}: it is undefined with {of}."
+    rows: list[tuple[str | Estimate, ...]] = [(name, *point(at)) for name, at, _, _ in marks]
+    rows += [(f"curve at {x}", x, *ys) for _, x, ys in _points(band, reason=missing)]
+    return Chart(
+        drawing,
+        alt,
+        f"{caption} Whiskers of the marks and the strip along the curve are 95 % intervals "
+        f"({band.method}).",
+        Table(title, ("point", *columns), tuple(rows)),
+    )
+
+
+def decision_chart(curve: DecisionCurve, threshold: float) -> Chart:
+    """Net benefit over threshold probabilities, beside calling all and calling none.
+
+    The operating `threshold` is marked where it lies in (0, 1).
+    """
+    model, everyone = curve.model, curve.treat_all
+    with canvas(340) as figure:
+        axes = figure.add_subplot()
+        axes.set(xlabel="threshold probability", ylabel="net benefit", xlim=(0, 1))
+        # From a little below 0: calling everyone falls without end.
+        values = np.concatenate([model.y, model.high, everyone])
+        top = max(values.max(initial=-1, where=np.isfinite(values)), 0.02) * 1.06
+        axes.set_ylim(-0.3 * top, top)
+        if not _say_if_undefined(axes, model, "no net benefit"):
+            _draw_band(axes, model, BLUE, "the model, with 95 % band")
+            style = {"color": GREEN, "linewidth": 1.4, "linestyle": _DASHES}
+            axes.plot(model.x, everyone, label="call every study", **style)
+            axes.axhline(0, color=MUTED, linewidth=1.4, linestyle=_DOTS, label="call no study")
+            if 0 < threshold < 1:
+                _draw_threshold(axes, threshold)
+        legend(figure, axes)
+        drawing = to_svg(figure)
+
+    def all_called(i: int) -> str:
+        return f"{everyone[i]:.3f}".replace("-", "−") if np.isfinite(everyone[i]) else "undefined"
+
+    rows = tuple((x, *ys, all_called(i), "0") for i, x, ys in _points(model))
+    header = ("threshold probability", "the model", "call every study", "call no study")
+    return Chart(
+        drawing,
+        _decision_alt(curve, threshold),
+        f"Decision curve of {pluralise(model.n, 'study')}. Net benefit: fractures found per "
+        "study, less the false alarms weighed by the odds of the threshold. The strip is the "
+        f"95 % interval ({model.method}).",
+        Table("Decision curve", header, rows),
+    )
+
+
+def _decision_alt(curve: DecisionCurve, threshold: float) -> str:
+    model, everyone = curve.model, curve.treat_all
+    known = np.isfinite(model.y)
+    if not known.any():
+        return "No decision curve: net benefit is undefined."
+    index = _nearest(model, threshold) if 0 < threshold < 1 else int(known.argmax())
+    better = known & (model.y > np.maximum(everyone, 0))
+    words = (
+        f"Decision curve: at a threshold probability of {model.x[index]:.2g} the model's net "
+        f"benefit is {_estimate_at(model, index).figure}, that of calling every study "
+        f"{everyone[index]:.3f}, of calling none 0."
+    )
+    if not better.any():
+        return words + " The model is nowhere better than both."
+    x = model.x[better]
+    return words + (
+        f" The model is better than both at {better.sum()} of {known.sum()} thresholds, "
+        f"from {x.min():.2g} to {x.max():.2g}."
+    )
+
+
+def sweep_chart(passed: Band, accuracy: Band, precision: Band, threshold: float) -> Chart:
+    """The cascade over the detector's threshold: what a stricter one gains and costs.
+
+    `passed` is the fraction of the fractures that reach the classifier, `accuracy` that of the
+    found and rightly typed, `precision` the macro precision among those that pass, undefined where
+    a class is never called. The operating `threshold` is marked.
+
+    Raises:
+      ValueError: the three are not over the same thresholds.
+    """
+    x, bands = passed.x, (passed, accuracy, precision)
+    if any(band.x.tolist() != x.tolist() for band in bands):
+        raise ValueError("the curves of a sweep have different thresholds; expected the same")
+    styles = ((MUTED, _DASHES), (BLUE, "-"), (GREEN, (0, (1, 1.2))))
+    with canvas(340) as figure:
+        axes = figure.add_subplot()
+        for name, band, (colour, style) in zip(_SWEPT, bands, styles, strict=True):
+            _draw_band(axes, band, colour, name, style)
+        axes.set(xlim=(x[0], x[-1]), ylim=(0, 1), xlabel="threshold of the detector")
+        axes.set_ylabel("share")
+        if x[0] <= threshold <= x[-1]:
+            _draw_threshold(axes, threshold)
+        legend(figure, axes)
+        drawing = to_svg(figure)
+    point = f"The operating threshold is {threshold_text(threshold)}."
+    if math.isfinite(threshold):
+        at = _nearest(passed, threshold)
+        figures = (
+            f"{name} {_estimate_at(band, at).figure}"
+            for name, band in zip(_SWEPT, bands, strict=True)
+        )
+        point = f"At {threshold_text(x[at])}: {'; '.join(figures)}."
+    rows = tuple((x, *ys) for _, x, ys in _points(*bands, reason="a class is never called"))
+    return Chart(
+        drawing,
+        f"The cascade over the detector's threshold. {point} "
+        "From the lowest threshold to the highest, end-to-end accuracy goes from "
+        f"{_estimate_at(accuracy, 0).figure} to {_estimate_at(accuracy, -1).figure}.",
+        f"{pluralise(passed.n, 'fracture')} through the cascade, at every threshold of the "
+        f"detector. Strips are 95 % intervals ({passed.method}).",
+        Table("Cascade over thresholds", ("threshold", *_SWEPT), rows),
+    )
+
+
+def _draw_band(axes: Axes, band: Band, colour: str, label: str, style: Any = "-") -> None:
+    axes.fill_between(band.x, band.low, band.high, color=colour, alpha=0.16, linewidth=0)
+    axes.plot(band.x, band.y, color=colour, linewidth=1.8, linestyle=style, label=label)
+
+
+def _draw_mark(axes: Axes, x: Estimate, y: Estimate, colour: str, marker: str, label: str) -> None:
+    """A mark with a whisker along each axis; nothing where there is no such point."""
+    if x.value is None or y.value is None:
+        return
+    ends: dict[str, Any] = {"xerr": whiskers(x), "yerr": whiskers(y), "elinewidth": 1.4}
+    mark = {"fmt": marker, "markersize": 8, "markeredgecolor": PAPER, "color": colour}
+    axes.errorbar(x.value, y.value, **ends, **mark, clip_on=False, zorder=4, label=label)
+
+
+def _draw_threshold(axes: Axes, threshold: float) -> None:
+    label = f"operating threshold {threshold_text(threshold)}"
+    axes.axvline(threshold, color=ORANGE, linewidth=1.2, linestyle=(0, (6, 2, 1, 2)), label=label)
+
+
+def _say_if_undefined(axes: Axes, band: Band, reason: str) -> bool:
+    """Whether the curve is undefined throughout; the empty chart then says so."""
+    empty = not np.isfinite(band.y).any()
+    if empty:
+        middle = {"ha": "center", "va": "center", "transform": axes.transAxes}
+        axes.text(0.5, 0.5, f"undefined: {reason}", fontstyle="italic", **middle)
+    return empty
+
+
+def _nearest(band: Band, x: float) -> int:
+    return int(np.abs(band.x - x).argmin())
+
+
+def _estimate_at(band: Band, index: int, reason: str = "") -> Estimate:
+    """One point of a band; `reason` says why it would be undefined."""
+    value, low, high = (float(v[index]) for v in (band.y, band.low, band.high))
+    if not math.isfinite(value):
+        return Estimate(None, None, None, band.n, band.method, reason or "no such point")
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return Estimate(value, None, None, band.n, band.method, "too few to resample")
+    return Estimate(value, low, high, band.n, band.method)
+
+
+def _points(*bands: Band, reason: str = "") -> Iterator[tuple[int, str, tuple[Estimate, ...]]]:
+    """Of a table its rows, the ends and what lies evenly between: index, x, and each curve."""
+    x = bands[0].x
+    for i in np.unique(np.linspace(0, x.size - 1, _ROWS).round().astype(int)).tolist():
+        yield i, f"{x[i]:.3f}", tuple(_estimate_at(band, i, reason) for band in bands)

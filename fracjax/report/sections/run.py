@@ -1,0 +1,211 @@
+"""What a run is made of: its data, its training, the model card, and the CLAIM checklist.
+
+Sources: Mitchell et al. 2019, FAT*, arXiv:1810.03993, "Model Cards for Model Reporting"; Tejani et
+al. 2024, Radiology: Artificial Intelligence 6(4):e240300, "Checklist for Artificial Intelligence in
+Medical Imaging (CLAIM): 2024 Update". CLAIM's items are in our words.
+"""
+
+from collections.abc import Collection
+
+from fracjax.report.charts.flow import data_flow_chart
+from fracjax.report.charts.training import training_chart
+from fracjax.report.facts import DataFacts, RunFacts, versions
+from fracjax.report.page import Facts, Section, text
+from fracjax.report.table import Table
+
+YOURS = "yours to answer"
+
+_PUBLISHED = {
+    "fracatlas": "FracAtlas (Abedeen et al. 2023), radiographs of three hospitals in Bangladesh",
+    "bone_break": "Bone Break Classification (Roboflow Universe), figures from the web",
+    "phantom": "drawn limbs: no patient, no acquisition, the truth known by construction",
+    "phantom_types": "drawn limbs: no patient, no acquisition, the truth known by construction",
+}
+_PRECISIONS = {
+    "float32": "float32",
+    "tensorfloat32": "float32, multiplied as TensorFloat-32 where the device can",
+    "bfloat16": "bfloat16 in convolutions and matrix products, float32 elsewhere",
+}
+
+
+def data_section(data: DataFacts) -> Section:
+    """The flow of files into the parts, and the leakage audit."""
+    duplicates = [n for n in data.groups if n > 1]
+    facts = (
+        ("Dataset", data.name),
+        ("Split", f"{data.split_hash[:12]}, seed {data.seed}, by group"),
+        (
+            "Near duplicates",
+            f"{len(duplicates)} groups of two or more, {sum(duplicates)} studies; each group lies "
+            "in one part",
+        ),
+        *(("Audit", audit) for audit in data.audits),
+    )
+    pictures = ", and no picture that is nearly another's, turned or mirrored"
+    words = text(
+        "The audit was made anew for this report: no file and no group may be on both "
+        f"sides{pictures if data.compared else ''}. One such pair and there would be no report.",
+        "Phantoms are drawn one by one, so their pictures are not compared."
+        if data.drawn
+        else "Patients are not known here: two studies of one person may still lie in two parts.",
+    )
+    chart = data_flow_chart(data.files, data.refused, data.parts)
+    return Section("data", "The data", (chart, Facts(facts), words, data.audit_table))
+
+
+def training_section(run: RunFacts, members: Table | None) -> Section:
+    """Loss, accuracy and AUC by epoch, of each network, and the table of several networks."""
+    config = run.config
+    phases = "; ".join(
+        f"up to {phase.epochs} epochs at {phase.learning_rate:g} ({phase.schedule}), trained from "
+        f"{'the first layer' if phase.cut == 'none' else phase.cut} on"
+        for phase in config.phases
+    )
+    epochs = ", ".join(str(len(history.epochs)) for history in run.histories.values())
+    words = text(
+        f"{config.model.name} at {config.data.image_size} pixels, batches of "
+        f"{config.data.batch_size}: {phases}. Stopped after {epochs} epochs, with a patience of "
+        f"{config.train.patience}; the weights are those of the lowest validation loss."
+    )
+    chart = training_chart(run.histories, "Loss and accuracy by epoch")
+    return Section("training", "Training", (chart, words, *([members] if members else [])))
+
+
+def card_section(run: RunFacts, performance: str) -> Section:
+    """Facts in the order of the paper's card.
+
+    `performance` has the main figures in one line.
+    """
+    config, data = run.config, run.config.data
+    passed = f", those that the detector in {data.filter} passes" if data.filter else ""
+    caveats = "one dataset, no external test; labels are taken as they are given"
+    if not run.data.drawn:
+        caveats += "; two studies of one patient may lie on both sides"
+    task = f"name the type of a fracture: {', '.join(data.classes)}"
+    if run.point:
+        task = f"score a radiograph for {data.classes[1]} against {data.classes[0]}"
+    trained = "" if config.model.precision == run.precision else config.model.precision
+    precisions = (
+        _PRECISIONS[run.precision],
+        f"trained in {trained}" if trained else "",
+        run.precision_shift,
+    )
+    rows = {
+        "Model": f"{config.model.name}, networks: {len(run.histories)}, epoch {run.epoch}, started "
+        f"from {config.model.weights or 'random'} weights",
+        "Task": task,
+        "Made with": versions(),
+        "Licence": "the code Apache-2.0; weights and data have their own",
+        "Intended use": "research on detecting and typing fractures; a second look that is itself "
+        "under study",
+        "Not for": "decisions about patients; other views, bodies, ages or machines than those of "
+        "the training data; pictures that are no plain radiographs",
+        "Input": f"{data.image_size}×{data.image_size} pixels, channels: {run.channels}, 8 bits, "
+        f"picture made square by: {data.fit}",
+        "Precision": "; ".join(filter(None, precisions)),
+        "Training data": f"{run.data.count('train')} studies of {data.name}{passed}"
+        + (f"; of those, {run.subset}" if run.subset else ""),
+        "Chosen on": f"{run.data.count('validation')} studies of validation{passed}: "
+        + ("epoch, threshold and temperature" if run.point else "epoch, temperature"),
+        "Judged on": f"{run.n} studies of {run.part}: {performance}",
+        "Factors": "what the dataset records; age, sex, machine and hospital only where it does",
+        "Ethics": "a missed fracture harms; a false alarm costs time and dose. Which of the two "
+        "weighs more is in the threshold, and was not asked of patients",
+        "Caveats": caveats,
+    }
+    return Section("card", "Model card", (Facts(tuple(rows.items())),))
+
+
+def claim_section(run: RunFacts, sections: Collection[str]) -> Section:
+    """All 44 items; `sections` are the ids of those above, to which answers may point."""
+    answers = _answers(run, sections)
+    rows = tuple((str(i), asked, said) for i, (asked, said) in enumerate(answers.items(), 1))
+    open_items = sum(YOURS in said for said in answers.values())
+    words = text(
+        f"{len(rows) - open_items} of {len(rows)} items are answered by the run itself; the others "
+        "are about your study, and only you can answer them. The items are in our words."
+    )
+    table = Table("CLAIM 2024", ("item", "what is asked", "this run"), rows)
+    return Section("claim", "CLAIM 2024 checklist", (words, table))
+
+
+def _answers(run: RunFacts, sections: Collection[str]) -> dict[str, str]:
+    """Each item with its answer, in their order."""
+    config, data, name = run.config, run.config.data, run.config.data.name
+    detector, networks = run.point is not None, len(run.histories)
+    kind = "vision transformer" if config.model.name.startswith("vit") else "convolutional network"
+    passed = f"studies that the detector {data.filter} calls fractured, in training and validation"
+    selected = "; of those, ".join(filter(None, (passed if data.filter else "", run.subset)))
+    weights = "random"
+    if file := config.model.weights:
+        weights = f"ImageNet weights converted from Keras ({file.name}), random head"
+    drawn, constructed = YOURS, YOURS
+    if run.data.drawn:
+        drawn, constructed = "drawn limbs: no patient", "by construction"
+    figures = "under Operating point" if detector else "under The classes"
+    maps = "class activation maps, under The worst mistakes"
+    failures = "under The worst mistakes"
+    unknown = f"{name}, {run.data.studies} studies; their source is {YOURS}"
+    return {
+        "Title: says that it is AI, and of which kind": f"deep learning: a {kind}",
+        "Abstract: design, methods, results, conclusions": YOURS,
+        "Background, intended use and role": YOURS,
+        "Aims and hypotheses": YOURS,
+        "Prospective or retrospective": drawn,
+        "Goal of the study": "detect a fracture"
+        if detector
+        else f"tell apart {', '.join(data.classes)}",
+        "Sources of the data": _PUBLISHED.get(name, unknown),
+        "What was included and excluded": "every file that decodes in full, in one label; refused "
+        "files by reason under The data",
+        "Preprocessing": f"grey values to 8 bits, {data.fit} to {data.image_size} pixels, "
+        f"{run.channels} channels, colour map {data.colormap}",
+        "Selection of subsets": selected or "all studies of the classes",
+        "De-identification": drawn,
+        "Missing data": "none: a study without a picture or a label is not taken",
+        "Acquisition of the images": drawn,
+        "Reference standard: how it was obtained": constructed,
+        "Reference standard: why this one": constructed,
+        "Reference standard: who annotated": constructed,
+        "Annotation of the test set": constructed,
+        "Variability between and within annotators": "none: by construction"
+        if run.data.drawn
+        else YOURS,
+        "How studies were assigned to partitions": "/".join(
+            map("{:.0%}".format, run.data.fractions)
+        )
+        + f", stratified by class, seed {run.data.seed}",
+        "Level at which partitions are disjoint": "groups of near duplicates, by perceptual hash "
+        "and correlation; patients are not known",
+        "Intended sample size": YOURS,
+        "The model in detail": f"{config.model.name}; `fracjax train --dry-run` prints it by block",
+        "Software and versions": versions(),
+        "Initial parameters": weights,
+        "Training in detail": "under Training, and in config.json of the run",
+        "How the final model was selected": "lowest validation loss",
+        "Ensembling": f"mean of the probabilities of {networks} networks"
+        if networks > 1
+        else "none",
+        "Metrics": "under Operating point and All thresholds" if detector else figures,
+        "Significance and uncertainty": "95 % intervals on every figure; each table names how they "
+        "were made",
+        "Robustness or sensitivity": "under Subgroups" if "subgroups" in sections else YOURS,
+        "Explainability": maps if "mistakes" in sections else YOURS,
+        "Evaluation on internal data": f"{run.n} studies of {run.part}",
+        "Testing on external data": "none: every study is of the dataset that the networks were "
+        "trained on",
+        "Registration of a trial": YOURS,
+        "Numbers included and excluded": "under The data",
+        "Demographic and clinical characteristics by partition": drawn,
+        "Performance with its uncertainty": figures,
+        "Diagnostic performance and its precision": f"{figures}, with n and interval"
+        if detector
+        else figures,
+        "Analysis of failures": failures if "mistakes" in sections else YOURS,
+        "Limitations": "under Model card",
+        "Implications for practice": YOURS,
+        "Protocol or further technical details": YOURS,
+        "Availability of software, model and data": "fracjax, Apache-2.0; the checkpoint is named "
+        "above",
+        "Funding": YOURS,
+    }
