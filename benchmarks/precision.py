@@ -30,7 +30,7 @@ from fracjax.inference.model_bundle import open_run
 from fracjax.loading.dataset_view import open_dataset
 from fracjax.runtime.atomic_files import write_json
 from fracjax.runtime.sharding import data_mesh
-from fracjax.training.loop import fit
+from fracjax.training.loop import fit_members
 
 OTHER: dict[Precision, Precision] = {"float32": "bfloat16", "bfloat16": "float32"}
 ROOT = Path(__file__).resolve().parent.parent
@@ -96,7 +96,7 @@ def _row(
         model=dataclasses.replace(config.model, precision=precision),
         train=dataclasses.replace(config.train, seed=seed),
     )
-    fit(config, Console(quiet=True))
+    fit_members(config, Console(quiet=True))
     run, dataset = open_run(config.workdir, data_mesh()), open_dataset(config.data)
     validation = run.predict(dataset.part("validation"))
     test = dataset.part("test")

@@ -35,11 +35,10 @@ from fracjax.config import Config, Data, Model
 from fracjax.datasets.phantom.drawing import draw
 from fracjax.evaluation import choose_threshold
 from fracjax.imaging.resize import decode
-from fracjax.inference.detector_gate import DetectorGate
 from fracjax.inference.model_bundle import ModelBundle
 from fracjax.inference.predict_files import ThroughputMeter, predict_files
 from fracjax.inference.prefetch import read_ahead
-from fracjax.inference.stages import Stages
+from fracjax.inference.stages import DetectorGate, Stages
 from fracjax.runtime.sharding import batch_sharding, data_mesh, replicated
 from fracjax.training.checkpoint import CheckpointMetadata
 from fracjax.training.forward import make_forward
@@ -79,7 +78,7 @@ def main(
 def _measure(stages: Stages, files: list[Path], rounds: int) -> list[str]:
     detector = stages.detector.bundle
     form, place = detector.meta.form, batch_sharding(detector.mesh)
-    ready = np.stack([read.pictures[0] for read in read_ahead(files, [form], ahead=64)])
+    ready = np.stack([read.images[0] for read in read_ahead(files, [form], ahead=64)])
     meters: list[ThroughputMeter] = []
 
     def full(batch: np.ndarray) -> np.ndarray:

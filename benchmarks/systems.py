@@ -89,9 +89,8 @@ def _measure(config: Config, n: int, steps: int) -> dict[str, Any]:
 
     from fracjax.runtime.sharding import data_mesh
     from fracjax.training.forward import make_forward
-    from fracjax.training.model import init
-    from fracjax.training.model_summary import summarise_phases
-    from fracjax.training.step import StepSpec, make_train_step
+    from fracjax.training.model import init, summarise_phases
+    from fracjax.training.step import StepSpec, make_step
 
     device, imported = jax.devices()[0], _resident()
     network, mesh, side = init(config), data_mesh(1), config.data.image_size
@@ -103,9 +102,7 @@ def _measure(config: Config, n: int, steps: int) -> dict[str, Any]:
     forward: Any = make_forward(network.model, image=network.image, mesh=mesh)
     forward = forward.lower(state.variables, batch["image"], None).compile()
     view, tx = network.training_view(0), network.optimizer(0)
-    step: Any = make_train_step(
-        StepSpec(view, tx, network.image, config.augment, loss=config.loss), mesh
-    )
+    step: Any = make_step(StepSpec(view, tx, network.image, config.augment, loss=config.loss), mesh)
     step = step.lower(state, batch, key, size).compile()
     compile_seconds = time.perf_counter() - start
 

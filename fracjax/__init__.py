@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fracjax.api import predict_files as predict_files
     from fracjax.api import prepare as prepare
     from fracjax.config import Config as Config
-    from fracjax.config.io import load as load_config
+    from fracjax.config.io import load as load_config  # noqa: F401
     from fracjax.errors import InputError as InputError
     from fracjax.evaluation import Predictions as Predictions
     from fracjax.inference.model_bundle import ModelBundle as ModelBundle
@@ -32,19 +32,7 @@ _FRONT = {
     "predict_files": "api",
     "prepare": "api",
 }
-__all__ = [
-    "Config",
-    "InputError",
-    "ModelBundle",
-    "Predictions",
-    "__version__",
-    "evaluate",
-    "fit",
-    "load_config",
-    "open_run",
-    "predict_files",
-    "prepare",
-]
+__all__ = [*_FRONT, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:

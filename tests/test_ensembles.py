@@ -17,10 +17,9 @@ from fracjax.evaluation import Predictions
 from fracjax.evaluation.aggregate import mean
 from fracjax.evaluation.temperature import scaled
 from fracjax.inference.cascade import run_cascade
-from fracjax.inference.detector_gate import open_detector_gate
 from fracjax.inference.evaluate_run import EvaluationRequest, evaluate_run
 from fracjax.inference.model_bundle import open_run
-from fracjax.inference.stages import open_stages
+from fracjax.inference.stages import open_detector_gate, open_stages
 from fracjax.loading import dataset_view
 from fracjax.loading.dataset_view import open_dataset
 from fracjax.runtime.sharding import data_mesh

@@ -11,7 +11,7 @@ import pytest
 
 from fracjax.config import Augment, Config, Freeze, Loss, Model, Phase
 from fracjax.config.io import load
-from fracjax.training.model_summary import summarise_phases
+from fracjax.training.model import summarise_phases
 from tests.paths import ROOT
 
 CONFIGS = ROOT / "configs"

@@ -50,7 +50,7 @@ def _train(data: str, mode: Any) -> None:
     from rich.console import Console
 
     from fracjax.config import Config, Data, Model, Phase
-    from fracjax.training.loop import fit
+    from fracjax.training.loop import fit_members
 
     with tempfile.TemporaryDirectory() as folder:
         config = Config(
@@ -61,7 +61,7 @@ def _train(data: str, mode: Any) -> None:
             model=Model(width=0.03),
             phases=(Phase(epochs=1),),
         )
-        fit(config, Console(stderr=True))
+        fit_members(config, Console(stderr=True))
     # Kilobytes, on Linux; what was cached of files does not count.
     print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 

@@ -20,9 +20,8 @@ def build(asked: dict[str, Any]) -> Ready:
     from fracjax.config import Augment, Config, Data, Freeze, Model, Phase
     from fracjax.runtime.sharding import data_mesh
     from fracjax.training.forward import make_forward
-    from fracjax.training.model import init
-    from fracjax.training.model_summary import summarise
-    from fracjax.training.step import StepSpec, make_train_step
+    from fracjax.training.model import init, summarise
+    from fracjax.training.step import StepSpec, make_step
 
     side, n, cut = asked["side"], asked["batch"], asked["cut"]
     config = Config(
@@ -45,7 +44,7 @@ def build(asked: dict[str, Any]) -> Ready:
         loss=config.loss,
     )
     jitted: dict[str, Any] = {
-        "training": make_train_step(recipe, mesh),
+        "training": make_step(recipe, mesh),
         "inference": make_forward(network.model, image=network.image, mesh=mesh),
     }
     jitted["latency"] = jitted["inference"]

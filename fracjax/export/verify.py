@@ -73,7 +73,7 @@ def images_of(stages: Stages, folder: Path | None, data_dir: Path | None) -> Che
     forms = list(inputs_of(stages).values())
     if folder is not None:
         files = _spread(find_files([folder]).files)
-        each = [read.pictures for read in read_ahead(files, forms, ahead=IMAGES) if read.pictures]
+        each = [read.images for read in read_ahead(files, forms, ahead=IMAGES) if read.images]
         if not each:
             raise InputError(f"none of the {len(files)} files tried in {folder} can be read")
         source = str(folder)

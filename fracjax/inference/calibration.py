@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jax.sharding import Mesh
-
 from fracjax.config import Precision
 from fracjax.errors import InputError
 from fracjax.evaluation import OperatingPoint
 from fracjax.evaluation.temperature import Temperature
-from fracjax.inference.model_bundle import ModelBundle, epochs_of, is_cross_validation, open_run
+from fracjax.inference.model_bundle import ModelBundle, epochs_of
 from fracjax.runtime.atomic_files import read_json, to_json, write_json
 from fracjax.training.checkpoint import CheckpointMetadata
 
@@ -54,13 +52,10 @@ def path(workdir: Path) -> Path:
 
 def store(workdir: Path, chosen: Calibration, metas: Sequence[CheckpointMetadata]) -> None:
     """Keep it with what it was chosen on: checkpoints, split, validation."""
-    record = {
-        "operating_point": to_json(chosen.point),
-        "temperature": to_json(chosen.temperature),
-        "test_views": chosen.test_views,
-        "precision": chosen.precision,
-    }
-    write_json(path(workdir), {**record, **_chosen_on(metas)})
+    record = to_json(chosen)
+    write_json(
+        path(workdir), {"operating_point": record.pop("point"), **record, **_chosen_on(metas)}
+    )
 
 
 def _chosen_on(metas: Sequence[CheckpointMetadata]) -> dict[str, Any]:
@@ -79,12 +74,7 @@ def is_stored(workdir: Path) -> bool:
 
 
 def read(workdir: Path, metas: Sequence[CheckpointMetadata]) -> Calibration:
-    """What was stored.
-
-    Raises:
-      InputError: nothing yet, or it was chosen for another checkpoint, another split or another
-        part than validation.
-    """
+    """What was stored; refused if it is of another checkpoint, split or part than validation."""
     hint = f"run `{evaluate_command(workdir)}` first"
     if not is_stored(workdir):
         raise InputError(f"{workdir} has no threshold yet; {hint}")
@@ -96,54 +86,29 @@ def read(workdir: Path, metas: Sequence[CheckpointMetadata]) -> Calibration:
             f"the threshold of {workdir} is not this checkpoint's: {'; '.join(stale)}; {hint}"
         )
     try:
-        return _parsed(record)
+        point, precision = record["operating_point"], record["precision"]
+        point = None if point is None else OperatingPoint.from_dict(point)
+        if precision not in typing.get_args(Precision):
+            raise ValueError(f"the precision is {precision}")
+        # Infinite where none is called.
+        if point and not (0 <= point.threshold <= 1 or point.threshold == math.inf):
+            raise ValueError(f"the threshold is {point.threshold}, not a probability")
+        temperature = Temperature.from_dict(record["temperature"])
+        return Calibration(point, temperature, int(record["test_views"]), precision)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path(workdir)} is damaged ({error}); {hint}") from error
-
-
-def _parsed(record: dict[str, Any]) -> Calibration:
-    point = record["operating_point"]
-    chosen = Calibration(
-        None if point is None else OperatingPoint.from_dict(point),
-        Temperature.from_dict(record["temperature"]),
-        int(record["test_views"]),
-        record["precision"],
-    )
-    if chosen.precision not in typing.get_args(Precision):
-        raise ValueError(f"the precision is {chosen.precision}")
-    if chosen.point is not None:
-        threshold = chosen.point.threshold
-        if not (0 <= threshold <= 1 or threshold == math.inf):  # infinite where none is called
-            raise ValueError(f"the threshold is {threshold}, not a probability")
-    return chosen
 
 
 def read_threshold(
     workdir: Path, metas: Sequence[CheckpointMetadata]
 ) -> tuple[Calibration, OperatingPoint]:
-    """What was stored of a detector, with its threshold.
-
-    Raises:
-      InputError: as `read`; or no threshold is in it.
-    """
+    """What was stored of a detector, with its threshold; raises as `read`, or where it has none."""
     chosen = read(workdir, metas)
     if chosen.point is None:
         raise InputError(
             f"{path(workdir)} holds no threshold; run `{evaluate_command(workdir)}` again"
         )
     return chosen, chosen.point
-
-
-def open_calibrated(workdir: Path, mesh: Mesh) -> ModelBundle:
-    """Restore a run as validation calibrated it, if it was evaluated there.
-
-    Raises:
-      InputError: as `open_run` and `read`.
-    """
-    bundle = open_run(workdir, mesh)
-    if is_cross_validation(bundle.metas) or not is_stored(workdir):
-        return bundle
-    return read(workdir, bundle.metas).apply_to(bundle)
 
 
 def evaluate_command(workdir: Path, *options: str) -> str:

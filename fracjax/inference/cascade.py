@@ -8,11 +8,10 @@ from fracjax.errors import InputError
 from fracjax.evaluation import CascadeReport, Predictions, cascade_report
 from fracjax.evaluation.cascade_precision import EndToEnd, Normals, end_to_end
 from fracjax.evaluation.cascade_sweep import CascadeSweep, cascade_sweep
-from fracjax.inference.detector_gate import DetectorGate
-from fracjax.inference.evaluate_run import audit_part, studies_of
+from fracjax.inference.evaluate_run import audit_part, open_as_trained, studies_of
 from fracjax.inference.model_bundle import ModelBundle, is_cross_validation
-from fracjax.inference.stages import Stages
-from fracjax.loading.dataset_view import Dataset, open_dataset
+from fracjax.inference.stages import DetectorGate, Stages
+from fracjax.loading.dataset_view import Dataset
 
 
 @dataclass(frozen=True)
@@ -23,9 +22,8 @@ class Cascade:
       part: the part of the split.
       stages: the two runs.
       dataset: the classifier's.
-      detector: predictions of the detector; `label` is 1 for every study, all of them being
-        fractures.
-      classifier: predictions of the classifier, of all studies, those that do not pass included.
+      detector: its predictions; `label` is 1 for every study, all of them being fractures.
+      classifier: its predictions of all studies, those that do not pass included.
       report: figures with and without the detector.
       sweep: the same over the detector's thresholds.
       end_to_end: what a called type is worth when the normal studies of the detector's own dataset
@@ -47,10 +45,7 @@ class Cascade:
 def run_cascade(stages: Stages, part: str, data_dir: Path | None = None) -> Cascade:
     """Apply both stages to a part of the classifier's dataset, each on images of its own form.
 
-    Args:
-      stages: detector and classifier, whose dataset and split are used.
-      part: validation or test.
-      data_dir: where the prepared datasets are now; each config's `data.dir` by default.
+    Datasets are looked for in `data_dir`, by default where each config says.
 
     Raises:
       InputError: no classifier, a dataset (of either stage) that is not there or that is split
@@ -64,8 +59,17 @@ def run_cascade(stages: Stages, part: str, data_dir: Path | None = None) -> Casc
             f"the networks of {classifier.workdir} are folds of a cross-validation: all but one "
             "have trained on any study of validation; write --split test"
         )
-    dataset, own = (_dataset_of(bundle, data_dir) for bundle in (classifier, detector.bundle))
-    leakage = _audit(own, dataset, part)
+    dataset, own = (
+        open_as_trained(bundle.meta, data_dir) for bundle in (classifier, detector.bundle)
+    )
+    # Neither stage may have seen the fractures, nor the normal studies of the detector's dataset.
+    fractures, normal = (studies_of(it, part) for it in (dataset, own))
+    leakage = (
+        audit_part(dataset, part),
+        audit_leakage(studies_of(own, "train", "validation"), fractures),
+        audit_part(own, part),
+        audit_leakage(studies_of(dataset, "train", "validation"), normal),
+    )
     detected = detector.bundle.detect(dataset.part(part, detector.bundle.meta.form))
     typed = classifier.predict(dataset.part(part, classifier.meta.form))
     threshold = detector.point.threshold
@@ -84,13 +88,6 @@ def run_cascade(stages: Stages, part: str, data_dir: Path | None = None) -> Casc
     )
 
 
-def _dataset_of(bundle: ModelBundle, data_dir: Path | None) -> Dataset:
-    """The dataset that a run was trained on, split as it was then."""
-    dataset = open_dataset(bundle.meta.config.data, data_dir)
-    bundle.meta.check_split(dataset.split_hash)
-    return dataset
-
-
 def _normals(
     detector: DetectorGate, classifier: ModelBundle, own: Dataset, part: str
 ) -> tuple[Normals, float]:
@@ -101,14 +98,3 @@ def _normals(
     seen_by_classifier = own.part(part, classifier.meta.form).take(normal)
     normals = Normals(detector.point.calls(scores), classifier.predict(seen_by_classifier).called)
     return normals, 1 - float(normal.mean())
-
-
-def _audit(own: Dataset, dataset: Dataset, part: str) -> tuple[Leakage, ...]:
-    """Neither stage may have seen the fractures, nor the normal studies of the detector's set."""
-    fractures, normal = (studies_of(it, part) for it in (dataset, own))
-    return (
-        audit_part(dataset, part),
-        audit_leakage(studies_of(own, "train", "validation"), fractures),
-        audit_part(own, part),
-        audit_leakage(studies_of(dataset, "train", "validation"), normal),
-    )

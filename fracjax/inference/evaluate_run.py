@@ -98,11 +98,7 @@ class EvaluatedRun:
 
     @property
     def point(self) -> OperatingPoint:
-        """Threshold of a detector.
-
-        Raises:
-          InputError: the run is a classifier.
-        """
+        """Threshold of a detector; a classifier has none, which is refused."""
         if self.calibration.point is None:
             raise InputError(
                 f"{self.bundle.workdir} has no threshold: expected a detector of two classes, "
@@ -120,18 +116,24 @@ def evaluate_run(request: EvaluationRequest, mesh: Mesh) -> EvaluatedRun:
         precision is another than that of training and moves probabilities.
     """
     metas = read_metas(request.workdir)
-    # Refused before minutes are spent on predictions.
-    rule = _checked_rule(request, metas[0])
+    rule = _checked_rule(request, metas[0])  # before minutes are spent on predictions
     stored = None if request.calibrate else _stored(request, metas)
-    bundle = _open(request, mesh, stored)
+    bundle = open_run(request.workdir, mesh)
+    if stored is not None:
+        bundle = stored.apply_to(bundle)
+    else:
+        views = bundle.test_views if request.views is None else request.views
+        bundle = dataclasses.replace(bundle, test_views=views)
+        bundle = bundle.in_precision(request.precision or bundle.precision)
     dataset, examples, leakage = _studies(bundle, request)
     folds = is_cross_validation(metas) and request.part == "validation"
     join = aggregate.pooled if folds else aggregate.mean
     each = _predict_each(bundle, examples)
     joined = join(each)
-    chosen = _calibrated(bundle, joined, rule) if request.calibrate else stored
-    if chosen is None:
-        chosen = _uncalibrated(bundle)
+    if request.calibrate:
+        chosen = _calibrated(bundle, joined, rule)
+    else:
+        chosen = stored or _uncalibrated(bundle)
     predictions = scaled(joined, chosen.temperature.value)
 
     def predict_in(precision: Precision) -> Predictions:
@@ -209,15 +211,6 @@ def _stored(request: EvaluationRequest, metas: Sequence[CheckpointMetadata]) -> 
     return stored
 
 
-def _open(request: EvaluationRequest, mesh: Mesh, stored: Calibration | None) -> ModelBundle:
-    bundle = open_run(request.workdir, mesh)
-    if stored is not None:
-        return stored.apply_to(bundle)
-    if request.views is not None:
-        bundle = dataclasses.replace(bundle, test_views=request.views)
-    return bundle if request.precision is None else bundle.in_precision(request.precision)
-
-
 def _studies(
     bundle: ModelBundle, request: EvaluationRequest
 ) -> tuple[Dataset, tuple[Examples, ...], tuple[Leakage, ...]]:
@@ -226,27 +219,26 @@ def _studies(
     The folds of a cross-validation validate each on its own studies: each study is predicted by the
     one network that did not train on it.
     """
-    datasets: list[Dataset] = []
-    examples: list[Examples] = []
-    leakage: list[Leakage] = []
-    for index, meta in enumerate(bundle.metas):
-        data = meta.config.data
-        if index == 0 or data.fold != bundle.metas[index - 1].config.data.fold:
-            datasets.append(open_dataset(data, request.data_dir))
-            meta.check_split(datasets[-1].split_hash)
-            leakage.append(audit_part(datasets[-1], request.part))
-            examples.append(datasets[-1].part(request.part, meta.form))
-        else:
-            examples.append(examples[-1])
-    return datasets[0], tuple(examples), tuple(leakage)
+    opened: dict[str | None, tuple[Dataset, Examples, Leakage]] = {}  # by fold
+    for meta in bundle.metas:
+        if meta.config.data.fold not in opened:
+            dataset = open_as_trained(meta, request.data_dir)
+            audit = audit_part(dataset, request.part)
+            examples = dataset.part(request.part, meta.form)
+            opened[meta.config.data.fold] = (dataset, examples, audit)
+    datasets, _, leakage = zip(*opened.values(), strict=True)
+    return datasets[0], tuple(opened[m.config.data.fold][1] for m in bundle.metas), leakage
+
+
+def open_as_trained(meta: CheckpointMetadata, data_dir: Path | None) -> Dataset:
+    """The dataset that a network was trained on, split as it was then."""
+    dataset = open_dataset(meta.config.data, data_dir)
+    meta.check_split(dataset.split_hash)
+    return dataset
 
 
 def audit_part(dataset: Dataset, part: str) -> Leakage:
-    """Compare a part with those before it: training, and for test validation, too.
-
-    Raises:
-      InputError: they share a group, a file or a near duplicate.
-    """
+    """Refuse a part that shares a study or a near duplicate with training, or with validation."""
     return audit_leakage(studies_of(dataset, *_SEEN_BEFORE[part]), studies_of(dataset, part))
 
 

@@ -9,7 +9,7 @@ from fracjax.errors import InputError
 from fracjax.imaging.dicom import is_dicom
 from fracjax.imaging.read import is_image_name
 
-_NO_PICTURE = "DICOMDIR"  # a table of contents that has the mark of DICOM
+_NO_IMAGE = "DICOMDIR"  # a table of contents that has the mark of DICOM
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class FileList:
 
     Attributes:
       files: each file once, in the order in which it was named first.
-      skipped: what folders hold besides: no picture by name and content, hidden, or our own.
+      skipped: what folders hold besides: no image by name and content, hidden, or our own.
       repeated: further paths that lead to one of the files.
     """
 
@@ -28,18 +28,15 @@ class FileList:
 
 
 def find_files(paths: Sequence[Path], leave_out: Path | None = None) -> FileList:
-    """All files that paths name: files as they are, whatever their names, and folders' pictures.
+    """All files that paths name: files as they are, whatever their names, and folders' images.
 
-    A folder is walked with all folders in it, by name, links included. Of its files those count
-    that have a picture's suffix, and those with the mark of DICOM, which often have no suffix.
-
-    Args:
-      paths: files and folders.
-      leave_out: a folder whose files are skipped: the one that results are written to.
+    A folder is walked with all folders in it, by name, links included, but for `leave_out`, which
+    results are written to. Of its files those count that have an image's suffix, and those with the
+    mark of DICOM, which often have no suffix.
 
     Raises:
-      UserError: naming each path that does not exist, each folder that cannot be listed, and each
-        that holds no picture.
+      InputError: naming each path that does not exist, each folder that cannot be listed, and each
+        that holds no image.
     """
     if not paths:
         raise InputError("nothing to predict: name files or folders")
@@ -47,18 +44,18 @@ def find_files(paths: Sequence[Path], leave_out: Path | None = None) -> FileList
     skipped: list[Path] = []
     repeated: list[Path] = []
     problems = []
-    ours = None if leave_out is None else os.path.realpath(leave_out)
+    ours = leave_out and os.path.realpath(leave_out)
     for path in paths:
         if not path.exists():
             problems.append(f"{path}: no such file or folder")
             continue
         try:
-            inside = list(_pictures(path, skipped, ours)) if path.is_dir() else [path]
+            inside = list(_images(path, skipped, ours)) if path.is_dir() else [path]
         except OSError as error:
             problems.append(f"{error.filename}: cannot be listed ({error.strerror})")
             continue
         if not inside:
-            problems.append(f"{path}: a folder without a picture")
+            problems.append(f"{path}: a folder without an image")
         for file in inside:
             if files.setdefault(os.path.realpath(file), file) is not file:
                 repeated.append(file)
@@ -67,7 +64,7 @@ def find_files(paths: Sequence[Path], leave_out: Path | None = None) -> FileList
     return FileList(tuple(files.values()), tuple(skipped), tuple(repeated))
 
 
-def _pictures(folder: Path, skipped: list[Path], ours: str | None) -> Iterator[Path]:
+def _images(folder: Path, skipped: list[Path], ours: str | None) -> Iterator[Path]:
     def raise_problems(error: OSError) -> None:
         raise error
 
@@ -92,7 +89,7 @@ def _pictures(folder: Path, skipped: list[Path], ours: str | None) -> Iterator[P
 
 
 def _has_mark(file: Path) -> bool:
-    if file.name == _NO_PICTURE or not file.is_file():
+    if file.name == _NO_IMAGE or not file.is_file():
         return False
     try:
         with file.open("rb") as opened:

@@ -40,8 +40,8 @@ class ModelBundle:
       networks: `params` and `batch_stats` of each.
       forward: the jitted network.
       mesh: devices.
-      batch_size: studies per step; the run's, made up to what these devices can share.
-      test_views: views of each study whose probabilities are averaged.
+      batch_size: examples per step; the run's, made up to what these devices can share.
+      test_views: views of each example whose probabilities are averaged.
       temperature: what the logarithms of the probabilities are divided by; 1 leaves them.
       precision: what `forward` computes in; the run's own, unless `in_precision` changed it.
     """
@@ -73,19 +73,11 @@ class ModelBundle:
         forward = _forward(_in_precision(self.meta.config, precision), self.meta.image, self.mesh)
         return dataclasses.replace(self, forward=forward, precision=precision)
 
-    @property
-    def epochs(self) -> int | list[int]:
-        """Epoch of the best checkpoint; of several networks, one for each."""
-        return epochs_of(self.metas)
-
     def probabilities(self, images: ImageStore) -> Float[np.ndarray, "n k"]:
         """Probabilities of images, uint8[n, side, side, channels], in their order.
 
         The mean over views and networks, scaled by the temperature. Views are drawn by the place of
-        an image.
-
-        Raises:
-          InputError: the images are not what these networks take.
+        an image. Images of another type or form are refused.
         """
         names = np.arange(images.shape[0]).astype(str)
         return self.predict(Examples(names, images, np.zeros(len(names), int), names)).probabilities
@@ -101,47 +93,29 @@ class ModelBundle:
 
     def _of_network(self, index: int, examples: Examples) -> Float[np.ndarray, "n k"]:
         check_images(examples.image, self.meta.form)
-        network = self.networks[index]
+        network, how = self.networks[index], {"batch_size": self.batch_size, "mesh": self.mesh}
+        keys = self._view_keys()
         return _mean_of_views(
-            [
-                predict_logits(
-                    self.forward,
-                    network,
-                    examples,
-                    batch_size=self.batch_size,
-                    mesh=self.mesh,
-                    key=key,
-                )
-                for key in self._view_keys()
-            ]
+            [predict_logits(self.forward, network, examples, key=key, **how) for key in keys]
         )
 
     def _joined(self, each: Sequence[np.ndarray]) -> Float[np.ndarray, "n k"]:
         return scale_probabilities(np.mean(each, axis=0), self.temperature)
 
     def _predictions(self, probabilities: np.ndarray, examples: Examples) -> Predictions:
-        """Joined with the studies they belong to; the group travels as an attribute."""
         attributes = {**examples.attributes, "group": examples.group}
         return Predictions(
             examples.study, examples.label, probabilities, self.meta.classes, attributes
         )
 
-    def logits(self, pictures: jax.Array) -> list[list[jax.Array]]:
-        """Logits of one batch by each network, of each view; not waited for.
+    def logits(self, images: jax.Array) -> list[list[jax.Array]]:
+        """Logits of a batch on the mesh by each network, of each view; not waited for.
 
-        The views of an image are those of the first study of a part, in whatever batch it is.
-
-        Args:
-          pictures: uint8[b, side, side, channels], on the mesh.
+        The views of an image are those of the first example of a part, in whatever batch it is.
         """
-        index = np.zeros(len(pictures), np.int32)
-        return [
-            [
-                self.forward(network, pictures, None if key is None else (key, index))
-                for key in self._view_keys()
-            ]
-            for network in self.networks
-        ]
+        index = np.zeros(len(images), np.int32)
+        drawn_by = [None if key is None else (key, index) for key in self._view_keys()]
+        return [[self.forward(own, images, by) for by in drawn_by] for own in self.networks]
 
     def probabilities_of(self, logits: Sequence[Sequence[np.ndarray]]) -> Float[np.ndarray, "b k"]:
         """What `probabilities` makes of such logits, once they are fetched."""
@@ -175,12 +149,7 @@ def is_cross_validation(metas: Sequence[CheckpointMetadata]) -> bool:
 
 
 def read_metas(workdir: Path) -> tuple[CheckpointMetadata, ...]:
-    """What the best checkpoint of each network of a run says of it.
-
-    Raises:
-      InputError: the folder is no run, or a network of it has no finished epoch; or it is a sweep,
-        whose runs are no networks of one.
-    """
+    """What the best checkpoint of each network of a run says of it; refuses a sweep."""
     if swept_dirs(workdir):
         refuse_sweep(workdir)
     metas = tuple(checkpoint.read_meta(folder) for folder in member_dirs(workdir))
@@ -191,11 +160,7 @@ def read_metas(workdir: Path) -> tuple[CheckpointMetadata, ...]:
 
 
 def open_run(workdir: Path, mesh: Mesh) -> ModelBundle:
-    """Restore the best networks of a run.
-
-    Raises:
-      InputError: no run there, or its arrays are not those of its config.
-    """
+    """Restore the best networks of a run; refuses arrays that are not those of its config."""
     metas = read_metas(workdir)
     meta = metas[0]
     like = variables_of(abstract(meta.config).model)
@@ -207,8 +172,8 @@ def open_run(workdir: Path, mesh: Mesh) -> ModelBundle:
         workdir,
         metas,
         networks,
-        forward=_forward(config, meta.image, mesh),
-        mesh=mesh,
+        _forward(config, meta.image, mesh),
+        mesh,
         batch_size=-(-config.data.batch_size // mesh.size) * mesh.size,
         test_views=config.augment.test_views,
         precision=config.model.precision,
@@ -231,11 +196,7 @@ def _in_precision(config: Config, precision: Precision) -> Config:
 
 
 def check_images(images: ImageStore, form: ImageFormat) -> None:
-    """Refuse what is no batch of decoded images: grey values 0 to 255 as uint8.
-
-    Raises:
-      InputError: another type, as images already scaled to [0, 1] would be, or another shape.
-    """
+    """Refuse what is no uint8 batch of decoded images, as images scaled to [0, 1] would be."""
     expected = (form.side, form.side, form.channels)
     if images.dtype != np.uint8 or tuple(images.shape[1:]) != expected:
         raise InputError(
@@ -246,11 +207,7 @@ def check_images(images: ImageStore, form: ImageFormat) -> None:
 
 
 def read_detector(workdir: Path) -> tuple[CheckpointMetadata, ...]:
-    """What the checkpoints of a detector say, without their arrays.
-
-    Raises:
-      InputError: as `read_metas`; or it is a classifier of more classes, or a cross-validation.
-    """
+    """As `read_metas`; refuses more than two classes, and a cross-validation."""
     metas = read_metas(workdir)
     classes = metas[0].classes
     if len(classes) != 2:
@@ -263,22 +220,8 @@ def read_detector(workdir: Path) -> tuple[CheckpointMetadata, ...]:
     return metas
 
 
-def open_detector(workdir: Path, mesh: Mesh) -> ModelBundle:
-    """Restore a run that has two classes.
-
-    Raises:
-      InputError: as `open_run` and `read_detector`.
-    """
-    read_detector(workdir)
-    return open_run(workdir, mesh)
-
-
 def refuse_folds(workdir: Path) -> NoReturn:
-    """Refuse to use the folds of a cross-validation as one detector.
-
-    Raises:
-      InputError: always.
-    """
+    """Refuse to use the folds of a cross-validation as one detector."""
     raise InputError(
         f"{workdir} is a cross-validation: its threshold was chosen on the scores of single "
         "networks and does not fit their mean; its figures are those of --split validation. For "

@@ -44,11 +44,10 @@ class ThroughputMeter:
     waited: float = 0.0
     _begun: float = field(default=0.0, repr=False)
     _idle_since: float = field(default=0.0, repr=False)
-    _paused: float = field(default=0.0, repr=False)
 
     def begin(self) -> None:
         """Count from here on."""
-        self.waited = self._paused = 0.0
+        self.waited = 0.0
         self._begun = self._idle_since = perf_counter()
 
     def finished(self, started: float) -> None:
@@ -59,12 +58,12 @@ class ThroughputMeter:
     def resumed(self, paused: float) -> None:
         """Results were handed over at `paused`, and more of them are asked for now."""
         now = perf_counter()
-        self._paused += now - paused
+        self._begun += now - paused
         self._idle_since = max(self._idle_since, now)
 
     def end(self) -> None:
         """The last result is there."""
-        self.seconds = perf_counter() - self._begun - self._paused
+        self.seconds = perf_counter() - self._begun
 
 
 def predict_files(
@@ -73,7 +72,7 @@ def predict_files(
     *,
     batch_size: int | None = None,
     threads: int | None = None,
-    keep_pictures: bool = False,
+    keep_images: bool = False,
     meter: ThroughputMeter | None = None,
 ) -> Generator[Result, None, None]:
     """What the stages say of each file, in the order of the files; lazily, in bounded memory.
@@ -90,7 +89,7 @@ def predict_files(
       files: of `find_files`.
       batch_size: images per batch of either stage; by default as in training.
       threads: that read and decode; as many as there are cores by default.
-      keep_pictures: leave in each result what the detector saw.
+      keep_images: leave in each result what the detector saw.
       meter: is told how long the devices waited for images.
     """
     meter = meter or ThroughputMeter()
@@ -103,7 +102,7 @@ def predict_files(
         for program in programs:
             program.warm_up()
         meter.begin()
-        done = _detected((_File(read, keep_pictures) for read in reads), stages, programs[0])
+        done = _detected((_File(read, keep_images) for read in reads), stages, programs[0])
         if stages.classifier is not None:
             window = _PATIENCE * programs[0].batch_size
             done = _typed(done, stages.classifier, programs[1], window)
@@ -128,24 +127,20 @@ class _File:
 
     def release(self) -> None:
         """Drop the images that are needed no more: the file may wait long for one before it."""
-        self.read = replace(self.read, pictures=self.read.pictures[: int(self.keep)])
+        self.read = replace(self.read, images=self.read.images[: int(self.keep)])
 
     def result(self) -> Result:
         self.release()
         read = self.read
-        picture = read.pictures[0] if read.pictures else None
-        return Result(read.path, read.reason, read.note, **self.answer, picture=picture)
+        image = read.images[0] if read.images else None
+        return Result(read.path, read.reason, read.note, **self.answer, image=image)
 
 
 class _Program:
     """A stage that takes batches of one size, and has the answers fetched meanwhile.
 
-    Args:
-      bundle: the stage.
-      batch_size: images per batch, at most; the stage's own by default. It is made up to what the
-        devices can share. Smaller batches are filled up, so that there is one program.
-      fetching: the one thread that waits for the devices.
-      meter: is told when they have work.
+    The size is the stage's own by default, made up to what the devices can share; smaller batches
+    are filled up, so that there is one program.
     """
 
     def __init__(
@@ -163,8 +158,7 @@ class _Program:
         self, images: Sequence[UInt8[np.ndarray, "side side c"]]
     ) -> Future[Float[np.ndarray, "n k"]]:
         """Give the devices a batch; probabilities of its images, when they are there."""
-        spare = self.batch_size - len(images)
-        batch = np.stack([*images, *[images[0]] * spare])
+        batch = np.stack([*images, *[images[0]] * (self.batch_size - len(images))])
         started = perf_counter()
         logits = self._bundle.logits(jax.device_put(batch, batch_sharding(self._bundle.mesh)))
         return self._fetching.submit(self._fetch, logits, len(images), started)
@@ -190,7 +184,7 @@ class _Program:
 def _detected(files: Iterable[_File], stages: Stages, program: _Program) -> Iterator[_File]:
     """The files with the detector's answer."""
     classes, point = stages.detector.bundle.meta.classes, stages.detector.point
-    runs = _runs(files, _is_read, program.batch_size)
+    runs = _runs(files, lambda file: not file.read.reason, program.batch_size)
     for run, batch, probabilities in _answered(runs, program, 0):
         scores = probabilities[:, 1]
         for file, score, called in zip(batch, scores, point.calls(scores), strict=True):
@@ -242,27 +236,16 @@ def _answered(
     runs: Iterable[_Run], program: _Program, which: int
 ) -> Iterator[tuple[list[_File], list[_File], Float[np.ndarray, "m k"]]]:
     """The files of each run, its batch, and the probabilities of that, of the images `which`."""
-    flying: deque[tuple[_Run, Future | None]] = deque()
-    busy = 0
+    nothing: Future[np.ndarray] = Future()
+    nothing.set_result(np.zeros((0, 2)))
+    flying: deque[tuple[_Run, Future[np.ndarray]]] = deque()
     for run in runs:
-        images = [file.read.pictures[which] for file in run[1]]
-        flying.append((run, program.start(images) if images else None))
-        busy += bool(images)
-        while flying and (busy > _IN_FLIGHT or _is_done(flying[0][1])):
+        images = [file.read.images[which] for file in run[1]]
+        flying.append((run, program.start(images) if images else nothing))
+        while flying and (
+            sum(answer is not nothing for _, answer in flying) > _IN_FLIGHT or flying[0][1].done()
+        ):
             oldest, answer = flying.popleft()
-            busy -= answer is not None
-            yield *oldest, _result(answer)
+            yield *oldest, answer.result()
     for left, answer in flying:
-        yield *left, _result(answer)
-
-
-def _result(answer: Future | None) -> Float[np.ndarray, "m k"]:
-    return np.zeros((0, 2)) if answer is None else answer.result()
-
-
-def _is_done(answer: Future | None) -> bool:
-    return answer is None or answer.done()
-
-
-def _is_read(file: _File) -> bool:
-    return not file.read.reason
+        yield *left, answer.result()

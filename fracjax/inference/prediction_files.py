@@ -11,6 +11,8 @@ from typing import IO, Any
 import numpy as np
 from jaxtyping import UInt8
 
+from fracjax.runtime.atomic_files import replacing
+
 
 @dataclass(frozen=True, eq=False)
 class Result:
@@ -25,7 +27,7 @@ class Result:
         reaches the threshold.
       type: the most probable type of a file that was called fractured; None without a classifier.
       types: probability of each type, by name; likewise.
-      picture: what the detector saw, uint8[side, side, c], if it was to be kept.
+      image: what the detector saw, uint8[side, side, c], if it was to be kept.
     """
 
     path: Path
@@ -35,7 +37,7 @@ class Result:
     decision: str | None = None
     type: str | None = None
     types: dict[str, float] = field(default_factory=dict)
-    picture: UInt8[np.ndarray, "..."] | None = None
+    image: UInt8[np.ndarray, "..."] | None = None
 
     @property
     def status(self) -> str:
@@ -43,7 +45,7 @@ class Result:
         return "unreadable" if self.reason else "read"
 
     def to_dict(self) -> dict[str, Any]:
-        """A dict that strict JSON can hold; the picture is left out."""
+        """A dict that strict JSON can hold; the image is left out."""
         return {
             "path": str(self.path),
             "status": self.status,
@@ -59,13 +61,9 @@ class Result:
 class ResultsFile:
     """A CSV that holds every result as soon as it is there, even if the process is killed.
 
-    Columns: path, status, probability, threshold, decision, type, p:TYPE for each type, reason,
-    note. Probabilities are written to the last bit. A name that is no UTF-8 keeps its own bytes.
-
-    Args:
-      path: the file to write.
-      threshold: of the detector.
-      types: names of the classifier's classes; none without one.
+    Columns: path, status, probability, threshold (of the detector), decision, type, p:TYPE for each
+    type, reason, note. Probabilities are written to the last bit. A name that is no UTF-8 keeps its
+    own bytes.
     """
 
     def __init__(self, path: Path, threshold: float, types: Iterable[str] = ()) -> None:
@@ -73,7 +71,6 @@ class ResultsFile:
         self._file: IO[str] = open(  # noqa: SIM115 (closed by __exit__)
             path, "w", newline="", encoding="utf-8", errors="surrogateescape"
         )
-        self._writer = csv.writer(self._file)
         of_types = [f"p:{name}" for name in self._types]
         header = ["path", "status", "probability", "threshold", "decision", "type"]
         self._write([*header, *of_types, "reason", "note"])
@@ -91,33 +88,26 @@ class ResultsFile:
         self._write([*told, result.type, *probabilities, result.reason, result.note])
 
     def _write(self, row: list[Any]) -> None:
-        self._writer.writerow(row)
+        csv.writer(self._file).writerow(row)
         self._file.flush()
 
 
 def write_results(path: Path, header: dict[str, Any], results: Iterable[dict[str, Any]]) -> None:
     """Write a JSON object: the header's fields, then `results`, one line each."""
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    with unfinished.open("w", encoding="ascii") as file:
+    with replacing(path) as unfinished, unfinished.open("w", encoding="ascii") as file:
         fields = (f"{json.dumps(k)}: {json.dumps(v, allow_nan=False)}" for k, v in header.items())
         file.write("{\n" + "".join(f"{text},\n" for text in fields) + '"results": [\n')
         for number, result in enumerate(results):
             file.write((",\n" if number else "") + json.dumps(result, allow_nan=False))
         file.write("\n]\n}\n")
-    unfinished.replace(path)
 
 
 @dataclass(frozen=True)
 class FileShard:
-    """The stretch of the files that one of several processes predicts.
+    """The consecutive part of all `files` that process `index` of `count` predicts.
 
     Each writes beside the results of the first one, which appends theirs to its own at the end: so
     results keep the files' order.
-
-    Attributes:
-      index: which of the processes it is.
-      count: number of processes.
-      files: how many there are, those of the others included.
     """
 
     index: int

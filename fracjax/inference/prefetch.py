@@ -22,14 +22,14 @@ class DecodedFile:
 
     Attributes:
       path: the file.
-      pictures: the square of each form that was asked for, uint8[side, side, c]; none where the
+      images: the square of each form that was asked for, uint8[side, side, c]; none where the
         file was refused.
       reason: why it was refused, `kind: details`; empty where it was not.
       note: what its decoder complained of, and went on.
     """
 
     path: Path
-    pictures: tuple[UInt8[np.ndarray, "..."], ...] = ()
+    images: tuple[UInt8[np.ndarray, "..."], ...] = ()
     reason: str = ""
     note: str = ""
 
@@ -52,13 +52,7 @@ def read_ahead(
 ) -> Generator[DecodedFile, None, None]:
     """Read files in their order, at most `ahead` of them before they are asked for.
 
-    Close what is returned if it is not used up.
-
-    Args:
-      files: the files.
-      forms: what each is decoded to.
-      ahead: files that are in memory, at most.
-      threads: how many read; as many as there are cores by default.
+    Close what is returned if it is not used up. There are as many threads as cores by default.
     """
     pending: deque[Future[DecodedFile]] = deque()
     left = iter(files)

@@ -2,14 +2,58 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from jax.sharding import Mesh
+from jaxtyping import Bool
 from rich.console import Console
 
 from fracjax.errors import InputError
-from fracjax.inference.calibration import open_calibrated
-from fracjax.inference.detector_gate import DetectorGate, open_detector_gate
-from fracjax.inference.model_bundle import ModelBundle
+from fracjax.evaluation import OperatingPoint
+from fracjax.inference import calibration
+from fracjax.inference.model_bundle import (
+    ModelBundle,
+    epochs_of,
+    is_cross_validation,
+    open_run,
+    read_detector,
+)
+from fracjax.loading.dataset_view import Dataset
+from fracjax.runtime.atomic_files import to_json
+
+
+@dataclass(frozen=True)
+class DetectorGate:
+    """A detector, scaled as validation calibrated it, at the threshold chosen there."""
+
+    bundle: ModelBundle
+    point: OperatingPoint
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Which network at which threshold this is, fit for JSON."""
+        return {
+            "epoch": epochs_of(self.bundle.metas),
+            "split_hash": self.bundle.meta.split_hash,
+            "threshold": to_json(self.point.threshold),
+            "temperature": self.bundle.temperature,
+            "test_views": self.bundle.test_views,
+            "precision": self.bundle.precision,
+        }
+
+    def passing(self, dataset: Dataset, part: str) -> Bool[np.ndarray, " n"]:
+        """Which studies of a part it calls fractured, seen as it was trained."""
+        examples = dataset.part(part, self.bundle.meta.form)
+        return self.point.calls(self.bundle.detect(examples).fracture_score)
+
+
+def open_detector_gate(workdir: Path, mesh: Mesh) -> DetectorGate:
+    """Open the detector of a run; refused where no threshold was chosen yet."""
+    read_detector(workdir)
+    bundle = open_run(workdir, mesh)
+    chosen, point = calibration.read_threshold(workdir, bundle.metas)
+    return DetectorGate(chosen.apply_to(bundle), point)
 
 
 @dataclass(frozen=True)
@@ -38,19 +82,16 @@ class Stages:
 def open_stages(stage1: Path, stage2: Path | None, mesh: Mesh) -> Stages:
     """Open the runs of both stages as validation calibrated them: threshold, temperature, views.
 
-    Args:
-      stage1: workdir of the detector.
-      stage2: workdir of the classifier, or None.
-      mesh: devices.
-
     Raises:
-      InputError: a folder that is no such run, no threshold chosen yet, or stages in the wrong
+      InputError: a workdir that is no such run, no threshold chosen yet, or stages in the wrong
         order.
     """
     detector = open_detector_gate(stage1, mesh)
     if stage2 is None:
         return Stages(detector)
-    classifier = open_calibrated(stage2, mesh)
+    classifier = open_run(stage2, mesh)
+    if calibration.is_stored(stage2) and not is_cross_validation(classifier.metas):
+        classifier = calibration.read(stage2, classifier.metas).apply_to(classifier)
     if set(classifier.meta.classes) == set(detector.bundle.meta.classes):
         raise InputError(
             f"{stage2} distinguishes the same classes as the detector in {stage1} "

@@ -60,11 +60,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path, way_out: str) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-      UserError: the file is missing or holds something else; the message ends with `way_out`.
-    """
+    """Read a JSON object; refused with `way_out` where it is missing or something else."""
     try:
         value = json.loads(path.read_text())
     except (OSError, ValueError) as error:
@@ -75,11 +71,7 @@ def read_json(path: Path, way_out: str) -> dict[str, Any]:
 
 
 def refuse_existing(folder: Path, names: Sequence[str], overwrite: bool) -> None:
-    """Refuse a folder that is a file, or that holds results which may not be replaced.
-
-    Raises:
-      InputError: naming what is there.
-    """
+    """Refuse a folder that is a file, or that holds results which may not be replaced."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--out {folder} is a file; name a folder")
     there = [name for name in names if (folder / name).exists()]

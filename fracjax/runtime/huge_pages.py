@@ -15,8 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 TUNABLES = "GLIBC_TUNABLES"
-STARTED_AGAIN = "FRACJAX_STARTED_AGAIN"
-"""Set in a process that was started again, which must not be once more, whatever it finds."""
+STARTED_AGAIN = "FRACJAX_STARTED_AGAIN"  # set in a process that must not be once more
 _TUNABLE = "glibc.malloc.hugetlb"
 _KERNEL = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
@@ -41,10 +40,7 @@ def start_in_huge_pages() -> None:
 def wanted(environment: Mapping[str, str], kernel: str) -> bool:
     """Whether huge pages are to be had for the asking, and nobody has asked.
 
-    Args:
-      environment: of the process.
-      kernel: what the kernel says of transparent huge pages: "always [madvise] never", the one in
-        force in brackets.
+    The kernel says "always [madvise] never", the one in force in brackets.
     """
     asked = _TUNABLE in environment.get(TUNABLES, "") or STARTED_AGAIN in environment
     return "[madvise]" in kernel and not asked

@@ -20,21 +20,20 @@ def launched(environment: Mapping[str, str]) -> dict[str, Any] | None:
     Raises:
       InputError: half of what is needed is set, or it makes no sense.
     """
-    given = {
-        "coordinator_address": environment.get(COORDINATOR),
-        "num_processes": _number(environment, PROCESSES),
-        "process_id": _number(environment, PROCESS),
+    names = {"coordinator_address": COORDINATOR, "num_processes": PROCESSES, "process_id": PROCESS}
+    given: dict[str, Any] = {
+        field: environment[name] if name == COORDINATOR else _number(environment, name)
+        for field, name in names.items()
+        if name in environment
     }
-    given = {name: value for name, value in given.items() if value is not None}
     if given.get("num_processes") == 1:
         return None
     found = _of_launcher(environment)
     if not given:
         return found
-    names = (COORDINATOR, PROCESSES, PROCESS)
-    missing = [name for name in names if name not in environment]
+    missing = [name for name in names.values() if name not in environment]
     if found is None and missing:
-        there = ", ".join(name for name in names if name in environment)
+        there = ", ".join(names[field] for field in given)
         raise InputError(
             f"{there} set, but not {', '.join(missing)}: several processes need all three, "
             f"{COORDINATOR} HOST:PORT of process 0, {PROCESSES} their number, {PROCESS} 0, 1, ...; "
@@ -54,11 +53,11 @@ def launched(environment: Mapping[str, str]) -> dict[str, Any] | None:
 def _of_launcher(environment: Mapping[str, str]) -> dict[str, Any] | None:
     # Before Slurm: mpirun within a job starts a daemon on each host by srun, and what that says of
     # the daemons its ranks inherit.
-    if (_number(environment, "OMPI_COMM_WORLD_SIZE") or 1) > 1:
+    if (ranks := _number(environment, "OMPI_COMM_WORLD_SIZE")) > 1:
         rank = _number(environment, "OMPI_COMM_WORLD_RANK")
-        return {"num_processes": _number(environment, "OMPI_COMM_WORLD_SIZE"), "process_id": rank}
+        return {"num_processes": ranks, "process_id": rank}
     # A batch script without srun has SLURM_NTASKS, too, but is one process.
-    if (_number(environment, "SLURM_STEP_NUM_TASKS") or 1) > 1:
+    if _number(environment, "SLURM_STEP_NUM_TASKS") > 1:
         # JAX gives the k-th task of a host its k-th GPU, which leaves seven of eight idle where
         # there is one task a host, and is none where Slurm shows each task but its own.
         tasks = environment.get("SLURM_STEP_TASKS_PER_NODE", "")  # as in "1(x4)"
@@ -67,7 +66,7 @@ def _of_launcher(environment: Mapping[str, str]) -> dict[str, Any] | None:
         ids = "JAX_LOCAL_DEVICE_IDS" not in environment and (alone or own)
         return {"local_device_ids": []} if ids else {}
     hosts = environment.get("TPU_PROCESS_ADDRESSES") or environment.get("TPU_WORKER_HOSTNAMES", "")
-    if (_number(environment, "MEGASCALE_NUM_SLICES") or 1) > 1 or "," in hosts:
+    if _number(environment, "MEGASCALE_NUM_SLICES") > 1 or "," in hosts:
         return {}
     tpu_vm = "tpu" in environment.get("JAX_PLATFORMS", "tpu") and (
         Path("/dev/accel0").exists() or Path("/dev/vfio/0").exists()
@@ -77,14 +76,15 @@ def _of_launcher(environment: Mapping[str, str]) -> dict[str, Any] | None:
 
 def without_its_launcher(environment: Mapping[str, str]) -> str | None:
     """What to say to whoever has several tasks from Slurm, and started a single process."""
-    tasks = _number(environment, "SLURM_NTASKS") or 1
+    tasks = _number(environment, "SLURM_NTASKS")
     if tasks > 1 and "SLURM_STEP_NUM_TASKS" not in environment:
         return f"Slurm gave this job {tasks} tasks, but this is one process: start it with srun"
     return None
 
 
-def _number(environment: Mapping[str, str], name: str) -> int | None:
-    value = environment.get(name)
-    if value is not None and not value.strip().isdigit():
+def _number(environment: Mapping[str, str], name: str) -> int:
+    """A whole number, 1 by default."""
+    value = environment.get(name, "1")
+    if not value.strip().isdigit():
         raise InputError(f"{name} is {value!r}; write a whole number, 0 or more")
-    return None if value is None else int(value)
+    return int(value)

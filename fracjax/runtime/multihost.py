@@ -23,22 +23,16 @@ from fracjax import __version__
 from fracjax.errors import InputError
 from fracjax.runtime.launcher import COORDINATOR, launched, without_its_launcher
 
-START_TIMEOUT = 300
-"""Seconds that the processes have to meet: the last host of a large job is slow to come."""
-HEARTBEAT_TIMEOUT = 60
-"""Seconds without a sign of life after which a process counts as dead, and all others end."""
+START_TIMEOUT = 300  # seconds: the last host of a large job is slow to come
+HEARTBEAT_TIMEOUT = 60  # seconds without a sign of life after which all other processes end
 
 _temporary: list[tempfile.TemporaryDirectory] = []
 
 
 def start(environment: Mapping[str, str] = os.environ, *, timeout: int = START_TIMEOUT) -> None:
-    """Meet the other processes, if the environment says that there are any.
+    """Meet the other processes, if the environment says that there are any, within `timeout` s.
 
     To be called before JAX looks for its devices.
-
-    Args:
-      environment: variables, as the launcher set them.
-      timeout: seconds that the processes have to meet.
 
     Raises:
       InputError: half of what is needed is set, or the others do not come.
@@ -92,15 +86,7 @@ def finish() -> None:
 
 
 def fail(code: int, text: str) -> int:
-    """End this process; the others, which may wait for it, end when its heartbeats are missed.
-
-    Args:
-      code: exit code.
-      text: what to print.
-
-    Returns:
-      The exit code, of a single process.
-    """
+    """Print why and end this process with an exit code; a single process returns it."""
     index, count = process_index_count()
     print(text if count == 1 else f"{text} (process {index})", file=sys.stderr)
     if count > 1:
@@ -144,12 +130,7 @@ def print_main(text: str) -> None:
 
 
 def run_on_main(work: Callable[[], None], what: str) -> None:
-    """Have the first process do something to the disk, while the others wait for it.
-
-    Args:
-      work: what to do.
-      what: a name for it.
-    """
+    """Have the first process do something to the disk, named `what`, while the others wait."""
     if is_main():
         work()
     barrier(what)
@@ -181,20 +162,20 @@ def broadcast(value: Any) -> Any:
 
 
 def check_same_on_all_hosts(facts: Mapping[str, str]) -> None:
-    """Refuse to go on if the processes are not about the same thing.
+    """Refuse to go on if the processes differ in facts, by their names."""
 
-    Args:
-      facts: by name, what must be the same for all.
+    def short(fact: str) -> str:
+        long = len(fact) > 100
+        return hashlib.sha256(fact.encode("utf-8", "surrogateescape")).hexdigest() if long else fact
 
-    Raises:
-      InputError: naming what differs, and between whom.
-    """
-    gathered = allgather({name: _short(fact) for name, fact in facts.items()})
-    first = gathered[0]
-    for index, theirs in enumerate(gathered):
-        differing = [name for name in facts if theirs.get(name) != first.get(name)]
-        if differing:
-            pairs = [f"{name}: {first.get(name)}, {theirs.get(name)}" for name in differing]
+    first, *others = allgather({name: short(fact) for name, fact in facts.items()})
+    for index, theirs in enumerate(others, 1):
+        pairs = [
+            f"{name}: {first.get(name)}, {theirs.get(name)}"
+            for name in facts
+            if theirs.get(name) != first.get(name)
+        ]
+        if pairs:
             raise InputError(
                 f"processes 0 and {index} of this run differ in {'; '.join(pairs)}. Start the same "
                 "command in the same versions everywhere, with a workdir and datasets that are the "
@@ -202,17 +183,8 @@ def check_same_on_all_hosts(facts: Mapping[str, str]) -> None:
             )
 
 
-def _short(fact: str) -> str:
-    long = len(fact) > 100
-    return hashlib.sha256(fact.encode("utf-8", "surrogateescape")).hexdigest() if long else fact
-
-
 def check_shared(folder: Path) -> None:
-    """Refuse a folder that the processes do not share.
-
-    Raises:
-      InputError: one of them does not see what the first one writes there.
-    """
+    """Refuse a folder in which a process does not see what the first one writes."""
     if not is_multihost():
         return
     mark = folder / f".{broadcast(uuid.uuid4().hex)}"

@@ -23,12 +23,7 @@ def root(seed: ArrayLike) -> jax.Array:
 
 
 def stream(seed: ArrayLike | jax.Array, name: Stream) -> jax.Array:
-    """The key of one use of randomness.
-
-    Args:
-      seed: of the run, or its root key; it may be traced.
-      name: the use.
-    """
+    """The key of one use of randomness, from the seed of the run, traced or not, or its root."""
     is_key = isinstance(seed, jax.Array) and jax.dtypes.issubdtype(seed.dtype, jax.dtypes.prng_key)
     return jax.random.fold_in(seed if is_key else root(seed), zlib.crc32(name.encode()))
 

@@ -12,10 +12,10 @@ DATA = "data"
 
 
 def data_mesh(devices: int | None = None, *, own: bool = False) -> Mesh:
-    """A mesh of `devices` devices.
+    """A mesh of so many devices, by default of all, or of the one in `jax_default_device`.
 
     Args:
-      devices: how many; by default all, or the one that `jax_default_device` is set to.
+      devices: how many.
       own: of this process alone.
     """
     # By process, not as the wires run: a process reads a part of each batch for its devices.

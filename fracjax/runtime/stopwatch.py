@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal, TypeVar
 
 import jax
@@ -19,8 +20,7 @@ class TimeBreakdown:
     for. A run that its devices limit has a `device` of nearly 1, whatever its host does meanwhile.
 
     Attributes:
-      input: waiting for the next batch to be read (stream mode; resident studies are never waited
-        for).
+      input: waiting for the next batch to be read (stream mode).
       device: waiting for results of the devices: the figures of the dispatch before, and the
         logits of validation.
       host: the rest: compiling and dispatching programs, figures, checkpoints, Python.
@@ -37,11 +37,7 @@ class TimeBreakdown:
 
 
 class Stopwatch:
-    """Measures a `TimeBreakdown`, and names the waiting in a profiler's trace.
-
-    Args:
-      now: the clock, in seconds.
-    """
+    """Measures a `TimeBreakdown` by a clock, and names the waiting in a profiler's trace."""
 
     def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
         self._now = now
@@ -70,10 +66,10 @@ class Stopwatch:
         source = iter(batches)
         while True:
             with self.waiting_for("input"):
-                batch = next(source, _NO_MORE)
-            if batch is _NO_MORE:
+                some = list(islice(source, 1))
+            if not some:
                 return
-            yield batch  # pyright: ignore[reportReturnType]
+            yield from some
 
     @property
     def breakdown(self) -> TimeBreakdown:
@@ -83,6 +79,3 @@ class Stopwatch:
             return TimeBreakdown(0.0, 0.0, 1.0)
         waited = {what: seconds / total for what, seconds in self._waited.items()}
         return TimeBreakdown(**waited, host=1.0 - sum(waited.values()))
-
-
-_NO_MORE = object()

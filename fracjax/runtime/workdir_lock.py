@@ -24,7 +24,7 @@ def only_writer(workdir: Path) -> Iterator[None]:
     On a file system that has no locks nothing is held, and nothing refused.
 
     Raises:
-      UserError: another run holds it.
+      InputError: another run holds it.
     """
     # Appending, so that who is refused does not remove what the holder wrote.
     with (workdir / LOCK).open("a+") if is_main() else open(os.devnull) as file:

@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import Mesh
 
 from fracjax.config import Config, io
 from fracjax.errors import InputError
@@ -20,7 +20,7 @@ from fracjax.models.backbone import leaf_shapes
 from fracjax.models.image_spec import ImageSpec
 from fracjax.runtime.atomic_files import read_json
 from fracjax.runtime.sharding import replicated
-from fracjax.training.state import TrainState
+from fracjax.training.step import TrainState
 
 VERSION = 2
 """Of what a checkpoint holds and of how its run draws its randomness. Raise it with every change
@@ -39,10 +39,10 @@ class CheckpointMetadata:
       history: figures of every epoch so far.
       best_epoch: epoch of the lowest validation loss so far.
       best_loss: that loss, in nats.
-      channels: of the pictures that the network is trained on: 1 (grey) or 3 (colour).
-      filter: the detector that chose the studies of training (`DetectorGate.identity`), or None.
+      channels: of the images that the network is trained on: 1 (grey) or 3 (colour).
+      filter: the detector that chose the examples of training (`DetectorGate.identity`), or None.
       step: steps taken of the epoch that has begun; 0 between epochs. With the seed and the epoch
-        it is all the state that the order of the studies has.
+        it is all the state that the order of the examples has.
       sums: figures of that epoch so far (`Metrics.sums`).
     """
 
@@ -65,15 +65,25 @@ class CheckpointMetadata:
 
     @property
     def form(self) -> ImageFormat:
-        """What the network's pictures are decoded to."""
+        """What the network's images are decoded to."""
         data = self.config.data
         return ImageFormat(side=data.image_size, fit=data.fit, channels=self.channels)
 
     def check_continues(self, new: "CheckpointMetadata") -> None:
-        """Refuse to go on with another split, other channels or behind another detector."""
+        """Refuse to go on with another split, other channels, another detector or threshold."""
         self.check_split(new.split_hash)
-        self.check_filter(new.filter)
-        self.check_channels(new.channels)
+        if new.filter != self.filter:
+            raise InputError(
+                f"{self.config.workdir} was trained on what the detector {self.filter} lets "
+                f"through, but data.filter is now {new.filter}; train into another --workdir"
+            )
+        if new.channels != self.channels:
+            raise InputError(
+                f"{self.config.workdir} was trained on images of {self.channels} channel(s), but "
+                f"{self.config.data.name} now makes {new.channels}; write --data.channels "
+                f"{'grey' if self.channels == 1 else 'colour'} into another --workdir, or prepare "
+                "the dataset as it was"
+            )
 
     def check_split(self, split_hash: str) -> None:
         """Refuse a split other than the one of training: test studies may have been trained on."""
@@ -82,24 +92,6 @@ class CheckpointMetadata:
                 f"{self.config.workdir} was trained on split {self.split_hash[:12]}, but the split "
                 f"file of {self.config.data.name} is now {split_hash[:12]}; restore that file, or "
                 "train again into another --workdir"
-            )
-
-    def check_channels(self, channels: int) -> None:
-        """Refuse pictures in other channels than those of training."""
-        if channels != self.channels:
-            raise InputError(
-                f"{self.config.workdir} was trained on pictures of {self.channels} channel(s), but "
-                f"{self.config.data.name} now makes {channels}; write --data.channels "
-                f"{'grey' if self.channels == 1 else 'colour'} into another --workdir, or prepare "
-                "the dataset as it was"
-            )
-
-    def check_filter(self, identity: dict[str, Any] | None) -> None:
-        """Refuse to go on with a detector, or a threshold, other than that of the first epoch."""
-        if identity != self.filter:
-            raise InputError(
-                f"{self.config.workdir} was trained on what the detector {self.filter} lets "
-                f"through, but data.filter is now {identity}; train into another --workdir"
             )
 
     def to_dict(self) -> dict[str, Any]:
@@ -114,12 +106,9 @@ class CheckpointMetadata:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "CheckpointMetadata":
         """Inverse of `to_dict`."""
-        parsed = {
-            "config": io.from_dict(values["config"]),
-            "image": ImageSpec(**values["image"]),
-        }
-        named = {name: value for name, value in values.items() if name != "version"}
-        return cls(**(named | parsed))
+        own = {name: value for name, value in values.items() if name != "version"}
+        own["config"] = io.from_dict(values["config"])
+        return cls(**{**own, "image": ImageSpec(**values["image"])})
 
 
 def config_path(workdir: Path) -> Path:
@@ -173,11 +162,7 @@ class Checkpoints:
         self._save(self._last, int(state.step), vars(state), meta)
 
     def _save(
-        self,
-        manager: ocp.CheckpointManager,
-        number: int,
-        tree: dict[str, Any],
-        meta: CheckpointMetadata,
+        self, manager: ocp.CheckpointManager, number: int, tree: dict, meta: CheckpointMetadata
     ) -> None:
         items = {"state": ocp.args.StandardSave(tree), "meta": ocp.args.JsonSave(meta.to_dict())}
         with jax.profiler.TraceAnnotation("checkpoint"):
@@ -188,33 +173,20 @@ class Checkpoints:
         step = self._last.latest_step()
         if step is None:
             return None
-        target = _on(vars(like), replicated(mesh))
-        restored = self._last.restore(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardRestore(target), meta=ocp.args.JsonRestore()
-            ),
-        )
+        state = ocp.args.StandardRestore(_on(vars(like), mesh))
+        items = ocp.args.Composite(state=state, meta=ocp.args.JsonRestore())
+        restored = self._last.restore(step, args=items)
         return TrainState(**restored["state"]), CheckpointMetadata.from_dict(restored["meta"])
 
 
-def has(workdir: Path, which: str) -> bool:
-    """Whether a state of a run, its `last` or its `best` one, is on the disk."""
-    return newest(workdir, which) is not None
-
-
 def newest(workdir: Path, which: str) -> Path | None:
-    """The folder of a state of a run; None if there is none."""
+    """The folder of a state of a run, its `last` or its `best` one; None if there is none."""
     saved = [p for p in _folder(workdir, which).glob("*") if p.name.isdigit()]
     return max(saved, key=lambda p: int(p.name), default=None)
 
 
 def read_meta(workdir: Path, which: str = "best") -> CheckpointMetadata:
-    """What the best checkpoint of a run is, without its arrays.
-
-    Raises:
-      InputError: the folder is no run, or no epoch of it is finished.
-    """
+    """What a checkpoint of a run says, without its arrays; refuses a folder without one."""
     path = _newest(workdir, which) / "meta" / "metadata"
     again = "restore that file, or train again into another --workdir"
     values = read_json(path, again)
@@ -232,39 +204,26 @@ def read_meta(workdir: Path, which: str = "best") -> CheckpointMetadata:
 
 
 def restore_network(workdir: Path, like: dict[str, Any], mesh: Mesh) -> dict[str, Any]:
-    """The best network of a run: `params` and `batch_stats`, on the devices of the mesh.
+    """The best network of a run, on the devices of the mesh.
 
-    Where these share one copy, each reads its part alone.
-
-    Args:
-      workdir: the run.
-      like: `{"params": ..., "batch_stats": ...}` with the shapes that its config builds.
-      mesh: devices.
-
-    Raises:
-      InputError: the arrays on the disk are not those of the config beside them.
+    `like` is `{"params": ..., "batch_stats": ...}` with the shapes that its config builds; others
+    on the disk are refused.
     """
     path = _newest(workdir, "best") / "state"
     with ocp.StandardCheckpointer() as checkpointer:
         saved = checkpointer.metadata(path).item_metadata.tree
         expected, found = leaf_shapes(like), leaf_shapes(saved)
         problems = [
-            f"- missing: {name} {expected[name]}" for name in sorted(expected.keys() - found.keys())
-        ]
-        problems += [
-            f"+ unknown: {name} {found[name]}" for name in sorted(found.keys() - expected.keys())
-        ]
-        problems += [
-            f"! {name}: model {expected[name]}, checkpoint {found[name]}"
-            for name in sorted(expected.keys() & found.keys())
-            if expected[name] != found[name]
+            f"{name}: model {expected.get(name, 'none')}, checkpoint {found.get(name, 'none')}"
+            for name in sorted(expected.keys() | found.keys())
+            if expected.get(name) != found.get(name)
         ]
         if problems:
             raise InputError(
                 f"{path} does not hold the network of its config ({len(problems)} problems); "
                 "train it again into a new --workdir\n" + "\n".join(problems)
             )
-        return checkpointer.restore(path, _on(like, replicated(mesh)))
+        return checkpointer.restore(path, _on(like, mesh))
 
 
 def _folder(workdir: Path, name: str) -> Path:
@@ -272,15 +231,15 @@ def _folder(workdir: Path, name: str) -> Path:
 
 
 def _newest(workdir: Path, which: str) -> Path:
-    found = newest(workdir, which)
-    if found is None:
-        what = "a run without a finished epoch" if config_path(workdir).exists() else "not a run"
-        raise InputError(
-            f"no {which} checkpoint in {workdir}: it is {what}; name the --workdir of a finished "
-            "`fracjax train`"
-        )
-    return found
+    if found := newest(workdir, which):
+        return found
+    what = "a run without a finished epoch" if config_path(workdir).exists() else "not a run"
+    raise InputError(
+        f"no {which} checkpoint in {workdir}: it is {what}; name the --workdir of a finished "
+        "`fracjax train`"
+    )
 
 
-def _on(tree: Any, place: NamedSharding) -> Any:
+def _on(tree: Any, mesh: Mesh) -> Any:
+    place = replicated(mesh)
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), tree)

@@ -17,7 +17,7 @@ from fracjax.training.model import abstract
 from fracjax.training.schedule import next_epoch
 
 # Fields that may differ between the runs that share a workdir: where things lie, and for how long.
-# The detector may lie elsewhere, too: `CheckpointMetadata.check_filter` knows it by what it is.
+# The detector may lie elsewhere, too: `CheckpointMetadata.check_continues` knows it by what it is.
 # Both modes, and every number of workers and of steps at a time, give the same batches.
 MAY_CHANGE = (
     "workdir:",
@@ -32,24 +32,16 @@ _KEPT = ("last", "best")
 
 
 def check_before_training(config: Config, mesh: Mesh) -> None:
-    """Refuse what can be refused without a dataset and without a detector.
-
-    Raises:
-      InputError: an impossible config, weights that are not there, a batch that the devices cannot
-        share, a workdir of another run.
-    """
+    """Refuse what can be refused without a dataset and without a detector."""
     check_config(config)
-    check_weights(config)
+    if config.model.weights is not None:  # their arrays are not read
+        store.check(config.model.weights, model=config.model.name)
     check_batch(config.data.batch_size, mesh)
     check_workdir(config)
 
 
 def check_config(config: Config) -> None:
-    """Refuse what can be refused without a file: threshold rule, network, cuts, cached views.
-
-    Raises:
-      InputError: as it says.
-    """
+    """Refuse what can be refused without a file: threshold rule, network, cuts, cached views."""
     problems = []
     for check in (lambda: parse_rule(config.threshold), lambda: check_cached_views(config)):
         try:
@@ -57,15 +49,11 @@ def check_config(config: Config) -> None:
         except InputError as error:
             problems.append(str(error))
     if problems:
-        raise InputError("; ".join(dict.fromkeys(problems)))
+        raise InputError("; ".join(problems))
 
 
 def check_cached_views(config: Config) -> None:
-    """Refuse an impossible network or cut, and cached views where no prefix is frozen.
-
-    Raises:
-      InputError: as it says.
-    """
+    """Refuse an impossible network or cut, and cached views where no prefix is frozen."""
     prefix = abstract(config).frozen_prefix
     if not config.freeze.cached_views:
         return
@@ -77,7 +65,7 @@ def check_cached_views(config: Config) -> None:
         )
     if config.augment.mixup or config.augment.cutmix:
         raise InputError(
-            "freeze.cached-views keeps features of single pictures, which cannot be mixed: write "
+            "freeze.cached-views keeps features of single images, which cannot be mixed: write "
             "--augment.mixup 0 --augment.cutmix 0, or --freeze.cached-views 0"
         )
     if config.model.name == "efficientnet_b0" and config.model.drop_path > 0:
@@ -87,28 +75,14 @@ def check_cached_views(config: Config) -> None:
         )
 
 
-def check_weights(config: Config) -> None:
-    """Refuse weights that are not there or of another network, without reading their arrays.
-
-    Raises:
-      InputError: as it says, with the way to get them.
-    """
-    if config.model.weights is not None:
-        store.check(config.model.weights, model=config.model.name)
-
-
 def check_workdir(config: Config) -> None:
-    """Refuse a workdir of another config, or of other networks than those of this one.
-
-    Raises:
-      InputError: naming what differs.
-    """
+    """Refuse a workdir of another config, or of other networks than those of this one."""
     configs = member_configs(config)
     expected = {one.workdir for one in configs}
     there = {config.workdir, *config.workdir.glob(f"{MEMBER}*")}
     if not is_sweep(config):  # one may grow by rates and by seeds
         there.update(swept_dirs(config.workdir))
-    others = [p.name for p in there - expected if any(checkpoint.has(p, w) for w in _KEPT)]
+    others = [p.name for p in there - expected if any(checkpoint.newest(p, w) for w in _KEPT)]
     if others:
         raise InputError(
             f"{config.workdir} holds a run of other networks ({', '.join(sorted(others))}) than "
@@ -123,7 +97,7 @@ def _check_same_config(config: Config) -> None:
     if workdir.exists() and not workdir.is_dir():
         raise InputError(f"--workdir {workdir} is a file; name a folder")
     # A run without a finished epoch has nothing to lose: its config may be mended.
-    kept = [which for which in _KEPT if checkpoint.has(workdir, which)]
+    kept = [which for which in _KEPT if checkpoint.newest(workdir, which)]
     if not kept:
         return
     saved = checkpoint.read_meta(workdir, kept[0]).config
@@ -139,12 +113,8 @@ def _check_same_config(config: Config) -> None:
 
 
 def finished_run(new: CheckpointMetadata) -> CheckpointMetadata | None:
-    """What a network that needs no further epoch says of itself; None if there is work to do.
-
-    Raises:
-      InputError: it was trained on another split, other channels or behind another detector.
-    """
-    if not checkpoint.has(new.config.workdir, "last"):
+    """What a network that needs no further epoch says of itself; None if there is work to do."""
+    if checkpoint.newest(new.config.workdir, "last") is None:
         return None
     meta = checkpoint.read_meta(new.config.workdir, "last")
     meta.check_continues(new)

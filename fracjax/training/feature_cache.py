@@ -20,18 +20,17 @@ from flax import nnx
 from jax.sharding import Mesh
 from jaxtyping import Float16
 
-from fracjax.augment.policy import augment
 from fracjax.config import Augment
 from fracjax.errors import InputError
 from fracjax.loading.batch import Examples
 from fracjax.loading.npy_rows import StoredRows, write_rows
 from fracjax.loading.streaming import evaluation_batches, stream
-from fracjax.models.backbone import HEAD
 from fracjax.models.classifier import Classifier
 from fracjax.models.image_spec import ImageSpec
 from fracjax.runtime.multihost import barrier, broadcast, is_main
-from fracjax.runtime.sharding import batch_sharding, replicate, replicated
-from fracjax.training.forward import network_input
+from fracjax.runtime.sharding import batch_sharding, replicate
+from fracjax.training.forward import make_forward
+from fracjax.training.model import variables_of
 
 FEATURES_VERSION = 5
 """Raise it with every change to a network or an augmentation that changes their output."""
@@ -39,14 +38,9 @@ FEATURES_VERSION = 5
 
 @dataclasses.dataclass(frozen=True)
 class Prefix:
-    """The blocks whose output is kept.
+    """The blocks whose output is kept: those of `model`, in inference mode, before block `stop`.
 
-    Attributes:
-      model: the network; it runs in inference mode.
-      stop: first block that is left out; `head` runs the whole backbone.
-      image: value range that the backbone expects.
-      policy: what views are drawn from.
-      colormap: colour map of what the network sees.
+    `head` runs the whole backbone. Views are drawn from `policy`.
     """
 
     model: Classifier
@@ -65,18 +59,19 @@ def cache_view(
     mesh: Mesh,
     folder: Path,
 ) -> Examples:
-    """`examples` with their images replaced by the float16 output of a prefix.
+    """`examples` with their images replaced by the float16 output of a prefix, kept in `folder`.
 
     Float16 keeps eleven significant bits and halves the memory; logits move by about a thousandth.
-    A map in bfloat16, with eight bits, it keeps but for values below 6e-5.
+    A map in bfloat16, with eight bits, it keeps but for values below 6e-5. The number of examples
+    per step has no bearing on it.
 
     Args:
       prefix: the blocks.
       examples: decoded.
       key: randomness of this view, folded by example; None leaves the images as they are.
-      batch_size: examples per step; it has no bearing on the features.
+      batch_size: examples per step.
       mesh: devices.
-      folder: where the features are kept, and looked for first.
+      folder: where they are looked for first.
 
     Raises:
       InputError: an activation is too large for float16.
@@ -85,7 +80,7 @@ def cache_view(
     # The first alone looks: a network disk remembers for others that a file was not there.
     if not broadcast(is_main() and path.exists()):
         folder.mkdir(parents=True, exist_ok=True)
-        batches = _finite(features(prefix, examples, key, batch_size, mesh), prefix.stop)
+        batches = features(prefix, examples, key, batch_size, mesh)
         if is_main():
             write_rows(path, len(examples), batches)
         else:
@@ -115,37 +110,23 @@ def features(
     prefix: Prefix, examples: Examples, key: jax.Array | None, batch_size: int, mesh: Mesh
 ) -> Iterator[Float16[np.ndarray, "b *dims"]]:
     """The features of all examples, batch by batch; those that fill up the last batch are cut."""
-    view = nnx.view(
-        prefix.model, deterministic=True, use_running_average=True, raise_if_not_found=False
+    forward = make_forward(
+        prefix.model,
+        image=prefix.image,
+        mesh=mesh,
+        stop=prefix.stop,
+        colormap=prefix.colormap,
+        policy=prefix.policy,
     )
-    graph, params, stats, rest = nnx.split(view, nnx.Param, nnx.BatchStat, ...)
-
-    def forward(params, stats, images: jax.Array, index: jax.Array) -> jax.Array:
-        backbone = nnx.merge(graph, params, stats, rest).backbone
-        if key is not None:
-            images = augment(key, images, prefix.policy, index)
-        last = None if prefix.stop == HEAD else prefix.stop
-        seen = network_input(images, prefix.image, prefix.colormap)
-        return backbone(seen, stop=last).astype(jnp.float16)
-
-    whole = replicated(mesh)
-    run = jax.jit(
-        forward,
-        in_shardings=(whole, whole, batch_sharding(mesh), batch_sharding(mesh)),
-        out_shardings=whole,
-    )
-    params, stats = replicate(mesh, (params, stats))
+    variables = replicate(mesh, variables_of(prefix.model))
     source = evaluation_batches(examples, batch_size=batch_size)
     for step, batch in enumerate(stream(source, batch_sharding(mesh))):
+        drawn_by = None if key is None else (key, batch["index"])
         left = len(examples) - step * batch_size
-        yield np.asarray(run(params, stats, batch["image"], batch["index"]))[:left]
-
-
-def _finite(batches: Iterator[np.ndarray], stop: str) -> Iterator[np.ndarray]:
-    for batch in batches:
-        if not np.isfinite(batch).all():
+        found = np.asarray(forward(variables, jnp.asarray(batch["image"]), drawn_by))[:left]
+        if not np.isfinite(found).all():
             raise InputError(
-                f"activations before {stop} exceed float16's 65,504 or are not finite, so they "
-                "cannot be kept; write --freeze.cached-views 0"
+                f"activations before {prefix.stop} exceed float16's 65,504 or are not finite, so "
+                "they cannot be kept; write --freeze.cached-views 0"
             )
-        yield batch
+        yield found

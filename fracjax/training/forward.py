@@ -1,7 +1,7 @@
 """The network in inference mode over the examples of a part: every example once, in order."""
 
-from collections.abc import Iterable
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,8 @@ from fracjax.augment.policy import augment
 from fracjax.config import Augment
 from fracjax.loading.batch import Batch, Examples
 from fracjax.loading.streaming import evaluation_batches, stream
+from fracjax.models.backbone import HEAD
+from fracjax.models.classifier import Classifier
 from fracjax.models.image_spec import ImageSpec
 from fracjax.runtime.sharding import batch_sharding, replicated
 from fracjax.runtime.stopwatch import Stopwatch
@@ -25,15 +27,8 @@ DrawnBy = tuple[jax.Array, jax.Array | np.ndarray]
 """What views of a batch are drawn by: a key, and the number of each example in the part."""
 
 
-@runtime_checkable  # for jaxtyping's hook, which checks arguments in the tests
-class Forward(Protocol):
-    """A network in inference mode, jitted."""
-
-    def __call__(
-        self, variables: dict[str, Any], images: jax.Array, drawn_by: DrawnBy | None
-    ) -> jax.Array:
-        """Logits of the images, or of a view of each."""
-        ...
+Forward = Callable[[dict[str, Any], jax.Array, DrawnBy | None], jax.Array]
+"""A network in inference mode, jitted: logits of its variables and images, or of a view of each."""
 
 
 def network_input(
@@ -47,11 +42,12 @@ def network_input(
 
 
 def make_forward(
-    model: nnx.Module,
+    model: Classifier,
     *,
     image: ImageSpec,
     mesh: Mesh,
     start: str | None = None,
+    stop: str | None = None,
     colormap: str = "none",
     policy: Augment | None = None,
 ) -> Forward:
@@ -62,6 +58,7 @@ def make_forward(
       image: value range that its backbone expects.
       mesh: devices.
       start: first block to run, when the images are cached features.
+      stop: a block, or `head`: return what enters it, in float16, not logits.
       colormap: colour map of what the network sees.
       policy: what views are drawn from; none are without it.
     """
@@ -77,7 +74,10 @@ def make_forward(
         if drawn_by is not None and policy is not None:
             key, index = drawn_by
             images = augment(key, images, policy, jnp.asarray(index))
-        return net(network_input(images, image, colormap))
+        seen = network_input(images, image, colormap)
+        if stop is not None:
+            return net.backbone(seen, stop=None if stop == HEAD else stop).astype(jnp.float16)
+        return net(seen)
 
     whole = replicated(mesh)
     return jax.jit(forward, in_shardings=(whole, batch_sharding(mesh), None), out_shardings=whole)

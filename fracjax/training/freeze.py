@@ -28,8 +28,7 @@ from fracjax.errors import InputError
 from fracjax.models.backbone import HEAD, Backbone, leaf_name, leaf_shapes
 from fracjax.models.classifier import Classifier
 
-TRAIN = "train"
-FREEZE = "freeze"
+TRAIN, FREEZE = "train", "freeze"
 
 
 @dataclass(frozen=True)
@@ -56,18 +55,17 @@ def partition(model: Classifier, cut: str, batch_norm: str) -> FreezeSpec:
     Raises:
       InputError: the cut is no part of this backbone; the message names the nearest ones.
     """
-    is_below = _below(model.backbone, cut)
-    norms = batch_norms(model)
+    is_below, norms = _below(model.backbone, cut), batch_norms(model)
     held = {
         path
         for path in norms
         if batch_norm == "frozen" or (batch_norm == "above_cut" and is_below(path))
     }
-    frozen = set()
-    for path in sizes(model, nnx.Param):
-        module = path.rpartition("/")[0]
-        if module in held or (module not in norms and is_below(module)):
-            frozen.add(path)
+    frozen = {
+        path
+        for path in sizes(model, nnx.Param)
+        if (module := path.rpartition("/")[0]) in held or (module not in norms and is_below(module))
+    }
     return FreezeSpec(frozenset(frozen), frozenset(held))
 
 
@@ -116,22 +114,19 @@ def frozen_prefix(model: Classifier, spec: FreezeSpec) -> str | None:
     """The first block that is not constant, as a `start` of the network; "head" if all of them are.
 
     The blocks before it have no trained parameter, no BatchNorm on batch statistics and no
-    dropout, so that their output for a picture never changes and can be kept. None when the very
+    dropout, so that their output for an image never changes and can be kept. None when the very
     first block is not constant.
     """
-    backbone = model.backbone
-    params, norms = sizes(backbone, nnx.Param), batch_norms(backbone)
-    frozen = {path.removeprefix("backbone/") for path in spec.frozen}
-    held = {path.removeprefix("backbone/") for path in spec.held}
-    for block in backbone.BLOCKS:
-        trains = any(is_inside(p, block) and p not in frozen for p in params)
-        moves = any(is_inside(p, block) and p not in held for p in norms)
-        draws = any(
-            isinstance(module, nnx.Dropout) and module.rate > 0
-            for _, module in nnx.iter_modules(getattr(backbone, block))
-        )
-        if trains or moves or draws:
-            return None if block == backbone.BLOCKS[0] else block
+    changing = (sizes(model, nnx.Param).keys() - spec.frozen) | (batch_norms(model) - spec.held)
+    changing |= {
+        "/".join(map(str, path))
+        for path, module in nnx.iter_modules(model)
+        if isinstance(module, nnx.Dropout) and module.rate > 0
+    }
+    blocks = model.backbone.BLOCKS
+    for block in blocks:
+        if any(is_inside(path, f"backbone/{block}") for path in changing):
+            return None if block == blocks[0] else block
     return HEAD
 
 

@@ -1,4 +1,4 @@
-"""`fit`: from a config to a trained run in its workdir, and the loop that it runs.
+"""`fit_members`: from a config to a trained run in its workdir, and the loop that it runs.
 
 Several networks are trained in one program. They need not be at the same epoch: one may have
 stopped, or been saved further than another when the run was killed. A network with nothing to do
@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 import jax
 import numpy as np
@@ -18,7 +19,7 @@ from rich.console import Console
 
 from fracjax.config import Config, io
 from fracjax.errors import InputError
-from fracjax.loading.dataset_view import Dataset, open_dataset
+from fracjax.loading.dataset_view import open_dataset
 from fracjax.models.build import IMAGES
 from fracjax.runtime.atomic_files import write_json
 from fracjax.runtime.multihost import check_same_on_all_hosts, check_shared
@@ -29,27 +30,14 @@ from fracjax.training import checkpoint, checks
 from fracjax.training.checkpoint import CheckpointMetadata
 from fracjax.training.ensemble_configs import is_sweep, member_configs
 from fracjax.training.forward import make_forward
-from fracjax.training.loaders import Epoch, Loader, make_loader, stack_trees, unstack_trees
+from fracjax.training.loaders import Loader, make_loader
 from fracjax.training.model import init
 from fracjax.training.profiling import Profile
 from fracjax.training.progress import Bar, progress_bar
 from fracjax.training.run_log import RunLog
-from fracjax.training.step import Metrics
+from fracjax.training.step import Metrics, stack_trees, unstack_trees
 from fracjax.training.trainer import Trainer
 from fracjax.training.training_data import Detector, examples_of, make_training_data
-
-
-def fit(
-    config: Config, console: Console, *, detector: Detector | None = None
-) -> CheckpointMetadata:
-    """Train the one network of a config; as `fit_members`.
-
-    Raises:
-      InputError: the config makes several; or as `fit_members`.
-    """
-    if len(member_configs(config)) > 1:
-        raise InputError("this config makes several networks; train them with fit_members")
-    return fit_members(config, console, detector=detector)[0]
 
 
 def fit_members(
@@ -85,9 +73,22 @@ def fit_members(
         )
     mesh = data_mesh()
     checks.check_before_training(config, mesh)
-    configs = member_configs(config)
-    dataset = open_dataset(config.data)
-    new = [_new_metadata(one, dataset, detector) for one in configs]
+    configs, dataset = member_configs(config), open_dataset(config.data)
+    views = [dataclasses.replace(dataset, data=one.data) for one in configs]
+    new = [
+        CheckpointMetadata(
+            config=one,
+            image=IMAGES[one.model.name],
+            split_hash=view.split_hash,
+            epoch=0,
+            history=[],
+            best_epoch=0,
+            best_loss=math.inf,
+            channels=view.form.channels,
+            filter=detector.identity if detector else None,
+        )
+        for one, view in zip(configs, views, strict=True)
+    ]
     check_same_on_all_hosts(checks.shared_facts(new))
     done = [meta for meta in map(checks.finished_run, new) if meta is not None]
     if len(done) == len(configs):
@@ -112,28 +113,16 @@ def fit_members(
                 f"{mesh.size} device(s)",
                 highlight=False,
             )
-            model = init(meta.config)
-            data = make_training_data(
-                meta.config, model, train, validation, mesh, console, config.workdir / "features"
-            )
+            model, folder = init(meta.config), config.workdir / "features"
+            data = make_training_data(meta.config, model, train, validation, mesh, console, folder)
             log = opened.enter_context(RunLog(meta.config.workdir))
             trainers.append(Trainer(meta, model, data, log, mesh, ends_alone=is_sweep(config)))
         for trainer in trainers:
             trainer.resume_or_init(console)
-        profile = Profile(config.workdir / "profile", profile_steps, console)
-        train_epochs(trainers, mesh, console, profile)
+        train_epochs(
+            trainers, mesh, console, Profile(config.workdir / "profile", profile_steps, console)
+        )
     return [trainer.meta for trainer in trainers]
-
-
-def _new_metadata(
-    config: Config, dataset: Dataset, detector: Detector | None
-) -> CheckpointMetadata:
-    own, image = dataclasses.replace(dataset, data=config.data), IMAGES[config.model.name]
-    nothing = {"epoch": 0, "history": [], "best_epoch": 0, "best_loss": math.inf}
-    identity, channels = detector.identity if detector else None, own.form.channels
-    return CheckpointMetadata(
-        config, image, own.split_hash, channels=channels, filter=identity, **nothing
-    )
 
 
 def _create_workdir(config: Config) -> None:
@@ -155,11 +144,7 @@ class Run:
 
 
 def train_epochs(trainers: list[Trainer], mesh: Mesh, console: Console, profile: Profile) -> None:
-    """Train until no network has an epoch ahead; each is validated and saved after each epoch.
-
-    Raises:
-      InputError: a loss is not finite, or there is no room for resident mode.
-    """
+    """Train until no network has an epoch ahead; each is validated and saved after each epoch."""
     first, watch, compiled = trainers[0], Stopwatch(), None
     loader, why = make_loader(trainers, mesh, watch)
     console.print(why, highlight=False)
@@ -172,16 +157,9 @@ def train_epochs(trainers: list[Trainer], mesh: Mesh, console: Console, profile:
     )
     epochs = sum(phase.epochs for phase in first.config.phases)
     longest = max(trainer.steps for trainer in trainers)
-    with (
-        progress_bar(
-            console,
-            steps=epochs * longest,
-            done=min(trainer.meta.epoch * longest + trainer.meta.step for trainer in trainers),
-            batch_size=first.config.data.batch_size * len(trainers),
-            watch=watch,
-        ) as bar,
-        profile,
-    ):
+    done = min(trainer.meta.epoch * longest + trainer.meta.step for trainer in trainers)
+    images = first.config.data.batch_size * len(trainers)
+    with progress_bar(console, epochs * longest, done, images, watch) as bar, profile:
         run = Run(trainers, loader, mesh, bar, watch, profile)
         while ahead := [(to.phase, trainer) for trainer in trainers if (to := trainer.ahead)]:
             watch.begin()
@@ -217,17 +195,19 @@ def _train_epoch(run: Run, active: list[Trainer]) -> list[dict[str, float]]:
     key = stack_trees([t.key for t in trainers])
     state, total, key = replicate(run.mesh, (state, total, key))
     begin = [t.meta.step if t in active else 0 for t in trainers]
-    # Of all of them, active or not: another length would be another program.
+    # Of all networks, active or not, and of all steps: another length would be another program.
     longest = max(t.steps for t in trainers)
-    rates = [np.pad(t.learning_rate, (0, longest - t.steps), mode="edge") for t in stand_ins]
-    run.loader.start(Epoch([t in active for t in trainers], begin, key, np.stack(rates)))
+    rates = [
+        t.learning_rate[np.minimum(first + np.arange(longest), t.steps - 1)]
+        for t, first in zip(stand_ins, begin, strict=True)
+    ]
+    run.loader.start([t in active for t in trainers], begin, key, np.stack(rates))
     steps = max(t.steps - t.meta.step for t in active)
     every = trainers[0].config.train.checkpoint_steps
     reached = [(0, total)]
     for chunk in plan(steps, run.loader.chunk, every, run.profile):
-        with run.profile.dispatch(chunk):
-            state, total = run.loader.advance(state, total, chunk)
-        run.profile.took(chunk, (state, total))
+        take = partial(run.loader.advance, state, total, chunk)
+        state, total = run.profile.dispatch(chunk, take)
         reached.append((chunk.stop, total))
         # The figures of the dispatch before: asking for this one's would stall the devices.
         if len(reached) > 2:

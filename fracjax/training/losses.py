@@ -22,7 +22,7 @@ def outputs_for(classes: tuple[str, ...], head: str = Model.head) -> int:
 def loss(
     logits: Float[Array, "b k"], labels: Int[Array, " b"], how: Loss = CROSS_ENTROPY
 ) -> Float[Array, " b"]:
-    """Loss of every study, in nats; class weights are not in it.
+    """Loss of every example, in nats; class weights are not in it.
 
     The sum over the classes of -t (1 - p)^gamma ln p, with t the label smoothed by `how`. Without
     smoothing and gamma it is the cross-entropy.
@@ -61,10 +61,10 @@ def correct(logits: Float[Array, "b k"], labels: Int[Array, " b"]) -> Float[Arra
 def class_weights(
     labels: Int[np.ndarray, " n"], classes: int, how: Loss
 ) -> Float32[np.ndarray, " classes"]:
-    """Weight of a training study by its class.
+    """Weight of a training example by its class.
 
-    `balanced` is n / (classes * studies of the class), so that every class weighs the same and the
-    mean weight is 1, as in scikit-learn (King and Zeng 2001). Every class must have a study.
+    `balanced` is n / (classes * examples of the class), so that every class weighs the same and the
+    mean weight is 1, as in scikit-learn (King and Zeng 2001). Every class must have an example.
     """
     if how.class_weights == "none":
         return np.ones(classes, np.float32)

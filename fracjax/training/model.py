@@ -1,4 +1,4 @@
-"""The model of a config, with its freezing, before the first step."""
+"""The model of a config, with its freezing, before the first step; and its blocks as a table."""
 
 import functools
 from collections.abc import Callable
@@ -21,17 +21,12 @@ from fracjax.pretrained import store
 from fracjax.runtime.randomness import stream
 from fracjax.runtime.sharding import replicate
 from fracjax.training import freeze, losses
-from fracjax.training.state import TrainState, make_optimizer
+from fracjax.training.step import TrainState, make_optimizer
 
 
 @dataclass(frozen=True)
 class TrainableModel:
-    """A model and what of it trains.
-
-    Attributes:
-      model: in inference mode.
-      freezes: what is frozen in each phase of the run.
-    """
+    """A model, in inference mode, and what of it is frozen in each phase of the run."""
 
     model: Classifier
     freezes: tuple[freeze.FreezeSpec, ...]
@@ -65,40 +60,8 @@ class TrainableModel:
 
 
 def abstract(config: Config) -> TrainableModel:
-    """The model of a config without its arrays: shapes, names and freezing at no cost.
-
-    Raises:
-      InputError: an impossible size, network or cut.
-    """
-    return _frozen(nnx.eval_shape(lambda: build(**_sizes(config), rngs=nnx.Rngs(0))), config)
-
-
-def init(config: Config) -> TrainableModel:
-    """The model of a config with random arrays, or with those of a weights file and a random head.
-
-    Raises:
-      InputError: an impossible size, network, cut or weights file.
-    """
-    model = abstract(config).model
-    graph, _, _, rest = nnx.split(model, nnx.Param, nnx.BatchStat, ...)
-    variables = variables_of(model)
-    params, batch_stats = variables["params"], variables["batch_stats"]
-    if config.model.weights is not None:
-        params, batch_stats = store.load_into(
-            params, batch_stats, config.model.weights, model=config.model.name
-        )
-    drawn = _draw(**_sizes(config))(stream(config.train.seed, "init"))
-    params, batch_stats = params | drawn["params"], batch_stats | drawn["batch_stats"]
-    return _frozen(nnx.merge(graph, params, batch_stats, rest), config)
-
-
-def variables_of(model: Classifier) -> dict[str, Any]:
-    """`params` and `batch_stats` as plain nested dicts; the model may be abstract."""
-    _, params, batch_stats, _ = nnx.split(model, nnx.Param, nnx.BatchStat, ...)
-    return {"params": nnx.to_pure_dict(params), "batch_stats": nnx.to_pure_dict(batch_stats)}
-
-
-def _frozen(model: Classifier, config: Config) -> TrainableModel:
+    """The model of a config without its arrays; refuses an impossible size, network or cut."""
+    model = nnx.eval_shape(lambda: build(**_sizes(config), rngs=nnx.Rngs(0)))
     freezes, problems = [], []
     for number, phase in enumerate(config.phases):
         try:
@@ -108,6 +71,30 @@ def _frozen(model: Classifier, config: Config) -> TrainableModel:
     if problems:
         raise InputError("; ".join(problems))
     return TrainableModel(model, tuple(freezes))
+
+
+def init(config: Config) -> TrainableModel:
+    """The model of a config with random arrays, or with those of a weights file and a random head.
+
+    Raises:
+      InputError: as `abstract`; or the weights do not fit.
+    """
+    shapes = abstract(config)
+    graph, _, _, rest = nnx.split(shapes.model, nnx.Param, nnx.BatchStat, ...)
+    params, batch_stats = variables_of(shapes.model).values()
+    if config.model.weights is not None:
+        params, batch_stats = store.load_into(
+            params, batch_stats, config.model.weights, model=config.model.name
+        )
+    drawn = _draw(**_sizes(config))(stream(config.train.seed, "init"))
+    params, batch_stats = params | drawn["params"], batch_stats | drawn["batch_stats"]
+    return TrainableModel(nnx.merge(graph, params, batch_stats, rest), shapes.freezes)
+
+
+def variables_of(model: Classifier) -> dict[str, Any]:
+    """`params` and `batch_stats` as plain nested dicts; the model may be abstract."""
+    _, params, batch_stats, _ = nnx.split(model, nnx.Param, nnx.BatchStat, ...)
+    return {"params": nnx.to_pure_dict(params), "batch_stats": nnx.to_pure_dict(batch_stats)}
 
 
 def _sizes(config: Config) -> dict[str, Any]:
@@ -127,7 +114,62 @@ def _draw(model: Model, outputs: int, image_size: int) -> Callable[[jax.Array], 
         rngs = nnx.Rngs(key)
         return variables_of(build(model, outputs=outputs, image_size=image_size, rngs=rngs))
 
-    def draw_head(key: jax.Array) -> dict[str, Any]:
-        return {"params": {"head": draw(key)["params"]["head"]}, "batch_stats": {}}
+    if model.weights is None:
+        return draw
+    return jax.jit(lambda key: {"params": {"head": draw(key)["params"]["head"]}, "batch_stats": {}})
 
-    return draw if model.weights is None else jax.jit(draw_head)
+
+@dataclass(frozen=True)
+class BlockSummary:
+    """One line of the table.
+
+    Attributes:
+      block: a block of the backbone, "head" or "total".
+      parameters: all of its parameters, running statistics included, as Keras counts them.
+      trained: those among them that the optimiser changes.
+      state: "trained", "frozen" or "part", of what is no running statistic.
+      batch_norm: "batch" or "running" statistics, "part" where both occur, "-" without BatchNorm.
+    """
+
+    block: str
+    parameters: int
+    trained: int
+    state: str
+    batch_norm: str
+
+
+def summarise(model: Classifier, spec: freeze.FreezeSpec) -> list[BlockSummary]:
+    """One row per block, then the head, then the total; `model` may be abstract."""
+    params, stats, norms = (
+        freeze.sizes(model, nnx.Param),
+        freeze.sizes(model, nnx.BatchStat),
+        freeze.batch_norms(model),
+    )
+
+    def row(name: str, where: str) -> BlockSummary:
+        here = {path: n for path, n in params.items() if freeze.is_inside(path, where)}
+        total = sum(here.values())
+        trained = sum(n for path, n in here.items() if path not in spec.frozen)
+        norms_here = [path for path in norms if freeze.is_inside(path, where)]
+        running = sum(path in spec.held for path in norms_here)
+        return BlockSummary(
+            block=name,
+            parameters=total + sum(n for path, n in stats.items() if freeze.is_inside(path, where)),
+            trained=trained,
+            state=_part(trained, total, "frozen", "trained"),
+            batch_norm=_part(running, len(norms_here), "batch", "running") if norms_here else "-",
+        )
+
+    blocks = [row(name, f"backbone/{name}") for name in model.backbone.BLOCKS]
+    return [*blocks, row("head", "head"), row("total", "")]
+
+
+def _part(count: int, total: int, none: str, every: str) -> str:
+    return none if count == 0 else every if count == total else "part"
+
+
+@functools.cache
+def summarise_phases(config: Config) -> list[list[BlockSummary]]:
+    """The table of each phase of a config, without data or weights."""
+    trainable = abstract(config)
+    return [summarise(trainable.model, spec) for spec in trainable.freezes]

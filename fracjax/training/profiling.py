@@ -1,28 +1,24 @@
 """A profiler's trace of a few steps of a run: what the devices do when, and what the host does."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import jax
 from rich.console import Console
 
 from fracjax.runtime.multihost import is_main
 
+_Results = TypeVar("_Results")
+
 
 class Profile:
-    """Traces the steps of a run that come after its first one, which compiles.
+    """Traces so many steps of a run that come after its first one, which compiles; 0 for none.
 
     The trace has the names of the loop's parts: `train` for each dispatch with the number of its
     first step, `wait for input`, `wait for device`, `validate` and `checkpoint`. It is written when
     so many steps are done, or training is over; of several processes only the first one traces,
     and all take the same dispatches. Use it as a context manager around the loop.
-
-    Args:
-      folder: where the trace goes.
-      steps: how many to trace; 0 for no trace.
-      console: where it is said.
     """
 
     def __init__(self, folder: Path, steps: int, console: Console) -> None:
@@ -44,9 +40,8 @@ class Profile:
             return steps
         return min(steps, self._steps + 1 - self._done if self._done else 1)
 
-    @contextmanager
-    def dispatch(self, steps: range) -> Iterator[None]:
-        """The block takes these steps of its epoch."""
+    def dispatch(self, steps: range, take: Callable[[], _Results]) -> _Results:
+        """Take these steps of an epoch; their results are not waited for but around the trace."""
         if self._done == 1 and self._steps:
             self._traces = True
             if is_main():
@@ -56,15 +51,13 @@ class Profile:
                     self._folder, create_perfetto_trace=True, profiler_options=options
                 )
         with jax.profiler.StepTraceAnnotation("train", step_num=steps.start):
-            yield
-
-    def took(self, steps: range, results: Any) -> None:
-        """These steps were dispatched, with these results, which nobody has waited for."""
+            results = take()
         self._done += len(steps)
         if self._steps and self._done in (1, 1 + self._steps):  # compiled, or all of them traced
             jax.block_until_ready(results)
             if self._traces:
                 self._stop()
+        return results
 
     def _stop(self) -> None:
         self._traces = False

@@ -17,56 +17,38 @@ from rich.text import Text
 from fracjax.runtime.stopwatch import Stopwatch
 
 
-class Bar:
-    """One bar over all epochs of a run, counted in steps."""
+class Bar(Progress):
+    """One bar over all epochs of a run, counted in steps; its figures below, to fit 80 columns."""
 
-    def __init__(
-        self, progress: Progress, *, steps: int, done: int, batch_size: int, watch: Stopwatch
-    ) -> None:
-        self._progress, self._batch_size, self._watch = progress, batch_size, watch
-        self._task = progress.add_task("", total=steps, completed=done, epoch="", figures="")
-
-    def epoch(self, epoch: int, epochs: int) -> None:
-        """Say which epoch runs."""
-        self._progress.update(self._task, epoch=f"epoch {epoch}/{epochs}")
-
-    def step(self, loss: float, steps: int) -> None:
-        """So many more steps are done, with this mean loss."""
-        speed = self._progress.tasks[self._task].speed or 0.0
-        self._progress.update(
-            self._task,
-            advance=steps,
-            figures=f"loss {loss:.4f}  {speed * self._batch_size:.0f} images/s  "
-            f"{self._watch.breakdown}",
-        )
-
-    def note(self, text: str) -> None:
-        """Print a line above the bar."""
-        self._progress.console.print(text, highlight=False)
-
-
-class _TwoLines(Progress):
-    """The bar with its figures below, so that both fit a terminal of 80 columns."""
+    images: int
+    watch: Stopwatch
 
     def get_renderables(self) -> Iterable[RenderableType]:
+        """The bar, then its figures."""
         yield self.make_tasks_table(self.tasks)
         for task in self.tasks:
             yield Text(task.fields["figures"], no_wrap=True)
 
+    def epoch(self, epoch: int, epochs: int) -> None:
+        """Say which epoch runs."""
+        self.update(self.task_ids[0], epoch=f"epoch {epoch}/{epochs}")
+
+    def step(self, loss: float, steps: int) -> None:
+        """So many more steps are done, with this mean loss."""
+        speed = (self.tasks[0].speed or 0.0) * self.images
+        figures = f"loss {loss:.4f}  {speed:.0f} images/s  {self.watch.breakdown}"
+        self.update(self.task_ids[0], advance=steps, figures=figures)
+
+    def note(self, text: str) -> None:
+        """Print a line above the bar."""
+        self.console.print(text, highlight=False)
+
 
 @contextmanager
 def progress_bar(
-    console: Console, *, steps: int, done: int, batch_size: int, watch: Stopwatch
+    console: Console, steps: int, done: int, images: int, watch: Stopwatch
 ) -> Iterator[Bar]:
-    """Show a bar of `steps` steps while the block runs.
-
-    Args:
-      console: where.
-      steps: of the run.
-      done: of them, those of an earlier run.
-      batch_size: examples per step.
-      watch: measures the epoch.
-    """
+    """Show a bar of `steps` steps, `done` of them in an earlier run, of so many `images` each."""
     columns = (
         TextColumn("{task.fields[epoch]}"),
         BarColumn(bar_width=24),
@@ -75,5 +57,7 @@ def progress_bar(
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with _TwoLines(*columns, console=console, transient=True, speed_estimate_period=60) as progress:
-        yield Bar(progress, steps=steps, done=done, batch_size=batch_size, watch=watch)
+    with Bar(*columns, console=console, transient=True, speed_estimate_period=60) as bar:
+        bar.images, bar.watch = images, watch
+        bar.add_task("", total=steps, completed=done, epoch="", figures="")
+        yield bar

@@ -1,5 +1,15 @@
-"""Where a run stands among its phases, and the learning rates of its next epoch."""
+"""Where a run stands among its phases, and the learning rates of its next epoch.
 
+When to stop, to slow down, to keep a checkpoint: Keras's callbacks as pure functions of the
+validation losses of a phase so far, oldest first. Nothing is remembered between epochs, so a run
+that was killed and goes on decides as if nothing had happened. A loss that is not a number is no
+improvement.
+
+Source: keras.callbacks.EarlyStopping, ReduceLROnPlateau and ModelCheckpoint(save_best_only=True),
+with their defaults for what is no argument here.
+"""
+
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,17 +21,45 @@ import optax
 from jaxtyping import Float32
 
 from fracjax.config import Config, Phase, Train
-from fracjax.training import early_stopping
+
+MIN_DELTA = 1e-4
+"""Nats by which a loss must fall to count for `plateau_scale`; Keras's default."""
+
+
+def best_epoch(losses: Sequence[float]) -> int:
+    """The epoch, from 1, whose checkpoint is kept: the first of the lowest; 0 if there is none."""
+    best, epoch = math.inf, 0
+    for number, loss in enumerate(losses, 1):
+        if loss < best:
+            best, epoch = loss, number
+    return epoch
+
+
+def should_stop(losses: Sequence[float], *, patience: int) -> bool:
+    """Whether training stops after the last of these epochs: `patience` of them brought nothing."""
+    return len(losses) - best_epoch(losses) >= patience
+
+
+def plateau_scale(losses: Sequence[float], *, patience: int, factor: float) -> float:
+    """Factor on the learning rate of the epoch after these.
+
+    It is multiplied by `factor` whenever `patience` epochs in a row brought no loss lower than the
+    best by more than `MIN_DELTA`; the count then begins anew, the best loss stays.
+    """
+    scale, best, waited = 1.0, math.inf, 0
+    for loss in losses:
+        if loss < best - MIN_DELTA:
+            best, waited = loss, 0
+            continue
+        waited += 1
+        if waited >= patience:
+            scale, waited = scale * factor, 0
+    return scale
 
 
 @dataclass(frozen=True)
 class NextEpoch:
-    """The epoch that comes next.
-
-    Attributes:
-      phase: index of its phase.
-      losses: validation losses of the epochs of that phase so far, in nats.
-    """
+    """The epoch that comes next: its phase, and that phase's validation losses so far, in nats."""
 
     phase: int
     losses: tuple[float, ...]
@@ -46,9 +84,7 @@ def next_epoch(history: Sequence[dict[str, Any]], config: Config) -> NextEpoch |
 def _epochs_used(losses: Sequence[float], phase: Phase, train: Train) -> int | None:
     """Epochs after which the phase was over; None if it is not."""
     for used in range(1, len(losses) + 1):
-        if used == phase.epochs or early_stopping.should_stop(
-            losses[:used], patience=train.patience
-        ):
+        if used == phase.epochs or should_stop(losses[:used], patience=train.patience):
             return used
     return None
 
@@ -68,7 +104,5 @@ def learning_rates(
         return np.asarray(jax.vmap(cycle)(numbers), np.float32)
     scale = 1.0
     if phase.schedule == "plateau":
-        scale = early_stopping.plateau_scale(
-            losses, patience=train.plateau_patience, factor=train.plateau_factor
-        )
+        scale = plateau_scale(losses, patience=train.plateau_patience, factor=train.plateau_factor)
     return np.full(steps, phase.learning_rate * scale, np.float32)

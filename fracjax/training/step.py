@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import Mesh
 from jax.typing import ArrayLike
 
 from fracjax.augment.mixing import mix
@@ -24,9 +24,33 @@ from fracjax.runtime.randomness import stream
 from fracjax.runtime.sharding import batch_sharding, replicated
 from fracjax.training import losses
 from fracjax.training.forward import network_input
-from fracjax.training.state import TrainState
 
 Sums = dict[str, list[float | int]]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class TrainState:
+    """State of a run after `step` steps; parameters and statistics are nested by module."""
+
+    step: Any  # an int32 scalar, or what JAX puts in its place while it maps a tree
+    params: dict[str, Any]
+    batch_stats: dict[str, Any]
+    opt_state: Any
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """The network without its optimiser: `{"params": ..., "batch_stats": ...}`."""
+        return {"params": self.params, "batch_stats": self.batch_stats}
+
+
+def make_optimizer() -> optax.GradientTransformation:
+    """Adam with Keras's epsilon, which the paper's runs had (Kingma and Ba 2015, Algorithm 1).
+
+    The learning rate is no part of it: the step takes it as an argument, so that one compiled step
+    serves every schedule.
+    """
+    return optax.scale_by_adam(eps=1e-7)
 
 
 @flax.struct.dataclass
@@ -38,10 +62,8 @@ class Metrics(clu.metrics.Collection):
 
     def sums(self) -> Sums:
         """Sum and number of examples of each figure of one network, fit for JSON."""
-        return {
-            name: [float(getattr(self, name).total), int(getattr(self, name).count)]
-            for name in FIGURES
-        }
+        figures = {"loss": self.loss, "accuracy": self.accuracy}
+        return {name: [float(one.total), int(one.count)] for name, one in figures.items()}
 
     @classmethod
     def of(cls, sums: Sums) -> "Metrics":
@@ -53,9 +75,6 @@ class Metrics(clu.metrics.Collection):
                 for name, (total, count) in sums.items()
             }
         )
-
-
-FIGURES = ("loss", "accuracy")
 
 
 Step = Callable[[TrainState, Batch, jax.Array, ArrayLike], tuple[TrainState, Metrics]]
@@ -84,44 +103,39 @@ class StepSpec:
     start: str | None = None
 
 
-def make_train_step(spec: StepSpec, mesh: Mesh) -> Step:
-    """Build `step(state, batch, key, learning_rate) -> (state, metrics)`.
-
-    The step donates `state`: drop the old one. Randomness comes from `key`, the root of the run
-    (`randomness.root`), and from `state.step` alone and is drawn per example, so one device and
-    eight give the same images and the same dropout. The batch is split over the mesh by example.
-    """
-    return _jitted(pure_step(spec), mesh, batch_sharding(mesh))
-
-
-def make_joint_step(spec: StepSpec, mesh: Mesh, *, one_by_one: bool | None = None) -> Step:
-    """As `make_train_step`, for several networks in one program; arguments of `pure_joint_step`."""
-    return _jitted(pure_joint_step(spec, one_by_one=one_by_one), mesh, batch_sharding(mesh, axis=1))
-
-
-def _jitted(step: Step, mesh: Mesh, batches: NamedSharding) -> Step:
-    whole = replicated(mesh)
+def make_step(
+    spec: StepSpec, mesh: Mesh, networks: int = 1, *, one_by_one: bool | None = None
+) -> Step:
+    """`pure_step`, jitted: the batch is split over the mesh by example, `state` is donated."""
+    whole, batches = replicated(mesh), batch_sharding(mesh, axis=int(networks > 1))
     return jax.jit(
-        step, in_shardings=(whole, batches, whole, whole), out_shardings=whole, donate_argnums=0
+        pure_step(spec, networks, one_by_one=one_by_one),
+        in_shardings=(whole, batches, whole, whole),
+        out_shardings=whole,
+        donate_argnums=0,
     )
 
 
-def pure_joint_step(spec: StepSpec, *, one_by_one: bool | None = None) -> Step:
-    """As `pure_step`, for several networks.
+def pure_step(spec: StepSpec, networks: int = 1, *, one_by_one: bool | None = None) -> Step:
+    """Build `step(state, batch, key, learning_rate) -> (state, metrics)`.
 
-    Every argument has the networks first: states and metrics stacked, batches (k, b, ...), keys and
-    learning rates (k,). A network whose batch has no valid example stays as it is, its step counter
-    included; its metrics are 0/0.
+    Randomness comes from `key`, the root of the run (`randomness.root`), and from `state.step`
+    alone and is drawn per example, so one device and eight give the same images and dropout.
+
+    Of several networks every argument has the networks first: states and metrics stacked, batches
+    (k, b, ...), keys and learning rates (k,). A network whose batch has no valid example stays as
+    it is, its step counter included; its metrics are 0/0.
 
     Args:
       spec: what the step of one network is made of.
-      one_by_one: write the networks one after the other into the program, not side by side by
-        `vmap`. The default is so on a CPU only: side by side their convolutions become grouped
-        ones, which are slow there (`benchmarks/RESULTS.md`).
+      networks: how many there are in the program.
+      one_by_one: write them one after the other into the program, not side by side by `vmap`. The
+        default is so on a CPU only: side by side their convolutions become grouped ones, which are
+        slow there (`benchmarks/RESULTS.md`).
     """
-    step = pure_step(spec)
-    if one_by_one is None:
-        one_by_one = on_cpu()
+    step = _step_of_one(spec)
+    if networks == 1:
+        return step
 
     # Not `lax.cond`, nor `lax.map` over the networks: within either, XLA's CPU backend computes on
     # a single core and without its fast convolutions, at a tenth of the speed.
@@ -131,17 +145,14 @@ def pure_joint_step(spec: StepSpec, *, one_by_one: bool | None = None) -> Step:
         return jax.tree.map(partial(jnp.where, busy), new, state), metrics
 
     def joint(*stacked):
-        if not one_by_one:
-            return jax.vmap(unless_idle)(*stacked)
-        count = stacked[3].shape[0]
-        outs = [unless_idle(*jax.tree.map(lambda x, i=i: x[i], stacked)) for i in range(count)]
-        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *outs)
+        if one_by_one or (one_by_one is None and on_cpu()):
+            return stack_trees([unless_idle(*one) for one in unstack_trees(stacked, networks)])
+        return jax.vmap(unless_idle)(*stacked)
 
     return joint
 
 
-def pure_step(spec: StepSpec) -> Step:
-    """The step itself, before it is jitted."""
+def _step_of_one(spec: StepSpec) -> Step:
     graph, _, _, rest = nnx.split(spec.view, nnx.Param, nnx.BatchStat, ...)
     start = spec.start
 
@@ -182,12 +193,22 @@ def pure_step(spec: StepSpec) -> Step:
         # nobody reads, and the backward pass through the frozen backbone with it.
         grads, (logits, per_example, batch_stats) = jax.grad(mean_loss, has_aux=True)(state.params)
         updates, opt_state = spec.tx.update(grads, state.opt_state, state.params)
-        metrics = Metrics.single_from_model_output(
-            loss=per_example,
-            correct=losses.correct(logits, label),
-            mask=batch["valid"],
-        )
         params = jax.tree.map(lambda p, u: p - learning_rate * u, state.params, updates)
+        metrics = Metrics.single_from_model_output(
+            loss=per_example, correct=losses.correct(logits, label), mask=batch["valid"]
+        )
         return TrainState(state.step + 1, params, batch_stats, opt_state), metrics
 
     return step
+
+
+def stack_trees(trees: list[Any]) -> Any:
+    """The trees of all networks as one, networks first; that of a single one as it is."""
+    return trees[0] if len(trees) == 1 else jax.tree.map(lambda *x: jnp.stack(x), *trees)
+
+
+def unstack_trees(tree: Any, networks: int) -> list[Any]:
+    """Inverse of `stack_trees`."""
+    if networks == 1:
+        return [tree]
+    return [jax.tree.map(lambda leaf, i=i: leaf[i], tree) for i in range(networks)]

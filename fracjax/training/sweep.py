@@ -102,28 +102,20 @@ def _mean_and_sd(values: list[float]) -> tuple[float, float | None] | None:
 
 def best_rate(summaries: Sequence[RateSummary]) -> RateSummary | None:
     """The lowest mean loss, among the rates that no run diverged at; None if there is none."""
-    sound = [(one.loss[0], i) for i, one in enumerate(summaries) if one.loss and _sound(one)]
-    return summaries[min(sound)[1]] if sound else None
-
-
-def _sound(summary: RateSummary) -> bool:
-    return summary.complete == summary.runs
+    sound = [one for one in summaries if one.loss and one.complete == one.runs]
+    return min(sound, key=lambda one: one.loss[0] if one.loss else np.inf, default=None)
 
 
 def best_run(runs: Sequence[SweptRun]) -> SweptRun | None:
     """The lowest loss of the best rate; else of all runs. None if no epoch was finished."""
     rate = best_rate(by_rate(runs))
     ours = [run for run in runs if rate is None or run.learning_rate == rate.learning_rate]
-    losses = [(run.loss, i) for i, run in enumerate(ours) if run.loss is not None]
-    return ours[min(losses)[1]] if losses else None
+    finished = [run for run in ours if run.loss is not None]
+    return min(finished, key=lambda run: np.inf if run.loss is None else run.loss, default=None)
 
 
 def refuse_sweep(workdir: Path) -> NoReturn:
-    """Refuse to use the runs of a sweep as one network, and name the best of them.
-
-    Raises:
-      InputError: always.
-    """
+    """Refuse to use the runs of a sweep as one network, and name the best of them."""
     folders = swept_dirs(workdir)
     best = best_run([_run_in(folder) for folder in folders])
     if best is None:
@@ -140,10 +132,9 @@ def refuse_sweep(workdir: Path) -> NoReturn:
 
 def _run_in(folder: Path) -> SweptRun:
     """What is on the disk of a run; one that diverged in its first epoch has its config alone."""
-    if checkpoint.has(folder, "last"):
+    if checkpoint.newest(folder, "last"):
         (run,) = swept_runs([checkpoint.read_meta(folder, "last")])
     else:
         again = f"a run begins with it: delete {folder}, or train the sweep again"
-        config = io.from_dict(read_json(checkpoint.config_path(folder), again))
-        run = _run(config, [], 0)
+        run = _run(io.from_dict(read_json(checkpoint.config_path(folder), again)), [], 0)
     return replace(run, workdir=folder)  # which may have been moved

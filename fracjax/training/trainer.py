@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +13,7 @@ from rich.console import Console
 from fracjax.errors import InputError
 from fracjax.evaluation import auc
 from fracjax.loading.sampling import draw_order
-from fracjax.loading.streaming import BatchSource, steps_per_epoch, training_batches
+from fracjax.loading.streaming import BatchSource, steps_per_epoch
 from fracjax.runtime.multihost import broadcast
 from fracjax.runtime.randomness import root
 from fracjax.runtime.sharding import replicate
@@ -23,8 +22,7 @@ from fracjax.training.checkpoint import CheckpointMetadata
 from fracjax.training.model import TrainableModel
 from fracjax.training.run_log import RunLog
 from fracjax.training.schedule import NextEpoch, learning_rates, next_epoch
-from fracjax.training.state import TrainState
-from fracjax.training.step import StepSpec, Sums
+from fracjax.training.step import StepSpec, Sums, TrainState
 from fracjax.training.training_data import TrainingData
 
 
@@ -46,6 +44,9 @@ class Trainer:
         sweep; None if it did not come to that.
     """
 
+    state: TrainState
+    learning_rate: Float32[np.ndarray, " steps"]
+
     def __init__(
         self,
         new: CheckpointMetadata,
@@ -64,27 +65,21 @@ class Trainer:
         self.steps = steps_per_epoch(train, batch_size=how.batch_size, oversample=how.oversample)
         self.class_weights = losses.class_weights(train.label, len(how.classes), self.config.loss)
         self._phase = 0  # whose optimiser the state holds
-        self.state: TrainState
-        self.learning_rate: Float32[np.ndarray, " steps"]
 
     def resume_or_init(self, console: Console) -> None:
-        """Take up the last checkpoint, or start anew.
-
-        Raises:
-          InputError: the checkpoint is of another split, other channels or another detector.
-        """
+        """Take up the last checkpoint, or start anew."""
         config, new = self.config, self.meta
-        if checkpoint.has(config.workdir, "last"):
+        if checkpoint.newest(config.workdir, "last"):
             saved = checkpoint.read_meta(config.workdir, "last")
             ahead = next_epoch(saved.history, config) if saved.step else None
             # Within an epoch the state is of the phase of that epoch, else of the last one's.
             self._phase = ahead.phase if ahead else saved.history[-1]["phase"] - 1
         self.state = self.model.initial_state(self._phase, self._mesh)
-        if resumed := self.log.resume(self.state, self._mesh):
-            self.state, self.meta = resumed
-            self.meta.check_continues(new)
+        if resumed := self.log.last(self.state, self._mesh):
+            self.state, saved = resumed
+            saved.check_continues(new)
             # Where things lie now, and for how long to go on.
-            self.meta = dataclasses.replace(self.meta, config=config)
+            self.meta = dataclasses.replace(saved, config=config)
             within = f", step {self.meta.step} of the next" if self.meta.step else ""
             console.print(f"{config.workdir}: resumed after epoch {self.meta.epoch}{within}")
 
@@ -133,28 +128,17 @@ class Trainer:
 
     def batches(self) -> BatchSource:
         """The batches of the next epoch, from the disk."""
-        return training_batches(
-            self.data.views[self.view],
-            batch_size=self.config.data.batch_size,
-            seed=self.config.train.seed,
-            epoch=self.meta.epoch,
-            oversample=self.config.data.oversample,
-            class_weights=self.class_weights,
-        )
+        examples, order = self.data.views[self.view], np.asarray(self.order())
+        return BatchSource(examples, order, self.config.data.batch_size, self.class_weights)
 
     def save_within_epoch(self, state: TrainState, step: int, sums: Sums) -> None:
         """Save an epoch that is not over: after so many steps, with the figures so far."""
         self.state = state
         self.meta = dataclasses.replace(self.meta, step=step, sums=sums)
-        self.log.save_within_epoch(state, self.meta)
+        self.log.save_last(state, self.meta)
 
     def finish_epoch(self, trained: dict[str, float], logits: Float[np.ndarray, "n k"]) -> str:
-        """Record and save an epoch, after validation; return its figures in one line.
-
-        Args:
-          trained: figures of training.
-          logits: of the validation examples, by `state`.
-        """
+        """Record and save an epoch by its figures and validation logits; return a line on it."""
         row = {
             "epoch": self.meta.epoch + 1,
             "phase": self._phase + 1,
@@ -179,7 +163,10 @@ class Trainer:
             sums={},
         )
         self.log.save_epoch(self.state, self.meta)
-        return "  ".join(f"{name} {_shown(value)}" for name, value in row.items())
+        return "  ".join(
+            f"{name} {value}" if isinstance(value, int) else f"{name} {value:.4g}"
+            for name, value in row.items()
+        )
 
     def stop_at_nonfinite_loss(self, what: str, loss: float) -> str:
         """Stop; a run of a sweep by itself, which is said in `diverged`.
@@ -190,7 +177,7 @@ class Trainer:
         if self._ends_alone:
             self.diverged = f"diverged: the {what} is {loss}; it ends here, the others go on"
             return self.diverged
-        if checkpoint.has(self.config.workdir, "last"):
+        if checkpoint.newest(self.config.workdir, "last"):
             kept = "the checkpoints of the last finished epoch are kept; try another --workdir with"
         else:
             kept = "no epoch was finished; try"
@@ -205,15 +192,9 @@ class Trainer:
         label = jnp.asarray(examples.label)
         per_example = losses.loss(jnp.asarray(logits), label, self.config.loss)
         right = losses.correct(jnp.asarray(logits), label)
-        row = {
-            "validation_loss": float(np.mean(np.asarray(per_example, np.float64))),
-            "validation_accuracy": float(np.mean(np.asarray(right, np.float64))),
-        }
+        figures = {"validation_loss": per_example, "validation_accuracy": right}
+        row = {name: float(np.mean(np.asarray(x, np.float64))) for name, x in figures.items()}
         if len(self.config.data.classes) == 2 and math.isfinite(row["validation_loss"]):
             score = logits.astype(np.float64) @ ([1.0] if logits.shape[1] == 1 else [-1.0, 1.0])
             row["validation_auc"] = auc(examples.label, score)
         return row
-
-
-def _shown(value: Any) -> str:
-    return str(value) if isinstance(value, int) else f"{value:.4g}"

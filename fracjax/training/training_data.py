@@ -60,11 +60,7 @@ class TrainingData:
 def examples_of(
     configs: Sequence[Config], dataset: Dataset, detector: Detector | None
 ) -> list[tuple[Examples, Examples]]:
-    """What each network of a run trains and validates on.
-
-    Raises:
-      InputError: no example of a class is left.
-    """
+    """What each network of a run trains and validates on; refuses a class without an example."""
 
     @functools.cache  # members of an ensemble share them
     def parts(data: Data) -> tuple[Examples, Examples]:
@@ -73,7 +69,14 @@ def examples_of(
         if detector:
             train = train.take(detector.passing(own, "train"))
             validation = validation.take(detector.passing(own, "validation"))
-            _check_classes(data, train=train, validation=validation)
+            for part, left in (("train", train), ("validation", validation)):
+                lost = [c for i, c in enumerate(data.classes) if not np.any(left.label == i)]
+                if lost:
+                    raise InputError(
+                        f"the detector in {data.filter} lets no {part} study of {', '.join(lost)} "
+                        "pass; choose its threshold for more sensitivity, or write --data.filter "
+                        "none"
+                    )
         return train, validation
 
     out = []
@@ -84,17 +87,6 @@ def examples_of(
             train = train.take(subset_rows(train.label, train.group, fraction=fraction, seed=seed))
         out.append((train, validation))
     return out
-
-
-def _check_classes(data: Data, **parts: Examples) -> None:
-    for part, examples in parts.items():
-        counts = np.bincount(examples.label, minlength=len(data.classes))
-        lost = [c for c, n in zip(data.classes, counts, strict=True) if n == 0]
-        if lost:
-            raise InputError(
-                f"the detector in {data.filter} lets no {part} study of {', '.join(lost)} pass; "
-                "choose its threshold for more sensitivity, or write --data.filter none"
-            )
 
 
 def make_training_data(
@@ -116,25 +108,14 @@ def make_training_data(
         return TrainingData([train], validation, None)
     stop = model.frozen_prefix
     assert stop is not None, "check_config came first"
-    key = stream(config.train.seed, "cache")
-    prefix = Prefix(
-        model=model.model,
-        stop=stop,
-        image=model.image,
-        policy=config.augment,
-        colormap=config.data.colormap,
-    )
+    root, batch_size = stream(config.train.seed, "cache"), config.data.batch_size
+    prefix = Prefix(model.model, stop, model.image, config.augment, config.data.colormap)
 
     def cached(examples: Examples, view: int, name: str) -> Examples:
         console.print(f"computing the features before {stop}: {name}", highlight=False)
-        view_key = jax.random.fold_in(key, view) if view else None
+        key = jax.random.fold_in(root, view) if view else None
         return cache_view(
-            prefix,
-            examples,
-            key=view_key,
-            batch_size=config.data.batch_size,
-            mesh=mesh,
-            folder=folder,
+            prefix, examples, key=key, batch_size=batch_size, mesh=mesh, folder=folder
         )
 
     views = [cached(train, v, f"training view {v + 1} of {count}") for v in range(count)]

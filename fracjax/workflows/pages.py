@@ -27,7 +27,7 @@ from fracjax.report.sections.run import (
 from fracjax.report.table import Table
 from fracjax.runtime.atomic_files import write_json
 from fracjax.runtime.multihost import folder_of_first
-from fracjax.training.checkpoint import has, read_meta
+from fracjax.training.checkpoint import newest, read_meta
 from fracjax.training.ensemble_configs import member_dirs
 from fracjax.workflows.mistakes import find_mistakes
 
@@ -98,7 +98,7 @@ def run_facts(evaluated: EvaluatedRun) -> RunFacts:
     trained = evaluated.bundle
     # The last checkpoint has the epochs after the best one, too, if it is still there.
     metas = [
-        read_meta(where, "last" if has(where, "last") else "best")
+        read_meta(where, "last" if newest(where, "last") else "best")
         for where in member_dirs(trained.workdir)
     ]
     return RunFacts(

@@ -126,7 +126,7 @@ def predict_into(
         stages,
         files,
         batch_size=batch_size,
-        keep_pictures=overlays != "none",
+        keep_images=overlays != "none",
         meter=summary.meter,
     )
     types = stages.classifier.meta.classes if stages.classifier else ()
@@ -140,8 +140,8 @@ def predict_into(
                 table.add(result)
                 summary.results.append(result.to_dict())
                 called = result.decision == detector.meta.classes[1]
-                if result.picture is not None and (called or overlays == "all"):
-                    waiting.append((row, result.path, result.picture))
+                if result.image is not None and (called or overlays == "all"):
+                    waiting.append((row, result.path, result.image))
                 if len(waiting) == detector.batch_size:  # for there to be one program
                     _draw(detector, waiting, folder / OVERLAYS)
                     waiting = []

@@ -11,13 +11,13 @@ from rich.table import Column, Table
 from fracjax.config import Config, io
 from fracjax.errors import InputError
 from fracjax.inference import calibration
-from fracjax.inference.detector_gate import open_detector_gate
 from fracjax.inference.model_bundle import read_detector
+from fracjax.inference.stages import open_detector_gate
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training.checkpoint import CheckpointMetadata, config_path
 from fracjax.training.checks import check_before_training, check_config
 from fracjax.training.loop import fit_members
-from fracjax.training.model_summary import summarise_phases
+from fracjax.training.model import summarise_phases
 
 
 def fit(config: Config, console: Console, *, profile_steps: int = 0) -> list[CheckpointMetadata]:

@@ -20,7 +20,7 @@ from fracjax.loading.dataset_view import open_dataset
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training.checkpoint import CheckpointMetadata, Checkpoints
 from fracjax.training.model import abstract, variables_of
-from fracjax.training.state import TrainState
+from fracjax.training.step import TrainState
 from fracjax.workflows.explain import explain_run, localisation_table
 
 

@@ -19,9 +19,8 @@ from fracjax.evaluation import choose_threshold
 from fracjax.export import stablehlo
 from fracjax.export.verify import CheckImages, compare
 from fracjax.imaging.resize import ImageFormat, decode
-from fracjax.inference.detector_gate import DetectorGate
 from fracjax.inference.model_bundle import ModelBundle
-from fracjax.inference.stages import Stages
+from fracjax.inference.stages import DetectorGate, Stages
 from fracjax.models.build import IMAGES
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training.checkpoint import CheckpointMetadata

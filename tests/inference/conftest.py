@@ -13,15 +13,14 @@ from fracjax.evaluation import choose_threshold
 from fracjax.evaluation.temperature import Temperature
 from fracjax.imaging.resize import decode
 from fracjax.inference import calibration
-from fracjax.inference.detector_gate import open_detector_gate
 from fracjax.inference.model_bundle import open_run
-from fracjax.inference.stages import Stages, open_stages
+from fracjax.inference.stages import Stages, open_detector_gate, open_stages
 from fracjax.loading.batch import Examples
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training.checkpoint import CheckpointMetadata, Checkpoints
 from fracjax.training.ensemble_configs import member_configs
 from fracjax.training.model import abstract, variables_of
-from fracjax.training.state import TrainState
+from fracjax.training.step import TrainState
 from tests.datasets.trees import encode, picture
 
 TYPES = ("Comminuted fracture", "Fracture Dislocation", "Impacted fracture")

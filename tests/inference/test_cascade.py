@@ -11,9 +11,8 @@ from fracjax.errors import InputError
 from fracjax.evaluation import choose_threshold
 from fracjax.imaging.resize import ImageFormat
 from fracjax.inference import cascade
-from fracjax.inference.detector_gate import DetectorGate
 from fracjax.inference.model_bundle import ModelBundle
-from fracjax.inference.stages import Stages
+from fracjax.inference.stages import DetectorGate, Stages
 from fracjax.loading.dataset_view import Dataset
 from fracjax.models.basic_cnn import BasicCNN
 from fracjax.runtime.sharding import data_mesh

@@ -99,7 +99,7 @@ def test_everything_that_is_wrong_is_said_at_once(tree):
     assert text.startswith("nothing was predicted: ")
     assert f"{tree / 'nothing.png'}: no such file or folder" in text
     assert f"{tree / '*.jpg'}: no such file or folder" in text
-    assert f"{tree / 'empty'}: a folder without a picture" in text
+    assert f"{tree / 'empty'}: a folder without an image" in text
     assert "a.JPG" not in text
     with pytest.raises(InputError, match="name files or folders"):
         find_files([])

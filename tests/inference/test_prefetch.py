@@ -35,7 +35,7 @@ GREY = picture(0)
 def test_every_kind_is_decoded_in_each_form_whatever_its_name(tmp_path, data):
     done = read(write(tmp_path / "no_suffix", data), FORMS)
     assert done.reason == ""
-    for found, form in zip(done.pictures, FORMS, strict=True):
+    for found, form in zip(done.images, FORMS, strict=True):
         assert_array_equal(found, decode(data, form))
 
 
@@ -44,7 +44,7 @@ def test_monochrome1_is_turned_over(tmp_path):
         read(write(tmp_path / kind, dicom(GREY, PhotometricInterpretation=kind)), FORMS[:1])
         for kind in ("MONOCHROME2", "MONOCHROME1")
     )
-    assert np.abs(plain.pictures[0] + turned.pictures[0].astype(int) - 255).max() <= 1
+    assert np.abs(plain.images[0] + turned.images[0].astype(int) - 255).max() <= 1
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_monochrome1_is_turned_over(tmp_path):
 def test_what_is_not_read_has_its_reason(tmp_path, data, reason):
     done = read(write(tmp_path / "file.png", data), FORMS)
     assert done.reason.startswith(reason)
-    assert done.pictures == ()
+    assert done.images == ()
 
 
 def test_what_cannot_be_opened_has_its_reason(tmp_path, monkeypatch):
@@ -97,7 +97,7 @@ def test_a_complaint_is_a_note_of_dicom_and_a_reason_of_the_rest(tmp_path, caplo
         lenient, strict = read_ahead(files, FORMS, ahead=2)
     assert printed == []
     assert caplog.records == []
-    assert (lenient.reason, len(lenient.pictures)) == ("", 2)
+    assert (lenient.reason, len(lenient.images)) == ("", 2)
     assert lenient.note.startswith("The pixel data is 7744 bytes long")
     assert strict.reason.startswith("does not decode: Corrupt EXIF data")
 
@@ -122,4 +122,4 @@ def test_files_keep_their_order_though_some_take_long(tmp_path, monkeypatch):
     done = list(read_ahead(files, FORMS, ahead=4, threads=3))
     assert [one.path for one in done] == files
     for one in done:
-        assert_array_equal(one.pictures[0], decode(one.path.read_bytes(), FORMS[0]))
+        assert_array_equal(one.images[0], decode(one.path.read_bytes(), FORMS[0]))

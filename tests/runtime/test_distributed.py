@@ -20,7 +20,7 @@ from fracjax.evaluation.temperature import scaled
 from fracjax.inference.model_bundle import open_run
 from fracjax.loading.dataset_view import open_dataset
 from fracjax.runtime.sharding import data_mesh
-from fracjax.training.loop import fit
+from fracjax.training.loop import fit_members
 from tests.pairs import Ended, run_pair
 from tests.paths import ROOT
 from tests.training.runs import saved
@@ -66,10 +66,10 @@ with door():
     config = io.load(Path(sys.argv[1]), ["--workdir", sys.argv[2]], "")
     start()
     from fracjax.runtime.sharding import data_mesh
-    from fracjax.training.loop import fit
+    from fracjax.training.loop import fit_members
     from fracjax.workflows.evaluate import evaluate
 
-    fit(config, main_console())
+    fit_members(config, main_console())
     evaluate(config.workdir, "validation", data_mesh(), main_console(), gallery=0)
     if not is_main():
         raise InputError("no such disk")
@@ -106,7 +106,7 @@ def _config(path: Path, workdir: Path) -> Config:
 def straight(config_path, tmp_path_factory):
     """Workdir of a run in one process of one device that nothing disturbed."""
     workdir = tmp_path_factory.mktemp("runs") / "straight"
-    fit(_config(config_path, workdir), QUIET)
+    fit_members(_config(config_path, workdir), QUIET)
     return workdir
 
 
@@ -159,7 +159,7 @@ def test_another_number_of_devices_continues_it_to_the_same_place(
 ):
     workdir = tmp_path / "run"
     shutil.copytree(killed.workdir, workdir)
-    fit(_config(config_path, workdir), QUIET)
+    fit_members(_config(config_path, workdir), QUIET)
     _assert_equal(straight, workdir)
 
 

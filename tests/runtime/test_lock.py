@@ -13,7 +13,7 @@ from fracjax.datasets.prepare import prepare
 from fracjax.datasets.request import Request
 from fracjax.errors import InputError
 from fracjax.runtime.workdir_lock import only_writer
-from fracjax.training.loop import fit
+from fracjax.training.loop import fit_members
 from tests.paths import ROOT
 
 HOLDER = """
@@ -49,7 +49,7 @@ def test_training_is_refused_where_another_run_trains_and_changes_nothing(config
     workdir.mkdir()
     mine = replace(config, workdir=workdir, data=replace(config.data, dir=tmp_path))
     with only_writer(workdir), pytest.raises(InputError, match="JAX_COORDINATOR_ADDRESS"):
-        fit(mine, Console(quiet=True))
+        fit_members(mine, Console(quiet=True))
     assert [path.name for path in workdir.iterdir()] == [".lock"]
 
 

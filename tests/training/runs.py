@@ -9,9 +9,18 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
+from rich.console import Console
 from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
 
+from fracjax.config import Config
 from fracjax.training.checkpoint import CheckpointMetadata, Checkpoints, newest
+from fracjax.training.loop import fit_members
+
+
+def fit(config: Config, console: Console) -> CheckpointMetadata:
+    """Train the one network of a config."""
+    (meta,) = fit_members(config, console)
+    return meta
 
 
 class Killed(Exception):

@@ -16,8 +16,7 @@ from fracjax.runtime.sharding import batch_sharding, data_mesh
 from fracjax.training.feature_cache import Prefix, cache_view, digest
 from fracjax.training.forward import make_forward, predict_logits
 from fracjax.training.model import TrainableModel, init
-from fracjax.training.state import TrainState
-from fracjax.training.step import StepSpec, make_train_step
+from fracjax.training.step import StepSpec, TrainState, make_step
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 EPOCHS, RATE = 20, np.float32(1e-3)
@@ -42,7 +41,7 @@ def trained(config, examples) -> dict[Precision, Trained]:
     for precision in PRECISIONS:
         network = init(_in(config, precision))
         spec = StepSpec(network.training_view(0), network.optimizer(0), network.image, Augment())
-        step, state, losses = make_train_step(spec, mesh), network.initial_state(0, mesh), []
+        step, state, losses = make_step(spec, mesh), network.initial_state(0, mesh), []
         for epoch in range(EPOCHS):
             for batch in training_batches(examples, batch_size=8, seed=0, epoch=epoch):
                 placed = jax.device_put(batch, batch_sharding(mesh))

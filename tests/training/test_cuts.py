@@ -10,7 +10,7 @@ from fracjax.config import Model
 from fracjax.errors import InputError
 from fracjax.models.build import build
 from fracjax.training.freeze import frozen_prefix, partition
-from fracjax.training.model_summary import summarise
+from fracjax.training.model import summarise
 from tests.paths import GOLDENS
 
 HEAD = 1_281  # parameters of a head of one logit on 1280 features

@@ -1,5 +1,4 @@
 import csv
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +8,7 @@ import pytest
 from flax import nnx
 from numpy.testing import assert_array_equal
 
-from fracjax.config import Config, Freeze, Model, Phase
+from fracjax.config import Model
 from fracjax.errors import InputError
 from fracjax.models.build import build
 from fracjax.training.freeze import (
@@ -22,8 +21,7 @@ from fracjax.training.freeze import (
     partition,
     training_view,
 )
-from fracjax.training.model import abstract as abstract_model
-from fracjax.training.model_summary import summarise
+from fracjax.training.model import TrainableModel, summarise
 from tests.paths import GOLDENS
 
 X = np.random.default_rng(0).uniform(0, 1, (4, 16, 16, 3)).astype(np.float32)
@@ -247,12 +245,10 @@ def test_a_block_with_dropout_is_not_constant(cnn):
     assert frozen_prefix(cnn, partition(cnn, "head", "above_cut")) is None
 
 
-def test_the_prefix_of_a_run_is_frozen_in_every_phase():
-    def prefix(*cuts, mode: Literal["all", "above_cut"] = "above_cut"):
-        phases = tuple(Phase(cut=cut) for cut in cuts)
-        model = Model(name="inception_v3")
-        config = Config(model=model, phases=phases, freeze=Freeze(batch_norm=mode))
-        return abstract_model(config).frozen_prefix
+def test_the_prefix_of_a_run_is_frozen_in_every_phase(inception):
+    def prefix(*cuts, mode="above_cut"):
+        freezes = tuple(partition(inception, cut, mode) for cut in cuts)
+        return TrainableModel(inception, freezes).frozen_prefix
 
     assert prefix("head") == "head"
     assert prefix("head", "mixed9") == "mixed9"

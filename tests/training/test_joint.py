@@ -17,10 +17,10 @@ from fracjax.runtime.sharding import batch_sharding, data_mesh, replicated
 from fracjax.training import freeze
 from fracjax.training.checkpoint import read_meta
 from fracjax.training.ensemble_configs import member_configs, member_dirs
-from fracjax.training.loop import fit, fit_members
+from fracjax.training.loop import fit_members
 from fracjax.training.model import init
-from fracjax.training.step import StepSpec, make_joint_step, make_train_step
-from tests.training.runs import cut_short
+from fracjax.training.step import StepSpec, make_step
+from tests.training.runs import cut_short, fit
 
 QUIET = Console(quiet=True)
 SEEDS = (3, 4)
@@ -68,7 +68,7 @@ def _initial(network, recipe, mesh):
 def each_alone(networks, recipe, examples):
     """Each network by itself: its state and its losses."""
     mesh = data_mesh(1)
-    step, out = make_train_step(recipe, mesh), []
+    step, out = make_step(recipe, mesh), []
     for network, seed, rate in zip(networks, SEEDS, RATES, strict=True):
         state, losses = jax.device_put(_initial(network, recipe, mesh), replicated(mesh)), []
         for batch in _batches(examples, seed):
@@ -81,7 +81,7 @@ def each_alone(networks, recipe, examples):
 
 def _together(networks, recipe, examples, *, one_by_one, devices=1):
     mesh = data_mesh(devices)
-    step = make_joint_step(recipe, mesh, one_by_one=one_by_one)
+    step = make_step(recipe, mesh, len(SEEDS), one_by_one=one_by_one)
     state = _stack([_initial(network, recipe, mesh) for network in networks])
     state = jax.device_put(state, replicated(mesh))
     keys = jnp.stack([jax.random.key(seed) for seed in SEEDS])
@@ -119,7 +119,7 @@ def test_member_i_equals_the_run_of_i_alone_over_ten_steps(
 @pytest.mark.parametrize("one_by_one", [True, False])
 def test_a_network_without_a_valid_study_stays_as_it_is(networks, recipe, examples, one_by_one):
     mesh = data_mesh(1)
-    step = make_joint_step(recipe, mesh, one_by_one=one_by_one)
+    step = make_step(recipe, mesh, len(SEEDS), one_by_one=one_by_one)
     before = _stack([_initial(network, recipe, mesh) for network in networks])
     before = jax.device_put(before, replicated(mesh))
     batch = _batches(examples, 0)[0]

@@ -25,10 +25,10 @@ from fracjax.loading.dataset_view import open_dataset
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training.checkpoint import CheckpointMetadata, read_meta
 from fracjax.training.checks import check_config, check_workdir
-from fracjax.training.loop import fit, fit_members
+from fracjax.training.loop import fit_members
 from fracjax.training.schedule import learning_rates
 from tests.paths import ROOT
-from tests.training.runs import cut_short, saved, scalars
+from tests.training.runs import cut_short, fit, saved, scalars
 
 QUIET = Console(quiet=True)
 
@@ -162,7 +162,7 @@ from pathlib import Path
 from rich.console import Console
 from fracjax.config import io
 from fracjax.training.checkpoint import Checkpoints
-from fracjax.training.loop import fit
+from fracjax.training.loop import fit_members
 
 save = Checkpoints.save_last
 
@@ -172,7 +172,7 @@ def save_and_die(self, state, meta):
         os.kill(os.getpid(), signal.SIGKILL)
 
 Checkpoints.save_last = save_and_die
-fit(io.from_dict(json.loads(Path(sys.argv[1]).read_text())), Console(quiet=True))
+fit_members(io.from_dict(json.loads(Path(sys.argv[1]).read_text())), Console(quiet=True))
 """
 
 
@@ -395,5 +395,5 @@ def test_a_dataset_that_gained_colour_is_refused(config, straight):
     asked = dataclasses.replace(config.data, channels="grey")
     assert dataclasses.replace(coloured, data=asked).form.channels == 1
     now = dataclasses.replace(straight.meta, channels=coloured.form.channels)
-    with pytest.raises(InputError, match=r"pictures of 1 channel\(s\), but phantom now makes 3"):
+    with pytest.raises(InputError, match=r"images of 1 channel\(s\), but phantom now makes 3"):
         straight.meta.check_continues(now)

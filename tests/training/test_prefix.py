@@ -18,8 +18,8 @@ from fracjax.runtime.sharding import data_mesh
 from fracjax.training import feature_cache
 from fracjax.training.feature_cache import Prefix, cache_view
 from fracjax.training.forward import make_forward, predict_logits
-from fracjax.training.loop import fit
 from fracjax.training.model import init
+from tests.training.runs import fit
 
 
 @pytest.fixture(scope="module")
@@ -111,12 +111,11 @@ def test_features_are_named_by_pictures_rows_and_weights(config, network, exampl
     assert len({feature_cache.digest(_prefix(network), one, KEY) for one in other}) == 3
 
 
-def test_activations_too_large_for_float16_are_refused(network, examples, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        feature_cache, "features", lambda *_: iter([np.full((20, 1), np.inf, np.float16)])
-    )
+def test_activations_too_large_for_float16_are_refused(network, examples, tmp_path):
+    bright = ImageSpec(16, 3, 0.0, 1e9, 8)
     with pytest.raises(InputError, match=r"exceed float16's 65,504 .*cached-views 0"):
-        _cached(network, examples, tmp_path)
+        _cached(network, examples, tmp_path, image=bright)
+    assert list(tmp_path.iterdir()) == []
 
 
 # A whole run

@@ -20,7 +20,7 @@ with door():
     from fracjax.runtime.multihost import process_index_count
     from fracjax.runtime.sharding import data_mesh, replicate
     from fracjax.training.checkpoint import CheckpointMetadata, Checkpoints
-    from fracjax.training.state import TrainState
+    from fracjax.training.step import TrainState
 
     ours, late = process_index_count()[0], set()
     commit = async_checkpointer._background_wait_for_commit_futures

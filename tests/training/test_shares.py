@@ -75,10 +75,10 @@ def test_the_progress_fits_a_terminal_of_80_columns():
         clock.now += 95
     clock.now += 5
     said = Console(record=True, width=80, color_system=None)  # a live bar would be printed thrice
-    with progress_bar(Console(quiet=True), steps=4550, done=0, batch_size=32, watch=watch) as bar:
+    with progress_bar(Console(quiet=True), 4550, 0, 32, watch) as bar:
         bar.epoch(12, 50)
         bar.step(0.69314, 1200)
-        said.print(bar._progress.get_renderable())
+        said.print(bar.get_renderable())
     above, below = said.export_text().splitlines()
     assert re.fullmatch(r"epoch 12/50 ━+ +1200/4550 0:00:00 left -:--:-- *", above)
     assert below.rstrip() == "loss 0.6931  0 images/s  input 0 % device 95 % host 5 %"

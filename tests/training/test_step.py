@@ -12,8 +12,9 @@ from fracjax.config import Augment, Freeze, Phase
 from fracjax.loading.streaming import BatchSource, training_batches
 from fracjax.runtime.sharding import batch_sharding, data_mesh, replicated
 from fracjax.training import freeze
+from fracjax.training import step as training_step
 from fracjax.training.model import init
-from fracjax.training.step import StepSpec, make_train_step
+from fracjax.training.step import StepSpec
 
 RATE = np.float32(1e-3)
 
@@ -40,7 +41,7 @@ def _spec(config, network, tx=None):
 def make_step(config, devices, tx=None):
     mesh, network = data_mesh(devices), init(config)
     one = _spec(config, network, tx)
-    step = make_train_step(one, mesh)
+    step = training_step.make_step(one, mesh)
 
     def initial_state():
         state = network.initial_state(0, mesh)
@@ -78,8 +79,9 @@ def test_frozen_leaves_are_bit_identical_and_the_others_move(config, examples):
 
 
 def test_the_loss_falls_on_pictures_that_differ_by_a_stripe(config, examples):
-    losses = train(config, examples, epochs=24)[1]
-    assert np.mean(losses[-3:]) < 0.5 * np.mean(losses[:3]), losses
+    plain = dataclasses.replace(config, model=dataclasses.replace(config.model, dropout=0.0))
+    losses = train(plain, examples, epochs=16)[1]
+    assert np.mean(losses[-12:]) < 0.5 * np.mean(losses[:3]), losses
 
 
 def test_rows_that_are_not_valid_count_in_no_loss_and_no_gradient(config, examples):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fracjax.training.early_stopping import best_epoch, plateau_scale, should_stop
+from fracjax.training.schedule import best_epoch, plateau_scale, should_stop
 
 GOLDEN = Path(__file__).parents[1] / "goldens" / "keras_callbacks.json"
 CASES = json.loads(GOLDEN.read_text())
