@@ -89,7 +89,8 @@ def _measure(config: Config, n: int, steps: int) -> dict[str, Any]:
 
     from fracjax.runtime.sharding import data_mesh
     from fracjax.training.forward import make_forward
-    from fracjax.training.model import init, summarise_phases
+    from fracjax.training.model import init
+    from fracjax.training.model_summary import summarise_phases
     from fracjax.training.step import StepSpec, make_train_step
 
     device, imported = jax.devices()[0], _resident()

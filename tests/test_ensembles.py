@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -144,7 +145,7 @@ def test_the_folds_of_a_detector_are_no_detector(runs, tmp_path):
     evaluate_run(EvaluationRequest(config.workdir, "validation", calibrate=True), data_mesh())
     with pytest.raises(InputError, match=r"chosen on the scores of single networks"):
         evaluate(config.workdir, "test", data_mesh(), QUIET)
-    with pytest.raises(InputError, match=r"train one network, or --ensemble.members"):
+    with pytest.raises(InputError, match=r"train one network, or ensemble.members"):
         open_detector_gate(config.workdir, data_mesh())
 
 
@@ -156,7 +157,7 @@ def test_a_fold_of_other_studies_is_refused(runs, monkeypatch):
         rows = np.arange(len(label))
         return rows[::2], rows[1::2]
 
-    monkeypatch.setattr(dataset_view, "cut_fold", cut)
+    monkeypatch.setattr(dataset_view, "fold_indices", cut)
     with pytest.raises(InputError, match=r"was trained on split"):
         evaluate(classifier.workdir, "validation", data_mesh(), QUIET)
 
@@ -169,7 +170,7 @@ def test_a_fold_of_other_studies_is_refused(runs, monkeypatch):
 def test_pictures_of_another_kind_are_refused(runs, change):
     trained = open_run(runs[0].workdir, data_mesh())
     examples = open_dataset(runs[0].data).part("test")
-    bad = dataclasses.replace(examples, image=change(examples.pictures()), row=None)
+    bad = dataclasses.replace(examples, image=change(examples.images()), row=None)
     with pytest.raises(InputError, match=r"takes uint8\[n, 16, 16, 1\], values from 0 to 255"):
         trained.predict(bad)
 
@@ -182,7 +183,7 @@ def sweep(runs):
         detector,
         workdir=detector.workdir.with_name("sweep"),
         ensemble=Ensemble(),
-        sweep=Sweep(learning_rates=(1e30, 3e-3)),
+        sweep=Sweep(learning_rates=(1e38, 3e-3)),
     )
     said = Console(record=True, width=200)
     return config, fit_members(config, said), said.export_text()
@@ -192,7 +193,7 @@ def test_a_run_that_diverges_ends_alone(sweep):
     config, metas, said = sweep
     assert [len(meta.history) for meta in metas] == [0, 1]
     assert metas[1].history[0]["learning_rate"] == pytest.approx(3e-3)
-    assert "lr_1e+30_seed_0  diverged: the loss in epoch 1 is nan; it ends here, the oth" in said
+    assert re.search(r"lr_1e\+38_seed_0  diverged: the loss in epoch 1 is (nan|inf); it ends", said)
     again = fit_members(config, QUIET)  # it is tried again, to the same end
     assert [meta.history for meta in again] == [meta.history for meta in metas]
 

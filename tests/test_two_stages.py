@@ -220,7 +220,7 @@ def test_the_audit_compares_all_that_either_stage_has_seen(world):
 
     def audited(where):
         return [
-            (one["seen"], one["n_seen"], one["judged"], one["n_evaluated"])
+            (one["seen"], one["n_seen"], one["evaluated"], one["n_evaluated"])
             for one in _metrics(where)["source"]["leakage"]
         ]
 
@@ -341,7 +341,7 @@ def test_stages_in_the_wrong_order_are_refused(world):
 def test_the_threshold_holds_for_as_many_views_as_it_was_chosen_on(world, world_copy):
     copy = world_copy.stage1.workdir
     with pytest.raises(
-        InputError, match=r"--views is 3, but .* mean of 1 view\(s\); run --split val"
+        InputError, match=r"--views is 3, but .* mean of 1 view\(s\); run `fracjax evaluate"
     ):
         evaluate(copy, "test", data_mesh(), QUIET, views=3)
     with pytest.raises(InputError, match=r"--views is 0; write 1"):
@@ -359,7 +359,7 @@ def test_the_threshold_holds_for_the_precision_it_was_chosen_in(world_copy, monk
     copy = world_copy.stage1.workdir
     with pytest.raises(
         InputError,
-        match=r"--precision is bfloat16, but the threshold .* in float32; run --split val",
+        match=r"--precision is bfloat16, but the threshold .* in float32; run `fracjax evaluate",
     ):
         evaluate(copy, "test", data_mesh(), QUIET, precision="bfloat16")
     before = open_detector_gate(copy, data_mesh()).identity

@@ -11,21 +11,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int32, Key, Scalar
 
+from fracjax.augment.histogram import Image
 from fracjax.config import Augment
 
 
 class Mixed(NamedTuple):
-    """Mixed images, and of which two each one is.
+    """Mixed images, and of which two each one is."""
 
-    Attributes:
-      images: Float[b h w c], in [0, 255].
-      partner: Int32[b], row of the other image.
-      fraction: Float[b], of the image's own label in the loss; the rest is its partner's.
-    """
-
-    images: Float[Array, "b h w c"]
-    partner: Int32[Array, " b"]
-    fraction: Float[Array, " b"]
+    images: Float[Array, "b h w c"]  # in [0, 255]
+    partner: Int32[Array, " b"]  # row of the other image
+    fraction: Float[Array, " b"]  # of the image's own label in the loss; the rest is its partner's
 
 
 def mix(key: Key[Array, ""], images: Float[Array, "b h w c"], policy: Augment) -> Mixed:
@@ -39,9 +34,7 @@ def mix(key: Key[Array, ""], images: Float[Array, "b h w c"], policy: Augment) -
     if not policy.mixup and not policy.cutmix:
         return Mixed(images, partner, jnp.ones(size))
 
-    def mix_pair(
-        key: Key[Array, ""], image: Float[Array, "h w c"], other: Float[Array, "h w c"]
-    ) -> tuple[Float[Array, "h w c"], Float[Array, ""]]:
+    def mix_pair(key: Key[Array, ""], image: Image, other: Image) -> tuple[Image, Float[Array, ""]]:
         if not policy.cutmix:
             return mixup(key, image, other, policy.mixup)
         if not policy.mixup:
@@ -58,16 +51,12 @@ def mix(key: Key[Array, ""], images: Float[Array, "b h w c"], policy: Augment) -
 
 
 def mixup(
-    key: Key[Array, ""],
-    image: Float[Array, "h w c"],
-    other: Float[Array, "h w c"],
-    strength: float | Scalar,
-) -> tuple[Float[Array, "h w c"], Float[Array, ""]]:
-    """Mean of two images, weighted by a draw from Beta(strength, strength).
+    key: Key[Array, ""], image: Image, other: Image, strength: float | Scalar
+) -> tuple[Image, Float[Array, ""]]:
+    """Mean of two images, weighted by a draw from Beta(strength, strength), and the first's weight.
 
-    Returns:
-      The image and its own weight, which is the larger of the two: with pairs taken in turn, both
-      orders occur, and an image mostly of its own makes a mix of an image with itself harmless.
+    It is the larger of the two: with pairs taken in turn, both orders occur, and an image mostly of
+    its own makes a mix of an image with itself harmless.
     """
     drawn = _beta(key, strength)
     fraction = jnp.maximum(drawn, 1.0 - drawn)
@@ -75,26 +64,19 @@ def mixup(
 
 
 def cutmix(
-    key: Key[Array, ""],
-    image: Float[Array, "h w c"],
-    other: Float[Array, "h w c"],
-    strength: float | Scalar,
-) -> tuple[Float[Array, "h w c"], Float[Array, ""]]:
-    """Paste a rectangle of another image, at its own place, into an image.
+    key: Key[Array, ""], image: Image, other: Image, strength: float | Scalar
+) -> tuple[Image, Float[Array, ""]]:
+    """Paste a rectangle of another image, at its own place; with it the fraction that is left.
 
     The rectangle's fraction of the area is 1 minus a draw from Beta(strength, strength), its
     proportions are the image's, and its centre lies anywhere in the image, so that part of it
     may be cut off.
-
-    Returns:
-      The image, and the fraction of its pixels that are its own.
     """
     drawn, where = jax.random.split(key)
     side = jnp.sqrt(1.0 - _beta(drawn, strength))
     centre = jax.random.uniform(where, (2,))
     height, width, _ = image.shape
-    rows = _span(height, side, centre[0])
-    columns = _span(width, side, centre[1])
+    rows, columns = _span(height, side, centre[0]), _span(width, side, centre[1])
     inside = rows[:, None] & columns[None, :]
     fraction = 1.0 - jnp.sum(rows) * jnp.sum(columns) / (height * width)
     return jnp.where(inside[..., None], other, image), fraction

@@ -5,14 +5,14 @@ or none, then the five changes made for radiographs. The four geometric ones are
 an image is interpolated once.
 """
 
-from collections.abc import Callable
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, UInt8
 
-from fracjax.augment import colour, geometry, intensity
+from fracjax.augment import colour, geometry
+from fracjax.augment.histogram import Image
 from fracjax.config import Augment
 from fracjax.ops.backend import on_cpu
 
@@ -25,64 +25,48 @@ def augment(
 ) -> Float[Array, "b h w c2"]:
     """Change every image by its own draw; values stay in [0, 255].
 
-    A strength of zero is left out of the program, so an empty policy is the identity, exactly.
-
-    Args:
-      key: of the batch.
-      images: decoded.
-      policy: which changes, and how strong.
-      index: what each image draws by, with the key; its place in the batch by default. With the
-        number of an example (`Batch.index`), examples that are cut into batches in another way draw
-        the same.
-
-    Returns:
-      Images in three channels if the policy has a colour map among its colours, otherwise in as
-      many as they came in.
+    A strength of zero is left out of the program, so an empty policy is the identity, exactly. A
+    colour map makes three channels. Each image draws by the key of the batch and its `index`, by
+    default its place; with the number of an example (`Batch.index`), examples that are cut into
+    batches in another way draw the same.
     """
 
-    def recolour(key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h w c2"]:
+    def recolour(key: Key[Array, ""], image: Image) -> Float[Array, "h w c2"]:
         return colour.random_operation(key, image, policy.colours)
 
-    def move(key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
+    def move(key: Key[Array, ""], image: Image) -> Image:
         return geometry.warp(image, geometry.draw_affine(key, policy))
 
-    def apply_intensity(key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
-        bright, contrast, noise = jax.random.split(key, 3)
-        if policy.brightness:
-            image = intensity.brightness(bright, image, policy.brightness)
-        if policy.contrast:
-            image = intensity.contrast(contrast, image, policy.contrast)
-        if policy.noise:
-            image = intensity.noise(noise, image, policy.noise)
+    def apply_intensity(key: Key[Array, ""], image: Image) -> Image:
+        for drawn, (change, strength) in zip(jax.random.split(key, 3), intensities, strict=True):
+            if strength:
+                image = change(drawn, image, strength)
         return image
 
+    intensities = (
+        (colour.brightness, policy.brightness),
+        (colour.contrast, policy.contrast),
+        (colour.noise, policy.noise),
+    )
     stages = (
         (recolour, bool(policy.colours)),
         (move, bool(policy.flip or policy.rotation or policy.zoom or policy.translation)),
-        (apply_intensity, bool(policy.brightness or policy.contrast or policy.noise)),
+        (apply_intensity, any(strength for _, strength in intensities)),
     )
     out, index = images.astype(jnp.float32), jnp.arange(len(images)) if index is None else index
     for stage, (change, wanted) in enumerate(stages):
         if wanted:
             of_stage = jax.random.fold_in(key, stage)
             keys = jax.vmap(partial(jax.random.fold_in, of_stage))(index)
-            out = _per_image(change, keys, out)
+            if one_by_one():
+                out = jax.lax.map(lambda both, change=change: change(*both), (keys, out))
+            else:
+                out = jax.vmap(change)(keys, out)
     return out
 
 
-def _per_image(
-    change: Callable[[Array, Array], Array],
-    keys: Key[Array, " b"],
-    images: Float[Array, "b h w c"],
-) -> Float[Array, "b h w c2"]:
-    """Apply `change`, a function of a key and an image, to every image with its own key."""
-    if one_by_one():
-        return jax.lax.map(lambda key_and_image: change(*key_and_image), (keys, images))
-    return jax.vmap(change)(keys, images)
-
-
 def one_by_one() -> bool:
-    """Whether one image comes after the other: on a single CPU; other devices want them all.
+    """Whether one image comes after the other: on a single CPU; other devices take them all.
 
     Of a choice a CPU then computes only what was chosen, and it ends one stage of a policy before
     the next begins; fused with it, each pixel would be computed several times. Of a batch that is

@@ -5,156 +5,137 @@ A truncated JPEG decodes leniently with a grey strip at the bottom. In FracAtlas
 """
 
 import hashlib
-import os
 from collections import defaultdict
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 import numpy as np
 from jaxtyping import UInt8, UInt64
-from rich.console import Console
-from rich.progress import track
 
-from fracjax.datasets.duplicates import dihedral, fingerprint
+from fracjax.datasets.duplicates import dihedral, fingerprint, near_duplicate_groups
+from fracjax.datasets.prepared import REFUSED, TAKEN, ManifestRow
 from fracjax.datasets.sources.archive import Study
 from fracjax.imaging.decoder_warnings import capture_decoder_warnings
-from fracjax.imaging.grey_levels import has_colour
-from fracjax.imaging.read import (
-    KIND_OF_SUFFIX,
-    DecodedImage,
-    Rejection,
-    open_image,
-    read_image,
-)
+from fracjax.imaging.grey_levels import Unreadable, has_colour
+from fracjax.imaging.read import KIND_OF_SUFFIX, Rejection, in_threads, open_image, read_image
 
 
-@dataclass(frozen=True)
-class ImageFacts:
-    """What is known of a file that decodes.
+@dataclass
+class _File:
+    """A study's row of the manifest and, if it is taken, what it is compared by."""
 
-    Attributes:
-      sha256: of the file.
-      width, height: in pixels, as displayed (EXIF orientation applied).
-      orientation: EXIF orientation, 1 where none is given.
-      channels: 3 if it has colour, else 1.
-      pixels: digest of the 8-bit grey pixels, the same for all eight flips and rotations.
-      hashes: perceptual hash of the image and of its seven flips and rotations.
-      thumbnail: the whole image squeezed to a small square.
-      note: what its decoder complained of, and went on.
-    """
+    row: ManifestRow
+    links: tuple[str, ...] = ()
+    pixels: str = ""  # digest of the 8-bit grey pixels, the same for all eight flips and rotations
+    # perceptual hash of the image and of its seven flips and rotations
+    hashes: UInt64[np.ndarray, "8"] | None = None
+    # the whole image squeezed to a small square
+    thumbnail: UInt8[np.ndarray, "64 64"] | None = None
 
-    sha256: str
-    width: int
-    height: int
-    orientation: int
-    channels: int
-    pixels: str
-    hashes: UInt64[np.ndarray, "8"]
-    thumbnail: UInt8[np.ndarray, "64 64"]
-    note: str
+    @property
+    def taken(self) -> bool:
+        return self.row.status == TAKEN
+
+    def refuse(self, reason: str) -> None:
+        row = self.row
+        self.row = ManifestRow(row.path, REFUSED, reason, row.study, row.label, sha256=row.sha256)
+
+    def note(self, text: str) -> None:
+        self.row = replace(self.row, note="; ".join(filter(None, (self.row.note, text))))
 
 
-def audit(studies: Sequence[Study], threads: int | None = None) -> list[ImageFacts | Rejection]:
-    """Decode every study's file; one verdict for each, in order.
+def examine(studies: Sequence[Study], similarity: float | None) -> list[ManifestRow]:
+    """Decode every file of a source, and group those that are taken: their rows, in order.
 
     Also refused: pixel-identical images (flips and rotations included) under two labels, all of
     them, because nothing here can tell which label is true; and a study name that is not unique.
+    Without a `similarity`, as in `near_duplicate_groups`, every study is a group of its own.
     """
-    with capture_decoder_warnings(), ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        progress = track(
-            pool.map(_examine, studies),
-            "Decoding every image",
-            total=len(studies),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        verdicts = list(progress)
-    _refuse(verdicts, studies, _repeated_names(studies))
-    _refuse(verdicts, studies, _label_conflicts(studies, verdicts))
-    return verdicts
+    with capture_decoder_warnings():
+        files = in_threads(_decode, studies, "Decoding every image")
+    for same in _alike(files, lambda file: file.row.study):
+        for file in same:
+            if file.taken:
+                others = ", ".join(other.row.path for other in same if other is not file)
+                file.refuse(f"study name {file.row.study} comes {len(same)} times: {others}")
+    for same in _alike([file for file in files if file.taken], lambda file: file.pixels):
+        conflict = len({file.row.label for file in same}) > 1
+        for file in same:
+            others = [other.row for other in same if other is not file]
+            if conflict:
+                file.refuse(
+                    f"label conflict: {file.row.path} ({file.row.label}) is pixel-identical to "
+                    + ", ".join(f"{row.path} ({row.label})" for row in others)
+                )
+            else:
+                file.note(f"pixel-identical to {', '.join(row.study for row in others)}")
+    taken = [file for file in files if file.taken]
+    for file, first in zip(taken, _first_of_group(taken, similarity), strict=True):
+        file.row = replace(file.row, group=taken[first].row.study)
+    for same in _alike(taken, lambda file: file.row.group):
+        labels = sorted({file.row.label for file in same})
+        for file in same if len(labels) > 1 else ():
+            file.note(f"its group has {len(labels)} labels: {', '.join(labels)}")
+    return [file.row for file in files]
 
 
-def _examine(study: Study) -> ImageFacts | Rejection:
+def _decode(study: Study) -> _File:
+    file = _File(ManifestRow(study.path, TAKEN, "", study.study, study.label), study.links)
+    try:
+        _take(file, study)
+    except OSError as error:
+        file.refuse(f"unreadable: {error}")
+    except Unreadable as error:
+        file.refuse(str(error))
+    return file
+
+
+def _take(file: _File, study: Study) -> None:
     if study.problem:
-        return Rejection(study.problem)
+        raise Unreadable(study.problem)
     suffix = PurePosixPath(study.path).suffix.lower()
     if suffix not in KIND_OF_SUFFIX:
         named = f"its suffix is {suffix}" if suffix else "it has no suffix"
-        return Rejection(f"not a picture: {named}, expected {', '.join(KIND_OF_SUFFIX)}")
-    try:
-        data = study.read()
-    except OSError as error:
-        return Rejection(f"unreadable: {error}")
-    sha256 = hashlib.sha256(data).hexdigest() if data else ""
-    decoded = read_image(data, _decode, suffix)
+        raise Unreadable(f"not a picture: {named}, expected {', '.join(KIND_OF_SUFFIX)}")
+    data = study.read()
+    file.row = replace(file.row, sha256=hashlib.sha256(data).hexdigest() if data else "")
+    decoded = read_image(data, lambda data: ((image := open_image(data)).kind, image), suffix)
     if isinstance(decoded, Rejection):
-        return replace(decoded, sha256=sha256)
-    return _facts(*decoded, sha256)
-
-
-def _decode(data: bytes) -> tuple[str, DecodedImage]:
-    image = open_image(data)
-    return image.kind, image
-
-
-def _facts(image: DecodedImage, note: str, sha256: str) -> ImageFacts:
+        raise Unreadable(decoded.reason)
+    image, complaint = decoded
     upright = image.upright()
     grey = np.asarray(upright.convert("L"))
-    hashes, thumbnail = fingerprint(grey)
-    return ImageFacts(
-        sha256=sha256,
+    file.hashes, file.thumbnail = fingerprint(grey)
+    views = [repr(view.shape).encode() + view.tobytes() for view in dihedral(grey)]
+    file.pixels = min(hashlib.blake2b(view, digest_size=16).hexdigest() for view in views)
+    file.row = replace(
+        file.row,
         width=image.width,
         height=image.height,
         orientation=image.orientation,
         channels=3 if has_colour(upright) else 1,
-        pixels=min(_digest(view) for view in dihedral(grey)),
-        hashes=hashes,
-        thumbnail=thumbnail,
-        note=note,
+        note=complaint,
     )
+    if image.orientation != 1:
+        file.note(f"EXIF orientation {image.orientation}")
 
 
-def _digest(pixels: UInt8[np.ndarray, "h w"]) -> str:
-    digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)
-    digest.update(pixels.tobytes())
-    return digest.hexdigest()
+def _alike(files: Sequence[_File], key: Callable[[_File], str]) -> list[list[_File]]:
+    """The sets of two and more files with the same key."""
+    sets = defaultdict(list)
+    for file in files:
+        sets[key(file)].append(file)
+    return [same for same in sets.values() if len(same) > 1]
 
 
-def _repeated_names(studies: Sequence[Study]) -> dict[int, str]:
-    places: dict[str, list[int]] = defaultdict(list)
-    for index, study in enumerate(studies):
-        places[study.study].append(index)
-    return {
-        i: f"study name {name} comes {len(where)} times: "
-        + ", ".join(studies[j].path for j in where if j != i)
-        for name, where in places.items()
-        if len(where) > 1
-        for i in where
-    }
-
-
-def _label_conflicts(
-    studies: Sequence[Study], verdicts: Sequence[ImageFacts | Rejection]
-) -> dict[int, str]:
-    same: dict[str, list[int]] = defaultdict(list)
-    for index, verdict in enumerate(verdicts):
-        if isinstance(verdict, ImageFacts):
-            same[verdict.pixels].append(index)
-    return {
-        i: f"label conflict: {studies[i].path} ({studies[i].label}) is pixel-identical to "
-        + ", ".join(f"{studies[j].path} ({studies[j].label})" for j in copies if j != i)
-        for copies in same.values()
-        if len({studies[j].label for j in copies}) > 1
-        for i in copies
-    }
-
-
-def _refuse(
-    verdicts: list[ImageFacts | Rejection], studies: Sequence[Study], reasons: dict[int, str]
-) -> None:
-    for index, reason in reasons.items():
-        verdict = verdicts[index]
-        if isinstance(verdict, ImageFacts):
-            verdicts[index] = Rejection(reason, verdict.sha256)
+def _first_of_group(taken: Sequence[_File], similarity: float | None) -> Sequence[int]:
+    """For each file the place of the first of its near-duplicate group."""
+    if similarity is None or not taken:
+        return range(len(taken))
+    return near_duplicate_groups(
+        np.stack([file.hashes for file in taken if file.hashes is not None]),
+        np.stack([file.thumbnail for file in taken if file.thumbnail is not None]),
+        similarity=similarity,
+        links=[file.links for file in taken],
+    ).tolist()

@@ -33,12 +33,8 @@ def fingerprint(
     """Perceptual hashes of an image and of its seven flips and rotations, and its thumbnail."""
     small = Image.fromarray(grey).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
     thumbnail = np.asarray(small)
-    hashes = np.array([_perceptual_hash(view) for view in dihedral(thumbnail)], np.uint64)
-    return hashes, thumbnail
-
-
-def _perceptual_hash(view: UInt8[np.ndarray, "64 64"]) -> int:
-    return int(str(imagehash.phash(Image.fromarray(view))), 16)
+    hashes = [imagehash.phash(Image.fromarray(view)) for view in dihedral(thumbnail)]
+    return np.array([int(str(value), 16) for value in hashes], np.uint64), thumbnail
 
 
 def near_duplicate_groups(
@@ -48,20 +44,17 @@ def near_duplicate_groups(
     similarity: float,
     links: Sequence[Sequence[Hashable]] = (),
 ) -> Int[np.ndarray, "n"]:
-    """Number of the group of every image.
+    """For each image the index of the first image of its group.
 
     Args:
-      hashes: perceptual hash of each image and of its seven flips and rotations, in the order of
-        `dihedral`.
+      hashes: perceptual hash of each image and of its turns, in the order of `dihedral`.
       thumbnails: the images, squeezed to squares of `THUMBNAIL` pixels.
       similarity: smallest correlation of the fine structure, 0 to 1, that joins a pair.
       links: of each image, keys; images that share one are joined, alike or not.
-
-    Returns:
-      For each image the index of the first image of its group.
     """
     joined = scipy.cluster.hierarchy.DisjointSet(range(len(hashes)))
-    first, second, turn = candidate_pairs(hashes)
+    pairs = candidates_between(hashes, hashes)
+    first, second, turn = pairs[:, pairs[0] < pairs[1]]
     alike = fine_similarity(thumbnails, first, second, turn) >= similarity
     for a, b in zip(first[alike].tolist(), second[alike].tolist(), strict=True):
         joined.merge(a, b)
@@ -75,26 +68,16 @@ def near_duplicate_groups(
     return groups
 
 
-def candidate_pairs(
-    hashes: UInt64[np.ndarray, "n 8"],
-) -> tuple[Int[np.ndarray, "m"], Int[np.ndarray, "m"], Int[np.ndarray, "m"]]:
-    """Pairs i < j within `HASH_DISTANCE`, and the flip or rotation of j that comes nearest to i."""
-    first, second, turn = candidates_between(hashes, hashes)
-    later = second > first
-    return first[later], second[later], turn[later]
-
-
 def candidates_between(
     ours: UInt64[np.ndarray, "n 8"], theirs: UInt64[np.ndarray, "m 8"]
-) -> tuple[Int[np.ndarray, "p"], Int[np.ndarray, "p"], Int[np.ndarray, "p"]]:
-    """Pairs of one of ours and one of theirs within `HASH_DISTANCE`, and the turn of theirs."""
-    parts = []
+) -> Int[np.ndarray, "3 p"]:
+    """Pairs i of ours, j of theirs within `HASH_DISTANCE`, and which turn of j is nearest to i."""
+    parts = [np.zeros((3, 0), np.int64)]
     for start in range(0, len(ours), 1024):
         apart = distances(ours[start : start + 1024, None, :1], theirs)
         i, j = np.nonzero(apart.min(axis=-1) <= HASH_DISTANCE)
         parts.append(np.stack([i + start, j, apart[i, j].argmin(axis=-1)]))
-    first, second, turn = np.concatenate([np.zeros((3, 0), np.int64), *parts], axis=1)
-    return first, second, turn
+    return np.concatenate(parts, axis=1)
 
 
 def distances(
@@ -122,9 +105,7 @@ def fine_similarity(
     for start in range(0, len(first), _BATCH):
         part = slice(start, start + _BATCH)
         one = structure[first[part]]
-        other = np.stack(
-            [views[t][j] for t, j in zip(turn[part], second[part], strict=True)], axis=0
-        )
+        other = np.stack([views[t][j] for t, j in zip(turn[part], second[part], strict=True)])
         spectrum = np.asarray(scipy.fft.rfft2(one)) * np.conj(np.asarray(scipy.fft.rfft2(other)))
         correlation = np.asarray(scipy.fft.irfft2(spectrum, s=(size, size)))
         result[part] = correlation[:, shifts[:, None], shifts].max(axis=(1, 2))

@@ -4,15 +4,11 @@ The split keeps groups of near duplicates whole. This audit does not take its wo
 files themselves, and the images, across the parts.
 """
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from zipfile import BadZipFile
 
 import numpy as np
-from jaxtyping import Int, UInt8, UInt64
-from rich.console import Console
-from rich.progress import track
+from jaxtyping import Float32, Int, UInt8, UInt64
 
 from fracjax.datasets.duplicates import (
     HASH_DISTANCE,
@@ -21,14 +17,14 @@ from fracjax.datasets.duplicates import (
     fine_similarity,
     fingerprint,
 )
-from fracjax.datasets.phantom.dataset import DRAWN
 from fracjax.datasets.prepared import DECODED, Prepared
+from fracjax.datasets.request import DRAWN
 from fracjax.datasets.sources import bone_break, folder, fracatlas
 from fracjax.errors import InputError
-from fracjax.imaging.read import open_image
+from fracjax.imaging.read import in_threads, open_image
 from fracjax.runtime.atomic_files import replacing
 
-# From which correlation two pictures of a dataset count as one; None: any two are two.
+# From which correlation two images of a dataset count as one; None: any two are two.
 _SIMILARITY = {
     "fracatlas": fracatlas.SIMILARITY,
     "bone_break": bone_break.SIMILARITY,
@@ -39,26 +35,18 @@ _SHOWN = 20
 
 @dataclass(frozen=True)
 class Leakage:
-    """What was compared, all of it clean: what is not clean is an error.
+    """What was compared, all of it clean: what is not clean is an error."""
 
-    Attributes:
-      seen: what the network has seen, such as "train and validation of fracatlas".
-      evaluated: what it is judged by.
-      n_seen, n_evaluated: studies of each.
-      similarity: from which correlation of the fine structure two pictures are near duplicates;
-        None where pictures are drawn, and only files are compared.
-      compared: pairs of pictures whose perceptual hashes are close, and that were laid over each
-        other.
-      nearest: largest correlation among them; None without such a pair.
-    """
-
-    seen: str
-    evaluated: str
-    n_seen: int
+    seen: str  # what the model has seen, such as "train and validation of fracatlas"
+    evaluated: str  # what it is judged by
+    n_seen: int  # studies
     n_evaluated: int
+    # from which correlation of the fine structure two images are near duplicates; None where images
+    # are drawn, and only files are compared.
     similarity: float | None
+    # pairs of images whose perceptual hashes are close, and that were laid over each other
     compared: int
-    nearest: float | None
+    nearest: float | None  # largest correlation among them; None without such a pair
 
     def __str__(self) -> str:
         found = f"{self.n_evaluated} studies of {self.evaluated}: no file"
@@ -68,17 +56,11 @@ class Leakage:
 
 @dataclass(frozen=True)
 class Studies:
-    """Some studies of a prepared dataset.
+    """Some studies of a prepared dataset."""
 
-    Attributes:
-      what: in words, for messages.
-      prepared: the dataset.
-      index: its records.
-    """
-
-    what: str
+    what: str  # in words, for messages
     prepared: Prepared
-    index: Int[np.ndarray, "n"]
+    index: Int[np.ndarray, "n"]  # its records
 
     @property
     def names(self) -> list[str]:
@@ -87,22 +69,27 @@ class Studies:
 
 
 def audit_leakage(seen: Studies, evaluated: Studies) -> Leakage:
-    """Compare every study that a network was fitted or chosen on with those that judge it.
-
-    Args:
-      seen: trained on, or chosen by: a checkpoint and a threshold are chosen on validation.
-      evaluated: to be predicted.
+    """Compare what a model was fitted or chosen on (by validation) with what is to be predicted.
 
     Raises:
-      UserError: a group (of one dataset), a file or a near duplicate is on both sides; all pairs
+      InputError: a group (of one dataset), a file or a near duplicate is on both sides; all pairs
         are named.
     """
-    problems = [*_groups(seen, evaluated), *_files(seen, evaluated)]
-    similarity = _similarity(seen.prepared, evaluated.prepared)
+    problems = _shared(seen, evaluated, "sha256", "identical files")
+    if seen.prepared.name == evaluated.prepared.name:  # groups are named within their dataset
+        problems = _shared(seen, evaluated, "group", "of one group") + problems
+    limits = [_SIMILARITY.get(it.prepared.name, folder.SIMILARITY) for it in (seen, evaluated)]
+    # The larger of two: what tells figures of the web apart would join any two hands.
+    similarity = None if None in limits else max(limits)
     compared, nearest = 0, None
     if similarity is not None:
-        pairs, compared, nearest = _near_duplicates(seen, evaluated, similarity)
-        problems += pairs
+        i, j, alike = _lookalikes(seen, evaluated)
+        compared, nearest = len(alike), float(alike.max()) if len(alike) else None
+        problems += [
+            f"{evaluated.names[b]} and {seen.names[a]}: near duplicates, correlation {c:.2f}"
+            for a, b, c in zip(i.tolist(), j.tolist(), alike.tolist(), strict=True)
+            if c >= similarity
+        ]
     if problems:
         shown = "\n".join(f"- {problem}" for problem in problems[:_SHOWN])
         more = f"\nand {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
@@ -111,78 +98,36 @@ def audit_leakage(seen: Studies, evaluated: Studies) -> Leakage:
             "nearly so, and figures on them would be too good; no figure was made. Prepare the "
             f"dataset again, and train again\n{shown}{more}"
         )
-    return Leakage(
-        seen=seen.what,
-        evaluated=evaluated.what,
-        n_seen=len(seen.index),
-        n_evaluated=len(evaluated.index),
-        similarity=similarity,
-        compared=compared,
-        nearest=nearest,
-    )
+    counts = len(seen.index), len(evaluated.index)
+    return Leakage(seen.what, evaluated.what, *counts, similarity, compared, nearest)
 
 
-def _similarity(one: Prepared, other: Prepared) -> float | None:
-    """Of two datasets the larger: what tells figures of the web apart would join any two hands."""
-    both = [_SIMILARITY.get(it.name, folder.SIMILARITY) for it in (one, other)]
-    known = [value for value in both if value is not None]
-    return max(known) if len(known) == 2 else None
-
-
-def _groups(seen: Studies, evaluated: Studies) -> list[str]:
-    if seen.prepared.name != evaluated.prepared.name:
-        return []  # groups are named within their dataset
-    its = evaluated.prepared.group[evaluated.index]
-    return _pairs(seen, evaluated, seen.prepared.group[seen.index], its, "of one group")
-
-
-def _files(seen: Studies, evaluated: Studies) -> list[str]:
-    its = evaluated.prepared.sha256[evaluated.index]
-    return _pairs(seen, evaluated, seen.prepared.sha256[seen.index], its, "identical files")
-
-
-def _pairs(
-    seen: Studies, evaluated: Studies, ours: np.ndarray, theirs: np.ndarray, why: str
-) -> list[str]:
-    """One line for every judged study whose key is also that of a seen one."""
-    first = {key: i for i, key in reversed(list(enumerate(ours.tolist())))}
+def _shared(seen: Studies, evaluated: Studies, column: str, why: str) -> list[str]:
+    """One line for every evaluated study whose `column` is also that of a seen one."""
+    ours, theirs = (getattr(it.prepared, column)[it.index].tolist() for it in (seen, evaluated))
+    first = {key: name for key, name in reversed(list(zip(ours, seen.names, strict=True)))}
     return [
-        _line(evaluated.names[j], seen.names[first[key]], why)
-        for j, key in enumerate(theirs.tolist())
+        f"{name} and {first[key]}: {why}"
+        for key, name in zip(theirs, evaluated.names, strict=True)
         if key in first
     ]
 
 
-def _near_duplicates(
-    seen: Studies, evaluated: Studies, similarity: float
-) -> tuple[list[str], int, float | None]:
-    hashes, thumbnails = zip(*(_of(studies) for studies in (seen, evaluated)), strict=True)
+def _lookalikes(
+    seen: Studies, evaluated: Studies
+) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " m"], Float32[np.ndarray, " m"]]:
+    """Places of pairs whose hashes are close, and the correlation of their fine structure."""
+    kept = [[of[it.index] for of in fingerprints(it.prepared)] for it in (seen, evaluated)]
+    hashes, thumbnails = zip(*kept, strict=True)
     i, j, turn = candidates_between(*hashes)
     # A hash is not quite the same after a turn. A copy is one from either side; what is one from a
     # single side only, the preparation may have looked at from the other, and let pass.
     back = distances(hashes[1][j, :1], hashes[0][i])
     mutual = back.min(axis=1) <= HASH_DISTANCE
     i, j, turn, back = i[mutual], j[mutual], turn[mutual], back[mutual]
-    if not len(i):
-        return [], 0, None
     both, offset = np.concatenate(thumbnails), len(seen.index)
     there = fine_similarity(both, i, j + offset, turn)
-    alike = np.minimum(there, fine_similarity(both, j + offset, i, back.argmin(axis=1)))
-    lines = [
-        _line(evaluated.names[b], seen.names[a], f"near duplicates, correlation {c:.2f}")
-        for a, b, c in zip(i.tolist(), j.tolist(), alike.tolist(), strict=True)
-        if c >= similarity
-    ]
-    return lines, len(i), float(alike.max())
-
-
-def _of(studies: Studies) -> tuple[np.ndarray, np.ndarray]:
-    hashes, thumbnails = fingerprints(studies.prepared)
-    return hashes[studies.index], thumbnails[studies.index]
-
-
-def _line(evaluated: str, seen: str, why: str) -> str:
-    return f"{evaluated} and {seen}: {why}"
+    return i, j, np.minimum(there, fine_similarity(both, j + offset, i, back.argmin(axis=1)))
 
 
 def fingerprints(
@@ -191,18 +136,20 @@ def fingerprints(
     """Perceptual hashes and thumbnail of every record, computed once and kept.
 
     They are made from the records and not taken over from the preparation, so that an audit does
-    not rest on what it is to check.
-
-    Raises:
-      InputError: the file that was kept is damaged.
-      OSError: the folder of the dataset cannot be written.
+    not rest on what it is to check. InputError where the file that was kept is damaged.
     """
+
+    def of_record(index: int) -> tuple[np.ndarray, np.ndarray]:
+        upright = open_image(prepared.image_bytes(index), grey=True).upright()
+        return fingerprint(np.asarray(upright))
+
     path = prepared.directory / DECODED / "fingerprints.npz"
     if not path.exists():
-        hashes, thumbnails = _computed(prepared)
+        what = f"Fingerprints of {prepared.name}, for the leakage audit"
+        hashes, thumbnails = zip(*in_threads(of_record, range(len(prepared)), what), strict=True)
         path.parent.mkdir(exist_ok=True)
         with replacing(path) as unfinished, unfinished.open("wb") as file:
-            np.savez(file, hashes=hashes, thumbnails=thumbnails)
+            np.savez(file, hashes=np.stack(hashes), thumbnails=np.stack(thumbnails))
     try:
         with path.open("rb") as file, np.load(file) as kept:
             hashes, thumbnails = kept["hashes"], kept["thumbnails"]
@@ -211,20 +158,3 @@ def fingerprints(
     except (ValueError, KeyError, EOFError, BadZipFile) as error:
         raise InputError(f"{path} is damaged ({error}); delete it and run again") from error
     return hashes, thumbnails
-
-
-def _computed(prepared: Prepared) -> tuple[np.ndarray, np.ndarray]:
-    def of_record(index: int) -> tuple[np.ndarray, np.ndarray]:
-        upright = open_image(prepared.image_bytes(index), grey=True).upright()
-        return fingerprint(np.asarray(upright))
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        progress = track(
-            pool.map(of_record, range(len(prepared))),
-            f"Fingerprints of {prepared.name}, for the leakage audit",
-            total=len(prepared),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        hashes, thumbnails = zip(*progress, strict=True)
-    return np.stack(hashes), np.stack(thumbnails)

@@ -1,8 +1,10 @@
-"""A prepared dataset, opened for random access. No image is read until it is asked for."""
+"""A prepared dataset: its manifest, and its records. No image is read until it is asked for."""
 
+import csv
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
-from fracjax.datasets.manifest import TAKEN, ManifestRow, read_manifest
 from fracjax.datasets.request import how_to
 from fracjax.errors import InputError
 
@@ -18,37 +19,74 @@ MANIFEST, SPLITS = "manifest.csv", "splits.json"
 STUDIES = "studies.json"  # what the records hold beside image and label, in their order
 DECODED = "decoded"  # folder for a cache of decoded images; a new preparation drops it
 EVERYTHING = "studies"  # the one split of the records ("all" is reserved); see splits.json
+TAKEN, REFUSED = "taken", "refused"
+
+
+@dataclass(frozen=True)
+class ManifestRow:
+    """One file of the source: a row of the manifest."""
+
+    path: str  # where it lies in the source
+    status: str  # "taken" or "refused"
+    reason: str  # why it is refused, else empty
+    study: str  # its name in the records
+    label: str  # its class
+    group: str = ""  # the first study of its near-duplicate group; empty when refused
+    sha256: str = ""  # of the file; empty when it could not be read
+    width: int = 0  # pixels as displayed; 0 when refused, as all that follows
+    height: int = 0
+    orientation: int = 0  # EXIF orientation
+    channels: int = 0  # 3 if the image has colour (see `grey_levels.has_colour`), else 1
+    note: str = ""  # what a careful reader should know of a file that was taken
+
+
+def write_manifest(rows: Sequence[ManifestRow], path: Path) -> None:
+    """Write the rows as CSV, one column per field of `ManifestRow`."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(ManifestRow)])
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+
+
+def read_manifest(path: Path) -> list[ManifestRow]:
+    """The rows that `write_manifest` wrote.
+
+    Raises:
+      ValueError: it has not the columns of `ManifestRow`, or not their types.
+    """
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        kinds: dict[str, Any] = {field.name: field.type for field in fields(ManifestRow)}
+        if absent := kinds.keys() - set(reader.fieldnames or ()):
+            raise ValueError(f"columns missing: {', '.join(sorted(absent))}")
+        return [ManifestRow(**{n: kind(row[n]) for n, kind in kinds.items()}) for row in reader]
+
+
+def refusals_by_reason(rows: Sequence[ManifestRow]) -> dict[str, int]:
+    """How many files were refused for each kind of reason, the most frequent first."""
+    return dict(
+        Counter(row.reason.split(":")[0] for row in rows if row.status == REFUSED).most_common()
+    )
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Records of one dataset. Picklable: a worker opens the files anew.
+    """Records of one dataset. Picklable: a worker opens the files anew."""
 
-    Attributes:
-      name: of the dataset.
-      directory: DATA_DIR/NAME, with the records, manifest.csv, studies.json and splits.json.
-      classes: in the order of their indices.
-      study: unique name of each record.
-      label: index into `classes`.
-      group: near-duplicate group of each.
-      sha256: of each encoded image, in hexadecimal.
-      colour: whether it has colour; a grey image may still be stored with three channels.
-      attributes: name -> one value per record (int32 or str).
-      boxes: per record (ymin, xmin, ymax, xmax) of each finding, as fractions of the height and
-        width of the image as displayed: apply its EXIF orientation before you use them.
-      masks: per record one outline per box, (y, x) points as the same fractions; may be empty.
-    """
-
-    name: str
-    directory: Path
-    classes: tuple[str, ...]
-    study: np.ndarray
-    label: Int32[np.ndarray, "n"]
-    group: np.ndarray
-    sha256: np.ndarray
+    name: str  # of the dataset
+    directory: Path  # DATA_DIR/NAME, with the records, manifest.csv, studies.json and splits.json
+    classes: tuple[str, ...]  # in the order of their indices
+    study: np.ndarray  # unique name of each record
+    label: Int32[np.ndarray, "n"]  # index into `classes`
+    group: np.ndarray  # near-duplicate group of each
+    sha256: np.ndarray  # of each encoded image, in hexadecimal
+    # whether it has colour; a grey image may still be stored with three channels
     colour: Bool[np.ndarray, "n"]
-    attributes: Mapping[str, np.ndarray]
+    attributes: Mapping[str, np.ndarray]  # name -> one value per record (int32 or str)
+    # per record (ymin, xmin, ymax, xmax) of each finding, as fractions of the height and width of
+    # the image as displayed: apply its EXIF orientation before you use them.
     boxes: list[Float32[np.ndarray, "_ 4"]]
+    # per record one outline per box, (y, x) points as the same fractions; may be empty
     masks: list[tuple[Float32[np.ndarray, "_ 2"], ...]]
 
     def __len__(self) -> int:
@@ -77,26 +115,30 @@ def open_prepared(name: str, data_dir: Path) -> Prepared:
     Raises:
       InputError: it is missing or incomplete; the message has the command that prepares it.
     """
-    directory = Path(data_dir) / name
+    directory, way_out = Path(data_dir) / name, how_to(name, data_dir)
     for path in (directory, directory / MANIFEST, directory / SPLITS):
         if not path.exists():
-            raise InputError(
-                f"dataset {name!r} is not prepared: no {path}; {how_to(name, data_dir)}"
-            )
+            raise InputError(f"dataset {name!r} is not prepared: no {path}; {way_out}")
     if not any(directory.glob("*/dataset_info.json")):
-        raise InputError(f"dataset {name!r}: no records in {directory}; {how_to(name, data_dir)}")
+        raise InputError(f"dataset {name!r}: no records in {directory}; {way_out}")
     file = STUDIES
     try:
         content = json.loads((directory / STUDIES).read_text("utf-8"))
         classes, studies = tuple(content["classes"]), content["studies"]
         file = MANIFEST
-        rows = _rows_of(studies, directory / MANIFEST)
+        manifest = read_manifest(directory / MANIFEST)
+        row_of = {row.study: row for row in manifest if row.status == TAKEN}
+        if absent := studies.keys() - row_of.keys():
+            raise ValueError(f"{len(absent)} records missing, first {min(absent)}")
+        rows = [row_of[study] for study in studies]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"dataset {name!r} was prepared by an earlier version ({file}: {error}); "
-            + how_to(name, data_dir)
+            f"dataset {name!r} was prepared by an earlier version ({file}: {error}); {way_out}"
         ) from error
     known = list(studies.values())
+    attributes = {
+        key: [study["attributes"][key] for study in known] for key in known[0]["attributes"]
+    }
     return Prepared(
         name=name,
         directory=directory,
@@ -107,8 +149,8 @@ def open_prepared(name: str, data_dir: Path) -> Prepared:
         sha256=np.array([row.sha256 for row in rows]),
         colour=np.array([row.channels == 3 for row in rows], bool),
         attributes={
-            key: _column([study["attributes"][key] for study in known])
-            for key in known[0]["attributes"]
+            key: np.array(values, np.str_ if isinstance(values[0], str) else np.int32)
+            for key, values in attributes.items()
         },
         boxes=[np.array(study["boxes"], np.float32).reshape(-1, 4) for study in known],
         masks=[tuple(np.array(mask, np.float32) for mask in study["masks"]) for study in known],
@@ -125,15 +167,3 @@ def open_records(directory: Path) -> Any:
     builder = tfds.builder_from_directory(str(version))
     # tfds decorates the method and thereby hides its signature.
     return builder.as_data_source(split=EVERYTHING, decoders=encoded)  # pyright: ignore
-
-
-def _rows_of(studies: Mapping[str, Any], manifest: Path) -> list[ManifestRow]:
-    """The manifest's row of each record, in the order of the records."""
-    row_of = {row.study: row for row in read_manifest(manifest) if row.status == TAKEN}
-    if absent := studies.keys() - row_of.keys():
-        raise ValueError(f"{len(absent)} records missing, first {min(absent)}")
-    return [row_of[study] for study in studies]
-
-
-def _column(values: list[int] | list[str]) -> np.ndarray:
-    return np.array(values) if isinstance(values[0], str) else np.array(values, np.int32)

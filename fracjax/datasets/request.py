@@ -41,14 +41,15 @@ class Request:
         return self.data_dir / (self.save_as or self.name)
 
 
-_PHANTOMS = ("phantom", "phantom_types")
+DRAWN = ("phantom", "phantom_types")
+"""The datasets of which no image is a patient's."""
 _BELONGS = {
     "source": ("fracatlas", "bone_break", "folder"),
     "save_as": ("folder",),
     "classes": ("folder",),
     "attributes": ("folder",),
-    "count": _PHANTOMS,
-    "side": _PHANTOMS,
+    "count": DRAWN,
+    "side": DRAWN,
 }
 # By hand, both: of one we could verify no checksum, the other wants a sign-in.
 _FETCH = {
@@ -60,11 +61,7 @@ _FETCH = {
 
 
 def check(request: Request) -> None:
-    """Refuse flags that do not fit the dataset.
-
-    Raises:
-      UserError: naming all of them.
-    """
+    """Refuse flags that do not fit the dataset, all of them at once."""
     problems = [
         f"--{flag.replace('_', '-')} is only for {', '.join(names)}"
         for flag, names in _BELONGS.items()
@@ -73,7 +70,7 @@ def check(request: Request) -> None:
     if request.name in _BELONGS["source"] and request.source is None:
         problems.append(f"--source is needed: {how_to(request.name, request.data_dir)}")
     name = request.save_as
-    if name is not None and (name in ("", "..", *_FETCH, *_PHANTOMS) or Path(name).name != name):
+    if name is not None and (name in ("", "..", *_FETCH, *DRAWN) or Path(name).name != name):
         problems.append(
             f"--save-as {name!r}: expected a plain name of its own, such as clinic_2024"
         )
@@ -83,11 +80,11 @@ def check(request: Request) -> None:
 
 def how_to(name: str, data_dir: Path) -> str:
     """What to fetch and what to type to have a dataset prepared."""
-    script = "fracjax prepare"
     where = f"--data-dir {data_dir}"
-    if name in _PHANTOMS:
-        return f"run: {script} {name} {where}"
+    if name in DRAWN:
+        return f"run: fracjax prepare {name} {where}"
     if name in _FETCH:
-        return f"{_FETCH[name]}, then run: {script} {name} {where} --source ZIP_OR_UNPACKED_FOLDER"
+        run = f"fracjax prepare {name} {where} --source ZIP_OR_UNPACKED_FOLDER"
+        return f"{_FETCH[name]}, then run: {run}"
     save_as = "" if name == "folder" else f" --save-as {name}"
-    return f"run: {script} folder {where}{save_as} --source FOLDER_WITH_ONE_FOLDER_PER_CLASS"
+    return f"run: fracjax prepare folder {where}{save_as} --source FOLDER_WITH_ONE_FOLDER_PER_CLASS"

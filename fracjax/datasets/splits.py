@@ -1,6 +1,7 @@
 """Train, validation and test by group of near duplicates: made once, written down, checked on load.
 
-A group lies whole in one part. The split is a JSON file whose hash every checkpoint carries.
+A group lies whole in one part. The split is a JSON file whose hash every checkpoint carries. Folds
+for cross-validation are cut from train and validation; the test part stays apart.
 """
 
 import hashlib
@@ -9,9 +10,10 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, Shaped
 
 from fracjax.datasets.prepared import Prepared
 from fracjax.datasets.request import FRACTIONS
@@ -21,23 +23,18 @@ PARTS = ("train", "validation", "test")
 _FOLDS = 20  # 14 + 3 + 3 of them are 70/15/15 exactly; each other fraction is met within 2.5 %
 _SHOWN = 5
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Split:
-    """Which part every study belongs to.
+    """Which part every study belongs to."""
 
-    Attributes:
-      assignment: study -> one of `PARTS`.
-      group: study -> its near-duplicate group.
-      seed, fractions: what it was made from.
-      counts: part -> class -> number of studies.
-    """
-
-    assignment: Mapping[str, str]
-    group: Mapping[str, str]
-    seed: int
+    assignment: Mapping[str, str]  # study -> one of `PARTS`
+    group: Mapping[str, str]  # study -> its near-duplicate group
+    seed: int  # it was made from this and `fractions`
     fractions: tuple[float, float, float]
-    counts: Mapping[str, Mapping[str, int]]
+    counts: Mapping[str, Mapping[str, int]]  # part -> class -> number of studies
 
     @property
     def hash(self) -> str:
@@ -46,36 +43,39 @@ class Split:
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     def check(self, prepared: Prepared) -> None:
-        """See that it is the split of this dataset; once, before `indices`.
-
-        Raises:
-          InputError: studies differ, or groups leak.
-        """
-        studies = prepared.study.tolist()
-        _check_same_studies(set(self.assignment), set(studies), prepared.name)
-        _check_leakage(self.assignment, dict(zip(studies, prepared.group.tolist(), strict=True)))
+        """Refuse it if studies differ from the dataset's or groups leak; once, before `indices`."""
+        group = dict(zip(prepared.study.tolist(), prepared.group.tolist(), strict=True))
+        problems = [
+            f"{len(names)} {what}: {_some(sorted(names))}"
+            for what, names in (
+                ("of its studies are not there", self.assignment.keys() - group.keys()),
+                ("studies have no part", group.keys() - self.assignment.keys()),
+            )
+            if names
+        ]
+        if problems:
+            raise InputError(
+                f"the split is not of dataset {prepared.name}: {'; '.join(problems)}; "
+                "use the split written beside it, or prepare the dataset again"
+            )
+        _check_leakage(self.assignment, group)
 
     def indices(self, prepared: Prepared, part: str) -> Int[np.ndarray, "n"]:
-        """Indices of the records of one part, in the order of the records.
-
-        Raises:
-          InputError: there is no such part.
-        """
+        """Indices of the records of one of `PARTS`, in the order of the records."""
         if part not in PARTS:
             raise InputError(f"part {part!r}: expected one of {', '.join(PARTS)}")
-        parts = [self.assignment[study] == part for study in prepared.study.tolist()]
-        return np.flatnonzero(parts)
+        return np.flatnonzero([self.assignment[s] == part for s in prepared.study.tolist()])
 
     def save(self, path: Path) -> None:
         """Write the split as JSON, for `load`."""
         content = {
             "seed": self.seed,
-            "fractions": list(self.fractions),
+            "fractions": self.fractions,
             "sha256": self.hash,
             "counts": self.counts,
             "studies": {
-                study: {"part": self.assignment[study], "group": self.group[study]}
-                for study in sorted(self.assignment)
+                study: {"part": part, "group": self.group[study]}
+                for study, part in sorted(self.assignment.items())
             },
         }
         path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
@@ -85,7 +85,7 @@ class Split:
         """Read a split and check it again.
 
         Raises:
-          UserError: missing, not a split, changed since it was written (the hash differs), or a
+          InputError: missing, not a split, changed since it was written (the hash differs), or a
             group lies in two parts.
         """
         again = "prepare the dataset again, or name another file"
@@ -123,94 +123,97 @@ def make_split(
     fractions: tuple[float, float, float] = FRACTIONS,
     seed: int = 0,
 ) -> Split:
-    """Split studies by group, stratified by label.
+    """Split studies, which have unique names, by group, stratified by label.
 
     scikit-learn's StratifiedGroupKFold makes k equal folds that keep groups whole and classes
     balanced; the parts are runs of folds. k is 20, or the number of groups of the rarest class
-    where that is smaller.
-
-    Args:
-      study: unique names.
-      label: class name of each.
-      group: near-duplicate group of each.
-      fractions: of train, validation and test; they add up to 1.
-      seed: shuffles the groups.
+    where that is smaller. The seed shuffles the groups.
 
     Raises:
-      UserError: bad fractions, a class with fewer than three groups, or a class absent from a part.
+      InputError: bad fractions, a class with fewer than three groups or absent from a part.
     """
-    _check_fractions(fractions)
-    study, label, group = list(study), list(label), list(group)
-    repeated = [name for name, times in Counter(study).items() if times > 1]
-    if repeated:
+    if len(fractions) != 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
+        raise InputError(
+            f"--fractions {' '.join(map(str, fractions))}: expected three numbers above 0 that "
+            f"add up to 1 (train, validation, test), such as 0.7 0.15 0.15"
+        )
+    if repeated := [name for name, times in Counter(study).items() if times > 1]:
         raise InputError(f"studies are duplicated: {_some(repeated)}")
-    folds_of_part = _folds_of_part(fractions, _fold_count(label, group))
-    # Here, not above: it takes its time to import, and who reads a split makes none.
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    folds = StratifiedGroupKFold(sum(folds_of_part), shuffle=True, random_state=seed)
-    part_of_fold = [p for p, n in zip(PARTS, folds_of_part, strict=True) for _ in range(n)]
-    assignment = {}
-    for part, (_, members) in zip(
-        part_of_fold, folds.split(np.zeros(len(study)), label, group), strict=True
-    ):
-        assignment.update((study[i], part) for i in members)
-    counts = {
-        part: {
-            name: sum(
-                assignment[s] == part for s, its in zip(study, label, strict=True) if its == name
-            )
-            for name in sorted(set(label))
-        }
-        for part in PARTS
+    groups = _groups_of_class(label, group)
+    if scarce := [f"{name} has {n}" for name, n in sorted(groups.items()) if n < 3]:
+        raise InputError(
+            "too few groups of near duplicates to have one in each of three parts: "
+            f"{', '.join(scarce)}; add studies or leave the class out"
+        )
+    folds = _folds_of_part(fractions, min(_FOLDS, *groups.values()))
+    part_of_fold: list[str] = np.repeat(PARTS, folds).tolist()
+    cut = _stratified(label, group, len(part_of_fold), seed)
+    assignment: dict[str, str] = {
+        study[int(i)]: part
+        for part, (_, members) in zip(part_of_fold, cut, strict=True)
+        for i in members
     }
+    counted = Counter((assignment[s], name) for s, name in zip(study, label, strict=True))
+    counts = {part: {name: counted[part, name] for name in sorted(groups)} for part in PARTS}
     absent = [f"{name} from {part}" for part in PARTS for name, n in counts[part].items() if not n]
     if absent:
         raise InputError(
             f"a class is absent: {', '.join(absent)}; add studies of it, leave the class out, "
             f"try another --seed or larger --fractions (now {fractions})"
         )
-    groups = dict(zip(study, group, strict=True))
-    _check_leakage(assignment, groups)
-    return Split(assignment, groups, seed, fractions, counts)
+    split = Split(assignment, dict(zip(study, group, strict=True)), seed, fractions, counts)
+    _check_leakage(assignment, split.group)
+    return split
 
 
-def _check_fractions(fractions: Sequence[float]) -> None:
-    if len(fractions) != 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
+def fold_indices(
+    label: Int[np.ndarray, " n"],
+    group: Shaped[np.ndarray, " n"],
+    *,
+    fold: tuple[int, int],
+    seed: int,
+    source: str,
+) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " v"]]:
+    """Rows to train on and rows to validate on; over all folds each row is validated on once.
+
+    The folds have the classes in like fractions, and groups whole. `fold` is its number, from 1,
+    and how many there are; the seed, which shuffles the groups, is the same for all of a run.
+
+    Raises:
+      InputError: a class has fewer groups than there are folds.
+    """
+    number, of = fold
+    fewest = min(_groups_of_class(label.tolist(), group.tolist()).values())
+    if fewest < of:
+        fewer = f"write --folds {fewest} or less, or " if fewest > 1 else ""
         raise InputError(
-            f"--fractions {' '.join(map(str, fractions))}: expected three numbers above 0 that "
-            f"add up to 1 (train, validation, test), such as 0.7 0.15 0.15"
+            f"{of} folds of {source} need {of} near-duplicate groups of every class, but its "
+            f"smallest class has {fewest}; {fewer}leave the class out"
         )
+    return _stratified(label, group, of, seed)[number - 1]
 
 
-def _fold_count(label: Sequence[str], group: Sequence[str]) -> int:
-    groups = defaultdict(set)
-    for name, its in zip(label, group, strict=True):
-        groups[name].add(its)
-    scarce = [f"{name} has {len(its)}" for name, its in sorted(groups.items()) if len(its) < 3]
-    if scarce:
-        raise InputError(
-            "too few groups of near duplicates to have one in each of three parts: "
-            f"{', '.join(scarce)}; add studies or leave the class out"
-        )
-    return min(_FOLDS, *(len(its) for its in groups.values()))
+def _stratified(label: Any, group: Any, folds: int, seed: int) -> list[tuple[Any, Any]]:
+    # Here, not above: it takes its time to import, and who reads a split makes none.
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    cutter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    return list(cutter.split(np.zeros(len(label)), label, group))
+
+
+def _groups_of_class(label: Sequence[T], group: Sequence[Any]) -> Counter[T]:
+    return Counter(name for name, _ in set(zip(label, group, strict=True)))
 
 
 def _folds_of_part(fractions: Sequence[float], folds: int) -> list[int]:
     """Folds for each part, at least one, nearest to the fractions (largest remainder)."""
-    exact = [fraction * folds for fraction in fractions]
-    given = [max(1, int(share + 1e-9)) for share in exact]
-    while sum(given) < folds:
-        given[int(np.argmax([share - n for share, n in zip(exact, given, strict=True)]))] += 1
-    while sum(given) > folds:
-        given[
-            int(
-                np.argmax(
-                    [(n > 1) * (n - share + folds) for share, n in zip(exact, given, strict=True)]
-                )
-            )
-        ] -= 1
-    return given
+    exact = np.array(fractions) * folds
+    given = np.maximum(1, (exact + 1e-9).astype(int))
+    while given.sum() < folds:
+        given[np.argmax(exact - given)] += 1
+    while given.sum() > folds:
+        given[np.argmax(np.where(given > 1, given - exact, -np.inf))] -= 1
+    return given.tolist()
 
 
 def _check_leakage(assignment: Mapping[str, str], group: Mapping[str, str]) -> None:
@@ -225,30 +228,10 @@ def _check_leakage(assignment: Mapping[str, str], group: Mapping[str, str]) -> N
     if leaks:
         raise InputError(
             f"the split leaks {len(leaks)} group(s) of near duplicates across its parts: "
-            + "; ".join(leaks[:_SHOWN])
-            + (f" and {len(leaks) - _SHOWN} more" if len(leaks) > _SHOWN else "")
-            + "; make it again with `fracjax prepare`"
+            f"{_some(leaks, '; ')}; make it again with `fracjax prepare`"
         )
 
 
-def _check_same_studies(split: set[str], dataset: set[str], name: str) -> None:
-    problems = []
-    if split - dataset:
-        problems.append(
-            f"{len(split - dataset)} of its studies are not there: "
-            + _some(sorted(split - dataset))
-        )
-    if dataset - split:
-        problems.append(
-            f"{len(dataset - split)} studies have no part: " + _some(sorted(dataset - split))
-        )
-    if problems:
-        raise InputError(
-            f"the split is not of dataset {name}: {'; '.join(problems)}; "
-            "use the split written beside it, or prepare the dataset again"
-        )
-
-
-def _some(names: Sequence[str]) -> str:
+def _some(names: Sequence[str], between: str = ", ") -> str:
     more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return between.join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

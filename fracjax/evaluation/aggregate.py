@@ -7,16 +7,14 @@ import numpy as np
 
 from fracjax.errors import InputError
 from fracjax.evaluation.estimate import Estimate
-from fracjax.evaluation.metrics.thresholds import calls
+from fracjax.evaluation.metrics import calls
 from fracjax.evaluation.predictions import Predictions
+
+_HINT = 1e-3  # less than a vote of a thousand networks
 
 
 def mean(predictions: Sequence[Predictions]) -> Predictions:
-    """Mean of the probabilities of every class, study by study.
-
-    Raises:
-      InputError: the predictions are not of the same studies and classes.
-    """
+    """Mean of the probabilities of every class, study by study."""
     return _combined(predictions, [one.probabilities for one in _aligned(predictions)])
 
 
@@ -27,9 +25,6 @@ def vote(predictions: Sequence[Predictions], threshold: float | None = None) -> 
     one when its score reaches the threshold. Among classes with as many votes, that of the larger
     mean probability is called: it weighs a thousandth, less than any vote. With a threshold a tie
     is even, 0.5, and thereby positive at 0.5: the side that misses no fracture.
-
-    Raises:
-      InputError: the predictions are not of the same studies and classes.
     """
     aligned = _aligned(predictions)
     k = len(aligned[0].classes)
@@ -42,11 +37,7 @@ def vote(predictions: Sequence[Predictions], threshold: float | None = None) -> 
 
 
 def pooled(predictions: Sequence[Predictions]) -> Predictions:
-    """The predictions of disjoint studies, such as the folds of a cross-validation, as one set.
-
-    Raises:
-      InputError: a study occurs twice, or the classes or attributes differ.
-    """
+    """The predictions of disjoint studies, such as the folds of a cross-validation, as one set."""
     first = predictions[0]
     if any(one.classes != first.classes for one in predictions):
         raise InputError("predictions to pool are of different classes")
@@ -66,14 +57,11 @@ def pooled(predictions: Sequence[Predictions]) -> Predictions:
 
 @dataclass(frozen=True)
 class Spread:
-    """One metric of several networks.
+    """One metric of several networks; None where it is undefined, or is for one of them.
 
-    Attributes:
-      values: of each network; None where it is undefined.
-      mean: of them; None if one is undefined.
-      sd: sample standard deviation (divisor: networks - 1) of them, likewise. It says how far one
-        training differs from another, not how far the metric is from the truth: that is what the
-        interval of each is for.
+    `sd` is the sample standard deviation (divisor: networks - 1). It says how far one training
+    differs from another, not how far the metric is from the truth: that is what the interval of
+    each is for.
     """
 
     values: tuple[float | None, ...]
@@ -93,9 +81,6 @@ def spread(estimates: Sequence[Estimate]) -> Spread:
     if len(defined) < len(values):
         return Spread(values, None, None)
     return Spread(values, float(np.mean(defined)), float(np.std(defined, ddof=1)))
-
-
-_HINT = 1e-3  # less than a vote of a thousand networks
 
 
 def _aligned(predictions: Sequence[Predictions]) -> list[Predictions]:

@@ -7,17 +7,11 @@ import numpy as np
 from jaxtyping import Array, Float, Integer
 from numpy.typing import ArrayLike
 
-from fracjax.evaluation import metrics
+from fracjax.evaluation import confusion, metrics
 from fracjax.evaluation.bootstrap import RESAMPLES, Resampled
 from fracjax.evaluation.delong import auc_estimate
 from fracjax.evaluation.estimate import Estimate, undefined
-from fracjax.evaluation.intervals import (
-    mover,
-    proportion,
-    wilson,
-    wilson_f1,
-    wilson_of_mean,
-)
+from fracjax.evaluation.intervals import mover, proportion, wilson, wilson_f1, wilson_of_mean
 from fracjax.evaluation.predictive_values import likelihood_ratios
 from fracjax.evaluation.sample import Sample, missing_class
 from fracjax.evaluation.threshold import OperatingPoint
@@ -33,12 +27,9 @@ class AtThreshold:
       threshold: a study is positive when score >= threshold.
       rule: how the threshold came about: `youden`, `sensitivity:0.95`, `fixed:0.5`.
       matrix: ((TN, FP), (FN, TP)).
-      precision: positive predictive value, at the prevalence of these studies.
-      npv: negative predictive value, likewise.
+      precision, npv: positive and negative predictive value, at the prevalence of these studies.
       balanced_accuracy: mean of sensitivity and specificity.
       mcc: Matthews' correlation coefficient; undefined where all studies are called alike.
-      positive_likelihood_ratio: sensitivity / (1 - specificity).
-      negative_likelihood_ratio: (1 - sensitivity) / specificity.
     """
 
     threshold: float
@@ -62,8 +53,7 @@ class BinaryReport:
     """A detector's metrics; `Estimate.method` says how each interval was made.
 
     Attributes:
-      n: studies.
-      n_positive: fractures.
+      n_positive: fractures among the n studies.
       n_groups: near-duplicate groups, the unit of the bootstrap.
       prevalence: fraction of studies with a fracture; what average precision would be by chance.
       partial_auc: where 1 - specificity is at most 0.1, on McClish's scale: 0.5 by chance, 1
@@ -97,23 +87,14 @@ def binary_report(
 
     Proportions have Wilson's interval, the AUC DeLong's, likelihood ratios Simel's, and all others
     the bootstrap's over `groups`. With one class absent, what needs it is undefined, not an error.
-
-    Args:
-      labels: int[n], 0 (normal) or 1 (fracture).
-      scores: float[n], finite; probabilities, for 0.5 to mean anything.
-      operating_point: chosen elsewhere (on validation).
-      groups: near-duplicate group of each study, of any type; None if every study stands alone.
-      seed: of the bootstrap.
-      resamples: of the bootstrap.
-
-    Raises:
-      InputError: shapes differ, labels are not 0/1, scores are not finite, no studies.
+    The operating point is chosen elsewhere (on validation). Scores are probabilities, for 0.5 to
+    mean anything.
     """
     sample = Sample.checked(labels, scores, groups)
     n, n_positive, missing = sample.n, sample.n_positive, sample.missing_class
     rules = ((operating_point.threshold, operating_point.rule), (0.5, "fixed:0.5"))
     cells = [
-        metrics.one_hot_cells(sample.labels, metrics.calls(sample.scores, threshold), 2)
+        confusion.one_hot_cells(sample.labels, metrics.calls(sample.scores, threshold), 2)
         for threshold, _ in rules
     ]
     made = sample.bootstrap(_metrics, np.hstack(cells), seed=seed, resamples=resamples)
@@ -154,18 +135,18 @@ def binary_report(
 
 
 def _metrics(
-    weights: Float[Array, "n"],
     labels: Integer[Array, "n"],
     scores: Float[Array, "n"],
     cells: Float[Array, "n 8"],
+    weights: Float[Array, "n"],
 ) -> Float[Array, "11"]:
     """Three of the ranking, and four at each threshold, whose one-hot cells are given."""
     matrices = (weights @ cells).reshape(2, 2, 2)
     at = [
-        metrics.f1(matrices)[:, 1],
-        metrics.youden_j(matrices),
-        metrics.balanced_accuracy(matrices),
-        metrics.mcc(matrices),
+        confusion.f1(matrices)[:, 1],
+        confusion.youden_j(matrices),
+        confusion.balanced_accuracy(matrices),
+        confusion.mcc(matrices),
     ]
     whole = [
         metrics.average_precision(labels, scores, weights),

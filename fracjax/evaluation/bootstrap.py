@@ -2,10 +2,11 @@
 
 A resample draws as many groups as there are, with replacement, and takes all studies of a group
 each time it is drawn. It is held as a weight per study (how often it was drawn), so that a metric
-of many resamples is one vectorised program.
+of many resamples is one vectorised program, in float64 on the CPU.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,15 +15,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Integer, Shaped, UInt32
 
+from fracjax.errors import InputError
 from fracjax.evaluation.estimate import Estimate, undefined
-from fracjax.evaluation.float64 import float64_on_cpu, padded, round_size
 
 RESAMPLES = 2000
 _AT_ONCE = 2**17  # weights in one dispatch: 1 MiB of float64, which stays in the cache
 _FEWEST = 16  # resamples in one dispatch, of sets for which this is more: sorting is shared
 _BLOCK = 2**17  # random words in one dispatch
+_ROUND = 256
 
-# Weights float64[n] of one resample, and arrays of a row per study -> float64[m], NaN: undefined.
+# Arrays of a row per study, and weights float64[n] of one resample -> float64[m], NaN: undefined.
 Statistic = Callable[..., jax.Array]
 
 # The name of a closed form, and the function that gives its interval.
@@ -31,14 +33,7 @@ ClosedForm = tuple[str, Callable[[], tuple[float, float]]]
 
 @dataclass(frozen=True, eq=False)
 class Resampled:
-    """m metrics of n studies, and of resamples of their groups.
-
-    Attributes:
-      value: of the studies themselves; NaN where undefined.
-      draws: of each resample.
-      n: studies.
-      n_groups: near-duplicate groups.
-    """
+    """m metrics of n studies (`value`, NaN where undefined), and of resamples of their groups."""
 
     value: Float[np.ndarray, "m"]
     draws: Float[np.ndarray, "resamples m"]
@@ -49,15 +44,30 @@ class Resampled:
         return Resampled(self.value[columns], self.draws[:, columns], self.n, self.n_groups)
 
     def estimate(self, column: int, fallback: ClosedForm, note: str = "") -> Estimate:
-        """One metric with its interval, as `percentile_estimate`."""
-        return percentile_estimate(
-            self.value[column],
-            self.draws[:, column],
-            n=self.n,
-            n_groups=self.n_groups,
-            fallback=fallback,
-            note=note,
-        )
+        """One metric with the 2.5 % and 97.5 % percentiles of its resamples.
+
+        Resamples in which it is undefined are left out and counted in `method`; when they are more
+        than half, there is no interval, nor with a single group. A perfect score stays perfect in
+        every resample: the bootstrap sees no spread where there is some, and the interval is then
+        the `fallback`'s. `note` says why the value is undefined, where it is.
+        """
+        value, draws = float(self.value[column]), self.draws[:, column]
+        undefined_draws = int(np.isnan(draws).sum())
+        method = f"bootstrap of {self.n_groups} groups, {draws.size} resamples"
+        if undefined_draws:
+            method += f", {undefined_draws} undefined"
+        if np.isnan(value):
+            return undefined(self.n, method, note)
+        if self.n_groups == 1:
+            reason = "a single group: nothing to resample"
+            return Estimate(value, None, None, self.n, method, reason)
+        if 2 * undefined_draws > draws.size:
+            return Estimate(value, None, None, self.n, method, "undefined in most resamples")
+        low, high = np.quantile(draws[~np.isnan(draws)], [0.025, 0.975])
+        if high - low > 1e-12:
+            return Estimate(value, float(low), float(high), self.n, method, note)
+        name, closed_form = fallback
+        return Estimate(value, *closed_form(), self.n, name, "the same in every resample")
 
 
 def bootstrap(
@@ -67,32 +77,18 @@ def bootstrap(
     seed: int,
     resamples: int = RESAMPLES,
 ) -> Resampled:
-    """Metrics of n studies with those of their resamples; arguments as for `resample`."""
-    value = on_sample(statistic, *arrays)
-    draws = resample(statistic, groups, *arrays, seed=seed, resamples=resamples)
-    return Resampled(value, draws, groups.size, int(groups.max()) + 1)
+    """`statistic(*arrays, weights)` of n studies, and of resamples of whole groups.
 
-
-def resample(
-    statistic: Statistic,
-    groups: Integer[np.ndarray, "n"],
-    *arrays: Shaped[np.ndarray, "n ..."],
-    seed: int,
-    resamples: int = RESAMPLES,
-) -> Float[np.ndarray, "{resamples} m"]:
-    """Metrics of resamples of whole groups: `statistic(weights, *arrays)` of each.
-
-    The statistic is vmapped over resamples and compiled, in float64 on the CPU, once for each
-    function and size of set. So let it be a function of a module that takes labels, scores and the
-    like as `arrays`; one that is made anew at each call, such as a closure, compiles anew, and its
-    program is kept. Sets are filled up to a round size with studies of weight 0 and rows of 0;
-    without `arrays` nothing is filled up, for closures over n studies.
-
-    Memory is bounded by some tens of MiB, however many resamples, for up to 100,000 studies.
+    The statistic is vmapped over resamples and compiled once for each function and size of set. So
+    let it be a function of a module that takes labels, scores and the like as `arrays`; one that is
+    made anew at each call, such as a closure, compiles anew, and its program is kept. Sets are
+    filled up to a round size with studies of weight 0 and rows of 0, so that sets of about the same
+    size share a program. Memory is bounded by some tens of MiB, however many resamples, for up to
+    100,000 studies.
 
     Args:
-      statistic: a JAX function of the weights float64[n] of one resample (how often each study was
-        drawn) and of `arrays`, to metrics float64[m], NaN for undefined.
+      statistic: a JAX function of `arrays` and of the weights float64[n] of one resample (how often
+        each study was drawn) to metrics, float64, NaN for undefined.
       groups: the group of each study, numbered 0, 1, ... without gaps.
       arrays: labels, scores, ...: NumPy arrays with a row per study.
       seed: of the draws; the same seed gives the same resamples of the same number of groups,
@@ -101,100 +97,69 @@ def resample(
 
     Source: Field and Welsh 2007, "Bootstrapping clustered data", the cluster bootstrap.
     """
-    n = groups.size
-    size = round_size(n) if arrays else n
+    n, n_groups = groups.size, int(groups.max()) + 1
+    size = _round_size(n)
+    at_once = max(_FEWEST, _AT_ONCE // size)
+    once = np.broadcast_to(_padded(np.ones(n), size), (at_once, size))
     parts, running = [], None
     with float64_on_cpu():
-        rows = [jnp.asarray(padded(array, size)) for array in arrays]
-        for weights in _weights(groups, size, seed, resamples):
+        rows = [jnp.asarray(_padded(array, size)) for array in arrays]
+        value = np.asarray(_metrics(statistic, jnp.asarray(once), *rows))[0]
+        for weights in _weights(groups, size, (at_once, n_groups), seed, resamples):
             following = _metrics(statistic, weights, *rows)
             if running is not None:  # one dispatch is read while the next one computes
                 parts.append(np.asarray(running))
             running = following
         parts.append(np.asarray(running))
-    return np.concatenate(parts)[:resamples]
+    return Resampled(value, np.concatenate(parts)[:resamples], n, n_groups)
 
 
-def on_sample(statistic: Statistic, *arrays: Shaped[np.ndarray, "n ..."]) -> Float[np.ndarray, "m"]:
-    """Metrics of the n studies themselves, each counted once, by the program that `resample` runs.
+@contextmanager
+def float64_on_cpu() -> Iterator[None]:
+    """Within it, JAX keeps 64 bits and computes on the CPU: accelerators are slow at it, or unable.
 
-    Args:
-      statistic: as for `resample`.
-      arrays: likewise, at least one.
+    Raises:
+      InputError: JAX was told to leave the CPU alone.
     """
-    n = len(arrays[0])
-    size = round_size(n)
-    once = np.broadcast_to(padded(np.ones(n), size), (_at_once(n), size))
-    with float64_on_cpu():
-        rows = [jnp.asarray(padded(array, size)) for array in arrays]
-        return np.asarray(_metrics(statistic, jnp.asarray(once), *rows))[0]
+    try:
+        cpu = jax.local_devices(backend="cpu")[0]
+    except RuntimeError as error:
+        raise InputError(
+            f"metrics are computed on the CPU, in 64 bits, and JAX has none ({error}); write "
+            "JAX_PLATFORMS=cuda,cpu, or leave it unset"
+        ) from error
+    with jax.enable_x64(True), jax.default_device(cpu):
+        yield
 
 
-def percentile_estimate(
-    value: float,
-    draws: Float[np.ndarray, "resamples"],
-    *,
-    n: int,
-    n_groups: int,
-    fallback: ClosedForm,
-    note: str = "",
-) -> Estimate:
-    """An estimate with the 2.5 % and 97.5 % percentiles of its resamples.
-
-    Resamples in which the metric is undefined are left out and counted in `method`; when they are
-    more than half, there is no interval, nor with a single group. A perfect score stays perfect in
-    every resample: the bootstrap sees no spread where there is some, and the interval is then the
-    `fallback`'s, (its name, a function that gives it).
-    """
-    undefined_draws = int(np.isnan(draws).sum())
-    method = f"bootstrap of {n_groups} groups, {draws.size} resamples"
-    if undefined_draws:
-        method += f", {undefined_draws} undefined"
-    if np.isnan(value):
-        return undefined(n, method, note)
-    reason = ""
-    if n_groups == 1:
-        reason = "a single group: nothing to resample"
-    elif 2 * undefined_draws > draws.size:
-        reason = "undefined in most resamples"
-    if reason:
-        return Estimate(float(value), None, None, n, method, reason)
-    low, high = np.quantile(draws[~np.isnan(draws)], [0.025, 0.975])
-    if high - low > 1e-12:
-        return Estimate(float(value), float(low), float(high), n, method, note)
-    name, closed_form = fallback
-    low, high = closed_form()
-    return Estimate(float(value), low, high, n, name, "the same in every resample")
+def _round_size(n: int) -> int:
+    """`n` rounded up, by at most a quarter from 1024 on: a multiple of 256, or of 2^k / 4 above."""
+    step = max(_ROUND, 1 << max(0, (n - 1).bit_length() - 3))
+    return -(-n // step) * step
 
 
-def _at_once(n: int) -> int:
-    """Resamples in one dispatch."""
-    return max(_FEWEST, _AT_ONCE // round_size(n))
+def _padded(array: Shaped[np.ndarray, "n *rest"], size: int, value: int = 0) -> np.ndarray:
+    """`array` with rows of `value` appended, up to `size` rows."""
+    rows = [(0, size - len(array)), *[(0, 0)] * (array.ndim - 1)]
+    return np.pad(array, rows, constant_values=value)
 
 
 def _weights(
-    groups: Integer[np.ndarray, "n"], size: int, seed: int, resamples: int
+    groups: Integer[np.ndarray, "n"], size: int, shape: tuple[int, int], seed: int, resamples: int
 ) -> Iterator[Float[Array, "b {size}"]]:
-    """Weights of some resamples at a time, the last time of more than are left."""
-    n_groups = int(groups.max()) + 1
-    size_of_groups = round_size(n_groups)
-    b = _at_once(groups.size)
-    of_study = jnp.asarray(padded(groups, size, size_of_groups))
-    for words in _words(seed, (b, n_groups), -(-resamples // b)):
-        words = np.pad(words, [(0, 0), (0, size_of_groups - n_groups)])
-        yield _drawn(words, of_study, np.uint64(n_groups))
-
-
-def _words(seed: int, shape: tuple[int, int], times: int) -> Iterator[UInt32[np.ndarray, "b g"]]:
-    """The next words of one random stream, `times` times."""
-    key, blocks, count = jax.random.key(seed), 0, shape[0] * shape[1]
-    words = np.empty(0, np.uint32)
-    for _ in range(times):
-        while words.size < count:
+    """Weights of `shape[0]` resamples at a time, the last time of more than are left."""
+    key, blocks, (at_once, n_groups) = jax.random.key(seed), 0, shape
+    size_of_groups = _round_size(n_groups)
+    of_study = jnp.asarray(_padded(groups, size, size_of_groups))
+    words = np.empty(0, np.uint32)  # of one random stream
+    for _ in range(-(-resamples // at_once)):
+        while words.size < at_once * n_groups:
             words = np.append(words, np.asarray(_block(key, np.uint32(blocks))))
             blocks += 1
-        yield words[:count].reshape(shape)
-        words = words[count:]
+        drawn = words[: at_once * n_groups].reshape(shape)
+        words = words[at_once * n_groups :]
+        drawn = np.pad(drawn, [(0, 0), (0, size_of_groups - n_groups)])
+        yield _drawn(drawn, of_study, np.uint64(n_groups))
 
 
 @jax.jit
@@ -225,4 +190,5 @@ def _drawn(
 def _metrics(
     statistic: Statistic, weights: Float[Array, "b n"], *arrays: jax.Array
 ) -> Float[Array, "b m"]:
-    return jax.vmap(lambda drawn: statistic(drawn, *arrays))(weights)
+    made = jax.vmap(lambda drawn: statistic(*arrays, drawn))(weights)
+    return made.reshape(len(weights), -1)

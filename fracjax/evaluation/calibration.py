@@ -10,6 +10,7 @@ from fracjax.evaluation.bootstrap import RESAMPLES, Resampled, bootstrap
 from fracjax.evaluation.estimate import Estimate
 from fracjax.evaluation.intervals import proportion, wilson_of_mean
 from fracjax.evaluation.sample import Sample
+from fracjax.evaluation.validation import raise_problems
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,7 @@ class ReliabilityBin:
         first one when it is its low end.
       n: studies in it; 0 is possible, and the rest is then undefined.
       mean_score: mean of their probabilities; None without a study.
-      observed: fraction of them with a fracture, with Wilson's interval, which takes studies as
-        independent.
+      observed: fraction of them with a fracture; Wilson's interval takes studies as independent.
     """
 
     low: float
@@ -40,8 +40,7 @@ class Reliability:
     Attributes:
       bins: of equal width over [0, 1].
       equal_mass: bins of about as many studies each, fewer where many probabilities are the same.
-      ece: expected calibration error over `bins`.
-      ece_equal_mass: the same over `equal_mass`.
+      ece, ece_equal_mass: expected calibration error over `bins` and over `equal_mass`.
       brier: mean squared difference of probability and outcome.
     """
 
@@ -63,34 +62,20 @@ def reliability(
 ) -> Reliability:
     """The reliability curve, the expected calibration errors and the Brier score.
 
+    Probabilities are those of a fracture; or, of a classifier, those of its call, with labels that
+    say whether it is right. The calibration error depends on the number of `bins`.
+
     A calibration error has no sign, so sampling adds to it, even where calibration is perfect, and
     resampling adds as much again: percentiles of resamples would leave out the truth. Its interval
     is the basic bootstrap's, 2 value - percentile, from 0 on unless the error is larger than in
     95 % of resamples around perfect calibration, and up to the value at least. In simulated sets of
     200 to 3000 studies it covered the truth in 89 to 96 %; percentiles in 0 to 93 %.
 
-    Args:
-      labels: int[n], 0 (normal) or 1 (fracture); or, of a classifier, whether its call is right.
-      probabilities: float[n], 0 .. 1, of a fracture; or of the call.
-      groups: near-duplicate group of each study, of any type; None if every study stands alone.
-      bins: how many; the error depends on it.
-      seed: of the bootstrap.
-      resamples: of the bootstrap.
-
-    Raises:
-      InputError: shapes differ, labels are not 0/1, probabilities are not finite or outside [0, 1],
-        no studies, fewer than one bin.
-
     Source: Naeini, Cooper and Hauskrecht 2015, AAAI; Nixon and others 2019, CVPR workshops (equal
     mass); Davison and Hinkley 1997, section 5.2 (basic bootstrap).
     """
-    sample = Sample.checked(
-        labels,
-        probabilities,
-        groups,
-        probabilities=True,
-        problems=[f"bins is {bins}; expected 1 or more"] if bins < 1 else [],
-    )
+    raise_problems([f"bins is {bins}; expected 1 or more"] if bins < 1 else [], "bins")
+    sample = Sample.checked(labels, probabilities, groups, probabilities=True)
     y, p = sample.labels, sample.scores
     width = np.arange(bins + 1) / bins
     mass = np.quantile(p, width)
@@ -110,7 +95,7 @@ def reliability(
     )
 
 
-def _means(weights: Float[Array, "n"], values: Float[Array, "n m"]) -> Float[Array, "m"]:
+def _means(values: Float[Array, "n m"], weights: Float[Array, "n"]) -> Float[Array, "m"]:
     return weights @ values / weights.sum()
 
 

@@ -8,7 +8,7 @@ from fracjax.evaluation import validation
 from fracjax.evaluation.bootstrap import RESAMPLES
 from fracjax.evaluation.estimate import Estimate
 from fracjax.evaluation.intervals import proportion
-from fracjax.evaluation.metrics.thresholds import calls
+from fracjax.evaluation.metrics import calls
 from fracjax.evaluation.per_class import PerClassReport, per_class_report
 from fracjax.evaluation.predictions import Predictions
 
@@ -38,10 +38,8 @@ class CascadeReport:
     """Both stages on the same n studies, all of them fractures.
 
     Attributes:
-      threshold: of the detector; a study passes when score >= threshold.
-      passed: fraction of the studies that reach the classifier.
-      rows: what became of each true class.
-      total: of all studies; `total.found` is the end-to-end accuracy.
+      passed: fraction of the studies that reach the classifier: score >= threshold.
+      rows: what became of each true class; `total` of all.
       without_filter: the classifier on all n studies.
       with_filter: the classifier on those that passed. Its recall is among the passed: the
         detector's misses are not in it, which is what makes it look better.
@@ -71,21 +69,11 @@ def cascade_report(
 ) -> CascadeReport:
     """Compare a classifier behind a detector with the same classifier alone.
 
-    Args:
-      detector: of two classes, on the same studies as `classifier`, in any order. Its labels play
-        no part: every study has a fracture of one of the classifier's types.
-      threshold: of the detector, chosen elsewhere.
-      classifier: on all studies, with the true types.
-      seed: of the bootstrap.
-      resamples: of the bootstrap.
-
-    Raises:
-      InputError: the studies are not the same, the detector has not two classes, or the threshold
-        is NaN.
+    Both are of the same studies, in any order; the threshold was chosen elsewhere. The detector's
+    labels play no part: every study has a fracture of one of the classifier's types.
     """
-    validation.raise_problems(
-        ["it is NaN; expected a number"] if np.isnan(threshold) else [], "the threshold"
-    )
+    nan = ["it is NaN; expected a number"] if np.isnan(threshold) else []
+    validation.raise_problems(nan, "the threshold")
     passed = calls(detector.aligned_to(classifier).fracture_score, threshold)
     right = classifier.called == classifier.label
 

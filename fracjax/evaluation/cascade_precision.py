@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from fracjax.evaluation import validation
-from fracjax.evaluation.estimate import Estimate, undefined
+from fracjax.evaluation.estimate import Estimate, scaled, undefined
 from fracjax.evaluation.intervals import mover, mover_ratio, proportion
 from fracjax.evaluation.predictions import Predictions
 
@@ -22,10 +22,8 @@ class TypeCall:
     """One type that the cascade calls.
 
     Attributes:
-      name: of the type.
-      right: fractures that pass and are rightly called so.
-      fractures: fractures that pass and are called so.
-      alarms: normal studies that pass and are called so.
+      right, fractures, alarms: fractures that pass and are rightly called so, fractures that pass
+        and are called so, normal studies that pass and are called so.
       precision: fraction of right ones among all that are called so, at the prevalence.
     """
 
@@ -42,9 +40,7 @@ class EndToEnd:
 
     Attributes:
       prevalence: fraction of fractures for which the precisions hold.
-      n_fractures, n_normal: studies of each.
       alarms: fraction of the normal studies that pass.
-      rows: of each type.
     """
 
     prevalence: float
@@ -68,10 +64,7 @@ class Normals:
 
 
 def end_to_end(
-    passed: Bool[np.ndarray, "n"],
-    classifier: Predictions,
-    normals: Normals,
-    prevalence: float,
+    passed: Bool[np.ndarray, "n"], classifier: Predictions, normals: Normals, prevalence: float
 ) -> EndToEnd:
     """Precision of each type at a prevalence of fractures.
 
@@ -85,11 +78,8 @@ def end_to_end(
     Args:
       passed: which fractures the detector lets through, in the order of `classifier`.
       classifier: on all fractures, with the true types.
-      normals: normal studies, one or more.
-      prevalence: fraction of fractures, above 0 and below 1.
-
-    Raises:
-      InputError: the prevalence is not between 0 and 1, or there is no normal study.
+      normals: one or more.
+      prevalence: of fractures, above 0 and below 1.
     """
     validation.check_prevalence(prevalence, [] if normals.passed.size else ["no normal study"])
     n, m = classifier.n, normals.passed.size
@@ -100,39 +90,22 @@ def end_to_end(
         good, fractures = int((called & right).sum()), int(called.sum())
         alarms = int((normals.passed & (normals.called == i)).sum())
         parts = [proportion(good, n), proportion(fractures - good, n), proportion(alarms, m)]
-        rows.append(TypeCall(name, good, fractures, alarms, _precision(prevalence, *parts)))
-    return EndToEnd(
-        prevalence,
-        n,
-        m,
-        proportion(int(normals.passed.sum()), m),
-        tuple(rows),
-    )
+        precision = _precision(fractures + alarms, prevalence, parts)
+        rows.append(TypeCall(name, good, fractures, alarms, precision))
+    return EndToEnd(prevalence, n, m, proportion(int(normals.passed.sum()), m), tuple(rows))
 
 
-def _precision(
-    prevalence: float, right: Estimate, mistyped: Estimate, alarms: Estimate
-) -> Estimate:
+def _precision(called: int, prevalence: float, parts: list[Estimate]) -> Estimate:
     """P a / (p a + p m + (1 - p) f), from the fractions a, m and f as if independent.
 
     The interval is that of the ratio of p a to what is called so wrongly, carried over.
     """
-    n = round((right.value or 0) * right.n + (mistyped.value or 0) * mistyped.n)
-    n += round((alarms.value or 0) * alarms.n)
-    if n == 0:
+    if called == 0:
         return undefined(0, _METHOD, "never called")
-    good, *wrong = (
-        _scaled(right, prevalence),
-        _scaled(mistyped, prevalence),
-        _scaled(alarms, 1 - prevalence),
-    )
-    total = sum(e.value or 0.0 for e in wrong)
+    by = (prevalence, prevalence, 1 - prevalence)
+    good, *wrong = (scaled(part, factor) for part, factor in zip(parts, by, strict=True))
+    right, total = good.value or 0.0, sum(e.value or 0.0 for e in wrong)
     low, high = mover(wrong)
-    odds = mover_ratio(good, Estimate(total, max(low, 0.0), high, n, _METHOD))
+    odds = mover_ratio(good, Estimate(total, max(low, 0.0), high, called, _METHOD))
     below, above = (1 - 1 / (1 + end) for end in odds)
-    return Estimate((good.value or 0.0) / ((good.value or 0.0) + total), below, above, n, _METHOD)
-
-
-def _scaled(fraction: Estimate, by: float) -> Estimate:
-    value, low, high = (by * (end or 0.0) for end in (fraction.value, fraction.low, fraction.high))
-    return Estimate(value, low, high, fraction.n, fraction.method)
+    return Estimate(right / (right + total), below, above, called, _METHOD)

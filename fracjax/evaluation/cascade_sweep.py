@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from fracjax.evaluation import metrics
+from fracjax.evaluation import confusion, metrics
 from fracjax.evaluation.bootstrap import RESAMPLES, Resampled, bootstrap
 from fracjax.evaluation.curves import Band, pointwise
 from fracjax.evaluation.intervals import mover, proportion, wilson
@@ -22,8 +22,8 @@ class CascadeSweep:
     """Three fractions over the detector's threshold, on studies that all have a fracture.
 
     Attributes:
-      passed: of the studies, those that reach the classifier.
-      found: of the studies, those that pass and are rightly typed: the end-to-end accuracy.
+      passed, found: of the studies, those that reach the classifier, and those that are rightly
+        typed there: the end-to-end accuracy.
       macro_precision: mean over the types of the fraction of right calls among those that pass and
         are called so; undefined where a type is never called.
     """
@@ -59,17 +59,8 @@ def cascade_sweep(
     The thresholds are quantiles of the detector's scores, so that each step lets about as many
     studies less through. Bands are percentiles of the bootstrap over near-duplicate groups,
     pointwise. They say how the curves vary at a fixed threshold; choosing one by them, on test
-    studies, would be choosing on test.
-
-    Args:
-      detector: of two classes, on the studies of `classifier`, in any order.
-      classifier: on all of them, with the true types.
-      threshold: the operating one, which is among the thresholds unless it is infinite.
-      seed: of the bootstrap.
-      resamples: of the bootstrap.
-
-    Raises:
-      InputError: the studies are not the same, or the detector has not two classes.
+    studies, would be choosing on test. Both are of the same studies, in any order; the operating
+    threshold is among the thresholds unless it is infinite.
     """
     scores = detector.aligned_to(classifier).fracture_score
     levels = np.linspace(0, 1, _POINTS)[:-1]
@@ -77,7 +68,7 @@ def cascade_sweep(
     thresholds = np.unique(np.append(wanted, np.quantile(scores, levels, method="lower")))
     passes = metrics.calls(np.expand_dims(scores, 1), thresholds).astype(np.float64)
     k, groups = len(classifier.classes), group_indices(classifier.groups, classifier.n)
-    cells = metrics.one_hot_cells(classifier.label, classifier.called, k)
+    cells = confusion.one_hot_cells(classifier.label, classifier.called, k)
     made = bootstrap(_fractions, groups, passes, cells, seed=seed, resamples=resamples)
     t, n = thresholds.size, classifier.n
     passed, found, precision = (made[slice(i * t, (i + 1) * t)] for i in range(3))
@@ -99,7 +90,7 @@ def cascade_sweep(
 
 
 def _fractions(
-    weights: Float[Array, "n"], passes: Float[Array, "n t"], cells: Float[Array, "n kk"]
+    passes: Float[Array, "n t"], cells: Float[Array, "n kk"], weights: Float[Array, "n"]
 ) -> Float[Array, "_"]:
     """Fraction passed, fraction found and macro precision at each threshold, in a row."""
     t = passes.shape[1]
@@ -107,5 +98,5 @@ def _fractions(
     matrices = ((passes * weights[:, None]).T @ cells).reshape(t, k, k)
     total = weights.sum()
     right = jnp.diagonal(matrices, axis1=1, axis2=2).sum(1)
-    precision = metrics.macro(metrics.precision(matrices))
+    precision = confusion.macro(confusion.precision(matrices))
     return jnp.concatenate([matrices.sum((1, 2)) / total, right / total, precision])

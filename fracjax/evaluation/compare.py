@@ -5,16 +5,16 @@ one piece of evidence; the Wilson and DeLong intervals of each network alone do 
 that of one test, not corrected for there being several.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Integer
+from jaxtyping import Array, Float, Integer
 
-from fracjax.evaluation import metrics, validation
-from fracjax.evaluation.bootstrap import RESAMPLES, ClosedForm, Resampled, bootstrap
-from fracjax.evaluation.confusion import confusion_matrix
+from fracjax.evaluation import confusion, metrics, validation
+from fracjax.evaluation.bootstrap import RESAMPLES, Resampled, bootstrap
 from fracjax.evaluation.delong import auc_difference, auc_estimate
 from fracjax.evaluation.estimate import Estimate
 from fracjax.evaluation.intervals import (
@@ -25,9 +25,11 @@ from fracjax.evaluation.intervals import (
     wilson_f1,
     wilson_of_mean,
 )
-from fracjax.evaluation.mcnemar import mcnemar, paired_difference
+from fracjax.evaluation.mcnemar import Right, mcnemar, paired_difference
 from fracjax.evaluation.predictions import Predictions
-from fracjax.evaluation.sample import missing_class
+from fracjax.evaluation.sample import Groups, missing_class
+
+Interval = Callable[[], tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,6 @@ class Difference:
     """One metric of both networks on the same studies.
 
     Attributes:
-      name: of the metric.
-      first, second: of each network.
       difference: second minus first, with the interval of a paired comparison.
       p_value: two-sided, of no difference; None where there is no test.
       test: how it was made, e.g. "DeLong" or "McNemar, exact"; "" where there is none.
@@ -55,9 +55,7 @@ class Comparison:
     """All metrics that two networks can be compared by.
 
     Attributes:
-      n: studies, the same for both.
-      n_groups: near-duplicate groups.
-      rows: the metrics.
+      n: studies, the same for both; in `n_groups` near-duplicate groups.
       only_first, only_second: studies that only one of them calls rightly, which is all that
         McNemar's test sees.
     """
@@ -77,51 +75,48 @@ def compare_detectors(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Comparison:
-    """Two detectors on the same studies, each at its own threshold.
+    """Two detectors on the same studies in any order, each at its own threshold.
 
     AUC by DeLong; sensitivity, specificity and accuracy by Tango's interval and McNemar's exact
     test; average precision, F1 and Brier score (the only one that is better when smaller) by the
     paired bootstrap. Where resampling, or DeLong, sees no spread in a difference, as between a
     network and itself, the interval is that of two independent networks, and there is no test.
-
-    Args:
-      first: of two classes, (negative, positive), with the groups that are resampled.
-      second: of the same studies in any order, and the same classes.
-      thresholds: of the first and of the second; positive is a score >= threshold.
-      seed: of the bootstrap.
-      resamples: of the bootstrap.
+    Groups are those of the first.
 
     Raises:
       InputError: other studies, another truth, other classes, not two classes, a threshold is NaN.
     """
     second = _aligned(first, second)
-    nan = [f"that of the {who} is NaN" for who, t in _named(thresholds) if np.isnan(t)]
+    named = zip(("first", "second"), thresholds, strict=True)
+    nan = [f"that of the {who} is NaN" for who, threshold in named if np.isnan(threshold)]
     validation.raise_problems(nan, "the thresholds")
     y, group = first.label, validation.group_indices(first.groups, first.n)
     scores = [one.fracture_score for one in (first, second)]
     called = [metrics.calls(s, t) for s, t in zip(scores, thresholds, strict=True)]
     right = [c == (y == 1) for c in called]
     n, n_positive = y.size, int(y.sum())
-    cells = np.hstack([metrics.one_hot_cells(y, c, 2) for c in called])
+    cells = np.hstack([confusion.one_hot_cells(y, c, 2) for c in called])
     arrays = (y, np.stack(scores, axis=1), cells)
     made = bootstrap(_of_detectors, group, *arrays, seed=seed, resamples=resamples)
     missing = missing_class(n_positive, n)
     errors = [(int((c & (y == 1)).sum()), int((c != (y == 1)).sum())) for c in called]
-    f1 = [_of_f1(*one) for one in errors]
     nothing = "" if all(sum(one) for one in errors) else "no fracture, and none called"
-    precision = ("Wilson, over fractures", lambda: wilson(n_positive, n_positive))
-    squares = [_of_mean(float(v), n) for v in made.value[4:]]
+    precision = partial(wilson, n_positive, n_positive)
+    f1 = [partial(wilson_f1, *one) for one in errors]
+    squares = [partial(wilson_of_mean, float(value), n) for value in made.value[4:]]
     difference, p_value = auc_difference(y, scores[0], scores[1], group)
     test = "" if p_value is None else difference.method
     alone = [auc_estimate(y, s) for s in scores]
     rows = (
         Difference("AUC", alone[0], alone[1], difference, p_value, test),
-        _bootstrapped("average precision", made[:2], (precision, precision), missing),
+        _bootstrapped(
+            "average precision", made[:2], "Wilson, over fractures", 2 * [precision], missing
+        ),
         _paired("sensitivity", right, group, y == 1, "no fracture"),
         _paired("specificity", right, group, y == 0, "no normal study"),
         _paired("accuracy", right, group, y >= 0, "no studies"),
-        _bootstrapped("F1", made[2:4], f1, nothing),
-        _bootstrapped("Brier score", made[4:], squares, ""),
+        _bootstrapped("F1", made[2:4], "Wilson, carried over to F1", f1, nothing),
+        _bootstrapped("Brier score", made[4:], "Wilson, as of a proportion", squares, ""),
     )
     return _comparison(rows, right, group)
 
@@ -129,24 +124,14 @@ def compare_detectors(
 def compare_classifiers(
     first: Predictions, second: Predictions, *, seed: int = 0, resamples: int = RESAMPLES
 ) -> Comparison:
-    """Two classifiers on the same studies: accuracy as for detectors, macro F1 by the bootstrap.
-
-    Args:
-      first: with the groups that are resampled.
-      second: of the same studies in any order, and the same classes.
-      seed: of the bootstrap.
-      resamples: of the bootstrap.
-
-    Raises:
-      InputError: other studies, another truth, other classes.
-    """
+    """Two classifiers on the same studies: accuracy as for detectors, macro F1 by the bootstrap."""
     second = _aligned(first, second)
     y, k, group = first.label, len(first.classes), validation.group_indices(first.groups, first.n)
     called = [first.called, second.called]
     right = [c == y for c in called]
     # [n, 2, k k]: the cell of each network's matrix that a study is counted in
-    cells = np.stack([metrics.one_hot_cells(y, c, k) for c in called], axis=1)
-    matrices = [confusion_matrix(y, c, k) for c in called]
+    cells = np.stack([confusion.one_hot_cells(y, c, k) for c in called], axis=1)
+    matrices = cells.sum(axis=0).reshape(2, k, k).astype(np.int64)
     absent = [
         name
         for i, name in enumerate(first.classes)
@@ -155,7 +140,8 @@ def compare_classifiers(
     macro_f1 = _bootstrapped(
         "macro F1",
         bootstrap(_macro_f1, group, cells, seed=seed, resamples=resamples),
-        [_of_macro_f1(m) for m in matrices],
+        "MOVER over classes",
+        [partial(_macro_f1_interval, matrix) for matrix in matrices],
         f"undefined for {', '.join(absent)}" if absent else "",
     )
     accuracy = _paired("accuracy", right, group, y >= 0, "no studies")
@@ -163,22 +149,13 @@ def compare_classifiers(
 
 
 def _aligned(first: Predictions, second: Predictions) -> Predictions:
-    differ = f"the first has {', '.join(first.classes)}; the second {', '.join(second.classes)}"
-    validation.raise_problems(
-        [differ] if first.classes != second.classes else [], "the classes to compare"
-    )
+    if first.classes != second.classes:
+        differ = f"the first has {', '.join(first.classes)}; the second {', '.join(second.classes)}"
+        validation.raise_problems([differ], "the classes to compare")
     return second.aligned_to(first)
 
 
-def _named(thresholds: tuple[float, float]) -> list[tuple[str, float]]:
-    return list(zip(("first", "second"), thresholds, strict=True))
-
-
-def _comparison(
-    rows: tuple[Difference, ...],
-    right: Sequence[Bool[np.ndarray, "n"]],
-    groups: Integer[np.ndarray, "n"],
-) -> Comparison:
+def _comparison(rows: tuple[Difference, ...], right: list[Right], groups: Groups) -> Comparison:
     return Comparison(
         n=groups.size,
         n_groups=int(groups.max()) + 1,
@@ -188,13 +165,7 @@ def _comparison(
     )
 
 
-def _paired(
-    name: str,
-    right: Sequence[Bool[np.ndarray, "n"]],
-    groups: Integer[np.ndarray, "n"],
-    among: Bool[np.ndarray, "n"],
-    empty: str,
-) -> Difference:
+def _paired(name: str, right: list[Right], groups: Groups, among: Right, empty: str) -> Difference:
     first, second, group = right[0][among], right[1][among], groups[among]
     difference = paired_difference(first, second, group, empty=empty)
     by_group = np.unique(group).size < group.size
@@ -209,9 +180,11 @@ def _paired(
     )
 
 
-def _bootstrapped(name: str, made: Resampled, alone: Sequence[ClosedForm], note: str) -> Difference:
+def _bootstrapped(
+    name: str, made: Resampled, method: str, alone: list[Interval], note: str
+) -> Difference:
     """Of the two metrics in `made`; `alone`: the interval of each where resamples are the same."""
-    first, second = (made.estimate(i, alone[i], note) for i in (0, 1))
+    first, second = (made.estimate(i, (method, alone[i]), note) for i in (0, 1))
     gain = made.value[1:] - made.value[:1]
     gains = Resampled(gain, made.draws[:, 1:] - made.draws[:, :1], made.n, made.n_groups)
     independent = ("MOVER, as if independent", lambda: mover_difference(first, second))
@@ -224,38 +197,27 @@ def _bootstrapped(name: str, made: Resampled, alone: Sequence[ClosedForm], note:
     return Difference(name, first, second, difference, p_value, "bootstrap by group")
 
 
-def _of_f1(tp: int, errors: int) -> ClosedForm:
-    return "Wilson, carried over to F1", lambda: wilson_f1(tp, errors)
-
-
-def _of_mean(value: float, n: int) -> ClosedForm:
-    return "Wilson, as of a proportion", lambda: wilson_of_mean(value, n)
-
-
-def _of_macro_f1(matrix: Integer[np.ndarray, "k k"]) -> ClosedForm:
-    def interval() -> tuple[float, float]:
-        counts = zip(matrix.diagonal().tolist(), (matrix + matrix.T).sum(0).tolist(), strict=True)
-        parts = [
-            Estimate(2 * tp / both, *wilson_f1(tp, both - 2 * tp), both, "") for tp, both in counts
-        ]
-        return mover(parts, scale=1 / len(parts))
-
-    return "MOVER over classes", interval
+def _macro_f1_interval(matrix: Integer[np.ndarray, "k k"]) -> tuple[float, float]:
+    counts = zip(matrix.diagonal().tolist(), (matrix + matrix.T).sum(0).tolist(), strict=True)
+    parts = [
+        Estimate(2 * tp / both, *wilson_f1(tp, both - 2 * tp), both, "") for tp, both in counts
+    ]
+    return mover(parts, scale=1 / len(parts))
 
 
 def _of_detectors(
-    weights: Float[Array, "n"],
     labels: Integer[Array, "n"],
     scores: Float[Array, "n 2"],
     cells: Float[Array, "n 8"],
+    weights: Float[Array, "n"],
 ) -> Float[Array, "6"]:
     """Average precision, F1 and Brier score, each of both detectors."""
     precision = [metrics.average_precision(labels, s, weights) for s in scores.T]
-    f1 = metrics.f1((weights @ cells).reshape(2, 2, 2))[:, 1]
+    f1 = confusion.f1((weights @ cells).reshape(2, 2, 2))[:, 1]
     squares = [metrics.brier(labels, s, weights) for s in scores.T]
     return jnp.concatenate([jnp.stack(precision), f1, jnp.stack(squares)])
 
 
-def _macro_f1(weights: Float[Array, "n"], cells: Float[Array, "n 2 kk"]) -> Float[Array, "2"]:
+def _macro_f1(cells: Float[Array, "n 2 kk"], weights: Float[Array, "n"]) -> Float[Array, "2"]:
     k = int(cells.shape[2] ** 0.5)
-    return metrics.macro(metrics.f1(jnp.tensordot(weights, cells, 1).reshape(2, k, k)))
+    return confusion.macro(confusion.f1(jnp.tensordot(weights, cells, 1).reshape(2, k, k)))

@@ -1,48 +1,106 @@
-"""Confusion matrices as counts, checked; `metrics` reads accuracy, recall and the like off them.
+"""Confusion matrices, and the metrics that are read off them, of JAX or of NumPy arrays.
 
-A matrix has the true class in rows and the called class in columns. For the two classes normal (0)
-and fracture (1) the entries are [[TN, FP], [FN, TP]].
+A matrix has the true class in rows and the called class in columns, as counts or weights of
+studies. The metrics take any number of matrices at once (`... k k`) and are NaN where they are 0/0.
+For the two classes normal (0) and fracture (1) the entries are [[TN, FP], [FN, TP]].
 """
 
+from typing import Any
+
 import numpy as np
-from jaxtyping import Integer
+from jaxtyping import Bool, Float, Integer, Real
 from numpy.typing import ArrayLike
 
-from fracjax.evaluation import metrics, validation
-from fracjax.evaluation.sample import Sample
+from fracjax.evaluation import validation
+
+Array = Any  # jax.Array or np.ndarray; what goes in comes out
+Matrices = Real[Array, "*b k k"]
+
+
+def one_hot_cells(
+    labels: Integer[Array, "n"], called: Integer[Array, "n"] | Bool[Array, "n"], k: int
+) -> Float[Array, "n cells"]:
+    """For each study, 1 in the cell of the k×k matrix that it is counted in, and 0 elsewhere."""
+    return labels.__array_namespace__().eye(k * k)[labels * k + called]
 
 
 def confusion_matrix(
     labels: ArrayLike, predictions: ArrayLike, k: int
 ) -> Integer[np.ndarray, "{k} {k}"]:
-    """Count studies by true class (row) and called class (column).
-
-    Args:
-      labels: int[n], the true classes, 0 .. k-1.
-      predictions: int[n], the called classes, 0 .. k-1.
-      k: number of classes; a class without studies keeps its row and column.
+    """Count studies by true and by called class, int[n] each, 0 .. k-1; n may be 0.
 
     Raises:
       InputError: shapes differ or a class is out of range.
     """
     y, p = validation.class_indices(labels, predictions, k)
-    return metrics.confusion_matrix(y, p, np.ones(y.size), k).astype(np.int64)
+    return one_hot_cells(y, p, k).sum(axis=0).reshape(k, k).astype(np.int64)
 
 
-def confusion_at(
-    labels: ArrayLike, scores: ArrayLike, threshold: float
-) -> Integer[np.ndarray, "2 2"]:
-    """[[TN, FP], [FN, TP]] when score >= threshold is called a fracture.
+def recall(matrix: Matrices) -> Float[Array, "*b k"]:
+    """Per class: rightly called / all of the class. Undefined for a class without studies.
 
-    Args:
-      labels: int[n], 0 (normal) or 1 (fracture); one class may be absent.
-      scores: float[n], finite.
-      threshold: on the scale of the scores; +inf calls no study, -inf every one.
-
-    Raises:
-      InputError: shapes differ, scores are not finite, labels are not 0/1, threshold is NaN.
+    Of the two classes normal and fracture, [0] is the specificity and [1] the sensitivity.
     """
-    wrong = ["the threshold is NaN; expected a number"] if np.isnan(threshold) else []
-    sample = Sample.checked(labels, scores, problems=wrong)
-    called = metrics.calls(sample.scores, threshold).astype(np.int64)
-    return confusion_matrix(sample.labels, called, 2)
+    return _ratio(_diagonal(matrix), matrix.sum(-1))
+
+
+def precision(matrix: Matrices) -> Float[Array, "*b k"]:
+    """Per class: rightly called / all called so. Undefined for a class never called.
+
+    Of the two classes normal and fracture, [1] is the positive and [0] the negative predictive
+    value (PPV, NPV), at the prevalence of these studies.
+    """
+    return _ratio(_diagonal(matrix), matrix.sum(-2))
+
+
+def f1(matrix: Matrices) -> Float[Array, "*b k"]:
+    """Per class: 2 TP / (2 TP + FP + FN), the harmonic mean of precision and recall.
+
+    From the counts, so that a class with studies that is never called has 0 (it found none of
+    them), and only a class neither present nor called is undefined.
+    """
+    return _ratio(2 * _diagonal(matrix), matrix.sum(-1) + matrix.sum(-2))
+
+
+def macro(per_class: Float[Array, "*b k"]) -> Float[Array, "*b"]:
+    """The unweighted mean over classes; undefined (NaN) as soon as one class is.
+
+    A mean over the classes that happen to be defined would rise when a model stops calling a hard
+    class, so it is not offered.
+    """
+    return per_class.mean(-1)
+
+
+def balanced_accuracy(matrix: Matrices) -> Float[Array, "*b"]:
+    """The mean of the classes' recall; of two, the mean of sensitivity and specificity."""
+    return macro(recall(matrix))
+
+
+def youden_j(matrix: Real[Array, "*b 2 2"]) -> Float[Array, "*b"]:
+    """Youden's J = sensitivity + specificity - 1, from -1 to 1; 0 is chance."""
+    of_class = recall(matrix)
+    return of_class[..., 1] + of_class[..., 0] - 1
+
+
+def mcc(matrix: Matrices) -> Float[Array, "*b"]:
+    """Matthews' correlation coefficient, for any number of classes: 1 without error, 0 by chance.
+
+    Undefined where all studies are of one class, or all are called one class; scikit-learn says 0.
+
+    Source: Matthews 1975; Gorodkin 2004, Computational Biology and Chemistry 28:367-374.
+    """
+    matrix = matrix * 1.0  # fourth powers of counts are too large for integers
+    of, called = matrix.sum(-1), matrix.sum(-2)
+    n = matrix.sum((-2, -1))
+    covariance = matrix.trace(axis1=-2, axis2=-1) * n - (of * called).sum(-1)
+    variances = (n**2 - (of**2).sum(-1)) * (n**2 - (called**2).sum(-1))
+    return _ratio(covariance, matrix.__array_namespace__().sqrt(variances))
+
+
+def _diagonal(matrix: Matrices) -> Real[Array, "*b k"]:
+    return matrix.diagonal(axis1=-2, axis2=-1)
+
+
+def _ratio(a: Any, b: Any) -> Any:
+    with np.errstate(divide="ignore", invalid="ignore"):  # NaN and infinity are answers here
+        return a / b

@@ -4,35 +4,32 @@ Intervals of one AUC take studies as independent; the test of two takes near-dup
 account.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import scipy
-from jaxtyping import Float, Integer
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-from fracjax.evaluation import metrics
 from fracjax.evaluation.estimate import Estimate, undefined
 from fracjax.evaluation.intervals import Z, mover_difference
-from fracjax.evaluation.sample import Sample, missing_class
+from fracjax.evaluation.sample import Groups, Labels, Sample, Scores, missing_class
 
 
 def auc(labels: ArrayLike, scores: ArrayLike) -> float:
     """Area under the ROC curve: P(a fracture scores higher than a normal study) + half of ties.
 
-    Args:
-      labels: int[n], 0 (normal) or 1 (fracture).
-      scores: float[n], finite, higher meaning more likely fracture. Any increasing scale.
+    Scores are on any increasing scale. Ranks are counted in whole and half numbers, with one
+    rounding at the end. With one class absent it is an error: we invent no number for 0/0.
 
-    Raises:
-      InputError: shapes differ, scores are not finite, labels are not 0/1, or a class is absent
-        (the rates would be 0/0; we do not invent a number for that). All problems are named.
+    Source: Bamber 1975, Journal of Mathematical Psychology 12:387-415.
     """
-    return float(Sample.checked(labels, scores, both_classes=True).measure(metrics.auc))
+    sample = Sample.checked(labels, scores, both_classes=True)
+    p, q = sample.n_positive, sample.n - sample.n_positive
+    ranks = scipy.stats.rankdata(sample.scores)[sample.labels == 1]
+    return float((ranks.sum() - p * (p + 1) / 2) / (p * q))
 
 
 def structural_components(
-    labels: Integer[np.ndarray, "n"], scores: Float[np.ndarray, "n"]
+    labels: Labels, scores: Scores
 ) -> tuple[Float[np.ndarray, "p"], Float[np.ndarray, "q"]]:
     """DeLong's V10 and V01 by midranks, in O(n log n).
 
@@ -48,7 +45,7 @@ def structural_components(
     return v10, v01
 
 
-def delong_variance(labels: Integer[np.ndarray, "n"], scores: Float[np.ndarray, "n"]) -> float:
+def delong_variance(labels: Labels, scores: Scores) -> float:
     """Variance of the AUC; NaN with fewer than two studies of a class.
 
     Source: DeLong, DeLong and Clarke-Pearson 1988, Biometrics 44:837-845.
@@ -75,17 +72,12 @@ def newcombe_auc(auc: float, n_positive: int, n_negative: int) -> tuple[float, f
         return (auc - t) ** 2 - Z**2 * t * (1 - t) * spread / (n_positive * n_negative)
 
     # t = auc itself solves the equation at AUC 0 and 1, where V is 0; it is not the one we want.
-    low = 0.0 if auc == 0 else _root(excess, 0.0, auc - 1e-15)
-    high = 1.0 if auc == 1 else _root(excess, auc + 1e-15, 1.0)
+    low = 0.0 if auc == 0 else scipy.optimize.brentq(excess, 0.0, auc - 1e-15)
+    high = 1.0 if auc == 1 else scipy.optimize.brentq(excess, auc + 1e-15, 1.0)
     return low, high
 
 
-def _root(function: Callable[[float], float], low: float, high: float) -> float:
-    """Where `function`, of different signs at both ends, is 0."""
-    return float(scipy.optimize.root_scalar(function, bracket=(low, high), method="brentq").root)
-
-
-def auc_estimate(labels: Integer[np.ndarray, "n"], scores: Float[np.ndarray, "n"]) -> Estimate:
+def auc_estimate(labels: Labels, scores: Scores) -> Estimate:
     """The AUC with DeLong's variance on the logit scale, so that the interval stays within (0, 1).
 
     At 95 % nominal it covered the truth in 91 to 97 % of simulated sets of 40 to 600 studies with
@@ -107,10 +99,7 @@ def auc_estimate(labels: Integer[np.ndarray, "n"], scores: Float[np.ndarray, "n"
 
 
 def auc_difference(
-    labels: Integer[np.ndarray, "n"],
-    first: Float[np.ndarray, "n"],
-    second: Float[np.ndarray, "n"],
-    groups: Integer[np.ndarray, "n"],
+    labels: Labels, first: Scores, second: Scores, groups: Groups
 ) -> tuple[Estimate, float | None]:
     """AUC of the second scores minus that of the first, and the two-sided p of no difference.
 
@@ -118,14 +107,7 @@ def auc_difference(
     below 0.05. In simulated sets of 100 studies it covered the truth in 90 to 99 %, in those of 200
     in 93 to 97 %. Where DeLong's variance is 0 or undefined (both AUCs 1, one study of a class, the
     same order twice) there is no p, and the interval is that of two independent AUCs: wider than it
-    need be.
-
-    Args:
-      labels: 0 (normal) or 1 (fracture); one class may be absent, and the difference undefined.
-      first: scores, on any scale.
-      second: scores of the same studies, on any scale.
-      groups: near-duplicate group of each study, numbered from 0. Studies of a group count as
-        dependent, within a class and across.
+    need be. Studies of a group (numbered from 0) count as dependent, within a class and across.
 
     Source: DeLong, DeLong and Clarke-Pearson 1988, Biometrics 44:837-845; groups: Obuchowski 1997,
     Biometrics 53:567-578.
@@ -146,12 +128,7 @@ def auc_difference(
     return Estimate(difference, low, high, labels.size, "MOVER of both AUCs", note), None
 
 
-def difference_variance(
-    labels: Integer[np.ndarray, "n"],
-    first: Float[np.ndarray, "n"],
-    second: Float[np.ndarray, "n"],
-    groups: Integer[np.ndarray, "n"],
-) -> float:
+def difference_variance(labels: Labels, first: Scores, second: Scores, groups: Groups) -> float:
     """Variance of the difference of two AUCs; NaN with studies of a class from one group only.
 
     With every study its own group it is DeLong's.

@@ -46,6 +46,15 @@ def complement(fraction: Estimate) -> Estimate:
     return replace(fraction, value=value, low=low, high=high)
 
 
+def scaled(fraction: Estimate, factor: float) -> Estimate:
+    """A fraction and its interval, each times a number."""
+    value, low, high = (
+        None if end is None else factor * end
+        for end in (fraction.value, fraction.low, fraction.high)
+    )
+    return replace(fraction, value=value, low=low, high=high)
+
+
 def undefined(n: int, method: str, note: str) -> Estimate:
     """The estimate of 0/0."""
     return Estimate(None, None, None, n, method, note)

@@ -6,26 +6,23 @@ come in near-duplicate groups, a group is one piece of evidence: both see it as 
 
 import numpy as np
 import scipy
-from jaxtyping import Bool, Float, Integer
+from jaxtyping import Bool, Float
 
 from fracjax.evaluation.estimate import Estimate, undefined
 from fracjax.evaluation.intervals import Z
+from fracjax.evaluation.sample import Groups
+
+Right = Bool[np.ndarray, "n"]
+"""Is the call of a network right?"""
 
 
-def mcnemar(
-    first: Bool[np.ndarray, "n"], second: Bool[np.ndarray, "n"], groups: Integer[np.ndarray, "n"]
-) -> float:
+def mcnemar(first: Right, second: Right, groups: Groups) -> float:
     """Two-sided p of McNemar's exact test that both networks are right equally often.
 
     If they are, swapping the two networks' calls changes nothing but the sign of the difference,
-    for each group on its own. The p is the share of all such swaps with a difference as large as
+    for each group on its own. The p is the fraction of such swaps with a difference as large as
     the one found. Where every study is its own group this is the binomial test of the studies on
     which only one is right. 1 if there is no such study.
-
-    Args:
-      first: is the call of the first network right?
-      second: is that of the second?
-      groups: near-duplicate group of each study, numbered from 0.
 
     Source: McNemar 1947, Psychometrika 12:153-157; swaps of both members of a pair: Fisher 1935,
     The Design of Experiments, section 21.
@@ -41,24 +38,15 @@ def mcnemar(
 
 
 def paired_difference(
-    first: Bool[np.ndarray, "n"],
-    second: Bool[np.ndarray, "n"],
-    groups: Integer[np.ndarray, "n"],
-    *,
-    empty: str = "no studies",
+    first: Right, second: Right, groups: Groups, *, empty: str = "no studies"
 ) -> Estimate:
-    """Share of studies that the second calls rightly, minus that of the first, with an interval.
+    """Fraction of studies that the second network calls rightly minus that of the first.
 
     Tango's interval leaves out 0 when McNemar's chi-squared is significant at 5 %; the exact test
     is more cautious, so with few studies its p may then still lie somewhat above 0.05 (0.125 at
     the most, for 4 against 0). Groups enter by the design effect: all counts are divided by the
-    factor, if above 1, by which they raise the variance of the difference.
-
-    Args:
-      first: is the call of the first network right?
-      second: is that of the second?
-      groups: near-duplicate group of each study, numbered from 0; n may be 0.
-      empty: the note of an undefined difference, where there are no studies.
+    factor, if above 1, by which they raise the variance of the difference. Without a study it is
+    undefined, with the note `empty`.
 
     Source: Tango 1998, Statistics in Medicine 17:891-908; design effect: Rao and Scott 1992,
     Biometrics 48:577-585.
@@ -73,7 +61,7 @@ def paired_difference(
     return Estimate(float(gain.mean()), low, high, gain.size, method)
 
 
-def design_effect(values: Float[np.ndarray, "n"], groups: Integer[np.ndarray, "n"]) -> float:
+def design_effect(values: Float[np.ndarray, "n"], groups: Groups) -> float:
     """By how much groups raise the variance of the mean, compared with independent studies.
 
     At least 1, and 1 where every study is its own group. Where the values show no spread, or there
@@ -98,14 +86,14 @@ def tango(only_second: float, only_first: float, n: float) -> tuple[float, float
 
 def _tango_high(b: float, c: float, n: float) -> float:
     def excess(d: float) -> float:
-        # The likeliest share of studies that only the first has right, were d the difference.
+        # The likeliest fraction of studies that only the first has right, were d the difference.
         linear = -b - c + (2 * n - b + c) * d
         root = max(0.0, linear**2 + 8 * n * c * d * (1 - d)) ** 0.5  # below 0 by rounding only
-        share = (root - linear) / (4 * n)
-        return (b - c - n * d) ** 2 - Z**2 * n * (2 * share + d * (1 - d))
+        fraction = (root - linear) / (4 * n)
+        return (b - c - n * d) ** 2 - Z**2 * n * (2 * fraction + d * (1 - d))
 
     estimate = (b - c) / n
     # The estimate itself is a root where no study tells the two apart; it is not the one we want.
     if b == n:
         return 1.0
-    return float(scipy.optimize.root_scalar(excess, bracket=(estimate + 1e-9, 1.0)).root)
+    return scipy.optimize.brentq(excess, estimate + 1e-9, 1.0)

@@ -8,9 +8,8 @@ import numpy as np
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
-from fracjax.evaluation import metrics, validation
+from fracjax.evaluation import confusion, validation
 from fracjax.evaluation.bootstrap import RESAMPLES, Resampled, bootstrap
-from fracjax.evaluation.confusion import confusion_matrix
 from fracjax.evaluation.estimate import Estimate
 from fracjax.evaluation.intervals import mover, proportion, wilson_f1
 
@@ -20,8 +19,7 @@ class ClassFigures:
     """One class against the rest.
 
     Attributes:
-      support: studies of the class.
-      called: studies called so.
+      support, called: studies of the class, and studies called so.
       recall: of the class, called so; its sensitivity.
       specificity: of the other classes, not called so.
     """
@@ -73,27 +71,16 @@ def per_class_report(
     """Every metric of a classifier, per class and as macro averages.
 
     Accuracy, precision and recall have Wilson's interval; F1 and the macro averages the
-    bootstrap's over `groups`.
-
-    Args:
-      labels: int[n], the true classes, 0 .. k-1.
-      probabilities_or_predictions: float[n, k], of which the largest in a row is the called class
-        (the first of equals); or int[n], the called classes.
-      classes: names of the k classes.
-      groups: near-duplicate group of each study, of any type; None if every study stands alone.
-      seed: of the bootstrap.
-      resamples: of the bootstrap.
-
-    Raises:
-      InputError: shapes differ, a class is out of range, probabilities are not finite.
+    bootstrap's over `groups`. Labels are int[n], 0 .. k-1; probabilities float[n, k], of which the
+    largest in a row is the called class (the first of equals), and predictions int[n].
     """
     k = len(classes)
-    predictions = called_class(probabilities_or_predictions, k)
-    matrix = confusion_matrix(labels, predictions, k)
+    predictions = _called_class(probabilities_or_predictions, k)
+    matrix = confusion.confusion_matrix(labels, predictions, k)
     y = np.asarray(labels).astype(np.int64)
     group = validation.group_indices(groups, y.size)
     if y.size:
-        cells = metrics.one_hot_cells(y, predictions.astype(np.int64), k)
+        cells = confusion.one_hot_cells(y, predictions.astype(np.int64), k)
         made = bootstrap(_metrics, group, cells, seed=seed, resamples=resamples)
     else:  # nothing to draw; every value is undefined, and so every estimate
         made = Resampled(np.full(k + 3, np.nan), np.full((resamples, k + 3), np.nan), 0, 0)
@@ -103,9 +90,8 @@ def per_class_report(
         parts: list[Estimate] = [getattr(row, metric) for row in rows]
         missing = [row.name for row, part in zip(rows, parts, strict=True) if part.value is None]
         note = f"undefined for {', '.join(missing)}" if missing else ""
-        return made.estimate(
-            column, ("MOVER over classes", lambda: mover(parts, scale=1 / k)), note
-        )
+        over_classes = ("MOVER over classes", lambda: mover(parts, scale=1 / k))
+        return made.estimate(column, over_classes, note)
 
     return PerClassReport(
         n=y.size,
@@ -120,12 +106,8 @@ def per_class_report(
     )
 
 
-def called_class(probabilities_or_predictions: ArrayLike, k: int) -> np.ndarray:
-    """int[n]: the most probable class of float[n, k] (the first of equals), or int[n] as it is.
-
-    Raises:
-      InputError: another shape, or probabilities that are not finite.
-    """
+def _called_class(probabilities_or_predictions: ArrayLike, k: int) -> np.ndarray:
+    """int[n]: the most probable class of float[n, k] (the first of equals), or int[n] as it is."""
     array = np.asarray(probabilities_or_predictions)
     if array.ndim == 1:
         return array
@@ -138,13 +120,13 @@ def called_class(probabilities_or_predictions: ArrayLike, k: int) -> np.ndarray:
     return array.argmax(axis=1)
 
 
-def _metrics(weights: Float[Array, "n"], cells: Float[Array, "n cells"]) -> Float[Array, "m"]:
+def _metrics(cells: Float[Array, "n cells"], weights: Float[Array, "n"]) -> Float[Array, "m"]:
     """F1 of each class, then macro precision, recall and F1; `cells` are one-hot cells."""
     k = math.isqrt(cells.shape[1])
     matrix = (weights @ cells).reshape(k, k)
-    f1 = metrics.f1(matrix)
-    averages = [metrics.precision(matrix), metrics.recall(matrix), f1]
-    return jnp.append(f1, jnp.stack([metrics.macro(a) for a in averages]))
+    f1 = confusion.f1(matrix)
+    averages = [confusion.precision(matrix), confusion.recall(matrix), f1]
+    return jnp.append(f1, jnp.stack([confusion.macro(a) for a in averages]))
 
 
 def _row(name: str, matrix: np.ndarray, i: int, made: Resampled) -> ClassFigures:

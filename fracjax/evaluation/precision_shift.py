@@ -14,15 +14,12 @@ MOST_MOVED = 0.01
 
 @dataclass(frozen=True)
 class PrecisionShift:
-    """Probabilities of the same studies in two precisions.
+    """Probabilities of the same n studies in two precisions.
 
     Attributes:
-      precision: that of what is reported.
-      other: that it is compared with: of training, or float32.
-      largest: difference of a probability of any class.
+      precision, other: that of what is reported, and that of training, or float32.
+      largest: difference of a probability of any class, which is that of `study`.
       mean: over the studies, of the largest difference of each.
-      study: whose difference is the largest.
-      n: studies.
     """
 
     precision: Precision
@@ -53,21 +50,14 @@ def measure_precision_shift(
     shift = np.abs(reported.probabilities - reference.probabilities).max(axis=1)
     worst = int(shift.argmax())
     study = str(reported.study[worst])
-    return PrecisionShift(
-        precision, other, float(shift[worst]), float(shift.mean()), study, shift.size
-    )
+    largest, mean = float(shift[worst]), float(shift.mean())
+    return PrecisionShift(precision, other, largest, mean, study, shift.size)
 
 
 def check_precision_shift(shift: PrecisionShift, run: object, *, read: bool) -> None:
-    """Refuse a precision that is not that of training and moves probabilities.
+    """Refuse a precision that moves a probability of that of training by more than `MOST_MOVED`.
 
-    Args:
-      shift: the comparison with the precision of training.
-      run: its name.
-      read: the precision was not asked for now, but for the evaluation on validation.
-
-    Raises:
-      InputError: a probability moves by more than `MOST_MOVED`.
+    `read`: it was not asked for now, but for the evaluation on validation.
     """
     if shift.largest <= MOST_MOVED:
         return

@@ -21,7 +21,7 @@ _READ = {"str": str, "int": int, "float": float, "bool": {"True": True, "False":
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Probabilities of n studies over k classes, beside the truth.
+    """Probabilities of n studies over k classes, beside the truth; wrong arrays are refused.
 
     Attributes:
       study: str[n], unique.
@@ -30,9 +30,6 @@ class Predictions:
       classes: the k names; of a detector, (negative, positive).
       attributes: further columns, each [n] of str, int, float or bool. "group" is the
         near-duplicate group.
-
-    Raises:
-      InputError: naming everything that is wrong with the arrays.
     """
 
     study: np.ndarray
@@ -63,11 +60,7 @@ class Predictions:
 
     @property
     def fracture_score(self) -> np.ndarray:
-        """float[n]: probability of the second of two classes.
-
-        Raises:
-          InputError: there are not two classes.
-        """
+        """float[n]: probability of the second of two classes; refused of more."""
         if len(self.classes) != 2:
             raise InputError(
                 f"a fracture score is of two classes (negative, positive); these are "
@@ -103,25 +96,24 @@ class Predictions:
           InputError: a study is in one and not in the other; or both have the same classes and a
             study has another true class there.
         """
+        alone = {
+            "first": np.setdiff1d(self.study, other.study),
+            "second": np.setdiff1d(other.study, self.study),
+        }
         problems = [
             f"{missing.size} studies only in the {where}: {validation.quote(missing)}"
-            for where, missing in (
-                ("first", np.setdiff1d(self.study, other.study)),
-                ("second", np.setdiff1d(other.study, self.study)),
-            )
+            for where, missing in alone.items()
             if missing.size
         ]
-        validation.raise_problems(
-            problems, "predictions to compare: they must be of the same studies"
-        )
+        what = "predictions to compare"
+        validation.raise_problems(problems, f"{what}: they must be of the same studies")
         order = np.argsort(self.study)
         aligned = self.take(order[np.searchsorted(self.study, other.study, sorter=order)])
         differ = aligned.label != other.label
         if self.classes == other.classes and differ.any():
-            what = f"{differ.sum()} studies have another true class: "
-            validation.raise_problems(
-                [what + validation.quote(other.study[differ])], "predictions to compare"
-            )
+            studies = validation.quote(other.study[differ])
+            problem = f"{differ.sum()} studies have another true class: {studies}"
+            validation.raise_problems([problem], what)
         return aligned
 
     def to_csv(self, path: Path) -> None:
@@ -130,7 +122,10 @@ class Predictions:
         Columns: study, label (the name of the class), p:CLASS for each class in order, and
         TYPE:NAME for each attribute, TYPE being str, int, float or bool.
         """
-        attributes = {f"{_type(a)}:{name}": a.tolist() for name, a in self.attributes.items()}
+        attributes = {
+            f"{_ATTRIBUTE_TYPES[a.dtype.kind]}:{name}": a.tolist()
+            for name, a in self.attributes.items()
+        }
         with open(path, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(["study", "label", *(f"p:{c}" for c in self.classes), *attributes])
@@ -145,12 +140,7 @@ class Predictions:
 
     @classmethod
     def from_csv(cls, path: Path) -> "Predictions":
-        """Read what `to_csv` wrote.
-
-        Raises:
-          InputError: naming every column and line that is wrong.
-          OSError: the file cannot be read.
-        """
+        """Read what `to_csv` wrote; `InputError` names every column and line that is wrong."""
         with open(path, newline="", encoding="utf-8") as file:
             header, *lines = list(csv.reader(file)) or [[]]
         typed = [column.partition(":")[::2] for column in header]
@@ -193,10 +183,6 @@ class Predictions:
             classes=classes,
             attributes={name: arrays[f"{kind}:{name}"] for kind, name in typed[2:] if kind != "p"},
         )
-
-
-def _type(array: np.ndarray) -> str:
-    return _ATTRIBUTE_TYPES[array.dtype.kind]
 
 
 def _problems(

@@ -3,7 +3,6 @@
 import numpy as np
 from jaxtyping import Integer
 
-from fracjax.evaluation import metrics
 from fracjax.evaluation.estimate import Estimate, complement, undefined
 from fracjax.evaluation.intervals import Z, mover_ratio, proportion
 from fracjax.evaluation.sample import missing_class
@@ -16,35 +15,20 @@ _MOVER_R = "MOVER-R at a given prevalence"
 def likelihood_ratios(matrix: Integer[np.ndarray, "2 2"]) -> tuple[Estimate, Estimate]:
     """LR+ = sensitivity / (1 - specificity) and LR- = (1 - sensitivity) / specificity.
 
-    The interval is symmetric on the log scale. Where that has no width, or none that is finite (a
-    count of 0, or every study called), it is MOVER-R's of Wilson's. An infinite ratio has no value,
-    and its lower limit stands in the note.
-
-    Args:
-      matrix: [[TN, FP], [FN, TP]], counts.
-
-    Returns:
-      (LR+, LR-), n being all studies; undefined where a class is absent or the ratio is 0/0.
+    By how much a call raises the odds of a fracture, and no call lowers them; of [[TN, FP], [FN,
+    TP]]. The interval is symmetric on the log scale. Where that has no width, or none that is
+    finite (a count of 0, or every study called), it is MOVER-R's of Wilson's. An infinite ratio has
+    no value, and its lower limit stands in the note. Undefined where a class is absent or the ratio
+    is 0/0; n is all studies.
 
     Source: Simel, Samsa and Matchar 1991, Journal of Clinical Epidemiology 44:763-770; Donner and
     Zou 2012, Statistical Methods in Medical Research 21:347-359 (MOVER-R).
     """
     (tn, fp), (fn, tp) = matrix.tolist()
+    p, q = tp + fn, tn + fp
     return (
-        _ratio(
-            float(metrics.positive_likelihood_ratio(matrix)),
-            (tp, tp + fn),
-            (fp, tn + fp),
-            neither="no study is called positive",
-            infinite="no false alarm",
-        ),
-        _ratio(
-            float(metrics.negative_likelihood_ratio(matrix)),
-            (fn, tp + fn),
-            (tn, tn + fp),
-            neither="every study is called positive",
-            infinite="no normal study passes",
-        ),
+        _ratio((tp, p), (fp, q), "no study is called positive", "no false alarm"),
+        _ratio((fn, p), (tn, q), "every study is called positive", "no normal study passes"),
     )
 
 
@@ -55,19 +39,9 @@ def at_prevalence(
 
     Bayes' rule: the odds of a fracture after a call are those before it times a ratio of two
     independent proportions. The interval of that ratio is carried over, so it has a width for a
-    sensitivity or specificity of 1 too. The prevalence counts as known, and sensitivity and
-    specificity as the same there as here, which they are not if fractures there are of other kinds.
-
-    Args:
-      sensitivity: with its interval.
-      specificity: with its interval.
-      prevalence: above 0 and below 1.
-
-    Returns:
-      (ppv, npv), n being all studies; undefined where no study would be called so.
-
-    Raises:
-      InputError: the prevalence is 0, 1, outside or NaN.
+    sensitivity or specificity of 1 too. The prevalence, above 0 and below 1, counts as known, and
+    sensitivity and specificity as the same there as here, which they are not if fractures there are
+    of other kinds. Undefined where no study would be called so; n is all studies.
 
     Source: Mercaldo, Lau and Zhou 2007, Statistics in Medicine 26:2170-2183, with the interval of
     Donner and Zou 2012 for the ratio.
@@ -81,28 +55,23 @@ def at_prevalence(
 
 
 def _ratio(
-    value: float,
-    of_fractures: tuple[int, int],
-    of_normals: tuple[int, int],
-    *,
-    neither: str,
-    infinite: str,
+    of_fractures: tuple[int, int], of_normals: tuple[int, int], neither: str, infinite: str
 ) -> Estimate:
-    """The ratio of two proportions, each (count, studies)."""
+    """The ratio of two proportions, each (count, studies), with notes for 0/0 and for x/0."""
     (a, p), (b, q) = of_fractures, of_normals
     n = p + q
-    if missing := missing_class(p, n):
-        return undefined(n, _SIMEL, missing)
-    if np.isnan(value):
-        return undefined(n, _SIMEL, neither)
+    if note := missing_class(p, n) or ("" if a or b else neither):
+        return undefined(n, _SIMEL, note)
     if a and b and (a < p or b < q):
+        value = (a / p) / (b / q)
         half = Z * np.sqrt(1 / a - 1 / p + 1 / b - 1 / q)
         low, high = value * np.exp([-half, half])
         return Estimate(value, float(low), float(high), n, _SIMEL)
     low, high = mover_ratio(proportion(a, p), proportion(b, q))
-    if np.isinf(value):
+    if b == 0:
         return undefined(n, "MOVER-R", f"infinite, {infinite}; at least {low:.3g}")
-    return Estimate(value, low, high, n, "MOVER-R", "the log scale gives no interval here")
+    note = "the log scale gives no interval here"
+    return Estimate((a / p) / (b / q), low, high, n, "MOVER-R", note)
 
 
 def _predictive_value(odds: float, right: Estimate, wrong: Estimate, called: str) -> Estimate:

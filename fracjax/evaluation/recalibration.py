@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy
-from jaxtyping import Float, Integer
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from fracjax.evaluation.estimate import Estimate, undefined
 from fracjax.evaluation.intervals import Z
-from fracjax.evaluation.sample import Sample
+from fracjax.evaluation.sample import Groups, Labels, Sample, Scores
 
 _METHOD = "sandwich, by group"
 _RESOLUTION = 2.0**-24  # of float32 below 1: what networks give as 0 or 1 is at least as close
@@ -39,15 +39,6 @@ def recalibration(
     threshold separates the classes without error, so that no slope is steep enough. Probabilities
     within 2^-24 of 0 or 1 are taken as that: their log odds are infinite, or what rounding left.
 
-    Args:
-      labels: int[n], 0 (normal) or 1 (fracture).
-      probabilities: float[n], 0 .. 1.
-      groups: near-duplicate group of each study, of any type; None if every study stands alone.
-
-    Raises:
-      InputError: shapes differ, labels are not 0/1, probabilities are not finite or outside [0, 1],
-        no studies.
-
     Source: Cox 1958, Biometrika 45:562-565; Van Calster and others 2019, BMC Medicine 17:230;
     standard errors: Liang and Zeger 1986, Biometrika 73:13-22.
     """
@@ -56,69 +47,50 @@ def recalibration(
     x = scipy.special.logit(sample.scores.clip(_RESOLUTION, 1 - _RESOLUTION))
     if note := sample.missing_class:
         return Recalibration(undefined(n, _METHOD, note), undefined(n, _METHOD, note))
+    normal, fracture = x[y == 0], x[y == 1]
     one = np.ones((n, 1))
-    intercept = _estimate(_fit(y, one, x), y, one, x, group)
+    intercept = _last_coefficient(y, one, x, group)
     if x.min() == x.max():
         slope = undefined(n, _METHOD, "all probabilities are the same")
-    elif _separated(x[y == 0], x[y == 1]) or _separated(x[y == 1], x[y == 0]):
+    elif normal.max() <= fracture.min() or fracture.max() <= normal.min():
         slope = undefined(n, _METHOD, "a threshold parts the classes without error")
     else:
-        both = np.stack([one[:, 0], x], axis=1)
-        slope = _estimate(_fit(y, both, 0 * x), y, both, 0 * x, group)
+        slope = _last_coefficient(y, np.hstack([one, x[:, None]]), 0 * x, group)
     return Recalibration(intercept, slope)
 
 
-def _separated(below: Float[np.ndarray, "m"], above: Float[np.ndarray, "n"]) -> bool:
-    return bool(below.max() <= above.min())
-
-
-def _fit(
-    labels: Integer[np.ndarray, "n"], columns: Float[np.ndarray, "n m"], offset: np.ndarray
-) -> Float[np.ndarray, "m"]:
-    """Maximum-likelihood coefficients of a logistic regression."""
+def _last_coefficient(
+    labels: Labels, columns: Float[np.ndarray, "n m"], offset: Scores, groups: Groups
+) -> Estimate:
+    """Of a logistic regression, with the interval of a variance that sums scores by group."""
+    n, m = columns.shape
 
     def loss(coefficients: np.ndarray) -> float:
         line = offset + columns @ coefficients
         return float(np.mean(np.logaddexp(0, line) - labels * line))
 
-    def gradient(coefficients: np.ndarray) -> np.ndarray:
-        expected = scipy.special.expit(offset + columns @ coefficients)
-        return columns.T @ (expected - labels) / labels.size
+    def expected(coefficients: np.ndarray) -> np.ndarray:
+        return scipy.special.expit(offset + columns @ coefficients)
 
-    def curvature(coefficients: np.ndarray) -> np.ndarray:
-        expected = scipy.special.expit(offset + columns @ coefficients)
-        return _information(expected, columns) / labels.size
+    def information(coefficients: np.ndarray) -> np.ndarray:
+        p = expected(coefficients)
+        return (columns * (p * (1 - p))[:, None]).T @ columns
 
-    start = np.zeros(columns.shape[1])
-    options = {"gtol": 1e-10}
-    return scipy.optimize.minimize(
-        loss, start, jac=gradient, hess=curvature, method="trust-exact", options=options
+    coefficients = scipy.optimize.minimize(
+        loss,
+        np.zeros(m),
+        jac=lambda c: columns.T @ (expected(c) - labels) / n,
+        hess=lambda c: information(c) / n,
+        method="trust-exact",
+        options={"gtol": 1e-10},
     ).x
-
-
-def _information(
-    expected: Float[np.ndarray, "n"], columns: Float[np.ndarray, "n m"]
-) -> Float[np.ndarray, "m m"]:
-    return (columns * (expected * (1 - expected))[:, None]).T @ columns
-
-
-def _estimate(
-    coefficients: Float[np.ndarray, "m"],
-    labels: Integer[np.ndarray, "n"],
-    columns: Float[np.ndarray, "n m"],
-    offset: Float[np.ndarray, "n"],
-    groups: Integer[np.ndarray, "n"],
-) -> Estimate:
-    """The last coefficient, with the interval of a variance that sums scores by group."""
-    n, m = columns.shape
     value = float(coefficients[-1])
     g = int(groups.max()) + 1
     if g <= m:
         return Estimate(value, None, None, n, _METHOD, f"{g} groups are too few for an interval")
-    expected = scipy.special.expit(offset + columns @ coefficients)
     scores = np.zeros((g, m))
-    np.add.at(scores, groups, columns * (labels - expected)[:, None])
-    bread = np.linalg.inv(_information(expected, columns))
+    np.add.at(scores, groups, columns * (labels - expected(coefficients))[:, None])
+    bread = np.linalg.inv(information(coefficients))
     # The usual correction for few groups, as in statsmodels and Stata.
     factor = g / (g - 1) * (n - 1) / (n - m)
     error = float(np.sqrt(factor * (bread @ scores.T @ scores @ bread)[-1, -1]))

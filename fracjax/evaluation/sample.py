@@ -1,16 +1,17 @@
 """Studies of a detector: labels, scores and groups, checked once and kept together."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Integer, Shaped
 from numpy.typing import ArrayLike
 
 from fracjax.evaluation.bootstrap import Resampled, Statistic, bootstrap
-from fracjax.evaluation.float64 import padded, round_size, run_float64
 from fracjax.evaluation.validation import group_indices, is_numeric, quote, raise_problems
+
+Labels = Integer[np.ndarray, "n"]
+Scores = Float[np.ndarray, "n"]
+Groups = Integer[np.ndarray, "n"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,9 +24,9 @@ class Sample:
       groups: the near-duplicate group of each study, numbered 0, 1, ... without gaps.
     """
 
-    labels: Integer[np.ndarray, "n"]
-    scores: Float[np.ndarray, "n"]
-    groups: Integer[np.ndarray, "n"]
+    labels: Labels
+    scores: Scores
+    groups: Groups
 
     @classmethod
     def checked(
@@ -36,25 +37,17 @@ class Sample:
         *,
         both_classes: bool = False,
         probabilities: bool = False,
-        problems: Sequence[str] = (),
     ) -> "Sample":
-        """Check what a user gives.
-
-        Args:
-          labels: int[n], 0 (normal) or 1 (fracture).
-          scores: float[n], on any increasing scale.
-          groups: of any type; None if every study stands alone.
-          both_classes: refuse a set that lacks a class.
-          probabilities: refuse scores that are not within 0 .. 1.
-          problems: of other arguments, to be named with those found here.
+        """Check what a user gives; groups may be of any type, or None if every study stands alone.
 
         Raises:
           InputError: naming every problem: shapes, types, labels other than 0 and 1, scores that
-            are not finite, no studies, not one group per study.
+            are not finite, no studies, not one group per study; on demand a class without a study,
+            and scores that are no `probabilities`, 0 .. 1.
         """
         y, s = np.asarray(labels), np.asarray(scores)
         found = [*_problems_of_labels(y, s, both_classes), *_problems_of_scores(s, probabilities)]
-        raise_problems([*found, *problems], "labels and scores")
+        raise_problems(found, "labels and scores")
         return cls(y.astype(np.int64), s.astype(np.float64), group_indices(groups, y.size))
 
     @property
@@ -73,21 +66,11 @@ class Sample:
         return missing_class(self.n_positive, self.n)
 
     def bootstrap(
-        self,
-        statistic: Statistic,
-        *arrays: Shaped[np.ndarray, "n ..."],
-        seed: int,
-        resamples: int,
+        self, statistic: Statistic, *arrays: Shaped[np.ndarray, "n ..."], seed: int, resamples: int
     ) -> Resampled:
-        """`statistic(weights, labels, scores, *arrays)` of the studies and of resamples."""
+        """`statistic(labels, scores, *arrays, weights)` of the studies and of resamples."""
         arrays = (self.labels, self.scores, *arrays)
         return bootstrap(statistic, self.groups, *arrays, seed=seed, resamples=resamples)
-
-    def measure(self, metric: Callable[..., Any], *arguments: np.ndarray) -> Any:
-        """`metric(labels, scores, weights, *arguments)` in float64, each study counted once."""
-        size = round_size(self.n)
-        rows = [padded(array, size) for array in (self.labels, self.scores, np.ones(self.n))]
-        return run_float64(metric, *rows, *arguments)
 
 
 def missing_class(n_positive: int, n: int) -> str:

@@ -10,7 +10,7 @@ from fracjax.evaluation import validation
 from fracjax.evaluation.delong import auc_estimate
 from fracjax.evaluation.estimate import Estimate, undefined
 from fracjax.evaluation.intervals import proportion
-from fracjax.evaluation.metrics.thresholds import calls
+from fracjax.evaluation.metrics import calls
 from fracjax.evaluation.predictions import Predictions
 
 MIN_OF_A_CLASS = 10  # studies of a class without which its metrics are not given
@@ -25,11 +25,8 @@ class Subgroup:
     """A detector's metrics on the studies that share one attribute.
 
     Attributes:
-      attribute: what they share, such as `region`.
-      value: which value of it, such as `hip`.
-      n: studies.
-      n_positive: fractures among them.
-      prevalence: fraction with a fracture.
+      attribute, value: what they share, such as `region`, `hip`.
+      n_positive: fractures among the n studies.
       auc, sensitivity, specificity: undefined, and the note says why, where there are too few
         fractures or too few normal studies for a metric that means something.
     """
@@ -49,18 +46,11 @@ def subgroup_report(
 ) -> tuple[Subgroup, ...]:
     """Prevalence, AUC, sensitivity and specificity of every subgroup, in the order of `masks`.
 
+    Masks are attribute -> value -> bool[n], as of `masks_of`; the predictions of two classes.
     Wilson's and DeLong's intervals, which take studies as independent: with near-duplicate groups
     they are a little too narrow. With fewer than `MIN_OF_A_CLASS` fractures there is no sensitivity
     and no AUC, with as few normal studies no specificity and no AUC. No two rows are tested against
     each other: of twenty intervals, one misses the truth by chance.
-
-    Args:
-      predictions: of two classes, (negative, positive).
-      masks: attribute -> value -> bool[n], as `masks_of` makes them.
-      threshold: a study is called positive when its score reaches it.
-
-    Raises:
-      InputError: the predictions are not of two classes; a mask is not bool[n].
     """
     score = predictions.fracture_score
     rows = [(name, value, mask) for name, parts in masks.items() for value, mask in parts.items()]
@@ -88,14 +78,6 @@ def masks_of(
     of one such column, with the values "no" and "yes". Otherwise every attribute of text, whole
     numbers or booleans with 2 to `MOST_VALUES` values is taken as it is, but for "group", and for
     those that follow the label, where each value has studies of one class only.
-
-    Args:
-      attributes: columns of n studies, such as those of `Predictions`.
-      labels: the class of each.
-      flags: attribute -> its columns.
-
-    Raises:
-      InputError: `flags` names columns that are not there.
     """
     if flags is not None:
         wanted = [column for columns in flags.values() for column in columns]
@@ -122,18 +104,11 @@ def _of_flags(attributes: Mapping[str, np.ndarray], columns: tuple[str, ...]) ->
 
 
 def _of_values(column: np.ndarray) -> dict:
-    if column.dtype.kind not in "Uiub":
-        return {}
-    values = np.unique(column)
+    values = np.unique(column) if column.dtype.kind in "Uiub" else np.empty(0)
     if values.size > MOST_VALUES:
         return {}
-    return {_name(value): column == value for value in values.tolist()}
-
-
-def _name(value: str | int | bool) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return str(value) or "not stated"
+    names = {"True": "yes", "False": "no"} if column.dtype == bool else {"": "not stated"}
+    return {names.get(str(value), str(value)): column == value for value in values.tolist()}
 
 
 def _follows(labels: np.ndarray, parts: dict) -> bool:
@@ -144,12 +119,10 @@ def _subgroup(
     attribute: str, value: str, labels: np.ndarray, scores: np.ndarray, threshold: float
 ) -> Subgroup:
     n, n_positive = labels.size, int(labels.sum())
-    called = calls(scores, threshold)
-    few_positive = _too_few(n_positive, "fracture", "fractures")
-    few_negative = _too_few(n - n_positive, "normal study", "normal studies")
-    few = "; ".join(note for note in (few_positive, few_negative) if note)
-    true_positives = int((called & (labels == 1)).sum())
-    true_negatives = int((~called & (labels == 0)).sum())
+    right = calls(scores, threshold) == (labels == 1)
+    sensitivity = _rate(right[labels == 1], "fracture", "fractures")
+    specificity = _rate(right[labels == 0], "normal study", "normal studies")
+    few = "; ".join(rate.note for rate in (sensitivity, specificity) if rate.note)
     return Subgroup(
         attribute=attribute,
         value=value,
@@ -157,16 +130,14 @@ def _subgroup(
         n_positive=n_positive,
         prevalence=proportion(n_positive, n),
         auc=undefined(n, "DeLong, logit scale", few) if few else auc_estimate(labels, scores),
-        sensitivity=undefined(n_positive, "Wilson", few_positive)
-        if few_positive
-        else proportion(true_positives, n_positive),
-        specificity=undefined(n - n_positive, "Wilson", few_negative)
-        if few_negative
-        else proportion(true_negatives, n - n_positive),
+        sensitivity=sensitivity,
+        specificity=specificity,
     )
 
 
-def _too_few(n: int, one: str, many: str) -> str:
-    if n >= MIN_OF_A_CLASS:
-        return ""
-    return f"{n} {one if n == 1 else many}; a figure needs {MIN_OF_A_CLASS}"
+def _rate(right: Bool[np.ndarray, "n"], one: str, many: str) -> Estimate:
+    n = right.size
+    if n < MIN_OF_A_CLASS:
+        note = f"{n} {one if n == 1 else many}; a figure needs {MIN_OF_A_CLASS}"
+        return undefined(n, "Wilson", note)
+    return proportion(int(right.sum()), n)

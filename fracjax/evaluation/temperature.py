@@ -31,10 +31,8 @@ class Temperature:
       value: T; above 1 the network was too sure of itself. 1, which changes nothing, where there
         is none to be found, and `note` says why.
       n: studies it was fitted on.
-      low: lower end of its 95 % interval (profile likelihood, studies as independent); None where
-        there is none, or beyond the temperatures tried.
-      high: upper end, likewise.
-      note: why there is no temperature, or "".
+      low, high: its 95 % interval (profile likelihood, studies as independent); None where there is
+        none, or beyond the temperatures tried.
     """
 
     value: float
@@ -45,12 +43,7 @@ class Temperature:
 
     @classmethod
     def from_dict(cls, data: dict) -> "Temperature":
-        """The way back from JSON, exactly.
-
-        Raises:
-          InputError: naming the fields that are missing and those that are unknown, or a
-            temperature that is not above 0.
-        """
+        """The way back from JSON, exactly; `InputError` names fields missing and unknown."""
         validation.check_fields(cls, data, "a stored temperature")
         _check_positive(data["value"])
         return cls(**data)
@@ -60,15 +53,7 @@ def fit_temperature(labels: ArrayLike, probabilities: ArrayLike) -> Temperature:
     """The temperature that makes the true classes of these studies most probable.
 
     It minimises the mean of -log softmax(log p / T)[true class] over T from 0.05 to 20; in 1 / T
-    that is convex, so there is one minimum.
-
-    Args:
-      labels: int[n], the true classes, 0 .. k-1.
-      probabilities: float[n, k], rows summing to 1.
-
-    Raises:
-      InputError: shapes differ, a class is out of range, probabilities are not finite or outside
-        [0, 1], no studies.
+    that is convex, so there is one minimum. Labels are int[n], 0 .. k-1; probabilities float[n, k].
 
     Source: Guo, Pleiss, Sun and Weinberger 2017, ICML, section 4.2.
     """
@@ -99,8 +84,7 @@ def fit_temperature(labels: ArrayLike, probabilities: ArrayLike) -> Temperature:
     def end(bound: float) -> float | None:
         if loss(bound) <= limit:
             return None
-        found = scipy.optimize.root_scalar(lambda x: loss(x) - limit, bracket=(bound, best.x))
-        return float(np.exp(found.root))
+        return float(np.exp(scipy.optimize.brentq(lambda x: loss(x) - limit, bound, best.x)))
 
     return Temperature(float(np.exp(best.x)), n, end(ends[0]), end(ends[1]))
 
@@ -113,12 +97,7 @@ def scaled(predictions: Predictions, temperature: float) -> Predictions:
     equal; only different scores so close to 0 or 1, or to one another, that float64 has one number
     for both after scaling become equal. (Scores of exactly 1 are ordered by what was left for the
     negative class, if anything was.)
-
-    Raises:
-      InputError: the temperature is not above 0, or not finite.
     """
-    if temperature == 1:
-        return predictions
     probabilities = scale_probabilities(predictions.probabilities, temperature)
     return replace(predictions, probabilities=probabilities)
 
@@ -149,21 +128,17 @@ def _checked(
     labels: ArrayLike, probabilities: ArrayLike
 ) -> tuple[Integer[np.ndarray, "n"], Float[np.ndarray, "n k"]]:
     p = np.asarray(probabilities)
+    problems = []
     if p.ndim != 2 or p.shape[1] < 2 or p.size == 0 or p.dtype.kind != "f":
-        found = f"{p.dtype}{p.shape}"
-        validation.raise_problems(
-            [f"found {found}; expected floats of n studies, (n, k)"], "probabilities"
-        )
-    wrong = ~(np.isfinite(p) & (p >= 0) & (p <= 1))
-    validation.raise_problems(
-        [f"{wrong.sum()} of {p.size} are not from 0 to 1"] if wrong.any() else [], "probabilities"
-    )
+        problems = [f"found {p.dtype}{p.shape}; expected floats of n studies, (n, k)"]
+    elif not (valid := (p >= 0) & (p <= 1)).all():  # nor is NaN
+        problems = [f"{(~valid).sum()} of {p.size} are not from 0 to 1"]
+    validation.raise_problems(problems, "probabilities")
     y, _ = validation.class_indices(labels, p.argmax(axis=1), p.shape[1])
     return y, p.astype(np.float64)
 
 
 def _check_positive(temperature: float) -> None:
     if not 0 < temperature < np.inf:
-        validation.raise_problems(
-            [f"it is {temperature:g}; expected a number above 0"], "the temperature"
-        )
+        wrong = f"it is {temperature:g}; expected a number above 0"
+        validation.raise_problems([wrong], "the temperature")

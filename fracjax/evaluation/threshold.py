@@ -12,9 +12,8 @@ from jaxtyping import Array, Float, Integer
 from numpy.typing import ArrayLike
 
 from fracjax.errors import InputError
-from fracjax.evaluation import metrics, validation
+from fracjax.evaluation import confusion, metrics, validation
 from fracjax.evaluation.bootstrap import RESAMPLES
-from fracjax.evaluation.confusion import confusion_at
 from fracjax.evaluation.estimate import Estimate
 from fracjax.evaluation.intervals import proportion
 from fracjax.evaluation.sample import Sample
@@ -31,16 +30,11 @@ class OperatingPoint:
     Attributes:
       threshold: a study is positive when score >= threshold. +inf (no study is positive) where
         `youden` finds nothing better than chance.
-      low: lower end of the threshold's own 95 % interval: of the thresholds that the rule chooses
-        in resamples of whole groups, the 2.5 % percentile. None under `fixed`, which chooses
-        nothing, of a single group, and where most resamples lack a class.
-      high: upper end; +inf is possible, as for the threshold.
+      low, high: the threshold's own 95 % interval: of the thresholds that the rule chooses in
+        resamples of whole groups, the 2.5 % and 97.5 % percentiles; +inf is possible. None under
+        `fixed`, which chooses nothing, of a single group, and where most resamples lack a class.
       rule: `youden`, `sensitivity:0.95`, `fixed:0.11`.
-      n: studies it was chosen on.
-      n_positive: fractures among them.
-      n_groups: near-duplicate groups among them.
-      sensitivity: of the threshold, on those studies, with its Wilson interval.
-      specificity: likewise.
+      n: studies it was chosen on; `n_positive` fractures, in `n_groups` near-duplicate groups.
     """
 
     threshold: float
@@ -66,11 +60,7 @@ class OperatingPoint:
 
     @classmethod
     def from_dict(cls, data: dict) -> "OperatingPoint":
-        """The way back from JSON, exactly.
-
-        Raises:
-          InputError: naming the fields that are missing and those that are unknown.
-        """
+        """The way back from JSON, exactly; `InputError` names fields missing and unknown."""
         validation.check_fields(cls, data, "a stored operating point")
         values: dict[str, Any] = dict(data)
         for name in ("threshold", "low", "high"):
@@ -91,18 +81,8 @@ def choose_threshold(
 ) -> OperatingPoint:
     """Choose a threshold by a rule, and say what it is worth on these studies.
 
-    Args:
-      rule: `youden`; `sensitivity:T`, the highest threshold whose sensitivity is at least T,
-        0 < T <= 1; or `fixed:X`, the threshold X itself.
-      labels: int[n], 0 (normal) or 1 (fracture), both present.
-      scores: float[n], finite.
-      groups: near-duplicate group of each study, of any type; None if every study stands alone.
-      seed: of the bootstrap that the threshold's interval comes from.
-      resamples: of the bootstrap.
-
-    Raises:
-      InputError: no such rule, or a number that it cannot have.
-      InputError: as `auc`, or there is not one group per study.
+    The rule is `youden`; `sensitivity:T`, the highest threshold whose sensitivity is at least T,
+    0 < T <= 1; or `fixed:X`, the threshold X itself. Both classes must be there.
     """
     name, number = parse_rule(rule)
     sample = Sample.checked(labels, scores, groups, both_classes=True)
@@ -113,41 +93,35 @@ def choose_threshold(
     if name == "fixed":
         threshold = number
     else:
-        rows = [] if name == "youden" else [np.full(sample.n, number)]
-        made = sample.bootstrap(
-            _youden if name == "youden" else _reaching, *rows, seed=seed, resamples=resamples
-        )
+        statistic = metrics.youden_threshold if name == "youden" else _reaching
+        targets = [] if name == "youden" else [np.full(sample.n, number)]
+        made = sample.bootstrap(statistic, *targets, seed=seed, resamples=resamples)
         threshold = float(made.value[0])
         if made.n_groups > 1:  # a single group leaves nothing to resample
             low, high = _interval(made.draws[:, 0])
-    (tn, fp), (fn, tp) = confusion_at(sample.labels, sample.scores, threshold).tolist()
+    called = metrics.calls(sample.scores, threshold)
+    (tn, fp), (fn, tp) = confusion.confusion_matrix(sample.labels, called, 2).tolist()
     return OperatingPoint(
         threshold=threshold,
         low=low,
         high=high,
         rule=rule,
         n=sample.n,
-        n_positive=tp + fn,
+        n_positive=sample.n_positive,
         n_groups=int(sample.groups.max()) + 1,
         sensitivity=proportion(tp, tp + fn),
         specificity=proportion(tn, tn + fp),
     )
 
 
-def _youden(
-    weights: Float[Array, "n"], labels: Integer[Array, "n"], scores: Float[Array, "n"]
-) -> Float[Array, "1"]:
-    return metrics.youden_threshold(labels, scores, weights)[None]
-
-
 def _reaching(
-    weights: Float[Array, "n"],
     labels: Integer[Array, "n"],
     scores: Float[Array, "n"],
     targets: Float[Array, "n"],
-) -> Float[Array, "1"]:
+    weights: Float[Array, "n"],
+) -> Float[Array, ""]:
     """The target stands in every row: as an argument, so that no target compiles anew."""
-    return metrics.sensitivity_threshold(labels, scores, weights, targets[0])[None]
+    return metrics.sensitivity_threshold(labels, scores, weights, targets[0])
 
 
 def _interval(draws: Float[np.ndarray, "resamples"]) -> tuple[float | None, float | None]:
@@ -160,11 +134,7 @@ def _interval(draws: Float[np.ndarray, "resamples"]) -> tuple[float | None, floa
 
 
 def parse_rule(rule: str) -> tuple[str, float]:
-    """Split a rule into its name and its number (NaN for `youden`).
-
-    Raises:
-      InputError: no such rule, or a number that it cannot have.
-    """
+    """Split a rule into its name and its number (NaN for `youden`), or refuse it."""
     name, _, text = rule.partition(":")
     if rule == "youden":
         return name, math.nan

@@ -13,23 +13,15 @@ from fracjax.errors import InputError
 _SHOWN = 5  # offenders quoted in an error message
 
 
-def raise_problems(problems: list[str], what: str) -> None:
-    """Raise one error for all `problems`, if there are any.
-
-    Raises:
-      InputError: naming every problem.
-    """
+def raise_problems(problems: Sequence[str], what: str) -> None:
+    """Raise one `InputError` that names all `problems`, if there are any."""
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise InputError(f"{count} with {what}:\n" + "\n".join(f"- {p}" for p in problems))
 
 
 def check_fields(cls: type, data: dict[str, Any], what: str) -> None:
-    """Check that a stored record has the fields of the dataclass `cls`, and no others.
-
-    Raises:
-      InputError: naming the fields that are missing and those that are unknown.
-    """
+    """Refuse a stored record that lacks a field of the dataclass `cls`, or has another."""
     expected = {field.name for field in fields(cls)}
     problems = [f"missing field: {name}" for name in sorted(expected - data.keys())]
     problems += [f"unknown field: {name}" for name in sorted(data.keys() - expected)]
@@ -37,11 +29,7 @@ def check_fields(cls: type, data: dict[str, Any], what: str) -> None:
 
 
 def check_prevalence(prevalence: float, problems: Sequence[str] = ()) -> None:
-    """Check that a prevalence lies above 0 and below 1; `problems` are named with it.
-
-    Raises:
-      InputError: it does not, or there are problems.
-    """
+    """Refuse a prevalence that is not above 0 and below 1; `problems` are named with it."""
     found = []
     if not 0 < prevalence < 1:
         hint = f"; type {prevalence / 100:g} for {prevalence:g} %" if 1 < prevalence < 100 else ""
@@ -59,11 +47,7 @@ def quote(items: ArrayLike) -> str:
 def class_indices(
     labels: ArrayLike, predictions: ArrayLike, k: int
 ) -> tuple[Integer[np.ndarray, "n"], Integer[np.ndarray, "n"]]:
-    """Check the true and the predicted classes of n studies, each 0 .. k-1; n may be 0.
-
-    Raises:
-      InputError: naming every problem: shapes, types, classes out of range.
-    """
+    """The true and the predicted classes of n studies, or a refusal; each 0 .. k-1; n may be 0."""
     y, p = np.asarray(labels), np.asarray(predictions)
     problems = []
     if y.ndim != 1 or y.shape != p.shape:
@@ -84,18 +68,13 @@ def class_indices(
 
 
 def group_indices(groups: ArrayLike | None, n: int) -> Integer[np.ndarray, "n"]:
-    """Number the near-duplicate groups of n studies 0, 1, ...; without groups, each is its own.
-
-    Raises:
-      InputError: not one group per study.
-    """
+    """Number the near-duplicate groups of n studies 0, 1, ...; without groups, each is its own."""
     if groups is None:
         return np.arange(n)
     names = np.asarray(groups)
     if names.shape != (n,):
-        raise_problems(
-            [f"groups have shape {names.shape}; expected one per study: ({n},)"], "groups"
-        )
+        wrong = f"groups have shape {names.shape}; expected one per study: ({n},)"
+        raise_problems([wrong], "groups")
     return np.unique(names, return_inverse=True)[1].astype(np.int64)
 
 

@@ -1,4 +1,4 @@
-"""Class activation maps of one picture, from activations and the gradient of a logit by them.
+"""Class activation maps of one image, from activations and the gradient of a logit by them.
 
 Grad-CAM and Grad-CAM++ give each channel one weight for all of its places, HiResCAM each place its
 own. Under a head that pools over the places Grad-CAM and HiResCAM are the same up to a factor.
@@ -16,25 +16,21 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 Method = Literal["gradcam", "gradcam++", "hirescam"]
+Features = Float[Array, "h w c"]
+Map = Float[Array, "h w"]
 
 
-def gradcam(
-    activations: Float[Array, "h w c"], gradient: Float[Array, "h w c"]
-) -> Float[Array, "h w"]:
+def gradcam(activations: Features, gradient: Features) -> Map:
     """Grad-CAM, not scaled: ReLU of the channels' sum, each times its gradient's mean.
 
-    Args:
-      activations: what enters the upper part of the network.
-      gradient: of the explained logit, by the activations.
+    `activations` enter the upper part of the model; `gradient` is that of the explained logit.
 
     Source: Selvaraju et al. 2017, arXiv:1610.02391, equations 1 and 2.
     """
     return jax.nn.relu(_weighted(activations, gradient.mean(axis=(0, 1))))
 
 
-def gradcam_plus_plus(
-    activations: Float[Array, "h w c"], gradient: Float[Array, "h w c"]
-) -> Float[Array, "h w"]:
+def gradcam_plus_plus(activations: Features, gradient: Features) -> Map:
     """Grad-CAM++, not scaled: as `gradcam`, but a channel's weight is a sum over its places.
 
     A place with gradient g counts α ReLU(g), with α = g² / (2 g² + g³ ΣA) and ΣA the sum of the
@@ -54,9 +50,7 @@ def gradcam_plus_plus(
     return jax.nn.relu(_weighted(activations, weights))
 
 
-def hirescam(
-    activations: Float[Array, "h w c"], gradient: Float[Array, "h w c"]
-) -> Float[Array, "h w"]:
+def hirescam(activations: Features, gradient: Features) -> Map:
     """HiResCAM, not scaled: as `gradcam`, but each place has its own gradient for a weight.
 
     Source: Draelos and Carin 2020, arXiv:2011.08891, section 3.
@@ -77,8 +71,6 @@ def scaled(maps: Float[Array, "*n h w"]) -> Float[Array, "*n h w"]:
     return jnp.where(top > 0, maps / jnp.where(top > 0, top, 1), 0)
 
 
-def _weighted(
-    activations: Float[Array, "h w c"], weights: Float[Array, " c"]
-) -> Float[Array, "h w"]:
+def _weighted(activations: Features, weights: Float[Array, " c"]) -> Map:
     """The sum over the channels, in float32 where a device would multiply with fewer bits."""
     return jnp.matmul(activations, weights, precision=jax.lax.Precision.HIGHEST)

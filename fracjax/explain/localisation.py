@@ -1,7 +1,7 @@
 """Do the maps point at the findings? Three scores of a map against a region, and their report.
 
 A score is undefined (NaN) where a map is zero everywhere or a region has no pixel. Dimension names:
-n studies, h height and w width of the picture.
+n studies, h height and w width of the image.
 """
 
 from dataclasses import dataclass
@@ -13,16 +13,18 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Integer, Shaped
 
 from fracjax.evaluation import Estimate, validation
-from fracjax.evaluation.bootstrap import RESAMPLES, percentile_estimate, resample
+from fracjax.evaluation.bootstrap import RESAMPLES, Resampled, bootstrap
 from fracjax.evaluation.intervals import proportion, wilson
 from fracjax.loading.regions import Regions
 
 LEVEL = 0.5  # of its maximum, from which a map counts as pointing
 LEVELS = tuple(round(0.05 * i, 2) for i in range(1, 20))
-CENTRE_DEVIATION = 0.25  # of the side; of the Gaussian that points at the middle of every picture
+Map = Float[Array, "h w"]
+Region = Bool[Array, "h w"]
+CENTRE_DEVIATION = 0.25  # of the side; of the Gaussian that points at the middle of every image
 
 
-def pointing_game(heat: Float[Array, "h w"], region: Bool[Array, "h w"]) -> Float[Array, ""]:
+def pointing_game(heat: Map, region: Region) -> Float[Array, ""]:
     """1 if the map's maximum lies in the region, else 0.
 
     Without a tolerance. Of several pixels that share the maximum, most have to lie there.
@@ -34,8 +36,8 @@ def pointing_game(heat: Float[Array, "h w"], region: Bool[Array, "h w"]) -> Floa
     return jnp.where(_defined(heat, region), hit.astype(jnp.float32), jnp.nan)
 
 
-def energy(heat: Float[Array, "h w"], region: Bool[Array, "h w"]) -> Float[Array, ""]:
-    """The share of the map's sum that lies in the region.
+def energy(heat: Map, region: Region) -> Float[Array, ""]:
+    """The fraction of the map's sum that lies in the region.
 
     Source: Wang et al. 2020, arXiv:1910.01279 (Score-CAM), section 4.2, the "energy-based pointing
     game".
@@ -44,23 +46,21 @@ def energy(heat: Float[Array, "h w"], region: Bool[Array, "h w"]) -> Float[Array
     return jnp.where(_defined(heat, region), inside, jnp.nan)
 
 
-def iou(
-    heat: Float[Array, "h w"], region: Bool[Array, "h w"], level: ArrayLike
-) -> Float[Array, ""]:
+def iou(heat: Map, region: Region, level: ArrayLike) -> Float[Array, ""]:
     """Intersection over union of the region with the pixels of `level` of the maximum or more."""
     found = heat >= level * heat.max()
-    share = (found & region).sum() / (found | region).sum()
-    return jnp.where(_defined(heat, region), share, jnp.nan)
+    fraction = (found & region).sum() / (found | region).sum()
+    return jnp.where(_defined(heat, region), fraction, jnp.nan)
 
 
 def centre_map(side: int) -> Float[np.ndarray, "{side} {side}"]:
-    """A Gaussian about the middle of the picture: where one looks without looking at it."""
+    """A Gaussian about the middle of the image: where one looks without looking at it."""
     offset = (np.arange(side, dtype=np.float32) + 0.5) / side - 0.5
     one = np.exp(-0.5 * (offset / CENTRE_DEVIATION) ** 2)
     return np.outer(one, one) / one.max() ** 2
 
 
-def _defined(heat: Float[Array, "h w"], region: Bool[Array, "h w"]) -> Bool[Array, ""]:
+def _defined(heat: Map, region: Region) -> Bool[Array, ""]:
     return (heat.max() > 0) & region.any()
 
 
@@ -74,14 +74,12 @@ class Levels:
 
 @dataclass(frozen=True)
 class Score:
-    """One score of the maps, beside those of two maps that have not seen the picture.
+    """One score of the maps, beside those of two maps that have not seen the image.
 
     Attributes:
-      name: of the score.
-      maps: what the maps reach.
       centre: what `centre_map` reaches.
-      chance: what a map that is equal everywhere reaches, and a point drawn anywhere: the share of
-        the picture that the region covers.
+      chance: what a map that is equal everywhere reaches, and a point drawn anywhere: the fraction
+        of the image that the region covers.
     """
 
     name: str
@@ -97,9 +95,7 @@ class LocalisationReport:
     Attributes:
       n: studies with a box and a map; all figures are of these.
       undefined: studies with a box whose map is zero everywhere.
-      n_groups: near-duplicate groups.
-      side: of the pictures, pixels.
-      best: levels of the IoU at the best level, chosen on validation.
+      side: of the images, pixels.
       scores: against boxes, then against outlines where there are any.
     """
 
@@ -144,18 +140,7 @@ def localisation_report(
     """Score maps against the boxes, and where there are any the outlines, of the same studies.
 
     Studies without a box are left out. Intervals of means are from a bootstrap by group, those of
-    the pointing game Wilson's.
-
-    Args:
-      maps: as `explain` makes them.
-      regions: of the same studies.
-      groups: near-duplicate group of each; by default each is its own.
-      best: levels at which the IoU is given beside `LEVEL`, chosen on validation.
-      seed: of the bootstrap.
-      resamples: of the bootstrap.
-
-    Raises:
-      ValueError: maps, regions and groups are not of the same studies.
+    the pointing game Wilson's. At the `best` levels, chosen on validation, the IoU is given, too.
     """
     n, side = len(regions), regions.side
     wrong = [f"maps are {maps.shape}; expected ({n}, {side}, {side}), as the regions"]
@@ -169,20 +154,17 @@ def localisation_report(
     if (regions.outlined & kept).any():
         both["outline"] = regions.take(kept).outline_masks()
     levels = [Levels(LEVEL, LEVEL), *([] if best is None else [best])]
-    values = np.concatenate([_values(maps[kept], one, levels) for one in both.values()], axis=1)
-    names = [name for kind in both for name in _names(kind, levels)]
-    draws = _draws(values, group, seed, resamples)
+    values = {
+        f"{kind}: {name}": of_three
+        for kind, mask in both.items()
+        for name, of_three in _values(maps[kept], mask, levels).items()
+    }
+    draws = _draws(np.hstack(list(values.values())), group, seed, resamples)
     scores = []
-    for i, name in enumerate(names):
-        hits = "pointing" in name
-        scores.append(
-            Score(
-                name,
-                maps=_estimate(values[:, i, 0], draws[:, i, 0], group, hits=hits),
-                centre=_estimate(values[:, i, 1], draws[:, i, 1], group, hits=hits),
-                chance=_estimate(values[:, i, 2], draws[:, i, 2], group, hits=False),
-            )
-        )
+    for i, (name, of_three) in enumerate(values.items()):
+        hits = (True, True, False) if "pointing" in name else (False, False, False)
+        columns = zip(of_three.T, draws[:, 3 * i : 3 * i + 3].T, hits, strict=True)
+        scores.append(Score(name, *(_estimate(*column, group) for column in columns)))
     return LocalisationReport(
         n=int(kept.sum()),
         undefined=int((boxed & ~kept).sum()),
@@ -193,30 +175,29 @@ def localisation_report(
     )
 
 
-def _names(kind: str, levels: list[Levels]) -> list[str]:
-    """Of the scores, in the order of `_values`."""
-    ious = [f"{kind}: IoU at {LEVEL:g}", f"{kind}: IoU at the best level"]
-    return [f"{kind}: pointing game", f"{kind}: energy inside", *ious[: len(levels)]]
-
-
 def _values(
     maps: Float[np.ndarray, "n h w"], masks: Bool[np.ndarray, "n h w"], levels: list[Levels]
-) -> Float[np.ndarray, "n scores 3"]:
+) -> dict[str, Float[np.ndarray, "n 3"]]:
     """Every score of the maps, of the centre and of chance; NaN where there is no region."""
     regions = jnp.asarray(masks)
     centre = jnp.broadcast_to(centre_map(masks.shape[-1]), regions.shape)
     found = _scores(jnp.asarray(maps), regions, jnp.asarray([each.maps for each in levels]))
     middle = _scores(centre, regions, jnp.asarray([each.centre for each in levels]))
-    area = masks.mean(axis=(1, 2), keepdims=True)[:, 0]
-    chance = np.where(area > 0, area, np.nan).repeat(found.shape[1], axis=1)
-    return np.stack([np.asarray(found, float), np.asarray(middle, float), chance], axis=-1)
+    area = masks.mean(axis=(1, 2))
+    chance = np.where(area > 0, area, np.nan)
+    names = ("pointing game", "energy inside", f"IoU at {LEVEL:g}", "IoU at the best level")
+    columns = zip(np.asarray(found, float).T, np.asarray(middle, float).T, strict=True)
+    return {
+        name: np.stack([of_maps, of_centre, chance], axis=-1)
+        for name, (of_maps, of_centre) in zip(names, columns, strict=False)
+    }
 
 
 @jax.jit
 def _scores(
     maps: Float[Array, "n h w"], masks: Bool[Array, "n h w"], levels: Float[Array, " l"]
 ) -> Float[Array, "n scores"]:
-    def of_one(heat: Float[Array, "h w"], region: Bool[Array, "h w"]) -> Float[Array, " scores"]:
+    def of_one(heat: Map, region: Region) -> Float[Array, " scores"]:
         ious = jax.vmap(iou, (None, None, 0))(heat, region, levels)
         others = jnp.stack([pointing_game(heat, region), energy(heat, region)])
         return jnp.concatenate([others, ious])
@@ -225,24 +206,18 @@ def _scores(
 
 
 def _draws(
-    values: Float[np.ndarray, "n scores 3"],
-    group: Integer[np.ndarray, " n"],
-    seed: int,
-    resamples: int,
-) -> Float[np.ndarray, "resamples scores 3"]:
+    values: Float[np.ndarray, "n m"], group: Integer[np.ndarray, " n"], seed: int, resamples: int
+) -> Float[np.ndarray, "resamples m"]:
     """Means of resamples of whole groups."""
-    n, *shape = values.shape
-    if n == 0:
-        return np.full((resamples, *shape), np.nan)
-    flat = values.reshape(n, -1)
-    valid = ~np.isnan(flat)
-    filled = np.where(valid, flat, 0)
-    draws = resample(_means, group, filled, valid, seed=seed, resamples=resamples)
-    return draws.reshape(resamples, *shape)
+    if len(values) == 0:
+        return np.full((resamples, values.shape[1]), np.nan)
+    valid = ~np.isnan(values)
+    filled = np.where(valid, values, 0)
+    return bootstrap(_means, group, filled, valid, seed=seed, resamples=resamples).draws
 
 
 def _means(
-    weights: Float[Array, " n"], values: Float[Array, "n m"], valid: Bool[Array, "n m"]
+    values: Float[Array, "n m"], valid: Bool[Array, "n m"], weights: Float[Array, " n"]
 ) -> Float[Array, " m"]:
     """Of the valid ones; NaN where a resample has none."""
     return (weights @ values) / (weights @ valid)
@@ -251,21 +226,15 @@ def _means(
 def _estimate(
     values: Float[np.ndarray, " n"],
     draws: Float[np.ndarray, " resamples"],
-    group: Integer[np.ndarray, " n"],
-    *,
     hits: bool,
+    group: Integer[np.ndarray, " n"],
 ) -> Estimate:
-    """A mean of scores, or a share of hits, over the studies that have the score."""
+    """A mean of scores, or a fraction of hits, over the studies that have the score."""
     defined = ~np.isnan(values)
     n, kept = int(defined.sum()), values[defined]
     if hits or n == 0:
         return proportion(int(kept.sum()), n, empty="no study with a box and a map")
-    mean = float(kept.mean())
-    return percentile_estimate(
-        mean,
-        draws,
-        n=n,
-        n_groups=len(np.unique(group[defined])),
-        # Scores between 0 and 1 vary no more than hits with the same mean.
-        fallback=("Wilson", lambda: wilson(round(mean * n), n)),
-    )
+    mean, n_groups = kept.mean(keepdims=True), len(np.unique(group[defined]))
+    made = Resampled(mean, draws[:, None], n, n_groups)
+    # Scores between 0 and 1 vary no more than hits with the same mean.
+    return made.estimate(0, ("Wilson", lambda: wilson(round(float(mean[0]) * n), n)))

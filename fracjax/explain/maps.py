@@ -1,7 +1,7 @@
-"""Where did the networks of a run look? One map per study, on the grid of its decoded picture.
+"""Where did the networks of a run look? One map per study, on the grid of its decoded image.
 
-Dimension names: b batch, h height and w width of a map, c channels, n tokens, f features,
-side of the picture in pixels.
+Dimension names: b batch, h height and w width of a map, c channels, n tokens, f features, side of
+the image in pixels.
 """
 
 import dataclasses
@@ -31,6 +31,8 @@ from fracjax.training.forward import network_input
 from fracjax.training.model import abstract
 
 Target = Literal["called", "positive"] | Int[np.ndarray, " n"]
+Explainer = Callable[[dict, jax.Array, jax.Array], jax.Array]
+"""`run(variables, images, classes) -> maps`."""
 
 _AHEAD = 2  # batches whose maps are not waited for
 
@@ -44,27 +46,20 @@ def explain(
 ) -> Float32[np.ndarray, "n side side"]:
     """Map of every study, in [0, 1]: its maximum is 1, or it is 0 everywhere.
 
-    All zero means that nothing on the picture raised the logit; it has no place to point at. Of
+    All zero means that nothing on the image raised the logit; it has no place to point at. Of
     several networks it is the mean of their maps, divided by its maximum. Studies are seen as they
-    are, in one view.
-
-    Args:
-      trained: a run.
-      examples: decoded studies.
-      target: what is explained: the class that is most probable for the study, the second of two
-        classes, or an index of a class for each study. Who calls at a threshold gives indices.
-      method: how.
+    are, in one view. What is explained is the class that is most probable for the study, the second
+    of two classes, or a class for each study by its index: who calls at a threshold gives these.
 
     Raises:
-      InputError: the pictures are not what these networks take, or "positive" of more than two
-        classes.
-      ValueError: the indices are not one of a class for each study.
+      InputError: the images are not what these networks take, "positive" of more than two classes,
+        or not an index of a class for each study.
     """
     meta = trained.meta
     check_images(examples.image, meta.form)
     # A batch carries the explained class where that of the study would be.
     explained = dataclasses.replace(examples, label=_classes(trained, examples, target))
-    run = program(trained.config, meta.image, trained.mesh, method)
+    run = _program(trained.config, meta.image, trained.mesh, method)
     source = evaluation_batches(explained, batch_size=trained.batch_size)
     waiting: deque[jax.Array] = deque()
     done = [np.zeros((0, meta.form.side, meta.form.side), np.float32)]
@@ -79,32 +74,18 @@ def explain(
 
 
 @functools.cache
-def program(
-    config: Config, image: ImageSpec, mesh: Mesh, method: Method
-) -> Callable[[dict, jax.Array, jax.Array], jax.Array]:
-    """Build `run(variables, images, classes) -> maps` of a config's network, jitted."""
-    return make_explainer(
-        abstract(config).model,
-        image=image,
-        mesh=mesh,
-        method=method,
-        colormap=config.data.colormap,
-    )
+def _program(config: Config, image: ImageSpec, mesh: Mesh, method: Method) -> Explainer:
+    net, colormap = abstract(config).model, config.data.colormap
+    return make_explainer(net, image=image, mesh=mesh, method=method, colormap=colormap)
 
 
 def make_explainer(
     net: Classifier, *, image: ImageSpec, mesh: Mesh, method: Method, colormap: str = "none"
-) -> Callable[[dict, jax.Array, jax.Array], jax.Array]:
-    """Build `run(variables, images, classes) -> maps` of a network, jitted.
+) -> Explainer:
+    """Build the explainer of a model in any mode, which may be abstract, jitted.
 
-    Below the map the network is only run; the gradient is that of the part above it.
-
-    Args:
-      net: the network, in any mode; it may be abstract.
-      image: value range that its backbone expects.
-      mesh: devices.
-      method: how a map is made.
-      colormap: colour map of what the network sees.
+    Below the map the model is only run; the gradient is that of the part above it. The backbone
+    expects values as `image` says, and sees images in a `colormap`.
     """
     view = nnx.view(net, deterministic=True, use_running_average=True, raise_if_not_found=False)
     graph, _, _, rest = nnx.split(view, nnx.Param, nnx.BatchStat, ...)
@@ -135,9 +116,7 @@ def logit_of(logits: Float[Array, "b k"], classes: Int[Array, " b"]) -> Float[Ar
     return jnp.take_along_axis(logits, jnp.expand_dims(classes, 1), axis=1)[:, 0]
 
 
-def as_map(
-    x: Float[Array, "b h w c"] | Float[Array, "b n f"],
-) -> Float[Array, "b h w c"]:
+def as_map(x: Float[Array, "b h w c"] | Float[Array, "b n f"]) -> Float[Array, "b h w c"]:
     """Maps as they are; tokens on the square grid of their patches, without the class token."""
     if x.ndim == 4:
         return x

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import fracjax
-from fracjax.export.program import Format, Input, inputs_of
+from fracjax.export.program import Format, inputs_of
 from fracjax.export.verify import Checked
 from fracjax.imaging.resize import reduced_side
 from fracjax.inference.calibration import about
@@ -36,17 +36,21 @@ _OUTPUTS = {
 
 
 def card(stages: Stages, files: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The card of an export.
-
-    Args:
-      stages: what was exported.
-      files: `file_entry` of each file, by its format.
-    """
+    """The card of an export; `files` are the `file_entry` of each, by its format."""
     detector, classifier = stages.detector, stages.classifier
     return {
         "intended_use": INTENDED_USE,
         "files": files,
-        "inputs": [_input(one) for one in inputs_of(stages)],
+        "inputs": [
+            {
+                "name": name,
+                "dtype": "uint8",
+                "shape": ["b", form.side, form.side, form.channels],
+                **vars(form),
+                "reduced_side": reduced_side(form.side),
+            }
+            for name, form in inputs_of(stages).items()
+        ],
         "decoding": _DECODING,
         "outputs": {
             name: {"dtype": dtype, "shape": shape, "what": what}
@@ -76,17 +80,4 @@ def file_entry(path: Path, made_by: Format, checked: Checked) -> dict[str, Any]:
         "bytes": len(data),
         "checked": to_json(checked),
         **made_by.provenance(path),
-    }
-
-
-def _input(one: Input) -> dict[str, Any]:
-    form = one.form
-    return {
-        "name": one.name,
-        "dtype": "uint8",
-        "shape": ["b", *one.shape],
-        "side": form.side,
-        "fit": form.fit,
-        "channels": form.channels,
-        "reduced_side": reduced_side(form.side),
     }

@@ -12,10 +12,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import export
 
 from fracjax.errors import InputError
-from fracjax.export.program import Format, Program, cascade, inputs_of
+from fracjax.export.program import Format, Program, arguments_of, cascade, inputs_of
 from fracjax.inference.calibration import evaluate_command
 from fracjax.inference.stages import Stages
 
@@ -24,11 +23,6 @@ _PROVIDER = "CPUExecutionProvider"
 
 
 def _refuse_impossible(stages: Stages) -> None:
-    """Refuse what cannot be written, or not be checked.
-
-    Raises:
-      InputError: the packages of the extra are not installed; a stage computes in bfloat16.
-    """
     problems = []
     if missing := [name for name in _PACKAGES if importlib.util.find_spec(name) is None]:
         problems.append(
@@ -55,23 +49,20 @@ def _write(stages: Stages, path: Path) -> None:
         outputs = function(*images)
         return tuple(outputs[name] for name in names)
 
-    (batch,) = export.symbolic_shape("b")
-    arguments = [jax.ShapeDtypeStruct((batch, *one.shape), jnp.uint8) for one in inputs_of(stages)]
     with _quiet(), jax.numpy_rank_promotion("allow"):  # its functions promote
         import jax2onnx  # pyright: ignore[reportMissingImports]
 
         model = jax2onnx.to_onnx(
             in_order,
-            arguments,
+            arguments_of(stages),
             model_name="cascade",
-            input_names=[one.name for one in inputs_of(stages)],
+            input_names=list(inputs_of(stages)),
             output_names=names,
         )
     path.write_bytes(model.SerializeToString())
 
 
 def _load(path: Path) -> Program:
-    """What `_write` wrote, in onnxruntime on the CPU, to be called with images."""
     import onnxruntime  # pyright: ignore[reportMissingImports]
 
     options = onnxruntime.SessionOptions()
@@ -88,7 +79,6 @@ def _load(path: Path) -> Program:
 
 
 def _provenance(path: Path) -> dict[str, Any]:
-    """What the card says of the file that `_write` wrote: versions, and opset of each domain."""
     # By name: `import onnx` is this file to a type checker.
     imported = importlib.import_module("onnx").load(path).opset_import
     return {

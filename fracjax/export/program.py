@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
+from jax import export, lax
 from jaxtyping import Array, Float, UInt8
 
 from fracjax.errors import InputError
@@ -28,7 +28,6 @@ from fracjax.training import losses
 
 _MOST_BYTES = 2**31 - 2**24  # of weights: jax.export's file has 32-bit offsets
 
-
 Program = Callable[..., Mapping[str, Any]]
 """Arrays of images to arrays of what is said of them, by the names in the card."""
 
@@ -39,11 +38,11 @@ class Format:
 
     Attributes:
       name: in the card.
-      file: name of the file.
-      write: writes the stages, weights inside.
+      file: its name.
+      write: the stages, weights inside.
       load: what was written, to be called with images.
       provenance: what the card says of the file besides.
-      device: on which `load` computes, in words; None for JAX's.
+      device: on which the loaded program computes, in words; None for JAX's.
       refuse_impossible: raises `InputError` for stages that cannot be written, or not be checked.
     """
 
@@ -56,34 +55,26 @@ class Format:
     refuse_impossible: Callable[[Stages], None] = lambda stages: None
 
 
-@dataclass(frozen=True)
-class Input:
-    """One argument: uint8[b, side, side, channels], as decoded."""
+def inputs_of(stages: Stages) -> dict[str, ImageFormat]:
+    """Names of the arguments, uint8[b, side, side, channels], and what images are decoded to.
 
-    name: str
-    form: ImageFormat
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Of one image."""
-        return (self.form.side, self.form.side, self.form.channels)
-
-
-def inputs_of(stages: Stages) -> tuple[Input, ...]:
-    """The arguments: one, or one for each stage where the stages see images of two forms."""
+    One, or one for each stage where the stages see images of two forms.
+    """
     forms = [bundle.meta.form for bundle in stages.bundles]
     if len(set(forms)) == 1:
-        return (Input("pictures", forms[0]),)
-    return (Input("detector_pictures", forms[0]), Input("classifier_pictures", forms[1]))
+        return {"pictures": forms[0]}
+    return {"detector_pictures": forms[0], "classifier_pictures": forms[1]}
+
+
+def arguments_of(stages: Stages) -> list[jax.ShapeDtypeStruct]:
+    """What the function is traced with, for a batch of any size."""
+    (b,) = export.symbolic_shape("b")
+    shapes = [(b, form.side, form.side, form.channels) for form in inputs_of(stages).values()]
+    return [jax.ShapeDtypeStruct(shape, jnp.uint8) for shape in shapes]
 
 
 def refuse_impossible(stages: Stages) -> None:
-    """Refuse what no such function can be.
-
-    Raises:
-      InputError: a stage that averages over views of a image, which are drawn at random; more
-        weights than fit into one file.
-    """
+    """Raise `InputError` for views, which are drawn at random, and for weights that do not fit."""
     problems = [
         f"{bundle.workdir} averages over {bundle.test_views} views of an image, and an export "
         f"sees it as it is; run `{evaluate_command(bundle.workdir, '--views 1')}` first"
@@ -116,38 +107,29 @@ def cascade(
       platform: what the networks are traced for; by default for a CPU and for anything else, to be
         chosen when the function is compiled.
     """
-    detector, classifier = stages.detector.bundle, stages.classifier
     threshold = np.float32(stages.detector.point.threshold)
-    probabilities = partial(_probabilities, exact=exact, platform=platform)
+
+    def probabilities(bundle: ModelBundle, images: jax.Array) -> jax.Array:
+        """As `ModelBundle.predict`."""
+        each = []
+        for variables in bundle.networks:
+            p = losses.probabilities(_logits(bundle, variables, images, platform)).astype(exact)
+            each.append(p / p.sum(axis=1, keepdims=True))
+        mean = jnp.stack(each).mean(axis=0) if len(each) > 1 else each[0]
+        return scale_probabilities(mean, bundle.temperature).astype(jnp.float32)
 
     def function(*images: jax.Array) -> dict[str, jax.Array]:
-        score = probabilities(detector, images[0])[:, 1]
+        score = probabilities(stages.detector.bundle, images[0])[:, 1]
         outputs = {"probability": score, "called": calls(score, threshold)}
-        if classifier is not None:
-            outputs["types"] = probabilities(classifier, images[-1])
+        if stages.classifier is not None:
+            outputs["types"] = probabilities(stages.classifier, images[-1])
         return outputs
 
     return function
 
 
-def _probabilities(
-    bundle: ModelBundle, images: UInt8[Array, "b side side c"], exact: Any, platform: str | None
-) -> Float[Array, "b classes"]:
-    """As `ModelBundle.predict`."""
-    each = []
-    for variables in bundle.networks:
-        weights = jax.device_get(variables)
-        p = losses.probabilities(_logits(bundle, weights, images, platform)).astype(exact)
-        each.append(p / p.sum(axis=1, keepdims=True))
-    mean = jnp.stack(each).mean(axis=0) if len(each) > 1 else each[0]
-    return scale_probabilities(mean, bundle.temperature).astype(jnp.float32)
-
-
 def _logits(
-    bundle: ModelBundle,
-    weights: Any,
-    images: UInt8[Array, "b side side c"],
-    platform: str | None,
+    bundle: ModelBundle, variables: Any, images: UInt8[Array, "b side side c"], platform: str | None
 ) -> Float[Array, "b outputs"]:
     """Of one network; its layers are those of the platform."""
     # Traced anew, for another platform than the jitted one, and without its devices.
@@ -159,12 +141,8 @@ def _logits(
 
     # Else the compiler would compute with the weights ahead of time: that can take minutes, and
     # rounds otherwise than in the checkpoint's own program, where they are arguments.
-    weights = lax.optimization_barrier(weights)
+    weights = lax.optimization_barrier(jax.device_get(variables))
     if platform is not None:
         return traced_for(platform, weights, images)
-    return lax.platform_dependent(
-        weights,
-        images,
-        cpu=partial(traced_for, "cpu"),
-        default=partial(traced_for, "cuda"),
-    )
+    by_platform = {"cpu": partial(traced_for, "cpu"), "default": partial(traced_for, "cuda")}
+    return lax.platform_dependent(weights, images, **by_platform)

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any, cast
 
 import jax
-import jax.numpy as jnp
 from jax import export
 
-from fracjax.export.program import Format, Program, cascade, inputs_of
+from fracjax.export.program import Format, Program, arguments_of, cascade
 from fracjax.inference.stages import Stages
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -17,19 +16,14 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 
 def lower(stages: Stages) -> export.Exported:
     """The cascade, weights inside, for any number of images on any of `PLATFORMS`."""
-    (batch,) = export.symbolic_shape("b")
-    arguments = [jax.ShapeDtypeStruct((batch, *one.shape), jnp.uint8) for one in inputs_of(stages)]
     with _without_places(), jax.enable_x64(True):  # float64 comes after the networks: `cascade`
-        return export.export(jax.jit(cascade(stages)), platforms=PLATFORMS)(*arguments)
+        lowered = export.export(jax.jit(cascade(stages)), platforms=PLATFORMS)
+        return lowered(*arguments_of(stages))
 
 
 def load(path: Path) -> Program:
     """What `lower` made, from the disk, to be called with images."""
     return cast(Program, _read(path).call)
-
-
-def _write(stages: Stages, path: Path) -> None:
-    path.write_bytes(lower(stages).serialize())
 
 
 def _provenance(path: Path) -> dict[str, Any]:
@@ -42,6 +36,10 @@ def _provenance(path: Path) -> dict[str, Any]:
 
 def _read(path: Path) -> export.Exported:
     return export.deserialize(bytearray(path.read_bytes()))
+
+
+def _write(stages: Stages, path: Path) -> None:
+    path.write_bytes(lower(stages).serialize())
 
 
 @contextmanager

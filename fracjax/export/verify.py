@@ -31,12 +31,7 @@ TOLERANCE: dict[Precision, float] = {"float32": 1e-5, "tensorfloat32": 1e-3, "bf
 
 @dataclass(frozen=True)
 class CheckImages:
-    """Decoded images, and where they come from.
-
-    Attributes:
-      source: in words.
-      arrays: uint8[n, side, side, channels] for each argument of the program.
-    """
+    """Decoded images for each argument of the program, and where they come from, in words."""
 
     source: str
     arrays: tuple[UInt8[np.ndarray, "n _ _ _"], ...]
@@ -50,14 +45,12 @@ class Checked:
     """How near an artefact comes to its checkpoints.
 
     Attributes:
-      pictures: number of them.
-      source: where they come from.
-      batch_sizes: in which they were given to the artefact.
+      pictures: number of images, from `source`, given to the artefact in batches of `batch_sizes`.
       differences: largest difference of each kind of probability, by its name.
       tolerances: what they had to stay within.
-      called: of the pictures.
-      undecided: pictures whose probability is within the tolerance of the threshold: rounding,
-        which depends on the size of a batch and on the device, decides how they are called.
+      called: number of images.
+      undecided: images whose probability is within the tolerance of the threshold: rounding, which
+        depends on the size of a batch and on the device, decides how they are called.
       device: on which the artefact computed; the checkpoints did on JAX's.
     """
 
@@ -75,9 +68,9 @@ def images_of(stages: Stages, folder: Path | None, data_dir: Path | None) -> Che
     """Up to `IMAGES` of a folder, or of the detector's own validation studies.
 
     Raises:
-      InputError: the dataset is not there, or is split otherwise; no picture can be read.
+      InputError: the dataset is not there, or is split otherwise; no image can be read.
     """
-    forms = [one.form for one in inputs_of(stages)]
+    forms = list(inputs_of(stages).values())
     if folder is not None:
         files = _spread(find_files([folder]).files)
         each = [read.pictures for read in read_ahead(files, forms, ahead=IMAGES) if read.pictures]
@@ -90,8 +83,7 @@ def images_of(stages: Stages, folder: Path | None, data_dir: Path | None) -> Che
             dataset = open_dataset(meta.config.data, data_dir)
         except InputError as error:
             raise InputError(
-                f"nothing to check the export on: {error}; or name a folder of pictures with "
-                "--check"
+                f"nothing to check the export on: {error}; or name a folder of images with --check"
             ) from error
         meta.check_split(dataset.split_hash)
         studies = _spread(dataset.indices("validation"))
@@ -103,15 +95,10 @@ def images_of(stages: Stages, folder: Path | None, data_dir: Path | None) -> Che
 def compare(
     stages: Stages, program: Program, images: CheckImages, device: str | None = None
 ) -> Checked:
-    """Run a program on images, in batches of `SIZES`, and set it beside `ModelBundle.predict`.
+    """Run an export, read again, on images, and set it beside `ModelBundle.predict`.
 
-    Both are given the same batches: with their size the rounding of a checkpoint changes, too.
-
-    Args:
-      stages: what was exported.
-      program: the export, read again.
-      images: to run it on.
-      device: on which it computes, in words; JAX's by default.
+    Both are given the same batches, of `SIZES`: with their size the rounding of a checkpoint
+    changes, too. `device` is what the program computes on, in words; JAX's by default.
 
     Raises:
       InputError: a probability differs by more than the tolerance, or a call that rounding does not
@@ -143,7 +130,7 @@ def compare(
             problems.append(f"{wrong.sum()} of {wrong.size} calls differ in batches of {size}")
     if problems:
         raise InputError(
-            f"the export does not say what the checkpoints say of {len(images)} pictures of "
+            f"the export does not say what the checkpoints say of {len(images)} images of "
             f"{images.source}: {'; '.join(problems)}; nothing was kept"
         )
     jax_device = jax.devices()[0]
@@ -183,7 +170,7 @@ def _in_batches(program: Program, images: CheckImages, size: int) -> dict[str, n
     }
 
 
-def _spread(all_of_them: Sequence[Any] | np.ndarray) -> list[Any]:
+def _spread(items: Sequence[Any] | np.ndarray) -> list[Any]:
     """`IMAGES` of them, from the first to the last."""
-    places = np.linspace(0, len(all_of_them) - 1, min(IMAGES, len(all_of_them))).round()
-    return [all_of_them[int(place)] for place in places]
+    places = np.linspace(0, len(items) - 1, min(IMAGES, len(items))).round()
+    return [items[int(place)] for place in places]

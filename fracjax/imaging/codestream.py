@@ -1,4 +1,4 @@
-"""What a compressed picture claims for itself, read before a decoder believes it.
+"""What a compressed image claims for itself, read before a decoder believes it.
 
 A decoder in C++ may end the process over a damaged header, and with it the audit of every other
 file. So the markers up to the first scan are walked strictly here.
@@ -16,7 +16,7 @@ _SEGMENTS = {*range(0xC0, 0xD0), *range(0xDA, 0xF9), 0xFE}  # markers that a len
 
 @dataclass(frozen=True)
 class Coded:
-    """The header of a compressed picture: pixels, values per pixel, bits per value."""
+    """The header of a compressed image: pixels, values per pixel, bits per value."""
 
     width: int
     height: int
@@ -25,20 +25,23 @@ class Coded:
 
 
 def coded_header(code: bytes) -> Coded | None:
-    """The header of a JPEG, JPEG-LS or JPEG 2000 picture; None for any other.
+    """The header of a JPEG, JPEG-LS or JPEG 2000 image; None for any other.
 
     Raises:
       ValueError: it is damaged.
     """
-    if code.startswith(_JPEG):
-        return _jpeg(code)
     start = code.find(_JPEG_2000, 0, 4096)  # boxes of a JP2 file may come before it
-    if start < 0:
+    if code.startswith(_JPEG):
+        coded = _jpeg(code)
+    elif start < 0:
         return None
-    x_end, y_end, x_start, y_start = (_number(code, start + at, 4) for at in (8, 12, 16, 20))
-    channels = _number(code, start + 40, 2)
-    bits = (_number(code, start + 42, 1) & 127) + 1  # of the first channel
-    return _plausible(Coded(x_end - x_start, y_end - y_start, channels, bits))
+    else:
+        x_end, y_end, x_start, y_start = (_number(code, start + at, 4) for at in (8, 12, 16, 20))
+        bits = (_number(code, start + 42, 1) & 127) + 1  # of the first channel
+        coded = Coded(x_end - x_start, y_end - y_start, _number(code, start + 40, 2), bits)
+    if not (1 <= coded.bits <= 16 and coded.channels in (1, 3) and coded.width > 0):
+        raise ValueError(f"damaged header of a compressed image: {coded}")
+    return coded
 
 
 def _jpeg(code: bytes) -> Coded:
@@ -51,24 +54,17 @@ def _jpeg(code: bytes) -> Coded:
         if marker not in _SEGMENTS or length < 2:
             break
         if marker in _FRAMES or marker == _JPEG_LS_FRAME:
-            coded = Coded(
-                _number(code, at + 7, 2), _number(code, at + 5, 2), code[at + 9], code[at + 4]
-            )
+            height, width = _number(code, at + 5, 2), _number(code, at + 7, 2)
+            coded = Coded(width, height, channels=code[at + 9], bits=code[at + 4])
             tables = tables or marker == _JPEG_LS_FRAME
         elif marker == _HUFFMAN_TABLES:
             tables = True
         elif marker == _SCAN:
             if coded is None or not tables:
                 break
-            return _plausible(coded)
+            return coded
         at += 2 + length
-    raise ValueError(f"damaged header of a compressed picture, at its byte {at}")
-
-
-def _plausible(coded: Coded) -> Coded:
-    if not (1 <= coded.bits <= 16 and coded.channels in (1, 3) and coded.width > 0):
-        raise ValueError(f"damaged header of a compressed picture: {coded}")
-    return coded
+    raise ValueError(f"damaged header of a compressed image, at its byte {at}")
 
 
 def _number(code: bytes, at: int, size: int) -> int:

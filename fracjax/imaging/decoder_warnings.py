@@ -12,11 +12,7 @@ from PIL import ImageFile
 _DECODERS = r"(PIL|pydicom|fracjax\.imaging)(\.|$)"
 
 
-class _Local(threading.local):
-    messages: list[str] | None = None
-
-
-_local = _Local()
+_local = threading.local()  # its `messages`: a list while this thread reads a file
 
 
 @contextmanager
@@ -26,20 +22,19 @@ def capture_decoder_warnings() -> Iterator[None]:
     Warnings and Pillow's leniency belong to the process: hence once, around the threads. Warnings
     of other modules, and of threads that read nothing, go where they went before.
     """
-    lenient = ImageFile.LOAD_TRUNCATED_IMAGES
+
+    def keep(message: Warning | str, *rest: Any, **named: Any) -> None:
+        if is_of_others():
+            before(message, *rest, **named)
+        else:
+            _local.messages.append(" ".join(str(message).split()))
+
+    def is_of_others(*_: logging.LogRecord) -> bool:
+        return getattr(_local, "messages", None) is None
+
+    lenient, before = ImageFile.LOAD_TRUNCATED_IMAGES, warnings.showwarning
+    logger = logging.getLogger("pydicom")  # where it says once more what it warns of
     with warnings.catch_warnings():
-        before = warnings.showwarning
-
-        def keep(message: Warning | str, *rest: Any, **named: Any) -> None:
-            if _local.messages is None:
-                before(message, *rest, **named)
-            else:
-                _local.messages.append(" ".join(str(message).split()))
-
-        def is_of_others(record: logging.LogRecord) -> bool:
-            return _local.messages is None
-
-        logger = logging.getLogger("pydicom")  # where it says once more what it warns of
         logger.addFilter(is_of_others)
         warnings.filterwarnings("always", module=_DECODERS)
         # A bomb, or arithmetic that went wrong.

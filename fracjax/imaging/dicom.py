@@ -6,6 +6,7 @@ output by a range that a negative slope turns over.
 """
 
 import io
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from fracjax.imaging.grey_levels import Unreadable, check_size, eight_bits, nomi
 
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
+_NEEDED = ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "PhotometricInterpretation")
 
 
 def is_dicom(data: bytes) -> bool:
@@ -25,10 +27,10 @@ def is_dicom(data: bytes) -> bool:
 
 
 def decode_dicom(data: bytes) -> UInt8[np.ndarray, "h w"] | UInt8[np.ndarray, "h w 3"]:
-    """The one picture of a file, as it is displayed: grey, or RGB.
+    """The one image of a file, as it is displayed: grey, or RGB.
 
     Grey: stored values through the modality LUT or rescale, then the first VOI LUT, or else the
-    first window; without either, the full range of the stored values (`pixels.nominal_range`).
+    first window; without either, the full range of the stored values (`nominal_range`).
     MONOCHROME1 is inverted. Padding is black.
 
     Raises:
@@ -66,24 +68,12 @@ def _check_not_deflated(data: bytes) -> None:
 
 
 def _check(file: Any) -> None:
-    """Refuse what is not one picture of a usual kind, before it is decoded."""
+    """Refuse what is not one image of a usual kind, before it is decoded."""
     if "PixelData" not in file:
-        raise Unreadable("no pixel data: the DICOM file is cut off, or holds no picture")
-    frames = int(file.get("NumberOfFrames") or 1)
-    if frames > 1:
+        raise Unreadable("no pixel data: the DICOM file is cut off, or holds no image")
+    if (frames := int(file.get("NumberOfFrames") or 1)) > 1:
         raise Unreadable(f"multi-frame: {frames} frames, expected one; save each as its own file")
-    lacking = [
-        name
-        for name in (
-            "Rows",
-            "Columns",
-            "SamplesPerPixel",
-            "BitsAllocated",
-            "PhotometricInterpretation",
-        )
-        if not file.get(name)
-    ]
-    if lacking:
+    if lacking := [name for name in _NEEDED if not file.get(name)]:
         raise Unreadable(f"incomplete DICOM: no {', '.join(lacking)}")
     check_size(file.Columns, file.Rows)
     if file.PhotometricInterpretation not in _GREY + _COLOUR:
@@ -97,18 +87,14 @@ def _check(file: Any) -> None:
 
 
 def _check_codestream(file: Any) -> None:
-    """The compressed picture has a size of its own, which decoders believe first."""
+    """The compressed image has a size of its own, which decoders believe first."""
     from pydicom.encaps import generate_frames
 
     if not file.file_meta.TransferSyntaxUID.is_encapsulated:
         return
     coded = coded_header(next(generate_frames(file.PixelData, number_of_frames=1)))
-    if coded is None:
-        return
     claimed = Coded(file.Columns, file.Rows, file.SamplesPerPixel, file.BitsAllocated)
-    if (coded.width, coded.height, coded.channels) != (
-        claimed.width, claimed.height, claimed.channels
-    ) or coded.bits > claimed.bits:  # fmt: skip
+    if coded and (replace(coded, bits=claimed.bits) != claimed or coded.bits > claimed.bits):
         raise Unreadable(f"contradictory DICOM: {claimed} by its header, {coded} as compressed")
 
 
@@ -121,9 +107,9 @@ def _grey(stored: Integer[np.ndarray, "h w"], file: Any) -> UInt8[np.ndarray, "h
     grey = _voi(*_modality(levels, nominal_range(exposed), file), file)
     if file.PhotometricInterpretation == "MONOCHROME1":
         grey = 255 - grey
-    picture = grey[stored.astype(np.int32) - low]
-    picture[padding] = 0
-    return picture
+    image = grey[stored.astype(np.int32) - low]
+    image[padding] = 0
+    return image
 
 
 def _padding(stored: Integer[np.ndarray, "h w"], file: Any) -> Bool[np.ndarray, "h w"]:
@@ -162,13 +148,14 @@ def _voi(
     # Written without a meaning: a window must be wider than nothing, and a linear one than 1.
     if centre is None or width is None or width < (1 if function == "LINEAR" else 1e-6):
         return eight_bits(values, *limits)
-    if function == "LINEAR":
-        half = max(width - 1, 1e-6) / 2  # a width of 1 is a step
-        return eight_bits(values, centre - 0.5 - half, centre - 0.5 + half)
-    if function == "LINEAR_EXACT":
-        return eight_bits(values, centre - width / 2, centre + width / 2)
-    if function == "SIGMOID":
-        return eight_bits(scipy.special.expit(4 * (values - centre) / width), 0.0, 1.0)
+    match function:
+        case "LINEAR":
+            half = max(width - 1, 1e-6) / 2  # a width of 1 is a step
+            return eight_bits(values, centre - 0.5 - half, centre - 0.5 + half)
+        case "LINEAR_EXACT":
+            return eight_bits(values, centre - width / 2, centre + width / 2)
+        case "SIGMOID":
+            return eight_bits(scipy.special.expit(4 * (values - centre) / width), 0.0, 1.0)
     raise Unreadable(
         f"unusual DICOM: VOI LUT function {function}, expected LINEAR, LINEAR_EXACT or SIGMOID"
     )
@@ -191,7 +178,5 @@ def _look_up(
 
 def _first(value: Any) -> float | None:
     """The first of one or several numbers, or None where there is none."""
-    if value is None or value == "":
-        return None
-    is_multihost = list(np.atleast_1d(np.asarray(value, np.float64)))
-    return float(is_multihost[0]) if is_multihost else None
+    values = [] if value is None or value == "" else np.atleast_1d(np.asarray(value, np.float64))
+    return float(values[0]) if len(values) else None

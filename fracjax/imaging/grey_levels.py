@@ -7,7 +7,7 @@ from PIL import Image, ImageChops
 MAX_PIXELS = 2**30 // 12  # Pillow's own limit; a radiograph has a fifth of it
 BIT_DEPTHS = (8, 10, 12, 14, 16)  # of detectors and of the files written from them
 COLOUR_DIFFERENCE = 20  # grey levels between two channels; the chroma noise of JPEG stays below
-COLOUR_SHARE = 0.001  # of the pixels
+COLOUR_FRACTION = 0.001  # of the pixels
 
 
 class Unreadable(ValueError):
@@ -15,7 +15,7 @@ class Unreadable(ValueError):
 
 
 def check_size(width: int, height: int) -> None:
-    """Refuse a picture that would fill the memory, before anything of it is decoded.
+    """Refuse an image that would fill the memory, before anything of it is decoded.
 
     Raises:
       Unreadable: naming its size.
@@ -35,12 +35,9 @@ def nominal_range(values: Num[np.ndarray, "..."]) -> tuple[float, float]:
     one marker, or one dead pixel, would set the contrast.
     """
     low, high = int(values.min()), int(values.max())
-    needed = max(high, -low - 1).bit_length()
-    if low < 0:
-        needed += 1
+    needed = max(high, -low - 1).bit_length() + (low < 0)
     bits = next((depth for depth in BIT_DEPTHS if depth >= needed), needed)
-    full = 2.0**bits
-    return (-full / 2, full / 2 - 1) if low < 0 else (0.0, full - 1)
+    return (-(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1) if low < 0 else (0.0, 2.0**bits - 1)
 
 
 def eight_bits(
@@ -60,4 +57,4 @@ def has_colour(image: Image.Image) -> bool:
     lowest = ImageChops.darker(ImageChops.darker(red, green), blue)
     differences = ImageChops.subtract(highest, lowest).histogram()
     coloured = sum(differences[COLOUR_DIFFERENCE + 1 :])
-    return coloured > COLOUR_SHARE * image.width * image.height
+    return coloured > COLOUR_FRACTION * image.width * image.height

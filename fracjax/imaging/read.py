@@ -5,28 +5,24 @@ pixels that were exposed. Grey of more than 8 bits is scaled by `grey_levels.nom
 """
 
 import io
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
+from rich.console import Console
+from rich.progress import track
 
 from fracjax.imaging.decoder_warnings import decoder_warnings
 from fracjax.imaging.dicom import decode_dicom, is_dicom
 from fracjax.imaging.grey_levels import Unreadable, check_size, eight_bits, nominal_range
 
-KIND_OF_SUFFIX = {
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".png": "PNG",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-    ".bmp": "BMP",
-    ".dcm": "DICOM",
-    ".dicom": "DICOM",
-}
+KIND_OF_SUFFIX = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF",
+                  ".bmp": "BMP", ".dcm": "DICOM", ".dicom": "DICOM"}  # fmt: skip
 # Of these kinds many a sound radiograph has a slightly invalid tag.
 LENIENT_KINDS = ("DICOM", "TIFF")
 MAX_FILE_BYTES = 256 * 2**20  # a radiograph is far smaller; a zip member may claim any size
@@ -45,6 +41,7 @@ _TURNS = {
 _QUARTER_TURNS = tuple(_TURNS[orientation] for orientation in (5, 6, 7, 8))
 _STARTS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"II": "TIFF", b"MM": "TIFF", b"BM": "BMP"}
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -58,20 +55,14 @@ class Rejection:
 
 @dataclass(frozen=True)
 class DecodedImage:
-    """A file that decodes, in full.
+    """A file that decodes, in full."""
 
-    Attributes:
-      kind: JPEG, PNG, TIFF, BMP or DICOM.
-      orientation: EXIF orientation of the file, 1 where none is given.
-      width, height: pixels of the image as displayed.
-      stored: of mode "L" (grey) or "RGB", still to be turned by `turn`, and at 1/`scale` of the
-        size, rounded up, where a reduced one was asked for.
-    """
-
-    kind: str
-    orientation: int
-    width: int
+    kind: str  # JPEG, PNG, TIFF, BMP or DICOM
+    orientation: int  # EXIF orientation of the file, 1 where none is given
+    width: int  # pixels of the image as displayed
     height: int
+    # of mode "L" (grey) or "RGB", still to be turned by `turn`, and at 1/`scale` of the size,
+    # rounded up, where a reduced one was asked for.
     stored: Image.Image
     turn: Image.Transpose | None = None
     scale: int = 1
@@ -96,6 +87,13 @@ class DecodedImage:
 def is_image_name(name: str) -> bool:
     """Whether the suffix promises an image that we read."""
     return PurePosixPath(name).suffix.lower() in KIND_OF_SUFFIX
+
+
+def in_threads(work: Callable[[S], T], items: Sequence[S], what: str) -> list[T]:
+    """Do `work` to every item on all cores (decoders release the GIL), with a bar named `what`."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        done, screen = pool.map(work, items), Console(stderr=True)
+        return list(track(done, what, total=len(items), console=screen, transient=True))
 
 
 def read_bytes(path: Path) -> bytes:
@@ -127,16 +125,10 @@ def read_image(
 ) -> tuple[T, str] | Rejection:
     """Decode one file, or say why not: as strictly in prediction as in the audit of a dataset.
 
-    A complaint of the decoder is a reason not to take a file, for its orientation may be lost; of
-    DICOM and TIFF it is a note. Call it within `capture_decoder_warnings`.
-
-    Args:
-      data: the encoded file.
-      decode: gives the kind of the file and what is wanted of it, or raises `Unreadable`.
-      suffix: that the file's name has, which must be its kind's; None for any.
-
-    Returns:
-      What `decode` gave, and what the decoder complained of.
+    `decode` gives the kind of the file and what is wanted of it, or raises `Unreadable`; the kind
+    must be that of the `suffix`, if there is one. With what it gave comes what the decoder
+    complained of, a note. Of other kinds than DICOM and TIFF a complaint is a reason not to take
+    the file, for its orientation may be lost. Call it within `capture_decoder_warnings`.
     """
     if not data:
         return Rejection("empty: zero bytes")
@@ -153,35 +145,39 @@ def read_image(
 
 
 def open_image(data: bytes, *, grey: bool = False, at_least: int | None = None) -> DecodedImage:
-    """Decode one file in full.
+    """Decode one file in full, or as a JPEG at 1/2, 1/4 or 1/8 of its size.
 
-    Args:
-      data: the encoded file.
-      grey: colour is not wanted. Of a JPEG only the luma is decoded then.
-      at_least: a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, as long as both sides keep so
-        many pixels. None for the full size.
+    It is reduced as long as both sides keep `at_least` so many pixels. Where only `grey` is wanted,
+    only the luma of a JPEG is decoded.
 
     Raises:
       Unreadable: it does not decode, in full, to one image; the message says why.
     """
     try:
-        opened = _open_dicom(data) if is_dicom(data) else _open(data, grey, at_least)
+        if is_dicom(data):
+            image = Image.fromarray(decode_dicom(data))
+            opened = DecodedImage("DICOM", 1, image.width, image.height, image)
+        else:
+            opened = _open(data, grey, at_least)
         return replace(opened, stored=opened.stored.convert("L")) if grey else opened
     except Unreadable:
         raise
     except UnidentifiedImageError:
-        raise Unreadable(_unidentified(data)) from None
+        for start, kind in _STARTS.items():
+            if data.startswith(start):
+                raise Unreadable(
+                    f"does not decode: begins as {kind}, with a damaged header or of a rare variety"
+                ) from None
+        raise Unreadable(
+            f"not a picture: the content is neither {', '.join(_KINDS)} nor DICOM "
+            "(which has DICM at byte 128)"
+        ) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise Unreadable(f"decompression bomb: {error}") from error
     except Exception as error:  # decoders raise anything for a damaged file, and it is one of many
         reason = " ".join(str(error).split()) or type(error).__name__
         kind = "truncated" if "truncated" in reason.lower() else "does not decode"
         raise Unreadable(f"{kind}: {reason}") from error
-
-
-def _open_dicom(data: bytes) -> DecodedImage:
-    image = Image.fromarray(decode_dicom(data))
-    return DecodedImage("DICOM", 1, image.width, image.height, image)
 
 
 def _open(data: bytes, grey: bool, at_least: int | None) -> DecodedImage:
@@ -192,7 +188,7 @@ def _open(data: bytes, grey: bool, at_least: int | None) -> DecodedImage:
         pages = getattr(image, "n_frames", 1)
         if pages > 1 and kind != "JPEG":
             raise Unreadable(
-                f"multi-frame: {pages} pictures in one {kind}, expected one; "
+                f"multi-frame: {pages} images in one {kind}, expected one; "
                 "save each as its own file"
             )
         deep_colour = _has_deep_colour(image)  # before a PNG loads itself to find its EXIF
@@ -206,33 +202,34 @@ def _open(data: bytes, grey: bool, at_least: int | None) -> DecodedImage:
         turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
         if scale == 1:
             whole = image.size
-        stored = _grey_or_rgb(image, _is_negative(image))
+        stored = _grey_or_rgb(image)
     if deep_colour and np.asarray(stored).max() < 2**6:
         raise Unreadable(
             "16-bit colour of fewer bits: only the upper 8 of 16 are read, and they are nearly "
             "black; save it as 8-bit colour or 16-bit grey"
         )
     width, height = whole[::-1] if turn in _QUARTER_TURNS else whole
-    return DecodedImage(
-        kind, orientation if orientation in range(1, 9) else 1, width, height, stored, turn, scale
-    )
+    orientation = orientation if orientation in range(1, 9) else 1
+    return DecodedImage(kind, orientation, width, height, stored, turn, scale)
 
 
-def _grey_or_rgb(image: Image.Image, negative: bool) -> Image.Image:
-    if image.mode in ("L", "RGB"):
-        return image
-    if image.mode.startswith("I"):  # 16 bits and more, where convert("L") would clip
-        deep = np.asarray(image)
-        low, high = nominal_range(deep)
-        grey = eight_bits(deep, low, high)
-        return Image.fromarray(255 - grey if negative else grey)
-    if image.mode == "F":
-        raise Unreadable("floating point: expected whole numbers; save it as 16-bit grey")
-    if image.mode in ("1", "LA"):
-        return image.convert("L")
-    if image.mode in ("P", "PA"):
-        # By way of RGBA: Pillow warns of a palette whose transparency would be lost.
-        return image.convert("RGBA").convert("RGB")
+def _grey_or_rgb(image: Image.Image) -> Image.Image:
+    match image.mode:
+        case "L" | "RGB":
+            return image
+        case "1" | "LA":
+            return image.convert("L")
+        case "P" | "PA":
+            # By way of RGBA: Pillow warns of a palette whose transparency would be lost.
+            return image.convert("RGBA").convert("RGB")
+        case "F":
+            raise Unreadable("floating point: expected whole numbers; save it as 16-bit grey")
+        case mode if mode.startswith("I"):  # 16 bits and more, where convert("L") would clip
+            deep = np.asarray(image)
+            grey = eight_bits(deep, *nominal_range(deep))
+            # Pillow turns a TIFF in which zero is white over for 8 bits, and not for 16.
+            tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
+            return Image.fromarray(255 - grey if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else grey)
     return image.convert("RGB")
 
 
@@ -243,22 +240,3 @@ def _has_deep_colour(image: ImageFile.ImageFile) -> bool:
     layouts = (tile.args if isinstance(tile.args, str) else (tile.args or [""])[0]
                for tile in image.tile)  # fmt: skip
     return any(str(layout).endswith((";16B", ";16L", ";16N")) for layout in layouts)
-
-
-def _is_negative(image: Image.Image) -> bool:
-    """Whether zero is white: Pillow turns it over for 8 bits, and not for 16."""
-    return (
-        isinstance(image, TiffImagePlugin.TiffImageFile)
-        and image.mode.startswith("I")
-        and image.tag_v2.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
-    )
-
-
-def _unidentified(data: bytes) -> str:
-    for start, kind in _STARTS.items():
-        if data.startswith(start):
-            return f"does not decode: begins as {kind}, with a damaged header or of a rare variety"
-    return (
-        f"not a picture: the content is neither {', '.join(_KINDS)} nor DICOM "
-        "(which has DICM at byte 128)"
-    )

@@ -20,28 +20,21 @@ DRAFT_MARGIN, DRAFT_SIDE = 4, 46
 
 @dataclass(frozen=True)
 class ImageFormat:
-    """What every image of a set is decoded to.
+    """What every image of a set is decoded to."""
 
-    Attributes:
-      side: height and width, pixels.
-      fit: stretched to the square, as in the paper (§7.3), or padded with black.
-      channels: 1 (grey) or 3 (colour).
-    """
-
-    side: int
+    side: int  # height and width, pixels
+    # stretched to the square, as in the paper (§7.3), or padded with black
     fit: Literal["stretch", "pad"] = "stretch"
-    channels: int = 1
+    channels: int = 1  # 1 (grey) or 3 (colour)
 
 
 def decode(data: bytes, form: ImageFormat) -> UInt8[np.ndarray, "side side c"]:
     """Decode one file: upright, of 8 bits, in the form's size and channels.
 
     Shrinking averages over the pixels it merges, so that thin lines fade and do not vanish.
-
-    Raises:
-      Unreadable: it does not decode. The audit has refused such files before.
+    `Unreadable` where it does not decode.
     """
-    return _square(_open(data, form), form)
+    return decode_each(data, [form])[1][0]
 
 
 def decode_each(
@@ -51,17 +44,14 @@ def decode_each(
 
     It is decoded once for all forms; a JPEG once for each that differs, because the form says how
     little of one is decoded.
-
-    Raises:
-      Unreadable: it does not decode.
     """
     coloured = max(forms, key=lambda form: form.channels)
     opened = _open(data, coloured)
-    squares: dict[ImageFormat, UInt8[np.ndarray, "_ _ _"]] = {}
-    for form in forms:
-        if form not in squares:
-            again = opened.kind == "JPEG" and form != coloured
-            squares[form] = _square(_open(data, form) if again else opened, form)
+    squares = {
+        form: _square(_open(data, form) if opened.kind == "JPEG" else opened, form)
+        for form in {*forms} - {coloured}
+    }
+    squares[coloured] = _square(opened, coloured)
     return opened.kind, [squares[form] for form in forms]
 
 
@@ -85,7 +75,7 @@ def _square(opened: DecodedImage, form: ImageFormat) -> UInt8[np.ndarray, "side 
 
 
 def reduced_side(side: int) -> int:
-    """The smallest side to which a JPEG may be decoded for a picture of this side, pixels."""
+    """The smallest side to which a JPEG may be decoded for an image of this side, pixels."""
     return DRAFT_MARGIN * max(side, DRAFT_SIDE)
 
 

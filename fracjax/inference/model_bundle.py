@@ -18,7 +18,7 @@ from fracjax.errors import InputError
 from fracjax.evaluation import Predictions
 from fracjax.evaluation.temperature import scale_probabilities
 from fracjax.imaging.resize import ImageFormat
-from fracjax.loading.batch import Examples, Pictures
+from fracjax.loading.batch import Examples, ImageStore
 from fracjax.models.image_spec import ImageSpec
 from fracjax.runtime.multihost import check_same_on_all_hosts
 from fracjax.runtime.randomness import stream
@@ -78,7 +78,7 @@ class ModelBundle:
         """Epoch of the best checkpoint; of several networks, one for each."""
         return epochs_of(self.metas)
 
-    def probabilities(self, images: Pictures) -> Float[np.ndarray, "n k"]:
+    def probabilities(self, images: ImageStore) -> Float[np.ndarray, "n k"]:
         """Probabilities of images, uint8[n, side, side, channels], in their order.
 
         The mean over views and networks, scaled by the temperature. Views are drawn by the place of
@@ -230,7 +230,7 @@ def _in_precision(config: Config, precision: Precision) -> Config:
     return dataclasses.replace(config, model=model)
 
 
-def check_images(images: Pictures, form: ImageFormat) -> None:
+def check_images(images: ImageStore, form: ImageFormat) -> None:
     """Refuse what is no batch of decoded images: grey values 0 to 255 as uint8.
 
     Raises:

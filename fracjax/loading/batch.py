@@ -1,4 +1,4 @@
-"""Studies with their pictures, and the batches made of them."""
+"""Studies with their images, and the batches made of them."""
 
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypedDict, runtime_checkable
@@ -24,43 +24,31 @@ class Batch(TypedDict):
 
 
 @runtime_checkable
-class Pictures(Protocol):
-    """An array of pictures or features, or something on the disk that is read like one."""
+class ImageStore(Protocol):
+    """An array of images or features, or something on the disk that is read like one."""
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Pictures, then the shape of one."""
-        ...
+    def shape(self) -> tuple[int, ...]: ...  # noqa: D102
 
     @property
-    def dtype(self) -> np.dtype:
-        """Of one value."""
-        ...
+    def dtype(self) -> np.dtype: ...  # noqa: D102
 
-    def __getitem__(self, rows: Int[np.ndarray, " m"], /) -> Shaped[np.ndarray, "m *dims"]:
-        """The pictures of these rows."""
-        ...
+    def __getitem__(self, rows: Int[np.ndarray, " m"], /) -> Shaped[np.ndarray, "m *dims"]: ...
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Studies of one part of a split.
-
-    Attributes:
-      study: name of each study.
-      image: where the pictures are: uint8 squares (n, side, side, channels), or features of a
-        frozen prefix. Parts of one dataset share them.
-      label: class index of each study.
-      group: near-duplicate group of each study.
-      attributes: what else the dataset knows of each study, by name.
-      row: row of `image` of each study; None where they are the same studies in the same order.
-    """
+    """Studies of one part of a split."""
 
     study: Shaped[np.ndarray, " n"]
-    image: Pictures
+    # where the images are: uint8 squares (n, side, side, channels), or features of a frozen prefix.
+    # Parts of one dataset share them.
+    image: ImageStore
     label: Int[np.ndarray, " n"]
-    group: Shaped[np.ndarray, " n"]
+    group: Shaped[np.ndarray, " n"]  # near-duplicate group of each study
+    # what else the dataset knows of each study, by name
     attributes: dict[str, Shaped[np.ndarray, " n"]] = field(default_factory=dict)
+    # row of `image` of each study; None where they are the same studies in the same order
     row: Int[np.ndarray, " n"] | None = None
 
     def __len__(self) -> int:
@@ -71,8 +59,8 @@ class Examples:
         """Row of `image` of each study."""
         return np.arange(len(self)) if self.row is None else self.row
 
-    def pictures(self, index: Int[np.ndarray, " m"] | None = None) -> Shaped[np.ndarray, "m *dims"]:
-        """The pictures of these studies, of all of them by default, read into memory."""
+    def images(self, index: Int[np.ndarray, " m"] | None = None) -> Shaped[np.ndarray, "m *dims"]:
+        """The images of these studies, of all of them by default, read into memory."""
         return self.image[self.rows if index is None else self.rows[index]]
 
     def take(self, index: Shaped[np.ndarray, " m"]) -> "Examples":

@@ -8,9 +8,8 @@ import numpy as np
 from jaxtyping import Int
 
 from fracjax.config import Data, fold_of
-from fracjax.datasets import splits
-from fracjax.datasets.folds import fold_indices
 from fracjax.datasets.prepared import Prepared, open_prepared
+from fracjax.datasets.splits import Split, fold_indices
 from fracjax.errors import InputError
 from fracjax.imaging.resize import ImageFormat
 from fracjax.loading.batch import Examples
@@ -23,7 +22,7 @@ class Dataset:
 
     data: Data
     prepared: Prepared
-    split: splits.Split
+    split: Split
 
     @property
     def split_hash(self) -> str:
@@ -35,28 +34,21 @@ class Dataset:
 
     @property
     def form(self) -> ImageFormat:
-        """What the config has the pictures of this dataset decoded to."""
-        data = self.data
-        colour = data.channels == "colour" or (
-            data.channels == "auto" and bool(self.prepared.colour.any())
-        )
-        return ImageFormat(side=data.image_size, fit=data.fit, channels=3 if colour else 1)
+        """What the config has the images of this dataset decoded to."""
+        asked = self.data.channels
+        colour = self.prepared.colour.any() if asked == "auto" else asked == "colour"
+        return ImageFormat(self.data.image_size, self.data.fit, channels=3 if colour else 1)
 
     def part(self, name: str, form: ImageFormat | None = None) -> Examples:
-        """One part of the split; the whole dataset is decoded the first time that it is asked for.
+        """One part of the split, its images in the config's form by default.
 
-        Args:
-          name: train, validation or test.
-          form: what the pictures are decoded to; the config's by default.
+        The whole dataset is decoded the first time that it is asked for.
 
         Raises:
-          UserError: the part holds no study of one of the classes, or a record does not decode.
+          InputError: the part holds no study of one of the classes, or a record does not decode.
         """
-        wanted = self._wanted()
         index = self.indices(name)
-        renumber = np.full(len(self.prepared.classes), -1)
-        renumber[wanted] = np.arange(len(wanted))
-        label = renumber[self.prepared.label[index]]
+        label = self._class_of()[self.prepared.label[index]]
         absent = [c for i, c in enumerate(self.data.classes) if not np.any(label == i)]
         if absent:
             raise InputError(
@@ -74,15 +66,12 @@ class Dataset:
 
     def indices(self, name: str) -> Int[np.ndarray, " n"]:
         """Records of a part that are of a wanted class; of a fold, if the config names one."""
-
-        def of_split(part: str) -> Int[np.ndarray, " n"]:
-            index = self.split.indices(self.prepared, part)
-            return index[np.isin(self.prepared.label[index], self._wanted())]
-
         fold = fold_of(self.data.fold)
+        parts = [name] if fold is None or name == "test" else ["train", "validation"]
+        pool = np.sort(np.concatenate([self.split.indices(self.prepared, p) for p in parts]))
+        pool = pool[self._class_of()[self.prepared.label[pool]] >= 0]
         if fold is None or name == "test":
-            return of_split(name)
-        pool = np.sort(np.concatenate([of_split("train"), of_split("validation")]))
+            return pool
         train, validation = fold_indices(
             self.prepared.label[pool],
             self.prepared.group[pool],
@@ -92,15 +81,17 @@ class Dataset:
         )
         return pool[train if name == "train" else validation]
 
-    def _wanted(self) -> list[int]:
-        return [self.prepared.classes.index(c) for c in self.data.classes]
+    def _class_of(self) -> Int[np.ndarray, " k"]:
+        """Of each class of the dataset its number in the config; -1 where it is left out."""
+        kept = self.data.classes
+        return np.array([kept.index(c) if c in kept else -1 for c in self.prepared.classes])
 
 
 def open_dataset(data: Data, data_dir: Path | None = None) -> Dataset:
     """Open the dataset and the split that a config names, in `data_dir` if they were moved.
 
     Raises:
-      UserError: the dataset is not prepared, the split file is missing, leaks or is of another
+      InputError: the dataset is not prepared, the split file is missing, leaks or is of another
         dataset, or a class does not exist.
     """
     prepared = open_prepared(data.name, data_dir or data.dir)
@@ -111,6 +102,6 @@ def open_dataset(data: Data, data_dir: Path | None = None) -> Dataset:
             f"{data.name} has no class {', '.join(map(repr, unknown))}; its {len(known)} classes "
             f"are {', '.join(map(repr, known))}: correct data.classes"
         )
-    split = splits.Split.load(prepared.directory / data.split)
+    split = Split.load(prepared.directory / data.split)
     split.check(prepared)
     return Dataset(data, prepared, split)

@@ -33,7 +33,11 @@ def open_decoded(prepared: Prepared, form: ImageFormat) -> StoredRows:
     Raises:
       InputError: a record cannot be decoded any more, or the disk is full.
     """
-    path = prepared.directory / DECODED / f"{_digest(prepared, form)}.npy"
+    shape = {**asdict(form), "version": DECODE_VERSION}
+    libraries = {name: version(name) for name in ("pillow", "pydicom", "python-gdcm")}
+    content = repr((shape, libraries)) + "\n".join(prepared.sha256.tolist())
+    digest = hashlib.sha256(content.encode()).hexdigest()[:32]
+    path = prepared.directory / DECODED / f"{digest}.npy"
 
     def make() -> None:
         if path.exists():
@@ -47,14 +51,6 @@ def open_decoded(prepared: Prepared, form: ImageFormat) -> StoredRows:
     make()  # for the other processes, where each host has a copy of the dataset
     barrier(path.name)  # their first computation together would not wait for one that decodes
     return StoredRows(path)
-
-
-def _digest(prepared: Prepared, form: ImageFormat) -> str:
-    shape = {**asdict(form), "version": DECODE_VERSION}
-    libraries = {name: version(name) for name in ("pillow", "pydicom", "python-gdcm")}
-    digest = hashlib.sha256(repr((shape, libraries)).encode())
-    digest.update("\n".join(prepared.sha256.tolist()).encode())
-    return digest.hexdigest()[:32]
 
 
 def _write(prepared: Prepared, form: ImageFormat, path: Path) -> None:
@@ -71,19 +67,15 @@ def _write(prepared: Prepared, form: ImageFormat, path: Path) -> None:
                 "prepare the dataset again"
             ) from error
 
-    images = grain.MapDataset.range(len(prepared)).map(image)
+    count = len(prepared)
     threads = grain.ReadOptions(num_threads=os.cpu_count() or 1, prefetch_buffer_size=64)
-    blocks = track(
-        images.to_iter_dataset(threads),
-        f"Decoding {prepared.name} to {form.side}×{form.side}×{form.channels}",
-        total=len(prepared),
-        console=Console(stderr=True),
-        transient=True,
-    )
+    images = grain.MapDataset.range(count).map(image).to_iter_dataset(threads)
+    what = f"Decoding {prepared.name} to {form.side}×{form.side}×{form.channels}"
+    blocks = track(images, what, total=count, console=Console(stderr=True), transient=True)
     try:
-        write_rows(path, len(prepared), blocks)
+        write_rows(path, count, blocks)
     except OSError as error:
-        need = len(prepared) * form.side**2 * form.channels / 2**30
+        need = count * form.side**2 * form.channels / 2**30
         raise InputError(
             f"{path} cannot be written ({error}): the decoded images take {need:.2f} GiB; make "
             "room there, or move the dataset and name its new data.dir"

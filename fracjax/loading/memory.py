@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,8 @@ from fracjax.loading.batch import Examples
 from fracjax.loading.resident import rows_used
 from fracjax.runtime.multihost import allgather
 
-SHARE = 0.5
-"""Share of a device's free memory that the studies may take: the rest is the network's."""
+FRACTION = 0.5
+"""Fraction of a device's free memory that the studies may take: the rest is the model's."""
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,11 @@ class MemoryBudget:
     @property
     def fits(self) -> bool:
         """Whether the studies may be resident."""
-        return self.needed <= SHARE * self.free
+        return self.needed <= FRACTION * self.free
 
     def __str__(self) -> str:
-        return (
-            f"the studies take {_shown(self.needed)} of each device's {_shown(self.free)} of free "
-            "memory"
-        )
+        needed, free = (f"{size / 2**30:.2f} GiB" for size in (self.needed, self.free))
+        return f"the studies take {needed} of each device's {free} of free memory"
 
 
 def room_for(parts: Sequence[Examples], mesh: Mesh) -> MemoryBudget:
@@ -48,15 +47,11 @@ def room_for(parts: Sequence[Examples], mesh: Mesh) -> MemoryBudget:
     local = [device for device in mesh.devices.flat if device.process_index == jax.process_index()]
     here = {"host": socket.gethostname(), "free": min(map(_free, local)), "devices": len(local)}
     each = allgather(here)
+    if local[0].platform != "cpu":
+        return MemoryBudget(needed, min(one["free"] for one in each))
     # Devices of a CPU are threads of one machine and share its memory.
-    shared = local[0].platform == "cpu"
-    free = [
-        one["free"] // sum(o["devices"] for o in each if o["host"] == one["host"])
-        if shared
-        else one["free"]
-        for one in each
-    ]
-    return MemoryBudget(needed, min(free))
+    devices = Counter(host for one in each for host in [one["host"]] * one["devices"])
+    return MemoryBudget(needed, min(one["free"] // devices[one["host"]] for one in each))
 
 
 def choose_mode(
@@ -65,12 +60,11 @@ def choose_mode(
     """Where the studies wait.
 
     Raises:
-      UserError: they are asked to be resident, and there is no room at all.
+      InputError: they are asked to be resident, and there is no room at all.
     """
     if asked == "resident" and room.needed > room.free:
         raise InputError(
-            f"data.mode is resident, but {room}; write --data.mode stream, or a smaller "
-            "--data.image-size"
+            f"data.mode is resident, but {room}; write stream, or a smaller data.image_size"
         )
     if asked == "auto":
         return "resident" if room.fits else "stream"
@@ -101,7 +95,3 @@ def _free_on_host() -> int:
 
 def _table(path: Path) -> dict[str, int]:
     return {words[0]: int(words[1]) for words in map(str.split, path.read_text().splitlines())}
-
-
-def _shown(count: int) -> str:
-    return f"{count / 2**30:.2f} GiB"

@@ -17,11 +17,6 @@ class StoredRows:
 
     Read, not mapped: pages of a mapping would count as this process's memory for as long as they
     are cached, which in stream mode is the whole dataset.
-
-    Attributes:
-      path: the file.
-      shape: of the array.
-      dtype: of its values.
     """
 
     def __init__(self, path: Path) -> None:

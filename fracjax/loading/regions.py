@@ -1,4 +1,4 @@
-"""Where the findings are, in the grid of the decoded pictures: boxes, outlines, masks of pixels.
+"""Where the findings are, in the grid of the decoded images: boxes, outlines, masks of pixels.
 
 A place is (y, x) in pixels from the upper left corner of the square, so that the first pixel goes
 from 0 to 1.
@@ -11,29 +11,21 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 from PIL import Image, ImageDraw
 
-from fracjax.datasets.manifest import TAKEN, read_manifest
-from fracjax.datasets.prepared import Prepared
+from fracjax.datasets.prepared import TAKEN, Prepared, read_manifest
 from fracjax.imaging.resize import ImageFormat, letterbox_box
-
-Box = Float[np.ndarray, "k 4"]
-Outline = Float[np.ndarray, "p 2"]
 
 _FINE = 8  # parts of a pixel's side to which an edge is drawn
 
 
 @dataclass(frozen=True)
 class Regions:
-    """The findings of n studies.
+    """The findings of n studies."""
 
-    Attributes:
-      side: of the square pictures, pixels.
-      boxes: of each study (ymin, xmin, ymax, xmax) of its findings, pixels; none where it has none.
-      outlines: of each study the (y, x) points around each of its findings, pixels; a set may have
-        boxes only.
-    """
-
-    side: int
+    side: int  # of the square images, pixels
+    # of each study (ymin, xmin, ymax, xmax) of its findings, pixels; none where it has none
     boxes: tuple[Float[np.ndarray, "_ 4"], ...]
+    # of each study the (y, x) points around each of its findings, pixels; a set may have boxes
+    # only.
     outlines: tuple[tuple[Float[np.ndarray, "_ 2"], ...], ...]
 
     def __len__(self) -> int:
@@ -51,58 +43,42 @@ class Regions:
 
     def take(self, index: Shaped[np.ndarray, " m"]) -> "Regions":
         """The studies of these places: indices or a mask."""
-        places = np.arange(len(self))[index]
-        return Regions(
-            self.side,
-            tuple(self.boxes[i] for i in places),
-            tuple(self.outlines[i] for i in places),
-        )
+        places = np.arange(len(self))[index].tolist()
+        boxes, outlines = (tuple(of[i] for i in places) for of in (self.boxes, self.outlines))
+        return Regions(self.side, boxes, outlines)
 
     def box_masks(self) -> Bool[np.ndarray, "n side side"]:
         """The pixels of each study in its boxes."""
-        return _stack([box_mask(boxes, self.side) for boxes in self.boxes], self.side)
+        masks = [box_mask(boxes, self.side) for boxes in self.boxes]
+        return np.array(masks, bool).reshape(-1, self.side, self.side)
 
     def outline_masks(self) -> Bool[np.ndarray, "n side side"]:
         """The pixels of each study inside its outlines."""
-        return _stack([outline_mask(lines, self.side) for lines in self.outlines], self.side)
+        masks = [outline_mask(lines, self.side) for lines in self.outlines]
+        return np.array(masks, bool).reshape(-1, self.side, self.side)
 
 
 def regions(prepared: Prepared, rows: Int[np.ndarray, " n"], form: ImageFormat) -> Regions:
-    """The findings of these records, where `decode` puts them in pictures of this form.
-
-    Raises:
-      UserError: as `open_prepared`.
-    """
+    """The findings of these records, where `decode` puts them in images of this form."""
     manifest = read_manifest(prepared.manifest_path)
     sizes = {row.study: (row.width, row.height) for row in manifest if row.status == TAKEN}
-    places = [letterbox_box(sizes[study], form) for study in prepared.study[rows].tolist()]
-    both = list(zip(rows.tolist(), places, strict=True))
-    return Regions(
-        side=form.side,
-        boxes=tuple(
-            in_square(prepared.boxes[row].reshape(-1, 2), place).reshape(-1, 4)
-            for row, place in both
-        ),
-        outlines=tuple(
-            tuple(in_square(points, place) for points in prepared.masks[row]) for row, place in both
-        ),
-    )
+    boxes, outlines = [], []
+    for row in rows.tolist():
+        place = np.array(letterbox_box(sizes[str(prepared.study[row])], form), np.float32)
+        corner, extent = place[:2], place[2:]  # (y, x) in pixels of the square
+        boxes.append((prepared.boxes[row].reshape(-1, 2) * extent + corner).reshape(-1, 4))
+        outlines.append(tuple(points * extent + corner for points in prepared.masks[row]))
+    return Regions(form.side, tuple(boxes), tuple(outlines))
 
 
-def in_square(
-    points: Float[np.ndarray, "p 2"], place: tuple[int, int, int, int]
-) -> Float[np.ndarray, "p 2"]:
-    """Points (y, x) as fractions of an image, in pixels of the square that it is put in."""
-    top, left, height, width = place
-    return points * np.array([height, width], np.float32) + np.array([top, left], np.float32)
-
-
-def box_mask(boxes: Box, side: int) -> Bool[np.ndarray, "side side"]:
+def box_mask(boxes: Float[np.ndarray, "k 4"], side: int) -> Bool[np.ndarray, "side side"]:
     """The pixels of which one of the boxes covers half or more, as `outline_mask` has them."""
     return outline_mask([box[[[0, 1], [0, 3], [2, 3], [2, 1]]] for box in boxes], side)
 
 
-def outline_mask(outlines: Sequence[Outline], side: int) -> Bool[np.ndarray, "side side"]:
+def outline_mask(
+    outlines: Sequence[Float[np.ndarray, "_ 2"]], side: int
+) -> Bool[np.ndarray, "side side"]:
     """The pixels of which one of the outlines covers half or more.
 
     Edges are drawn (by Pillow) to an eighth of a pixel. A finding so thin that it covers no pixel
@@ -116,7 +92,3 @@ def outline_mask(outlines: Sequence[Outline], side: int) -> Bool[np.ndarray, "si
         covered = np.asarray(fine.reduce(_FINE))
         mask |= covered >= max(1, min(128, covered.max()))
     return mask
-
-
-def _stack(masks: list[np.ndarray], side: int) -> Bool[np.ndarray, "n side side"]:
-    return np.stack(masks) if masks else np.zeros((0, side, side), bool)

@@ -13,7 +13,7 @@ from jax.sharding import Mesh, PartitionSpec
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float32, Int, Int32, Shaped
 
-from fracjax.loading.batch import Batch, Examples, Pictures
+from fracjax.loading.batch import Batch, Examples, ImageStore
 from fracjax.loading.npy_rows import StoredRows
 from fracjax.runtime.sharding import batch_sharding, replicate
 
@@ -23,19 +23,12 @@ _CHUNK = 64 * 2**20  # bytes that are on the host at a time
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Resident:
-    """Studies of one part of a split, on the devices.
+    """Studies of one part of a split, on the devices: images by study, all else on each."""
 
-    Attributes:
-      image: their pictures, or features, and perhaps those of other parts, sharded by study.
-      row: row of `image` of each study; on every device, as all that follows.
-      label: class index of each study.
-      weight: weight of each study in the loss.
-    """
-
-    image: Shaped[Array, "m *dims"]
-    row: Int32[Array, " n"]
+    image: Shaped[Array, "m *dims"]  # or features; perhaps those of other parts, too
+    row: Int32[Array, " n"]  # of `image`
     label: Int32[Array, " n"]
-    weight: Float32[Array, " n"]
+    weight: Float32[Array, " n"]  # in the loss
 
 
 def make_resident(
@@ -43,12 +36,9 @@ def make_resident(
     mesh: Mesh,
     class_weights: Sequence[Float32[np.ndarray, " k"] | None] | None = None,
 ) -> list[Resident]:
-    """Place the studies of these parts on the devices; pictures that they share only once.
+    """Place the studies of these parts on the devices; images that they share only once.
 
-    Args:
-      parts: studies.
-      mesh: devices, over which the pictures are split.
-      class_weights: of each part, the weight of a study by its class; None for 1.
+    `class_weights` are, of each part, the weight of a study by its class; None for 1.
     """
     weights = class_weights or [None] * len(parts)
     used = rows_used(parts)
@@ -63,57 +53,49 @@ def make_resident(
     return out
 
 
-def rows_used(parts: Sequence[Examples]) -> dict[object, tuple[Pictures, Int[np.ndarray, " m"]]]:
-    """Of each set of pictures the rows that the parts need."""
-    rows: dict[object, list[np.ndarray]] = {}
-    images = {}
-    for part in parts:
-        key = _identity(part.image)
-        images[key] = part.image
-        rows.setdefault(key, []).append(part.rows)
-    return {key: (images[key], np.unique(np.concatenate(rows[key]))) for key in rows}
+def rows_used(parts: Sequence[Examples]) -> dict[object, tuple[ImageStore, Int[np.ndarray, " m"]]]:
+    """Of each set of images the rows that the parts need."""
+    images = {_identity(part.image): part.image for part in parts}
+    rows = {key: [p.rows for p in parts if _identity(p.image) == key] for key in images}
+    return {key: (image, np.unique(np.concatenate(rows[key]))) for key, image in images.items()}
 
 
-def _identity(image: Pictures) -> object:
+def _identity(image: ImageStore) -> object:
     return image.path if isinstance(image, StoredRows) else id(image)
 
 
-def place(pictures: Pictures, rows: Int[np.ndarray, " m"], mesh: Mesh) -> Shaped[Array, "k *dims"]:
+def place(images: ImageStore, rows: Int[np.ndarray, " m"], mesh: Mesh) -> Shaped[Array, "k *dims"]:
     """Split these rows over the devices, in chunks: the host never holds a second copy.
 
     Rows are added at the end, all zero, for the devices to have the same number.
     """
-    share = -(-len(rows) // mesh.size)
-    shape = tuple(pictures.shape[1:])
-    sharding = batch_sharding(mesh)
-    whole = (share * mesh.size, *shape)
+    each = -(-len(rows) // mesh.size)
+    whole, sharding = (each * mesh.size, *images.shape[1:]), batch_sharding(mesh)
     shards = []
     for device, index in sharding.addressable_devices_indices_map(whole).items():
         first = index[0].start or 0 if index else 0
-        shards.append(_fill(pictures, rows[first : first + share], share, device))
+        shards.append(_fill(images, rows[first : first + each], each, device))
     return jax.make_array_from_single_device_arrays(whole, sharding, shards)
 
 
-def _fill(pictures: Pictures, rows: np.ndarray, share: int, device: Any) -> jax.Array:
-    shape = tuple(pictures.shape[1:])
-    one = max(int(np.prod(shape)) * pictures.dtype.itemsize, 1)
+def _fill(images: ImageStore, rows: np.ndarray, each: int, device: Any) -> jax.Array:
+    shape = tuple(images.shape[1:])
+    one = max(int(np.prod(shape)) * images.dtype.itemsize, 1)
     chunk = min(max(_CHUNK // one, 1), max(len(rows), 1))
-    shard = jnp.zeros((share, *shape), pictures.dtype, device=device)
+    shard = jnp.zeros((each, *shape), images.dtype, device=device)
     for start in range(0, len(rows), chunk):
         # The last chunk begins earlier, so that all have one shape, and one program.
         start = min(start, len(rows) - chunk)
-        block = jax.device_put(pictures[rows[start : start + chunk]], device)
+        block = jax.device_put(images[rows[start : start + chunk]], device)
         shard = _write(shard, block, start)
         # Read without waiting, the blocks would pile up on the host.
         jax.block_until_ready(shard)
     return shard
 
 
-def _write_rows(shard: jax.Array, block: jax.Array, start: ArrayLike) -> jax.Array:
+@partial(jax.jit, donate_argnums=0)
+def _write(shard: jax.Array, block: jax.Array, start: ArrayLike) -> jax.Array:
     return lax.dynamic_update_slice_in_dim(shard, block, start, axis=0)
-
-
-_write = jax.jit(_write_rows, donate_argnums=0)
 
 
 def take(
@@ -151,13 +133,7 @@ def batch_at(
 ) -> Batch:
     """Batch `number` of a pass: what `BatchSource` reads from the disk, to the bit.
 
-    Args:
-      studies: on the devices.
-      order: places of them, in the order of the pass.
-      number: of the batch; after the last one no study is valid.
-      batch_size: studies per batch.
-      mesh: devices.
-      active: whether this network takes part at all.
+    After the last one no study is valid; nor is any if this model is not `active`.
     """
     place = number * batch_size + jnp.arange(batch_size)
     index = order[place % order.size]

@@ -14,42 +14,27 @@ from fracjax.runtime.randomness import numpy_generator, stream
 def draw_order(
     label: Int[np.ndarray, " n"], *, seed: int, epoch: int, oversample: bool = False
 ) -> Int32[Array, " m"]:
-    """The order in which an epoch visits the studies; the same on every machine.
+    """The order in which an epoch, from 0 on, visits the studies; the same on every machine.
 
-    Args:
-      label: class index of each study.
-      seed: of the run.
-      epoch: from 0 on.
-      oversample: whether classes are made up to the size of the largest.
+    Every study comes once. With `oversample` those of smaller classes come again until all classes
+    are of one size: what is repeated is drawn anew each epoch, and no study is seen more than once
+    oftener than another one of its class.
     """
-    if oversample:
-        counts = np.bincount(label)
-        members = jnp.asarray(label, jnp.int32)
-        return oversampled_order(members, tuple(int(n) for n in counts if n), seed, epoch)
-    return epoch_order(len(label), seed, epoch)
+    if not oversample:
+        return _shuffled(len(label), seed, epoch)
+    counts = tuple(int(n) for n in np.bincount(label) if n)
+    return _oversampled(jnp.asarray(label, jnp.int32), counts, seed, epoch)
 
 
 @partial(jax.jit, static_argnums=0)
-def epoch_order(n: int, seed: ArrayLike, epoch: ArrayLike) -> Int32[Array, " n"]:
-    """The order in which epoch `epoch` visits `n` studies: every study once."""
+def _shuffled(n: int, seed: ArrayLike, epoch: ArrayLike) -> Int32[Array, " n"]:
     return jax.random.permutation(_key(seed, epoch), jnp.arange(n, dtype=jnp.int32))
 
 
 @partial(jax.jit, static_argnums=1)
-def oversampled_order(
+def _oversampled(
     label: Int32[Array, " n"], counts: tuple[int, ...], seed: ArrayLike, epoch: ArrayLike
 ) -> Int32[Array, " m"]:
-    """Every study once, and those of smaller classes again until all classes are of one size.
-
-    What is repeated is drawn anew each epoch, and no study is seen more than once oftener than
-    another one of its class.
-
-    Args:
-      label: class index of each study.
-      counts: studies of each class that is there, in the order of the indices.
-      seed: of the run.
-      epoch: from 0 on.
-    """
     within, between = jax.random.split(_key(seed, epoch))
     # The studies of a class side by side, shuffled within it: its first few are what is repeated.
     shuffled = jax.random.permutation(within, jnp.arange(label.size, dtype=jnp.int32))
@@ -62,18 +47,10 @@ def oversampled_order(
     return jax.random.permutation(between, grouped[places])
 
 
-def studies_per_epoch(label: Int[np.ndarray, " n"], *, oversample: bool) -> int:
-    """Length of the order of an epoch."""
-    if not oversample:
-        return len(label)
-    counts = np.bincount(label)
-    return int(counts.max() * np.count_nonzero(counts))
-
-
 def subset_rows(
-    label: Int[np.ndarray, " n"], group: Shaped[np.ndarray, " n"], *, share: float, seed: int
+    label: Int[np.ndarray, " n"], group: Shaped[np.ndarray, " n"], *, fraction: float, seed: int
 ) -> Int[np.ndarray, " m"]:
-    """Rows of a share of the groups of every class, at least one group of each, in order.
+    """Rows of a fraction of the groups of every class, at least one group of each, in order.
 
     A group that lies in two classes is drawn with the first of them; a class that would be left
     with none has one of its groups added.
@@ -83,7 +60,7 @@ def subset_rows(
     kept = names[:0]
     for name in np.unique(label):
         its = names[label[first] == name]
-        kept = np.append(kept, rng.permutation(its)[: max(1, round(share * len(its)))])
+        kept = np.append(kept, rng.permutation(its)[: max(1, round(fraction * len(its)))])
     for name in np.unique(label):
         its = group[label == name]
         if not np.isin(its, kept).any():

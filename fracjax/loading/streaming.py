@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, cast
 
 import grain
@@ -12,7 +13,7 @@ from jax.sharding import NamedSharding
 from jaxtyping import Float32, Int
 
 from fracjax.loading.batch import Batch, Examples
-from fracjax.loading.sampling import draw_order, studies_per_epoch
+from fracjax.loading.sampling import draw_order
 from fracjax.runtime.sharding import process_of
 
 
@@ -21,20 +22,13 @@ class BatchSource:
     """Random access to the batches of one pass; batch `i` is the same whenever it is asked for.
 
     So the place in a pass is all the state that reading has, and a checkpoint needs no more of it.
-
-    Attributes:
-      examples: the studies.
-      order: places of them, in the order of the pass.
-      batch_size: studies per batch, over all processes together.
-      class_weights: weight of a study in the loss by its class; None for 1.
-      process: which of how many processes this is; each reads its own part of every batch.
     """
 
     examples: Examples
-    order: Int[np.ndarray, " m"]
-    batch_size: int
-    class_weights: Float32[np.ndarray, " k"] | None = None
-    process: tuple[int, int] = (0, 1)
+    order: Int[np.ndarray, " m"]  # places of them
+    batch_size: int  # over all processes together
+    class_weights: Float32[np.ndarray, " k"] | None = None  # in the loss; None for 1
+    process: tuple[int, int] = (0, 1)  # which of how many; each reads its part of every batch
 
     def __len__(self) -> int:
         return -(-len(self.order) // self.batch_size)
@@ -50,15 +44,15 @@ class BatchSource:
         if not 0 <= number < len(self):
             raise IndexError(f"batch {number} of {len(self)}")
         process, processes = self.process
-        share = self.batch_size // processes
-        place = number * self.batch_size + process * share + np.arange(share)
+        size = self.batch_size // processes
+        place = number * self.batch_size + process * size + np.arange(size)
         index = self.order[place % len(self.order)]
         label = self.examples.label[index].astype(np.int32)
         weights = self.class_weights
         return Batch(
-            image=self.examples.pictures(index),
+            image=self.examples.images(index),
             label=label,
-            weight=np.ones(share, np.float32) if weights is None else weights[label],
+            weight=np.ones(size, np.float32) if weights is None else weights[label],
             valid=place < len(self.order),
             index=index.astype(np.int32),
         )
@@ -85,25 +79,26 @@ def evaluation_batches(examples: Examples, *, batch_size: int) -> BatchSource:
 
 def steps_per_epoch(examples: Examples, *, batch_size: int, oversample: bool = False) -> int:
     """Batches of one epoch of training."""
-    return -(-studies_per_epoch(examples.label, oversample=oversample) // batch_size)
+    counts = np.bincount(examples.label)
+    studies = counts.max() * np.count_nonzero(counts) if oversample else counts.sum()
+    return -(-int(studies) // batch_size)
 
 
 @dataclass(frozen=True)
 class StackedSource:
-    """Batches of several networks, stacked networks first; of a single one as they are.
+    """Batches of several models, stacked models first; of a single one as they are.
 
-    A network whose pass is over is idle: a batch without a valid study.
-
-    Attributes:
-      sources: the pass of each network; None if it is idle throughout.
-      begin: the batch of each at which to begin.
+    A model whose pass is over is idle: a batch without a valid study.
     """
 
-    sources: Sequence[BatchSource | None]
-    begin: Sequence[int]
+    sources: Sequence[BatchSource | None]  # the pass of each model; None if it is idle throughout
+    begin: Sequence[int]  # the batch of each at which to begin
 
     def __len__(self) -> int:
-        return max(self._left(i) for i in range(len(self.sources)))
+        left = [
+            len(source) - i for source, i in zip(self.sources, self.begin, strict=True) if source
+        ]
+        return max(left, default=0)
 
     def of_process(self, process: tuple[int, int]) -> "StackedSource":
         """What one process reads of it."""
@@ -111,21 +106,15 @@ class StackedSource:
         return replace(self, sources=sources)
 
     def __getitem__(self, number: int) -> Batch:
-        busy = [self._left(i) > number for i in range(len(self.sources))]
         batches = [
-            source[begin + number] if is_busy and source else None
-            for source, begin, is_busy in zip(self.sources, self.begin, busy, strict=True)
+            source[begin + number] if source and begin + number < len(source) else None
+            for source, begin in zip(self.sources, self.begin, strict=True)
         ]
         like = next(batch for batch in batches if batch is not None)
-        idle = cast(Batch, {**like, "valid": np.zeros_like(like["valid"])})
-        filled = [idle if batch is None else batch for batch in batches]
-        if len(filled) == 1:
-            return filled[0]
-        return jax.tree.map(lambda *leaves: np.stack(leaves), *filled)
-
-    def _left(self, index: int) -> int:
-        source = self.sources[index]
-        return 0 if source is None else len(source) - self.begin[index]
+        if len(batches) == 1:
+            return like
+        idle = {**like, "valid": np.zeros_like(like["valid"])}
+        return jax.tree.map(lambda *leaves: np.stack(leaves), *(batch or idle for batch in batches))
 
 
 def stream(
@@ -133,34 +122,24 @@ def stream(
 ) -> Generator[Batch, None, None]:
     """Read a pass ahead of its use: a few batches on the host, two of them on the devices.
 
-    Of several processes each reads what its devices take.
+    Of several processes each reads what its devices take. `workers` are processes that read; 0 is
+    for threads of this one. They are started for each pass, which takes seconds: they pay where
+    reading does not keep up, and passes are long.
 
     Close what is returned if it is not used up: left to the garbage collector, its readers are
     joined in a finaliser, where Python swallows an interrupt.
-
-    Args:
-      source: the batches.
-      sharding: how they lie on the devices.
-      workers: processes that read; 0 for threads of this one. They are started for each pass, which
-        takes seconds: they pay where reading does not keep up, and passes are long.
     """
-
-    def place(batch: Batch) -> Any:
-        return jax.tree.map(
-            lambda array: jax.make_array_from_process_local_data(sharding, array), batch
-        )
-
-    ours = source.of_process(process_of(sharding))
+    to_devices = partial(jax.make_array_from_process_local_data, sharding)
+    threads = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
     # Grain asks for a sequence by duck typing.
-    ahead = grain.MapDataset.source(cast(Any, ours)).to_iter_dataset(
-        grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
-    )
+    ours = cast(Any, source.of_process(process_of(sharding)))
+    ahead = grain.MapDataset.source(ours).to_iter_dataset(threads)
     if workers:
         if not flags.FLAGS.is_parsed():  # grain reads absl's flags, which are not this program's
             flags.FLAGS.mark_as_parsed()
         ahead = ahead.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers))
-    placed = grain.experimental.ThreadPrefetchIterDataset(ahead.map(place), prefetch_buffer_size=2)
-    batches = iter(placed)
+    placed = ahead.map(lambda batch: jax.tree.map(to_devices, batch))
+    batches = iter(grain.experimental.ThreadPrefetchIterDataset(placed, prefetch_buffer_size=2))
     try:
         yield from batches
     finally:

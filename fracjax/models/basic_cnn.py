@@ -4,7 +4,6 @@ Each block is twice convolution (with bias), ReLU, BatchNorm, then 2×2 max pool
 printed rows of Table 3 and its 1,920 non-trainable parameters fit no other order; with the head
 of ten classes that makes 51,676,714 parameters at 224×224, and 51,673,123 with three.
 
-A new network is in inference mode; `fracjax.training.freeze.training_view` makes it train.
 Dimension names: b batch, h height, w width, c channels, f features.
 """
 
@@ -57,12 +56,8 @@ class DenseBlock(nnx.Module):
 class BasicCNN(Backbone):
     """Three convolution blocks of 32, 64 and 128 filters, then a dense layer of 512 units.
 
-    Args:
-      image_size: side of the square images; the flattened map, and with it the dense layer,
-        grows with its square.
-      width: multiplies filters and units; 1.0 is the paper's network.
-      dropout: fraction of the features dropped after each block in training; the paper's is 0.3.
-      rngs: draws the initial parameters.
+    `width` multiplies filters and units; the paper's network has 1.0, and a dropout of 0.3. The
+    flattened map, and with it the dense layer, grows with the square of the image's side.
     """
 
     IMAGE: ClassVar[ImageSpec] = IMAGE

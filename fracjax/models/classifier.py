@@ -1,4 +1,4 @@
-"""A backbone with pooling, dropout and a head: the only network that the rest of fracjax sees.
+"""A backbone with pooling, dropout and a head: the only model that the rest of fracjax sees.
 
 Dimension names: b batch, h height, w width, c channels, f features, k outputs.
 """
@@ -16,31 +16,20 @@ from fracjax.models.image_spec import ImageSpec
 
 
 class Classifier(nnx.Module):
-    """Backbone, global average pooling of a map, dropout, dense layer: pictures → logits.
+    """Backbone, global average pooling of a map, dropout, dense layer: images → logits."""
 
-    Args:
-      backbone: what turns pictures into features.
-      outputs: logits per picture; 1 for a detector with a sigmoid, else one per class.
-      dropout: share of the features dropped in training.
-      rngs: draws the head's initial parameters.
-
-    Attributes:
-      image: the pictures that the backbone takes.
-      precision: what its layers compute in, set by `precision.set_compute_dtype`.
-    """
-
+    # what its layers compute in, set by `precision.set_compute_dtype`
     precision: Precision = "float32"
 
     def __init__(self, backbone: Backbone, *, outputs: int, dropout: float, rngs: nnx.Rngs):
         self.backbone = backbone
         self.dropout = ops.Dropout(dropout, deterministic=True)
-        self.head = nnx.Linear(
-            backbone.features, outputs, kernel_init=ops.glorot_uniform, rngs=rngs
-        )
+        init = ops.glorot_uniform
+        self.head = nnx.Linear(backbone.features, outputs, kernel_init=init, rngs=rngs)
 
     @property
     def image(self) -> ImageSpec:
-        """The pictures that the backbone takes."""
+        """The images that the backbone takes."""
         return self.backbone.IMAGE
 
     def __call__(
@@ -50,16 +39,13 @@ class Classifier(nnx.Module):
         rngs: nnx.Rngs | jax.Array | None = None,
         start: str | None = None,
     ) -> Float[Array, "b k"]:
-        """Logits of pictures, or of what `backbone(..., stop=start)` made of them.
+        """Logits of images in the range of `image`, or of what enters block `start` ("head": none).
 
-        Args:
-          x: pictures in the range of `image`, or what enters block `start`.
-          rngs: a key (or streams) for dropout; needed in training mode only.
-          start: first block to run, or "head" for none of them; None runs everything.
+        `rngs`, a key or streams for dropout, is needed in training mode only.
 
         Raises:
-          UserError: the pictures are plainly not in the range of `image`. Under `jax.jit` there
-            are no values to look at.
+          InputError: the images are plainly not in the range of `image`. Under `jax.jit` there are
+            no values to look at.
         """
         if start is None and not isinstance(x, Tracer):
             self.image.check(x)

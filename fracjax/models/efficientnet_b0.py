@@ -6,11 +6,9 @@ ImageNet's mean and standard deviation; BatchNorm with momentum 0.99 and epsilon
 dropped with a fraction that grows to `drop_path` (Huang et al. 2016). 4,049,564 parameters, 42,016
 of them running statistics.
 
-A new network is in inference mode; `fracjax.training.freeze.training_view` makes it train.
 Dimension names: b batch, h height, w width, c channels.
 """
 
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
@@ -27,27 +25,17 @@ MEAN = (0.485, 0.456, 0.406)  # of ImageNet's red, green and blue, in [0, 1]
 DEVIATION = (0.229, 0.224, 0.225)
 
 
-@dataclass(frozen=True)
-class Stage:
-    """A row of Table 1: `layers` blocks, the first of them with the stride."""
-
-    kernel: int
-    expand: int
-    channels: int
-    layers: int
-    stride: int
-
-
+# Stages 2 to 8 of Table 1, which Keras numbers from 1: kernel, expansion, channels, blocks, and the
+# stride of the first block.
 STAGES = (
-    Stage(kernel=3, expand=1, channels=16, layers=1, stride=1),
-    Stage(kernel=3, expand=6, channels=24, layers=2, stride=2),
-    Stage(kernel=5, expand=6, channels=40, layers=2, stride=2),
-    Stage(kernel=3, expand=6, channels=80, layers=3, stride=2),
-    Stage(kernel=5, expand=6, channels=112, layers=3, stride=1),
-    Stage(kernel=5, expand=6, channels=192, layers=4, stride=2),
-    Stage(kernel=3, expand=6, channels=320, layers=1, stride=1),
+    (3, 1, 16, 1, 1),
+    (3, 6, 24, 2, 2),
+    (5, 6, 40, 2, 2),
+    (3, 6, 80, 3, 2),
+    (5, 6, 112, 3, 1),
+    (5, 6, 192, 4, 2),
+    (3, 6, 320, 1, 1),
 )
-"""Stages 2 to 8 of Table 1, which Keras numbers from 1."""
 
 _batch_norm = partial(nnx.BatchNorm, momentum=0.99, epsilon=1e-3, use_running_average=True)
 
@@ -56,16 +44,23 @@ def _conv(c_in: int, c_out: int, side: int = 1, **options) -> ops.Conv:
     return ops.Conv(c_in, c_out, (side, side), kernel_init=ops.fan_out_normal, **options)
 
 
-class Stem(nnx.Module):
-    """Normalisation, then stage 1 of Table 1: half the side. 3 → 32."""
+class ConvBN(nnx.Module):
+    """Convolution, BatchNorm, swish: stage 9 of Table 1, before its pooling."""
 
-    def __init__(self, c_in: int, *, rngs: nnx.Rngs):
-        self.conv = _conv(c_in, 32, 3, strides=2, use_bias=False, rngs=rngs)
-        self.bn = _batch_norm(32, rngs=rngs)
+    def __init__(self, c_in: int, c_out: int, side: int = 1, *, strides: int = 1, rngs: nnx.Rngs):
+        self.conv = _conv(c_in, c_out, side, strides=strides, use_bias=False, rngs=rngs)
+        self.bn = _batch_norm(c_out, rngs=rngs)
+
+    def __call__(self, x: Float[Array, "b h w c"], **_: Any) -> Float[Array, "b h2 w2 c2"]:
+        return nnx.swish(self.bn(self.conv(x)))
+
+
+class Stem(ConvBN):
+    """Normalisation, then stage 1 of Table 1."""
 
     def __call__(self, x: Float[Array, "b h w c"], **_: Any) -> Float[Array, "b h2 w2 c2"]:
         mean, deviation = (jnp.asarray(v, x.dtype)[None, None, None] for v in (MEAN, DEVIATION))
-        return nnx.swish(self.bn(self.conv((x / 255.0 - mean) / deviation)))
+        return super().__call__((x / 255.0 - mean) / deviation)
 
 
 class MBConv(nnx.Module):
@@ -75,15 +70,7 @@ class MBConv(nnx.Module):
     """
 
     def __init__(
-        self,
-        c_in: int,
-        c_out: int,
-        *,
-        kernel: int,
-        expand: int,
-        stride: int,
-        drop: float,
-        rngs: nnx.Rngs,
+        self, c_in: int, c_out: int, *, kernel: int, expand: int, stride: int, drop: float, rngs
     ):
         wide, squeezed = c_in * expand, c_in // 4
         self.expands = expand > 1
@@ -107,39 +94,20 @@ class MBConv(nnx.Module):
     ) -> Float[Array, "b h2 w2 c2"]:
         y = nnx.swish(self.expand_bn(self.expand_conv(x))) if self.expands else x
         y = nnx.swish(self.bn(self.dwconv(y)))
-        y = y * self._excitation(y)
+        squeezed = nnx.swish(self.se_reduce(y.mean((1, 2), keepdims=True)))
+        y = y * nnx.sigmoid(self.se_expand(squeezed))
         y = self.project_bn(self.project_conv(y))
         return self.drop(y, rngs=rngs) + x if self.residual else y
-
-    def _excitation(self, y: Float[Array, "b h w c"]) -> Float[Array, "b 1 1 c"]:
-        squeezed = nnx.swish(self.se_reduce(y.mean((1, 2), keepdims=True)))
-        return nnx.sigmoid(self.se_expand(squeezed))
-
-
-class Top(nnx.Module):
-    """Stage 9 of Table 1 without its pooling: 320 → 1280."""
-
-    def __init__(self, c_in: int, c_out: int, *, rngs: nnx.Rngs):
-        self.conv = _conv(c_in, c_out, use_bias=False, rngs=rngs)
-        self.bn = _batch_norm(c_out, rngs=rngs)
-
-    def __call__(self, x: Float[Array, "b h w c"], **_: Any) -> Float[Array, "b h w c2"]:
-        return nnx.swish(self.bn(self.conv(x)))
 
 
 def _blocks() -> dict[str, dict[str, int]]:
     """Every MBConv's sizes by Keras's name: block1a, block2a, block2b, ..., block7a."""
     blocks, c_in = {}, 32
-    for number, stage in enumerate(STAGES, start=1):
-        for layer in range(stage.layers):
-            blocks[f"block{number}{'abcd'[layer]}"] = {
-                "c_in": c_in,
-                "c_out": stage.channels,
-                "kernel": stage.kernel,
-                "expand": stage.expand,
-                "stride": stage.stride if layer == 0 else 1,
-            }
-            c_in = stage.channels
+    for number, (kernel, expand, c_out, count, stride) in enumerate(STAGES, start=1):
+        for letter in "abcd"[:count]:
+            sizes = dict(c_in=c_in, c_out=c_out, kernel=kernel, expand=expand, stride=stride)
+            blocks[f"block{number}{letter}"] = sizes
+            c_in, stride = c_out, 1
     return blocks
 
 
@@ -162,10 +130,8 @@ def _keras_layers() -> tuple[str, ...]:
 class EfficientNetB0(Backbone):
     """Table 1 without its last pooling: images → 1280 channels on a grid of 1/32 the side.
 
-    Args:
-      drop_path: fraction of images whose branch is dropped in training; block i of 16, counted from
-        0, has `drop_path * i / 16`.
-      rngs: draws the initial parameters.
+    In training block i of 16, counted from 0, drops its branch in a fraction `drop_path * i / 16`
+    of the images.
     """
 
     IMAGE: ClassVar[ImageSpec] = IMAGE
@@ -177,7 +143,7 @@ class EfficientNetB0(Backbone):
 
     def __init__(self, *, drop_path: float = 0.2, rngs: nnx.Rngs):
         self.features = 1280
-        self.stem = Stem(IMAGE.channels, rngs=rngs)
+        self.stem = Stem(IMAGE.channels, 32, 3, strides=2, rngs=rngs)
         for i, (name, sizes) in enumerate(MBCONVS.items()):
             setattr(self, name, MBConv(**sizes, drop=drop_path * i / len(MBCONVS), rngs=rngs))
-        self.top = Top(320, self.features, rngs=rngs)
+        self.top = ConvBN(320, self.features, rngs=rngs)

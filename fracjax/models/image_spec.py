@@ -1,4 +1,4 @@
-"""What a network expects of its pictures; published by each backbone, obeyed by the input side."""
+"""What a backbone expects of its images; published by each backbone, obeyed by the input side."""
 
 from dataclasses import dataclass
 
@@ -11,21 +11,13 @@ from fracjax.errors import InputError
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """Size and value range of a backbone's input.
+    """Size and value range of a backbone's input."""
 
-    Attributes:
-      side: the side, in pixels, at which the weights were trained.
-      channels: colour channels; a grey radiograph is repeated over them.
-      low: the value that black must have.
-      high: the value that white must have.
-      smallest: the smallest side, in pixels, that the network's strides leave a map of.
-    """
-
-    side: int
-    channels: int
-    low: float
-    high: float
-    smallest: int
+    side: int  # the side, in pixels, at which the weights were trained
+    channels: int  # colour channels; a grey radiograph is repeated over them
+    low: float  # the value that black must have
+    high: float  # and white
+    smallest: int  # the smallest side, in pixels, that the strides leave a map of
 
     def normalise(
         self, image: UInt8[Array, "*b h w c"] | Float[Array, "*b h w c"]
@@ -35,17 +27,12 @@ class ImageSpec:
         return jnp.broadcast_to(scaled, (*image.shape[:-1], self.channels))
 
     def check(self, images: Array | np.ndarray) -> None:
-        """Refuse pictures that are plainly not what the network takes.
+        """Refuse images, (b, h, w, c), that are plainly not what the model takes: InputError.
 
-        A network that is fed another range than the one it was trained on runs, and looks like a
-        weak one. Besides values outside, batches are refused that lie inside but have the marks of
-        another range: no value above 1 where white is 255, none below 0 where black is -1.
-
-        Args:
-          images: (b, h, w, c), with values that are known, so not under `jax.jit`.
-
-        Raises:
-          UserError: with what was found, what was expected and what to write instead.
+        A model that is fed another range than the one it was trained on runs, and looks like a weak
+        one. Besides values outside, batches are refused that lie inside but have the marks of
+        another range: no value above 1 where white is 255, none below 0 where black is -1. The
+        values must be known: not under `jax.jit`.
         """
         problems = []
         if images.ndim != 4 or images.shape[-1] != self.channels:
@@ -56,9 +43,9 @@ class ImageSpec:
             problems += self._wrong_values(float(images.min()), float(images.max()))
         if problems:
             raise InputError(
-                f"these pictures are not what the network takes: {'; '.join(problems)}. Write "
-                "image.normalise(pictures), with uint8 pictures of shape (b, h, w, 1) and the "
-                "`image` of the network"
+                f"these images are not what the model takes: {'; '.join(problems)}. Write "
+                "image.normalise(images), with uint8 images of shape (b, h, w, 1) and the `image` "
+                "of the model"
             )
 
     def _wrong_values(self, found_low: float, found_high: float) -> list[str]:

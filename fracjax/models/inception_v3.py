@@ -4,11 +4,11 @@ Images in, feature map out; pooling and the head are in `classifier.py`. Where K
 the paper we follow Keras, whose weights we load: no BatchNorm scale, epsilon 1e-3, momentum 0.99,
 no auxiliary head. 21,802,784 parameters, 34,432 of them running statistics.
 
-A new network is in inference mode; `fracjax.training.freeze.training_view` makes it train.
 Dimension names: b batch, h height, w width, c channels.
 """
 
 from functools import partial
+from itertools import chain, zip_longest
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
@@ -18,11 +18,13 @@ from jaxtyping import Array, Float
 from fracjax import ops
 from fracjax.models.backbone import Backbone
 from fracjax.models.image_spec import ImageSpec
-from fracjax.models.inception_v3_layers import KERAS_LAYERS
 
 IMAGE = ImageSpec(side=299, channels=3, low=-1.0, high=1.0, smallest=75)
 
 _max_pool = partial(ops.max_pool, side=3)
+_batch_norm = partial(
+    nnx.BatchNorm, momentum=0.99, epsilon=1e-3, use_scale=False, use_running_average=True
+)
 
 
 def _avg_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
@@ -39,26 +41,10 @@ class ConvBN(nnx.Module):
     """Bias-free convolution, BatchNorm, ReLU: the only layer the paper uses."""
 
     def __init__(
-        self,
-        c_in: int,
-        c_out: int,
-        kernel: tuple[int, int],
-        *,
-        stride: int = 1,
-        padding: str = "SAME",
-        rngs: nnx.Rngs,
+        self, c_in: int, c_out: int, kernel: tuple[int, int], *, rngs: nnx.Rngs, **options
     ):
-        self.conv = ops.Conv(
-            c_in, c_out, kernel, strides=stride, padding=padding, use_bias=False, rngs=rngs
-        )
-        self.norm = nnx.BatchNorm(
-            c_out,
-            momentum=0.99,
-            epsilon=1e-3,
-            use_scale=False,
-            use_running_average=True,
-            rngs=rngs,
-        )
+        self.conv = ops.Conv(c_in, c_out, kernel, use_bias=False, rngs=rngs, **options)
+        self.norm = _batch_norm(c_out, rngs=rngs)
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
         return nnx.relu(self.norm(self.conv(x)))
@@ -69,7 +55,7 @@ class Stem(nnx.Module):
 
     def __init__(self, c_in: int, *, rngs: nnx.Rngs):
         conv = partial(ConvBN, rngs=rngs)
-        self.conv1 = conv(c_in, 32, (3, 3), stride=2, padding="VALID")
+        self.conv1 = conv(c_in, 32, (3, 3), strides=2, padding="VALID")
         self.conv2 = conv(32, 32, (3, 3), padding="VALID")
         self.conv3 = conv(32, 64, (3, 3))
         self.conv4 = conv(64, 80, (1, 1), padding="VALID")
@@ -94,12 +80,12 @@ class InceptionA(nnx.Module):
         self.pool = conv(c_in, c_pool, (1, 1))
 
     def __call__(self, x: Float[Array, "b h w c"], **_: Any) -> Float[Array, "b h w c2"]:
-        branches = (
+        branches = [
             self.b1x1(x),
             self.b5x5_2(self.b5x5_1(x)),
             self.b3x3dbl_3(self.b3x3dbl_2(self.b3x3dbl_1(x))),
             self.pool(_avg_pool(x)),
-        )
+        ]
         return jnp.concatenate(branches, axis=-1)
 
 
@@ -108,17 +94,13 @@ class ReductionA(nnx.Module):
 
     def __init__(self, c_in: int, *, rngs: nnx.Rngs):
         conv = partial(ConvBN, rngs=rngs)
-        self.b3x3 = conv(c_in, 384, (3, 3), stride=2, padding="VALID")
+        self.b3x3 = conv(c_in, 384, (3, 3), strides=2, padding="VALID")
         self.b3x3dbl_1 = conv(c_in, 64, (1, 1))
         self.b3x3dbl_2 = conv(64, 96, (3, 3))
-        self.b3x3dbl_3 = conv(96, 96, (3, 3), stride=2, padding="VALID")
+        self.b3x3dbl_3 = conv(96, 96, (3, 3), strides=2, padding="VALID")
 
     def __call__(self, x: Float[Array, "b h w c"], **_: Any) -> Float[Array, "b h2 w2 c2"]:
-        branches = (
-            self.b3x3(x),
-            self.b3x3dbl_3(self.b3x3dbl_2(self.b3x3dbl_1(x))),
-            _max_pool(x),
-        )
+        branches = [self.b3x3(x), self.b3x3dbl_3(self.b3x3dbl_2(self.b3x3dbl_1(x))), _max_pool(x)]
         return jnp.concatenate(branches, axis=-1)
 
 
@@ -140,12 +122,12 @@ class InceptionB(nnx.Module):
 
     def __call__(self, x: Float[Array, "b h w c"], **_: Any) -> Float[Array, "b h w c2"]:
         twice = self.b7x7dbl_3(self.b7x7dbl_2(self.b7x7dbl_1(x)))
-        branches = (
+        branches = [
             self.b1x1(x),
             self.b7x7_3(self.b7x7_2(self.b7x7_1(x))),
             self.b7x7dbl_5(self.b7x7dbl_4(twice)),
             self.pool(_avg_pool(x)),
-        )
+        ]
         return jnp.concatenate(branches, axis=-1)
 
 
@@ -155,18 +137,18 @@ class ReductionB(nnx.Module):
     def __init__(self, c_in: int, *, rngs: nnx.Rngs):
         conv = partial(ConvBN, rngs=rngs)
         self.b3x3_1 = conv(c_in, 192, (1, 1))
-        self.b3x3_2 = conv(192, 320, (3, 3), stride=2, padding="VALID")
+        self.b3x3_2 = conv(192, 320, (3, 3), strides=2, padding="VALID")
         self.b7x7x3_1 = conv(c_in, 192, (1, 1))
         self.b7x7x3_2 = conv(192, 192, (1, 7))
         self.b7x7x3_3 = conv(192, 192, (7, 1))
-        self.b7x7x3_4 = conv(192, 192, (3, 3), stride=2, padding="VALID")
+        self.b7x7x3_4 = conv(192, 192, (3, 3), strides=2, padding="VALID")
 
     def __call__(self, x: Float[Array, "b h w c"], **_: Any) -> Float[Array, "b h2 w2 c2"]:
-        branches = (
+        branches = [
             self.b3x3_2(self.b3x3_1(x)),
             self.b7x7x3_4(self.b7x7x3_3(self.b7x7x3_2(self.b7x7x3_1(x)))),
             _max_pool(x),
-        )
+        ]
         return jnp.concatenate(branches, axis=-1)
 
 
@@ -188,15 +170,60 @@ class InceptionC(nnx.Module):
     def __call__(self, x: Float[Array, "b h w c"], **_: Any) -> Float[Array, "b h w c2"]:
         single = self.b3x3_1(x)
         double = self.b3x3dbl_2(self.b3x3dbl_1(x))
-        branches = (
+        branches = [
             self.b1x1(x),
             self.b3x3_2a(single),
             self.b3x3_2b(single),
             self.b3x3dbl_3a(double),
             self.b3x3dbl_3b(double),
             self.pool(_avg_pool(x)),
-        )
+        ]
         return jnp.concatenate(branches, axis=-1)
+
+
+_A = ("b1x1", "b5x5_1 b5x5_2", "b3x3dbl_1 b3x3dbl_2 b3x3dbl_3", "- pool")
+_TWICE = "b7x7dbl_1 b7x7dbl_2 b7x7dbl_3 b7x7dbl_4 b7x7dbl_5"
+_B = ("b1x1", "b7x7_1 b7x7_2 b7x7_3", _TWICE, "- pool")
+_C = ("b1x1", "b3x3_1 b3x3_2a b3x3_2b", "b3x3dbl_1 b3x3dbl_2 b3x3dbl_3a b3x3dbl_3b", "- pool")
+# The branches of every block, in the order in which Keras builds them; "-" is a pooling.
+BRANCHES = {
+    "stem": ("conv1 conv2 conv3 - conv4 conv5 -",),
+    **dict.fromkeys(("mixed0", "mixed1", "mixed2"), _A),
+    "mixed3": ("b3x3", "b3x3dbl_1 b3x3dbl_2 b3x3dbl_3", "-"),
+    **dict.fromkeys(("mixed4", "mixed5", "mixed6", "mixed7"), _B),
+    "mixed8": ("b3x3_1 b3x3_2", "b7x7x3_1 b7x7x3_2 b7x7x3_3 b7x7x3_4", "-"),
+    **dict.fromkeys(("mixed9", "mixed10"), _C),
+}
+
+
+def _keras_layers() -> tuple[str, ...]:
+    """Keras lists the layers of a graph by their depth below the output, not branch by branch.
+
+    The cut at "layer 249" of the paper is an index into that list,
+    `keras.applications.InceptionV3().layers`; tests/goldens/keras_inception_v3_layers.csv has it.
+    """
+
+    def wave(*units: str) -> list[str]:
+        """Units that are listed together: their convolutions, norms, activations or poolings."""
+        names = [unit for unit in units if unit != "-"]
+        return [f"{n}/conv" for n in names] + [f"{n}/norm" for n in names] + [""] * len(units)
+
+    def block(*branches: str) -> list[str]:
+        """Branches by their distance from the concatenation, which has no parameters either."""
+        chains = [branch.split()[::-1] for branch in branches]
+        levels = reversed([wave(*filter(None, level)) for level in zip_longest(*chains)])
+        return [*chain(*levels), ""]
+
+    c = [  # whose branches part once more
+        *wave("b3x3dbl_1"),
+        *wave("b3x3_1", "b3x3dbl_2"),
+        *("b3x3_2a/conv", "b3x3_2b/conv", "b3x3dbl_3a/conv", "b3x3dbl_3b/conv", "", "b1x1/conv"),
+        *("b3x3_2a/norm", "b3x3_2b/norm", "b3x3dbl_3a/norm", "b3x3dbl_3b/norm"),
+        *("pool/conv", "b1x1/norm", "", "", "", "", "pool/norm", "", "", "", "", ""),
+    ]
+    blocks = {name: c if of is _C else block(*of) for name, of in BRANCHES.items()}
+    blocks["stem"] = ["", *blocks["stem"][:-1]]
+    return tuple(layer and f"{name}/{layer}" for name, layers in blocks.items() for layer in layers)
 
 
 class InceptionV3(Backbone):
@@ -205,7 +232,7 @@ class InceptionV3(Backbone):
     IMAGE: ClassVar[ImageSpec] = IMAGE
     BLOCKS: ClassVar[tuple[str, ...]] = ("stem", *(f"mixed{i}" for i in range(11)))
     FIRST: ClassVar[str] = "stem/conv1/conv"
-    KERAS_LAYERS: ClassVar[tuple[str, ...]] = KERAS_LAYERS
+    KERAS_LAYERS: ClassVar[tuple[str, ...]] = _keras_layers()
 
     def __init__(self, *, rngs: nnx.Rngs):
         self.features = 2048

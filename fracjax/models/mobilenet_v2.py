@@ -4,11 +4,9 @@ Images in, feature map out; pooling and the head are in `classifier.py`. Where K
 the paper we follow Keras, whose weights we load: BatchNorm with momentum 0.999 and epsilon 1e-3.
 2,257,984 parameters, 34,112 of them running statistics.
 
-A new network is in inference mode; `fracjax.training.freeze.training_view` makes it train.
 Dimension names: b batch, h height, w width, c channels.
 """
 
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
@@ -22,26 +20,16 @@ from fracjax.models.image_spec import ImageSpec
 IMAGE = ImageSpec(side=224, channels=3, low=-1.0, high=1.0, smallest=32)
 
 
-@dataclass(frozen=True)
-class Row:
-    """A row of Table 2: `repeats` bottlenecks, the first of them with the stride."""
-
-    expand: int
-    channels: int
-    repeats: int
-    stride: int
-
-
+# The bottlenecks of Table 2: expansion, channels, repeats, and the stride of the first.
 ROWS = (
-    Row(expand=1, channels=16, repeats=1, stride=1),
-    Row(expand=6, channels=24, repeats=2, stride=2),
-    Row(expand=6, channels=32, repeats=3, stride=2),
-    Row(expand=6, channels=64, repeats=4, stride=2),
-    Row(expand=6, channels=96, repeats=3, stride=1),
-    Row(expand=6, channels=160, repeats=3, stride=2),
-    Row(expand=6, channels=320, repeats=1, stride=1),
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
 )
-"""The bottlenecks of Table 2."""
 
 _batch_norm = partial(nnx.BatchNorm, momentum=0.999, epsilon=1e-3, use_running_average=True)
 
@@ -86,12 +74,11 @@ class Bottleneck(nnx.Module):
 def _bottlenecks() -> dict[str, dict[str, int]]:
     """Every bottleneck's sizes by Keras's name: expanded_conv, block_1, ..., block_16."""
     blocks, c_in = {}, 32
-    for row in ROWS:
-        for repeat in range(row.repeats):
+    for expand, c_out, repeats, stride in ROWS:
+        for _ in range(repeats):
             name = f"block_{len(blocks)}" if blocks else "expanded_conv"
-            stride = row.stride if repeat == 0 else 1
-            blocks[name] = dict(c_in=c_in, c_out=row.channels, expand=row.expand, stride=stride)
-            c_in = row.channels
+            blocks[name] = dict(c_in=c_in, c_out=c_out, expand=expand, stride=stride)
+            c_in, stride = c_out, 1
     return blocks
 
 

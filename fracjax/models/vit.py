@@ -3,7 +3,7 @@
 ViT-Ti and ViT-S have the widths of Touvron et al. 2021 (arXiv:2012.12877). Numbers that the paper
 leaves to its code are that code's: LayerNorm epsilon 1e-6, exact GELU, biases everywhere.
 5,524,416 and 21,665,664 parameters at 224×224, of which the position embeddings grow with the
-picture's area. There is no dropout inside: the paper fine-tunes without (Table 4), and the one
+image's area. There is no dropout inside: the paper fine-tunes without (Table 4), and the one
 before the head is the classifier's.
 
 Dimension names: b batch, h height, w width, c channels, n tokens (class token first, then patches
@@ -110,12 +110,7 @@ class ClassTokenNorm(LayerNorm):
 class ViT(Backbone):
     """Figure 1 without its head: images → the class token after `depth` equal blocks.
 
-    Args:
-      width: features of a token; 192 makes ViT-Ti, 384 ViT-S.
-      heads: of each attention; 3 in ViT-Ti, 6 in ViT-S.
-      image_size: side of the square images, a multiple of 16.
-      depth: blocks; fewer than the paper's are for tests.
-      rngs: draws the initial parameters.
+    A width of 192 with 3 heads makes ViT-Ti, 384 with 6 ViT-S; fewer blocks are for tests.
     """
 
     IMAGE: ClassVar[ImageSpec] = IMAGE

@@ -6,9 +6,9 @@ they are theirs anyway.
 
 from fracjax.ops.conv import Conv as Conv
 from fracjax.ops.depthwise import DepthwiseConv as DepthwiseConv
-from fracjax.ops.dropout import Dropout as Dropout
-from fracjax.ops.dropout import DropPath as DropPath
-from fracjax.ops.initializers import fan_out_normal as fan_out_normal
-from fracjax.ops.initializers import glorot_uniform as glorot_uniform
-from fracjax.ops.initializers import normal_002 as normal_002
+from fracjax.ops.draws import Dropout as Dropout
+from fracjax.ops.draws import DropPath as DropPath
+from fracjax.ops.draws import fan_out_normal as fan_out_normal
+from fracjax.ops.draws import glorot_uniform as glorot_uniform
+from fracjax.ops.draws import normal_002 as normal_002
 from fracjax.ops.pooling import max_pool as max_pool

@@ -40,13 +40,9 @@ def seen_by(
     """Give each input what the taps that saw it send back.
 
     Row r of the input is seen by the taps i = r mod stride, so that the rows (and columns) of each
-    remainder are a sum of their own, and are interleaved at the end.
-
-    Args:
-      window: its sides.
-      stride: of both sides.
-      padded: the sides of the map of outputs with its `margins`.
-      term: what tap (i, j) sends back, given the slices of that map which belong to it.
+    remainder are a sum of their own, and are interleaved at the end. `padded` are the sides of the
+    map of outputs with its `margins`; `term` is what tap (i, j) sends back, given the slices of
+    that map which belong to it.
     """
     (_, (more_h, _), (more_w, _), _) = margins(window, stride)
     rows, columns = padded[0] - more_h, padded[1] - more_w  # of each remainder

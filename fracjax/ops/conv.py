@@ -7,8 +7,8 @@ bfloat16, the layer is XLA's own.
 - A convolution without padding takes up to four times as long as one with it. So rows of zeros are
   added, and what comes of them is cut off.
 - The gradient of a kernel is a convolution whose window is the whole map, and whose channels are
-  the pictures. Where the kernel is one row or column, or takes strides, a matrix product per tap is
-  faster. Else a large map is taken two pictures at a time, which fit the caches: on a single
+  the images. Where the kernel is one row or column, or takes strides, a matrix product per tap is
+  faster. Else a large map is taken two images at a time, which fit the caches: on a single
   device, since a batch that is split over several has few on each.
 
 Dimension names: b batch, h height, w width, c channels in, o channels out, i and j the kernel's
@@ -16,7 +16,7 @@ taps.
 """
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial, reduce
 from typing import Any
 
@@ -27,7 +27,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from fracjax.ops import _strided, backend
-from fracjax.ops.initializers import glorot_uniform
+from fracjax.ops.draws import glorot_uniform
 
 Pads = tuple[tuple[int, int], tuple[int, int]]
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
@@ -37,33 +37,11 @@ _PARTS = 16  # of a batch at most: each is a convolution in the program
 
 
 class Conv(nnx.Conv):
-    """`nnx.Conv`, undilated and ungrouped, by `convolve`; kernels are drawn as Keras's.
+    """`nnx.Conv`, undilated and ungrouped, by `convolve`; kernels are drawn as Keras's."""
 
-    Args:
-      c_in: channels in.
-      c_out: channels out.
-      kernel_size: sides of the kernel.
-      kernel_init: draws the initial kernel.
-      options: of `nnx.Conv`.
-    """
-
-    def __init__(
-        self,
-        c_in: int,
-        c_out: int,
-        kernel_size: tuple[int, int],
-        *,
-        kernel_init: Callable[..., Array] = glorot_uniform,
-        **options: Any,
-    ):
-        super().__init__(
-            c_in,
-            c_out,
-            kernel_size,
-            kernel_init=kernel_init,
-            conv_general_dilated=convolve,
-            **options,
-        )
+    def __init__(self, c_in: int, c_out: int, kernel_size: tuple[int, int], **options: Any):
+        options = {"kernel_init": glorot_uniform, **options}
+        super().__init__(c_in, c_out, kernel_size, conv_general_dilated=convolve, **options)
 
 
 def convolve(
@@ -77,13 +55,8 @@ def convolve(
 ) -> Float[Array, "b h2 w2 o"]:
     """Convolve, undilated and ungrouped; it is what `nnx.Conv` takes as `conv_general_dilated`.
 
-    Args:
-      x: maps.
-      kernel: of all taps.
-      strides: of the two sides.
-      padding: SAME, VALID, or zeros before and after each side.
-      precision: of products of float32, where the device has a choice; a CPU has none.
-      others: what else `nnx.Conv` hands over, which must say undilated and ungrouped.
+    Padding is SAME, VALID, or zeros before and after each side. `precision` is of products of
+    float32, where the device has a choice; a CPU has none.
     """
     plain = {"lhs_dilation": (1, 1), "rhs_dilation": (1, 1), "feature_group_count": 1}
     assert all(others[name] == value for name, value in plain.items() if name in others), others
@@ -105,10 +78,6 @@ def _on_cpu(x, kernel, strides: tuple[int, int], pads: Pads):
     return _padded(x, kernel, strides, pads)
 
 
-def _forward(x, kernel, strides, pads):
-    return _on_cpu(x, kernel, strides, pads), (x, kernel)
-
-
 def _backward(strides, pads, residuals, g):
     x, kernel = residuals
     if _is_product(kernel, strides, pads):
@@ -120,7 +89,7 @@ def _backward(strides, pads, residuals, g):
     return to_x, _by_part(x, kernel, g, pads)
 
 
-_on_cpu.defvjp(_forward, _backward)
+_on_cpu.defvjp(lambda *args: (_on_cpu(*args), args[:2]), _backward)
 
 
 def _is_product(kernel, strides, pads) -> bool:
@@ -154,7 +123,7 @@ def _by_part(x, kernel, g, pads):
 
 
 def _parts(maps) -> list[slice]:
-    """Two pictures at a time where a map is large, else all of them."""
+    """Two images at a time where a map is large, else all of them."""
     count = maps.shape[0]
     # An export is for batches of any size: then it is no number.
     whole = jax.device_count() > 1 or not isinstance(count, int)

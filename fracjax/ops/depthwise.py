@@ -20,27 +20,18 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from fracjax.ops import _strided, backend
-from fracjax.ops.initializers import glorot_uniform
+from fracjax.ops.draws import glorot_uniform
 
 
 class DepthwiseConv(nnx.Module):
     """Bias-free depthwise convolution of an odd square kernel, padding SAME.
 
-    Args:
-      channels: in and out.
-      side: of the kernel; no less than the stride.
-      stride: of the output.
-      kernel_init: draws the kernel in Keras's layout (side, side, channels, 1), whose fans Keras
-        counts.
-      rngs: draws the initial kernel.
-
-    Attributes:
-      dtype: what pictures and kernel are cast to; None leaves them as they are.
-      precision: of products of float32, where the device has a choice; None is JAX's default.
+    Its side is no less than the stride. `kernel_init` draws it in Keras's layout (side, side,
+    channels, 1), whose fans Keras counts.
     """
 
-    dtype: Any = None
-    precision: Any = None
+    dtype: Any = None  # what images and kernel are cast to; None leaves them as they are
+    precision: Any = None  # of products of float32, where the device has a choice
 
     def __init__(
         self,
@@ -67,42 +58,31 @@ class DepthwiseConv(nnx.Module):
 
 
 def grouped_convolution(
-    x: Float[Array, "b h w c"],
-    kernel: Float[Array, "i j 1 c"],
-    stride: int,
-    precision: Any = None,
+    x: Float[Array, "b h w c"], kernel: Float[Array, "i j 1 c"], stride: int, precision: Any = None
 ) -> Float[Array, "b h2 w2 c"]:
     """XLA's convolution with as many groups as channels."""
-    return lax.conv_general_dilated(
-        x,
-        kernel,
-        (stride, stride),
-        "SAME",
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=x.shape[-1],
-        precision=precision,
-    )
+    how = {"dimension_numbers": ("NHWC", "HWIO", "NHWC"), "feature_group_count": x.shape[-1]}
+    strides = (stride, stride)
+    return lax.conv_general_dilated(x, kernel, strides, "SAME", precision=precision, **how)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def shifted_products(
     x: Float[Array, "b h w c"], kernel: Float[Array, "i j 1 c"], stride: int
 ) -> Float[Array, "b h2 w2 c"]:
-    """The same, as a sum over the kernel's taps of a shifted picture times a weight."""
+    """The same, as a sum over the kernel's taps of a shifted image times a weight."""
     weights = kernel.reshape(-1, 1, 1, 1, kernel.shape[-1])
     return reduce(operator.add, map(operator.mul, _taps(x, kernel.shape[:2], stride), weights))
 
 
-def _forward(x, kernel, stride):
-    return shifted_products(x, kernel, stride), (x, kernel)
-
-
 def _backward(stride, residuals, g):
     x, kernel = residuals
-    return _input_gradient(x, kernel, g, stride), _kernel_gradient(x, kernel, g, stride)
+    taps = _taps(x, kernel.shape[:2], stride)
+    to_kernel = jnp.stack([(tap * g).sum((0, 1, 2)) for tap in taps]).reshape(kernel.shape)
+    return _input_gradient(x, kernel, g, stride), to_kernel
 
 
-shifted_products.defvjp(_forward, _backward)
+shifted_products.defvjp(lambda *args: (shifted_products(*args), args[:2]), _backward)
 
 
 def _padding(n: int, k: int, stride: int) -> tuple[int, int]:
@@ -115,11 +95,6 @@ def _taps(x, window: tuple[int, ...], stride: int) -> list[Array]:
     """What each tap of the kernel sees, (b, h2, w2, c) each."""
     pads = [_padding(n, k, stride) for n, k in zip(x.shape[1:3], window, strict=True)]
     return _strided.taps(jnp.pad(x, ((0, 0), *pads, (0, 0))), window, (stride, stride))
-
-
-def _kernel_gradient(x, kernel, g, stride):
-    taps = _taps(x, kernel.shape[:2], stride)
-    return jnp.stack([(tap * g).sum((0, 1, 2)) for tap in taps]).reshape(kernel.shape)
 
 
 def _input_gradient(x, kernel, g, stride):

@@ -21,11 +21,8 @@ STRIDE = 2
 def max_pool(x: Float[Array, "b h w c"], side: int) -> Float[Array, "b h2 w2 c"]:
     """Max pooling with stride 2, VALID: rows and columns that fill no window are left out.
 
-    The values and gradients of `nnx.max_pool`: the first of equal values takes the gradient.
-
-    Args:
-      x: maps.
-      side: of the square window, 2 or more.
+    The values and gradients of `nnx.max_pool`: the first of equal values takes the gradient. The
+    window is square, its side 2 or more.
     """
     if backend.native():
         return nnx.max_pool(x, (side, side), (STRIDE, STRIDE))
@@ -44,7 +41,7 @@ def _forward(x, side):
         # A NaN must come through from wherever it is.
         better = (tap > best) | (jnp.isnan(tap) & ~jnp.isnan(best))
         best, place = jnp.where(better, tap, best), jnp.where(better, jnp.uint8(number), place)
-    # Of x only the shape is needed on the way back, and an empty picture carries it.
+    # Of x only the shape is needed on the way back, and an empty image carries it.
     return best, (place, x[:0])
 
 

@@ -8,25 +8,21 @@ from flax import nnx
 
 from fracjax.config import Model
 from fracjax.errors import InputError
+from fracjax.models.backbone import leaf_shapes
 from fracjax.models.build import IMAGES, build
-from fracjax.models.param_paths import leaf_shapes
 from fracjax.pretrained import keras_h5, store
-from fracjax.pretrained.fill import fill
 from fracjax.pretrained.names import TABLES, NameTable
 
 
 def convert(source: Path, *, model: str, out: Path) -> store.Provenance:
-    """Convert the backbone's weights in a Keras file.
+    """Convert the backbone's weights in a Keras file, and write them to `out`.
 
-    Args:
-      source: a `.weights.h5` or `.keras` of Keras 3 or an `.h5` of older versions, with or without
-        the top.
-      model: the network's name in `config.model`.
-      out: the file to write.
+    The file is a `.weights.h5` or `.keras` of Keras 3 or an `.h5` of older versions, with or
+    without the top.
 
     Raises:
-      InputError: the network has no Keras weights, the file cannot be read, or it does not fill the
-        backbone leaf by leaf, with every problem listed.
+      InputError: there are no Keras weights of it, the file cannot be read, or it does not fill
+        the backbone leaf by leaf, with every problem listed.
     """
     if model not in TABLES:
         raise InputError(
@@ -34,7 +30,7 @@ def convert(source: Path, *, model: str, out: Path) -> store.Provenance:
         )
     table = TABLES[model]
     arrays = _by_names_of(table, keras_h5.read(source))
-    filled = fill(
+    filled = store.fill(
         backbone_shapes(model),
         arrays,
         table,
@@ -48,16 +44,17 @@ def convert(source: Path, *, model: str, out: Path) -> store.Provenance:
 
 
 def network_of(source: Path) -> str:
-    """The network that a Keras file is of, told by the names of its arrays.
+    """The backbone that a Keras file is of, recognised by the names of its arrays.
 
     Raises:
-      InputError: the file cannot be read, or has less than half of the names of any network.
+      InputError: the file cannot be read, or has less than half of the names of any backbone.
     """
     arrays = keras_h5.read(source)
-    found = {}
-    for model, table in TABLES.items():
-        wanted = set(table.names.values())
-        found[model] = (len(wanted & _by_names_of(table, arrays).keys()), len(wanted))
+    wanted = {model: set(table.names.values()) for model, table in TABLES.items()}
+    found = {
+        model: (len(names & _by_names_of(TABLES[model], arrays).keys()), len(names))
+        for model, names in wanted.items()
+    }
     best = max(found, key=lambda model: found[model][0] / found[model][1])
     if 2 * found[best][0] < found[best][1]:
         looked_for = "; ".join(
@@ -65,7 +62,7 @@ def network_of(source: Path) -> str:
             for model, (have, all_) in found.items()
         )
         raise InputError(
-            f"{source} is of no network that converts: of its {len(arrays)} arrays, looked for "
+            f"{source} is of no model that converts: of its {len(arrays)} arrays, looked for "
             f"{looked_for}; give another file, or say with --model what it is to see what it lacks"
         )
     return best

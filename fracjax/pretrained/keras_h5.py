@@ -19,15 +19,11 @@ import numpy as np
 
 from fracjax.errors import InputError
 
-# What `vars/0, 1, ...` are, by the layer's class and the number of its variables.
 _BATCH_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
+# What `vars/0, 1, ...` are, by the layer's class and the number of its variables.
 _VARIABLES = {
-    ("conv2d", 1): ("kernel",),
-    ("conv2d", 2): ("kernel", "bias"),
-    ("depthwise_conv2d", 1): ("kernel",),
-    ("depthwise_conv2d", 2): ("kernel", "bias"),
-    ("dense", 1): ("kernel",),
-    ("dense", 2): ("kernel", "bias"),
+    **{(kind, 1): ("kernel",) for kind in ("conv2d", "depthwise_conv2d", "dense")},
+    **{(kind, 2): ("kernel", "bias") for kind in ("conv2d", "depthwise_conv2d", "dense")},
     ("batch_normalization", 3): _BATCH_NORM[1:],
     ("batch_normalization", 4): _BATCH_NORM,
     ("normalization", 3): ("mean", "variance", "count"),
@@ -36,14 +32,12 @@ _IN_ZIP = "model.weights.h5"
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
-    """Read every weight of a Keras file of either layout, but not the optimiser's numbers.
+    """Every weight of a Keras file of either layout, by "layer/variable": "conv2d_5/kernel".
 
-    Returns:
-      The arrays by "layer/variable", such as "conv2d_5/kernel". The depthwise kernels of older
-      files ("depthwise_kernel") are called "kernel", as in newer ones.
+    The depthwise kernels of older files ("depthwise_kernel") are called "kernel", as in newer ones.
 
     Raises:
-      UserError: the file is missing, is no HDF5 file, is cut short, or holds no Keras weights.
+      InputError: the file is missing, is no HDF5 file, is cut short, or holds no Keras weights.
     """
     if not path.is_file():
         raise InputError(
@@ -54,8 +48,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
             if "layers" in file and "layer_names" not in file.attrs:
                 arrays = _read_keras_3(file, path)
             else:
-                group = file.get("model_weights", file)
-                arrays = _read_legacy(group)
+                arrays = _read_legacy(file.get("model_weights", file))
     except (OSError, RuntimeError, KeyError, zipfile.BadZipFile) as error:
         raise InputError(
             f"{path} cannot be read as a Keras weight file ({error}); if it is a download, "
@@ -85,9 +78,9 @@ def _read_keras_3(file: h5py.File, source: Path) -> dict[str, np.ndarray]:
     nameless: list[str] = []
 
     def visit(path: str, group: h5py.Group | h5py.Dataset) -> None:
-        if not (isinstance(group, h5py.Group) and path.endswith("/vars") and len(group)):
+        if not isinstance(group, h5py.Group) or path.startswith("optimizer/"):
             return
-        if path.startswith("optimizer/"):
+        if not path.endswith("/vars") or not len(group):
             return
         container = path.split("/")[-2]
         if "name" not in group.attrs:
@@ -132,24 +125,17 @@ def by_build_order(arrays: dict[str, np.ndarray], kinds: Sequence[str]) -> dict[
 
     Keras numbers layers without a name as it builds them and goes on counting from one network to
     the next, and old versions began at 1. Only the rank of the number within its class means
-    anything.
-
-    Args:
-      arrays: by "layer/variable", as `read` returns them.
-      kinds: classes whose layers have no names of their own, such as "conv2d".
+    anything. `kinds` are classes whose layers have no names of their own, such as "conv2d".
     """
-    numbers: dict[str, dict[str, int]] = {kind: {} for kind in kinds}
-    for layer in {name.rpartition("/")[0] for name in arrays}:
-        match = re.fullmatch(r"(.*?)(?:_(\d+))?", layer)
-        if match and match[1] in numbers:
-            numbers[match[1]][layer] = int(match[2] or 0)
-    renamed = {
-        layer: f"{kind}_{rank}"
-        for kind, found in numbers.items()
-        for rank, layer in enumerate(sorted(found, key=found.__getitem__))
+    by_layer = {name: name.rpartition("/") for name in arrays}
+    layers = {layer for layer, _, _ in by_layer.values()}
+    renamed = {}
+    for kind in kinds:
+        found = {layer: re.fullmatch(rf"{re.escape(kind)}(?:_(\d+))?", layer) for layer in layers}
+        number = {layer: int(match[1] or 0) for layer, match in found.items() if match}
+        for rank, layer in enumerate(sorted(number, key=number.__getitem__)):
+            renamed[layer] = f"{kind}_{rank}"
+    return {
+        f"{renamed.get(layer, layer)}/{variable}": arrays[name]
+        for name, (layer, _, variable) in by_layer.items()
     }
-    out = {}
-    for name, array in arrays.items():
-        layer, _, variable = name.rpartition("/")
-        out[f"{renamed.get(layer, layer)}/{variable}"] = array
-    return out

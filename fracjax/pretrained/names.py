@@ -1,80 +1,47 @@
 """Our names of ImageNet weights ← Keras's, and the files in which Keras publishes them."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from fracjax.models.efficientnet_b0 import DEVIATION, MEAN, EfficientNetB0
+from fracjax.models.inception_v3 import BRANCHES
+from fracjax.models.mobilenet_v2 import BOTTLENECKS, MobileNetV2
+
 _GOOGLE = "https://storage.googleapis.com/"
+_TF = "_weights_tf_dim_ordering_tf_kernels"
 _IMAGENET_HEAD = ("predictions/kernel", "predictions/bias")  # in files with the top
 
 
 @dataclass(frozen=True)
-class Published:
-    """A file to download.
-
-    Attributes:
-      url: where it is; its last part is the file's name.
-      md5: the checksum in Keras's source, or None where Keras has none.
-    """
-
-    url: str
-    md5: str | None = None
-
-    @property
-    def file(self) -> str:
-        """The file's name."""
-        return self.url.rpartition("/")[2]
-
-
-@dataclass(frozen=True)
 class NameTable:
-    """What Keras calls the arrays of a network.
+    """What Keras calls the arrays of a network."""
 
-    Attributes:
-      names: Keras's name of every leaf of ours.
-      published: files of the network, without the top, then with it.
-      anonymous: classes whose layers Keras numbers; here they are numbered from 0, as by
-        `keras_h5.by_build_order`.
-      renamed: layers that older files, the published ones too, name otherwise: there, and here.
-      swapped: arrays whose last two axes are the other way round here.
-      left_out: arrays that our network has no use for.
-      constants: arrays that are built into our network, with the values that they may have.
-    """
-
-    names: dict[str, str]
-    published: tuple[Published, ...] = ()
+    names: dict[str, str]  # Keras's name of every leaf of ours
+    # URL of each file, without the top, then with it -> md5 in Keras's source, if it has one
+    published: dict[str, str | None] = field(default_factory=dict)
+    # classes whose layers Keras numbers; here they are numbered from 0, as by
+    # `keras_h5.by_build_order`.
     anonymous: tuple[str, ...] = ()
+    # layers that older files, the published ones too, name otherwise: there, and here
     renamed: dict[str, str] = field(default_factory=dict)
-    swapped: tuple[str, ...] = ()
-    left_out: tuple[str, ...] = _IMAGENET_HEAD
+    swapped: tuple[str, ...] = ()  # arrays whose last two axes are the other way round here
+    left_out: tuple[str, ...] = _IMAGENET_HEAD  # arrays that our network has no use for
+    # arrays that are built into our network, with the values that they may have
     constants: dict[str, tuple[tuple[float, ...], ...]] = field(default_factory=dict)
 
 
-# Ours ← Keras, within one layer. Dense kernels are already (h, w, in, out), like Flax's; depthwise
-# ones are (h, w, c, 1) there.
-_CONV = {"kernel": "kernel"}
-_CONV_BIAS = {"kernel": "kernel", "bias": "bias"}
 _NORM = {"scale": "gamma", "bias": "beta", "mean": "moving_mean", "var": "moving_variance"}
 
 
 def _inception_v3() -> NameTable:
-    # `keras.applications.inception_v3` builds branch by branch and gives its layers no names, so
-    # that they count conv2d, conv2d_1, ... in this order.
-    a = "b1x1 b5x5_1 b5x5_2 b3x3dbl_1 b3x3dbl_2 b3x3dbl_3 pool"
-    b = "b1x1 b7x7_1 b7x7_2 b7x7_3 b7x7dbl_1 b7x7dbl_2 b7x7dbl_3 b7x7dbl_4 b7x7dbl_5 pool"
-    c = "b1x1 b3x3_1 b3x3_2a b3x3_2b b3x3dbl_1 b3x3dbl_2 b3x3dbl_3a b3x3dbl_3b pool"
-    build_order = {
-        "stem": "conv1 conv2 conv3 conv4 conv5",
-        **dict.fromkeys(("mixed0", "mixed1", "mixed2"), a),
-        "mixed3": "b3x3 b3x3dbl_1 b3x3dbl_2 b3x3dbl_3",
-        **dict.fromkeys(("mixed4", "mixed5", "mixed6", "mixed7"), b),
-        "mixed8": "b3x3_1 b3x3_2 b7x7x3_1 b7x7x3_2 b7x7x3_3 b7x7x3_4",
-        **dict.fromkeys(("mixed9", "mixed10"), c),
-    }
-    units = [f"{block}/{unit}" for block, names in build_order.items() for unit in names.split()]
+    # `keras.applications.inception_v3` gives its layers no names, so that they count conv2d,
+    # conv2d_1, ... in the order in which they are built.
+    built = [(block, unit) for block, of in BRANCHES.items() for unit in " ".join(of).split()]
+    units = [f"{block}/{unit}" for block, unit in built if unit != "-"]
     conv, norm = "conv2d", "batch_normalization"
-    leaves = [("conv", ours, conv, theirs) for ours, theirs in _CONV.items()]
+    leaves = [("conv", "kernel", conv, "kernel")]
     leaves += [("norm", ours, norm, theirs) for ours, theirs in _NORM.items() if ours != "scale"]
-    folder = _GOOGLE + "tensorflow/keras-applications/inception_v3/"
-    file = folder + "inception_v3_weights_tf_dim_ordering_tf_kernels"
+    file = _GOOGLE + "tensorflow/keras-applications/inception_v3/inception_v3" + _TF
     return NameTable(
         names={
             f"backbone/{unit}/{layer}/{ours}": f"{kind}_{number}/{theirs}"
@@ -82,39 +49,16 @@ def _inception_v3() -> NameTable:
             for layer, ours, kind, theirs in leaves
         },
         anonymous=(conv, norm),
-        published=(
-            Published(file + "_notop.h5", md5="bcbd6486424b2319ff4ef7d526e38f63"),
-            Published(file + ".h5", md5="9a0d58056eeedaa3f26cb7ebd46da564"),
-        ),
+        published={
+            file + "_notop.h5": "bcbd6486424b2319ff4ef7d526e38f63",
+            file + ".h5": "9a0d58056eeedaa3f26cb7ebd46da564",
+        },
     )
 
 
 def _efficientnet_b0() -> NameTable:
-    ends = {"conv": _CONV, "bn": _NORM}
-    first = {
-        "dwconv": _CONV,
-        "bn": _NORM,
-        "se_reduce": _CONV_BIAS,
-        "se_expand": _CONV_BIAS,
-        "project_conv": _CONV,
-        "project_bn": _NORM,
-    }
-    block = {"expand_conv": _CONV, "expand_bn": _NORM, **first}
-    widened = {2: "ab", 3: "ab", 4: "abc", 5: "abc", 6: "abcd", 7: "a"}
-    layers = {
-        "stem": ends,
-        "block1a": first,  # does not expand
-        **{f"block{stage}{letter}": block for stage in widened for letter in widened[stage]},
-        "top": ends,
-    }
-    names = {
-        f"backbone/{block}/{layer}/{ours}": f"{block}_{layer}/{theirs}"
-        for block, units in layers.items()
-        for layer, leaves in units.items()
-        for ours, theirs in leaves.items()
-    }
-    mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-    folder = _GOOGLE + "keras-applications/"
+    names = _by_path(EfficientNetB0.KERAS_LAYERS, {})
+    file = _GOOGLE + "keras-applications/efficientnetb0"
     return NameTable(
         names=names,
         anonymous=("normalization",),
@@ -122,52 +66,51 @@ def _efficientnet_b0() -> NameTable:
         # How many images Keras took the mean of.
         left_out=(*_IMAGENET_HEAD, "normalization_0/count"),
         constants={
-            "normalization_0/mean": (mean,),
+            "normalization_0/mean": (MEAN,),
             # The published files hold the deviation, and Keras then divides by its root a second
             # time; a network built without "imagenet" has the square, which divides once.
-            "normalization_0/variance": (deviation, tuple(value**2 for value in deviation)),
+            "normalization_0/variance": (DEVIATION, tuple(value**2 for value in DEVIATION)),
         },
-        published=(
-            Published(folder + "efficientnetb0_notop.h5", md5="50bc09e76180e00e4465e1a485ddc09d"),
-            Published(folder + "efficientnetb0.h5", md5="902e53a9f72be733fc0bcb005b3ebbac"),
-        ),
+        published={
+            file + "_notop.h5": "50bc09e76180e00e4465e1a485ddc09d",
+            file + ".h5": "902e53a9f72be733fc0bcb005b3ebbac",
+        },
     )
 
 
 def _mobilenet_v2() -> NameTable:
-    kinds = ("expand", "depthwise", "project")
-    units = {f"{kind}{end}": of for kind in kinds for end, of in (("", _CONV), ("_BN", _NORM))}
-    blocks = ("expanded_conv", *(f"block_{i}" for i in range(1, 17)))
-    layers = {
-        "Conv1/conv": ("Conv1", _CONV),
-        "Conv1/bn": ("bn_Conv1", _NORM),
-        **{
-            f"{block}/{unit}": (f"{block}_{unit}", leaves)
-            for block in blocks
-            for unit, leaves in units.items()
-            if not (block == "expanded_conv" and unit.startswith("expand"))  # it does not expand
-        },
-        "Conv_1/conv": ("Conv_1", _CONV),
-        "Conv_1/bn": ("Conv_1_bn", _NORM),
-    }
-    names = {
-        f"backbone/{module}/{ours}": f"{layer}/{theirs}"
-        for module, (layer, leaves) in layers.items()
-        for ours, theirs in leaves.items()
-    }
+    ends = {"Conv1/conv": "Conv1", "Conv1/bn": "bn_Conv1", "Conv_1/conv": "Conv_1"}
+    names = _by_path(MobileNetV2.KERAS_LAYERS, ends)
     renamed = {"Logits": "predictions"}
-    for i, block in enumerate(blocks):
-        renamed |= {f"mobl{i}_conv_{i}_{kind}": f"{block}_{kind}" for kind in kinds}
-        renamed |= {f"bn{i}_conv_{i}_bn_{kind}": f"{block}_{kind}_BN" for kind in kinds}
-    folder = _GOOGLE + "tensorflow/keras-applications/mobilenet_v2/"
-    file = folder + "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224"
+    for i, block in enumerate(BOTTLENECKS):
+        for kind in ("expand", "depthwise", "project"):
+            renamed[f"mobl{i}_conv_{i}_{kind}"] = f"{block}_{kind}"
+            renamed[f"bn{i}_conv_{i}_bn_{kind}"] = f"{block}_{kind}_BN"
+    file = _GOOGLE + "tensorflow/keras-applications/mobilenet_v2/mobilenet_v2" + _TF + "_1.0_224"
     return NameTable(
         names=names,
         renamed=renamed,
         swapped=tuple(name for name in names.values() if name.endswith("_depthwise/kernel")),
         # `keras.applications.mobilenet_v2` has no checksums of them.
-        published=(Published(file + "_no_top.h5"), Published(file + ".h5")),
+        published={file + "_no_top.h5": None, file + ".h5": None},
     )
+
+
+def _by_path(layers: Sequence[str], own: Mapping[str, str]) -> dict[str, str]:
+    """Our leaves by the paths of our modules, which Keras's names follow but for `own`."""
+    return {
+        f"backbone/{path}/{ours}": f"{own.get(path, path.replace('/', '_'))}/{theirs}"
+        for path in filter(None, layers)
+        for ours, theirs in _leaves(path).items()
+    }
+
+
+def _leaves(path: str) -> dict[str, str]:
+    """Ours ← Keras's, within one layer."""
+    if path.lower().endswith("bn"):
+        return _NORM
+    # Dense kernels are already (h, w, in, out), like Flax's; depthwise ones are (h, w, c, 1) there.
+    return {"kernel": "kernel", "bias": "bias"} if "/se_" in path else {"kernel": "kernel"}
 
 
 TABLES = {
@@ -183,21 +126,22 @@ def download_hint(model: str, out: str) -> str:
     random = "start from random weights with --model.weights none"
     if model not in TABLES:
         return f"no weights of {model} are published that convert, so {random}"
-    published = TABLES[model].published[0]
-    md5 = f" (md5 {published.md5})" if published.md5 else ""
-    return (
-        f"download {published.url}{md5}, convert it with `fracjax convert "
-        f"{published.file} --model {model} --out {out}`, or {random}"
-    )
+    url, known = next(iter(TABLES[model].published.items()))
+    md5 = f" (md5 {known})" if known else ""
+    convert = f"fracjax convert {_file(url)} --model {model} --out {out}"
+    return f"download {url}{md5}, convert it with `{convert}`, or {random}"
+
+
+def _file(url: str) -> str:
+    return url.rpartition("/")[2]
 
 
 def published_status(model: str, md5: str) -> str:
     """Whether a file with this checksum is one that Keras publishes, in words."""
-    files = TABLES[model].published
-    for published in files:
-        if published.md5 == md5:
-            return f"the file that Keras publishes as {published.file}"
-    known = [f"{published.file} has {published.md5}" for published in files if published.md5]
-    if not known:
+    files = {known: _file(url) for url, known in TABLES[model].published.items()}
+    if md5 in files:
+        return f"the file that Keras publishes as {files[md5]}"
+    if None in files:
         return "Keras publishes no checksum of this network, so nobody can say whether it is theirs"
-    return f"not a file that Keras publishes: its md5 is {md5}, {', '.join(known)}"
+    known = ", ".join(f"{file} has {of_file}" for of_file, file in files.items())
+    return f"not a file that Keras publishes: its md5 is {md5}, {known}"

@@ -3,8 +3,8 @@
 import dataclasses
 import hashlib
 import json
-import os
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,33 +13,24 @@ import jax
 import numpy as np
 
 from fracjax.errors import InputError
-from fracjax.models.param_paths import leaf_name, leaf_shapes
-from fracjax.pretrained.fill import fill
+from fracjax.models.backbone import leaf_name, leaf_shapes
 from fracjax.pretrained.names import NameTable, download_hint, published_status
+from fracjax.runtime.atomic_files import replacing
 
 CONVERTER = 1  # raise it when files converted before must not be used any more
 _PROVENANCE = "provenance"
-_ROOT = "backbone/"
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where converted weights came from.
+    """Where converted weights came from."""
 
-    Attributes:
-      model: the network, by its name in `config.model`.
-      source: name of the Keras file.
-      sha256: of the Keras file.
-      converter: version of the conversion.
-      left_out: names of the arrays in the source that were not taken.
-      published: whether the Keras file is the one that Keras publishes, in words.
-    """
-
-    model: str
-    source: str
-    sha256: str
-    converter: int
-    left_out: tuple[str, ...]
+    model: str  # the backbone, by its name in `config.model`
+    source: str  # name of the Keras file
+    sha256: str  # of the Keras file
+    converter: int  # version of the conversion
+    left_out: tuple[str, ...]  # names of the arrays in the source that were not taken
+    # whether the Keras file is the one that Keras publishes, in words
     published: str = "not looked up"
 
 
@@ -55,38 +46,24 @@ def describe(source: Path, *, model: str, left_out: tuple[str, ...]) -> Provenan
 def save(path: Path, arrays: dict[str, np.ndarray], provenance: Provenance) -> None:
     """Write a converted file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with unfinished.open("wb") as file:
-            record = np.array(json.dumps(dataclasses.asdict(provenance)))
-            np.savez(file, **{_PROVENANCE: record}, **arrays)  # pyright: ignore[reportArgumentType]
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    record = np.array(json.dumps(dataclasses.asdict(provenance)))
+    with replacing(path) as unfinished, unfinished.open("wb") as file:
+        np.savez(file, **{_PROVENANCE: record}, **arrays)  # pyright: ignore[reportArgumentType]
 
 
 def check(path: Path, *, model: str) -> Provenance:
-    """Refuse what `load` would refuse, but read only where the weights came from.
-
-    Args:
-      path: a file that `save` wrote.
-      model: the network that the weights must be of.
-
-    Raises:
-      InputError: no such file, a Keras file, a damaged file, another model's weights, or an old
-        conversion.
-    """
+    """Refuse what `load` would refuse, but read only where the weights came from."""
     if not path.is_file():
         raise InputError(f"no weights at {path}; {download_hint(model, str(path))}")
     if path.suffix in (".h5", ".hdf5", ".keras"):
         raise InputError(
             f"{path} is a Keras file, not a converted one; convert it first: fracjax convert {path}"
         )
-    provenance = _read(path, only_provenance=True)[1]
+    _, provenance = _read(path, arrays=False)
     if provenance.model != model:
         raise InputError(
             f"{path} holds weights of {provenance.model} (from {provenance.source}), but the "
-            f"network is {model}; write --model.name {provenance.model}, or give other weights"
+            f"model is {model}; set model.name to {provenance.model}, or give other weights"
         )
     if provenance.converter != CONVERTER:
         raise InputError(
@@ -97,26 +74,23 @@ def check(path: Path, *, model: str) -> Provenance:
 
 
 def load(path: Path, *, model: str) -> tuple[dict[str, np.ndarray], Provenance]:
-    """Read a converted file.
-
-    Args:
-      path: a file that `save` wrote.
-      model: the network that the weights must be of.
+    """Read a converted file, which must be of this backbone.
 
     Raises:
-      InputError: as `check`.
+      InputError: no such file, a Keras file, a damaged file, another model's weights, or an old
+        conversion.
     """
     check(path, model=model)
     return _read(path)
 
 
-def _read(path: Path, *, only_provenance: bool = False) -> tuple[dict[str, np.ndarray], Provenance]:
+def _read(path: Path, *, arrays: bool = True) -> tuple[dict[str, np.ndarray], Provenance]:
     try:
         # np.load leaves a damaged file open if it opened it itself.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             record = json.loads(str(file[_PROVENANCE]))
             provenance = Provenance(**{**record, "left_out": tuple(record["left_out"])})
-            names = [] if only_provenance else [n for n in file.files if n != _PROVENANCE]
+            names = [name for name in file.files if arrays and name != _PROVENANCE]
             return {name: file[name] for name in names}, provenance
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise InputError(
@@ -125,25 +99,85 @@ def _read(path: Path, *, only_provenance: bool = False) -> tuple[dict[str, np.nd
         ) from error
 
 
+def fill(
+    expected: Mapping[str, tuple[int, ...]],
+    arrays: Mapping[str, np.ndarray],
+    table: NameTable,
+    *,
+    source: str,
+    hint: str,
+) -> dict[str, np.ndarray]:
+    """Float32 arrays for every leaf that is `expected`, checked from both sides.
+
+    Args:
+      expected: shape of every leaf of the model, by its path.
+      arrays: what the source holds, by its own names.
+      table: the source's names; a leaf without one has the same name there.
+      source: what the arrays came from, for the message.
+      hint: what to do about a bad source, the last sentence of the message.
+
+    Raises:
+      InputError: listing at once every leaf left unfilled, every array left unused, every shape
+        that differs, every array with values that are not finite and every constant that
+        differs. A half-loaded backbone trains, and looks like a weak model.
+    """
+    names, swapped = table.names, table.swapped
+    problems = []
+    for path, shape in expected.items():
+        name = names.get(path, path)
+        theirs = (*shape[:-2], shape[-1], shape[-2]) if name in swapped else shape
+        if name not in arrays:
+            problems.append(f"- not in the source: {path} (looked for {name})")
+        elif arrays[name].shape != theirs:
+            wanted = f", which is {theirs} there" if name in swapped else ""
+            problems.append(
+                f"! {path}: shape {shape} in the model{wanted}, {arrays[name].shape} in {name}"
+            )
+        elif bad := int((~np.isfinite(arrays[name])).sum()):
+            problems.append(f"! {path}: {bad} values in {name} are not finite")
+    problems += _wrong_constants(table, arrays)
+    used = {names.get(path, path) for path in expected} | {*table.left_out, *table.constants}
+    unused = [name for name in arrays if name not in used]
+    problems += [f"+ not in the model: {name} {arrays[name].shape}" for name in unused]
+    if problems:
+        lines = "\n".join([*problems, hint])
+        raise InputError(f"{source}: {len(problems)} problems with its weights:\n{lines}")
+
+    def ours(name: str) -> np.ndarray:
+        array = np.asarray(arrays[name], np.float32)
+        return array.swapaxes(-1, -2) if name in swapped else array
+
+    return {path: ours(names.get(path, path)) for path in expected}
+
+
+def _wrong_constants(table: NameTable, arrays: Mapping[str, np.ndarray]) -> list[str]:
+    problems = []
+    for name, allowed in table.constants.items():
+        if name not in arrays:
+            problems.append(f"- not in the source: {name}, which the model has built in")
+            continue
+        found = arrays[name].ravel()
+        if not any(found.size == len(v) and np.allclose(found, v, rtol=1e-4) for v in allowed):
+            expected = " or ".join(str(tuple(round(x, 6) for x in v)) for v in allowed)
+            have = tuple(round(float(x), 6) for x in found[:5])
+            problems.append(f"! {name}: {have} in the source, {expected} built into the model")
+    return problems
+
+
 def load_into(
     params: dict[str, Any], stats: dict[str, Any], path: Path, *, model: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Replace the backbone's parameters and statistics by converted ones; the head stays.
-
-    Args:
-      params: a classifier's parameters, as `nnx.to_pure_dict` nests them.
-      stats: its BatchNorm statistics, likewise.
-      path: a converted file.
-      model: the network's name in `config.model`.
+    """Replace a backbone's parameters and statistics by converted ones; the head stays.
 
     Raises:
       InputError: as `load`; or the file does not fill the backbone leaf by leaf, with every
         problem listed.
     """
     arrays, _ = load(path, model=model)
-    leaves = _backbone_shapes(params) | _backbone_shapes(stats)
+    leaves = (leaf_shapes(params) | leaf_shapes(stats)).items()
+    backbone = {name: shape for name, shape in leaves if name.startswith("backbone/")}
     own_names, hint = NameTable(names={}, left_out=()), f"To mend it, {_convert_again(path)}"
-    filled = fill(leaves, arrays, own_names, source=str(path), hint=hint)
+    filled = fill(backbone, arrays, own_names, source=str(path), hint=hint)
 
     def replace(leaf_path: tuple[Any, ...], leaf: Any) -> Any:
         return filled.get(leaf_name(leaf_path), leaf)
@@ -153,7 +187,3 @@ def load_into(
 
 def _convert_again(path: Path) -> str:
     return f"convert the Keras file again: fracjax convert FILE.h5 --out {path}"
-
-
-def _backbone_shapes(tree: dict[str, Any]) -> dict[str, tuple[int, ...]]:
-    return {name: shape for name, shape in leaf_shapes(tree).items() if name.startswith(_ROOT)}

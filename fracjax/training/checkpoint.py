@@ -16,8 +16,8 @@ from jax.sharding import Mesh, NamedSharding
 from fracjax.config import Config, io
 from fracjax.errors import InputError
 from fracjax.imaging.resize import ImageFormat
+from fracjax.models.backbone import leaf_shapes
 from fracjax.models.image_spec import ImageSpec
-from fracjax.models.param_paths import leaf_shapes
 from fracjax.runtime.atomic_files import read_json
 from fracjax.runtime.sharding import replicated
 from fracjax.training.state import TrainState

@@ -25,9 +25,8 @@ import optax
 from flax import nnx
 
 from fracjax.errors import InputError
-from fracjax.models.backbone import HEAD, Backbone
+from fracjax.models.backbone import HEAD, Backbone, leaf_name, leaf_shapes
 from fracjax.models.classifier import Classifier
-from fracjax.models.param_paths import leaf_name, leaf_shapes
 
 TRAIN = "train"
 FREEZE = "freeze"

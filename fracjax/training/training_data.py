@@ -81,7 +81,7 @@ def examples_of(
         train, validation = parts(config.data)
         fraction, seed = config.data.subset, config.train.seed
         if fraction < 1:
-            train = train.take(subset_rows(train.label, train.group, share=fraction, seed=seed))
+            train = train.take(subset_rows(train.label, train.group, fraction=fraction, seed=seed))
         out.append((train, validation))
     return out
 

@@ -68,7 +68,7 @@ def explain_run(
     folder = folder_of_first(folder)
     folder.mkdir(parents=True, exist_ok=True)
     shown = np.unique(np.linspace(0, len(examples) - 1, studies).round().astype(int))
-    for number, (place, image) in enumerate(zip(shown, examples.pictures(shown), strict=True), 1):
+    for number, (place, image) in enumerate(zip(shown, examples.images(shown), strict=True), 1):
         name = str(examples.study[place]).replace("/", "_")
         png = overlay_png(image, maps[place], where.boxes[place])
         (folder / f"{number:03d}_{name}.png").write_bytes(png)

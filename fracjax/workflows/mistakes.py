@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Int
 
-from fracjax.datasets.phantom.dataset import DRAWN
+from fracjax.datasets.request import DRAWN
 from fracjax.evaluation import Predictions, calls
 from fracjax.explain.cam import Method
 from fracjax.explain.localisation import localisation_report
@@ -83,7 +83,7 @@ def _gallery(evaluated: EvaluatedRun, index: Int[np.ndarray, "m"], what: str) ->
     maps = explain(evaluated.bundle, chosen, target=explained, method=_METHOD)
     where = regions(evaluated.dataset.prepared, chosen.rows, evaluated.bundle.meta.form)
     photos = []
-    for place, (i, image) in enumerate(zip(index, chosen.pictures(), strict=True)):
+    for place, (i, image) in enumerate(zip(index, chosen.images(), strict=True)):
         truth, name = classes[predictions.label[i]], classes[called[place]]
         score = f"with probability {predictions.probabilities[i, called[place]]:.3g}"
         if point is not None:

@@ -90,7 +90,7 @@ def show(
             f"from 1 to {len(examples)}"
         )
     rows = _rows(examples, studies, seed)
-    images, key = examples.pictures(rows), jax.random.key(seed)
+    images, key = examples.images(rows), jax.random.key(seed)
     shown = panels(key, images, config.augment, config.data.colormap)
     of = [f"{examples.study[row]} ({classes[examples.label[row]]})" for row in rows]
     title = f"{name}, {part}, as {source} has it; (off): not in there, at a typical strength"

@@ -7,9 +7,8 @@ from pathlib import Path
 from rich.console import Console
 
 from fracjax.config import Config
-from fracjax.datasets.phantom.dataset import DRAWN
 from fracjax.datasets.prepare import prepare
-from fracjax.datasets.request import Request
+from fracjax.datasets.request import DRAWN, Request
 from fracjax.errors import InputError
 from fracjax.inference.cascade import run_cascade
 from fracjax.inference.stages import open_stages

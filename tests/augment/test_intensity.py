@@ -8,7 +8,7 @@ import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
-from fracjax.augment import intensity
+from fracjax.augment import colour as intensity
 
 KERAS = np.load(Path(__file__).with_name("keras_layers.npz"))
 IMAGE = jnp.asarray(KERAS["image"])

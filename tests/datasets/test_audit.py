@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile, TiffImagePlugin
 
-from fracjax.datasets.audit import ImageFacts, audit
+from fracjax.datasets.audit import examine
 from fracjax.datasets.duplicates import dihedral
+from fracjax.datasets.prepared import ManifestRow
 from fracjax.datasets.sources.archive import Source, Study
-from fracjax.imaging.read import Rejection
 from tests.datasets.dicoms import dataset, encoded
 from tests.datasets.trees import encode, picture
 
@@ -19,14 +19,21 @@ def study(path: str, data: bytes, label: str = "normal", name: str | None = None
     return Study(study=name or path, path=path, label=label, read=lambda: data)
 
 
-def verdict(path: str, data: bytes) -> ImageFacts | Rejection:
-    return audit([study(path, data)])[0]
+def statuses(rows: list[ManifestRow]) -> list[str]:
+    return [row.status for row in rows]
+
+
+def taken(path: str, data: bytes) -> ManifestRow:
+    (row,) = examine([study(path, data)], None)
+    assert (row.status, row.reason) == ("taken", "")
+    return row
 
 
 def reason(path: str, data: bytes) -> str:
-    refusal = verdict(path, data)
-    assert isinstance(refusal, Rejection), refusal
-    return refusal.reason
+    (row,) = examine([study(path, data)], None)
+    assert row.status == "refused"
+    assert row.width == row.channels == 0
+    return row.reason
 
 
 def huge_png() -> bytes:
@@ -45,18 +52,18 @@ def huge_png() -> bytes:
 
 def test_a_good_file_is_taken_with_its_facts():
     data = encode(picture(0, height=96, width=80))
-    taken = verdict("a/b.jpg", data)
-    assert isinstance(taken, ImageFacts)
-    assert taken.sha256 == hashlib.sha256(data).hexdigest()
-    assert (taken.height, taken.width, taken.orientation) == (96, 80, 1)
+    row = taken("a/b.jpg", data)
+    assert row.sha256 == hashlib.sha256(data).hexdigest()
+    assert (row.height, row.width, row.orientation, row.channels) == (96, 80, 1, 1)
+    assert (row.note, row.group) == ("", "a/b.jpg")
 
 
 def test_size_is_that_of_the_displayed_picture():
     exif = Image.Exif()
     exif[0x0112] = 6  # a quarter turn
-    taken = verdict("a.jpg", encode(picture(0, height=96, width=80), exif=exif.tobytes()))
-    assert isinstance(taken, ImageFacts)
-    assert (taken.height, taken.width, taken.orientation) == (80, 96, 6)
+    row = taken("a.jpg", encode(picture(0, height=96, width=80), exif=exif.tobytes()))
+    assert (row.height, row.width, row.orientation) == (80, 96, 6)
+    assert row.note == "EXIF orientation 6"
 
 
 @pytest.mark.parametrize("lost", [1, 10, 500])
@@ -113,12 +120,11 @@ def test_a_warning_about_a_jpeg_is_a_fault_for_its_orientation_may_be_lost():
 def test_a_warning_about_the_tags_of_a_dicom_file_is_a_note_and_printed_nowhere(caplog):
     file = dataset(picture(0))
     file.PixelData += bytes(64)  # more than the picture needs
-    taken, other = audit(
-        [study("a.dcm", encoded(file)), study("b.dcm", encoded(dataset(picture(1))))], threads=1
+    first, other = examine(
+        [study("a.dcm", encoded(file)), study("b.dcm", encoded(dataset(picture(1))))], None
     )
-    assert isinstance(taken, ImageFacts)
-    assert taken.note.startswith("The pixel data is 7744 bytes long, which indicates it contains")
-    assert isinstance(other, ImageFacts)
+    assert statuses([first, other]) == ["taken", "taken"]
+    assert first.note.startswith("The pixel data is 7744 bytes long, which indicates it contains")
     assert other.note == ""  # of its own, whatever its thread has heard before
     assert caplog.records == []
 
@@ -129,9 +135,9 @@ def test_a_warning_about_the_tags_of_a_tiff_is_a_note():
     data = bytearray(encode(picture(0), "TIFF", tiffinfo=tags))
     entry = data.index((282).to_bytes(2, "little") + (5).to_bytes(2, "little"))
     data[entry + 4] = 2  # two horizontal resolutions
-    taken = verdict("a.tif", bytes(data))
-    assert isinstance(taken, ImageFacts)
-    assert taken.note.startswith("Metadata Warning, tag 282 had too many entries")
+    assert taken("a.tif", bytes(data)).note.startswith(
+        "Metadata Warning, tag 282 had too many entries"
+    )
 
 
 def test_a_directory_posing_as_a_picture_and_a_broken_link_are_refused(tmp_path: Path):
@@ -140,8 +146,8 @@ def test_a_directory_posing_as_a_picture_and_a_broken_link_are_refused(tmp_path:
     (tmp_path / "link.jpg").symlink_to(tmp_path / "nowhere")
     source = Source(tmp_path)
     assert source.names == ["folder.dcm", "folder.jpg", "link.jpg"]
-    verdicts = audit([Study(n, n, "x", lambda n=n: source.read(n)) for n in source.names])
-    assert [v.reason for v in verdicts if isinstance(v, Rejection)] == [
+    studies = [Study(n, n, "x", lambda n=n: source.read(n)) for n in source.names]
+    assert [row.reason for row in examine(studies, None)] == [
         "unreadable: a directory, not a file",
         "unreadable: a directory, not a file",
         "unreadable: not a file (a broken link, a pipe or a device)",
@@ -152,37 +158,31 @@ def test_a_directory_posing_as_a_picture_and_a_broken_link_are_refused(tmp_path:
 def test_identical_up_to_flips_and_rotations_under_two_labels_are_all_refused(turn):
     pixels = picture(0)
     turned = np.ascontiguousarray(dihedral(pixels)[turn])
-    first, second, third, other = audit(
+    rows = examine(
         [
             study("a.png", encode(pixels, "PNG"), "normal"),
             study("b.png", encode(turned, "PNG"), "fracture"),
             study("c.png", encode(pixels, "PNG"), "normal"),
             study("d.png", encode(picture(1), "PNG"), "fracture"),
-        ]
+        ],
+        None,
     )
-    assert isinstance(first, Rejection)
-    assert first.reason == (
+    assert statuses(rows) == ["refused", "refused", "refused", "taken"]
+    assert rows[0].reason == (
         "label conflict: a.png (normal) is pixel-identical to b.png (fracture), c.png (normal)"
     )
-    assert isinstance(second, Rejection)
-    assert isinstance(third, Rejection)
-    assert isinstance(other, ImageFacts)
 
 
 def test_identical_under_one_label_is_no_conflict():
     data = encode(picture(0))
-    verdicts = audit([study("a.jpg", data), study("b.jpg", data)])
-    assert all(isinstance(v, ImageFacts) for v in verdicts)
+    rows = examine([study("a.jpg", data), study("b.jpg", data)], None)
+    assert statuses(rows) == ["taken", "taken"]
+    assert [row.note for row in rows] == ["pixel-identical to b.jpg", "pixel-identical to a.jpg"]
 
 
 def test_a_study_name_that_comes_twice_is_refused_both_times():
-    verdicts = audit(
-        [
-            study("x/a.jpg", encode(picture(0)), name="a"),
-            study("y/a.jpg", encode(picture(1)), name="a"),
-        ]
-    )
-    assert [v.reason for v in verdicts if isinstance(v, Rejection)] == [
+    rows = examine([study(f"{x}/a.jpg", encode(picture(0)), name="a") for x in "xy"], None)
+    assert [row.reason for row in rows] == [
         "study name a comes 2 times: y/a.jpg",
         "study name a comes 2 times: x/a.jpg",
     ]
@@ -190,9 +190,6 @@ def test_a_study_name_that_comes_twice_is_refused_both_times():
 
 def test_sixteen_bit_pngs_keep_their_contrast():
     deep = picture(0).astype(np.uint16) * 100 + 30_000  # convert("L") would clip it to white
-    shallow = verdict("a.png", encode(picture(0), "PNG"))
-    taken = verdict("b.png", encode(deep, "PNG"))
-    assert isinstance(taken, ImageFacts)
-    assert isinstance(shallow, ImageFacts)
-    distance = np.bitwise_count(taken.hashes[0] ^ shallow.hashes[0])
-    assert distance <= 4
+    files = {"a.png": encode(picture(0), "PNG"), "b.png": encode(deep, "PNG")}
+    rows = examine([study(name, data) for name, data in files.items()], similarity=0.9)
+    assert [row.group for row in rows] == ["a.png", "a.png"]

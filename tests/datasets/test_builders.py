@@ -120,7 +120,7 @@ def test_fracatlas_whose_table_and_folders_disagree(tmp_path):
     [
         (lambda t: t.replace("hand,", "arm,"), "columns missing: hand"),
         (lambda t: t.replace("IMG0000003.jpg,1", "IMG0000003.jpg,x"), "line 5: .*hand='x'"),
-        (lambda t: t.replace("IMG0000004", "IMG0000003"), "line 6: IMG0000003.jpg comes twice"),
+        (lambda t: t.replace("IMG0000004", "IMG0000003"), "line 6: IMG0000003.jpg is duplicated"),
         (lambda t: t.strip()[:-1] + "7", "line 15: fractured=7, expected 0 or 1"),
     ],
 )
@@ -262,8 +262,8 @@ def test_folders_in_alphabetical_order_with_their_rubbish_named(tmp_path):
         ("name,view\na,b\n", "expected a header with `filename`"),
         ("", "expected a header with `filename` and distinct columns, found nothing"),
         ("filename,view\nh0.jpg\nh1.jpg,a,b\n", "line 2 has not 2 fields; line 3 has not 2 fields"),
-        ("filename,view\nh0.jpg,a\nh0.jpg,b\n", "line 3: h0.jpg comes twice"),
-        ("filename,view\nx.jpg,a\ny.jpg,a\n", "2 rows match no single picture: x.jpg is no file"),
+        ("filename,view\nh0.jpg,a\nh0.jpg,b\n", "line 3: h0.jpg is duplicated"),
+        ("filename,view\nx.jpg,a\ny.jpg,a\n", "2 rows match no single image: x.jpg is no file"),
     ],
 )
 def test_a_bad_csv_is_refused_with_all_its_lines(tmp_path, text, expected):
@@ -294,7 +294,7 @@ def test_wrong_classes_are_refused(tmp_path, classes, expected):
 def test_a_class_with_nothing_usable_is_refused(tmp_path):
     root = folder_tree(tmp_path / "mine")
     write(root / "odd" / "a.jpg", b"")
-    expected = r"no usable picture of: odd \(1 of 11 files refused, first: odd/a.jpg: empty"
+    expected = r"no usable image of: odd \(1 of 11 files refused, first: odd/a.jpg: empty"
     with pytest.raises(InputError, match=expected):
         prepare(Request("folder", source=root, data_dir=tmp_path))
 

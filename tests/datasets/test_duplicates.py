@@ -1,33 +1,27 @@
-import io
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from fracjax.datasets.audit import ImageFacts, audit
-from fracjax.datasets.duplicates import dihedral, fine_similarity, near_duplicate_groups
-from fracjax.datasets.sources.archive import Study
+from fracjax.datasets.duplicates import (
+    dihedral,
+    fine_similarity,
+    fingerprint,
+    near_duplicate_groups,
+)
+from fracjax.imaging.read import open_image
 from tests.datasets.trees import encode, picture
 
-
-def pictures(*pixels: np.ndarray, quality: int = 92) -> list[ImageFacts]:
-    verdicts = audit(
-        [
-            Study(str(i), f"{i}.jpg", "x", lambda p=p: encode(p, quality=quality))
-            for i, p in enumerate(pixels)
-        ]
-    )
-    assert all(isinstance(v, ImageFacts) for v in verdicts), verdicts
-    return [v for v in verdicts if isinstance(v, ImageFacts)]
+Fingerprint = tuple[np.ndarray, np.ndarray]
 
 
-def groups(found: list[ImageFacts], similarity: float = 0.75, **links) -> list[int]:
-    return near_duplicate_groups(
-        np.stack([p.hashes for p in found]),
-        np.stack([p.thumbnail for p in found]),
-        similarity=similarity,
-        **links,
-    ).tolist()
+def pictures(*pixels: np.ndarray, quality: int = 92) -> list[Fingerprint]:
+    files = [open_image(encode(p, quality=quality)) for p in pixels]
+    return [fingerprint(np.asarray(file.upright())) for file in files]
+
+
+def groups(found: list[Fingerprint], similarity: float = 0.75, **links) -> list[int]:
+    hashes, thumbnails = map(np.stack, zip(*found, strict=True))
+    return near_duplicate_groups(hashes, thumbnails, similarity=similarity, **links).tolist()
 
 
 @pytest.mark.parametrize("turn", range(8))
@@ -58,7 +52,7 @@ def test_lookalikes_are_proposed_by_the_hash_but_not_joined():
              for fine in (rng.random((300, 240)), rng.random((300, 240)))]  # fmt: skip
     blurred = [np.asarray(Image.fromarray(h).resize((60, 75)).resize((240, 300))) for h in hands]
     found = pictures(*blurred)
-    assert np.bitwise_count(found[0].hashes[0] ^ found[1].hashes[0]) <= 12
+    assert np.bitwise_count(found[0][0][0] ^ found[1][0][0]) <= 12
     assert groups(found, similarity=0.999) == [0, 1]
 
 
@@ -74,7 +68,7 @@ def test_links_join_what_looks_different():
 
 
 def test_similarity_by_hand():
-    one = np.asarray(Image.open(io.BytesIO(encode(picture(0), "PNG"))).resize((64, 64)))
+    one = np.asarray(Image.fromarray(picture(0)).resize((64, 64)))
     blank = np.full((64, 64), 90, np.uint8)
     stack = np.stack([one, np.rot90(one), 255 - one, blank])
     pairs = np.array([[0, 1, 1], [0, 0, 0], [0, 3, 0], [3, 3, 0], [0, 2, 0]])
@@ -84,9 +78,8 @@ def test_similarity_by_hand():
     np.testing.assert_allclose(back, 1, atol=1e-4)
     np.testing.assert_allclose(found[1], 1, atol=1e-4)
     assert found[0] < 0.4
-    np.testing.assert_array_equal(
-        found[2:4], 0
-    )  # a blank picture resembles nothing, itself included
+    # a blank picture resembles nothing, itself included
+    np.testing.assert_array_equal(found[2:4], 0)
     assert found[4] < 0.4  # the negative correlates with -1
 
 

@@ -65,11 +65,11 @@ def test_stream_is_made_of_the_raw_words_that_numpy_keeps_stable():
     words = np.random.PCG64(np.random.SeedSequence((7, 3))).random_raw(2)
     stream = Stream(7, 3)
     assert stream.uniform() == (int(words[0]) >> 11) / 2**53
-    assert stream.uniforms(1, 0.0, 2.0)[0] == (int(words[1]) >> 11) / 2**52
+    assert stream.uniform(0.0, 2.0, 1)[0] == (int(words[1]) >> 11) / 2**52
 
 
 def test_white_noise_has_mean_0_and_variance_1():
-    noise = Stream(0).white_noise(200, 200)
+    noise = Stream(0).white_noise(200)
     # Five standard errors of 40,000 draws.
     assert abs(noise.mean()) < 0.025
     assert abs(noise.var() - 1.0) < 0.035

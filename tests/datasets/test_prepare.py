@@ -9,9 +9,9 @@ import pytest
 
 from fracjax.config import Data
 from fracjax.datasets import prepare as prepare_module
+from fracjax.datasets import records as records_module
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.prepared import DECODED, SPLITS, open_prepared
-from fracjax.datasets.records import RecordBuilder
 from fracjax.datasets.request import Request, check, how_to
 from fracjax.datasets.splits import PARTS, Split
 from fracjax.errors import InputError
@@ -63,6 +63,12 @@ class Interrupted(BaseException):
     """As KeyboardInterrupt, which pytest would take for its own."""
 
 
+class Interrupting(list):
+    def __iter__(self):
+        yield from self[:5]
+        raise Interrupted
+
+
 @pytest.mark.parametrize("step", ["records", "manifest", "split"])
 def test_an_interrupted_preparation_leaves_nothing(tmp_path, source, monkeypatch, step):
     interrupt(monkeypatch, step)
@@ -98,15 +104,12 @@ def interrupt(monkeypatch, step: str) -> None:
 
     if step == "records":
         # in the middle of the records, after some are on disk
-        write_all = RecordBuilder._generate_examples
+        write_all = records_module.write_records
 
-        def write_some(self, taken):
-            for count, example in enumerate(write_all(self, taken)):
-                if count == 5:
-                    raise Interrupted
-                yield example
+        def write_some(contents, taken, data_dir):
+            return write_all(contents, Interrupting(taken), data_dir)
 
-        monkeypatch.setattr(RecordBuilder, "_generate_examples", write_some)
+        monkeypatch.setattr(prepare_module, "write_records", write_some)
     else:
         name = {"manifest": "write_manifest", "split": "make_split"}[step]
         monkeypatch.setattr(prepare_module, name, stop)

@@ -2,6 +2,7 @@
 
 import csv
 import os
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,12 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fracjax.datasets.audit import ImageFacts, audit
-from fracjax.datasets.duplicates import near_duplicate_groups
-from fracjax.datasets.sources.bone_break import CLASSES, SIMILARITY, BoneBreak
-from fracjax.datasets.sources.fracatlas import FracAtlas
+from fracjax.datasets.audit import examine
+from fracjax.datasets.sources.bone_break import CLASSES, SIMILARITY, bone_break
+from fracjax.datasets.sources.fracatlas import fracatlas
 from fracjax.imaging.grey_levels import Unreadable
-from fracjax.imaging.read import Rejection, open_image
+from fracjax.imaging.read import open_image
 from fracjax.imaging.resize import ImageFormat, decode, reduced_side
 
 DATA = os.environ.get("FRACJAX_DATA")
@@ -25,35 +25,31 @@ def folder(name: str) -> Path:
     return Path(DATA or "") / name
 
 
-def test_the_truncated_files_of_fracatlas_are_refused_and_no_other(tmp_path):
-    studies = FracAtlas(source=folder("fracatlas"), data_dir=tmp_path).studies()
+def test_the_truncated_files_of_fracatlas_are_refused_and_no_other():
+    studies = fracatlas(folder("fracatlas")).studies
     # A JPEG ends with this marker; 23 others lack only that, and all their rows are there.
     suspect = [study for study in studies if b"\xff\xd9" not in study.read()[-64:]]
     assert len(suspect) == 82
-    refused = [
-        (study, verdict)
-        for study, verdict in zip(suspect, audit(suspect), strict=True)
-        if isinstance(verdict, Rejection)
-    ]
+    refused = [row for row in examine(suspect, None) if row.status == "refused"]
     assert len(refused) == 59
-    assert {study.label for study, _ in refused} == {"normal"}
-    assert all(verdict.reason.startswith("truncated: ") for _, verdict in refused)
+    assert {row.label for row in refused} == {"normal"}
+    assert all(row.reason.startswith("truncated: ") for row in refused)
     others = [study for study in studies if study not in suspect][::40]
-    assert all(isinstance(verdict, ImageFacts) for verdict in audit(others))
+    assert all(row.status == "taken" for row in examine(others, None))
 
 
-def test_fracatlas_conflicts_are_refused_by_name(tmp_path):
-    studies = FracAtlas(source=folder("fracatlas"), data_dir=tmp_path).studies()
+def test_fracatlas_conflicts_are_refused_by_name():
+    studies = fracatlas(folder("fracatlas")).studies
     # Three fractures are pixel-identical to normal ones, one of them to two.
     same = ["IMG0002886", "IMG0004243", "IMG0002998", "IMG0004280",
             "IMG0003034", "IMG0004314", "IMG0004341"]  # fmt: skip
-    verdicts = audit([study for study in studies if study.study in same])
-    assert len(verdicts) == 7
-    assert all(isinstance(v, Rejection) and v.reason.startswith("label conflict") for v in verdicts)
+    rows = examine([study for study in studies if study.study in same], None)
+    assert len(rows) == 7
+    assert all(row.reason.startswith("label conflict") for row in rows)
 
 
-def test_fracatlas_boxes_fit_the_displayed_pictures(tmp_path):
-    studies = FracAtlas(source=folder("fracatlas"), data_dir=tmp_path).studies()
+def test_fracatlas_boxes_fit_the_displayed_pictures():
+    studies = fracatlas(folder("fracatlas")).studies
     boxes = np.concatenate([study.boxes for study in studies])
     with (folder("fracatlas") / "dataset.csv").open() as file:
         assert len(boxes) == sum(int(row["fracture_count"]) for row in csv.DictReader(file))
@@ -62,7 +58,7 @@ def test_fracatlas_boxes_fit_the_displayed_pictures(tmp_path):
 
 @pytest.mark.parametrize("side, step, at_least", [(32, 4, 900), (46, 4, 900), (64, 1, 600)])
 def test_a_reduced_decode_stays_within_its_bound(side, step, at_least):
-    """As stated in `pipeline.decode`, on all radiographs that are large enough for that side."""
+    """As stated in `imaging.resize`, on all radiographs that are large enough for that side."""
     files = [p for name in ("fracatlas", "bone_break") for p in sorted(folder(name).rglob("*.jpg"))]
     reduced = 0
     for path in files[::step]:
@@ -80,35 +76,21 @@ def test_a_reduced_decode_stays_within_its_bound(side, step, at_least):
     assert reduced > at_least
 
 
-def test_colour_is_rare_and_never_in_fracatlas(tmp_path):
+def test_colour_is_rare_and_never_in_fracatlas():
     colours = {}
-    for name, builder in (("fracatlas", FracAtlas), ("bone_break", BoneBreak)):
-        studies = builder(source=folder(name), data_dir=tmp_path).studies()
-        taken = [v for v in audit(studies[::5]) if isinstance(v, ImageFacts)]
-        colours[name] = np.mean([picture.channels == 3 for picture in taken])
+    for name, source in (("fracatlas", fracatlas), ("bone_break", bone_break)):
+        rows = examine(source(folder(name)).studies[::5], None)
+        colours[name] = np.mean([row.channels == 3 for row in rows if row.status == "taken"])
     assert colours["fracatlas"] == 0
     assert 0.1 < colours["bone_break"] < 0.2
 
 
-def test_known_copies_in_bone_break_join_and_its_groups_stay_small(tmp_path):
-    studies = [
-        study
-        for study in BoneBreak(source=folder("bone_break"), data_dir=tmp_path).studies()
-        if study.label in CLASSES[5:7]
-    ]
-    verdicts = audit(studies)
-    pictures = [verdict for verdict in verdicts if isinstance(verdict, ImageFacts)]
-    assert len(pictures) == len(studies)
-    groups = near_duplicate_groups(
-        np.stack([picture.hashes for picture in pictures]),
-        np.stack([picture.thumbnail for picture in pictures]),
-        similarity=SIMILARITY,
-        links=[study.links for study in studies],
-    )
-    assert np.unique(groups, return_counts=True)[1].max() <= 6
+def test_known_copies_in_bone_break_join_and_its_groups_stay_small():
+    studies = bone_break(folder("bone_break")).studies
+    rows = examine([study for study in studies if study.label in CLASSES[5:7]], SIMILARITY)
+    assert {row.status for row in rows} == {"taken"}
+    assert max(Counter(row.group for row in rows).values()) <= 6
     # One spiral fracture of the femur, impacted here and longitudinal there.
-    at = [i for i, study in enumerate(studies)
-          if study.study.endswith(("6f1a6bd4e56c2f10c48ba98921ed533f.jpg",
-                                   "497d0755d1e5bc96e3f209848b393018.jpg"))]  # fmt: skip
-    assert len(at) == 2
-    assert groups[at[0]] == groups[at[1]]
+    ends = "6f1a6bd4e56c2f10c48ba98921ed533f.jpg", "497d0755d1e5bc96e3f209848b393018.jpg"
+    first, second = (row.group for row in rows if row.study.endswith(ends))
+    assert first == second

@@ -120,7 +120,7 @@ def test_a_leak_is_refused_with_studies_and_parts_named(tmp_path):
     split = Split(parts, {"a": "g", "b": "g", "c": "h"}, 0, (0.7, 0.15, 0.15), {})
     split.save(path)
     with pytest.raises(
-        InputError, match=r"leaks 1 group.*: a in train, b in test; prepare the dataset again"
+        InputError, match=r"leaks 1 group.*: a in train, b in test; make it again with"
     ):
         Split.load(path)
 
@@ -130,7 +130,7 @@ def test_an_edited_file_is_refused(tmp_path):
     make_split(*studies()).save(path)
     edit(path, lambda content: content["studies"].pop("s0000"))
     with pytest.raises(
-        InputError, match=r"changed since it was written.*prepare the dataset again"
+        InputError, match=r"changed since it was written.*make it again with `fracjax prepare`"
     ):
         Split.load(path)
 

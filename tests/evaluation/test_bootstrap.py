@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
 
-from fracjax.evaluation.bootstrap import percentile_estimate, resample
+from fracjax.evaluation.bootstrap import Resampled, bootstrap
 from tests.evaluation.helpers import draw_weights
 
 
@@ -16,15 +16,19 @@ def _no_fallback():
 
 
 def _estimate(value, draws, n_groups=10, fallback=_no_fallback):
-    draws = np.asarray(draws, float)
-    return percentile_estimate(value, draws, n=20, n_groups=n_groups, fallback=("closed", fallback))
+    draws = np.asarray(draws, float)[:, None]
+    return Resampled(np.array([value]), draws, 20, n_groups).estimate(0, ("closed", fallback))
 
 
-def _mean(weights, values):
-    return (weights @ values / weights.sum())[None]
+def _resample(*arguments, **options):
+    return bootstrap(*arguments, **options).draws
 
 
-def _counted(weights, values):
+def _mean(values, weights):
+    return weights @ values / weights.sum()
+
+
+def _counted(values, weights):
     _counted.traces += 1
     return jnp.stack([weights.sum(), weights @ values])
 
@@ -65,9 +69,9 @@ def test_the_statistic_and_the_size_of_groups_leave_the_draws_as_they_are():
     groups = np.arange(31) // 2
     values = np.random.default_rng(0).normal(size=31)
     weights = draw_weights(groups, seed=3, resamples=101)
-    mean = resample(_mean, groups, values, seed=3, resamples=101)
+    mean = _resample(_mean, groups, values, seed=3, resamples=101)
     assert_allclose(mean[:, 0], weights @ values / weights.sum(axis=1), atol=1e-14)
-    closure = resample(lambda w: w[:2], groups, seed=3, resamples=101)
+    closure = _resample(lambda w: w[:2], groups, seed=3, resamples=101)
     assert_array_equal(closure, weights[:, :2])
     larger = draw_weights(np.repeat(groups, 20), seed=3, resamples=101)
     assert_array_equal(larger[:, ::20], weights)
@@ -84,9 +88,9 @@ def test_one_function_and_size_of_set_is_traced_once():
     values = np.linspace(0, 1, 40)
     groups = np.arange(40)
     _counted.traces = 0
-    first = resample(_counted, groups, values, seed=0, resamples=600)
-    resample(_counted, groups, values + 1, seed=1, resamples=9)  # other values
-    resample(_counted, groups[:33] // 3, values[:33], seed=0)  # and a set of about the same size
+    first = _resample(_counted, groups, values, seed=0, resamples=600)
+    _resample(_counted, groups, values + 1, seed=1, resamples=9)  # other values
+    _resample(_counted, groups[:33] // 3, values[:33], seed=0)  # and a set of about the same size
     assert _counted.traces == 1
     assert first.dtype == np.float64
     assert_array_equal(first[:, 0], np.full(600, 40.0))  # nothing that fills up is ever drawn
@@ -94,7 +98,7 @@ def test_one_function_and_size_of_set_is_traced_once():
 
 def test_a_large_set_comes_in_pieces():
     groups = np.arange(20_000) // 2
-    draws = resample(_counted, groups, np.ones(20_000), seed=0, resamples=40)
+    draws = _resample(_counted, groups, np.ones(20_000), seed=0, resamples=40)
     assert_array_equal(draws, np.full((40, 2), 20_000.0))
 
 
@@ -102,7 +106,7 @@ def test_the_spread_of_a_mean_is_that_of_the_groups():
     # Ten copies of each of 50 values: the standard error is that of 50 values, not of 500.
     values = np.random.default_rng(0).normal(size=50)
     groups = np.repeat(np.arange(50), 10)
-    draws = resample(_mean, groups, np.repeat(values, 10), seed=0, resamples=4000)
+    draws = _resample(_mean, groups, np.repeat(values, 10), seed=0, resamples=4000)
     assert_allclose(draws.std(), values.std() / np.sqrt(50), rtol=0.05)
 
 

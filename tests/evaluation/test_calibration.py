@@ -145,7 +145,7 @@ def test_it_goes_into_strict_json():
     "y, p, more, messages",
     [
         ([0, 1], [0.1, 1.5], {}, ["1 of 2 are not within 0 .. 1: 1.5"]),
-        ([0, 1], [-0.1, 0.5], {"bins": 0}, ["2 problems", "bins is 0; expected 1 or more"]),
+        ([0, 1], [-0.1, 0.5], {"bins": 0}, ["bins is 0; expected 1 or more"]),
         ([0, 2], [0.1, np.nan], {}, ["2 problems", "found 2", "not finite"]),
         ([], [], {}, ["no studies"]),
     ],

@@ -8,7 +8,8 @@ import json
 import numpy as np
 import pytest
 
-from fracjax.evaluation import Predictions, cascade_report, per_class_report, wilson
+from fracjax.evaluation import Predictions, cascade_report, per_class_report
+from fracjax.evaluation.intervals import wilson
 from fracjax.runtime.atomic_files import to_json
 
 CLASSES = ("oblique", "spiral")

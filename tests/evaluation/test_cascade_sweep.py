@@ -51,7 +51,7 @@ def test_bands_hold_the_curve_and_the_json_is_strict():
     # Where all pass, in every resample too, the interval is Wilson's: 40 of 40.
     assert sweep.passed.low[0] == pytest.approx(0.9124, abs=1e-4)
     assert "20 groups" in sweep.passed.method
-    written = json.dumps(to_json(sweep), allow_nan=False)
+    written = json.dumps(to_json(sweep.columns()), allow_nan=False)
     assert json.loads(written)["found"][0] == pytest.approx(sweep.found.y[0])
 
 

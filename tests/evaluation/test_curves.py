@@ -1,18 +1,16 @@
+# dcurves is loosely typed.
+# pyright: reportCallIssue=false
+import dcurves
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn.metrics as sk
 from numpy.testing import assert_allclose, assert_array_equal
 
-from fracjax.evaluation import (
-    auc,
-    decision_curve,
-    metrics,
-    pr_band,
-    roc_band,
-    wilson,
-)
-from fracjax.evaluation.float64 import run_float64
-from tests.evaluation.helpers import draw_weights
+from fracjax.evaluation import auc, metrics
+from fracjax.evaluation.curves import decision_curve, pr_band, roc_band
+from fracjax.evaluation.intervals import wilson
+from tests.evaluation.helpers import draw_weights, run_float64
 
 
 def _set(n=200, seed=0):
@@ -82,8 +80,11 @@ def test_net_benefit():
     y, s = _set()
     curve = decision_curve(y, s)
     assert_array_equal(curve.model.x, np.arange(1, 100) / 100)
-    prevalence = y.mean()
-    assert_allclose(curve.treat_all[49], prevalence - (1 - prevalence), atol=1e-15)
+    table = dcurves.dca(
+        data=pd.DataFrame({"y": y, "p": s}), outcome="y", modelnames=["p"], thresholds=curve.model.x
+    )
+    of_all = table[table.model == "all"].sort_values("threshold").net_benefit
+    assert_allclose(curve.treat_all, of_all, atol=1e-12)
     # At 0.01 all but the studies of probability 0 are called.
     assert abs(curve.model.y[0] - curve.treat_all[0]) < 0.01
     # No study reaches 0.99: worth nothing, but not for sure in the next 200 studies.

@@ -8,8 +8,13 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.stats import norm
 
-from fracjax.evaluation import auc, delong_variance
-from fracjax.evaluation.delong import auc_difference, auc_estimate, difference_variance
+from fracjax.evaluation import auc
+from fracjax.evaluation.delong import (
+    auc_difference,
+    auc_estimate,
+    delong_variance,
+    difference_variance,
+)
 from fracjax.evaluation.intervals import mover_difference
 
 

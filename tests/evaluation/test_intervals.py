@@ -8,13 +8,19 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.stats import norm
 
-from fracjax.evaluation import Estimate, auc, auc_estimate, delong_variance, newcombe_auc, wilson
-from fracjax.evaluation.delong import structural_components
+from fracjax.evaluation import Estimate, auc
+from fracjax.evaluation.delong import (
+    auc_estimate,
+    delong_variance,
+    newcombe_auc,
+    structural_components,
+)
 from fracjax.evaluation.intervals import (
     mover,
     mover_difference,
     mover_ratio,
     proportion,
+    wilson,
     wilson_f1,
 )
 

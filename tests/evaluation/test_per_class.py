@@ -10,7 +10,8 @@ import pytest
 import sklearn.metrics as sk
 from numpy.testing import assert_allclose
 
-from fracjax.evaluation import per_class_report, wilson
+from fracjax.evaluation import per_class_report
+from fracjax.evaluation.intervals import wilson
 from fracjax.runtime.atomic_files import to_json
 
 CLASSES = ("oblique", "spiral", "transverse")

@@ -5,7 +5,6 @@ from functools import partial
 
 import dcurves
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,7 +12,7 @@ import sklearn.metrics as sk
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fracjax.evaluation import metrics
-from fracjax.evaluation.float64 import run_float64
+from tests.evaluation.helpers import run_float64
 
 THRESHOLDS = np.array([0.0, 0.1, 0.35, 0.5, 0.8, 0.99])
 
@@ -21,8 +20,7 @@ THRESHOLDS = np.array([0.0, 0.1, 0.35, 0.5, 0.8, 0.99])
 def _all(labels, probabilities, weights):
     return {
         "brier": metrics.brier(labels, probabilities, weights),
-        "benefit": metrics.net_benefit(labels, probabilities, weights, jnp.asarray(THRESHOLDS)),
-        "of all": metrics.net_benefit_of_all(labels, weights, jnp.asarray(THRESHOLDS)),
+        "benefit": metrics.net_benefit(labels, probabilities, weights, THRESHOLDS),
     }
 
 
@@ -43,7 +41,6 @@ def test_by_hand():
     # at 0.5: one found, one false alarm, of five
     assert got["benefit"][3] == pytest.approx(1 / 5 - 1 / 5, abs=1e-15)
     assert got["benefit"][0] == pytest.approx(3 / 5, abs=1e-15)  # every study is called
-    assert got["of all"][0] == pytest.approx(3 / 5, abs=1e-15)
 
 
 def test_equals_scikit_learn_and_dcurves_with_weights():
@@ -53,9 +50,8 @@ def test_equals_scikit_learn_and_dcurves_with_weights():
     i = np.repeat(np.arange(y.size), w.astype(int))
     data = pd.DataFrame({"y": y[i], "p": p[i]})
     table = dcurves.dca(data=data, outcome="y", modelnames=["p"], thresholds=THRESHOLDS)
-    for model, name in (("p", "benefit"), ("all", "of all")):
-        expected = table[table.model == model].sort_values("threshold").net_benefit
-        assert_allclose(got[name], expected, atol=1e-12)
+    expected = table[table.model == "p"].sort_values("threshold").net_benefit
+    assert_allclose(got["benefit"], expected, atol=1e-12)
 
 
 def test_vmapped_equals_one_by_one_and_no_weight_is_nan():

@@ -12,6 +12,9 @@ unequal sides. `keras_NETWORK_training.npz` has
   gradients    by "layer/variable", the gradient of the loss by each parameter, likewise
 
 The loss is the sum of the features in training mode times recipe's `loss`, over the batch's size.
+`keras_blocks.npz` has the same of one block of each kind, by "NETWORK/BLOCK": sketches of
+"statistics" and "gradients" as above, and "output" of the whole map in inference and training. Its
+loss is of the map.
 """
 
 from pathlib import Path
@@ -25,6 +28,44 @@ import recipe
 
 HERE = Path(__file__).parent
 BATCH = 4
+APPLICATIONS = {
+    "inception_v3": "InceptionV3",
+    "mobilenet_v2": "MobileNetV2",
+    "efficientnet_b0": "EfficientNetB0",
+}
+# One of each kind: the side of the network's input, and from the layer after which to the last.
+BLOCKS = {
+    "inception_v3": (
+        75,
+        {
+            "stem": (None, "max_pooling2d_1"),
+            "mixed0": ("max_pooling2d_1", "mixed0"),
+            "mixed3": ("mixed2", "mixed3"),
+            "mixed4": ("mixed3", "mixed4"),
+            "mixed8": ("mixed7", "mixed8"),
+            "mixed9": ("mixed8", "mixed9"),
+        },
+    ),
+    "mobilenet_v2": (
+        32,
+        {
+            "Conv1": (None, "Conv1_relu"),
+            "expanded_conv": ("Conv1_relu", "expanded_conv_project_BN"),
+            "block_1": ("expanded_conv_project_BN", "block_1_project_BN"),
+            "block_2": ("block_1_project_BN", "block_2_add"),
+        },
+    ),
+    "efficientnet_b0": (
+        32,
+        {
+            "stem": (None, "stem_activation"),
+            "block1a": ("stem_activation", "block1a_project_bn"),
+            "block2a": ("block1a_project_bn", "block2a_project_bn"),
+            "block2b": ("block2a_project_bn", "block2b_add"),
+            "top": ("block7a_project_bn", "top_activation"),
+        },
+    ),
+}
 
 
 def pooled(features):
@@ -66,6 +107,49 @@ def make(name, model, x, *, numbered=False):
     )
 
 
+def make_blocks():
+    made = {}
+    for network, (side, blocks) in BLOCKS.items():
+        model = application(getattr(keras.applications, APPLICATIONS[network]), side, side)
+        variables = keras_variables.by_name(model, numbered=network == "inception_v3")
+        keras_variables.fill(model, variables)
+        names = {id(v): name for name, v in variables.items()}
+        low, high = (0, 255) if network == "efficientnet_b0" else (-1, 1)
+        for block, (before, last) in blocks.items():
+            first = model.input if before is None else model.get_layer(before).output
+            part = keras.Model(first, model.get_layer(last).output)
+            shape = (BATCH, *first.shape[1:])
+            ends = (low, high) if before is None else (-1, 1)
+            x = recipe.picture("picture", shape, *ends).astype(np.float64)
+            for what, arrays in block_pass(part, names, x).items():
+                made[f"{network}/{block}/{what}"] = sketches(arrays)
+    np.savez_compressed(HERE / "keras_blocks.npz", **made)
+
+
+def block_pass(part, names, x):
+    trained = [v.value for v in part.trainable_variables]
+    others = [v.value for v in part.non_trainable_variables]
+    weights = recipe.uniform("loss", (BATCH, *part.output.shape[1:]), -1, 1)
+
+    def loss(trained):
+        out, moved = part.stateless_call(trained, others, x, training=True)
+        return (out * weights).sum() / BATCH, (out, moved)
+
+    (_, (out, moved)), gradients = jax.jit(jax.value_and_grad(loss, has_aux=True))(trained)
+    inference = part.stateless_call(trained, others, x, training=False)[0]
+    changes = [new - old for new, old in zip(moved, others, strict=True)]
+    by_name = lambda those, values: {  # noqa: E731
+        names[id(v)]: np.asarray(value)
+        for v, value in zip(those, values, strict=True)
+        if id(v) in names
+    }
+    return {
+        "output": {"inference": inference, "training": out},
+        "statistics": by_name(part.non_trainable_variables, changes),
+        "gradients": by_name(part.trainable_variables, gradients),
+    }
+
+
 def make_odd_sides():
     """Keras pads by hand before a stride, by whether the side is odd."""
     means = {}
@@ -94,6 +178,7 @@ if __name__ == "__main__":
     keras.config.set_floatx("float64")
     # Keras's BatchNorm asks what float64 and float32 make together, and is told float32.
     keras.src.backend.result_type = lambda *_: "float64"
+    make_blocks()
     make_odd_sides()
     apps = keras.applications
     make("mobilenet_v2", application(apps.MobileNetV2, 96, 96), picture(96, -1, 1))

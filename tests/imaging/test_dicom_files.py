@@ -192,7 +192,7 @@ def test_damaged_headers_of_compressed_pictures():
         damaged[at] = value
         if damaged[tables + 1] == 0xFE:  # as if every table were a comment
             damaged = damaged.replace(b"\xff\xc4", b"\xff\xfe")
-        with pytest.raises(ValueError, match="damaged header of a compressed picture"):
+        with pytest.raises(ValueError, match="damaged header of a compressed image"):
             coded_header(bytes(damaged))
     with pytest.raises(ValueError, match="damaged header"):
         coded_header(code[: frame + 6])

@@ -185,7 +185,7 @@ def test_several_pictures_are_refused_with_their_number(kind):
     pages = [Image.fromarray(GREY), Image.fromarray(255 - GREY), Image.fromarray(GREY)]
     data = saved(pages[0], kind, save_all=True, append_images=pages[1:])
     assert refusal(data) == (
-        f"multi-frame: 3 pictures in one {kind}, expected one; save each as its own file"
+        f"multi-frame: 3 images in one {kind}, expected one; save each as its own file"
     )
 
 

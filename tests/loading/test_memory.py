@@ -24,7 +24,7 @@ def test_what_is_asked_for_is_done_if_it_can_be():
         choose_mode("resident", MemoryBudget(3 * 2**30, 2**30))
     assert str(error.value) == (
         "data.mode is resident, but the studies take 3.00 GiB of each device's 1.00 GiB of free "
-        "memory; write --data.mode stream, or a smaller --data.image-size"
+        "memory; write stream, or a smaller data.image_size"
     )
 
 

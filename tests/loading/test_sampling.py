@@ -73,7 +73,7 @@ def test_a_subset_by_hand():
     # Half of two groups is one, whichever; a class of one group keeps it.
     label = np.array([0, 0, 0, 1])
     group = np.array(["a", "b", "a", "c"])
-    drawn = {tuple(subset_rows(label, group, share=0.5, seed=seed)) for seed in range(20)}
+    drawn = {tuple(subset_rows(label, group, fraction=0.5, seed=seed)) for seed in range(20)}
     assert drawn == {(0, 2, 3), (1, 3)}
 
 
@@ -81,24 +81,24 @@ def test_groups_stay_whole_and_each_class_has_its_share_of_them():
     rng = np.random.default_rng(0)
     group = rng.permutation(np.repeat(np.arange(150), rng.integers(1, 4, 150)))
     label = (group >= 50).astype(np.int64)
-    rows = subset_rows(label, group, share=0.8, seed=0)
+    rows = subset_rows(label, group, fraction=0.8, seed=0)
     assert_array_equal(rows, np.flatnonzero(np.isin(group, group[rows])))
     assert [len(np.unique(group[rows][label[rows] == name])) for name in (0, 1)] == [40, 80]
 
 
 def test_the_smallest_share_leaves_a_group_of_every_class():
     group = np.arange(len(LABEL))
-    assert LABEL[subset_rows(LABEL, group, share=1e-9, seed=0)].tolist() == [0, 1, 2]
+    assert LABEL[subset_rows(LABEL, group, fraction=1e-9, seed=0)].tolist() == [0, 1, 2]
 
 
 def test_the_share_1_is_all_of_it():
     group = np.arange(len(LABEL)) // 3
-    assert_array_equal(subset_rows(LABEL, group, share=1.0, seed=0), np.arange(len(LABEL)))
+    assert_array_equal(subset_rows(LABEL, group, fraction=1.0, seed=0), np.arange(len(LABEL)))
 
 
 def test_members_of_other_seeds_have_other_subsets():
     group = np.arange(len(LABEL))
-    drawn = [tuple(subset_rows(LABEL, group, share=0.8, seed=seed)) for seed in (0, 0, 1, 2)]
+    drawn = [tuple(subset_rows(LABEL, group, fraction=0.8, seed=seed)) for seed in (0, 0, 1, 2)]
     assert drawn[0] == drawn[1]
     assert len(set(drawn)) == 3
 
@@ -106,13 +106,13 @@ def test_members_of_other_seeds_have_other_subsets():
 def test_a_group_in_two_classes_is_drawn_with_the_first_of_them():
     # Were "x" drawn with class 1, it would always be there: it is the only group that could be.
     label, group = np.array([0, 0, 1, 1]), np.array(["x", "y", "x", "z"])
-    drawn = {tuple(subset_rows(label, group, share=0.5, seed=seed)) for seed in range(20)}
+    drawn = {tuple(subset_rows(label, group, fraction=0.5, seed=seed)) for seed in range(20)}
     assert drawn == {(0, 2, 3), (1, 3)}
 
 
 def test_a_class_whose_groups_all_lie_in_another_one_too_is_not_lost():
     label, group = np.array([0, 0, 1]), np.array(["x", "y", "x"])
-    drawn = {tuple(subset_rows(label, group, share=0.5, seed=seed)) for seed in range(20)}
+    drawn = {tuple(subset_rows(label, group, fraction=0.5, seed=seed)) for seed in range(20)}
     assert drawn == {(0, 2), (0, 1, 2)}
 
 

@@ -4,6 +4,7 @@ In float64 on both sides: in float32 two correct implementations differ by 1e-3 
 since every BatchNorm divides by what little its batch varies.
 """
 
+import functools
 import runpy
 
 import jax
@@ -12,12 +13,13 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from fracjax.models.backbone import leaf_name
 from fracjax.models.basic_cnn import BasicCNN
+from fracjax.models.build import IMAGES
 from fracjax.models.classifier import Classifier
 from fracjax.models.efficientnet_b0 import EfficientNetB0
 from fracjax.models.inception_v3 import InceptionV3
 from fracjax.models.mobilenet_v2 import MobileNetV2
-from fracjax.models.param_paths import leaf_name
 from fracjax.pretrained.names import TABLES
 from tests.paths import GOLDENS
 
@@ -61,27 +63,40 @@ def weights_by_recipe(network: str, tree):
         array = recipe["weight"](name, (*window, c_out, c_in) if turn else leaf.shape)
         return (array.swapaxes(2, 3) if turn else array).astype(np.float64)
 
-    return jax.tree.map_with_path(value, nnx.to_pure_dict(tree))
+    return jax.tree.map_with_path(value, tree)
 
 
-def one_pass(network: str, build, side: int):
-    """Features in inference, those in training, changes of the statistics, gradients."""
-    net = nnx.eval_shape(build)
-    image = net.image if network == "basic_cnn" else net.IMAGE
-    params, stats = (
-        weights_by_recipe(network, nnx.state(net, kind)) for kind in (nnx.Param, nnx.BatchStat)
-    )
-    x = recipe["picture"]("picture", (4, side, side, 3), image.low, image.high).astype(np.float64)
+@functools.cache
+def abstract(network: str):
+    return nnx.eval_shape(BACKBONES[network])
+
+
+def one_pass(network: str, x, *, start=None, stop=None):
+    """Features in inference, those in training, changes of the statistics, gradients.
+
+    Of the blocks from `start` to before `stop`, if they are given: their maps, not pooled.
+    """
+    net = abstract(network)
     graphs = [
         nnx.split(nnx.view(net, use_running_average=mode), nnx.Param, nnx.BatchStat)[0]
         for mode in (True, False)
     ]
+    params, stats = (nnx.to_pure_dict(nnx.state(net, kind)) for kind in (nnx.Param, nnx.BatchStat))
+    others = [
+        {name: tree for name, tree in one.items() if start and name != start}
+        for one in (params, stats)
+    ]
+    params, stats = (
+        weights_by_recipe(network, {name: one[name] for name in one if name not in rest})
+        for one, rest in zip((params, stats), others, strict=True)
+    )
 
     def features(graph, params, stats, x):
-        merged = nnx.merge(graph, params, stats)
-        out = merged(x)
-        out = out.mean((1, 2)) if out.ndim == 4 else out
-        return out, nnx.to_pure_dict(nnx.state(merged, nnx.BatchStat))
+        merged = nnx.merge(graph, params | others[0], stats | others[1])
+        out = merged(x, start=start, stop=stop) if start else merged(x)
+        out = out.mean((1, 2)) if out.ndim == 4 and not start else out
+        moved = nnx.to_pure_dict(nnx.state(merged, nnx.BatchStat))
+        return out, {name: moved[name] for name in stats}
 
     @jax.jit
     def run(params, stats, x):
@@ -115,20 +130,84 @@ def worst(network: str, tree, golden) -> float:
     return max(errors.values())
 
 
+BLOCKS = {
+    "inception_v3": InceptionV3.BLOCKS,
+    "mobilenet_v2": MobileNetV2.BLOCKS,
+    "efficientnet_b0": EfficientNetB0.BLOCKS,
+}
+BACKBONES = {
+    "basic_cnn": small_cnn,
+    "mobilenet_v2": lambda: MobileNetV2(rngs=nnx.Rngs(0)),
+    "efficientnet_b0": lambda: EfficientNetB0(drop_path=0.0, rngs=nnx.Rngs(0)),
+    "inception_v3": lambda: InceptionV3(rngs=nnx.Rngs(0)),
+}
+
+
+@pytest.mark.parametrize("network", BACKBONES)
+def test_every_batch_norm_has_keras_s_momentum_and_epsilon(network):
+    """What only whole networks in training show otherwise, which are slow."""
+    net = abstract(network)
+    norms = [layer for _, layer in nnx.iter_modules(net) if isinstance(layer, nnx.BatchNorm)]
+    momentum = 0.999 if network == "mobilenet_v2" else 0.99
+    assert {(norm.momentum, norm.epsilon) for norm in norms} == {(momentum, 1e-3)}
+
+
 @pytest.mark.parametrize(
-    ("network", "build", "side"),
+    ("network", "side"),
     [
-        ("basic_cnn", small_cnn, 18),
-        ("mobilenet_v2", lambda: MobileNetV2(rngs=nnx.Rngs(0)), 96),
-        ("efficientnet_b0", lambda: EfficientNetB0(drop_path=0.0, rngs=nnx.Rngs(0)), 96),
-        ("inception_v3", lambda: InceptionV3(rngs=nnx.Rngs(0)), 139),
+        ("basic_cnn", 18),
+        pytest.param("mobilenet_v2", 96, marks=pytest.mark.slow),
+        pytest.param("efficientnet_b0", 96, marks=pytest.mark.slow),
+        pytest.param("inception_v3", 139, marks=pytest.mark.slow),
     ],
 )
-def test_features_statistics_and_every_gradient_equal_keras(network, build, side):
+def test_features_statistics_and_every_gradient_equal_keras(network, side):
+    image = IMAGES[network]
+    x = recipe["picture"]("picture", (4, side, side, 3), image.low, image.high)
     with jax.enable_x64(True):
-        inference, training, changes, gradients = one_pass(network, build, side)
+        inference, training, changes, gradients = one_pass(network, x.astype(np.float64))
     with np.load(GOLDENS / f"keras_{network}_training.npz") as golden:
         for ours, theirs in ((inference, golden["inference"]), (training, golden["training"])):
             assert np.abs(ours - theirs).max() <= 1e-6 * np.abs(theirs).max()
         assert worst(network, changes, golden["statistics"]) <= 1e-6
         assert worst(network, gradients, golden["gradients"]) <= 1e-6
+
+
+@pytest.mark.parametrize(
+    ("network", "block", "shape"),
+    [
+        ("inception_v3", "stem", (75, 75, 3)),
+        ("inception_v3", "mixed0", (7, 7, 192)),
+        ("inception_v3", "mixed3", (7, 7, 288)),
+        ("inception_v3", "mixed4", (3, 3, 768)),
+        ("inception_v3", "mixed8", (3, 3, 768)),
+        ("inception_v3", "mixed9", (1, 1, 1280)),
+        ("mobilenet_v2", "Conv1", (32, 32, 3)),
+        ("mobilenet_v2", "expanded_conv", (16, 16, 32)),
+        ("mobilenet_v2", "block_1", (16, 16, 16)),
+        ("mobilenet_v2", "block_2", (8, 8, 24)),
+        ("efficientnet_b0", "stem", (32, 32, 3)),
+        ("efficientnet_b0", "block1a", (16, 16, 32)),
+        ("efficientnet_b0", "block2a", (16, 16, 16)),
+        ("efficientnet_b0", "block2b", (8, 8, 24)),
+        ("efficientnet_b0", "top", (1, 1, 320)),
+    ],
+)
+def test_a_block_of_each_kind_equals_keras_in_maps_statistics_and_gradients(network, block, shape):
+    image, blocks = IMAGES[network], (*BLOCKS[network], "head")
+    low, high = (image.low, image.high) if shape[-1] == 3 else (-1.0, 1.0)
+    x = recipe["picture"]("picture", (4, *shape), low, high).astype(np.float64)
+    with jax.enable_x64(True):
+        *maps, changes, gradients = one_pass(
+            network, x, start=block, stop=blocks[blocks.index(block) + 1]
+        )
+    with np.load(GOLDENS / "keras_blocks.npz") as file:
+        golden = {
+            what: file[f"{network}/{block}/{what}"]
+            for what in ("output", "statistics", "gradients")
+        }
+    for name, found in zip(("inference", "training"), maps, strict=True):
+        theirs = {str(n): sketch for n, sketch in golden["output"].tolist()}[name]
+        assert np.linalg.norm(recipe["sketch"](name, found)[1:] - theirs[1:]) <= 1e-6 * theirs[0]
+    assert worst(network, changes, golden["statistics"]) <= 1e-6
+    assert worst(network, gradients, golden["gradients"]) <= 1e-6

@@ -1,6 +1,7 @@
 """EfficientNet-B0 and MobileNetV2, in inference, against Keras; training is in its own file."""
 
 import csv
+import functools
 import os
 import runpy
 from pathlib import Path
@@ -11,9 +12,9 @@ import pytest
 from flax import nnx
 from PIL import Image
 
+from fracjax.models.backbone import leaf_name
 from fracjax.models.efficientnet_b0 import EfficientNetB0
 from fracjax.models.mobilenet_v2 import MobileNetV2
-from fracjax.models.param_paths import leaf_name
 from fracjax.pretrained import keras_h5
 from fracjax.pretrained.names import TABLES
 from tests.paths import GOLDENS
@@ -26,10 +27,15 @@ PARAMETERS = {"efficientnet_b0": (4_049_564, 42_016), "mobilenet_v2": (2_257_984
 CUTS = {"efficientnet_b0": "block5b", "mobilenet_v2": "block_8"}
 
 
+@functools.cache  # tracing is what takes the time here
+def abstract(name: str):
+    return nnx.eval_shape(lambda: NETWORKS[name](rngs=nnx.Rngs(0)))
+
+
 def filled(name: str, array_of) -> tuple:
     """Graph and leaves of a network; `array_of` gives an array by Keras's name, in its layout."""
     table = TABLES[name]
-    graph, state = nnx.split(nnx.eval_shape(lambda: NETWORKS[name](rngs=nnx.Rngs(0))))
+    graph, state = nnx.split(abstract(name))
 
     def value(path, leaf):
         keras = table.names[f"backbone/{leaf_name(path)}"]
@@ -43,7 +49,7 @@ def filled(name: str, array_of) -> tuple:
 
 @pytest.mark.parametrize("name", list(NETWORKS))
 def test_parameters_are_those_of_keras(name):
-    net = nnx.eval_shape(lambda: NETWORKS[name](rngs=nnx.Rngs(0)))
+    net = abstract(name)
     sizes = [
         sum(leaf.size for leaf in jax.tree.leaves(state))
         for state in (nnx.state(net), nnx.state(net, nnx.BatchStat))

@@ -15,10 +15,9 @@ from jax import lax
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fracjax.config import Model, Precision
-from fracjax.models.backbone import Backbone
+from fracjax.models.backbone import Backbone, leaf_shapes
 from fracjax.models.build import build
 from fracjax.models.classifier import Classifier
-from fracjax.models.param_paths import leaf_shapes
 from fracjax.models.precision import effective_precision, set_compute_dtype
 from fracjax.models.vit import ViT
 from fracjax.ops import DepthwiseConv

@@ -11,8 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from fracjax.config import Model
 from fracjax.errors import InputError
+from fracjax.models.backbone import leaf_name
 from fracjax.models.build import build, check
-from fracjax.models.param_paths import leaf_name
 from fracjax.models.vit import LayerNorm, ViT
 from tests.paths import GOLDENS
 
@@ -213,12 +213,12 @@ def test_norm_keeps_its_digits_where_a_tokens_mean_is_large():
 def test_a_side_that_would_cut_a_patch_is_refused_with_the_nearest_ones(side, nearest):
     with pytest.raises(InputError) as error:
         check(Model(name="vit_s16"), outputs=3, image_size=side)
-    expected = f"data.image-size is {side}, but vit_s16 cuts pictures into patches of 16: write "
-    assert str(error.value) == f"impossible network: {expected}{nearest}"
+    expected = f"data.image_size is {side}, but vit_s16 cuts images into patches of 16: write "
+    assert str(error.value) == f"impossible model: {expected}{nearest}"
 
 
 def test_one_patch_is_the_smallest_picture():
     assert backbone("vit_ti16", 16).embed.position.shape == (1, 2, 192)
     with pytest.raises(InputError) as error:
         check(Model(name="vit_ti16"), outputs=3, image_size=15)
-    assert str(error.value).endswith("data.image-size is 15, but vit_ti16 needs 16 pixels or more")
+    assert str(error.value).endswith("data.image_size is 15, but vit_ti16 needs 16 pixels or more")

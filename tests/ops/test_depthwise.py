@@ -8,7 +8,7 @@ from flax import nnx
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fracjax.ops.depthwise import DepthwiseConv, grouped_convolution, shifted_products
-from fracjax.ops.initializers import fan_out_normal
+from fracjax.ops.draws import fan_out_normal
 
 
 def draw(*shape):

@@ -47,4 +47,5 @@ def test_a_key_from_outside_a_program_draws_the_same_within(draw):
 def test_glorot_uniform_is_flax_s():
     key, shape = jax.random.key(0), (3, 3, 5, 7)
     expected = nnx.initializers.glorot_uniform()(key, shape)
-    assert_allclose(glorot_uniform(key, shape), expected, rtol=1e-6)
+    # A last bit of the limit, 0.25: a compiler may join a product and a sum.
+    assert_allclose(glorot_uniform(key, shape), expected, rtol=1e-6, atol=2**-26)

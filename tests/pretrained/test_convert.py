@@ -156,7 +156,7 @@ def test_wrong_shapes_and_missing_layers_are_all_listed_and_nothing_is_written(t
         "(looked for batch_normalization_93/moving_variance)",
     ]
     assert lines[4] == (
-        "Give the Keras file of inception_v3, or name the network that the file is of with --model."
+        "Give the Keras file of inception_v3, or name the network of the file with --model."
     )
     assert not (tmp_path / "net.npz").exists()
 

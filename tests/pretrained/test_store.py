@@ -108,8 +108,8 @@ def test_a_single_array_is_refused(tmp_path):
 
 def test_weights_of_another_network_are_refused(converted):
     message = refusal(converted, model="basic_cnn")
-    assert "holds weights of inception_v3 (from net.h5), but the network is basic_cnn" in message
-    assert "--model.name inception_v3" in message
+    assert "holds weights of inception_v3 (from net.h5), but the model is basic_cnn" in message
+    assert "set model.name to inception_v3" in message
     assert "\n" not in message
 
 

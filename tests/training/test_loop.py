@@ -284,7 +284,7 @@ def diverged(config, tmp_path_factory):
         config,
         tmp_path_factory.mktemp("diverged"),
         data={"colormap": "jet", "fit": "pad", "channels": "colour"},
-        phases=(Phase(1, 1e30, "head"), Phase(1, 1e30, "head")),
+        phases=(Phase(1, 1e38, "head"), Phase(1, 1e38, "head")),
     )
     mended = dataclasses.replace(bad, phases=(Phase(1, 1e-3, "head"), *bad.phases[1:]))
     refusals = []
@@ -379,7 +379,7 @@ def test_a_run_of_another_version_is_refused_and_not_a_traceback(config, straigh
     copy = shutil.copytree(config.workdir, tmp_path / "copy")
     (path,) = copy.glob("checkpoints/best/*/meta/metadata")
     record = json.loads(path.read_text())
-    del record["channels"]
+    record["version"] = 1
     path.write_text(json.dumps(record))
     with pytest.raises(InputError, match=r"run of another version .* into another --workdir"):
         read_meta(copy)

@@ -1,12 +1,13 @@
 """The limb of a phantom: bones of round cross-section in soft tissue, and the X-ray's path in them.
 
 The limb has its own frame: u runs along it towards the joint, v across it, both in units of the
-picture's side, with the origin near the picture's centre. A bone is a solid of revolution about
-a slightly bowed centreline, so its cortex casts the two bright rims of a radiograph by itself:
-the chord of a ring is longest at the inner wall.
+image's side, with the origin near the image's centre. A bone is a solid of revolution about a
+slightly bowed centreline, so its cortex casts the two bright rims of a radiograph by itself: the
+chord of a ring is longest at the inner wall.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -27,55 +28,40 @@ def chord(radius: Map | float, offset: Map) -> Map:
 
 @dataclass(frozen=True)
 class Bone:
-    """A long bone with one end in the picture; lengths in units of the picture's side.
+    """A long bone with one end in the image; lengths in units of the image's side."""
 
-    Attributes:
-      end: u of the joint surface.
-      towards: +1 when the shaft lies at u < end, -1 when it lies at u > end.
-      centre: v of the centreline at the end; it goes on with `slope` and `bow` (1/side).
-      shaft_radius: outer radius of the shaft.
-      end_radius: outer radius at the joint.
-      flare: length over which the shaft widens to the end.
-      cortex: thickness of the shaft's wall, as a fraction of its radius.
-      dome: how far the joint surface falls back at its rims; negative for a cup.
-      tilt: slope of the joint surface (a styloid or malleolus on one side).
-      notch: depth of the groove between two condyles.
-      density: attenuation of cortex beyond that of soft tissue, per unit of length.
-      spongiosa: attenuation of the ends' trabecular bone, relative to cortex.
-    """
-
-    end: float
-    towards: int
-    centre: float
+    end: float  # u of the joint surface
+    towards: int  # +1 when the shaft lies at u < end, -1 when it lies at u > end
+    centre: float  # v of the centreline at the end; it goes on with `slope` and `bow` (1/side)
     slope: float
     bow: float
-    shaft_radius: float
-    end_radius: float
-    flare: float
-    cortex: float
-    dome: float
-    tilt: float
-    notch: float
-    density: float
-    spongiosa: float
+    shaft_radius: float  # outer radius of the shaft
+    end_radius: float  # and at the joint
+    flare: float  # length over which the shaft widens to the end
+    cortex: float  # thickness of the shaft's wall, as a fraction of its radius
+    dome: float  # how far the joint surface falls back at its rims; negative for a cup
+    tilt: float  # slope of the joint surface (a styloid or malleolus on one side)
+    notch: float  # depth of the groove between two condyles
+    density: float  # attenuation of cortex beyond that of soft tissue, per unit of length
+    spongiosa: float  # attenuation of the ends' trabecular bone, relative to cortex
 
     def centreline(self, u: Map) -> Map:
         """V of the axis."""
         along = u - self.end
         return self.centre + along * (self.slope + self.bow * along)
 
-    def radius(self, u: Map) -> Map:
-        """Outer radius, the joint's rounding aside."""
-        widening = np.clip(1.0 - self.towards * (self.end - u) / self.flare, 0.0, 1.0) ** 2
-        return self.shaft_radius + (self.end_radius - self.shaft_radius) * widening
+    def _widening(self, depth: Any) -> Any:
+        """From 0 in the shaft to 1 at the joint, `depth` below its surface."""
+        return np.clip(1.0 - depth / self.flare, 0.0, 1.0) ** 2
+
+    def radius(self, depth: Any) -> Any:
+        """Outer radius at a depth below the joint, whose rounding is left aside."""
+        return self.shaft_radius + (self.end_radius - self.shaft_radius) * self._widening(depth)
 
     def attenuation(self, u: Map, v: Map, trabeculae: Map) -> Map:
         """Path integral of what the bone attenuates beyond the soft tissue in its place.
 
-        Args:
-          u: along the limb.
-          v: across the limb.
-          trabeculae: texture of mean 0 and standard deviation 1 at the same points.
+        `trabeculae` is a texture of mean 0 and standard deviation 1 at the points (u, v).
         """
         path = np.zeros_like(u)
         reach = 1.05 * max(self.end_radius, self.shaft_radius)
@@ -86,11 +72,10 @@ class Bone:
         u, v, trabeculae = u.ravel()[near], v.ravel()[near], trabeculae.ravel()[near]
         offset = v - self.centreline(u)
         across = offset / self.end_radius
-        depth = self.towards * (self.end - u)  # below the joint surface
+        depth = self.towards * (self.end - u)
         depth = depth - self.dome * across * across - self.tilt * across
         depth = depth - self.notch * np.maximum(1.0 - 9.0 * across * across, 0.0)
-        widening = np.clip(1.0 - depth / self.flare, 0.0, 1.0) ** 2
-        outer = self.shaft_radius + (self.end_radius - self.shaft_radius) * widening
+        outer, widening = self.radius(depth), self._widening(depth)
         wall = self.shaft_radius * self.cortex * (1.0 - 0.8 * widening)
         rounding = 0.35 * self.end_radius
         plate = 0.12 * self.shaft_radius  # the subchondral bone, a bright line under the joint
@@ -100,6 +85,12 @@ class Bone:
         spongy = self.spongiosa * (0.15 + smoothstep(1.4 * widening) * (1.0 + 0.2 * trabeculae))
         path.ravel()[near] = self.density * (whole - core + core * spongy)
         return path
+
+
+def _cap(depth: Map, rounding: float) -> Map:
+    """Factor on the radius that rounds off the bone's end: a quarter ellipse."""
+    rest = 1.0 - np.clip(depth / rounding, 0.0, 1.0)
+    return np.sqrt(1.0 - rest * rest)
 
 
 @dataclass(frozen=True)
@@ -121,9 +112,8 @@ class SmallBone:
         )
         u, v = u.ravel()[near] - self.u, v.ravel()[near] - self.v
         cosine, sine = np.cos(self.angle), np.sin(self.angle)
-        along = (u * cosine + v * sine) / self.long_radius
-        across = (v * cosine - u * sine) / self.short_radius
-        along, across = along * along, across * across
+        along = ((u * cosine + v * sine) / self.long_radius) ** 2
+        across = ((v * cosine - u * sine) / self.short_radius) ** 2
         # Between an ellipse and a rounded block.
         distance = np.sqrt(along * along + across * across + along * across)
         whole = np.sqrt(np.maximum(1.0 - distance, 0.0))
@@ -157,22 +147,9 @@ class SoftTissue:
 
 @dataclass(frozen=True)
 class Limb:
-    """What is in front of the detector.
+    """What is in front of the detector."""
 
-    Attributes:
-      bones: the one or two long bones, the thickest first. Any of them may break.
-      beyond: the bones on the other side of the joint.
-      soft: the soft tissue.
-      joint: u of the joint.
-    """
-
-    bones: tuple[Bone, ...]
-    beyond: tuple[Bone | SmallBone, ...]
+    bones: tuple[Bone, ...]  # the one or two long bones, the thickest first. Any of them may break
+    beyond: tuple[Bone | SmallBone, ...]  # the bones on the other side of the joint
     soft: SoftTissue
-    joint: float
-
-
-def _cap(depth: Map, rounding: float) -> Map:
-    """Factor on the radius that rounds off the bone's end: a quarter ellipse."""
-    rest = 1.0 - np.clip(depth / rounding, 0.0, 1.0)
-    return np.sqrt(1.0 - rest * rest)
+    joint: float  # u of the joint

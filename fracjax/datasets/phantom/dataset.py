@@ -4,124 +4,65 @@
 """
 
 import io
-import os
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from fracjax.datasets.phantom.drawing import FRACTURE_TYPES, Phantom, draw
-from fracjax.datasets.records import RecordBuilder
-from fracjax.datasets.sources.archive import NO_BOXES, Study
+from fracjax.datasets.phantom.drawing import FRACTURE_TYPES, SMALLEST_SIDE, draw
+from fracjax.datasets.sources.archive import NO_BOXES, Contents, Study
 from fracjax.errors import InputError
+from fracjax.imaging.read import in_threads
 
 CLASSES = ("healthy", "fracture")
-DRAWN = ("phantom", "phantom_types")  # the datasets of which no picture is a patient's
 _PER_CLASS = 4  # enough for every class in every part
 
 
-class PhantomBuilder(RecordBuilder, skip_registration=True):
-    """What both builders share.
+def phantoms(name: str, *, count: int | None, side: int | None, seed: int) -> Contents:
+    """Draw a whole set: healthy and broken limbs in turn, or the ten types in turn.
 
-    Args:
-      count: number of studies.
-      side: height and width in pixels.
-      seed: of the whole set; another seed gives other limbs.
-      data_dir: tfds writes below `data_dir/<name>/<version>`.
+    By default 2,400 studies of `phantom` or 1,200 of `phantom_types`, 96 pixels a side. Another
+    seed gives other limbs.
     """
+    types = name == "phantom_types"
+    classes = FRACTURE_TYPES if types else CLASSES
+    count = count if count is not None else (1200 if types else 2400)
+    side = 96 if side is None else side
+    problems = []
+    if count < (smallest := _PER_CLASS * len(classes)):
+        problems.append(f"--count {count}: expected at least {smallest}")
+    if side < SMALLEST_SIDE:
+        problems.append(f"--side {side}: expected at least {SMALLEST_SIDE} pixels")
+    if seed < 0:
+        problems.append(f"--seed {seed}: expected 0 or more")
+    if problems:
+        raise InputError("; ".join(problems))
 
-    stream = 0  # keeps the limbs of the two sets apart
-
-    def __init__(self, *, count: int, side: int, seed: int, data_dir: Path):
-        problems = []
-        if count < (smallest := _PER_CLASS * len(self.class_names)):
-            problems.append(f"--count {count}: expected at least {smallest}")
-        if side < 32:
-            problems.append(f"--side {side}: expected at least 32 pixels")
-        if seed < 0:
-            problems.append(f"--seed {seed}: expected 0 or more")
-        if problems:
-            raise InputError("; ".join(problems))
-        self.count, self.side, self.seed = count, side, seed
-        super().__init__(
-            classes=self.class_names,
-            attributes={"fracture_type": str, "bones": int, "seed": int},
-            # Every limb is drawn anew: two that look alike are still two.
-            similarity=None,
-            data_dir=data_dir,
-        )
-
-    class_names: tuple[str, ...] = ()
-
-    def fracture_of(self, index: int) -> str | None:
-        """The break of study number `index`, or None for a healthy limb."""
-        raise NotImplementedError
-
-    def studies(self) -> list[Study]:  # noqa: D102 (see RecordBuilder)
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            return list(pool.map(self._study, range(self.count)))
-
-    def _study(self, index: int) -> Study:
-        fracture = self.fracture_of(index)
-        seed = limb_seed(self.seed, self.stream, index)
-        phantom = draw(seed, fracture, self.side)
-        png = _png(phantom)
-        name = f"{self.name}-{self.seed}-{index:06d}"
+    def study(index: int) -> Study:
+        turn, broken = (index, True) if types else divmod(index, 2)
+        fracture = FRACTURE_TYPES[turn % len(FRACTURE_TYPES)] if broken else None
+        # Below 2**31, and different for practically all indices; the two sets share none.
+        words = np.random.SeedSequence([seed, 2 if types else 1, index]).generate_state(1)
+        drawn_by = int(words[0] >> 1)
+        phantom = draw(drawn_by, fracture, side)
+        png = io.BytesIO()
+        Image.fromarray(phantom.image).save(png, "PNG", compress_level=1)
+        study = f"{name}-{seed}-{index:06d}"
+        boxes = NO_BOXES if phantom.box is None else np.array([phantom.box], np.float32) / side
         return Study(
-            study=name,
-            path=f"{name}.png",
-            label=self.label_of(fracture),
-            read=lambda: png,
-            attributes={"fracture_type": fracture or "none", "bones": phantom.bones, "seed": seed},
-            boxes=NO_BOXES
-            if phantom.box is None
-            else (np.array([phantom.box], np.float32) / self.side).clip(0, 1),
+            study=study,
+            path=f"{study}.png",
+            label=classes[turn % len(classes) if types else broken],
+            read=png.getvalue,
+            attributes=dict(fracture_type=fracture or "none", bones=phantom.bones, seed=drawn_by),
+            boxes=boxes.clip(0, 1),
         )
 
-    def label_of(self, fracture: str | None) -> str:
-        """The class of a study with that break."""
-        raise NotImplementedError
-
-
-class PhantomDetection(PhantomBuilder):
-    """Healthy or fracture, half and half; the ten types in turn."""
-
-    name = "phantom"
-    description = "Synthetic radiographs, healthy or broken, with the box of the break."
-    class_names = CLASSES
-    stream = 1
-
-    def fracture_of(self, index: int) -> str | None:  # noqa: D102
-        half, broken = divmod(index, 2)
-        return FRACTURE_TYPES[half % len(FRACTURE_TYPES)] if broken else None
-
-    def label_of(self, fracture: str | None) -> str:  # noqa: D102
-        return CLASSES[fracture is not None]
-
-
-class PhantomTypes(PhantomBuilder):
-    """The ten fracture types in turn; every limb is broken."""
-
-    name = "phantom_types"
-    description = "Synthetic radiographs of the ten fracture types, with the box of the break."
-    class_names = tuple(FRACTURE_TYPES)
-    stream = 2
-
-    def fracture_of(self, index: int) -> str | None:  # noqa: D102
-        return FRACTURE_TYPES[index % len(FRACTURE_TYPES)]
-
-    def label_of(self, fracture: str | None) -> str:  # noqa: D102
-        assert fracture is not None
-        return fracture
-
-
-def limb_seed(seed: int, stream: int, index: int) -> int:
-    """The drawing seed of one study: below 2**31, different for practically all arguments."""
-    return int(np.random.SeedSequence([seed, stream, index]).generate_state(1)[0] >> 1)
-
-
-def _png(phantom: Phantom) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(phantom.image).save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
+    shown = " of the ten fracture types" if types else ", healthy or broken"
+    return Contents(
+        name=name,
+        description=f"Synthetic radiographs{shown}, with the box of the break.",
+        classes=classes,
+        attributes={"fracture_type": str, "bones": int, "seed": int},
+        studies=in_threads(study, range(count), "Drawing every limb"),
+        similarity=None,  # every limb is drawn anew: two that look alike are still two
+    )

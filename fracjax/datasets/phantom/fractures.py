@@ -12,11 +12,6 @@ from fracjax.datasets.phantom.fragments import Scene, Site, pick_bone
 from fracjax.datasets.phantom.random_stream import Stream
 
 
-def break_bone(scene: Scene, fracture: str, stream: Stream) -> Map:
-    """What the break of the named type adds to the attenuation (and takes away, where negative)."""
-    return _BREAKS[fracture](scene, stream)
-
-
 def _oblique(scene: Scene, stream: Stream) -> Map:
     site = Site.on_shaft(scene, stream, -0.1, 0.06, 2.5)
     r, rise = site.radius, stream.sign() * stream.uniform(0.9, 1.7)
@@ -28,9 +23,9 @@ def _oblique(scene: Scene, stream: Stream) -> Map:
     def below(s: Map, t: Map) -> Map:
         return site.edge(s - rise * t - teeth(t))
 
-    near = site.fragment(site.moved(-1, shift=-0.25 * shift), lambda s, t: 1.0 - below(s, t))
-    far = site.fragment(site.moved(1, shift=0.75 * shift, slide=slide + 0.2 * r, tilt=tilt), below)
-    return site.added(near + far)
+    near = site.moved(-1, shift=-0.25 * shift)
+    far = site.moved(1, shift=0.75 * shift, slide=slide + 0.2 * r, tilt=tilt)
+    return site.added((near, lambda s, t: 1.0 - below(s, t)), (far, below))
 
 
 def _spiral(scene: Scene, stream: Stream) -> Map:
@@ -48,12 +43,9 @@ def _spiral(scene: Scene, stream: Stream) -> Map:
 
     shift = stream.sign() * stream.uniform(0.2, 0.45) * r
     apart = stream.uniform(0.28, 0.45) * r
-    near = site.fragment(
-        site.moved(-1, slide=-0.5 * apart, shift=-0.3 * shift),
-        lambda s, t: 1.0 - side_of(s, t),
-    )
-    far = site.fragment(site.moved(1, slide=0.5 * apart, shift=0.7 * shift), side_of)
-    return site.added(near + far)
+    near = site.moved(-1, slide=-0.5 * apart, shift=-0.3 * shift)
+    far = site.moved(1, slide=0.5 * apart, shift=0.7 * shift)
+    return site.added((near, lambda s, t: 1.0 - side_of(s, t)), (far, side_of))
 
 
 def _comminuted(scene: Scene, stream: Stream) -> Map:
@@ -70,31 +62,26 @@ def _comminuted(scene: Scene, stream: Stream) -> Map:
     def below(s: Map, t: Map) -> Map:
         return site.edge(s - half - lean[1] * t - high(t))
 
-    whole = site.fragment(
-        site.moved(-1, shift=-0.3 * shift, slide=-0.1 * r), above
-    ) + site.fragment(
-        site.moved(1, shift=0.5 * shift, slide=0.1 * r, tilt=stream.uniform(-0.2, 0.2)), below
-    )
+    tilt = stream.uniform(-0.2, 0.2)
+    fragments = [
+        (site.moved(-1, shift=-0.3 * shift, slide=-0.1 * r), above),
+        (site.moved(1, shift=0.5 * shift, slide=0.1 * r, tilt=tilt), below),
+    ]
     # The middle splits lengthwise into pieces, each pushed its own way.
     cuts = [-2.0, stream.uniform(-0.5, -0.1), stream.uniform(0.1, 0.5), 2.0]
     split = site.jagged(0.3)
     for i in range(3):
         drift = (i - 1) * stream.uniform(0.2, 0.55) * r + stream.uniform(-0.1, 0.1) * r
         turn = stream.uniform(-0.35, 0.35)
-        s = scene.u - site.u0
-        points = (
-            scene.u
-            + turn * (scene.v - site.bone.centreline(scene.u))
-            - stream.uniform(-0.3, 0.3) * r,
-            scene.v - drift - turn * s,
-        )
+        s, t = site.local(scene.u, scene.v)
+        slide = stream.uniform(-0.3, 0.3) * r
 
         def piece(s: Map, t: Map, left=cuts[i] * r, right=cuts[i + 1] * r) -> Map:
             between = (1.0 - below(s, t)) * (1.0 - above(s, t))
             return between * site.edge(t - left - split(s)) * site.edge(right + split(s) - t)
 
-        whole = whole + site.fragment(points, piece)
-    return site.added(whole)
+        fragments.append(((scene.u + turn * t - slide, scene.v - drift - turn * s), piece))
+    return site.added(*fragments)
 
 
 def _greenstick(scene: Scene, stream: Stream) -> Map:
@@ -110,10 +97,9 @@ def _greenstick(scene: Scene, stream: Stream) -> Map:
 
     def uncracked(s: Map, t: Map) -> Map:
         opening = np.maximum(convex * t / r - deep, 0.0)
-        width = gape * opening + 0.005
-        return 1.0 - site.band(s - lean * t - teeth(t), width) * (opening > 0)
+        return 1.0 - site.band(s - lean * t - teeth(t), gape * opening + 0.005) * (opening > 0)
 
-    return site.added(site.fragment((scene.u, scene.v - apex), uncracked))
+    return site.added(((scene.u, scene.v - apex), uncracked))
 
 
 def _hairline(scene: Scene, stream: Stream) -> Map:
@@ -127,7 +113,7 @@ def _hairline(scene: Scene, stream: Stream) -> Map:
         along = np.clip((stop * r - side * t) / (0.3 * r), 0.0, 1.0)
         return 1.0 - depth * along * site.band(s - lean * t - teeth(t), width)
 
-    return site.added(site.fragment((scene.u, scene.v), uncracked))
+    return site.added(((scene.u, scene.v), uncracked))
 
 
 def _impacted(scene: Scene, stream: Stream) -> Map:
@@ -137,14 +123,14 @@ def _impacted(scene: Scene, stream: Stream) -> Map:
     low, high = site.jagged(0.16), site.jagged(0.16)
     tilt = stream.uniform(-0.15, 0.15)
     shift = stream.uniform(-0.12, 0.12) * r
-    near = site.fragment(site.moved(-1, slide=0.5 * drive), lambda s, t: site.edge(low(t) - s))
-    far = site.fragment(
-        site.moved(1, slide=-0.5 * drive, shift=shift, tilt=tilt),
-        lambda s, t: site.edge(s - low(t)),
+    near = site.moved(-1, slide=0.5 * drive)
+    far = site.moved(1, slide=-0.5 * drive, shift=shift, tilt=tilt)
+    change = site.added(
+        (near, lambda s, t: site.edge(low(t) - s)), (far, lambda s, t: site.edge(s - low(t)))
     )
     s, t = site.local(scene.u, scene.v)
     crush = site.band(s - high(t), 0.7 * drive) * chord(1.12 * r, t)
-    return site.added(near + far + 0.12 * site.bone.density * crush)
+    return change + 0.12 * site.bone.density * crush
 
 
 def _longitudinal(scene: Scene, stream: Stream) -> Map:
@@ -157,34 +143,25 @@ def _longitudinal(scene: Scene, stream: Stream) -> Map:
 
     def whole(s: Map, t: Map) -> Map:
         taper = np.clip(2.0 * (1.0 - np.abs(s) / half), 0.0, 1.0)
-        return 1.0 - 0.85 * (taper > 0) * site.band(
-            t - place - lean * s - teeth(s * 1.6 * r / half), width * taper
-        )
+        beside = t - place - lean * s - teeth(s * 1.6 * r / half)
+        return 1.0 - 0.85 * (taper > 0) * site.band(beside, width * taper)
 
     s, t = site.local(scene.u, scene.v)
     held = 1.0 - smoothstep(np.abs(s) / (1.3 * half))
     spread = scene.v - 0.5 * apart * held * np.clip((t - place - lean * s) / (0.3 * r), -1, 1)
-    return site.added(site.fragment((scene.u, spread), whole))
+    return site.added(((scene.u, spread), whole))
 
 
 def _pathological(scene: Scene, stream: Stream) -> Map:
     site = Site.on_shaft(scene, stream, -0.1, 0.08, 1.5)
-    r, bone = site.radius, site.bone
-    u, v = scene.u, scene.v
+    r = site.radius
     swell = 1.0 + stream.uniform(0.1, 0.3)
     long = stream.uniform(1.2, 1.9) * r
-    s, t = site.local(u, v)
+    s, t = site.local(scene.u, scene.v)
     bulge = 1.0 + (swell - 1.0) * np.maximum(1.0 - (s / (1.2 * long)) ** 2, 0.0) ** 2
-    points = (u, bone.centreline(u) + t / bulge)
-    lobes = [
-        (
-            stream.uniform(-0.55, 0.55) * long,
-            stream.uniform(-0.4, 0.4) * r,
-            stream.uniform(0.4, 0.65) * long,
-            stream.uniform(0.5, 0.75) * r,
-        )
-        for _ in range(5)
-    ]
+    # Five ellipses: middle (s, t), then half axes.
+    lobes = stream.uniform((-0.55, -0.4, 0.4, 0.5), (0.55, 0.4, 0.65, 0.75), (5, 4))
+    lobes = lobes * (long, r, long, r)
     loss = stream.uniform(0.6, 0.85)
     teeth, lean = site.jagged(0.2), stream.uniform(-0.3, 0.3)
 
@@ -195,7 +172,7 @@ def _pathological(scene: Scene, stream: Stream) -> Map:
             left = np.minimum(left, 1.0 - loss * np.sqrt(np.clip(inside * 1.5, 0.0, 1.0)))
         return left * (1.0 - 0.6 * site.band(s - lean * t - teeth(t), 0.011))
 
-    return site.added(site.fragment(points, eaten))
+    return site.added(((scene.u, site.bone.centreline(scene.u) + t / bulge), eaten))
 
 
 def _avulsion(scene: Scene, stream: Stream) -> Map:
@@ -215,9 +192,8 @@ def _avulsion(scene: Scene, stream: Stream) -> Map:
     turn = side * stream.uniform(0.0, 0.4)
     u, v = scene.u, scene.v
     s, t = site.local(u, v)
-    rest = site.fragment((u, v), lambda s, t: 1.0 - corner(s, t))
-    points = (u + turn * (t - side * r) + back, v - side * out - turn * s)
-    return site.added(rest + site.fragment(points, corner))
+    torn = (u + turn * (t - side * r) + back, v - side * out - turn * s)
+    return site.added(((u, v), lambda s, t: 1.0 - corner(s, t)), (torn, corner))
 
 
 def _dislocation(scene: Scene, stream: Stream) -> Map:
@@ -230,7 +206,7 @@ def _dislocation(scene: Scene, stream: Stream) -> Map:
     moved = (u - slide * held, v - shift * held)
     change = np.zeros_like(u)
     for bone in limb.beyond:
-        change = change + bone.attenuation(*moved, scene.trabeculae) - scene.intact(bone)
+        change += bone.attenuation(*moved, scene.trabeculae) - scene.intact(bone)
     # The joint's rim breaks off on the side to which the bones have gone.
     head = main.end_radius
     site = Site(scene, stream, main, main.end - 0.45 * head)
@@ -241,9 +217,8 @@ def _dislocation(scene: Scene, stream: Stream) -> Map:
         return beside * site.edge(s + 0.3 * head)
 
     out = way * stream.uniform(0.15, 0.3) * head
-    rest = site.fragment((u, v), lambda s, t: 1.0 - rim(s, t))
-    chip = site.fragment((u - 0.1 * head, v - out), rim)
-    return change + site.added(rest + chip)
+    chip = (u - 0.1 * head, v - out)
+    return change + site.added(((u, v), lambda s, t: 1.0 - rim(s, t)), (chip, rim))
 
 
 _BREAKS: dict[str, Callable[[Scene, Stream], Map]] = {
@@ -260,3 +235,8 @@ _BREAKS: dict[str, Callable[[Scene, Stream], Map]] = {
 }
 
 FRACTURE_TYPES: tuple[str, ...] = tuple(_BREAKS)
+
+
+def break_bone(scene: Scene, fracture: str, stream: Stream) -> Map:
+    """What the break of the named type adds to the attenuation (and takes away, where negative)."""
+    return _BREAKS[fracture](scene, stream)

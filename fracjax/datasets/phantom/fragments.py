@@ -1,9 +1,9 @@
 """Fragments: cutting one bone of the limb in pieces and moving them.
 
-A fragment is the whole bone seen through moved coordinates, times the share of the ray that lies on
-its side of the break. Movements fade out along the shaft, as the joint and the muscles hold the far
-ends, so the picture changes near the break only. s is the way along the bone from the break towards
-the joint, t the way across it.
+A fragment is the whole bone seen through moved coordinates, times the fraction of the ray that lies
+on its side of the break. Movements fade out along the shaft, as the joint and the muscles hold the
+far ends, so the image changes near the break only. s is the way along the bone from the break
+towards the joint, t the way across it.
 """
 
 from collections.abc import Callable
@@ -17,19 +17,13 @@ from fracjax.datasets.phantom.random_stream import Stream
 
 @dataclass(frozen=True)
 class Scene:
-    """The limb and the points at which it is seen.
-
-    Attributes:
-      u, v: the points, in the limb's frame.
-      trabeculae: the texture there.
-      pixel: size of a pixel, in units of the picture's side; edges are one pixel soft.
-    """
+    """The limb and the points (u, v) of its frame at which it is seen."""
 
     limb: Limb
     u: Map
     v: Map
-    trabeculae: Map
-    pixel: float
+    trabeculae: Map  # the texture there
+    pixel: float  # size of a pixel, in units of the image's side; edges are one pixel soft
 
     def intact(self, bone: Bone | SmallBone) -> Map:
         """The bone as it was."""
@@ -37,18 +31,15 @@ class Scene:
 
 
 class Site:
-    """The place of a break on one bone, and the tools to cut there.
+    """The place of a break on one bone, with its radius there, and the tools to cut.
 
-    Attributes:
-      bone: the bone that breaks.
-      u0: where along the limb; s is 0 there.
-      radius: of the bone there.
+    It is at `u0` along the limb; s is 0 there.
     """
 
     def __init__(self, scene: Scene, stream: Stream, bone: Bone, u0: float):
         self.scene, self.stream = scene, stream
         self.bone, self.u0 = bone, u0
-        self.radius = float(bone.radius(np.array([u0]))[0])
+        self.radius = float(bone.radius(bone.end - u0))
 
     @classmethod
     def on_shaft(
@@ -69,14 +60,9 @@ class Site:
         s = u - self.u0
         if half > 0:  # turns about the joint, so it stays straight
             held = 1.0 - np.clip(s / (self.bone.end - self.u0), 0.0, 1.0)
-        else:  # goes back to its course within the picture
+        else:  # goes back to its course within the image
             held = 1.0 - smoothstep(-s / 0.22)
         return u - slide * held, v - (shift + tilt * s) * held
-
-    def fragment(self, points: tuple[Map, Map], share: Callable[[Map, Map], Map]) -> Map:
-        """The part of the bone that `share(s, t)` leaves, at the moved points."""
-        u, v = points
-        return share(*self.local(u, v)) * self.bone.attenuation(u, v, self.scene.trabeculae)
 
     def edge(self, x: Map) -> Map:
         """1 where x > 0, 0 where x < 0, one pixel soft."""
@@ -89,15 +75,19 @@ class Site:
     def jagged(self, size: float, teeth: int = 9) -> Callable[[Map], Map]:
         """A broken line over t in [-1.6, 1.6] radii, of height `size` radii."""
         knots = np.linspace(-1.6, 1.6, teeth) * self.radius
-        heights = self.stream.uniforms(teeth, -size, size) * self.radius
+        heights = self.stream.uniform(-size, size, teeth) * self.radius
         return lambda t: np.interp(t, knots, heights)
 
-    def added(self, broken: Map) -> Map:
-        """Give what the broken bone adds to the picture of the intact one."""
+    def added(self, *fragments: tuple[tuple[Map, Map], Callable[[Map, Map], Map]]) -> Map:
+        """What fragments, each (moved points, what is left there), add to the intact bone."""
+        broken = np.zeros_like(self.scene.u)
+        for (u, v), left in fragments:
+            bone = self.bone.attenuation(u, v, self.scene.trabeculae)
+            broken += left(*self.local(u, v)) * bone
         return broken - self.scene.intact(self.bone)
 
 
 def pick_bone(scene: Scene, stream: Stream) -> Bone:
-    """Pick a bone to break; the thin fibula is spared, for it is lost in a small picture."""
+    """Pick a bone to break; the thin fibula is spared, for it is lost in a small image."""
     bones = scene.limb.bones
     return stream.pick([b for b in bones if b.shaft_radius > 0.7 * bones[0].shaft_radius])

@@ -1,14 +1,12 @@
 """Draws a limb: a forearm, leg, upper arm or thigh down to the joint below it.
 
-Measures are in units of the picture's side before `zoom`; v is mirrored for left and right.
+Measures are in units of the image's side before `zoom`; v is mirrored for left and right.
 """
-
-from collections.abc import Callable
 
 from fracjax.datasets.phantom.anatomy import Bone, Limb, SmallBone, SoftTissue
 from fracjax.datasets.phantom.random_stream import Stream
 
-Beyond = tuple[Bone | SmallBone, ...]
+Bones = tuple[tuple[Bone, ...], tuple[Bone | SmallBone, ...]]  # as in `Limb`: bones, beyond
 
 
 class _Builder:
@@ -16,46 +14,35 @@ class _Builder:
 
     def __init__(self, stream: Stream):
         self.stream = stream
-        self.zoom = stream.uniform(1.2, 1.45)
-        self.joint = stream.uniform(0.18, 0.25)
-        self.gap = stream.uniform(0.012, 0.02)
+        self.zoom, self.joint, self.gap = stream.uniform((1.2, 0.18, 0.012), (1.45, 0.25, 0.02))
         self.mirror = stream.sign()
-        self.slope, self.bow = stream.uniform(-0.06, 0.06), stream.uniform(-0.12, 0.12)
-        self.cortex = stream.uniform(0.24, 0.38)
-        self.spongiosa = stream.uniform(0.16, 0.26)
-        # Attenuation of the main shaft's cortex along the longest ray in it.
-        self.contrast = stream.uniform(0.9, 1.25)
+        # Contrast: attenuation of the main shaft's cortex along the longest ray in it.
+        self.slope, self.bow, self.cortex, self.spongiosa, self.contrast = stream.uniform(
+            (-0.06, -0.12, 0.24, 0.16, 0.9), (0.06, 0.12, 0.38, 0.26, 1.25)
+        )
         self.density = 0.0
 
     def long(
-        self,
-        end: float,
-        centre: float,
-        shaft: float,
-        head: float,
-        flare: float,
-        *,
-        towards: int = 1,
-        dome: float = 0.0,
-        tilt: float = 0.0,
-        notch: float = 0.0,
-    ) -> Bone:
+        self, end: float, centre: float, shaft: float, head: float, flare: float,
+        *, towards: int = 1, dome: float = 0.0, tilt: float = 0.0, notch: float = 0.0,
+    ) -> Bone:  # fmt: skip
         """A long bone; the first one of a limb sets the density of them all."""
-        stream, zoom = self.stream, self.zoom
+        zoom, head = self.zoom, head * self.zoom
         self.density = self.density or self.contrast / (1.4 * shaft * zoom)
+        slope, bow = self.stream.uniform((-0.03, -0.04), (0.03, 0.04))
         return Bone(
             end=end,
             towards=towards,
             centre=self.mirror * centre * zoom,
-            slope=self.slope + stream.uniform(-0.03, 0.03),
-            bow=self.bow + stream.uniform(-0.04, 0.04),
+            slope=self.slope + slope,
+            bow=self.bow + bow,
             shaft_radius=shaft * zoom,
-            end_radius=head * zoom,
+            end_radius=head,
             flare=flare * zoom,
             cortex=self.cortex,
-            dome=dome * head * zoom,
-            tilt=self.mirror * tilt * head * zoom,
-            notch=notch * head * zoom,
+            dome=dome * head,
+            tilt=self.mirror * tilt * head,
+            notch=notch * head,
             density=self.density,
             spongiosa=self.spongiosa,
         )
@@ -64,18 +51,18 @@ class _Builder:
         self, below: float, v: float, long: float, short: float, angle: float, density: float
     ) -> SmallBone:
         """A short bone whose middle lies `below` the joint; `density` is relative to cortex."""
-        jitter = self.stream.uniforms(3, -1.0, 1.0)
+        along, across, turn = self.stream.uniform(-1.0, 1.0, 3)
         return SmallBone(
-            u=self.joint + (below + 0.005 * jitter[0]) * self.zoom,
-            v=self.mirror * (v + 0.005 * jitter[1]) * self.zoom,
+            u=self.joint + (below + 0.005 * along) * self.zoom,
+            v=self.mirror * (v + 0.005 * across) * self.zoom,
             long_radius=long * self.zoom,
             short_radius=short * self.zoom,
-            angle=self.mirror * (angle + 0.2 * jitter[2]),
+            angle=self.mirror * (angle + 0.2 * turn),
             density=density * self.density,
         )
 
 
-def _forearm(b: _Builder) -> tuple[tuple[Bone, ...], Beyond]:
+def _forearm(b: _Builder) -> Bones:
     radius = b.long(b.joint, -0.055, 0.05, 0.096, 0.22, dome=-0.05, tilt=-0.15)
     ulna = b.long(b.joint - 0.02, 0.095, 0.043, 0.054, 0.12, dome=0.15, tilt=0.15)
     carpals = (
@@ -94,17 +81,15 @@ def _forearm(b: _Builder) -> tuple[tuple[Bone, ...], Beyond]:
     return (radius, ulna), carpals + metacarpals
 
 
-def _leg(b: _Builder) -> tuple[tuple[Bone, ...], Beyond]:
+def _leg(b: _Builder) -> Bones:
     tibia = b.long(b.joint, -0.03, 0.066, 0.112, 0.26, dome=-0.1, tilt=0.14)
     fibula = b.long(b.joint + 0.075, 0.11, 0.034, 0.054, 0.18, dome=0.35, tilt=0.2)
-    foot = (
-        b.small(0.082, -0.02, 0.1, 0.07, 1.6, 0.8),  # talus
-        b.small(0.185, 0.0, 0.12, 0.085, 1.35, 0.6),  # calcaneus
-    )
-    return (tibia, fibula), foot
+    talus = b.small(0.082, -0.02, 0.1, 0.07, 1.6, 0.8)
+    calcaneus = b.small(0.185, 0.0, 0.12, 0.085, 1.35, 0.6)
+    return (tibia, fibula), (talus, calcaneus)
 
 
-def _upper_arm(b: _Builder) -> tuple[tuple[Bone, ...], Beyond]:
+def _upper_arm(b: _Builder) -> Bones:
     humerus = b.long(b.joint, 0.0, 0.066, 0.14, 0.2, dome=0.12, tilt=0.1, notch=0.1)
     ulna = b.long(b.joint + b.gap, 0.04, 0.046, 0.082, 0.14, towards=-1, dome=-0.15)
     radius = b.long(b.joint + b.gap, -0.08, 0.04, 0.056, 0.07, towards=-1, dome=-0.12)
@@ -112,7 +97,7 @@ def _upper_arm(b: _Builder) -> tuple[tuple[Bone, ...], Beyond]:
     return (humerus,), (ulna, radius, olecranon)
 
 
-def _thigh(b: _Builder) -> tuple[tuple[Bone, ...], Beyond]:
+def _thigh(b: _Builder) -> Bones:
     femur = b.long(b.joint, 0.0, 0.075, 0.165, 0.32, dome=0.16, notch=0.18)
     tibia = b.long(b.joint + b.gap, 0.0, 0.07, 0.163, 0.26, towards=-1, dome=-0.05, notch=-0.06)
     fibula = b.long(b.joint + 0.075, 0.135, 0.03, 0.045, 0.08, towards=-1, dome=0.3)
@@ -121,7 +106,7 @@ def _thigh(b: _Builder) -> tuple[tuple[Bone, ...], Beyond]:
 
 
 # Each with the range of the soft tissue's half width, and of its attenuation through the middle.
-_LIMBS: tuple[tuple[Callable[[_Builder], tuple[tuple[Bone, ...], Beyond]], tuple, tuple], ...] = (
+_LIMBS = (
     (_forearm, (0.22, 0.27), (0.5, 0.8)),
     (_leg, (0.22, 0.29), (0.6, 0.9)),
     (_upper_arm, (0.26, 0.34), (0.6, 0.95)),
@@ -130,7 +115,7 @@ _LIMBS: tuple[tuple[Callable[[_Builder], tuple[tuple[Bone, ...], Beyond]], tuple
 
 
 def draw_limb(stream: Stream) -> Limb:
-    """Draw a limb whose joint lies in the picture, below its middle."""
+    """Draw a limb whose joint lies in the image, below its middle."""
     bones_of, half_width, depth = stream.pick(_LIMBS)
     b = _Builder(stream)
     bones, beyond = bones_of(b)

@@ -1,4 +1,4 @@
-"""Where images come from: a folder or the zip it came in, and a study of it before its audit."""
+"""Where images come from: a folder or the zip it came in, and its studies before their audit."""
 
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -16,31 +16,40 @@ NO_BOXES = np.zeros((0, 4), np.float32)
 
 @dataclass(frozen=True)
 class Study:
-    """One image as its source presents it, before anything in it is trusted.
+    """One image as its source presents it, before anything in it is trusted."""
 
-    Attributes:
-      study: the name it keeps for good, unique in its set.
-      path: where it lies in the source, for the manifest.
-      label: its class.
-      read: returns the encoded file, or raises OSError with the reason why it cannot.
-      attributes: what the source says of it: {name: int or str}, the same names in every study.
-      boxes: (ymin, xmin, ymax, xmax) of each finding, as fractions of the height and width of the
-        image as displayed (EXIF orientation applied).
-      masks: one outline per box, (y, x) points as the same fractions.
-      links: names of what it was made from (a figure, an export); studies that share one of them
-        belong to one group, alike or not.
-      problem: why it must be refused, where the source itself shows that; else None.
-    """
-
-    study: str
-    path: str
+    study: str  # the name it keeps for good, unique in its set
+    path: str  # where it lies in the source, for the manifest
     label: str
+    # returns the encoded file, or raises OSError with the reason why it cannot
     read: Callable[[], bytes]
+    # what the source says of it: {name: int or str}, the same names in every study
     attributes: Mapping[str, int | str] = field(default_factory=dict)
+    # (ymin, xmin, ymax, xmax) of each finding, as fractions of the height and width of the image as
+    # displayed (EXIF orientation applied).
     boxes: Float[np.ndarray, "k 4"] = field(default_factory=lambda: NO_BOXES)
+    # one outline per box, (y, x) points as the same fractions
     masks: tuple[Float[np.ndarray, "_ 2"], ...] = ()
+    # names of what it was made from (a figure, an export); studies that share one of them belong to
+    # one group, alike or not.
     links: tuple[str, ...] = ()
+    # why it must be refused, where the source itself shows that; else None
     problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Every study of a source, good or bad."""
+
+    name: str  # of the dataset, with its `description` and `homepage`
+    description: str
+    classes: tuple[str, ...]  # in the order of their indices
+    studies: Sequence[Study]  # one for each file
+    # name -> int or str, those that every study carries
+    attributes: Mapping[str, type] = field(default_factory=dict)
+    # that joins near duplicates, see `near_duplicate_groups`; None for no grouping
+    similarity: float | None = None
+    homepage: str = ""
 
 
 class Source:
@@ -55,9 +64,8 @@ class Source:
         self.path = Path(path)
         self._zip: zipfile.ZipFile | None = None
         if self.path.is_dir():
-            entries = [
-                (p.relative_to(self.path).as_posix(), p.is_dir()) for p in self.path.rglob("*")
-            ]
+            files = self.path.rglob("*")
+            entries = [(p.relative_to(self.path).as_posix(), p.is_dir()) for p in files]
         elif zipfile.is_zipfile(self.path):
             self._zip = zipfile.ZipFile(self.path)
             entries = [(i.filename.rstrip("/"), i.is_dir()) for i in self._zip.infolist()]
@@ -84,27 +92,18 @@ class Source:
         except (RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
             raise OSError(f"cannot be read from the zip: {error}") from error
 
-    def close(self) -> None:
-        """Close the zip, if it is one."""
-        if self._zip is not None:
-            self._zip.close()
-
     def root_of(self, inside: Sequence[str], what: str) -> str:
         """The one prefix ("" or ending in "/") under which every path of `inside` exists.
 
         Raises:
-          UserError: no prefix, or several, hold all of them.
+          InputError: no prefix, or several, hold all of them.
         """
-        first = inside[0]
-        prefixes = {
-            name[:at]
-            for name in self.names
-            if not name.startswith("__MACOSX") and (at := ("/" + name).find("/" + first)) >= 0
-        }
+        names = [name for name in self.names if not name.startswith("__MACOSX")]
+        places = [(name, ("/" + name).find("/" + inside[0])) for name in names]
         roots = sorted(
             prefix
-            for prefix in prefixes
-            if all(any(name.startswith(prefix + part) for name in self.names) for part in inside)
+            for prefix in {name[:at] for name, at in places if at >= 0}
+            if all(any(name.startswith(prefix + part) for name in names) for part in inside)
         )
         if len(roots) != 1:
             where = f"{len(roots)} such places: {roots}" if roots else "no such place"

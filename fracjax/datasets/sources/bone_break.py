@@ -8,8 +8,7 @@ import re
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from fracjax.datasets.records import RecordBuilder
-from fracjax.datasets.sources.archive import Source, Study
+from fracjax.datasets.sources.archive import Contents, Source, Study
 
 CLASSES = (
     "Avulsion fracture",
@@ -31,52 +30,42 @@ _NAME = re.compile(r"(.+?)_(?:jpe?g|png|webp|gif|bmp|jpf|jfif)\.r", re.IGNORECAS
 _HASH_END = re.compile(r"([0-9a-f]{6})(?:_LI\w*)?\.\w+$")
 
 
-class BoneBreak(RecordBuilder):
-    """Builder. `source` is the published zip or its unpacked folder."""
-
-    name = "bone_break"
-    description = "Bone Break Classification: radiographs of fractures of ten types."
-    homepage = "https://www.kaggle.com/datasets/pkdarabi/bone-break-classification-image-dataset"
-
-    def __init__(self, *, source: Path, data_dir: Path):
-        self.source = Source(source)
-        super().__init__(
-            classes=CLASSES,
-            attributes={"source": str, "published_part": str},
-            similarity=SIMILARITY,
-            data_dir=data_dir,
-        )
-
-    def studies(self) -> list[Study]:  # noqa: D102 (see RecordBuilder)
-        root = self.source.root_of(
-            [f"{name}/" for name in CLASSES], "the zip of Bone Break Classification or its folder"
-        )
-        return [
-            self._study(path, path.removeprefix(root), label)
+def bone_break(path: Path) -> Contents:
+    """What the published zip, or its unpacked folder, holds."""
+    source = Source(path)
+    root = source.root_of(
+        [f"{name}/" for name in CLASSES], "the zip of Bone Break Classification or its folder"
+    )
+    return Contents(
+        name="bone_break",
+        description="Bone Break Classification: radiographs of fractures of ten types.",
+        homepage="https://www.kaggle.com/datasets/pkdarabi/bone-break-classification-image-dataset",
+        classes=CLASSES,
+        attributes={"source": str, "published_part": str},
+        similarity=SIMILARITY,
+        studies=[
+            _study(source, file, file.removeprefix(root), label)
             for label in CLASSES
-            for path in self.source.names
-            if path.startswith(f"{root}{label}/")
-        ]
+            for file in source.names
+            if file.startswith(f"{root}{label}/")
+        ],
+    )
 
-    def _study(self, path: str, inner: str, label: str) -> Study:
-        name = PurePosixPath(path).name
-        source = source_name(name)
-        end = _HASH_END.search(name)
-        links = [f"export {end[1]}"] if end else []
-        if source:
-            # Within a class only: many names are counters (image31) that other classes have too.
-            links.append(f"{label}/{source}")
-        return Study(
-            study=inner,
-            path=path,
-            label=label,
-            read=partial(self.source.read, path),
-            attributes={
-                "source": source,
-                "published_part": "/".join(PurePosixPath(inner).parts[1:-1]),
-            },
-            links=tuple(links),
-        )
+
+def _study(source: Source, path: str, inner: str, label: str) -> Study:
+    *folders, name = PurePosixPath(inner).parts
+    figure, end = source_name(name), _HASH_END.search(name)
+    links = [f"export {end[1]}"] if end else []
+    if figure:  # within a class: many names are counters (image31) that other classes have too
+        links.append(f"{label}/{figure}")
+    return Study(
+        study=inner,
+        path=path,
+        label=label,
+        read=partial(source.read, path),
+        attributes={"source": figure, "published_part": "/".join(folders[1:])},
+        links=tuple(links),
+    )
 
 
 def source_name(file_name: str) -> str:

@@ -1,4 +1,4 @@
-"""A user's own pictures: ROOT/<class>/**/*.{jpg,png,tif,bmp,dcm}, with or without attributes.
+"""A user's own images: ROOT/<class>/**/*.{jpg,png,tif,bmp,dcm}, with or without attributes.
 
 The CSV of attributes has a column `filename`, the path below ROOT (`fracture/a.jpg`) or the bare
 file name where that is unique; every other column becomes a text attribute.
@@ -8,83 +8,65 @@ import csv
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from fracjax.datasets.records import RecordBuilder
-from fracjax.datasets.sources.archive import Source, Study
+from fracjax.datasets.sources.archive import Contents, Source, Study
 from fracjax.errors import InputError
 
-SIMILARITY = 0.65  # as for FracAtlas: pictures of one clinic look alike
+SIMILARITY = 0.65  # as for FracAtlas: images of one clinic look alike
 
 
-class Folder(RecordBuilder):
-    """Builder.
+def folder(path: Path, classes: tuple[str, ...] | None, attributes: Path | None) -> Contents:
+    """What a folder of the user, or a zip of its content, holds.
 
-    Args:
-      source: ROOT, or a zip of its content.
-      classes: names of the class folders, the negative class first; None for all of them, in
-        alphabetical order.
-      attributes: the CSV, or None.
-      data_dir: tfds writes below `data_dir/folder/<version>`.
+    `classes` are names of class folders, the negative class first; None for all of them, in
+    alphabetical order. `attributes` is the CSV.
     """
-
-    name = "folder"
-    description = "A user's own radiographs, one folder per class."
-
-    def __init__(
-        self,
-        *,
-        source: Path,
-        data_dir: Path,
-        classes: tuple[str, ...] | None = None,
-        attributes: Path | None = None,
-    ):
-        self.source = Source(source)
-        found = sorted({name.split("/")[0] for name in self.source.names if "/" in name})
-        chosen = classes or tuple(name for name in found if not name.startswith((".", "__MACOSX")))
-        _check_classes(chosen, found, source)
-        self.columns, self.table = _read_attributes(attributes) if attributes else ((), {})
-        super().__init__(
-            classes=chosen,
-            attributes=dict.fromkeys(self.columns, str),
-            similarity=SIMILARITY,
-            data_dir=data_dir,
-        )
-
-    def studies(self) -> list[Study]:  # noqa: D102 (see RecordBuilder)
-        paths = [name for name in self.source.names if name.split("/")[0] in self.classes]
-        rows = self._rows(paths)
-        return [
+    source = Source(path)
+    found = sorted({name.split("/")[0] for name in source.names if "/" in name})
+    chosen = classes or tuple(name for name in found if not name.startswith((".", "__MACOSX")))
+    _check_classes(chosen, found, path)
+    columns, table = _read_attributes(attributes) if attributes else ((), {})
+    files = [name for name in source.names if "/" in name and name.split("/")[0] in chosen]
+    rows = _rows(table, files, path)
+    return Contents(
+        name="folder",
+        description="A user's own radiographs, one folder per class.",
+        classes=chosen,
+        attributes=dict.fromkeys(columns, str),
+        similarity=SIMILARITY,
+        studies=[
             Study(
-                study=path,
-                path=path,
-                label=path.split("/")[0],
-                read=partial(self.source.read, path),
-                attributes=rows.get(path, dict.fromkeys(self.columns, "")),
+                study=file,
+                path=file,
+                label=file.split("/")[0],
+                read=partial(source.read, file),
+                attributes=rows.get(file, dict.fromkeys(columns, "")),
             )
-            for path in paths
-            if "/" in path
-        ]
+            for file in files
+        ],
+    )
 
-    def _rows(self, paths: list[str]) -> dict[str, dict[str, str]]:
-        """Path -> its row. Pictures without one keep empty attributes."""
-        places: dict[str, list[str]] = {path: [path] for path in paths}
-        for path in paths:
-            places.setdefault(PurePosixPath(path).name, []).append(path)
-        problems = []
-        rows = {}
-        for name, row in self.table.items():
-            where = places.get(name, [])
-            if len(where) == 1:
-                rows[where[0]] = row
-            elif where:
+
+def _rows(
+    table: dict[str, dict[str, str]], files: list[str], root: Path
+) -> dict[str, dict[str, str]]:
+    """Path -> its row. Images without one keep empty attributes."""
+    places: dict[str, list[str]] = {file: [file] for file in files}
+    for file in files:
+        places.setdefault(PurePosixPath(file).name, []).append(file)
+    problems, rows = [], {}
+    for name, row in table.items():
+        match places.get(name, []):
+            case [file]:
+                rows[file] = row
+            case []:
+                problems.append(f"{name} is no file below {root}")
+            case where:
                 problems.append(f"{name} is ambiguous: {', '.join(where)}")
-            else:
-                problems.append(f"{name} is no file below {self.source.path}")
-        if problems:
-            raise InputError(
-                f"--attributes: {len(problems)} rows match no single picture: "
-                + "; ".join(problems[:20])
-            )
-        return rows
+    if problems:
+        raise InputError(
+            f"--attributes: {len(problems)} rows match no single image: " + "; ".join(problems[:20])
+        )
+    return rows
 
 
 def _check_classes(chosen: tuple[str, ...], found: list[str], source: Path) -> None:
@@ -116,15 +98,14 @@ def _read_attributes(path: Path) -> tuple[tuple[str, ...], dict[str, dict[str, s
             f"--attributes {path}: expected a header with `filename` and distinct columns, "
             f"found {', '.join(map(repr, columns)) or 'nothing'}"
         )
-    problems = []
+    problems: list[str] = []
     table: dict[str, dict[str, str]] = {}
     for line, row in enumerate(rows, start=2):
         if None in row or None in row.values():
             problems.append(f"line {line} has not {len(columns)} fields")
-        elif row["filename"] in table:
-            problems.append(f"line {line}: {row['filename']} comes twice")
+        elif (name := row.pop("filename").replace("\\", "/")) in table:
+            problems.append(f"line {line}: {name} is duplicated")
         else:
-            name = row.pop("filename").replace("\\", "/")
             table[name] = row
     if problems:
         raise InputError(f"--attributes {path}: " + "; ".join(problems[:20]))

@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from fracjax.datasets.records import RecordBuilder
-from fracjax.datasets.sources.archive import Source, Study
+from fracjax.datasets.sources.archive import NO_BOXES, Contents, Source, Study
 from fracjax.errors import InputError
 
 CLASSES = ("normal", "fracture")
@@ -37,121 +36,107 @@ _TABLE = "dataset.csv"
 _OUTLINES = "Annotations/COCO JSON/COCO_fracture_masks.json"
 
 
-class FracAtlas(RecordBuilder):
-    """Builder. `source` is the published zip or its unpacked folder."""
+Outlines = tuple[Float32[np.ndarray, "k 4"], tuple[Float32[np.ndarray, "_ 2"], ...]]
 
-    name = "fracatlas"
-    description = "FracAtlas: radiographs, fractured or normal, with boxes and outlines."
-    homepage = "https://figshare.com/articles/dataset/The_dataset/22363012"
 
-    def __init__(self, *, source: Path, data_dir: Path):
-        self.source = Source(source)
-        super().__init__(
-            classes=CLASSES,
-            attributes=dict.fromkeys(FLAGS, int),
-            similarity=SIMILARITY,
-            data_dir=data_dir,
-        )
+def fracatlas(path: Path) -> Contents:
+    """What the published zip, or its unpacked folder, holds."""
+    source = Source(path)
+    root = source.root_of([*_FOLDERS, _TABLE, _OUTLINES], "the zip of FracAtlas or its folder")
+    table = _read_table(source.read(root + _TABLE), root + _TABLE)
+    outlines = _read_outlines(source.read(root + _OUTLINES), root + _OUTLINES)
 
-    def studies(self) -> list[Study]:  # noqa: D102 (see RecordBuilder)
-        root = self.source.root_of(
-            [*_FOLDERS, _TABLE, _OUTLINES], "the zip of FracAtlas or its folder"
-        )
-        table = _read_table(self.source.read(root + _TABLE), root + _TABLE)
-        outlines = _read_outlines(self.source.read(root + _OUTLINES), root + _OUTLINES)
-        studies = [
-            self._study(path, path.removeprefix(root + folder), label, table, outlines)
-            for folder, label in _FOLDERS.items()
-            for path in self.source.names
-            if path.startswith(root + folder)
-        ]
-        present = {PurePosixPath(study.path).name for study in studies}
-        missing = [
-            Study(
-                study=PurePosixPath(name).stem,
-                path=name,
-                label=CLASSES[row["fractured"]],
-                read=partial(self.source.read, name),
-                problem=f"missing: listed in {_TABLE}, no such file",
-            )
-            for name, row in table.items()
-            if name not in present
-        ]
-        return studies + missing
-
-    def _study(self, path: str, name: str, label: str, table: dict, outlines: dict) -> Study:
+    def study(file: str, name: str, label: str) -> Study:
         row = table.get(name)
-        boxes, masks = outlines.get(name, (np.zeros((0, 4), np.float32), ()))
+        boxes, masks = outlines.get(name, (NO_BOXES, ()))
         problem = None
         if row is None:
             problem = f"not in {_TABLE}: its attributes are unknown"
+        elif file == name:
+            problem = f"missing: listed in {_TABLE}, no such file"
         elif CLASSES[row["fractured"]] != label:
             problem = (
                 f"label conflict: it lies among {label}, {_TABLE} says fractured={row['fractured']}"
             )
         return Study(
             study=PurePosixPath(name).stem,
-            path=path,
+            path=file,
             label=label,
-            read=partial(self.source.read, path),
+            read=partial(source.read, file),
             attributes={flag: row[flag] for flag in FLAGS} if row else {},
             boxes=boxes,
             masks=masks,
             problem=problem,
         )
 
+    studies = [
+        study(file, file.removeprefix(root + folder), label)
+        for folder, label in _FOLDERS.items()
+        for file in source.names
+        if file.startswith(root + folder)
+    ]
+    present = {PurePosixPath(study.path).name for study in studies}
+    studies += [
+        study(name, name, CLASSES[row["fractured"]])
+        for name, row in table.items()
+        if name not in present
+    ]
+    return Contents(
+        name="fracatlas",
+        description="FracAtlas: radiographs, fractured or normal, with boxes and outlines.",
+        homepage="https://figshare.com/articles/dataset/The_dataset/22363012",
+        classes=CLASSES,
+        attributes=dict.fromkeys(FLAGS, int),
+        similarity=SIMILARITY,
+        studies=studies,
+    )
+
 
 def _read_table(data: bytes, path: str) -> dict[str, dict[str, int]]:
     """File name -> the integer columns of dataset.csv."""
     reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig", errors="replace"), newline=""))
     wanted = (*FLAGS, "fractured")
-    lacking = [c for c in ("image_id", *wanted) if c not in (reader.fieldnames or ())]
-    if lacking:
-        raise InputError(
-            f"{path}: columns missing: {', '.join(lacking)}; found {reader.fieldnames}"
-        )
+    found = reader.fieldnames or ()
+    if lacking := [column for column in ("image_id", *wanted) if column not in found]:
+        raise InputError(f"{path}: columns missing: {', '.join(lacking)}; found {found}")
     table: dict[str, dict[str, int]] = {}
     problems = []
     for line, row in enumerate(reader, start=2):
         name = row["image_id"]
         if name in table:
-            problems.append(f"line {line}: {name} comes twice")
+            problems.append(f"line {line}: {name} is duplicated")
         try:
             table[name] = {column: int(row[column]) for column in wanted}
         except (TypeError, ValueError):
             bad = [c for c in wanted if not (row[c] or "").strip().isdigit()]
-            problems.append(
-                f"line {line}: not a whole number: " + ", ".join(f"{c}={row[c]!r}" for c in bad)
-            )
-            continue
-        if table[name]["fractured"] not in (0, 1):
-            problems.append(f"line {line}: fractured={row['fractured']}, expected 0 or 1")
+            shown = ", ".join(f"{column}={row[column]!r}" for column in bad)
+            problems.append(f"line {line}: not a whole number: {shown}")
+        else:
+            if table[name]["fractured"] not in (0, 1):
+                problems.append(f"line {line}: fractured={row['fractured']}, expected 0 or 1")
     if problems:
         raise InputError(f"{path}: {len(problems)} bad lines: " + "; ".join(problems))
     return table
 
 
-Outlines = tuple[Float32[np.ndarray, "k 4"], tuple[Float32[np.ndarray, "_ 2"], ...]]
-
-
 def _read_outlines(data: bytes, path: str) -> dict[str, Outlines]:
     """File name -> boxes and outlines of its fractures, as fractions of height and width.
 
-    COCO sizes are those of the picture as displayed, EXIF orientation applied.
+    COCO sizes are those of the image as displayed, EXIF orientation applied.
     """
     try:
         coco = json.loads(data)
-        pictures = {picture["id"]: picture for picture in coco["images"]}
+        images = {image["id"]: image for image in coco["images"]}
         found: dict[str, list[Any]] = defaultdict(list)
         for annotation in coco["annotations"]:
-            picture = pictures[annotation["image_id"]]
-            size = np.array([picture["height"], picture["width"]], np.float32)
+            image = images[annotation["image_id"]]
+            size = np.array([image["height"], image["width"]], np.float32)
             x, y, width, height = annotation["bbox"]
             box = np.array([y, x, y + height, x + width], np.float32) / np.tile(size, 2)
             # The published file has one polygon per annotation.
             (polygon,) = annotation["segmentation"]
             points = np.array(polygon, np.float32).reshape(-1, 2)[:, ::-1] / size
-            found[picture["file_name"]].append((box.clip(0, 1), points.clip(0, 1)))
+            found[image["file_name"]].append((box.clip(0, 1), points.clip(0, 1)))
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not the COCO file of FracAtlas: {error!r}") from error
     return {

@@ -1,4 +1,4 @@
-"""Initial parameters of the networks, drawn as flat vectors.
+"""Initial parameters and dropout, drawn as flat vectors.
 
 The numbers are those that Flax would draw, but XLA's CPU compiler takes five to ten times as long
 over the index arithmetic of a random array of four dimensions (`benchmarks/RESULTS.md`). They are
@@ -14,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 from jax.core import Tracer
 from jaxtyping import Array, Float, Key
 
@@ -49,22 +50,16 @@ def normal_002(
 
 
 @partial(jax.jit, static_argnums=(1, 2))
-def _uniform(
-    key: Key[Array, ""], shape: tuple[int, ...], dtype: Any, limit: Any
-) -> Float[Array, "*shape"]:
+def _uniform(key: Array, shape: tuple[int, ...], dtype: Any, limit: Any) -> Array:
     return jax.random.uniform(key, shape, dtype, -limit, limit)
 
 
 @partial(jax.jit, static_argnums=(1, 2))
-def _cut_normal(
-    key: Key[Array, ""], shape: tuple[int, ...], dtype: Any, deviation: Any
-) -> Float[Array, "*shape"]:
+def _cut_normal(key: Array, shape: tuple[int, ...], dtype: Any, deviation: Any) -> Array:
     return deviation * jax.random.truncated_normal(key, -2.0, 2.0, shape, dtype)
 
 
-def _drawn(
-    draw: Any, key: Key[Array, ""], shape: tuple[int, ...], dtype: Any, scale: float
-) -> Float[Array, "*shape"]:
+def _drawn(draw: Any, key: Array, shape: tuple[int, ...], dtype: Any, scale: float) -> Array:
     if native():
         return draw(key, shape, dtype, scale)
     count = math.prod(shape)
@@ -73,3 +68,31 @@ def _drawn(
         return enough[:count].reshape(shape)
     # On the host, where taking a part of an array needs no program.
     return jnp.asarray(np.asarray(enough)[:count].reshape(shape))
+
+
+class Dropout(nnx.Dropout):
+    """Zero the fraction `rate` of the values and scale up the rest, in training mode.
+
+    Axes in `broadcast_dims` share one draw.
+    """
+
+    def __call__(
+        self, inputs: Float[Array, "*dims"], *, rngs: nnx.Rngs | None = None
+    ) -> Float[Array, "*dims"]:
+        if self.deterministic or self.rate == 0.0:
+            return inputs
+        if rngs is None:
+            raise ValueError("dropout in training mode draws from `rngs`: pass a key or streams")
+        if native():
+            return super().__call__(inputs, rngs=rngs)
+        keep = 1.0 - self.rate
+        shape = [1 if i in self.broadcast_dims else n for i, n in enumerate(inputs.shape)]
+        mask = jax.random.bernoulli(rngs.dropout(), keep, (math.prod(shape),)).reshape(shape)
+        return jnp.where(mask, inputs / keep, 0.0)
+
+
+class DropPath(Dropout):
+    """Stochastic depth (Huang et al. 2016): zero whole branches, in a fraction `rate` of images."""
+
+    def __init__(self, rate: float):
+        super().__init__(rate, broadcast_dims=(1, 2, 3), deterministic=True)
