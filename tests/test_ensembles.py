@@ -169,7 +169,7 @@ def test_a_fold_of_other_studies_is_refused(runs, monkeypatch):
 def test_pictures_of_another_kind_are_refused(runs, change):
     trained = open_run(runs[0].workdir, data_mesh())
     examples = open_dataset(runs[0].data).part("test")
-    bad = dataclasses.replace(examples, image=change(examples.pictures()), row=None)
+    bad = dataclasses.replace(examples, image=change(examples.images()), row=None)
     with pytest.raises(InputError, match=r"takes uint8\[n, 16, 16, 1\], values from 0 to 255"):
         trained.predict(bad)
 

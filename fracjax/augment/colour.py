@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Array, Float, Float32, Int32, Key, Scalar
 
 from fracjax.augment import histogram
+from fracjax.augment.histogram import Image
 from fracjax.config import Colour
 
 SIGMA = 2.0  # of the strongest blur, in pixels
@@ -23,7 +24,7 @@ RADIUS = 8  # of its kernel, in pixels: four standard deviations, as by OpenCV a
 _Operation = Callable[[Array, Array], Array]  # (key, image) -> image
 
 
-def gamma(key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
+def gamma(key: Key[Array, ""], image: Image) -> Image:
     """255 (x / 255)^g, with g between 1/2 and 2."""
     exponent = jnp.exp2(jax.random.uniform(key, minval=-1.0))
     # A factor on x, so that an exponent of 1 is exact; black stays black, whatever its factor.
@@ -31,12 +32,12 @@ def gamma(key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h 
     return jnp.clip(image * fraction ** (exponent - 1.0), 0.0, 255.0)
 
 
-def negative(key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
+def negative(key: Key[Array, ""], image: Image) -> Image:
     """255 - x."""
     return 255.0 - image
 
 
-def blur(key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
+def blur(key: Key[Array, ""], image: Image) -> Image:
     """Blur with a Gaussian whose standard deviation is drawn up to `SIGMA`."""
     sigma = SIGMA * jax.random.uniform(key)
     distance = jnp.arange(-RADIUS, RADIUS + 1, dtype=jnp.float32)
@@ -46,13 +47,13 @@ def blur(key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h w
     return jnp.clip(_convolve(1, _convolve(0, image, taps), taps), 0.0, 255.0)
 
 
-def sharpen(key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
+def sharpen(key: Key[Array, ""], image: Image) -> Image:
     """Add to each pixel what it differs by from its four neighbours."""
     neighbours = _convolve(0, image, [1.0, 0.0, 1.0]) + _convolve(1, image, [1.0, 0.0, 1.0])
     return jnp.clip(5.0 * image - neighbours, 0.0, 255.0)
 
 
-def sobel(key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
+def sobel(key: Key[Array, ""], image: Image) -> Image:
     """Length of the gradient by Sobel's 3x3 kernels, up to 255."""
     smooth, differ = [1.0, 2.0, 1.0], [-1.0, 0.0, 1.0]
     across = _convolve(1, _convolve(0, image, smooth), differ)
@@ -60,9 +61,7 @@ def sobel(key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h 
     return jnp.clip(jnp.sqrt(across**2 + down**2), 0.0, 255.0)
 
 
-def _convolve(
-    axis: int, image: Float[Array, "h w c"], taps: list[float] | list[Array]
-) -> Float[Array, "h w c"]:
+def _convolve(axis: int, image: Image, taps: list[float] | list[Array]) -> Image:
     """Weighted sum of the neighbours along one axis, the first tap for the one before all others.
 
     Sums of shifted images fuse into one pass; a convolution with a kernel of its own for each
@@ -78,7 +77,7 @@ def _convolve(
     return total
 
 
-def hue(key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
+def hue(key: Key[Array, ""], image: Image) -> Image:
     """Turn the hue by up to 180 degrees either way, in HSV; grey stays grey.
 
     Source: Smith 1978, "Color gamut transform pairs"; HSV keeps the largest and the smallest of
@@ -143,7 +142,7 @@ def channels_after(names: tuple[Colour, ...], channels: int) -> int:
 
 
 def random_operation(
-    key: Key[Array, ""], image: Float[Array, "h w c"], names: tuple[Colour, ...]
+    key: Key[Array, ""], image: Image, names: tuple[Colour, ...]
 ) -> Float[Array, "h w c2"]:
     """Change an image by one of these operations or, with the same chance, by none."""
     wanted = channels_after(names, image.shape[-1])
@@ -164,26 +163,20 @@ def draw_operation(key: Key[Array, ""], names: tuple[Colour, ...]) -> Int32[Arra
     return jax.random.randint(key, (), 0, len(names) + 1)
 
 
-def brightness(
-    key: Key[Array, ""], image: Float[Array, "h w c"], strength: float | Scalar
-) -> Float[Array, "h w c"]:
+def brightness(key: Key[Array, ""], image: Image, strength: float | Scalar) -> Image:
     """Add up to `strength` of the full range, either way."""
     shift = 255.0 * strength * jax.random.uniform(key, minval=-1.0)
     return jnp.clip(image + shift, 0.0, 255.0)
 
 
-def contrast(
-    key: Key[Array, ""], image: Float[Array, "h w c"], strength: float | Scalar
-) -> Float[Array, "h w c"]:
+def contrast(key: Key[Array, ""], image: Image, strength: float | Scalar) -> Image:
     """Stretch the distance from each channel's mean by a factor in [1 - strength, 1 + strength]."""
     change = strength * jax.random.uniform(key, minval=-1.0)
     mean = jnp.mean(image, axis=(0, 1), keepdims=True)
     return jnp.clip(image + change * (image - mean), 0.0, 255.0)
 
 
-def noise(
-    key: Key[Array, ""], image: Float[Array, "h w c"], strength: float | Scalar
-) -> Float[Array, "h w c"]:
+def noise(key: Key[Array, ""], image: Image, strength: float | Scalar) -> Image:
     """Add Gaussian noise with a standard deviation of `strength` of the full range."""
     # Drawn flat: XLA's CPU compiler takes long over random arrays of many axes.
     drawn = jax.random.normal(key, (image.size,)).reshape(image.shape)

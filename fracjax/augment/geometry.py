@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from fracjax.augment.histogram import Image
 from fracjax.config import Augment
 
 
@@ -27,7 +28,7 @@ def draw_affine(key: Key[Array, ""], policy: Augment) -> Float[Array, "2 3"]:
     return jnp.array([[cos, -sin * mirror, shift[0]], [sin, cos * mirror, shift[1]]])
 
 
-def warp(image: Float[Array, "h w c"], affine: Float[Array, "2 3"]) -> Float[Array, "h w c"]:
+def warp(image: Image, affine: Float[Array, "2 3"]) -> Image:
     """Sample `image` at the mapped positions, bilinear, black outside.
 
     Four pixels are fetched per position, for all channels at once. On a CPU that takes half the
@@ -43,7 +44,7 @@ def warp(image: Float[Array, "h w c"], affine: Float[Array, "2 3"]) -> Float[Arr
     row = width + 3
     corner = (top.astype(jnp.int32) + 1) * row + left.astype(jnp.int32) + 1
 
-    def fetch(offset: int) -> Float[Array, "h w c"]:
+    def fetch(offset: int) -> Image:
         return pixels.at[corner + offset].get(mode="promise_in_bounds")
 
     upper = fetch(0) * (1 - right) + fetch(1) * right

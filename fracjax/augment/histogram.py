@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int32, Key
 
+Image = Float[Array, "h w c"]
+
 LOW, HIGH = 2.0, 98.0  # percentiles that a stretch takes to black and white
 TILES = 8  # of CLAHE, to each side of the image
 CLIP = 2.0  # largest count of a value in CLAHE, as a multiple of the mean count
@@ -38,7 +40,7 @@ def histogram(grey: Int32[Array, "..."]) -> Int32[Array, "256"]:
     return jnp.zeros(256, jnp.int32).at[grey.reshape(-1)].add(ones, mode="promise_in_bounds")
 
 
-def equalise(key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
+def equalise(key: Key[Array, ""], image: Image) -> Image:
     """Spread the grey values so that their cumulative histogram becomes a straight line.
 
     The darkest value becomes 0 and the brightest 255; an image of one value stays as it is. In
@@ -53,7 +55,7 @@ def equalise(key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, 
     return _replace_luminance(image, grey, table[grey], below[-1] > 0)
 
 
-def stretch(key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
+def stretch(key: Key[Array, ""], image: Image) -> Image:
     """Take the `LOW` and `HIGH` percentiles linearly to 0 and 255, and what lies beyond as well.
 
     The percentiles are NumPy's, between neighbours in order if need be. An image in which they
@@ -68,7 +70,7 @@ def stretch(key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "
     return jnp.where(wide, jnp.clip(line, 0.0, 255.0), image)
 
 
-def clahe(key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
+def clahe(key: Key[Array, ""], image: Image) -> Image:
     """Equalise each of 8x8 tiles with a limit on its contrast, and blend between the tiles.
 
     In colour, the luminance changes so and the three channels are shifted by its change.
@@ -86,9 +88,7 @@ def _tiles(grey: Int32[Array, "h w"]) -> Int32[Array, "8 8 th tw"]:
     if height % TILES or width % TILES:
         # OpenCV adds eight rows to a height that eight divides, if it does not divide the width.
         grey = jnp.pad(
-            grey,
-            ((0, TILES - height % TILES), (0, TILES - width % TILES)),
-            mode="reflect",
+            grey, ((0, TILES - height % TILES), (0, TILES - width % TILES)), mode="reflect"
         )
     rows, columns = grey.shape[0] // TILES, grey.shape[1] // TILES
     return grey.reshape(TILES, rows, TILES, columns).transpose(0, 2, 1, 3)
@@ -139,11 +139,8 @@ def _neighbours(
 
 
 def _replace_luminance(
-    image: Float[Array, "h w c"],
-    old: Int32[Array, "h w"],
-    new: Float[Array, "h w"],
-    where: Array | bool = True,
-) -> Float[Array, "h w c"]:
+    image: Image, old: Int32[Array, "h w"], new: Float[Array, "h w"], where: Array | bool = True
+) -> Image:
     """Shift all channels of a pixel by the change of its luminance, within [0, 255]."""
     change = jnp.where(where, new - old, 0.0)
     return jnp.clip(image + change[..., None], 0.0, 255.0)

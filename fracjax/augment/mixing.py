@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int32, Key, Scalar
 
+from fracjax.augment.histogram import Image
 from fracjax.config import Augment
 
 
@@ -33,9 +34,7 @@ def mix(key: Key[Array, ""], images: Float[Array, "b h w c"], policy: Augment) -
     if not policy.mixup and not policy.cutmix:
         return Mixed(images, partner, jnp.ones(size))
 
-    def mix_pair(
-        key: Key[Array, ""], image: Float[Array, "h w c"], other: Float[Array, "h w c"]
-    ) -> tuple[Float[Array, "h w c"], Float[Array, ""]]:
+    def mix_pair(key: Key[Array, ""], image: Image, other: Image) -> tuple[Image, Float[Array, ""]]:
         if not policy.cutmix:
             return mixup(key, image, other, policy.mixup)
         if not policy.mixup:
@@ -52,11 +51,8 @@ def mix(key: Key[Array, ""], images: Float[Array, "b h w c"], policy: Augment) -
 
 
 def mixup(
-    key: Key[Array, ""],
-    image: Float[Array, "h w c"],
-    other: Float[Array, "h w c"],
-    strength: float | Scalar,
-) -> tuple[Float[Array, "h w c"], Float[Array, ""]]:
+    key: Key[Array, ""], image: Image, other: Image, strength: float | Scalar
+) -> tuple[Image, Float[Array, ""]]:
     """Mean of two images, weighted by a draw from Beta(strength, strength), and the first's weight.
 
     It is the larger of the two: with pairs taken in turn, both orders occur, and an image mostly of
@@ -68,11 +64,8 @@ def mixup(
 
 
 def cutmix(
-    key: Key[Array, ""],
-    image: Float[Array, "h w c"],
-    other: Float[Array, "h w c"],
-    strength: float | Scalar,
-) -> tuple[Float[Array, "h w c"], Float[Array, ""]]:
+    key: Key[Array, ""], image: Image, other: Image, strength: float | Scalar
+) -> tuple[Image, Float[Array, ""]]:
     """Paste a rectangle of another image, at its own place; with it the fraction that is left.
 
     The rectangle's fraction of the area is 1 minus a draw from Beta(strength, strength), its

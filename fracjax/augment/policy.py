@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, UInt8
 
 from fracjax.augment import colour, geometry
+from fracjax.augment.histogram import Image
 from fracjax.config import Augment
 from fracjax.ops.backend import on_cpu
 
@@ -30,13 +31,13 @@ def augment(
     batches in another way draw the same.
     """
 
-    def recolour(key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h w c2"]:
+    def recolour(key: Key[Array, ""], image: Image) -> Float[Array, "h w c2"]:
         return colour.random_operation(key, image, policy.colours)
 
-    def move(key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
+    def move(key: Key[Array, ""], image: Image) -> Image:
         return geometry.warp(image, geometry.draw_affine(key, policy))
 
-    def apply_intensity(key: Key[Array, ""], image: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
+    def apply_intensity(key: Key[Array, ""], image: Image) -> Image:
         for drawn, (change, strength) in zip(jax.random.split(key, 3), intensities, strict=True):
             if strength:
                 image = change(drawn, image, strength)

@@ -62,8 +62,7 @@ def evaluate(
                 "--compare reads threshold, views and precision as validation stored them: leave "
                 "them"
             )
-        _compare(*compare, split=split, out=out, data_dir=data_dir)
-        return
+        return compare_runs(*compare, split=split, out=out, data_dir=data_dir)
     if checkpoint is None or out is not None:
         raise InputError("--out is for --compare; an evaluation lies in its run's workdir")
     mesh = _devices()
@@ -100,18 +99,15 @@ def compare(
       out: folder to write to; by default SECOND/comparison/SPLIT.
       data_dir: where the prepared datasets are, if not where they were in training.
     """
-    _compare(first, second, split=split, out=out, data_dir=data_dir)
-
-
-def _compare(
-    first: Path, second: Path, *, split: Split, out: Path | None, data_dir: Path | None
-) -> None:
     mesh = _devices()
     from fracjax.workflows.compare import compare
 
     folder = out or second / "comparison" / split
     compare(first, second, split, mesh, main_console(), folder, data_dir=data_dir)
     print_main(f"report.html, its Markdown and metrics.json are in {folder}")
+
+
+compare_runs = compare  # for `evaluate`, which has a flag of that name
 
 
 def cascade(

@@ -85,16 +85,12 @@ def _run(name: str, words: Sequence[str], prog: str) -> int | None:
 
 
 def _help() -> str:
-    lines = [f"  {name:<14}{summary}" for name, (_, summary) in COMMANDS.items()]
-    return "\n".join(
-        [
-            "usage: fracjax COMMAND ...",
-            "",
-            "Two-stage bone fracture detection and classification in radiographs.",
-            "Research code, not a medical device.",
-            "",
-            *lines,
-            "",
-            "fracjax COMMAND --help lists a command's flags.",
-        ]
-    )
+    commands = "\n".join(f"  {name:<14}{summary}" for name, (_, summary) in COMMANDS.items())
+    return f"""usage: fracjax COMMAND ...
+
+Two-stage bone fracture detection and classification in radiographs.
+Research code, not a medical device.
+
+{commands}
+
+fracjax COMMAND --help lists a command's flags."""

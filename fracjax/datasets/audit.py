@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import UInt8, UInt64
 
 from fracjax.datasets.duplicates import dihedral, fingerprint, near_duplicate_groups
-from fracjax.datasets.manifest import REFUSED, TAKEN, ManifestRow
+from fracjax.datasets.prepared import REFUSED, TAKEN, ManifestRow
 from fracjax.datasets.sources.archive import Study
 from fracjax.imaging.decoder_warnings import capture_decoder_warnings
 from fracjax.imaging.grey_levels import Unreadable, has_colour
@@ -107,7 +107,8 @@ def _take(file: _File, study: Study) -> None:
     upright = image.upright()
     grey = np.asarray(upright.convert("L"))
     file.hashes, file.thumbnail = fingerprint(grey)
-    file.pixels = min(_digest(view) for view in dihedral(grey))
+    views = [repr(view.shape).encode() + view.tobytes() for view in dihedral(grey)]
+    file.pixels = min(hashlib.blake2b(view, digest_size=16).hexdigest() for view in views)
     file.row = replace(
         file.row,
         width=image.width,
@@ -118,12 +119,6 @@ def _take(file: _File, study: Study) -> None:
     )
     if image.orientation != 1:
         file.note(f"EXIF orientation {image.orientation}")
-
-
-def _digest(pixels: UInt8[np.ndarray, "h w"]) -> str:
-    digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=16)
-    digest.update(pixels.tobytes())
-    return digest.hexdigest()
 
 
 def _alike(files: Sequence[_File], key: Callable[[_File], str]) -> list[list[_File]]:

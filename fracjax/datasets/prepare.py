@@ -10,9 +10,18 @@ from pathlib import Path
 import numpy as np
 
 from fracjax.datasets.audit import examine
-from fracjax.datasets.manifest import TAKEN, ManifestRow, refusals_by_reason, write_manifest
 from fracjax.datasets.phantom.dataset import phantoms
-from fracjax.datasets.prepared import DECODED, MANIFEST, SPLITS, STUDIES, open_records
+from fracjax.datasets.prepared import (
+    DECODED,
+    MANIFEST,
+    SPLITS,
+    STUDIES,
+    TAKEN,
+    ManifestRow,
+    open_records,
+    refusals_by_reason,
+    write_manifest,
+)
 from fracjax.datasets.records import VERSION, write_records
 from fracjax.datasets.request import DRAWN, Request, check
 from fracjax.datasets.sources.archive import Contents

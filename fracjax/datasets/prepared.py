@@ -1,8 +1,10 @@
-"""A prepared dataset, opened for random access. No image is read until it is asked for."""
+"""A prepared dataset: its manifest, and its records. No image is read until it is asked for."""
 
+import csv
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
-from fracjax.datasets.manifest import TAKEN, read_manifest
 from fracjax.datasets.request import how_to
 from fracjax.errors import InputError
 
@@ -18,6 +19,54 @@ MANIFEST, SPLITS = "manifest.csv", "splits.json"
 STUDIES = "studies.json"  # what the records hold beside image and label, in their order
 DECODED = "decoded"  # folder for a cache of decoded images; a new preparation drops it
 EVERYTHING = "studies"  # the one split of the records ("all" is reserved); see splits.json
+TAKEN, REFUSED = "taken", "refused"
+
+
+@dataclass(frozen=True)
+class ManifestRow:
+    """One file of the source: a row of the manifest."""
+
+    path: str  # where it lies in the source
+    status: str  # "taken" or "refused"
+    reason: str  # why it is refused, else empty
+    study: str  # its name in the records
+    label: str  # its class
+    group: str = ""  # the first study of its near-duplicate group; empty when refused
+    sha256: str = ""  # of the file; empty when it could not be read
+    width: int = 0  # pixels as displayed; 0 when refused, as all that follows
+    height: int = 0
+    orientation: int = 0  # EXIF orientation
+    channels: int = 0  # 3 if the image has colour (see `grey_levels.has_colour`), else 1
+    note: str = ""  # what a careful reader should know of a file that was taken
+
+
+def write_manifest(rows: Sequence[ManifestRow], path: Path) -> None:
+    """Write the rows as CSV, one column per field of `ManifestRow`."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(ManifestRow)])
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+
+
+def read_manifest(path: Path) -> list[ManifestRow]:
+    """The rows that `write_manifest` wrote.
+
+    Raises:
+      ValueError: it has not the columns of `ManifestRow`, or not their types.
+    """
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        kinds: dict[str, Any] = {field.name: field.type for field in fields(ManifestRow)}
+        if absent := kinds.keys() - set(reader.fieldnames or ()):
+            raise ValueError(f"columns missing: {', '.join(sorted(absent))}")
+        return [ManifestRow(**{n: kind(row[n]) for n, kind in kinds.items()}) for row in reader]
+
+
+def refusals_by_reason(rows: Sequence[ManifestRow]) -> dict[str, int]:
+    """How many files were refused for each kind of reason, the most frequent first."""
+    return dict(
+        Counter(row.reason.split(":")[0] for row in rows if row.status == REFUSED).most_common()
+    )
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from fracjax.errors import InputError
 from fracjax.evaluation import Predictions
 from fracjax.evaluation.temperature import scale_probabilities
 from fracjax.imaging.resize import ImageFormat
-from fracjax.loading.batch import Examples, Pictures
+from fracjax.loading.batch import Examples, ImageStore
 from fracjax.models.image_spec import ImageSpec
 from fracjax.runtime.multihost import check_same_on_all_hosts
 from fracjax.runtime.randomness import stream
@@ -73,7 +73,7 @@ class ModelBundle:
         forward = _forward(_in_precision(self.meta.config, precision), self.meta.image, self.mesh)
         return dataclasses.replace(self, forward=forward, precision=precision)
 
-    def probabilities(self, images: Pictures) -> Float[np.ndarray, "n k"]:
+    def probabilities(self, images: ImageStore) -> Float[np.ndarray, "n k"]:
         """Probabilities of images, uint8[n, side, side, channels], in their order.
 
         The mean over views and networks, scaled by the temperature. Views are drawn by the place of
@@ -195,7 +195,7 @@ def _in_precision(config: Config, precision: Precision) -> Config:
     return dataclasses.replace(config, model=model)
 
 
-def check_images(images: Pictures, form: ImageFormat) -> None:
+def check_images(images: ImageStore, form: ImageFormat) -> None:
     """Refuse what is no uint8 batch of decoded images, as images scaled to [0, 1] would be."""
     expected = (form.side, form.side, form.channels)
     if images.dtype != np.uint8 or tuple(images.shape[1:]) != expected:

@@ -24,7 +24,7 @@ class Batch(TypedDict):
 
 
 @runtime_checkable
-class Pictures(Protocol):
+class ImageStore(Protocol):
     """An array of images or features, or something on the disk that is read like one."""
 
     @property
@@ -43,7 +43,7 @@ class Examples:
     study: Shaped[np.ndarray, " n"]
     # where the images are: uint8 squares (n, side, side, channels), or features of a frozen prefix.
     # Parts of one dataset share them.
-    image: Pictures
+    image: ImageStore
     label: Int[np.ndarray, " n"]
     group: Shaped[np.ndarray, " n"]  # near-duplicate group of each study
     # what else the dataset knows of each study, by name
@@ -59,7 +59,7 @@ class Examples:
         """Row of `image` of each study."""
         return np.arange(len(self)) if self.row is None else self.row
 
-    def pictures(self, index: Int[np.ndarray, " m"] | None = None) -> Shaped[np.ndarray, "m *dims"]:
+    def images(self, index: Int[np.ndarray, " m"] | None = None) -> Shaped[np.ndarray, "m *dims"]:
         """The images of these studies, of all of them by default, read into memory."""
         return self.image[self.rows if index is None else self.rows[index]]
 

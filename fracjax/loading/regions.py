@@ -11,8 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 from PIL import Image, ImageDraw
 
-from fracjax.datasets.manifest import TAKEN, read_manifest
-from fracjax.datasets.prepared import Prepared
+from fracjax.datasets.prepared import TAKEN, Prepared, read_manifest
 from fracjax.imaging.resize import ImageFormat, letterbox_box
 
 _FINE = 8  # parts of a pixel's side to which an edge is drawn

@@ -13,7 +13,7 @@ from jax.sharding import Mesh, PartitionSpec
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float32, Int, Int32, Shaped
 
-from fracjax.loading.batch import Batch, Examples, Pictures
+from fracjax.loading.batch import Batch, Examples, ImageStore
 from fracjax.loading.npy_rows import StoredRows
 from fracjax.runtime.sharding import batch_sharding, replicate
 
@@ -53,18 +53,18 @@ def make_resident(
     return out
 
 
-def rows_used(parts: Sequence[Examples]) -> dict[object, tuple[Pictures, Int[np.ndarray, " m"]]]:
+def rows_used(parts: Sequence[Examples]) -> dict[object, tuple[ImageStore, Int[np.ndarray, " m"]]]:
     """Of each set of images the rows that the parts need."""
     images = {_identity(part.image): part.image for part in parts}
     rows = {key: [p.rows for p in parts if _identity(p.image) == key] for key in images}
     return {key: (image, np.unique(np.concatenate(rows[key]))) for key, image in images.items()}
 
 
-def _identity(image: Pictures) -> object:
+def _identity(image: ImageStore) -> object:
     return image.path if isinstance(image, StoredRows) else id(image)
 
 
-def place(images: Pictures, rows: Int[np.ndarray, " m"], mesh: Mesh) -> Shaped[Array, "k *dims"]:
+def place(images: ImageStore, rows: Int[np.ndarray, " m"], mesh: Mesh) -> Shaped[Array, "k *dims"]:
     """Split these rows over the devices, in chunks: the host never holds a second copy.
 
     Rows are added at the end, all zero, for the devices to have the same number.
@@ -78,7 +78,7 @@ def place(images: Pictures, rows: Int[np.ndarray, " m"], mesh: Mesh) -> Shaped[A
     return jax.make_array_from_single_device_arrays(whole, sharding, shards)
 
 
-def _fill(images: Pictures, rows: np.ndarray, each: int, device: Any) -> jax.Array:
+def _fill(images: ImageStore, rows: np.ndarray, each: int, device: Any) -> jax.Array:
     shape = tuple(images.shape[1:])
     one = max(int(np.prod(shape)) * images.dtype.itemsize, 1)
     chunk = min(max(_CHUNK // one, 1), max(len(rows), 1))

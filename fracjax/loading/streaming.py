@@ -50,7 +50,7 @@ class BatchSource:
         label = self.examples.label[index].astype(np.int32)
         weights = self.class_weights
         return Batch(
-            image=self.examples.pictures(index),
+            image=self.examples.images(index),
             label=label,
             weight=np.ones(size, np.float32) if weights is None else weights[label],
             valid=place < len(self.order),

@@ -12,9 +12,10 @@ HEAD = "head"  # the place after the last block, where a classifier's head begin
 
 
 class Backbone(nnx.Module):
-    """A network without its head, as a list of named blocks that run one after another.
+    """A model without its head, as a list of named blocks that run one after another.
 
-    A block takes a map and, by name, `rngs`, of which most have no use.
+    A new one is in inference mode; `fracjax.training.freeze.training_view` makes it train. A block
+    takes a map and, by name, `rngs`, of which most have no use.
     """
 
     IMAGE: ClassVar[ImageSpec]  # the images it takes

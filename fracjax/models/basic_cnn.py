@@ -4,7 +4,6 @@ Each block is twice convolution (with bias), ReLU, BatchNorm, then 2×2 max pool
 printed rows of Table 3 and its 1,920 non-trainable parameters fit no other order; with the head
 of ten classes that makes 51,676,714 parameters at 224×224, and 51,673,123 with three.
 
-A new network is in inference mode; `fracjax.training.freeze.training_view` makes it train.
 Dimension names: b batch, h height, w width, c channels, f features.
 """
 

@@ -6,7 +6,6 @@ ImageNet's mean and standard deviation; BatchNorm with momentum 0.99 and epsilon
 dropped with a fraction that grows to `drop_path` (Huang et al. 2016). 4,049,564 parameters, 42,016
 of them running statistics.
 
-A new network is in inference mode; `fracjax.training.freeze.training_view` makes it train.
 Dimension names: b batch, h height, w width, c channels.
 """
 

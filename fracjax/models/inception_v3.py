@@ -4,7 +4,6 @@ Images in, feature map out; pooling and the head are in `classifier.py`. Where K
 the paper we follow Keras, whose weights we load: no BatchNorm scale, epsilon 1e-3, momentum 0.99,
 no auxiliary head. 21,802,784 parameters, 34,432 of them running statistics.
 
-A new network is in inference mode; `fracjax.training.freeze.training_view` makes it train.
 Dimension names: b batch, h height, w width, c channels.
 """
 
@@ -101,11 +100,7 @@ class ReductionA(nnx.Module):
         self.b3x3dbl_3 = conv(96, 96, (3, 3), strides=2, padding="VALID")
 
     def __call__(self, x: Float[Array, "b h w c"], **_: Any) -> Float[Array, "b h2 w2 c2"]:
-        branches = [
-            self.b3x3(x),
-            self.b3x3dbl_3(self.b3x3dbl_2(self.b3x3dbl_1(x))),
-            _max_pool(x),
-        ]
+        branches = [self.b3x3(x), self.b3x3dbl_3(self.b3x3dbl_2(self.b3x3dbl_1(x))), _max_pool(x)]
         return jnp.concatenate(branches, axis=-1)
 
 
@@ -186,6 +181,21 @@ class InceptionC(nnx.Module):
         return jnp.concatenate(branches, axis=-1)
 
 
+_A = ("b1x1", "b5x5_1 b5x5_2", "b3x3dbl_1 b3x3dbl_2 b3x3dbl_3", "- pool")
+_TWICE = "b7x7dbl_1 b7x7dbl_2 b7x7dbl_3 b7x7dbl_4 b7x7dbl_5"
+_B = ("b1x1", "b7x7_1 b7x7_2 b7x7_3", _TWICE, "- pool")
+_C = ("b1x1", "b3x3_1 b3x3_2a b3x3_2b", "b3x3dbl_1 b3x3dbl_2 b3x3dbl_3a b3x3dbl_3b", "- pool")
+# The branches of every block, in the order in which Keras builds them; "-" is a pooling.
+BRANCHES = {
+    "stem": ("conv1 conv2 conv3 - conv4 conv5 -",),
+    **dict.fromkeys(("mixed0", "mixed1", "mixed2"), _A),
+    "mixed3": ("b3x3", "b3x3dbl_1 b3x3dbl_2 b3x3dbl_3", "-"),
+    **dict.fromkeys(("mixed4", "mixed5", "mixed6", "mixed7"), _B),
+    "mixed8": ("b3x3_1 b3x3_2", "b7x7x3_1 b7x7x3_2 b7x7x3_3 b7x7x3_4", "-"),
+    **dict.fromkeys(("mixed9", "mixed10"), _C),
+}
+
+
 def _keras_layers() -> tuple[str, ...]:
     """Keras lists the layers of a graph by their depth below the output, not branch by branch.
 
@@ -194,7 +204,7 @@ def _keras_layers() -> tuple[str, ...]:
     """
 
     def wave(*units: str) -> list[str]:
-        """Units that are listed together: convolutions, norms, activations; "-" is a pooling."""
+        """Units that are listed together: their convolutions, norms, activations or poolings."""
         names = [unit for unit in units if unit != "-"]
         return [f"{n}/conv" for n in names] + [f"{n}/norm" for n in names] + [""] * len(units)
 
@@ -204,24 +214,15 @@ def _keras_layers() -> tuple[str, ...]:
         levels = reversed([wave(*filter(None, level)) for level in zip_longest(*chains)])
         return [*chain(*levels), ""]
 
-    a = block("b1x1", "b5x5_1 b5x5_2", "b3x3dbl_1 b3x3dbl_2 b3x3dbl_3", "- pool")
-    twice = "b7x7dbl_1 b7x7dbl_2 b7x7dbl_3 b7x7dbl_4 b7x7dbl_5"
-    b = block("b1x1", "b7x7_1 b7x7_2 b7x7_3", twice, "- pool")
-    c = [
+    c = [  # whose branches part once more
         *wave("b3x3dbl_1"),
         *wave("b3x3_1", "b3x3dbl_2"),
         *("b3x3_2a/conv", "b3x3_2b/conv", "b3x3dbl_3a/conv", "b3x3dbl_3b/conv", "", "b1x1/conv"),
         *("b3x3_2a/norm", "b3x3_2b/norm", "b3x3dbl_3a/norm", "b3x3dbl_3b/norm"),
         *("pool/conv", "b1x1/norm", "", "", "", "", "pool/norm", "", "", "", "", ""),
     ]
-    blocks = {
-        "stem": ["", *block("conv1 conv2 conv3 - conv4 conv5 -")[:-1]],
-        **dict.fromkeys(("mixed0", "mixed1", "mixed2"), a),
-        "mixed3": block("b3x3", "b3x3dbl_1 b3x3dbl_2 b3x3dbl_3", "-"),
-        **dict.fromkeys(("mixed4", "mixed5", "mixed6", "mixed7"), b),
-        "mixed8": block("b3x3_1 b3x3_2", "b7x7x3_1 b7x7x3_2 b7x7x3_3 b7x7x3_4", "-"),
-        **dict.fromkeys(("mixed9", "mixed10"), c),
-    }
+    blocks = {name: c if of is _C else block(*of) for name, of in BRANCHES.items()}
+    blocks["stem"] = ["", *blocks["stem"][:-1]]
     return tuple(layer and f"{name}/{layer}" for name, layers in blocks.items() for layer in layers)
 
 

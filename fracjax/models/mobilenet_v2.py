@@ -4,7 +4,6 @@ Images in, feature map out; pooling and the head are in `classifier.py`. Where K
 the paper we follow Keras, whose weights we load: BatchNorm with momentum 0.999 and epsilon 1e-3.
 2,257,984 parameters, 34,112 of them running statistics.
 
-A new network is in inference mode; `fracjax.training.freeze.training_view` makes it train.
 Dimension names: b batch, h height, w width, c channels.
 """
 

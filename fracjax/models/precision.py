@@ -10,12 +10,12 @@ times as fast, and add up the products in float32 all the same. Its range is tha
 gradients do not vanish as in float16, and the loss needs no scaling. What 8 bits are too few for
 stays in float32:
 
-  pictures        of 256 grey levels, which 8 bits only just hold, and the first layer, which is a
+  images          of 256 grey levels, which 8 bits only just hold, and the first layer, which is a
                   small part of the work
   parameters      they are cast where they are used; float32 masters take steps of a millionth
   BatchNorm,      mean and variance of thousands of values, and the difference from the mean; what
   LayerNorm       comes out is of size 1 and is rounded to bfloat16
-  biases          their gradient is a sum over all pictures and places
+  biases          their gradient is a sum over all images and places
   mean poolings   sums; a maximum is exact in any precision
   ViT's tokens    the sum of all blocks' outputs, and the softmax of attention
   head, loss      a logit in bfloat16 would move a probability by more than 0.01
@@ -80,7 +80,7 @@ def set_compute_dtype(model: Classifier, precision: Precision) -> Classifier:
 
 
 def _all_but_bias(arrays: Any, /, *, dtype: Any = None, inexact: bool = True) -> Any:
-    """The gradient of a bias is a sum over all pictures and places."""
+    """The gradient of a bias is a sum over all images and places."""
     del inexact
     inputs, kernel, bias = arrays
     return jnp.asarray(inputs, dtype), jnp.asarray(kernel, dtype), bias

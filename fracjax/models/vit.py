@@ -3,7 +3,7 @@
 ViT-Ti and ViT-S have the widths of Touvron et al. 2021 (arXiv:2012.12877). Numbers that the paper
 leaves to its code are that code's: LayerNorm epsilon 1e-6, exact GELU, biases everywhere.
 5,524,416 and 21,665,664 parameters at 224×224, of which the position embeddings grow with the
-picture's area. There is no dropout inside: the paper fine-tunes without (Table 4), and the one
+image's area. There is no dropout inside: the paper fine-tunes without (Table 4), and the one
 before the head is the classifier's.
 
 Dimension names: b batch, h height, w width, c channels, n tokens (class token first, then patches

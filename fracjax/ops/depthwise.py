@@ -58,10 +58,7 @@ class DepthwiseConv(nnx.Module):
 
 
 def grouped_convolution(
-    x: Float[Array, "b h w c"],
-    kernel: Float[Array, "i j 1 c"],
-    stride: int,
-    precision: Any = None,
+    x: Float[Array, "b h w c"], kernel: Float[Array, "i j 1 c"], stride: int, precision: Any = None
 ) -> Float[Array, "b h2 w2 c"]:
     """XLA's convolution with as many groups as channels."""
     how = {"dimension_numbers": ("NHWC", "HWIO", "NHWC"), "feature_group_count": x.shape[-1]}

@@ -50,22 +50,16 @@ def normal_002(
 
 
 @partial(jax.jit, static_argnums=(1, 2))
-def _uniform(
-    key: Key[Array, ""], shape: tuple[int, ...], dtype: Any, limit: Any
-) -> Float[Array, "*shape"]:
+def _uniform(key: Array, shape: tuple[int, ...], dtype: Any, limit: Any) -> Array:
     return jax.random.uniform(key, shape, dtype, -limit, limit)
 
 
 @partial(jax.jit, static_argnums=(1, 2))
-def _cut_normal(
-    key: Key[Array, ""], shape: tuple[int, ...], dtype: Any, deviation: Any
-) -> Float[Array, "*shape"]:
+def _cut_normal(key: Array, shape: tuple[int, ...], dtype: Any, deviation: Any) -> Array:
     return deviation * jax.random.truncated_normal(key, -2.0, 2.0, shape, dtype)
 
 
-def _drawn(
-    draw: Any, key: Key[Array, ""], shape: tuple[int, ...], dtype: Any, scale: float
-) -> Float[Array, "*shape"]:
+def _drawn(draw: Any, key: Array, shape: tuple[int, ...], dtype: Any, scale: float) -> Array:
     if native():
         return draw(key, shape, dtype, scale)
     count = math.prod(shape)

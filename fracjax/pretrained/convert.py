@@ -11,7 +11,6 @@ from fracjax.errors import InputError
 from fracjax.models.backbone import leaf_shapes
 from fracjax.models.build import IMAGES, build
 from fracjax.pretrained import keras_h5, store
-from fracjax.pretrained.fill import fill
 from fracjax.pretrained.names import TABLES, NameTable
 
 
@@ -31,7 +30,7 @@ def convert(source: Path, *, model: str, out: Path) -> store.Provenance:
         )
     table = TABLES[model]
     arrays = _by_names_of(table, keras_h5.read(source))
-    filled = fill(
+    filled = store.fill(
         backbone_shapes(model),
         arrays,
         table,

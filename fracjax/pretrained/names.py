@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fracjax.models.efficientnet_b0 import DEVIATION, MEAN, EfficientNetB0
+from fracjax.models.inception_v3 import BRANCHES
 from fracjax.models.mobilenet_v2 import BOTTLENECKS, MobileNetV2
 
 _GOOGLE = "https://storage.googleapis.com/"
@@ -33,20 +34,10 @@ _NORM = {"scale": "gamma", "bias": "beta", "mean": "moving_mean", "var": "moving
 
 
 def _inception_v3() -> NameTable:
-    # `keras.applications.inception_v3` builds branch by branch and gives its layers no names, so
-    # that they count conv2d, conv2d_1, ... in this order.
-    a = "b1x1 b5x5_1 b5x5_2 b3x3dbl_1 b3x3dbl_2 b3x3dbl_3 pool"
-    b = "b1x1 b7x7_1 b7x7_2 b7x7_3 b7x7dbl_1 b7x7dbl_2 b7x7dbl_3 b7x7dbl_4 b7x7dbl_5 pool"
-    c = "b1x1 b3x3_1 b3x3_2a b3x3_2b b3x3dbl_1 b3x3dbl_2 b3x3dbl_3a b3x3dbl_3b pool"
-    build_order = {
-        "stem": "conv1 conv2 conv3 conv4 conv5",
-        **dict.fromkeys(("mixed0", "mixed1", "mixed2"), a),
-        "mixed3": "b3x3 b3x3dbl_1 b3x3dbl_2 b3x3dbl_3",
-        **dict.fromkeys(("mixed4", "mixed5", "mixed6", "mixed7"), b),
-        "mixed8": "b3x3_1 b3x3_2 b7x7x3_1 b7x7x3_2 b7x7x3_3 b7x7x3_4",
-        **dict.fromkeys(("mixed9", "mixed10"), c),
-    }
-    units = [f"{block}/{unit}" for block, names in build_order.items() for unit in names.split()]
+    # `keras.applications.inception_v3` gives its layers no names, so that they count conv2d,
+    # conv2d_1, ... in the order in which they are built.
+    built = [(block, unit) for block, of in BRANCHES.items() for unit in " ".join(of).split()]
+    units = [f"{block}/{unit}" for block, unit in built if unit != "-"]
     conv, norm = "conv2d", "batch_normalization"
     leaves = [("conv", "kernel", conv, "kernel")]
     leaves += [("norm", ours, norm, theirs) for ours, theirs in _NORM.items() if ours != "scale"]

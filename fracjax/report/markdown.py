@@ -95,7 +95,7 @@ def _table(table: Table) -> Iterator[str]:
     """Rows, and notes if there are any."""
     grid = table.grid()
     rows = [
-        [escape(" ".join(lines)) for lines in grid.header],
+        [escape(name) for name in table.header],
         ["--:" if kind == "number" else "---" for kind in grid.kinds],
         *(map(_cell, row) for row in grid.rows),
     ]

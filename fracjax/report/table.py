@@ -7,6 +7,7 @@ counted over. What is undefined says so, and a numbered note below the table say
 import math
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import rich.table
 from rich import box
@@ -40,25 +41,19 @@ class Cell:
     note: int = 0
 
 
-@dataclass(frozen=True)
-class Grid:
-    """A table ready to be written down.
+class Grid(NamedTuple):
+    """The cells of a table, ready to be written down.
 
     Attributes:
-      header: of each column its lines.
       kinds: of each column, for its header to stand above its cells.
       notes: numbered from 1: why something is missing.
       methods: how the intervals were made, as a sentence; "" if there are none.
-      prose: it is rather a text in columns than a table of figures.
     """
 
-    title: str
-    header: tuple[tuple[str, ...], ...]
-    rows: tuple[tuple[Cell, ...], ...]
-    kinds: tuple[str, ...]
-    notes: tuple[str, ...]
+    rows: list[list[Cell]]
+    kinds: list[str]
+    notes: list[str]
     methods: str
-    prose: bool
 
 
 @dataclass(frozen=True)
@@ -84,15 +79,9 @@ class Table:
         estimates = [c for row in self.rows for c in row if isinstance(c, Estimate)]
         # Of "bootstrap of 46 groups, 2000 resamples, 3 undefined" the first part is enough here.
         methods = dict.fromkeys(e.method.partition(",")[0] for e in estimates if e.low is not None)
-        return Grid(
-            title=self.title,
-            header=tuple(tuple(name.split("\n")) for name in self.header),
-            rows=tuple(tuple(map(cell, row, kinds)) for row in self.rows),
-            kinds=tuple(kinds),
-            notes=tuple(notes),
-            methods=f"95 % intervals: {', '.join(methods)}." if methods else "",
-            prose=kinds.count("long") > 1,
-        )
+        rows = [list(map(cell, row, kinds)) for row in self.rows]
+        of_intervals = f"95 % intervals: {', '.join(methods)}." if methods else ""
+        return Grid(rows, kinds, list(notes), of_intervals)
 
     def rich(self) -> rich.table.Table:
         """For a screen of 80 columns: three figures side by side have their n on a second line."""

@@ -27,96 +27,71 @@ _AT_THRESHOLD = {
 
 def binary_tables(report: BinaryReport) -> tuple[Table, Table]:
     """A detector's figures: those without a threshold, and those at the two thresholds."""
-    point, half = report.at_operating_point, report.at_half
-    of = f"{report.n} studies, {report.n_positive} fractures, {report.n_groups} groups"
-    overall = Table(
-        f"Detector: {of}",
-        ("figure", "value"),
-        (
-            ("AUC", report.auc),
-            ("partial AUC, specificity ≥ 0.9", report.partial_auc),
-            ("average precision (PR-AUC)", report.average_precision),
-            ("prevalence", report.prevalence),
-        ),
-    )
-    counts = [
-        " / ".join(str(c) for c in (*at.matrix[1][::-1], *at.matrix[0][::-1]))
-        for at in (point, half)
+    both = (report.at_operating_point, report.at_half)
+    title = f"{report.n} studies, {report.n_positive} fractures, {report.n_groups} groups"
+    overall = {
+        "AUC": report.auc,
+        "partial AUC, specificity ≥ 0.9": report.partial_auc,
+        "average precision (PR-AUC)": report.average_precision,
+        "prevalence": report.prevalence,
+    }
+    rows: list[tuple[str | Estimate, ...]] = [
+        (label, *(getattr(at, name) for at in both)) for name, label in _AT_THRESHOLD.items()
     ]
-    at_threshold = Table(
-        "Detector at a threshold",
-        ("figure", f"at {point.threshold:.4g} ({point.rule})", "at 0.5"),
-        (
-            *(
-                (label, getattr(point, name), getattr(half, name))
-                for name, label in _AT_THRESHOLD.items()
-            ),
-            ("TP / FN / FP / TN", *counts),
-        ),
+    counts = ((tp, fn, fp, tn) for (tn, fp), (fn, tp) in (at.matrix for at in both))
+    rows.append(("TP / FN / FP / TN", *(" / ".join(map(str, four)) for four in counts)))
+    header = ("figure", f"at {both[0].threshold:.4g} ({both[0].rule})", "at 0.5")
+    return (
+        Table(f"Detector: {title}", ("figure", "value"), tuple(overall.items())),
+        Table("Detector at a threshold", header, tuple(rows)),
     )
-    return overall, at_threshold
 
 
-def per_class_table(report: PerClassReport, title: str = "Classifier") -> Table:
+def per_class_table(report: PerClassReport) -> Table:
     """A classifier's figures, one row per class, and their macro averages."""
+    rows = [(row.name, row.precision, row.recall, row.f1) for row in report.rows]
+    rows.append(("macro average", report.macro_precision, report.macro_recall, report.macro_f1))
     return Table(
-        f"{title}: accuracy {report.accuracy}, {report.n_groups} groups",
+        f"Classifier: accuracy {report.accuracy}, {report.n_groups} groups",
         ("class", "precision\n(n called so)", "recall\n(n of the class)", "F1\n(n of all)"),
-        (
-            *((row.name, row.precision, row.recall, row.f1) for row in report.rows),
-            ("macro average", report.macro_precision, report.macro_recall, report.macro_f1),
-        ),
+        tuple(rows),
     )
 
 
 def reliability_table(report: Reliability, line: Recalibration) -> Table:
     """How far the probabilities are from the fractions that they promise."""
-    return Table(
-        "Calibration",
-        ("figure", "value"),
-        (
-            ("intercept (0 is ideal; below, probabilities are too high)", line.intercept),
-            ("slope (1 is ideal; below, they are too extreme)", line.slope),
-            ("Brier score", report.brier),
-            ("expected calibration error, bins of equal width", report.ece),
-            ("expected calibration error, bins of equal mass", report.ece_equal_mass),
-        ),
-    )
+    figures = {
+        "intercept (0 is ideal; below, probabilities are too high)": line.intercept,
+        "slope (1 is ideal; below, they are too extreme)": line.slope,
+        "Brier score": report.brier,
+        "expected calibration error, bins of equal width": report.ece,
+        "expected calibration error, bins of equal mass": report.ece_equal_mass,
+    }
+    return Table("Calibration", ("figure", "value"), tuple(figures.items()))
 
 
 def subgroup_table(subgroups: Sequence[Subgroup]) -> Table:
     """One row per subgroup."""
+    names = [f"{s.attribute}: {s.value} ({s.n_positive} / {s.n})" for s in subgroups]
+    figures = [(s.auc, s.sensitivity, s.specificity) for s in subgroups]
     return Table(
         "Subgroups at the operating point",
         ("subgroup (fractures / n)", "AUC", "sensitivity", "specificity"),
-        tuple(
-            (
-                f"{one.attribute}: {one.value} ({one.n_positive} / {one.n})",
-                one.auc,
-                one.sensitivity,
-                one.specificity,
-            )
-            for one in subgroups
-        ),
+        tuple((name, *row) for name, row in zip(names, figures, strict=True)),
     )
 
 
 def comparison_tables(report: Comparison) -> tuple[Table, Table]:
     """Every figure of both networks with their difference; and the tests of no difference."""
+    figures = tuple((row.name, row.first, row.second, row.difference) for row in report.rows)
+    tests = tuple(
+        (row.name, "–" if row.p_value is None else f"{row.p_value:.3g}", row.test or "–")
+        for row in report.rows
+    )
+    title = f"Second against first: {report.n} studies, {report.n_groups} groups"
     return (
-        Table(
-            f"Second against first: {report.n} studies, {report.n_groups} groups",
-            ("figure", "first", "second", "second − first"),
-            tuple((row.name, row.first, row.second, row.difference) for row in report.rows),
-        ),
-        Table(
-            "Tests of no difference",
-            ("figure", "p", "test"),
-            tuple(
-                (row.name, "–" if row.p_value is None else f"{row.p_value:.3g}", row.test or "–")
-                for row in report.rows
-            ),
-        ),
+        Table(title, ("figure", "first", "second", "second − first"), figures),
+        Table("Tests of no difference", ("figure", "p", "test"), tests),
     )
 
 
@@ -139,12 +114,9 @@ def cascade_tables(report: CascadeReport) -> tuple[Table, Table]:
     for alone, filtered in zip(without.rows, behind.rows, strict=True):
         for label, name in names.items():
             rows.append((f"{alone.name}: {label}", getattr(alone, name), getattr(filtered, name)))
-    comparison = Table(
-        "Classifier without and with the detector in front",
-        ("figure", f"without filter ({without.n})", f"with filter ({behind.n})"),
-        tuple(rows),
-    )
-    return outcomes, comparison
+    header = ("figure", f"without filter ({without.n})", f"with filter ({behind.n})")
+    title = "Classifier without and with the detector in front"
+    return outcomes, Table(title, header, tuple(rows))
 
 
 def misses_table(report: CascadeReport) -> Table:
@@ -158,18 +130,14 @@ def misses_table(report: CascadeReport) -> Table:
 
 def end_to_end_table(report: EndToEnd) -> Table:
     """What each called type is worth when normal studies come, too."""
+    at = f"{report.prevalence:.1%}"
+    rows = tuple(
+        (row.name, row.precision, *map(str, (row.right, row.fractures - row.right, row.alarms)))
+        for row in report.rows
+    )
     return Table(
-        f"End to end: {report.n_fractures} fractures, {report.n_normal} normal studies, at "
-        f"{report.prevalence:.1%} fractures",
-        ("called", f"precision at {report.prevalence:.1%}", "right", "mistyped", "alarms"),
-        tuple(
-            (
-                row.name,
-                row.precision,
-                str(row.right),
-                str(row.fractures - row.right),
-                str(row.alarms),
-            )
-            for row in report.rows
-        ),
+        f"End to end: {report.n_fractures} fractures, {report.n_normal} normal studies, at {at} "
+        "fractures",
+        ("called", f"precision at {at}", "right", "mistyped", "alarms"),
+        rows,
     )

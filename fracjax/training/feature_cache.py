@@ -100,7 +100,7 @@ def digest(prefix: Prefix, examples: Examples, key: jax.Array | None) -> str:
         # The file is named by its content.
         name.update(examples.image.path.name.encode() + examples.rows.astype(np.int64).tobytes())
     else:
-        name.update(examples.pictures().tobytes())
+        name.update(examples.images().tobytes())
     for leaf in jax.tree.leaves(nnx.state(prefix.model.backbone, nnx.Param, nnx.BatchStat)):
         name.update(np.asarray(leaf).tobytes())
     return name.hexdigest()[:32]

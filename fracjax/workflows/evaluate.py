@@ -12,7 +12,7 @@ from fracjax.errors import InputError
 from fracjax.evaluation import binary_report, per_class_report
 from fracjax.evaluation.calibration import reliability
 from fracjax.evaluation.recalibration import recalibration
-from fracjax.evaluation.subgroups import Subgroup, masks_of, subgroup_report
+from fracjax.evaluation.subgroups import masks_of, subgroup_report
 from fracjax.inference.calibration import about
 from fracjax.inference.evaluate_run import EvaluatedRun, EvaluationRequest, evaluate_run
 from fracjax.report.facts import RunFacts
@@ -32,7 +32,6 @@ from fracjax.report.tables import binary_tables, per_class_table, subgroup_table
 from fracjax.runtime.atomic_files import to_json
 from fracjax.workflows.pages import evaluation_page, run_facts, write_report
 
-GALLERY = 12
 # What the columns of a dataset mean for its subgroups; of others every column with a few values.
 _SUBGROUPS = {"fracatlas": fracatlas.SUBGROUPS}
 
@@ -50,7 +49,7 @@ def evaluate(
     views: int | None = None,
     precision: Precision | None = None,
     data_dir: Path | None = None,
-    gallery: int = GALLERY,
+    gallery: int = 12,
 ) -> Path:
     """Predict one part, and write and show every figure of it.
 
@@ -103,10 +102,9 @@ def evaluate(
     for audit in evaluated.leakage:
         console.print(f"leakage audit: {audit}", highlight=False, soft_wrap=True)
     evaluated.predictions.to_csv(folder / "predictions.csv")
-    if len(evaluated.each) > 1:
-        for number, one in enumerate(evaluated.each, 1):
-            # As each gives them: their mean, scaled, is predictions.csv.
-            one.to_csv(folder / f"member_{number}.csv")
+    for number, one in enumerate(evaluated.each if side_by_side else (), 1):
+        # As each gives them: their mean, scaled, is predictions.csv.
+        one.to_csv(folder / f"member_{number}.csv")
     return folder
 
 
@@ -114,7 +112,9 @@ def _of_detector(evaluated: EvaluatedRun, run: RunFacts) -> Results:
     predictions, point = evaluated.predictions, evaluated.point
     data = (predictions.label, predictions.fracture_score)
     report = binary_report(*data, point, predictions.groups)
-    subgroups = subgroups_of(evaluated)
+    columns = _SUBGROUPS.get(evaluated.dataset.prepared.name)
+    masks = masks_of(predictions.attributes, predictions.label, columns)
+    subgroups = subgroup_report(predictions, masks, point.threshold)
     made, line = reliability(*data, predictions.groups), recalibration(*data, predictions.groups)
     figures = {
         "operating_point": to_json(point),
@@ -159,11 +159,3 @@ def _of_classifier(evaluated: EvaluatedRun, run: RunFacts) -> Results:
     ]
     performance = f"accuracy {report.accuracy}, macro F1 {report.macro_f1}"
     return figures, [per_class_table(report)], sections, performance
-
-
-def subgroups_of(evaluated: EvaluatedRun) -> tuple[Subgroup, ...]:
-    """A detector's figures on the subgroups that its dataset knows."""
-    predictions = evaluated.predictions
-    columns = _SUBGROUPS.get(evaluated.dataset.prepared.name)
-    masks = masks_of(predictions.attributes, predictions.label, columns)
-    return subgroup_report(predictions, masks, evaluated.point.threshold)

@@ -1,5 +1,6 @@
 """One checkpoint explained on one part of its split: overlays, and the score of its maps."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,7 @@ from rich.console import Console
 
 from fracjax.errors import InputError
 from fracjax.explain.cam import Method
-from fracjax.explain.localisation import (
-    Levels,
-    LocalisationReport,
-    best_levels,
-    localisation_report,
-)
+from fracjax.explain.localisation import LocalisationReport, best_levels, localisation_report
 from fracjax.explain.maps import Target, explain
 from fracjax.inference.calibration import about
 from fracjax.inference.model_bundle import ModelBundle, is_cross_validation, open_run
@@ -65,21 +61,26 @@ def explain_run(
         )
     dataset = open_dataset(trained.meta.config.data, data_dir)
     trained.meta.check_split(dataset.split_hash)
+    target: Target = "positive" if len(trained.meta.classes) == 2 else "called"
+    maps_of = partial(explain, trained, target=target, method=method)
     examples, where = located(dataset, part, trained)
-    maps = _maps(trained, examples, method)
+    maps = maps_of(examples)
     folder = folder_of_first(folder)
     folder.mkdir(parents=True, exist_ok=True)
     shown = np.unique(np.linspace(0, len(examples) - 1, studies).round().astype(int))
-    for number, (place, image) in enumerate(zip(shown, examples.pictures(shown), strict=True), 1):
+    for number, (place, image) in enumerate(zip(shown, examples.images(shown), strict=True), 1):
         name = str(examples.study[place]).replace("/", "_")
         png = overlay_png(image, maps[place], where.boxes[place])
         (folder / f"{number:03d}_{name}.png").write_bytes(png)
     if not where.boxed.any():
         console.print(f"{dataset.prepared.name} has no boxes: there is nothing to score maps with")
         return
-    best = _chosen_levels(trained, dataset, method) if part == "test" else None
+    best = None
+    if part == "test":  # at levels at which validation has the best IoU
+        others, findings = located(dataset, "validation", trained)
+        best = best_levels(maps_of(others), findings)
     report = localisation_report(maps, where, examples.group, best=best)
-    source = {"part": part, "method": method, "target": _target(trained), **about(trained)}
+    source = {"part": part, "method": method, "target": target, **about(trained)}
     write_json(folder / "localisation.json", {"source": source, "figures": to_json(report)})
     console.print(localisation_table(report, method).rich())
 
@@ -105,17 +106,3 @@ def localisation_table(report: LocalisationReport, method: Method) -> Table:
         ("score", NAMES[method], "the middle", "chance (area)"),
         tuple((score.name, score.maps, score.centre, score.chance) for score in report.scores),
     )
-
-
-def _maps(trained: ModelBundle, examples: Examples, method: Method) -> np.ndarray:
-    return explain(trained, examples, target=_target(trained), method=method)
-
-
-def _target(trained: ModelBundle) -> Target:
-    return "positive" if len(trained.meta.classes) == 2 else "called"
-
-
-def _chosen_levels(trained: ModelBundle, dataset: Dataset, method: Method) -> Levels | None:
-    """Levels at which validation has the best IoU."""
-    examples, where = located(dataset, "validation", trained)
-    return best_levels(_maps(trained, examples, method), where)

@@ -1,5 +1,7 @@
 """The mistakes that a run was surest of, each under the map of what its networks looked at."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from jaxtyping import Int
 
@@ -11,8 +13,8 @@ from fracjax.explain.maps import explain
 from fracjax.inference.evaluate_run import EvaluatedRun
 from fracjax.loading.regions import regions
 from fracjax.report.overlay import overlay_png
-from fracjax.report.page import Photo, Section
-from fracjax.report.sections.performance import Mistakes, mistakes_section
+from fracjax.report.page import Block, Gallery, Photo, Section, text
+from fracjax.report.sections.performance import mistakes_section
 from fracjax.report.table import Table, threshold_text
 from fracjax.workflows.explain import NAMES, localisation_table, located
 
@@ -29,21 +31,17 @@ def find_mistakes(evaluated: EvaluatedRun, count: int) -> Section:
     predictions, point = evaluated.predictions, evaluated.calibration.point
     if point is None:
         wrong = worst_of_classifier(predictions, count)
-        called = predictions.called[wrong]
-        what = "Studies called by another class, the surest first"
-        kinds = [_explained(evaluated, wrong, what, "the class it was called", called, called)]
+        kinds = {"Studies called by another class, the surest first": wrong}
     else:
         negative, positive = predictions.classes
         missed, alarms = worst_of_detector(predictions, point.threshold, -(-count // 2))
-        kinds = []
-        for index, called, what in (
-            (missed, 0, f"True class {positive}, called {negative}, the lowest score first"),
-            (alarms, 1, f"True class {negative}, called {positive}, the highest score first"),
-        ):
-            ones = np.ones(len(index), np.int64)
-            kinds.append(_explained(evaluated, index, what, positive, called * ones, ones))
+        kinds = {
+            f"True class {positive}, called {negative}, the lowest score first": missed,
+            f"True class {negative}, called {positive}, the highest score first": alarms,
+        }
+    blocks = [block for what, index in kinds.items() for block in _gallery(evaluated, index, what)]
     drawn = evaluated.dataset.prepared.name in DRAWN
-    return mistakes_section(kinds, _localisation(evaluated), drawn=drawn)
+    return mistakes_section(blocks, _localisation(evaluated), drawn=drawn)
 
 
 def worst_of_detector(
@@ -65,31 +63,31 @@ def worst_of_classifier(predictions: Predictions, count: int) -> Int[np.ndarray,
     return wrong[np.argsort(-sure, kind="stable")][:count]
 
 
-def _explained(
-    evaluated: EvaluatedRun,
-    index: Int[np.ndarray, "m"],
-    what: str,
-    heat: str,
-    called: Int[np.ndarray, "m"],
-    explained: Int[np.ndarray, "m"],
-) -> Mistakes:
-    """The studies of an index under the maps of the `explained` classes, which `heat` names."""
-    bright = f"Bright is what spoke for {heat}"
-    legend = f"{bright} ({NAMES[_METHOD]}); boxes are the findings, where they are known."
+def _gallery(evaluated: EvaluatedRun, index: Int[np.ndarray, "m"], what: str) -> Iterator[Block]:
+    """The studies of an index under the maps of the class they are called, or of a fracture."""
+    nothing = f"{what.rpartition(',')[0]}: none."
     if not len(index):
-        return Mistakes(what, legend, ())
+        yield Gallery((), nothing)
+        return
     predictions, examples = evaluated.predictions, evaluated.examples[0]
     assert predictions.study.tolist() == examples.study.tolist(), "one order of studies"
+    classes, point = predictions.classes, evaluated.calibration.point
+    if point is None:
+        called = explained = predictions.called[index]
+        heat = "the class it was called"
+    else:
+        called = calls(predictions.fracture_score[index], point.threshold).astype(np.int64)
+        explained, heat = np.ones(len(index), np.int64), classes[1]
+    bright = f"Bright is what spoke for {heat}"
     chosen = examples.take(index)
     maps = explain(evaluated.bundle, chosen, target=explained, method=_METHOD)
     where = regions(evaluated.dataset.prepared, chosen.rows, evaluated.bundle.meta.form)
     photos = []
-    for place, (i, image) in enumerate(zip(index, chosen.pictures(), strict=True)):
-        truth = predictions.classes[predictions.label[i]]
-        name = predictions.classes[called[place]]
+    for place, (i, image) in enumerate(zip(index, chosen.images(), strict=True)):
+        truth, name = classes[predictions.label[i]], classes[called[place]]
         score = f"with probability {predictions.probabilities[i, called[place]]:.3g}"
-        if evaluated.calibration.point is not None:
-            threshold = threshold_text(evaluated.calibration.point.threshold)
+        if point is not None:
+            threshold = threshold_text(point.threshold)
             score = f"(score {predictions.fracture_score[i]:.3g}, threshold {threshold})"
         caption = f"{predictions.study[i]}: {truth}, called {name} {score}"
         if not maps[place].any():
@@ -97,7 +95,10 @@ def _explained(
         boxed = "; the finding is boxed" if len(where.boxes[place]) else ""
         png = overlay_png(image, maps[place], where.boxes[place])
         photos.append(Photo(png, f"Radiograph {caption}. {bright}{boxed}.", caption))
-    return Mistakes(what, legend, tuple(photos))
+    yield text(
+        f"{what}. {bright} ({NAMES[_METHOD]}); boxes are the findings, where they are known."
+    )
+    yield Gallery(tuple(photos), nothing)
 
 
 def _localisation(evaluated: EvaluatedRun) -> Table | None:

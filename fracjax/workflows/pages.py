@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from fracjax.datasets.leakage import Leakage
-from fracjax.datasets.manifest import TAKEN, read_manifest, refusals_by_reason
+from fracjax.datasets.prepared import TAKEN, read_manifest, refusals_by_reason
 from fracjax.datasets.request import DRAWN
 from fracjax.inference.evaluate_run import EvaluatedRun
 from fracjax.inference.model_bundle import ModelBundle, epochs_of

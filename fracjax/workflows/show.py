@@ -103,7 +103,7 @@ def show(
         )
     rows = _rows(examples, studies, seed)
     shown = panels(
-        jax.random.key(seed), examples.pictures(rows), config.augment, config.data.colormap
+        jax.random.key(seed), examples.images(rows), config.augment, config.data.colormap
     )
     of = [f"{examples.study[row]} ({classes[examples.label[row]]})" for row in rows]
     contact_sheet_png(

@@ -9,7 +9,7 @@ from PIL import Image, ImageFile, TiffImagePlugin
 
 from fracjax.datasets.audit import examine
 from fracjax.datasets.duplicates import dihedral
-from fracjax.datasets.manifest import ManifestRow
+from fracjax.datasets.prepared import ManifestRow
 from fracjax.datasets.sources.archive import Source, Study
 from tests.datasets.dicoms import dataset, encoded
 from tests.datasets.trees import encode, picture

@@ -117,7 +117,7 @@ def test_a_fold_leaves_the_test_part_as_it_is(data):
     for fold in ("1/3", "2/3", "3/3"):
         parts = _parts(data, fold)
         assert_array_equal(parts["test"].study, plain["test"].study)
-        assert_array_equal(parts["test"].pictures(), plain["test"].pictures())
+        assert_array_equal(parts["test"].images(), plain["test"].images())
         assert sorted([*parts["train"].study, *parts["validation"].study]) == pool
         validated += parts["validation"].study.tolist()
     assert sorted(validated) == pool

@@ -133,7 +133,7 @@ def test_a_map_is_that_of_gradients_by_finite_differences():
     net = abstract(CONFIG).model
     graph, _, _, rest = nnx.split(net, nnx.Param, nnx.BatchStat, ...)
     net = nnx.merge(graph, network["params"], network["batch_stats"], rest)
-    pictures = IMAGE.normalise(jnp.asarray(examples.pictures()))
+    pictures = IMAGE.normalise(jnp.asarray(examples.images()))
     features = np.asarray(jax.jit(lambda x: net.backbone(x, stop="dense"))(pictures), float)[0]
     dense, head = network["params"]["backbone"]["dense"], network["params"]["head"]
     moving = network["batch_stats"]["backbone"]["dense"]["norm"]
@@ -190,7 +190,7 @@ def _classifier(name: str) -> Classifier:
 def test_every_backbone_has_maps(name):
     net, side = _classifier(name), SIDES[name]
     run = make_explainer(net, image=net.image, mesh=data_mesh(1), method="gradcam++")
-    images = jnp.asarray(_examples(3, side).pictures())
+    images = jnp.asarray(_examples(3, side).images())
     found = np.asarray(run(_drawn(net, 0), images, jnp.arange(3)))
     assert found.shape == (3, side, side)
     assert np.isfinite(found).all()

@@ -154,7 +154,7 @@ def test_it_is_checked_on_the_validation_studies_unless_a_folder_is_named(stages
     pictures = images_of(known, None, data_dir)
     assert pictures.source == "phantom, validation"
     held = dataset.indices("validation")
-    expected = dataset.part("validation", inputs_of(known)["detector_pictures"]).pictures()
+    expected = dataset.part("validation", inputs_of(known)["detector_pictures"]).images()
     assert np.array_equal(pictures.arrays[0][0], expected[0])
     assert np.array_equal(pictures.arrays[0][-1], expected[-1])
     assert len(pictures) == min(12, len(held))

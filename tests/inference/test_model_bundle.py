@@ -72,7 +72,7 @@ def test_a_run_of_several_networks_predicts_their_mean(examples):
     scaled = dataclasses.replace(run, temperature=2.0)
     assert_allclose(scaled.predict(examples).fracture_score, expit(logit(0.65) / 2), rtol=1e-6)
     assert_array_equal(
-        scaled.probabilities(examples.pictures()), scaled.predict(examples).probabilities
+        scaled.probabilities(examples.images()), scaled.predict(examples).probabilities
     )
 
 

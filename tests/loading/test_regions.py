@@ -8,8 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
-from fracjax.datasets.manifest import ManifestRow, write_manifest
-from fracjax.datasets.prepared import Prepared
+from fracjax.datasets.prepared import ManifestRow, Prepared, write_manifest
 from fracjax.imaging.resize import ImageFormat, decode
 from fracjax.loading.regions import Regions, box_mask, outline_mask, regions
 

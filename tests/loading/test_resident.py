@@ -71,7 +71,7 @@ def test_parts_share_their_pictures_and_what_nobody_uses_is_not_placed():
     assert one.image is two.image
     assert one.image.shape[0] == 19  # of 40
     for studies, part in ((one, train), (two, validation)):
-        assert_array_equal(studies.image[studies.row], part.pictures())
+        assert_array_equal(studies.image[studies.row], part.images())
         assert_array_equal(studies.label, part.label)
 
 
@@ -90,7 +90,7 @@ def test_placing_in_chunks_loses_nothing(chunk, devices, monkeypatch):
     examples = _examples()
     monkeypatch.setattr(resident, "_CHUNK", 9 * chunk)  # bytes; a picture has nine
     placed = np.asarray(place(examples.image, examples.rows, data_mesh(devices)))
-    assert_array_equal(placed[: len(LABEL)], examples.pictures())
+    assert_array_equal(placed[: len(LABEL)], examples.images())
     assert not placed[len(LABEL) :].any()
 
 
@@ -99,7 +99,7 @@ def test_fewer_studies_than_devices():
     (studies,) = make_resident([examples], mesh)
     order = draw_order(examples.label, seed=0, epoch=0)
     batch = batch_at(studies, order, 0, batch_size=4, mesh=mesh)
-    assert_array_equal(batch["image"][:2], examples.pictures(np.asarray(order)))
+    assert_array_equal(batch["image"][:2], examples.images(np.asarray(order)))
     assert_array_equal(batch["valid"], [True, True, False, False])
 
 
@@ -109,5 +109,5 @@ def test_evaluation_has_every_study_once_in_order():
     seen = np.concatenate(
         [batch["image"] for batch in evaluation_pass(studies, batch_size=8, mesh=mesh)]
     )
-    assert_array_equal(seen[: len(LABEL)], examples.pictures())
-    assert_array_equal(seen[len(LABEL) :], examples.pictures(np.arange(24 - len(LABEL))))
+    assert_array_equal(seen[: len(LABEL)], examples.images())
+    assert_array_equal(seen[len(LABEL) :], examples.images(np.arange(24 - len(LABEL))))

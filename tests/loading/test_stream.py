@@ -62,7 +62,7 @@ def test_the_order_depends_on_seed_and_epoch_alone():
 def test_take_keeps_all_columns_together():
     taken = _examples(6).take(np.array([4, 1]))
     assert taken.study.tolist() == ["s4", "s1"]
-    assert taken.pictures()[:, 0, 0, 0].tolist() == [4, 1]
+    assert taken.images()[:, 0, 0, 0].tolist() == [4, 1]
     assert taken.label.tolist() == [0, 1]
     assert taken.group.tolist() == [4, 1]
     assert taken.attributes["age"].tolist() == [40, 10]

@@ -3,8 +3,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from fracjax.errors import InputError
-from fracjax.pretrained.fill import fill
 from fracjax.pretrained.names import NameTable
+from fracjax.pretrained.store import fill
 
 NAMES = {"stem/kernel": "conv2d/kernel", "stem/mean": "bn/mean"}
 SHAPES = {"stem/kernel": (2, 3), "stem/mean": (3,)}

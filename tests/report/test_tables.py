@@ -53,10 +53,11 @@ def _cascade(threshold=0.5):
 
 def test_a_grid_by_hand():
     report = per_class_report([0, 0, 1], [0, 1, 1], ("a|b", "c"), resamples=50)
-    grid = per_class_table(report, "Three").grid()
-    assert grid.title == "Three: accuracy 0.667 [0.21, 0.94] n=3, 3 groups"
-    assert grid.header[1] == ("precision", "(n called so)")
-    assert grid.kinds == ("text", "figure", "figure", "figure")
+    table = per_class_table(report)
+    grid = table.grid()
+    assert table.title == "Classifier: accuracy 0.667 [0.21, 0.94] n=3, 3 groups"
+    assert table.header[1] == "precision\n(n called so)"
+    assert grid.kinds == ["text", "figure", "figure", "figure"]
     name, precision, recall, _ = grid.rows[0]
     assert name == Cell("text", "a|b")
     assert precision == Cell("figure", "1.000", "[0.21, 1.00]", 1)

@@ -64,7 +64,7 @@ def test_an_augmented_view_repeats_by_key_on_any_number_of_devices(network, exam
     one, four, other = (
         _cached(
             network, examples, tmp_path / str(d), key=jax.random.key(k), policy=policy, devices=d
-        ).pictures()
+        ).images()
         for k, d in ((0, 1), (0, 4), (1, 1))
     )
     assert_array_equal(one, four)
@@ -72,9 +72,9 @@ def test_an_augmented_view_repeats_by_key_on_any_number_of_devices(network, exam
 
 
 def test_features_are_computed_once(network, examples, tmp_path, monkeypatch):
-    first = _cached(network, examples, tmp_path).pictures()
+    first = _cached(network, examples, tmp_path).images()
     monkeypatch.setattr(feature_cache, "features", None)  # would fail if it were called
-    assert_array_equal(_cached(network, examples, tmp_path).pictures(), first)
+    assert_array_equal(_cached(network, examples, tmp_path).images(), first)
 
 
 KEY, BRIGHT = jax.random.key(0), Augment(brightness=0.2)

@@ -85,7 +85,7 @@ def test_no_two_draws_of_a_run_share_a_key(config, examples, drawn, monkeypatch,
 
     def view_of(prefix, examples, *, key, batch_size, **_):
         if key is not None:
-            augmented(key, examples.pictures(), jnp.arange(len(examples)))
+            augmented(key, examples.images(), jnp.arange(len(examples)))
         return examples
 
     def forward(variables, images, drawn_by):
@@ -152,7 +152,7 @@ def test_cached_features_do_not_depend_on_the_batch_size(config, examples, tmp_p
             mesh=data_mesh(1),
             folder=tmp_path / folder,
         )
-        return view.pictures()
+        return view.images()
 
     eight, six = cached(8, "eight"), cached(6, "six")
     assert_allclose(eight, six, atol=2e-3)  # float16

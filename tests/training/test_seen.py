@@ -117,7 +117,7 @@ def _trained(views: int, policy: Augment, config) -> ModelBundle:
 def test_probabilities_are_the_mean_over_the_study_itself_and_drawn_views(config, examples):
     policy = Augment(brightness=0.5)
     one, three = (_trained(n, policy, config).predict(examples).fracture_score for n in (1, 3))
-    grey = examples.pictures().mean(axis=(1, 2, 3)) / 255
+    grey = examples.images().mean(axis=(1, 2, 3)) / 255
     assert_allclose(one, 1 / (1 + np.exp(-grey)), rtol=1e-6)
     assert np.abs(three - one).max() > 1e-3
     assert_array_equal(_trained(3, policy, config).predict(examples).fracture_score, three)

@@ -4,8 +4,6 @@
 """
 
 import io
-import os
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from PIL import Image
@@ -13,6 +11,7 @@ from PIL import Image
 from fracjax.datasets.phantom.drawing import FRACTURE_TYPES, SMALLEST_SIDE, draw
 from fracjax.datasets.sources.archive import NO_BOXES, Contents, Study
 from fracjax.errors import InputError
+from fracjax.imaging.read import in_threads
 
 CLASSES = ("healthy", "fracture")
 _PER_CLASS = 4  # enough for every class in every part
@@ -58,14 +57,12 @@ def phantoms(name: str, *, count: int | None, side: int | None, seed: int) -> Co
             boxes=boxes.clip(0, 1),
         )
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        studies = list(pool.map(study, range(count)))
     shown = " of the ten fracture types" if types else ", healthy or broken"
     return Contents(
         name=name,
         description=f"Synthetic radiographs{shown}, with the box of the break.",
         classes=classes,
         attributes={"fracture_type": str, "bones": int, "seed": int},
-        studies=studies,
+        studies=in_threads(study, range(count), "Drawing every limb"),
         similarity=None,  # every limb is drawn anew: two that look alike are still two
     )

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from fracjax.datasets.sources.archive import Contents, Source, Study
 from fracjax.errors import InputError
 
-SIMILARITY = 0.65  # as for FracAtlas: pictures of one clinic look alike
+SIMILARITY = 0.65  # as for FracAtlas: images of one clinic look alike
 
 
 def folder(path: Path, classes: tuple[str, ...] | None, attributes: Path | None) -> Contents:

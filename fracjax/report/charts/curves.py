@@ -32,7 +32,6 @@ def roc_chart(band: Band, report: BinaryReport) -> Chart:
         title="ROC curve",
         area=("AUC", "area under the curve", report.auc),
         labels=("1 − specificity (false alarms)", "sensitivity (fractures found)"),
-        columns=("1 − specificity", "sensitivity"),
         point=lambda at: (complement(at.specificity), at.sensitivity),
         words=lambda at: {"sensitivity": at.sensitivity, "specificity": at.specificity},
         of=of,
@@ -54,7 +53,6 @@ def pr_chart(band: Band, report: BinaryReport) -> Chart:
         title="Precision-recall curve",
         area=("AP", "average precision", report.average_precision),
         labels=("recall (fractures found)", "precision (calls that are right)"),
-        columns=("recall", "precision"),
         point=lambda at: (at.sensitivity, at.precision),
         words=lambda at: {"recall": at.sensitivity, "precision": at.precision},
         of=of,
@@ -75,7 +73,6 @@ def _over_all_thresholds(
     title: str,
     area: tuple[str, str, Estimate],
     labels: tuple[str, str],
-    columns: tuple[str, str],
     point: Callable[[AtThreshold], tuple[Estimate, Estimate]],
     words: Callable[[AtThreshold], Mapping[str, Estimate]],
     of: str,
@@ -116,7 +113,7 @@ def _over_all_thresholds(
         alt,
         f"{caption} Whiskers of the marks and the strip along the curve are 95 % intervals "
         f"({band.method}).",
-        Table(title, ("point", *columns), tuple(rows)),
+        Table(title, ("point", *(label.partition(" (")[0] for label in labels)), tuple(rows)),
     )
 
 

@@ -1,7 +1,6 @@
 """What the networks are worth: at the operating point, over all thresholds, in subgroups."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from fracjax.evaluation import BinaryReport, OperatingPoint, PerClassReport, Predictions
 from fracjax.evaluation.calibration import Reliability
@@ -15,7 +14,7 @@ from fracjax.report.charts.curves import decision_chart, pr_chart, roc_chart
 from fracjax.report.charts.forest import forest_chart
 from fracjax.report.charts.reliability import reliability_chart
 from fracjax.report.facts import RunFacts
-from fracjax.report.page import Block, Facts, Gallery, Photo, Prose, Section, text
+from fracjax.report.page import Block, Facts, Prose, Section, text
 from fracjax.report.table import Table, threshold_text
 from fracjax.report.tables import binary_tables, per_class_table, reliability_table
 
@@ -132,34 +131,15 @@ def temperature_text(temperature: Temperature) -> str:
     return f"{temperature.value:.3g} [{least}, {most}], fitted on {temperature.n} studies"
 
 
-@dataclass(frozen=True)
-class Mistakes:
-    """Some mistakes of one kind.
-
-    Attributes:
-      what: which they are, and after a comma in which order.
-      legend: how to read the photos.
-      photos: radiographs under their maps.
-    """
-
-    what: str
-    legend: str
-    photos: tuple[Photo, ...]
-
-
 def mistakes_section(
-    kinds: Sequence[Mistakes], localisation: Table | None, *, drawn: bool
+    galleries: Sequence[Block], localisation: Table | None, *, drawn: bool
 ) -> Section:
     """Images of the mistakes that the networks were surest of.
 
     `localisation` has the maps against boxes and outlines, where the dataset has them; `drawn` says
     that the images are phantoms.
     """
-    blocks: list[Block] = []
-    for kind in kinds:
-        if kind.photos:
-            blocks.append(text(f"{kind.what}. {kind.legend}"))
-        blocks.append(Gallery(kind.photos, f"{kind.what.rpartition(',')[0]}: none."))
+    blocks = [*galleries]
     if localisation is not None:
         words = text(
             "Pointing game: how often the map's maximum lies in the finding. Energy inside: the "
