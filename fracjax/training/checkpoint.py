@@ -164,9 +164,9 @@ class Checkpoints:
     def _save(
         self, manager: ocp.CheckpointManager, number: int, tree: dict, meta: CheckpointMetadata
     ) -> None:
-        items = {"state": ocp.args.StandardSave(tree), "meta": ocp.args.JsonSave(meta.to_dict())}
+        state, record = ocp.args.StandardSave(tree), ocp.args.JsonSave(meta.to_dict())
         with jax.profiler.TraceAnnotation("checkpoint"):
-            manager.save(number, args=ocp.args.Composite(**items))
+            manager.save(number, args=ocp.args.Composite(state=state, meta=record))
 
     def last(self, like: TrainState, mesh: Mesh) -> tuple[TrainState, CheckpointMetadata] | None:
         """The state to resume from, on this mesh's devices, or None in a new workdir."""

@@ -1,9 +1,9 @@
 """The networks of a run: one, an ensemble's members, a cross-validation's folds, a sweep's runs."""
 
-import dataclasses
+from dataclasses import replace
 from pathlib import Path
 
-from fracjax.config import Config, Sweep
+from fracjax.config import Config, Ensemble, Sweep
 
 
 def member_configs(config: Config) -> list[Config]:
@@ -18,16 +18,15 @@ def member_configs(config: Config) -> list[Config]:
     count = config.folds or config.ensemble.members
     if count == 1:
         return [config]
-    alone = dataclasses.replace(config, ensemble=dataclasses.replace(config.ensemble, members=1))
+    alone = replace(config, ensemble=Ensemble(), folds=0)
     configs = []
     for i in range(count):
-        data, train = config.data, config.train
+        own = replace(alone, workdir=config.workdir / f"{MEMBER}{i + 1}")
         if config.folds:
-            data = dataclasses.replace(data, fold=f"{i + 1}/{config.folds}")
+            own = replace(own, data=replace(own.data, fold=f"{i + 1}/{config.folds}"))
         else:
-            train = dataclasses.replace(train, seed=train.seed + i)
-        workdir = config.workdir / f"{MEMBER}{i + 1}"
-        configs.append(dataclasses.replace(alone, workdir=workdir, data=data, train=train, folds=0))
+            own = replace(own, train=replace(own.train, seed=own.train.seed + i))
+        configs.append(own)
     return configs
 
 
@@ -37,19 +36,17 @@ def is_sweep(config: Config) -> bool:
 
 
 def _swept(config: Config) -> list[Config]:
-    alone = dataclasses.replace(config, sweep=Sweep())
-    first = config.phases[0].learning_rate
+    alone = replace(config, sweep=Sweep())
+    first, *others = config.phases
     configs = []
-    for rate in map(float, config.sweep.learning_rates or (first,)):
-        later = [
-            dataclasses.replace(phase, learning_rate=phase.learning_rate * (rate / first))
-            for phase in config.phases[1:]
-        ]
-        phases = (dataclasses.replace(config.phases[0], learning_rate=rate), *later)
+    for rate in map(float, config.sweep.learning_rates or (first.learning_rate,)):
+        factor = rate / first.learning_rate
+        later = [replace(phase, learning_rate=phase.learning_rate * factor) for phase in others]
+        phases = (replace(first, learning_rate=rate), *later)
         for seed in range(config.train.seed, config.train.seed + config.sweep.seeds):
             workdir = config.workdir / f"lr_{rate}_seed_{seed}"
-            train = dataclasses.replace(config.train, seed=seed)
-            configs.append(dataclasses.replace(alone, workdir=workdir, phases=phases, train=train))
+            train = replace(config.train, seed=seed)
+            configs.append(replace(alone, workdir=workdir, phases=phases, train=train))
     return configs
 
 

@@ -62,7 +62,7 @@ def _cascade(monkeypatch, classifier, part):
     def reached(*_):
         raise InterruptedError
 
-    monkeypatch.setattr(cascade, "open_dataset", reached)
+    monkeypatch.setattr(cascade, "open_as_trained", reached)
     cascade.run_cascade(_stages(classifier), part)
 
 
@@ -108,8 +108,9 @@ def test_each_stage_and_the_filter_see_pictures_of_their_own_form(monkeypatch):
     detector = _bundle(("healthy", "fracture"), "none")
     classifier = _bundle(TYPES, "none", form=large)
     stages, asked = _stages(classifier, detector), object.__new__(_Asked)
-    monkeypatch.setattr(cascade, "open_dataset", lambda *_: asked)
-    monkeypatch.setattr(cascade, "_audit", lambda *_: ())
+    monkeypatch.setattr(cascade, "open_as_trained", lambda *_: asked)
+    for name in ("studies_of", "audit_part", "audit_leakage"):
+        monkeypatch.setattr(cascade, name, lambda *_: None)
     with pytest.raises(InterruptedError):
         cascade.run_cascade(stages, "test")
     assert detector.__dict__["seen"] == [SMALL]

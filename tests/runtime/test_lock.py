@@ -4,13 +4,11 @@ import errno
 import fcntl
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
-from fracjax.datasets.prepare import prepare
-from fracjax.datasets.request import Request
+from fracjax.config import Config, Data, Model
 from fracjax.errors import InputError
 from fracjax.runtime.workdir_lock import only_writer
 from fracjax.training.loop import fit_members
@@ -43,14 +41,15 @@ def test_a_second_run_is_refused_until_the_first_is_killed(tmp_path):
         pass
 
 
-def test_training_is_refused_where_another_run_trains_and_changes_nothing(config, tmp_path):
-    prepare(Request(name="phantom", data_dir=tmp_path, count=40, side=32))
-    workdir = tmp_path / "run"
-    workdir.mkdir()
-    mine = replace(config, workdir=workdir, data=replace(config.data, dir=tmp_path))
-    with only_writer(workdir), pytest.raises(InputError, match="JAX_COORDINATOR_ADDRESS"):
+def test_training_is_refused_where_another_run_trains_and_changes_nothing(phantoms, tmp_path):
+    mine = Config(
+        workdir=tmp_path,
+        data=Data(dir=phantoms, image_size=16, batch_size=8),
+        model=Model(width=0.0625),
+    )
+    with only_writer(tmp_path), pytest.raises(InputError, match="JAX_COORDINATOR_ADDRESS"):
         fit_members(mine, Console(quiet=True))
-    assert [path.name for path in workdir.iterdir()] == [".lock"]
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
 def test_a_disk_without_locks_refuses_nobody(tmp_path, monkeypatch):
