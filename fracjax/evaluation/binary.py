@@ -21,54 +21,40 @@ MAX_FPR = 0.1  # up to where the partial AUC goes: a reader's time is for few fa
 
 @dataclass(frozen=True)
 class AtThreshold:
-    """The metrics of one threshold.
+    """The metrics of one threshold."""
 
-    Attributes:
-      threshold: a study is positive when score >= threshold.
-      rule: how the threshold came about: `youden`, `sensitivity:0.95`, `fixed:0.5`.
-      matrix: ((TN, FP), (FN, TP)).
-      precision, npv: positive and negative predictive value, at the prevalence of these studies.
-      balanced_accuracy: mean of sensitivity and specificity.
-      mcc: Matthews' correlation coefficient; undefined where all studies are called alike.
-    """
-
-    threshold: float
-    rule: str
-    matrix: tuple[tuple[int, ...], ...]
+    threshold: float  # a study is positive when score >= threshold
+    rule: str  # how the threshold came about: `youden`, `sensitivity:0.95`, `fixed:0.5`
+    matrix: tuple[tuple[int, ...], ...]  # ((TN, FP), (FN, TP))
     accuracy: Estimate
     sensitivity: Estimate
     specificity: Estimate
+    # positive and negative predictive value, at the prevalence of these studies.
     precision: Estimate
     npv: Estimate
     f1: Estimate
     youden_j: Estimate
-    balanced_accuracy: Estimate
-    mcc: Estimate
+    balanced_accuracy: Estimate  # mean of sensitivity and specificity
+    mcc: Estimate  # Matthews' correlation coefficient; undefined where all studies are called alike
     positive_likelihood_ratio: Estimate
     negative_likelihood_ratio: Estimate
 
 
 @dataclass(frozen=True)
 class BinaryReport:
-    """A detector's metrics; `Estimate.method` says how each interval was made.
-
-    Attributes:
-      n_positive: fractures among the n studies.
-      n_groups: near-duplicate groups, the unit of the bootstrap.
-      prevalence: fraction of studies with a fracture; what average precision would be by chance.
-      partial_auc: where 1 - specificity is at most 0.1, on McClish's scale: 0.5 by chance, 1
-        without error.
-      brier: mean squared difference of probability and outcome; undefined for scores that
-        are not within 0 .. 1.
-    """
+    """A detector's metrics; `Estimate.method` says how each interval was made."""
 
     n: int
-    n_positive: int
-    n_groups: int
+    n_positive: int  # fractures among the n studies
+    n_groups: int  # near-duplicate groups, the unit of the bootstrap
+    # fraction of studies with a fracture; what average precision would be by chance.
     prevalence: Estimate
     auc: Estimate
+    # where 1 - specificity is at most 0.1, on McClish's scale: 0.5 by chance, 1 without error.
     partial_auc: Estimate
     average_precision: Estimate
+    # mean squared difference of probability and outcome; undefined for scores that are not within 0
+    # .. 1.
     brier: Estimate
     at_operating_point: AtThreshold
     at_half: AtThreshold

@@ -17,40 +17,29 @@ _BY_WILSON = "Wilson, as of a proportion"
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """Studies whose probabilities lie close together.
+    """Studies whose probabilities lie close together."""
 
-    Attributes:
-      low, high: ends of the bin. Of equal width: a study is in it when low <= probability < high,
-        and in the last one when it is 1. Of equal mass: when low < probability <= high, and in the
-        first one when it is its low end.
-      n: studies in it; 0 is possible, and the rest is then undefined.
-      mean_score: mean of their probabilities; None without a study.
-      observed: fraction of them with a fracture; Wilson's interval takes studies as independent.
-    """
-
+    # ends of the bin. Of equal width: a study is in it when low <= probability < high, and in the
+    # last one when it is 1. Of equal mass: when low < probability <= high, and in the first one
+    # when it is its low end.
     low: float
     high: float
-    n: int
-    mean_score: float | None
+    n: int  # studies in it; 0 is possible, and the rest is then undefined
+    mean_score: float | None  # mean of their probabilities; None without a study
+    # fraction of them with a fracture; Wilson's interval takes studies as independent.
     observed: Estimate
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """The reliability curve and the metrics that sum it up.
+    """The reliability curve and the metrics that sum it up."""
 
-    Attributes:
-      bins: of equal width over [0, 1].
-      equal_mass: bins of about as many studies each, fewer where many probabilities are the same.
-      ece, ece_equal_mass: expected calibration error over `bins` and over `equal_mass`.
-      brier: mean squared difference of probability and outcome.
-    """
-
-    bins: tuple[ReliabilityBin, ...]
+    bins: tuple[ReliabilityBin, ...]  # of equal width over [0, 1]
+    # bins of about as many studies each, fewer where many probabilities are the same.
     equal_mass: tuple[ReliabilityBin, ...]
-    ece: Estimate
+    ece: Estimate  # expected calibration error over `bins` and over `equal_mass`
     ece_equal_mass: Estimate
-    brier: Estimate
+    brier: Estimate  # mean squared difference of probability and outcome
 
 
 def reliability(

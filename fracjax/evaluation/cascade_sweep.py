@@ -19,17 +19,14 @@ _POINTS = 41
 
 @dataclass(frozen=True, eq=False)
 class CascadeSweep:
-    """Three fractions over the detector's threshold, on studies that all have a fracture.
+    """Three fractions over the detector's threshold, on studies that all have a fracture."""
 
-    Attributes:
-      passed, found: of the studies, those that reach the classifier, and those that are rightly
-        typed there: the end-to-end accuracy.
-      macro_precision: mean over the types of the fraction of right calls among those that pass and
-        are called so; undefined where a type is never called.
-    """
-
+    # of the studies, those that reach the classifier, and those that are rightly typed there: the
+    # end-to-end accuracy.
     passed: Band
     found: Band
+    # mean over the types of the fraction of right calls among those that pass and are called so;
+    # undefined where a type is never called.
     macro_precision: Band
 
     def columns(self) -> dict[str, Any]:

@@ -31,35 +31,24 @@ from fracjax.evaluation.sample import Groups, missing_class
 
 @dataclass(frozen=True)
 class Difference:
-    """One metric of both networks on the same studies.
-
-    Attributes:
-      difference: second minus first, with the interval of a paired comparison.
-      p_value: two-sided, of no difference; None where there is no test.
-      test: how it was made, e.g. "DeLong" or "McNemar, exact"; "" where there is none.
-    """
+    """One metric of both networks on the same studies."""
 
     name: str
     first: Estimate
     second: Estimate
-    difference: Estimate
-    p_value: float | None
-    test: str
+    difference: Estimate  # second minus first, with the interval of a paired comparison
+    p_value: float | None  # two-sided, of no difference; None where there is no test
+    test: str  # how it was made, e.g. "DeLong" or "McNemar, exact"; "" where there is none
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All metrics that two networks can be compared by.
+    """All metrics that two networks can be compared by."""
 
-    Attributes:
-      n: studies, the same for both; in `n_groups` near-duplicate groups.
-      only_first, only_second: studies that only one of them calls rightly, which is all that
-        McNemar's test sees.
-    """
-
-    n: int
+    n: int  # studies, the same for both; in `n_groups` near-duplicate groups
     n_groups: int
     rows: tuple[Difference, ...]
+    # studies that only one of them calls rightly, which is all that McNemar's test sees.
     only_first: int
     only_second: int
 
