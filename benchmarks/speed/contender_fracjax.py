@@ -9,7 +9,7 @@ from typing import Any
 from machine import describe
 from turns import Ready, answer_turns
 
-from fracjax.cli.process import door
+from fracjax.cli.process import as_command
 
 
 def build(asked: dict[str, Any]) -> Ready:
@@ -95,5 +95,5 @@ def build(asked: dict[str, Any]) -> Ready:
 
 
 if __name__ == "__main__":
-    with door():  # as scripts/train.py: huge pages on a CPU, and the compilation cache
+    with as_command():  # as scripts/train.py: huge pages on a CPU, and the compilation cache
         answer_turns(build)

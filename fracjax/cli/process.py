@@ -13,7 +13,7 @@ from fracjax.runtime.huge_pages import start_in_huge_pages
 from fracjax.runtime.multihost import fail, finish, is_multihost, process_index_count
 
 _LOST = (
-    "If another process was killed, this is what is left of the talk with it: start all of them "
+    "If another process was killed, this is the lost connection to it: start all of them "
     "again, and training goes on from the last checkpoint."
 )
 
@@ -56,7 +56,7 @@ def exit_code(command: Callable[[], int | None]) -> int:
 
 
 @contextmanager
-def door() -> Iterator[None]:
+def as_command() -> Iterator[None]:
     """`set_up` and `exit_code` for the body of a program that is no command, as a benchmark is."""
     set_up()
     raised: BaseException | None = None

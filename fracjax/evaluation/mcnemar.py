@@ -86,7 +86,7 @@ def tango(only_second: float, only_first: float, n: float) -> tuple[float, float
 
 def _tango_high(b: float, c: float, n: float) -> float:
     def excess(d: float) -> float:
-        # The likeliest fraction of studies that only the first has right, were d the difference.
+        # The maximum-likelihood fraction that only the first has right, were d the difference.
         linear = -b - c + (2 * n - b + c) * d
         root = max(0.0, linear**2 + 8 * n * c * d * (1 - d)) ** 0.5  # below 0 by rounding only
         fraction = (root - linear) / (4 * n)

@@ -70,11 +70,11 @@ def fit_temperature(labels: ArrayLike, probabilities: ArrayLike) -> Temperature:
     )
     if min(best.x - ends[0], ends[1] - best.x) < _FAR:
         what = (
-            f"below {RANGE[0]:g}: the classes are perfectly told apart"
+            f"below {RANGE[0]:g}: the classes are perfectly separated"
             if best.x < 0
             else f"above {RANGE[1]:g}: the probabilities say nothing of the classes"
         )
-        return Temperature(1.0, n, None, None, f"the likeliest temperature is {what}")
+        return Temperature(1.0, n, None, None, f"the maximum-likelihood temperature is {what}")
     limit = best.fun + scipy.stats.chi2.ppf(LEVEL, 1) / 2
 
     def end(bound: float) -> float | None:

@@ -135,7 +135,7 @@ def data_facts(dataset: Dataset, leakage: Sequence[Leakage]) -> DataFacts:
         )
         for audit in leakage
     )
-    header = ("judged by", "seen before", "pairs laid over each other", "nearest", "limit")
+    header = ("evaluated on", "seen before", "pairs laid over each other", "nearest", "limit")
     return DataFacts(
         name=prepared.name,
         drawn=prepared.name in DRAWN,

@@ -84,8 +84,16 @@ def test_coverage():
 @pytest.mark.parametrize(
     "y, p, note",
     [
-        ([0, 1], [0.4, 0.6], "the likeliest temperature is below 0.05: the classes are perfectly"),
-        ([0, 1, 0, 1], [0.6, 0.4, 0.4, 0.6], "the likeliest temperature is above 20: the prob"),
+        (
+            [0, 1],
+            [0.4, 0.6],
+            "the maximum-likelihood temperature is below 0.05: the",
+        ),
+        (
+            [0, 1, 0, 1],
+            [0.6, 0.4, 0.4, 0.6],
+            "the maximum-likelihood temperature is above 20: the",
+        ),
         ([1, 1, 1], [0.4, 0.6, 0.7], "no study of class 0 (of 0 .. 1)"),
     ],
 )

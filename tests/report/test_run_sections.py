@@ -28,7 +28,7 @@ DATA = DataFacts(
     seed=3,
     groups=[1, 2],
     audits=["clean"],
-    audit_table=Table("Leakage audit", ("judged by",), ()),
+    audit_table=Table("Leakage audit", ("evaluated on",), ()),
     compared=True,
 )
 RUN = RunFacts(

@@ -14,8 +14,8 @@ from tests.paths import ROOT
 
 _RUN = """
 from collections import Counter
-from fracjax.cli.process import door
-with door():
+from fracjax.cli.process import as_command
+with as_command():
     import jax, jax.numpy as jnp
     seen = Counter()
     jax.monitoring.register_event_listener(lambda event, **_: seen.update([event.split("/")[-1]]))
@@ -178,7 +178,7 @@ def test_another_cpu_or_another_share_of_it_has_a_folder_of_its_own(monkeypatch)
     assert len(machine()) == 16
 
 
-def test_training_and_prediction_open_their_door_before_jax_is_imported():
+def test_training_and_prediction_set_up_before_jax_is_imported():
     """JAX reads the folder's name as it is imported."""
     names = ["train", "evaluate", "predict", "cascade", "two_stages", "explain"]
     code = "\n".join(

@@ -56,13 +56,13 @@ def get_config():
 CONTINUE = """
 import sys
 from pathlib import Path
-from fracjax.cli.process import door
+from fracjax.cli.process import as_command
 from fracjax.config import io
 from fracjax.errors import InputError
 from fracjax.runtime.multihost import barrier, is_main, main_console
 from fracjax.runtime.multihost import start
 
-with door():
+with as_command():
     config = io.load(Path(sys.argv[1]), ["--workdir", sys.argv[2]], "")
     start()
     from fracjax.runtime.sharding import data_mesh
@@ -78,9 +78,9 @@ with door():
 # Nobody else comes.
 ALONE = """
 from fracjax.runtime.multihost import start
-from fracjax.cli.process import door
+from fracjax.cli.process import as_command
 
-with door():
+with as_command():
     start(timeout=2)
 """
 

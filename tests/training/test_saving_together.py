@@ -7,9 +7,9 @@ SAVING = """
 import math, sys, time
 from pathlib import Path
 from fracjax.runtime.multihost import start
-from fracjax.cli.process import door
+from fracjax.cli.process import as_command
 
-with door():
+with as_command():
     start()
     import dataclasses
     import jax.numpy as jnp

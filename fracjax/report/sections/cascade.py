@@ -55,7 +55,7 @@ def sweep_section(sweep: CascadeSweep, threshold: float) -> Section:
     """The whole over all thresholds of the detector."""
     words = text(
         "A look at what another threshold would do, not a way to choose one: these are the studies "
-        "that judge it. Choose on validation."
+        "that it is evaluated on. Choose on validation."
     )
     chart = sweep_chart(sweep.passed, sweep.found, sweep.macro_precision, threshold)
     return Section("sweep", "Other thresholds", (chart, words))

@@ -107,7 +107,7 @@ def card_section(run: RunFacts, performance: str) -> Section:
         + (f"; of those, {run.subset}" if run.subset else ""),
         "Chosen on": f"{run.data.count('validation')} studies of validation{passed}: "
         + ("epoch, threshold and temperature" if run.point else "epoch, temperature"),
-        "Judged on": f"{run.n} studies of {run.part}: {performance}",
+        "Evaluated on": f"{run.n} studies of {run.part}: {performance}",
         "Factors": "what the dataset records; age, sex, machine and hospital only where it does",
         "Ethics": "a missed fracture harms; a false alarm costs time and dose. Which of the two "
         "weighs more is in the threshold, and was not asked of patients",

@@ -62,7 +62,7 @@ def classifier_summary(part: str, report: PerClassReport) -> Section:
     """How often a classifier names the right type, and which ones it does not."""
     k, right = len(report.classes), sum(row[i] for i, row in enumerate(report.matrix))
     called = f"{right} of {report.n} studies are called by their true class."
-    apart = "The mean over the classes, each counting the same, of how well it is told apart."
+    apart = "The mean over the classes, each counting the same, of how well it is recognised."
     figures = (
         KeyFigure("Accuracy", report.accuracy, called),
         KeyFigure("Macro F1", report.macro_f1, apart),
