@@ -43,11 +43,11 @@ def train(words: Sequence[str], prog: str) -> None:
         # Imported late, so that --help and a misspelt flag are answered at once.
         from fracjax.training.ensemble_configs import is_sweep
         from fracjax.workflows.sweep import show_sweep
-        from fracjax.workflows.train import fit, show_config, show_network, show_run
+        from fracjax.workflows.train import fit, show_config, show_model, show_run
 
         if flags.dry_run:
             show_config(config, console)
-            show_network(config, console)
+            show_model(config, console)
         else:
             metas = fit(config, console, profile_steps=steps)
             show_result = show_sweep if is_sweep(config) else show_run

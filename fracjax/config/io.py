@@ -41,15 +41,7 @@ def load(
     result = tyro.cli(
         Config, default=default, args=list(overrides), description=description, prog=prog
     )
-    data, model = result.data, result.model
-    data = dataclasses.replace(data, filter=_or_none(data.filter), fold=_or_none(data.fold))
-    model = dataclasses.replace(model, weights=_or_none(model.weights))
-    return check(dataclasses.replace(result, data=data, model=model))
-
-
-def _or_none(value: Any) -> Any:
-    """None where a command line or a file has `none`."""
-    return None if str(value) == "none" else value
+    return check(from_dict(to_dict(result)))  # where `none` becomes None
 
 
 def packaged() -> dict[str, Path]:
@@ -138,8 +130,8 @@ def _revive(hint: Any, value: Any) -> Any:
     if typing.get_origin(hint) is tuple:
         return tuple(_revive(typing.get_args(hint)[0], item) for item in value)
     options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if type(None) in options:
-        value = _or_none(value)
+    if type(None) in options and value == "none":  # of a command line, a file, an old checkpoint
+        return None
     return Path(value) if value is not None and Path in options else value
 
 

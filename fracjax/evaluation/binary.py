@@ -21,54 +21,40 @@ MAX_FPR = 0.1  # up to where the partial AUC goes: a reader's time is for few fa
 
 @dataclass(frozen=True)
 class AtThreshold:
-    """The metrics of one threshold.
+    """The metrics of one threshold."""
 
-    Attributes:
-      threshold: a study is positive when score >= threshold.
-      rule: how the threshold came about: `youden`, `sensitivity:0.95`, `fixed:0.5`.
-      matrix: ((TN, FP), (FN, TP)).
-      precision, npv: positive and negative predictive value, at the prevalence of these studies.
-      balanced_accuracy: mean of sensitivity and specificity.
-      mcc: Matthews' correlation coefficient; undefined where all studies are called alike.
-    """
-
-    threshold: float
-    rule: str
-    matrix: tuple[tuple[int, ...], ...]
+    threshold: float  # a study is positive when score >= threshold
+    rule: str  # how the threshold came about: `youden`, `sensitivity:0.95`, `fixed:0.5`
+    matrix: tuple[tuple[int, ...], ...]  # ((TN, FP), (FN, TP))
     accuracy: Estimate
     sensitivity: Estimate
     specificity: Estimate
+    # positive and negative predictive value, at the prevalence of these studies.
     precision: Estimate
     npv: Estimate
     f1: Estimate
     youden_j: Estimate
-    balanced_accuracy: Estimate
-    mcc: Estimate
+    balanced_accuracy: Estimate  # mean of sensitivity and specificity
+    mcc: Estimate  # Matthews' correlation coefficient; undefined where all studies are called alike
     positive_likelihood_ratio: Estimate
     negative_likelihood_ratio: Estimate
 
 
 @dataclass(frozen=True)
 class BinaryReport:
-    """A detector's metrics; `Estimate.method` says how each interval was made.
-
-    Attributes:
-      n_positive: fractures among the n studies.
-      n_groups: near-duplicate groups, the unit of the bootstrap.
-      prevalence: fraction of studies with a fracture; what average precision would be by chance.
-      partial_auc: where 1 - specificity is at most 0.1, on McClish's scale: 0.5 by chance, 1
-        without error.
-      brier: mean squared difference of probability and outcome; undefined for scores that
-        are not within 0 .. 1.
-    """
+    """A detector's metrics; `Estimate.method` says how each interval was made."""
 
     n: int
-    n_positive: int
-    n_groups: int
+    n_positive: int  # fractures among the n studies
+    n_groups: int  # near-duplicate groups, the unit of the bootstrap
+    # fraction of studies with a fracture; what average precision would be by chance.
     prevalence: Estimate
     auc: Estimate
+    # where 1 - specificity is at most 0.1, on McClish's scale: 0.5 by chance, 1 without error.
     partial_auc: Estimate
     average_precision: Estimate
+    # mean squared difference of probability and outcome; undefined for scores that are not within 0
+    # .. 1.
     brier: Estimate
     at_operating_point: AtThreshold
     at_half: AtThreshold
@@ -110,23 +96,24 @@ def binary_report(
         low, high = wilson_of_mean(mean, n_positive)
         return (1 + (low - chance) / (1 - chance)) / 2, (1 + (high - chance) / (1 - chance)) / 2
 
+    over_fractures = "Wilson, over fractures"
     return BinaryReport(
         n=n,
         n_positive=n_positive,
         n_groups=made.n_groups,
         prevalence=proportion(n_positive, n),
         auc=auc_estimate(sample.labels, sample.scores),
-        partial_auc=made.estimate(1, ("Wilson, over fractures", partial_auc_interval), missing),
+        partial_auc=made.estimate(1, over_fractures, partial_auc_interval, missing),
         # A mean over fractures of something at most 1, and here 1 for each: their number counts
         # (the binomial interval of Boyd, Eng and Page 2013, in Wilson's form).
         average_precision=made.estimate(
-            0, ("Wilson, over fractures", lambda: wilson(n_positive, n_positive)), missing
+            0, over_fractures, lambda: wilson(n_positive, n_positive), missing
         ),
         brier=(
             undefined(n, "none", "the scores are not probabilities")
             if sample.scores.min() < 0 or sample.scores.max() > 1
             else made.estimate(
-                2, ("Wilson, of a mean", lambda: wilson_of_mean(made.value[2], n)), missing
+                2, "Wilson, of a mean", lambda: wilson_of_mean(made.value[2], n), missing
             )
         ),
         at_operating_point=at_operating_point,
@@ -190,12 +177,13 @@ def _at(
         npv=npv,
         f1=made.estimate(
             0,
-            ("Wilson, carried over to F1", lambda: wilson_f1(tp, fp + fn)),
+            "Wilson, carried over to F1",
+            lambda: wilson_f1(tp, fp + fn),
             "" if tp + fp + fn else "no fracture, and none called",
         ),
-        youden_j=made.estimate(1, (by_mover, lambda: j_interval(1.0, -1.0)), missing),
-        balanced_accuracy=made.estimate(2, (by_mover, lambda: j_interval(0.5, 0.0)), missing),
-        mcc=made.estimate(3, (by_mover, mcc_interval), missing or alike.get(tp + fp, "")),
+        youden_j=made.estimate(1, by_mover, lambda: j_interval(1.0, -1.0), missing),
+        balanced_accuracy=made.estimate(2, by_mover, lambda: j_interval(0.5, 0.0), missing),
+        mcc=made.estimate(3, by_mover, mcc_interval, missing or alike.get(tp + fp, "")),
         positive_likelihood_ratio=positive,
         negative_likelihood_ratio=negative,
     )

@@ -27,8 +27,7 @@ _ROUND = 256
 # Arrays of a row per study, and weights float64[n] of one resample -> float64[m], NaN: undefined.
 Statistic = Callable[..., jax.Array]
 
-# The name of a closed form, and the function that gives its interval.
-ClosedForm = tuple[str, Callable[[], tuple[float, float]]]
+Interval = Callable[[], tuple[float, float]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,31 +42,30 @@ class Resampled:
     def __getitem__(self, columns: slice) -> "Resampled":
         return Resampled(self.value[columns], self.draws[:, columns], self.n, self.n_groups)
 
-    def estimate(self, column: int, fallback: ClosedForm, note: str = "") -> Estimate:
+    def estimate(self, column: int, method: str, fallback: Interval, note: str = "") -> Estimate:
         """One metric with the 2.5 % and 97.5 % percentiles of its resamples.
 
         Resamples in which it is undefined are left out and counted in `method`; when they are more
         than half, there is no interval, nor with a single group. A perfect score stays perfect in
         every resample: the bootstrap sees no spread where there is some, and the interval is then
-        the `fallback`'s. `note` says why the value is undefined, where it is.
+        the `fallback`'s, a closed form called `method`. `note` says why the value is undefined,
+        where it is.
         """
         value, draws = float(self.value[column]), self.draws[:, column]
         undefined_draws = int(np.isnan(draws).sum())
-        method = f"bootstrap of {self.n_groups} groups, {draws.size} resamples"
+        by = f"bootstrap of {self.n_groups} groups, {draws.size} resamples"
         if undefined_draws:
-            method += f", {undefined_draws} undefined"
+            by += f", {undefined_draws} undefined"
         if np.isnan(value):
-            return undefined(self.n, method, note)
+            return undefined(self.n, by, note)
         if self.n_groups == 1:
-            reason = "a single group: nothing to resample"
-            return Estimate(value, None, None, self.n, method, reason)
+            return Estimate(value, None, None, self.n, by, "a single group: nothing to resample")
         if 2 * undefined_draws > draws.size:
-            return Estimate(value, None, None, self.n, method, "undefined in most resamples")
+            return Estimate(value, None, None, self.n, by, "undefined in most resamples")
         low, high = np.quantile(draws[~np.isnan(draws)], [0.025, 0.975])
         if high - low > 1e-12:
-            return Estimate(value, float(low), float(high), self.n, method, note)
-        name, closed_form = fallback
-        return Estimate(value, *closed_form(), self.n, name, "the same in every resample")
+            return Estimate(value, float(low), float(high), self.n, by, note)
+        return Estimate(value, *fallback(), self.n, method, "the same in every resample")
 
 
 def bootstrap(

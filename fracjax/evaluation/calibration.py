@@ -12,43 +12,34 @@ from fracjax.evaluation.intervals import proportion, wilson_of_mean
 from fracjax.evaluation.sample import Sample
 from fracjax.evaluation.validation import raise_problems
 
+_BY_WILSON = "Wilson, as of a proportion"
+
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """Studies whose probabilities lie close together.
+    """Studies whose probabilities lie close together."""
 
-    Attributes:
-      low, high: ends of the bin. Of equal width: a study is in it when low <= probability < high,
-        and in the last one when it is 1. Of equal mass: when low < probability <= high, and in the
-        first one when it is its low end.
-      n: studies in it; 0 is possible, and the rest is then undefined.
-      mean_score: mean of their probabilities; None without a study.
-      observed: fraction of them with a fracture; Wilson's interval takes studies as independent.
-    """
-
+    # ends of the bin. Of equal width: a study is in it when low <= probability < high, and in the
+    # last one when it is 1. Of equal mass: when low < probability <= high, and in the first one
+    # when it is its low end.
     low: float
     high: float
-    n: int
-    mean_score: float | None
+    n: int  # studies in it; 0 is possible, and the rest is then undefined
+    mean_score: float | None  # mean of their probabilities; None without a study
+    # fraction of them with a fracture; Wilson's interval takes studies as independent.
     observed: Estimate
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """The reliability curve and the metrics that sum it up.
+    """The reliability curve and the metrics that sum it up."""
 
-    Attributes:
-      bins: of equal width over [0, 1].
-      equal_mass: bins of about as many studies each, fewer where many probabilities are the same.
-      ece, ece_equal_mass: expected calibration error over `bins` and over `equal_mass`.
-      brier: mean squared difference of probability and outcome.
-    """
-
-    bins: tuple[ReliabilityBin, ...]
+    bins: tuple[ReliabilityBin, ...]  # of equal width over [0, 1]
+    # bins of about as many studies each, fewer where many probabilities are the same.
     equal_mass: tuple[ReliabilityBin, ...]
-    ece: Estimate
+    ece: Estimate  # expected calibration error over `bins` and over `equal_mass`
     ece_equal_mass: Estimate
-    brier: Estimate
+    brier: Estimate  # mean squared difference of probability and outcome
 
 
 def reliability(
@@ -85,13 +76,12 @@ def reliability(
     gap = (y - p)[:, None]
     columns = np.hstack([np.eye(bins)[in_width] * gap, np.eye(bins)[in_mass] * gap, gap**2])
     made = bootstrap(_means, sample.groups, columns, seed=seed, resamples=resamples)
-    closed_form = ("Wilson, as of a proportion", lambda: wilson_of_mean(made.value[-1], made.n))
     return Reliability(
         bins=tuple(_bins(y, p, width, in_width)),
         equal_mass=tuple(b for b in _bins(y, p, mass, in_mass) if b.n),
         ece=_error(made[slice(bins)]),
         ece_equal_mass=_error(made[slice(bins, 2 * bins)]),
-        brier=made.estimate(-1, closed_form),
+        brier=made.estimate(-1, _BY_WILSON, lambda: wilson_of_mean(made.value[-1], made.n)),
     )
 
 
@@ -125,8 +115,7 @@ def _error(gaps: Resampled) -> Estimate:
     lower, upper = np.quantile(errors, [0.025, 0.975])
     if upper - lower < 1e-12:
         low, high = wilson_of_mean(value, n)
-        note = "the same in every resample"
-        return Estimate(value, low, high, n, "Wilson, as of a proportion", note)
+        return Estimate(value, low, high, n, _BY_WILSON, "the same in every resample")
     by_chance = np.quantile(np.abs(gaps.draws - gaps.value).sum(axis=1), 0.95)
     low = max(0.0, float(2 * value - upper)) if value > by_chance else 0.0
     return Estimate(value, low, max(value, float(2 * value - lower)), n, method)

@@ -15,42 +15,30 @@ from fracjax.evaluation.predictions import Predictions
 
 @dataclass(frozen=True)
 class CascadeOutcome:
-    """What became of the n studies of one true class; the three fractions add up to 1.
-
-    Attributes:
-      found: called a fracture by the detector, and of the right type by the classifier.
-      mistyped: called a fracture, and of another type.
-      missed: not called a fracture, so the classifier never sees it.
-      lost: missed, although the classifier would have typed it rightly: what the detector's misses
-        cost. The other missed studies the classifier would have got wrong anyway.
-    """
+    """What became of the n studies of one true class; the three fractions add up to 1."""
 
     name: str
     n: int
-    found: Estimate
-    mistyped: Estimate
-    missed: Estimate
+    found: Estimate  # called a fracture by the detector, and of the right type by the classifier
+    mistyped: Estimate  # called a fracture, and of another type
+    missed: Estimate  # not called a fracture, so the classifier never sees it
+    # missed, although the classifier would have typed it rightly: what the detector's misses cost.
+    # The other missed studies the classifier would have got wrong anyway.
     lost: Estimate
 
 
 @dataclass(frozen=True)
 class CascadeReport:
-    """Both stages on the same n studies, all of them fractures.
-
-    Attributes:
-      passed: fraction of the studies that reach the classifier: score >= threshold.
-      rows: what became of each true class; `total` of all.
-      without_filter: the classifier on all n studies.
-      with_filter: the classifier on those that passed. Its recall is among the passed: the
-        detector's misses are not in it, which is what makes it look better.
-    """
+    """Both stages on the same n studies, all of them fractures."""
 
     n: int
     threshold: float
-    passed: Estimate
-    rows: tuple[CascadeOutcome, ...]
+    passed: Estimate  # fraction of the studies that reach the classifier: score >= threshold
+    rows: tuple[CascadeOutcome, ...]  # what became of each true class; `total` of all
     total: CascadeOutcome
-    without_filter: PerClassReport
+    without_filter: PerClassReport  # the classifier on all n studies
+    # the classifier on those that passed. Its recall is among the passed: the detector's misses are
+    # not in it, which is what makes it look better.
     with_filter: PerClassReport
 
     @property

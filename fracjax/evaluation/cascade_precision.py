@@ -19,48 +19,34 @@ _METHOD = "MOVER-R of Wilson's"
 
 @dataclass(frozen=True)
 class TypeCall:
-    """One type that the cascade calls.
-
-    Attributes:
-      right, fractures, alarms: fractures that pass and are rightly called so, fractures that pass
-        and are called so, normal studies that pass and are called so.
-      precision: fraction of right ones among all that are called so, at the prevalence.
-    """
+    """One type that the cascade calls."""
 
     name: str
+    # fractures that pass and are rightly called so, fractures that pass and are called so, normal
+    # studies that pass and are called so.
     right: int
     fractures: int
     alarms: int
-    precision: Estimate
+    precision: Estimate  # fraction of right ones among all that are called so, at the prevalence
 
 
 @dataclass(frozen=True)
 class EndToEnd:
-    """The cascade on fractures of known type and on normal studies.
+    """The cascade on fractures of known type and on normal studies."""
 
-    Attributes:
-      prevalence: fraction of fractures for which the precisions hold.
-      alarms: fraction of the normal studies that pass.
-    """
-
-    prevalence: float
+    prevalence: float  # fraction of fractures for which the precisions hold
     n_fractures: int
     n_normal: int
-    alarms: Estimate
+    alarms: Estimate  # fraction of the normal studies that pass
     rows: tuple[TypeCall, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Normals:
-    """Normal studies that went through both stages.
+    """Normal studies that went through both stages."""
 
-    Attributes:
-      passed: called a fracture by the detector.
-      called: type that the classifier calls, passed or not.
-    """
-
-    passed: Bool[np.ndarray, "m"]
-    called: Int[np.ndarray, "m"]
+    passed: Bool[np.ndarray, "m"]  # called a fracture by the detector
+    called: Int[np.ndarray, "m"]  # type that the classifier calls, passed or not
 
 
 def end_to_end(

@@ -19,17 +19,14 @@ _POINTS = 41
 
 @dataclass(frozen=True, eq=False)
 class CascadeSweep:
-    """Three fractions over the detector's threshold, on studies that all have a fracture.
+    """Three fractions over the detector's threshold, on studies that all have a fracture."""
 
-    Attributes:
-      passed, found: of the studies, those that reach the classifier, and those that are rightly
-        typed there: the end-to-end accuracy.
-      macro_precision: mean over the types of the fraction of right calls among those that pass and
-        are called so; undefined where a type is never called.
-    """
-
+    # of the studies, those that reach the classifier, and those that are rightly typed there: the
+    # end-to-end accuracy.
     passed: Band
     found: Band
+    # mean over the types of the fraction of right calls among those that pass and are called so;
+    # undefined where a type is never called.
     macro_precision: Band
 
     def columns(self) -> dict[str, Any]:
@@ -74,8 +71,9 @@ def cascade_sweep(
     passed, found, precision = (made[slice(i * t, (i + 1) * t)] for i in range(3))
 
     def fraction(curve: Resampled) -> Band:
-        closed_form = ("Wilson", lambda i: wilson(round(float(curve.value[i]) * n), n))
-        return pointwise(thresholds, curve, closed_form)
+        return pointwise(
+            thresholds, curve, "Wilson", lambda i: wilson(round(float(curve.value[i]) * n), n)
+        )
 
     def of_classes(i: int) -> tuple[float, float]:
         matrix = (passes[:, i] @ cells).reshape(k, k)
@@ -85,7 +83,7 @@ def cascade_sweep(
     return CascadeSweep(
         fraction(passed),
         fraction(found),
-        pointwise(thresholds, precision, ("MOVER over classes", of_classes)),
+        pointwise(thresholds, precision, "MOVER over classes", of_classes),
     )
 
 

@@ -5,7 +5,6 @@ one piece of evidence; the Wilson and DeLong intervals of each network alone do 
 that of one test, not corrected for there being several.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Integer
 
 from fracjax.evaluation import confusion, metrics, validation
-from fracjax.evaluation.bootstrap import RESAMPLES, Resampled, bootstrap
+from fracjax.evaluation.bootstrap import RESAMPLES, Interval, Resampled, bootstrap
 from fracjax.evaluation.delong import auc_difference, auc_estimate
 from fracjax.evaluation.estimate import Estimate
 from fracjax.evaluation.intervals import (
@@ -29,40 +28,27 @@ from fracjax.evaluation.mcnemar import Right, mcnemar, paired_difference
 from fracjax.evaluation.predictions import Predictions
 from fracjax.evaluation.sample import Groups, missing_class
 
-Interval = Callable[[], tuple[float, float]]
-
 
 @dataclass(frozen=True)
 class Difference:
-    """One metric of both networks on the same studies.
-
-    Attributes:
-      difference: second minus first, with the interval of a paired comparison.
-      p_value: two-sided, of no difference; None where there is no test.
-      test: how it was made, e.g. "DeLong" or "McNemar, exact"; "" where there is none.
-    """
+    """One metric of both networks on the same studies."""
 
     name: str
     first: Estimate
     second: Estimate
-    difference: Estimate
-    p_value: float | None
-    test: str
+    difference: Estimate  # second minus first, with the interval of a paired comparison
+    p_value: float | None  # two-sided, of no difference; None where there is no test
+    test: str  # how it was made, e.g. "DeLong" or "McNemar, exact"; "" where there is none
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All metrics that two networks can be compared by.
+    """All metrics that two networks can be compared by."""
 
-    Attributes:
-      n: studies, the same for both; in `n_groups` near-duplicate groups.
-      only_first, only_second: studies that only one of them calls rightly, which is all that
-        McNemar's test sees.
-    """
-
-    n: int
+    n: int  # studies, the same for both; in `n_groups` near-duplicate groups
     n_groups: int
     rows: tuple[Difference, ...]
+    # studies that only one of them calls rightly, which is all that McNemar's test sees.
     only_first: int
     only_second: int
 
@@ -132,11 +118,8 @@ def compare_classifiers(
     # [n, 2, k k]: the cell of each network's matrix that a study is counted in
     cells = np.stack([confusion.one_hot_cells(y, c, k) for c in called], axis=1)
     matrices = cells.sum(axis=0).reshape(2, k, k).astype(np.int64)
-    absent = [
-        name
-        for i, name in enumerate(first.classes)
-        if any(m[i].sum() + m[:, i].sum() == 0 for m in matrices)
-    ]
+    present = ((matrices.sum(1) + matrices.sum(2)) > 0).all(axis=0)
+    absent = [name for name, known in zip(first.classes, present, strict=True) if not known]
     macro_f1 = _bootstrapped(
         "macro F1",
         bootstrap(_macro_f1, group, cells, seed=seed, resamples=resamples),
@@ -184,12 +167,12 @@ def _bootstrapped(
     name: str, made: Resampled, method: str, alone: list[Interval], note: str
 ) -> Difference:
     """Of the two metrics in `made`; `alone`: the interval of each where resamples are the same."""
-    first, second = (made.estimate(i, (method, alone[i]), note) for i in (0, 1))
+    first, second = (made.estimate(i, method, alone[i], note) for i in (0, 1))
     gain = made.value[1:] - made.value[:1]
     gains = Resampled(gain, made.draws[:, 1:] - made.draws[:, :1], made.n, made.n_groups)
-    independent = ("MOVER, as if independent", lambda: mover_difference(first, second))
-    difference = gains.estimate(0, independent, note)
-    if difference.low is None or difference.method == independent[0]:
+    independent = "MOVER, as if independent"
+    difference = gains.estimate(0, independent, lambda: mover_difference(first, second), note)
+    if difference.low is None or difference.method == independent:
         return Difference(name, first, second, difference, None, "")
     defined = gains.draws[~np.isnan(gains.draws)]
     tail = 1 + min((defined <= 0).sum(), (defined >= 0).sum())

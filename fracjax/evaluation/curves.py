@@ -65,7 +65,7 @@ def roc_band(
         certain = _FRACTIONS[i] == 1
         return (1.0, 1.0) if certain else wilson_of_mean(made.value[i], sample.n_positive)
 
-    return pointwise(_FRACTIONS, made, ("Wilson over fractures", closed_form))
+    return pointwise(_FRACTIONS, made, "Wilson over fractures", closed_form)
 
 
 def pr_band(
@@ -89,7 +89,7 @@ def pr_band(
     def closed_form(i: int) -> tuple[float, float]:
         return wilson(round(made.value[i] * called[i]), int(called[i]))
 
-    return pointwise(_FRACTIONS[1:], made, ("Wilson over studies called", closed_form))
+    return pointwise(_FRACTIONS[1:], made, "Wilson over studies called", closed_form)
 
 
 def decision_curve(
@@ -123,7 +123,7 @@ def decision_curve(
         return made.value[i] - down, made.value[i] + np.hypot(hits_high - a, price * (b - low))
 
     return DecisionCurve(
-        model=pointwise(_THRESHOLDS, made, ("MOVER of Wilson's", closed_form)),
+        model=pointwise(_THRESHOLDS, made, "MOVER of Wilson's", closed_form),
         treat_all=prevalence - (1 - prevalence) * _THRESHOLDS / (1 - _THRESHOLDS),
     )
 
@@ -131,11 +131,11 @@ def decision_curve(
 def pointwise(
     x: Float[np.ndarray, "m"],
     made: Resampled,
-    fallback: tuple[str, Callable[[int], tuple[float, float]]],
+    name: str,
+    closed_form: Callable[[int], tuple[float, float]],
 ) -> Band:
     """Each point's percentile interval, as `Resampled.estimate` has it."""
-    name, closed_form = fallback
-    points = [made.estimate(i, (name, partial(closed_form, i))) for i in range(x.size)]
+    points = [made.estimate(i, name, partial(closed_form, i)) for i in range(x.size)]
     ends = np.array([(e.low, e.high) for e in points], np.float64)  # None becomes NaN
     method = f"bootstrap of {made.n_groups} groups, {len(made.draws)} resamples, pointwise"
     if any(e.method == name for e in points):

@@ -5,24 +5,16 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Estimate:
-    """A point estimate with its 95 % confidence interval.
+    """A point estimate with its 95 % confidence interval."""
 
-    Attributes:
-      value: the estimate; None where it is undefined (0/0), never 0 or NaN.
-      low: lower end of the interval; None where there is none.
-      high: upper end of the interval.
-      n: what it was counted over, the denominator of a proportion: studies of a class for its
-        recall, studies called so for its precision, all studies for F1 and the like.
-      method: how the interval was made, e.g. "Wilson".
-      note: why a value or an interval is missing or unusual; "" otherwise.
-    """
-
-    value: float | None
-    low: float | None
-    high: float | None
+    value: float | None  # the estimate; None where it is undefined (0/0), never 0 or NaN
+    low: float | None  # lower end of the interval; None where there is none
+    high: float | None  # upper end of the interval
+    # what it was counted over, the denominator of a proportion: studies of a class for its recall,
+    # studies called so for its precision, all studies for F1 and the like.
     n: int
-    method: str
-    note: str = ""
+    method: str  # how the interval was made, e.g. "Wilson"
+    note: str = ""  # why a value or an interval is missing or unusual; "" otherwise
 
     @property
     def figure(self) -> str:

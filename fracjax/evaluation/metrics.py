@@ -22,21 +22,13 @@ Scalar = Float[Array, ""]
 
 
 class SortedScores(NamedTuple):
-    """n studies from the highest score to the lowest; those of one score carry the same counts.
+    """n studies from the highest score to the lowest; those of one score carry the same counts."""
 
-    Attributes:
-      scores: falling.
-      true_positives: weight of fractures with at least this score.
-      false_positives: weight of normal studies with at least this score.
-      true_positives_above: weight of fractures with a higher score.
-      last: whether this is the last study of its score.
-    """
-
-    scores: Floats
-    true_positives: Floats
-    false_positives: Floats
-    true_positives_above: Floats
-    last: Shaped[Array, "n"]
+    scores: Floats  # falling
+    true_positives: Floats  # weight of fractures with at least this score
+    false_positives: Floats  # weight of normal studies with at least this score
+    true_positives_above: Floats  # weight of fractures with a higher score
+    last: Shaped[Array, "n"]  # whether this is the last study of its score
 
     @property
     def positives(self) -> Scalar:

@@ -16,44 +16,31 @@ from fracjax.evaluation.intervals import mover, proportion, wilson_f1
 
 @dataclass(frozen=True)
 class ClassFigures:
-    """One class against the rest.
-
-    Attributes:
-      support, called: studies of the class, and studies called so.
-      recall: of the class, called so; its sensitivity.
-      specificity: of the other classes, not called so.
-    """
+    """One class against the rest."""
 
     name: str
-    support: int
+    support: int  # studies of the class, and studies called so
     called: int
     precision: Estimate
-    recall: Estimate
-    specificity: Estimate
+    recall: Estimate  # of the class, called so; its sensitivity
+    specificity: Estimate  # of the other classes, not called so
     f1: Estimate
 
 
 @dataclass(frozen=True)
 class PerClassReport:
-    """A classifier's metrics; `Estimate.method` says how each interval was made.
+    """A classifier's metrics; `Estimate.method` says how each interval was made."""
 
-    Attributes:
-      n: studies; 0 is possible, and everything is then undefined.
-      n_groups: near-duplicate groups, the unit of the bootstrap.
-      matrix: counts, true class in rows, called class in columns.
-      accuracy: of all studies. It is the micro average of precision, recall and F1, too: with one
-        class and one call per study all three are the fraction of right calls.
-      macro_precision: mean over classes; undefined, with the classes named in its note, as soon as
-        it is undefined for one class. The same for recall and F1; macro recall is what others call
-        balanced accuracy.
-    """
-
-    n: int
-    n_groups: int
+    n: int  # studies; 0 is possible, and everything is then undefined
+    n_groups: int  # near-duplicate groups, the unit of the bootstrap
     classes: tuple[str, ...]
-    matrix: tuple[tuple[int, ...], ...]
+    matrix: tuple[tuple[int, ...], ...]  # counts, true class in rows, called class in columns
+    # of all studies. It is the micro average of precision, recall and F1, too: with one class and
+    # one call per study all three are the fraction of right calls.
     accuracy: Estimate
     rows: tuple[ClassFigures, ...]
+    # mean over classes; undefined, with the classes named in its note, as soon as it is undefined
+    # for one class. The same for recall and F1; macro recall is what others call balanced accuracy.
     macro_precision: Estimate
     macro_recall: Estimate
     macro_f1: Estimate
@@ -90,8 +77,7 @@ def per_class_report(
         parts: list[Estimate] = [getattr(row, metric) for row in rows]
         missing = [row.name for row, part in zip(rows, parts, strict=True) if part.value is None]
         note = f"undefined for {', '.join(missing)}" if missing else ""
-        over_classes = ("MOVER over classes", lambda: mover(parts, scale=1 / k))
-        return made.estimate(column, over_classes, note)
+        return made.estimate(column, "MOVER over classes", lambda: mover(parts, scale=1 / k), note)
 
     return PerClassReport(
         n=y.size,
@@ -141,7 +127,8 @@ def _row(name: str, matrix: np.ndarray, i: int, made: Resampled) -> ClassFigures
         specificity=proportion(others - called + right, others, empty="no study of another class"),
         f1=made.estimate(
             i,
-            ("Wilson, carried over to F1", lambda: wilson_f1(right, support + called - 2 * right)),
+            "Wilson, carried over to F1",
+            lambda: wilson_f1(right, support + called - 2 * right),
             "" if support + called else "neither present nor called",
         ),
     )

@@ -14,18 +14,12 @@ MOST_MOVED = 0.01
 
 @dataclass(frozen=True)
 class PrecisionShift:
-    """Probabilities of the same n studies in two precisions.
+    """Probabilities of the same n studies in two precisions."""
 
-    Attributes:
-      precision, other: that of what is reported, and that of training, or float32.
-      largest: difference of a probability of any class, which is that of `study`.
-      mean: over the studies, of the largest difference of each.
-    """
-
-    precision: Precision
+    precision: Precision  # that of what is reported, and that of training, or float32
     other: Precision
-    largest: float
-    mean: float
+    largest: float  # difference of a probability of any class, which is that of `study`
+    mean: float  # over the studies, of the largest difference of each
     study: str
     n: int
 

@@ -21,21 +21,13 @@ _READ = {"str": str, "int": int, "float": float, "bool": {"True": True, "False":
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Probabilities of n studies over k classes, beside the truth; wrong arrays are refused.
+    """Probabilities of n studies over k classes, beside the truth; wrong arrays are refused."""
 
-    Attributes:
-      study: str[n], unique.
-      label: int[n], index of the true class.
-      probabilities: float64[n, k], rows summing to 1 within 1e-4.
-      classes: the k names; of a detector, (negative, positive).
-      attributes: further columns, each [n] of str, int, float or bool. "group" is the
-        near-duplicate group.
-    """
-
-    study: np.ndarray
-    label: np.ndarray
-    probabilities: np.ndarray
-    classes: tuple[str, ...]
+    study: np.ndarray  # str[n], unique
+    label: np.ndarray  # int[n], index of the true class
+    probabilities: np.ndarray  # float64[n, k], rows summing to 1 within 1e-4
+    classes: tuple[str, ...]  # the k names; of a detector, (negative, positive)
+    # further columns, each [n] of str, int, float or bool. "group" is the near-duplicate group.
     attributes: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -63,7 +63,7 @@ def _ratio(
     if note := missing_class(p, n) or ("" if a or b else neither):
         return undefined(n, _SIMEL, note)
     if a and b and (a < p or b < q):
-        value = (a / p) / (b / q)
+        value = a * q / (p * b)  # whole numbers until the end: 5/4 is 1.25
         half = Z * np.sqrt(1 / a - 1 / p + 1 / b - 1 / q)
         low, high = value * np.exp([-half, half])
         return Estimate(value, float(low), float(high), n, _SIMEL)
@@ -71,7 +71,7 @@ def _ratio(
     if b == 0:
         return undefined(n, "MOVER-R", f"infinite, {infinite}; at least {low:.3g}")
     note = "the log scale gives no interval here"
-    return Estimate((a / p) / (b / q), low, high, n, "MOVER-R", note)
+    return Estimate(a * q / (p * b), low, high, n, "MOVER-R", note)
 
 
 def _predictive_value(odds: float, right: Estimate, wrong: Estimate, called: str) -> Estimate:

@@ -17,16 +17,13 @@ _RESOLUTION = 2.0**-24  # of float32 below 1: what networks give as 0 or 1 is at
 
 @dataclass(frozen=True)
 class Recalibration:
-    """What a logistic regression of the outcome on the log odds that a network gives, finds.
+    """What a logistic regression of the outcome on the log odds that a network gives, finds."""
 
-    Attributes:
-      intercept: calibration in the large: what is to be added to all log odds so that as many
-        fractures are predicted as there are. 0 is ideal; below 0, probabilities are too high.
-      slope: what log odds are to be multiplied by. 1 is ideal; below 1, probabilities are too
-        extreme. It is one over the temperature, but for the intercept that is fitted with it.
-    """
-
+    # calibration in the large: what is to be added to all log odds so that as many fractures are
+    # predicted as there are. 0 is ideal; below 0, probabilities are too high.
     intercept: Estimate
+    # what log odds are to be multiplied by. 1 is ideal; below 1, probabilities are too extreme. It
+    # is one over the temperature, but for the intercept that is fitted with it.
     slope: Estimate
 
 

@@ -16,17 +16,11 @@ Groups = Integer[np.ndarray, "n"]
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """n studies.
+    """n studies."""
 
-    Attributes:
-      labels: 0 (normal) or 1 (fracture).
-      scores: finite; higher means more likely a fracture.
-      groups: the near-duplicate group of each study, numbered 0, 1, ... without gaps.
-    """
-
-    labels: Labels
-    scores: Scores
-    groups: Groups
+    labels: Labels  # 0 (normal) or 1 (fracture)
+    scores: Scores  # finite; higher means more likely a fracture
+    groups: Groups  # the near-duplicate group of each study, numbered 0, 1, ... without gaps
 
     @classmethod
     def checked(

@@ -22,20 +22,15 @@ Masks = dict[str, dict[str, Bool[np.ndarray, "n"]]]
 
 @dataclass(frozen=True)
 class Subgroup:
-    """A detector's metrics on the studies that share one attribute.
+    """A detector's metrics on the studies that share one attribute."""
 
-    Attributes:
-      attribute, value: what they share, such as `region`, `hip`.
-      n_positive: fractures among the n studies.
-      auc, sensitivity, specificity: undefined, and the note says why, where there are too few
-        fractures or too few normal studies for a metric that means something.
-    """
-
-    attribute: str
+    attribute: str  # what they share, such as `region`, `hip`
     value: str
     n: int
-    n_positive: int
+    n_positive: int  # fractures among the n studies
     prevalence: Estimate
+    # undefined, and the note says why, where there are too few fractures or too few normal studies
+    # for a metric that means something.
     auc: Estimate
     sensitivity: Estimate
     specificity: Estimate

@@ -25,18 +25,14 @@ _LEAST = 2.0**-149  # the smallest float32 above 0: what a probability of 0 coun
 
 @dataclass(frozen=True)
 class Temperature:
-    """A temperature and what it was fitted on.
+    """A temperature and what it was fitted on."""
 
-    Attributes:
-      value: T; above 1 the network was too sure of itself. 1, which changes nothing, where there
-        is none to be found, and `note` says why.
-      n: studies it was fitted on.
-      low, high: its 95 % interval (profile likelihood, studies as independent); None where there is
-        none, or beyond the temperatures tried.
-    """
-
+    # T; above 1 the network was too sure of itself. 1, which changes nothing, where there is none
+    # to be found, and `note` says why.
     value: float
-    n: int
+    n: int  # studies it was fitted on
+    # its 95 % interval (profile likelihood, studies as independent); None where there is none, or
+    # beyond the temperatures tried.
     low: float | None
     high: float | None
     note: str = ""

@@ -26,22 +26,18 @@ class OperatingPoint:
     """A threshold, the rule that chose it, and what it was worth on the studies it was chosen on.
 
     The two estimates are of those same studies, so under `youden` they are a little too good.
-
-    Attributes:
-      threshold: a study is positive when score >= threshold. +inf (no study is positive) where
-        `youden` finds nothing better than chance.
-      low, high: the threshold's own 95 % interval: of the thresholds that the rule chooses in
-        resamples of whole groups, the 2.5 % and 97.5 % percentiles; +inf is possible. None under
-        `fixed`, which chooses nothing, of a single group, and where most resamples lack a class.
-      rule: `youden`, `sensitivity:0.95`, `fixed:0.11`.
-      n: studies it was chosen on; `n_positive` fractures, in `n_groups` near-duplicate groups.
     """
 
+    # a study is positive when score >= threshold. +inf (no study is positive) where `youden` finds
+    # nothing better than chance.
     threshold: float
+    # the threshold's own 95 % interval: of the thresholds that the rule chooses in resamples of
+    # whole groups, the 2.5 % and 97.5 % percentiles; +inf is possible. None under `fixed`, which
+    # chooses nothing, of a single group, and where most resamples lack a class.
     low: float | None
     high: float | None
-    rule: str
-    n: int
+    rule: str  # `youden`, `sensitivity:0.95`, `fixed:0.11`
+    n: int  # studies it was chosen on; `n_positive` fractures, in `n_groups` near-duplicate groups
     n_positive: int
     n_groups: int
     sensitivity: Estimate

@@ -74,37 +74,26 @@ class Levels:
 
 @dataclass(frozen=True)
 class Score:
-    """One score of the maps, beside those of two maps that have not seen the image.
-
-    Attributes:
-      centre: what `centre_map` reaches.
-      chance: what a map that is equal everywhere reaches, and a point drawn anywhere: the fraction
-        of the image that the region covers.
-    """
+    """One score of the maps, beside those of two maps that have not seen the image."""
 
     name: str
     maps: Estimate
-    centre: Estimate
+    centre: Estimate  # what `centre_map` reaches
+    # what a map that is equal everywhere reaches, and a point drawn anywhere: the fraction of the
+    # image that the region covers.
     chance: Estimate
 
 
 @dataclass(frozen=True)
 class LocalisationReport:
-    """How well maps point at findings.
+    """How well maps point at findings."""
 
-    Attributes:
-      n: studies with a box and a map; all figures are of these.
-      undefined: studies with a box whose map is zero everywhere.
-      side: of the images, pixels.
-      scores: against boxes, then against outlines where there are any.
-    """
-
-    n: int
-    undefined: int
+    n: int  # studies with a box and a map; all figures are of these
+    undefined: int  # studies with a box whose map is zero everywhere
     n_groups: int
-    side: int
+    side: int  # of the images, pixels
     best: Levels | None
-    scores: tuple[Score, ...]
+    scores: tuple[Score, ...]  # against boxes, then against outlines where there are any
 
 
 def best_levels(maps: Float[np.ndarray, "n h w"], regions: Regions) -> Levels | None:
@@ -237,4 +226,4 @@ def _estimate(
     mean, n_groups = kept.mean(keepdims=True), len(np.unique(group[defined]))
     made = Resampled(mean, draws[:, None], n, n_groups)
     # Scores between 0 and 1 vary no more than hits with the same mean.
-    return made.estimate(0, ("Wilson", lambda: wilson(round(float(mean[0]) * n), n)))
+    return made.estimate(0, "Wilson", lambda: wilson(round(float(mean[0]) * n), n))

@@ -6,9 +6,8 @@ the image in pixels.
 
 import dataclasses
 import functools
-from collections import deque
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -34,7 +33,7 @@ Target = Literal["called", "positive"] | Int[np.ndarray, " n"]
 Explainer = Callable[[dict, jax.Array, jax.Array], jax.Array]
 """`run(variables, images, classes) -> maps`."""
 
-_AHEAD = 2  # batches whose maps are not waited for
+_FETCHED = slice(-3, -2)  # the maps of the last two batches are not waited for
 
 
 def explain(
@@ -61,16 +60,13 @@ def explain(
     explained = dataclasses.replace(examples, label=_classes(trained, examples, target))
     run = _program(trained.config, meta.image, trained.mesh, method)
     source = evaluation_batches(explained, batch_size=trained.batch_size)
-    waiting: deque[jax.Array] = deque()
-    done = [np.zeros((0, meta.form.side, meta.form.side), np.float32)]
+    maps: list[Any] = [np.zeros((0, meta.form.side, meta.form.side), np.float32)]
     for batch in stream(source, batch_sharding(trained.mesh)):
         image, label = jnp.asarray(batch["image"]), jnp.asarray(batch["label"])
         each = [run(variables, image, label) for variables in trained.networks]
-        waiting.append(each[0] if len(each) == 1 else scaled(jnp.stack(each).mean(axis=0)))
-        if len(waiting) > _AHEAD:
-            done.append(np.asarray(waiting.popleft()))
-    done += [np.asarray(maps) for maps in waiting]
-    return np.concatenate(done)[: len(examples)]
+        maps.append(each[0] if len(each) == 1 else scaled(jnp.stack(each).mean(axis=0)))
+        maps[_FETCHED] = map(np.asarray, maps[_FETCHED])
+    return np.concatenate(jax.device_get(maps))[: len(examples)]
 
 
 @functools.cache

@@ -34,24 +34,15 @@ Program = Callable[..., Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of file that holds the cascade.
+    """A kind of file that holds the cascade."""
 
-    Attributes:
-      name: in the card.
-      file: its name.
-      write: the stages, weights inside.
-      load: what was written, to be called with images.
-      provenance: what the card says of the file besides.
-      device: on which the loaded program computes, in words; None for JAX's.
-      refuse_impossible: raises `InputError` for stages that cannot be written, or not be checked.
-    """
-
-    name: str
-    file: str
-    write: Callable[[Stages, Path], None]
-    load: Callable[[Path], Program]
-    provenance: Callable[[Path], dict[str, Any]]
-    device: str | None = None
+    name: str  # in the card
+    file: str  # its name
+    write: Callable[[Stages, Path], None]  # the stages, weights inside
+    load: Callable[[Path], Program]  # what was written, to be called with images
+    provenance: Callable[[Path], dict[str, Any]]  # what the card says of the file besides
+    device: str | None = None  # on which the loaded program computes, in words; None for JAX's
+    # raises `InputError` for stages that cannot be written, or not be checked.
     refuse_impossible: Callable[[Stages], None] = lambda stages: None
 
 

@@ -42,26 +42,19 @@ class CheckImages:
 
 @dataclass(frozen=True)
 class Checked:
-    """How near an artefact comes to its checkpoints.
+    """How near an artefact comes to its checkpoints."""
 
-    Attributes:
-      pictures: number of images, from `source`, given to the artefact in batches of `batch_sizes`.
-      differences: largest difference of each kind of probability, by its name.
-      tolerances: what they had to stay within.
-      called: number of images.
-      undecided: images whose probability is within the tolerance of the threshold: rounding, which
-        depends on the size of a batch and on the device, decides how they are called.
-      device: on which the artefact computed; the checkpoints did on JAX's.
-    """
-
+    # number of images, from `source`, given to the artefact in batches of `batch_sizes`.
     pictures: int
     source: str
     batch_sizes: tuple[int, ...]
-    differences: dict[str, float]
-    tolerances: dict[str, float]
-    called: int
+    differences: dict[str, float]  # largest difference of each kind of probability, by its name
+    tolerances: dict[str, float]  # what they had to stay within
+    called: int  # number of images
+    # images whose probability is within the tolerance of the threshold: rounding, which depends on
+    # the size of a batch and on the device, decides how they are called.
     undecided: int
-    device: str
+    device: str  # on which the artefact computed; the checkpoints did on JAX's
 
 
 def images_of(stages: Stages, folder: Path | None, data_dir: Path | None) -> CheckImages:

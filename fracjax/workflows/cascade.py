@@ -32,16 +32,16 @@ def report_cascade(cascade: Cascade, folder: Path, console: Console) -> None:
         "trained_behind_this_detector": stages.matched,
         "leakage": to_json(cascade.leakage),
     }
-    end_to_end_accuracy = to_json(report.end_to_end_accuracy)
-    figures = {
+    accuracy = to_json(report.end_to_end_accuracy)
+    metrics = {
+        "source": source,
         "operating_point": to_json(stages.detector.point),
-        "figures": {**to_json(report), "end_to_end_accuracy": end_to_end_accuracy},
+        "figures": {**to_json(report), "end_to_end_accuracy": accuracy},
         "end_to_end": to_json(cascade.end_to_end),
         "sweep": to_json(cascade.sweep.columns()),
     }
-    tables = (misses_table(report), end_to_end_table(cascade.end_to_end))
-    tables = (*cascade_tables(report), *tables)
-    folder = write_report(folder, {"source": source, **figures}, tables, _page(cascade), console)
+    tables = [*cascade_tables(report), misses_table(report), end_to_end_table(cascade.end_to_end)]
+    folder = write_report(folder, metrics, tables, _page(cascade), console)
     cascade.detector.to_csv(folder / "detector.csv")
     cascade.classifier.to_csv(folder / "classifier.csv")
 

@@ -18,12 +18,7 @@ from fracjax.report import html, markdown
 from fracjax.report.charts.training import History
 from fracjax.report.facts import DataFacts, RunFacts
 from fracjax.report.page import Page, Section, to_dict
-from fracjax.report.sections.run import (
-    card_section,
-    claim_section,
-    data_section,
-    training_section,
-)
+from fracjax.report.sections.run import card_section, claim_section, data_section, training_section
 from fracjax.report.table import Table
 from fracjax.runtime.atomic_files import write_json
 from fracjax.runtime.multihost import folder_of_first

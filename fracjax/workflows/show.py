@@ -27,32 +27,20 @@ from fracjax.errors import InputError
 from fracjax.loading.batch import Examples
 from fracjax.loading.dataset_view import open_dataset
 
-TYPICAL = Augment(
-    flip=True,
-    rotation=10.0,
-    zoom=0.2,
-    translation=0.1,
-    brightness=0.2,
-    contrast=0.2,
-    noise=0.05,
-    mixup=0.2,
-    cutmix=1.0,
-)
-"""Shown of what a config leaves off."""
-TYPICAL_MAP = "jet"
-DRAWS = 3  # of the whole policy
-# Of each strength: what its panel is called.
-_LABELS = {
-    "flip": "flip, of half",
-    "rotation": "rotation up to {0:g}°",
-    "zoom": "zoom up to {1:.3g}%",
-    "translation": "translation up to {1:.3g}%",
-    "brightness": "brightness up to {1:.3g}%",
-    "contrast": "contrast up to {1:.3g}%",
-    "noise": "noise, deviation {1:.3g}%",
-    "mixup": "mixup, Beta({0:g}, {0:g})",
-    "cutmix": "cutmix, Beta({0:g}, {0:g})",
+# Of each augmentation: the strength that is shown of what a config leaves off, and its label.
+_PANELS = {
+    "flip": (True, "flip, of half"),
+    "rotation": (10.0, "rotation up to {0:g}°"),
+    "zoom": (0.2, "zoom up to {1:.3g}%"),
+    "translation": (0.1, "translation up to {1:.3g}%"),
+    "brightness": (0.2, "brightness up to {1:.3g}%"),
+    "contrast": (0.2, "contrast up to {1:.3g}%"),
+    "noise": (0.05, "noise, deviation {1:.3g}%"),
+    "mixup": (0.2, "mixup, Beta({0:g}, {0:g})"),
+    "cutmix": (1.0, "cutmix, Beta({0:g}, {0:g})"),
 }
+_TYPICAL_MAP = "jet"
+_DRAWS = 3  # of the whole policy
 _FONT, _LINE = 14, 22  # pixels: a letter's height, and a line of text with its margin
 _SIDE, _GAP = 128, 12  # pixels of an image, and between panels
 _ACROSS = 16  # images beside each other
@@ -102,16 +90,11 @@ def show(
             f"from 1 to {len(examples)}"
         )
     rows = _rows(examples, studies, seed)
-    shown = panels(
-        jax.random.key(seed), examples.images(rows), config.augment, config.data.colormap
-    )
+    images, key = examples.images(rows), jax.random.key(seed)
+    shown = panels(key, images, config.augment, config.data.colormap)
     of = [f"{examples.study[row]} ({classes[examples.label[row]]})" for row in rows]
-    contact_sheet_png(
-        shown,
-        path,
-        title=f"{name}, {part}, as {source} has it; (off): not in there, at a typical strength",
-        studies=", ".join(of),
-    )
+    title = f"{name}, {part}, as {source} has it; (off): not in there, at a typical strength"
+    contact_sheet_png(shown, path, title=title, studies=", ".join(of))
 
 
 def panels(
@@ -134,29 +117,24 @@ def panels(
         alone = [change(keys[i], images) for i, (_, _, change) in enumerate(changes)]
         return alone, jax.lax.map(lambda key: training(key, images), keys[len(changes) :])
 
-    alone, together = draw(jax.random.split(key, len(changes) + DRAWS), jnp.asarray(images))
-    return [
-        Panel("as decoded", images.astype(np.float32)),
-        *(
-            Panel(label, np.asarray(out), on)
-            for (label, on, _), out in zip(changes, alone, strict=True)
-        ),
-        *(
-            Panel(f"all together, as trained on: draw {number}", np.asarray(out))
-            for number, out in enumerate(together, 1)
-        ),
-    ]
+    alone, together = draw(jax.random.split(key, len(changes) + _DRAWS), jnp.asarray(images))
+    shown = [Panel("as decoded", images.astype(np.float32))]
+    for (label, on, _), out in zip(changes, alone, strict=True):
+        shown.append(Panel(label, np.asarray(out), on))
+    for number, out in enumerate(together, 1):
+        shown.append(Panel(f"all together, as trained on: draw {number}", np.asarray(out)))
+    return shown
 
 
 def _changes(policy: Augment, colormap: str, *, grey: bool) -> Iterator[tuple[str, bool, Callable]]:
     """Of each panel its label, whether the config has it, and what makes it of a key and images."""
 
     def alone(name: str) -> tuple[str, bool, Callable]:
-        strength = getattr(policy, name) or getattr(TYPICAL, name)
+        typical, label = _PANELS[name]
+        strength = getattr(policy, name) or typical
         only = replace(Augment(), **{name: strength})
         change = partial(_mixed if name in ("mixup", "cutmix") else augment, policy=only)
-        label = _LABELS[name].format(strength, 100 * strength)
-        return label, bool(getattr(policy, name)), change
+        return label.format(strength, 100 * strength), bool(getattr(policy, name)), change
 
     def on_each(key: Key[Array, ""], images: Array, change: Callable) -> Array:
         keys = jax.random.split(key, len(images))
@@ -166,8 +144,8 @@ def _changes(policy: Augment, colormap: str, *, grey: bool) -> Iterator[tuple[st
         return apply_colormap(images.astype(jnp.float32), shown)
 
     on = colormap != "none"
-    shown = colormap if on else TYPICAL_MAP
-    *moves, mixup, cutmix = map(alone, _LABELS)
+    shown = colormap if on else _TYPICAL_MAP
+    *moves, mixup, cutmix = map(alone, _PANELS)
     yield from moves
     for name, change in OPERATIONS.items():
         label = "hue, of which grey has none" if name == "hue" and grey else name

@@ -66,7 +66,7 @@ def show_config(config: Config, console: Console) -> None:
     console.print_json(json.dumps(io.to_dict(config)))
 
 
-def show_network(config: Config, console: Console) -> None:
+def show_model(config: Config, console: Console) -> None:
     """Print the network: parameters, freezing and BatchNorm of every block, and the totals.
 
     Raises:

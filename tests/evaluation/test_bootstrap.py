@@ -17,7 +17,7 @@ def _no_fallback():
 
 def _estimate(value, draws, n_groups=10, fallback=_no_fallback):
     draws = np.asarray(draws, float)[:, None]
-    return Resampled(np.array([value]), draws, 20, n_groups).estimate(0, ("closed", fallback))
+    return Resampled(np.array([value]), draws, 20, n_groups).estimate(0, "closed", fallback)
 
 
 def _resample(*arguments, **options):

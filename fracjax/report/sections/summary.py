@@ -1,8 +1,6 @@
 """The first screen of a report: what was found, in plain words, and how far to trust it."""
 
-from collections.abc import Sequence
-
-from fracjax.evaluation import BinaryReport, CascadeReport, Estimate, PerClassReport
+from fracjax.evaluation import BinaryReport, CascadeReport, PerClassReport
 from fracjax.report.page import KeyFigure, KeyFigures, Prose, Section, text
 from fracjax.report.table import threshold_text
 
@@ -35,53 +33,39 @@ def detector_summary(part: str, report: BinaryReport) -> Section:
     """What a detector finds, misses and marks for nothing."""
     at = report.at_operating_point
     (tn, fp), (fn, tp) = at.matrix
-    figures = (
-        (
-            "Sensitivity",
-            at.sensitivity,
-            f"{tp} of {tp + fn} fractures are found; {fn} would be missed.",
-        ),
-        (
-            "Specificity",
-            at.specificity,
-            f"{fp} of {tn + fp} normal studies are wrongly called fractured.",
-        ),
-        (
-            "Precision",
-            at.precision,
-            f"{tp} of the {tp + fp} studies called fractured have a fracture; of all, "
-            f"{report.n_positive} of {report.n} have one.",
-        ),
-        (
-            "AUC",
-            report.auc,
-            "How often a random fracture scores higher than a random normal study: 0.5 is a coin, "
-            "1 is perfect. No threshold is involved.",
-        ),
+    found = f"{tp} of {tp + fn} fractures are found; {fn} would be missed."
+    alarms = f"{fp} of {tn + fp} normal studies are wrongly called fractured."
+    right = (
+        f"{tp} of the {tp + fp} studies called fractured have a fracture; of all, "
+        f"{report.n_positive} of {report.n} have one."
     )
-    paragraphs = (
+    above = (
+        "How often a random fracture scores higher than a random normal study: 0.5 is a coin, 1 is "
+        "perfect. No threshold is involved."
+    )
+    figures = (
+        KeyFigure("Sensitivity", at.sensitivity, found),
+        KeyFigure("Specificity", at.specificity, alarms),
+        KeyFigure("Precision", at.precision, right),
+        KeyFigure("AUC", report.auc, above),
+    )
+    return _summary(
+        figures,
         f"At its threshold of {threshold_text(at.threshold)} ({_rule(at.rule)}) the detector finds "
         f"{tp} of {tp + fn} fractures and calls {fp} of {tn + fp} normal studies fractured. "
         f"{_CHOSEN_ON[part]} {_GIVEN if at.rule.startswith('fixed') else _CHOSEN}",
         _INTERVALS + _grouped(report.n, report.n_groups),
     )
-    return _summary(figures, *paragraphs)
 
 
 def classifier_summary(part: str, report: PerClassReport) -> Section:
     """How often a classifier names the right type, and which ones it does not."""
     k, right = len(report.classes), sum(row[i] for i, row in enumerate(report.matrix))
+    called = f"{right} of {report.n} studies are called by their true class."
+    apart = "The mean over the classes, each counting the same, of how well it is told apart."
     figures = (
-        (
-            "Accuracy",
-            report.accuracy,
-            f"{right} of {report.n} studies are called by their true class.",
-        ),
-        (
-            "Macro F1",
-            report.macro_f1,
-            "The mean over the classes, each counting the same, of how well it is told apart.",
-        ),
+        KeyFigure("Accuracy", report.accuracy, called),
+        KeyFigure("Macro F1", report.macro_f1, apart),
     )
     largest = max(row.support for row in report.rows) / max(report.n, 1)
     worst = min(report.rows, key=lambda row: 2 if row.recall.value is None else row.recall.value)
@@ -101,16 +85,13 @@ def cascade_summary(part: str, report: CascadeReport, *, same_filter: bool) -> S
     `part` is of the classifier's split; with `same_filter` the classifier was trained on what this
     detector lets through.
     """
-    total = report.total
+    total, every = report.total, f"Of all {report.n} fractures, end to end."
+    lost = "Missed, although the classifier alone would have typed them rightly."
     figures = (
-        ("Found and rightly typed", total.found, f"Of all {report.n} fractures, end to end."),
-        ("Mistyped", total.mistyped, "Found by the detector, and called another type."),
-        ("Missed", total.missed, "Called normal by the detector, so never typed."),
-        (
-            "Lost by the detector",
-            total.lost,
-            "Missed, although the classifier alone would have typed them rightly.",
-        ),
+        KeyFigure("Found and rightly typed", total.found, every),
+        KeyFigure("Mistyped", total.mistyped, "Found by the detector, and called another type."),
+        KeyFigure("Missed", total.missed, "Called normal by the detector, so never typed."),
+        KeyFigure("Lost by the detector", total.lost, lost),
     )
     other = "The classifier was not trained on what this detector lets through."
     return _summary(
@@ -121,10 +102,9 @@ def cascade_summary(part: str, report: CascadeReport, *, same_filter: bool) -> S
     )
 
 
-def _summary(figures: Sequence[tuple[str, Estimate, str]], *paragraphs: str) -> Section:
-    shown = KeyFigures(tuple(KeyFigure(*figure) for figure in figures))
+def _summary(figures: tuple[KeyFigure, ...], *paragraphs: str) -> Section:
     warning = Prose((NOT_A_DEVICE,), "warning")
-    return Section("summary", "Summary", (shown, text(*paragraphs), warning))
+    return Section("summary", "Summary", (KeyFigures(figures), text(*paragraphs), warning))
 
 
 def _rule(rule: str) -> str:
