@@ -350,7 +350,7 @@ def test_the_threshold_holds_for_as_many_views_as_it_was_chosen_on(world, world_
     front = open_detector_gate(copy, data_mesh())
     assert front.bundle.test_views == 3
     assert front.identity != open_detector_gate(world.stage1.workdir, data_mesh()).identity
-    with pytest.raises(InputError, match=r"--views 1 first, or leave --views out"):
+    with pytest.raises(InputError, match=r"--views 1` first, or leave --views out"):
         evaluate(copy, "test", data_mesh(), QUIET, views=1)
 
 
@@ -381,12 +381,12 @@ def test_the_threshold_holds_for_the_precision_it_was_chosen_in(world_copy, monk
     monkeypatch.setattr(precision_shift, "MOST_MOVED", 1e-7)
     chosen = calibration.path(copy).read_bytes()
     refusal = r"trained in float32, and bfloat16 moves probabilities by .*; "
-    with pytest.raises(InputError, match=refusal + "leave --precision out"):
+    with pytest.raises(InputError, match=refusal + "evaluate in float32, or train"):
         evaluate_run(
             EvaluationRequest(copy, "validation", calibrate=True, precision="bfloat16"), data_mesh()
         )
     assert calibration.path(copy).read_bytes() == chosen
-    with pytest.raises(InputError, match=refusal + "run --split validation again, without"):
+    with pytest.raises(InputError, match=refusal + "evaluate validation again in float32"):
         evaluate_run(EvaluationRequest(copy, "test"), data_mesh())
     # On a CPU that is float32, and is not compared with it.
     on_cpu = evaluate_run(

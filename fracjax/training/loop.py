@@ -264,7 +264,8 @@ def _report(
         if trainer in active:
             _is_finite(trainer, float(total))
     finite = np.isfinite(loss)
-    mean = (loss - loss_before)[finite].sum() / max((count - count_before)[finite].sum(), 1)
+    gained, examples = loss[finite] - loss_before[finite], (count - count_before)[finite]
+    mean = gained.sum() / max(examples.sum(), 1)
     run.bar.step(float(mean), now[0] - before[0])
 
 

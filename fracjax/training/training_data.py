@@ -69,14 +69,7 @@ def examples_of(
         if detector:
             train = train.take(detector.passing(own, "train"))
             validation = validation.take(detector.passing(own, "validation"))
-            for part, left in (("train", train), ("validation", validation)):
-                lost = [c for i, c in enumerate(data.classes) if not np.any(left.label == i)]
-                if lost:
-                    raise InputError(
-                        f"the detector in {data.filter} lets no {part} study of {', '.join(lost)} "
-                        "pass; choose its threshold for more sensitivity, or write --data.filter "
-                        "none"
-                    )
+            _check_classes(data, train=train, validation=validation)
         return train, validation
 
     out = []
@@ -87,6 +80,16 @@ def examples_of(
             train = train.take(subset_rows(train.label, train.group, fraction=fraction, seed=seed))
         out.append((train, validation))
     return out
+
+
+def _check_classes(data: Data, **parts: Examples) -> None:
+    for part, examples in parts.items():
+        lost = [c for i, c in enumerate(data.classes) if not np.any(examples.label == i)]
+        if lost:
+            raise InputError(
+                f"the detector in {data.filter} lets no {part} study of {', '.join(lost)} pass; "
+                "choose its threshold for more sensitivity, or write --data.filter none"
+            )
 
 
 def make_training_data(
