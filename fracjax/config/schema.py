@@ -14,15 +14,10 @@ from typing import Annotated, Any, Literal
 
 @dataclass(frozen=True)
 class Bound:
-    """What a value of a field must satisfy, beside its type.
+    """What a value of a field must satisfy, beside its type."""
 
-    Attributes:
-      broken: ends the sentence "data.batch_size is 0, ..." about a value that does not.
-      holds: whether a value does.
-    """
-
-    broken: str
-    holds: Callable[[Any], bool]
+    broken: str  # ends the sentence "data.batch_size is 0, ..." about a value that does not
+    holds: Callable[[Any], bool]  # whether a value does
 
 
 ABOVE_0 = Bound("not above 0", lambda x: x > 0)

@@ -22,19 +22,13 @@ from fracjax.training.checkpoint import CheckpointMetadata
 
 @dataclass(frozen=True)
 class Calibration:
-    """A threshold, and how the scores are computed that it is a threshold of.
+    """A threshold, and how the scores are computed that it is a threshold of."""
 
-    Attributes:
-      point: the threshold with its rule and what it was chosen on; None of a classifier.
-      temperature: what the logits are divided by; the threshold is one of such scores.
-      test_views: views of each study whose probabilities are averaged.
-      precision: what the networks compute in.
-    """
-
+    # the threshold with its rule and what it was chosen on; None of a classifier.
     point: OperatingPoint | None
-    temperature: Temperature
-    test_views: int
-    precision: Precision
+    temperature: Temperature  # what the logits are divided by; the threshold is one of such scores
+    test_views: int  # views of each study whose probabilities are averaged
+    precision: Precision  # what the networks compute in
 
     def apply_to(self, bundle: ModelBundle) -> ModelBundle:
         """The same networks, their probabilities as they were when the threshold was chosen."""

@@ -16,29 +16,20 @@ from fracjax.loading.dataset_view import Dataset
 
 @dataclass(frozen=True)
 class Cascade:
-    """Joint predictions of both stages on one part of the classifier's dataset.
+    """Joint predictions of both stages on one part of the classifier's dataset."""
 
-    Attributes:
-      part: the part of the split.
-      stages: the two runs.
-      dataset: the classifier's.
-      detector: its predictions; `label` is 1 for every study, all of them being fractures.
-      classifier: its predictions of all studies, those that do not pass included.
-      report: figures with and without the detector.
-      sweep: the same over the detector's thresholds.
-      end_to_end: what a called type is worth when the normal studies of the detector's own dataset
-        (the same part) come, too, at the prevalence there.
-      leakage: the audits that fractures and normal studies passed, against the training of both.
-    """
-
-    part: str
-    stages: Stages
-    dataset: Dataset
+    part: str  # the part of the split
+    stages: Stages  # the two runs
+    dataset: Dataset  # the classifier's
+    # its predictions; `label` is 1 for every study, all of them being fractures.
     detector: Predictions
-    classifier: Predictions
-    report: CascadeReport
-    sweep: CascadeSweep
+    classifier: Predictions  # its predictions of all studies, those that do not pass included
+    report: CascadeReport  # figures with and without the detector
+    sweep: CascadeSweep  # the same over the detector's thresholds
+    # what a called type is worth when the normal studies of the detector's own dataset (the same
+    # part) come, too, at the prevalence there.
     end_to_end: EndToEnd
+    # the audits that fractures and normal studies passed, against the training of both.
     leakage: tuple[Leakage, ...]
 
 

@@ -39,57 +39,39 @@ _SEEN_BEFORE = {"validation": ("train",), "test": ("train", "validation")}
 
 @dataclass(frozen=True)
 class EvaluationRequest:
-    """What to evaluate, and how.
+    """What to evaluate, and how."""
 
-    Attributes:
-      workdir: the run.
-      part: validation or test.
-      calibrate: fit the temperature and choose a detector's threshold, and store both; else they
-        are read. On validation only.
-      rule: how to choose the threshold on validation; the config's `threshold` by default.
-      views: views of each study whose probabilities are averaged; by default the config's
-        `augment.test_views`, and on test what validation was evaluated with.
-      precision: what the networks compute in; by default the config's `model.precision`, likewise.
-      data_dir: where the prepared datasets are now; the config's `data.dir` by default.
-    """
-
-    workdir: Path
-    part: str
+    workdir: Path  # the run
+    part: str  # validation or test
+    # fit the temperature and choose a detector's threshold, and store both; else they are read. On
+    # validation only.
     calibrate: bool = False
+    # how to choose the threshold on validation; the config's `threshold` by default.
     rule: str | None = None
+    # views of each study whose probabilities are averaged; by default the config's
+    # `augment.test_views`, and on test what validation was evaluated with.
     views: int | None = None
+    # what the networks compute in; by default the config's `model.precision`, likewise.
     precision: Precision | None = None
+    # where the prepared datasets are now; the config's `data.dir` by default.
     data_dir: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class EvaluatedRun:
-    """Predictions of one part, and all that they come from.
+    """Predictions of one part, and all that they come from."""
 
-    Attributes:
-      bundle: the networks, at the temperature and the views below.
-      part: validation or test.
-      dataset: that the networks were trained on; of folds, that of the first.
-      examples: studies that each network predicted.
-      each: predictions of each network as it gives them, at temperature 1.
-      predictions: of all networks together, at the temperature.
-      calibration: threshold, temperature, views and precision.
-      leakage: the audits that the studies passed.
-      precision_shift: from another precision, if these predictions are not float32 of a run in
-        float32.
-      folds: each network predicted other studies, those that it was not trained on.
-    """
-
-    bundle: ModelBundle
-    part: str
-    dataset: Dataset
-    examples: tuple[Examples, ...]
-    each: tuple[Predictions, ...]
-    predictions: Predictions
-    calibration: Calibration
-    leakage: tuple[Leakage, ...]
+    bundle: ModelBundle  # the networks, at the temperature and the views below
+    part: str  # validation or test
+    dataset: Dataset  # that the networks were trained on; of folds, that of the first
+    examples: tuple[Examples, ...]  # studies that each network predicted
+    each: tuple[Predictions, ...]  # predictions of each network as it gives them, at temperature 1
+    predictions: Predictions  # of all networks together, at the temperature
+    calibration: Calibration  # threshold, temperature, views and precision
+    leakage: tuple[Leakage, ...]  # the audits that the studies passed
+    # from another precision, if these predictions are not float32 of a run in float32.
     precision_shift: PrecisionShift | None
-    folds: bool
+    folds: bool  # each network predicted other studies, those that it was not trained on
 
     @property
     def title(self) -> str:

@@ -14,17 +14,12 @@ _NO_IMAGE = "DICOMDIR"  # a table of contents that has the mark of DICOM
 
 @dataclass(frozen=True)
 class FileList:
-    """Files to predict, and what lies beside them.
+    """Files to predict, and what lies beside them."""
 
-    Attributes:
-      files: each file once, in the order in which it was named first.
-      skipped: what folders hold besides: no image by name and content, hidden, or our own.
-      repeated: further paths that lead to one of the files.
-    """
-
-    files: tuple[Path, ...]
+    files: tuple[Path, ...]  # each file once, in the order in which it was named first
+    # what folders hold besides: no image by name and content, hidden, or our own.
     skipped: tuple[Path, ...]
-    repeated: tuple[Path, ...]
+    repeated: tuple[Path, ...]  # further paths that lead to one of the files
 
 
 def find_files(paths: Sequence[Path], leave_out: Path | None = None) -> FileList:

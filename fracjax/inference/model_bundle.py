@@ -32,28 +32,18 @@ from fracjax.training.sweep import refuse_sweep
 
 @dataclass(frozen=True)
 class ModelBundle:
-    """The best networks of a run, ready to predict: one, or the members of an ensemble.
+    """The best networks of a run, ready to predict: one, or the members of an ensemble."""
 
-    Attributes:
-      workdir: the run.
-      metas: what the checkpoint of each network says of it.
-      networks: `params` and `batch_stats` of each.
-      forward: the jitted network.
-      mesh: devices.
-      batch_size: examples per step; the run's, made up to what these devices can share.
-      test_views: views of each example whose probabilities are averaged.
-      temperature: what the logarithms of the probabilities are divided by; 1 leaves them.
-      precision: what `forward` computes in; the run's own, unless `in_precision` changed it.
-    """
-
-    workdir: Path
-    metas: tuple[CheckpointMetadata, ...]
-    networks: tuple[dict[str, Any], ...]
-    forward: Forward
-    mesh: Mesh
-    batch_size: int
-    test_views: int
+    workdir: Path  # the run
+    metas: tuple[CheckpointMetadata, ...]  # what the checkpoint of each network says of it
+    networks: tuple[dict[str, Any], ...]  # `params` and `batch_stats` of each
+    forward: Forward  # the jitted network
+    mesh: Mesh  # devices
+    batch_size: int  # examples per step; the run's, made up to what these devices can share
+    test_views: int  # views of each example whose probabilities are averaged
+    # what the logarithms of the probabilities are divided by; 1 leaves them.
     temperature: float = 1.0
+    # what `forward` computes in; the run's own, unless `in_precision` changed it.
     precision: Precision = "float32"
 
     @property

@@ -32,16 +32,12 @@ _PATIENCE = 8
 
 @dataclass
 class ThroughputMeter:
-    """Seconds of a prediction, and in how many of them the devices had nothing to do.
+    """Seconds of a prediction, and in how many of them the devices had nothing to do."""
 
-    Attributes:
-      seconds: from when the programs are compiled (the first files are read by then) to the last
-        result, without what the one who takes the results does between two of them.
-      waited: of them, those in which the devices waited for images.
-    """
-
+    # from when the programs are compiled (the first files are read by then) to the last result,
+    # without what the one who takes the results does between two of them.
     seconds: float = 0.0
-    waited: float = 0.0
+    waited: float = 0.0  # of them, those in which the devices waited for images
     _begun: float = field(default=0.0, repr=False)
     _idle_since: float = field(default=0.0, repr=False)
 

@@ -16,27 +16,20 @@ from fracjax.runtime.atomic_files import replacing
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """One file.
+    """One file."""
 
-    Attributes:
-      path: the file, as it was named or found.
-      reason: why it was not read, `kind: details`; empty where it was.
-      note: what its decoder complained of, and went on.
-      probability: of a fracture; None where the file was not read.
-      decision: the class it is called: the second of the detector's two where the probability
-        reaches the threshold.
-      type: the most probable type of a file that was called fractured; None without a classifier.
-      types: probability of each type, by name; likewise.
-      image: what the detector saw, uint8[side, side, c], if it was to be kept.
-    """
-
-    path: Path
-    reason: str = ""
-    note: str = ""
-    probability: float | None = None
+    path: Path  # the file, as it was named or found
+    reason: str = ""  # why it was not read, `kind: details`; empty where it was
+    note: str = ""  # what its decoder complained of, and went on
+    probability: float | None = None  # of a fracture; None where the file was not read
+    # the class it is called: the second of the detector's two where the probability reaches the
+    # threshold.
     decision: str | None = None
+    # the most probable type of a file that was called fractured; None without a classifier.
     type: str | None = None
+    # probability of each type, by name; likewise.
     types: dict[str, float] = field(default_factory=dict)
+    # what the detector saw, uint8[side, side, c], if it was to be kept.
     image: UInt8[np.ndarray, "..."] | None = None
 
     @property

@@ -18,20 +18,14 @@ from fracjax.imaging.resize import ImageFormat, decode_each
 
 @dataclass(frozen=True)
 class DecodedFile:
-    """One file, decoded or refused.
+    """One file, decoded or refused."""
 
-    Attributes:
-      path: the file.
-      images: the square of each form that was asked for, uint8[side, side, c]; none where the
-        file was refused.
-      reason: why it was refused, `kind: details`; empty where it was not.
-      note: what its decoder complained of, and went on.
-    """
-
-    path: Path
+    path: Path  # the file
+    # the square of each form that was asked for, uint8[side, side, c]; none where the file was
+    # refused.
     images: tuple[UInt8[np.ndarray, "..."], ...] = ()
-    reason: str = ""
-    note: str = ""
+    reason: str = ""  # why it was refused, `kind: details`; empty where it was not
+    note: str = ""  # what its decoder complained of, and went on
 
 
 def read(path: Path, forms: Sequence[ImageFormat]) -> DecodedFile:

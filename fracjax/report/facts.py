@@ -16,34 +16,21 @@ _PACKAGES = ("fracjax", "jax", "flax", "optax", "orbax-checkpoint", "numpy", "sc
 
 @dataclass(frozen=True)
 class DataFacts:
-    """A prepared dataset and its split.
-
-    Attributes:
-      drawn: its images are phantoms.
-      studies: in all, those of classes that the run leaves out included.
-      files: found in the source.
-      refused: of these, by reason.
-      parts: studies by part of the split and then by class.
-      fractions: of the parts of the split, in order.
-      groups: sizes of the groups of near duplicates.
-      audits: each leakage audit in a sentence.
-      audit_table: the same in numbers.
-      compared: the audits compared images, and not files only.
-    """
+    """A prepared dataset and its split."""
 
     name: str
-    drawn: bool
-    studies: int
-    files: int
-    refused: Mapping[str, int]
-    parts: Mapping[str, Mapping[str, int]]
-    fractions: Sequence[float]
+    drawn: bool  # its images are phantoms
+    studies: int  # in all, those of classes that the run leaves out included
+    files: int  # found in the source
+    refused: Mapping[str, int]  # of these, by reason
+    parts: Mapping[str, Mapping[str, int]]  # studies by part of the split and then by class
+    fractions: Sequence[float]  # of the parts of the split, in order
     split_hash: str
     seed: int
-    groups: Sequence[int]
-    audits: Sequence[str]
-    audit_table: Table
-    compared: bool
+    groups: Sequence[int]  # sizes of the groups of near duplicates
+    audits: Sequence[str]  # each leakage audit in a sentence
+    audit_table: Table  # the same in numbers
+    compared: bool  # the audits compared images, and not files only
 
     def count(self, part: str) -> int:
         """Studies of a part."""
@@ -52,31 +39,21 @@ class DataFacts:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """A run on one part of its dataset.
+    """A run on one part of its dataset."""
 
-    Attributes:
-      config: that it was trained with; of several networks, that of the first.
-      channels: of the images that its networks take.
-      epoch: of the weights, of each network.
-      precision: what the networks computed in.
-      precision_shift: what another precision would make of the figures, in a sentence, if tried.
-      point: a detector's operating point, chosen on validation; None of a classifier.
-      n: studies of the part that were predicted.
-      data: what it was trained and evaluated on.
-      histories: how each network was trained, by its name.
-    """
-
-    config: Config
-    channels: int
-    epoch: int | list[int]
-    precision: str
+    config: Config  # that it was trained with; of several networks, that of the first
+    channels: int  # of the images that its networks take
+    epoch: int | list[int]  # of the weights, of each network
+    precision: str  # what the networks computed in
+    # what another precision would make of the figures, in a sentence, if tried.
     precision_shift: str
+    # a detector's operating point, chosen on validation; None of a classifier.
     point: OperatingPoint | None
     temperature: Temperature
     part: str
-    n: int
-    data: DataFacts
-    histories: Mapping[str, History]
+    n: int  # studies of the part that were predicted
+    data: DataFacts  # what it was trained and evaluated on
+    histories: Mapping[str, History]  # how each network was trained, by its name
 
     @property
     def subset(self) -> str:

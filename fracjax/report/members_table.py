@@ -12,16 +12,11 @@ from fracjax.report.table import Table
 
 @dataclass(frozen=True)
 class MembersReport:
-    """The same figures, by name, of every network, and of all of them together.
+    """The same figures, by name, of every network, and of all of them together."""
 
-    Attributes:
-      each: of each network, in order.
-      mean_and_sd: over the networks.
-      together: what makes one of them -> its figures; None where one does not apply.
-    """
-
-    each: tuple[Mapping[str, Estimate], ...]
-    mean_and_sd: Mapping[str, Spread]
+    each: tuple[Mapping[str, Estimate], ...]  # of each network, in order
+    mean_and_sd: Mapping[str, Spread]  # over the networks
+    # what makes one of them -> its figures; None where one does not apply.
     together: Mapping[str, Mapping[str, Estimate | None]]
 
 

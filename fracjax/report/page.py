@@ -49,19 +49,12 @@ class Facts:
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawn figure; `table.title` is its title.
+    """A drawn figure; `table.title` is its title."""
 
-    Attributes:
-      svg: an `<svg>` element that takes its colours from the page (light, dark, print).
-      alt: what it shows, in a sentence or two, for who cannot see it.
-      caption: below it.
-      table: the numbers behind it.
-    """
-
-    svg: str
-    alt: str
-    caption: str
-    table: Table
+    svg: str  # an `<svg>` element that takes its colours from the page (light, dark, print)
+    alt: str  # what it shows, in a sentence or two, for who cannot see it
+    caption: str  # below it
+    table: Table  # the numbers behind it
 
 
 @dataclass(frozen=True)

@@ -22,38 +22,23 @@ _NAME_WIDTH = 14  # letters that the names of rows keep on a narrow screen
 
 @dataclass(frozen=True)
 class Cell:
-    """A text, or an estimate in its parts.
+    """A text, or an estimate in its parts."""
 
-    Attributes:
-      kind: how it is set: "text", "long" (it may break), "number" or "figure".
-      text: what it says; of a figure the value in three decimals, or "undefined".
-      interval: "[0.88, 0.94]", or "" where there is none.
-      n: what a figure was counted over.
-      reason: why value or interval is missing; "" where neither is.
-      note: number of the reason below the table; 0 for none.
-    """
-
-    kind: str
-    text: str
-    interval: str = ""
-    n: int = 0
-    reason: str = ""
-    note: int = 0
+    kind: str  # how it is set: "text", "long" (it may break), "number" or "figure"
+    text: str  # what it says; of a figure the value in three decimals, or "undefined"
+    interval: str = ""  # "[0.88, 0.94]", or "" where there is none
+    n: int = 0  # what a figure was counted over
+    reason: str = ""  # why value or interval is missing; "" where neither is
+    note: int = 0  # number of the reason below the table; 0 for none
 
 
 class Grid(NamedTuple):
-    """The cells of a table, ready to be written down.
-
-    Attributes:
-      kinds: of each column, for its header to stand above its cells.
-      notes: numbered from 1: why something is missing.
-      methods: how the intervals were made, as a sentence; "" if there are none.
-    """
+    """The cells of a table, ready to be written down."""
 
     rows: list[list[Cell]]
-    kinds: list[str]
-    notes: list[str]
-    methods: str
+    kinds: list[str]  # of each column, for its header to stand above its cells
+    notes: list[str]  # numbered from 1: why something is missing
+    methods: str  # how the intervals were made, as a sentence; "" if there are none
 
 
 @dataclass(frozen=True)

@@ -18,17 +18,13 @@ class TimeBreakdown:
 
     Host and devices work at the same time, so these are no loads: they say whom the loop waited
     for. A run that its devices limit has a `device` of nearly 1, whatever its host does meanwhile.
-
-    Attributes:
-      input: waiting for the next batch to be read (stream mode).
-      device: waiting for results of the devices: the figures of the dispatch before, and the
-        logits of validation.
-      host: the rest: compiling and dispatching programs, figures, checkpoints, Python.
     """
 
-    input: float
+    input: float  # waiting for the next batch to be read (stream mode)
+    # waiting for results of the devices: the figures of the dispatch before, and the logits of
+    # validation.
     device: float
-    host: float
+    host: float  # the rest: compiling and dispatching programs, figures, checkpoints, Python
 
     def __str__(self) -> str:
         """`input 2 % device 95 % host 3 %`; whole numbers that sum to 100."""

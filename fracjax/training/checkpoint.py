@@ -29,33 +29,22 @@ after which a run cannot go on, or be evaluated, as it was trained."""
 
 @dataclass(frozen=True)
 class CheckpointMetadata:
-    """What the arrays of a checkpoint mean.
+    """What the arrays of a checkpoint mean."""
 
-    Attributes:
-      config: the run's config.
-      image: input range of its backbone.
-      split_hash: hash of the split file that it was trained on.
-      epoch: epochs completed.
-      history: figures of every epoch so far.
-      best_epoch: epoch of the lowest validation loss so far.
-      best_loss: that loss, in nats.
-      channels: of the images that the network is trained on: 1 (grey) or 3 (colour).
-      filter: the detector that chose the examples of training (`DetectorGate.identity`), or None.
-      step: steps taken of the epoch that has begun; 0 between epochs. With the seed and the epoch
-        it is all the state that the order of the examples has.
-      sums: figures of that epoch so far (`Metrics.sums`).
-    """
-
-    config: Config
-    image: ImageSpec
-    split_hash: str
-    epoch: int
-    history: list[dict[str, Any]]
-    best_epoch: int
-    best_loss: float
-    channels: int
+    config: Config  # the run's config
+    image: ImageSpec  # input range of its backbone
+    split_hash: str  # hash of the split file that it was trained on
+    epoch: int  # epochs completed
+    history: list[dict[str, Any]]  # figures of every epoch so far
+    best_epoch: int  # epoch of the lowest validation loss so far
+    best_loss: float  # that loss, in nats
+    channels: int  # of the images that the network is trained on: 1 (grey) or 3 (colour)
+    # the detector that chose the examples of training (`DetectorGate.identity`), or None.
     filter: dict[str, Any] | None = None
+    # steps taken of the epoch that has begun; 0 between epochs. With the seed and the epoch it is
+    # all the state that the order of the examples has.
     step: int = 0
+    # figures of that epoch so far (`Metrics.sums`).
     sums: dict[str, list[float | int]] = field(default_factory=dict)
 
     @property

@@ -33,14 +33,11 @@ TRAIN, FREEZE = "train", "freeze"
 
 @dataclass(frozen=True)
 class FreezeSpec:
-    """What stays as it is.
+    """What stays as it is."""
 
-    Attributes:
-      frozen: paths of the parameters that do not train, such as "backbone/stem/conv1/conv/kernel".
-      held: paths of the BatchNorms in inference mode, such as "backbone/stem/conv1/norm".
-    """
-
+    # paths of the parameters that do not train, such as "backbone/stem/conv1/conv/kernel".
     frozen: frozenset[str]
+    # paths of the BatchNorms in inference mode, such as "backbone/stem/conv1/norm".
     held: frozenset[str]
 
 

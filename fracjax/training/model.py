@@ -121,20 +121,13 @@ def _draw(model: Model, outputs: int, image_size: int) -> Callable[[jax.Array], 
 
 @dataclass(frozen=True)
 class BlockSummary:
-    """One line of the table.
+    """One line of the table."""
 
-    Attributes:
-      block: a block of the backbone, "head" or "total".
-      parameters: all of its parameters, running statistics included, as Keras counts them.
-      trained: those among them that the optimiser changes.
-      state: "trained", "frozen" or "part", of what is no running statistic.
-      batch_norm: "batch" or "running" statistics, "part" where both occur, "-" without BatchNorm.
-    """
-
-    block: str
-    parameters: int
-    trained: int
-    state: str
+    block: str  # a block of the backbone, "head" or "total"
+    parameters: int  # all of its parameters, running statistics included, as Keras counts them
+    trained: int  # those among them that the optimiser changes
+    state: str  # "trained", "frozen" or "part", of what is no running statistic
+    # "batch" or "running" statistics, "part" where both occur, "-" without BatchNorm.
     batch_norm: str
 
 

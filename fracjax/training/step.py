@@ -82,24 +82,17 @@ Step = Callable[[TrainState, Batch, jax.Array, ArrayLike], tuple[TrainState, Met
 
 @dataclass(frozen=True)
 class StepSpec:
-    """What a training step is made of.
+    """What a training step is made of."""
 
-    Attributes:
-      view: the network in training mode, with frozen BatchNorms held (`freeze.training_view`).
-      tx: the optimiser, frozen leaves masked (`freeze.partial_updates`).
-      image: value range that the backbone expects.
-      policy: augmentation; not applied to cached features.
-      colormap: colour map of what the network sees.
-      loss: what is minimised.
-      start: first block to run when the batch holds features of the blocks before it.
-    """
-
+    # the network in training mode, with frozen BatchNorms held (`freeze.training_view`).
     view: nnx.Module
+    # the optimiser, frozen leaves masked (`freeze.partial_updates`).
     tx: optax.GradientTransformation
-    image: ImageSpec
-    policy: Augment
-    colormap: str = "none"
-    loss: Loss = losses.CROSS_ENTROPY
+    image: ImageSpec  # value range that the backbone expects
+    policy: Augment  # augmentation; not applied to cached features
+    colormap: str = "none"  # colour map of what the network sees
+    loss: Loss = losses.CROSS_ENTROPY  # what is minimised
+    # first block to run when the batch holds features of the blocks before it.
     start: str | None = None
 
 

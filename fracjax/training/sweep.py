@@ -18,46 +18,28 @@ from fracjax.training.schedule import next_epoch
 
 @dataclass(frozen=True)
 class SweptRun:
-    """One run.
+    """One run."""
 
-    Attributes:
-      workdir: its folder.
-      learning_rate: of its first phase.
-      seed: of its weights and of all that is drawn.
-      epochs: epochs trained.
-      best_epoch: that of the lowest validation loss; 0 if none was finished.
-      loss: that loss, in nats; None if no epoch was finished.
-      score: of two classes the validation AUC, of more the accuracy, after that epoch.
-      complete: whether its training came to its end; if not, it diverged or goes on.
-    """
-
-    workdir: Path
-    learning_rate: float
-    seed: int
-    epochs: int
-    best_epoch: int
-    loss: float | None
-    score: float | None
-    complete: bool
+    workdir: Path  # its folder
+    learning_rate: float  # of its first phase
+    seed: int  # of its weights and of all that is drawn
+    epochs: int  # epochs trained
+    best_epoch: int  # that of the lowest validation loss; 0 if none was finished
+    loss: float | None  # that loss, in nats; None if no epoch was finished
+    score: float | None  # of two classes the validation AUC, of more the accuracy, after that epoch
+    complete: bool  # whether its training came to its end; if not, it diverged or goes on
 
 
 @dataclass(frozen=True)
 class RateSummary:
-    """The runs of one learning rate.
+    """The runs of one learning rate."""
 
-    Attributes:
-      learning_rate: of the first phase.
-      runs: how many seeds.
-      complete: how many of them came to their end; the figures are of these.
-      loss: mean and standard deviation (n - 1) of their lowest validation losses.
-      score: of their validation AUC, or accuracy.
-    """
-
-    learning_rate: float
-    runs: int
-    complete: int
+    learning_rate: float  # of the first phase
+    runs: int  # how many seeds
+    complete: int  # how many of them came to their end; the figures are of these
+    # mean and standard deviation (n - 1) of their lowest validation losses.
     loss: tuple[float, float | None] | None
-    score: tuple[float, float | None] | None
+    score: tuple[float, float | None] | None  # of their validation AUC, or accuracy
 
 
 def swept_runs(metas: Sequence[CheckpointMetadata]) -> list[SweptRun]:

@@ -39,17 +39,11 @@ class Detector(Protocol):
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What the steps of one network read.
+    """What the steps of one network read."""
 
-    Attributes:
-      views: the training examples, once as they are or once per cached view.
-      validation: the validation examples, in the form of the views.
-      start: first block to run on them; None when they are images.
-    """
-
-    views: list[Examples]
-    validation: Examples
-    start: str | None
+    views: list[Examples]  # the training examples, once as they are or once per cached view
+    validation: Examples  # the validation examples, in the form of the views
+    start: str | None  # first block to run on them; None when they are images
 
     @property
     def parts(self) -> list[Examples]:

@@ -52,14 +52,11 @@ Wanted = Literal["none", "called", "all"]
 
 @dataclass
 class Summary:
-    """What became of the files: of how many, and the results of those that are done.
-
-    Attributes:
-      meter: the time it took; of several processes, the slowest one's.
-    """
+    """What became of the files: of how many, and the results of those that are done."""
 
     files: int
     results: list[dict[str, Any]] = field(default_factory=list)
+    # the time it took; of several processes, the slowest one's.
     meter: ThroughputMeter = field(default_factory=ThroughputMeter)
 
     @property

@@ -48,17 +48,11 @@ _ACROSS = 16  # images beside each other
 
 @dataclass(frozen=True)
 class Panel:
-    """All studies after one augmentation.
+    """All studies after one augmentation."""
 
-    Attributes:
-      label: name and strength.
-      images: in [0, 255].
-      on: whether the config has it.
-    """
-
-    label: str
-    images: Float[np.ndarray, "n h w c"]
-    on: bool = True
+    label: str  # name and strength
+    images: Float[np.ndarray, "n h w c"]  # in [0, 255]
+    on: bool = True  # whether the config has it
 
 
 def show(

@@ -17,15 +17,12 @@ from fracjax.report.table import Table, pluralise
 
 @dataclass(frozen=True)
 class History:
-    """How one network was trained.
+    """How one network was trained."""
 
-    Attributes:
-      epochs: of each what was measured: `epoch`, `phase`, `train_loss`, `validation_loss`,
-        `validation_auc` and so on; any may be missing or None.
-      best_epoch: the one whose weights are used, that of the lowest validation loss; 0 for none.
-    """
-
+    # of each what was measured: `epoch`, `phase`, `train_loss`, `validation_loss`, `validation_auc`
+    # and so on; any may be missing or None.
     epochs: Sequence[Mapping[str, Any]]
+    # the one whose weights are used, that of the lowest validation loss; 0 for none.
     best_epoch: int
 
     @property
