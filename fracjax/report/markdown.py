@@ -67,7 +67,7 @@ def _block(block: Block, folder: Path, name: str) -> Iterator[str]:
             yield f"### {escape(block.table.title)}"
             yield f"![{escape(block.alt)}]({name}.svg)"
             yield escape(block.caption)
-            summary = "<summary>The numbers behind this picture</summary>"
+            summary = "<summary>The numbers behind this chart</summary>"
             yield "\n\n".join((f"<details>{summary}", *_table(block.table), "</details>"))
         case Table():
             yield f"**{escape(block.title)}**"

@@ -167,7 +167,7 @@ def page(title: str = f"Report {EVIL}") -> Page:
             ),
             Section("charts", "Charts", all_charts()),
             Section("tables", "Tables", (table, checklist, table, Facts(((EVIL, EVIL),)))),
-            Section("pictures", "Pictures", (Gallery((photo(), photo(700)), ""),)),
+            Section("images", "Pictures", (Gallery((photo(), photo(700)), ""),)),
             Section("none", "Nothing", (Gallery((), f"nothing {EVIL}"),)),
         ),
     )

@@ -209,7 +209,7 @@ def test_cascade_flow_is_that_of_the_report():
 
 def test_sweep_names_the_figures_at_the_threshold():
     chart = sweep_chart(FALLING, EMPTY, RISING, 0.3)
-    assert "share that passes 0.725 [0.67, 0.78]; end-to-end accuracy undefined" in chart.alt
+    assert "fraction that passes 0.725 [0.67, 0.78]; end-to-end accuracy undefined" in chart.alt
     assert chart.table.rows[0][2] == Estimate(
         None, None, None, 90, RISING.method, "a class is never called"
     )

@@ -110,7 +110,7 @@ def test_sections_are_named_and_listed(tree):
         "words",
         "charts",
         "tables",
-        "pictures",
+        "images",
         "none",
     ]
     assert {a["href"] for a in tree.all("a")} >= {f"#{s['id']}" for s in tree.all("section")}
@@ -122,7 +122,7 @@ def test_tables_have_captions_and_scopes(text, tree):
     tables = len(tree.all("table"))
     assert tables == len(tree.all("caption")) == 11 + 3
     assert {h["scope"] for h in tree.all("th")} == {"col", "row"}
-    assert text.count("The numbers behind this picture") == 11
+    assert text.count("The numbers behind this chart") == 11
 
 
 def test_names_that_look_like_markup_are_text(text, tree):

@@ -74,4 +74,4 @@ def test_pictures_of_an_earlier_report_do_not_outlive_it(tmp_path):
     markdown.write(shorter, tmp_path)
     after = {path.name for path in tmp_path.iterdir()}
     assert len(before) > 3
-    assert after == {"report.md", "mine-1.txt"}  # the first section has no picture
+    assert after == {"report.md", "mine-1.txt"}  # the first section has no image

@@ -1,4 +1,4 @@
-"""A map over a picture."""
+"""A map over an image."""
 
 import io
 
@@ -15,9 +15,9 @@ def _opened(*args) -> np.ndarray:
 
 
 def test_where_the_map_is_zero_the_picture_is_as_it_was():
-    picture = np.random.default_rng(0).integers(0, 256, (400, 400, 1), dtype=np.uint8)
-    shown = _opened(picture, np.zeros((400, 400)))
-    assert_array_equal(shown, np.repeat(picture, 3, axis=-1))
+    image = np.random.default_rng(0).integers(0, 256, (400, 400, 1), dtype=np.uint8)
+    shown = _opened(image, np.zeros((400, 400)))
+    assert_array_equal(shown, np.repeat(image, 3, axis=-1))
 
 
 def test_the_colour_where_the_map_is_one():
@@ -40,20 +40,20 @@ def test_more_of_the_map_covers_more_of_the_picture():
 
 
 def test_small_pictures_are_enlarged_and_colour_becomes_grey():
-    picture = np.zeros((100, 100, 3), np.uint8)
-    picture[..., 0] = 150
-    shown = _opened(picture, np.zeros((100, 100)))
+    image = np.zeros((100, 100, 3), np.uint8)
+    image[..., 0] = 150
+    shown = _opened(image, np.zeros((100, 100)))
     assert shown.shape == (400, 400, 3)
     assert (shown == 50).all()
 
 
 def test_a_box_is_drawn_around_its_pixels():
-    picture = np.full((400, 400, 1), 90, np.uint8)
-    shown = _opened(picture, np.zeros((400, 400)), np.array([[100.0, 50, 200, 300]]))[..., 0]
+    image = np.full((400, 400, 1), 90, np.uint8)
+    shown = _opened(image, np.zeros((400, 400)), np.array([[100.0, 50, 200, 300]]))[..., 0]
     # Outside in: black, two of white of which the second is the first pixel inside, black.
     assert shown[150, 47:53].tolist() == [90, 0, 255, 255, 0, 90]
     assert shown[150, 297:303].tolist() == [90, 0, 255, 255, 0, 90]
     assert shown[97:103, 150].tolist() == [90, 0, 255, 255, 0, 90]
     assert shown[197:203, 150].tolist() == [90, 0, 255, 255, 0, 90]
-    twice = _opened(picture[:200, :200], np.zeros((200, 200)), np.array([[100.0, 50, 150, 100]]))
+    twice = _opened(image[:200, :200], np.zeros((200, 200)), np.array([[100.0, 50, 150, 100]]))
     assert twice[..., 0][250, 97:103].tolist() == [90, 0, 255, 255, 0, 90]

@@ -63,10 +63,10 @@ def confusion_chart(
             f" The most frequent error: {counts[i, j]} of {totals[i]} {classes[i]} called "
             f"{classes[j]}."
         )
-    shown = "Each cell: studies, and their share of the true class, which is also its shade."
+    shown = "Each cell: studies, and their fraction of the true class, which is also its shade."
     if not few:
         shown = (
-            "Each cell: studies; the shade is their share of the true class. Columns have the "
+            "Each cell: studies; the shade is their fraction of the true class. Columns have the "
             "numbers of the rows."
         )
     rows = tuple(

@@ -17,7 +17,7 @@ from fracjax.report.table import Table, pluralise, threshold_text
 
 _ROWS = 21  # of a table behind a curve
 _DASHES, _DOTS = (0, (5, 2)), (0, (1, 1.5))
-_SWEPT = ("share that passes", "end-to-end accuracy", "macro precision of what passes")
+_SWEPT = ("fraction that passes", "end-to-end accuracy", "macro precision of what passes")
 
 
 def roc_chart(band: Band, report: BinaryReport) -> Chart:
@@ -195,7 +195,7 @@ def sweep_chart(passed: Band, accuracy: Band, precision: Band, threshold: float)
         for name, band, (colour, style) in zip(_SWEPT, bands, styles, strict=True):
             _draw_band(axes, band, colour, name, style)
         axes.set(xlim=(x[0], x[-1]), ylim=(0, 1), xlabel="threshold of the detector")
-        axes.set_ylabel("share")
+        axes.set_ylabel("fraction")
         if x[0] <= threshold <= x[-1]:
             _draw_threshold(axes, threshold)
         legend(figure, axes)

@@ -14,7 +14,7 @@ def reliability_chart(
     title: str = "Reliability",
     *,
     score: str = "probability of a fracture",
-    observed: str = "share of fractures",
+    observed: str = "fraction of fractures",
 ) -> Chart:
     """Bins of equal width as points with Wilson's whiskers; below, how many studies are in each.
 

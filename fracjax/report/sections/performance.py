@@ -44,14 +44,14 @@ def threshold_section(run: RunFacts, point: OperatingPoint, report: BinaryReport
     classes, title = run.config.data.classes, f"Confusion at {threshold_text(at.threshold)}"
     elsewhere = Table(
         "At another prevalence",
-        ("share of fractures", "precision (PPV)", "NPV"),
+        ("fraction of fractures", "precision (PPV)", "NPV"),
         tuple(
             (f"{prevalence:.0%}", *at_prevalence(at.sensitivity, at.specificity, prevalence))
             for prevalence in _PREVALENCES
         ),
     )
     after = text(
-        "The last table takes sensitivity and specificity from here to other shares of fractures, "
+        "The last table takes sensitivity and specificity from here to other prevalences, "
         "as if the studies there were as easy and as hard as these."
     )
     blocks = (
@@ -100,11 +100,11 @@ def confidence_section(made: Reliability, temperature: Temperature) -> Section:
         made,
         "Reliability of the called class",
         score="probability of the called class",
-        observed="share called rightly",
+        observed="fraction called rightly",
     )
     words = text(
-        "Here a study counts by the probability of the class that it is called, and the share is "
-        f"that of right calls. Temperature: {temperature_text(temperature)}."
+        "Here a study counts by the probability of the class that it is called, and the fraction "
+        f"is that of right calls. Temperature: {temperature_text(temperature)}."
     )
     return Section("calibration", "What a probability means", (chart, words))
 
@@ -143,9 +143,9 @@ def mistakes_section(
     if localisation is not None:
         words = text(
             "Pointing game: how often the map's maximum lies in the finding. Energy inside: the "
-            "share of the map that does. IoU: overlap of the finding with what is at half the "
+            "fraction of the map that does. IoU: overlap of the finding with what is at half the "
             "maximum or more. Beside them a map that is always brightest in the middle, and the "
-            "share of the picture that the finding takes."
+            "fraction of the image that the finding takes."
         )
         blocks += [localisation, words]
     notes = [
@@ -153,5 +153,5 @@ def mistakes_section(
         "understanding of it."
     ]
     if not drawn:
-        notes.insert(0, "These are pictures of patients: treat this file as you treat them.")
+        notes.insert(0, "These are images of patients: treat this file as you treat them.")
     return Section("mistakes", "The worst mistakes", (*blocks, Prose(tuple(notes), "note")))

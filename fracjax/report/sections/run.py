@@ -41,11 +41,11 @@ def data_section(data: DataFacts) -> Section:
         ),
         *(("Audit", audit) for audit in data.audits),
     )
-    pictures = ", and no picture that is nearly another's, turned or mirrored"
+    images = ", and no image that is nearly another's, turned or mirrored"
     words = text(
         "The audit was made anew for this report: no file and no group may be on both "
-        f"sides{pictures if data.compared else ''}. One such pair and there would be no report.",
-        "Phantoms are drawn one by one, so their pictures are not compared."
+        f"sides{images if data.compared else ''}. One such pair and there would be no report.",
+        "Phantoms are drawn one by one, so their images are not compared."
         if data.drawn
         else "Patients are not known here: two studies of one person may still lie in two parts.",
     )
@@ -99,9 +99,9 @@ def card_section(run: RunFacts, performance: str) -> Section:
         "Intended use": "research on detecting and typing fractures; a second look that is itself "
         "under study",
         "Not for": "decisions about patients; other views, bodies, ages or machines than those of "
-        "the training data; pictures that are no plain radiographs",
+        "the training data; images that are no plain radiographs",
         "Input": f"{data.image_size}×{data.image_size} pixels, channels: {run.channels}, 8 bits, "
-        f"picture made square by: {data.fit}",
+        f"image made square by: {data.fit}",
         "Precision": "; ".join(filter(None, precisions)),
         "Training data": f"{run.data.count('train')} studies of {data.name}{passed}"
         + (f"; of those, {run.subset}" if run.subset else ""),
@@ -162,7 +162,7 @@ def _answers(run: RunFacts, sections: Collection[str]) -> dict[str, str]:
         f"{run.channels} channels, colour map {data.colormap}",
         "Selection of subsets": selected or "all studies of the classes",
         "De-identification": drawn,
-        "Missing data": "none: a study without a picture or a label is not taken",
+        "Missing data": "none: a study without an image or a label is not taken",
         "Acquisition of the images": drawn,
         "Reference standard: how it was obtained": constructed,
         "Reference standard: why this one": constructed,

@@ -111,7 +111,7 @@ def _rule(rule: str) -> str:
     name, _, number = rule.partition(":")
     return {
         "youden": "Youden's: the largest sensitivity + specificity on validation",
-        "sensitivity": f"the highest that finds a share of {number} or more in validation",
+        "sensitivity": f"the highest that finds a fraction of {number} or more in validation",
         "fixed": "given, not chosen",
     }[name]
 
