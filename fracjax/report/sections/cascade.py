@@ -26,8 +26,8 @@ def filter_section(report: CascadeReport) -> Section:
     without, behind = report.without_filter, report.with_filter
     words = text(
         "Precision with the filter is end to end: of all fractures that are called so, the "
-        "fraction that is so. Recall with the filter is among those that passed; the fates above have that "
-        "of all. Every study here has a fracture; the next table adds false alarms."
+        "fraction that is so. Recall with the filter is among those that passed; the fates above "
+        "have that of all. Every study here has a fracture; the next table adds false alarms."
     )
     charts = (
         confusion_chart(without.matrix, without.classes, "Without the filter"),
