@@ -88,7 +88,7 @@ class Split:
           InputError: missing, not a split, changed since it was written (the hash differs), or a
             group lies in two parts.
         """
-        again = "prepare the dataset again, or name another file"
+        again = "make it again with `fracjax prepare`, or name another file"
         try:
             content = json.loads(path.read_text("utf-8"))
             studies = content["studies"]
