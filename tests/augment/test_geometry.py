@@ -109,6 +109,9 @@ def test_draws_fill_the_ranges_of_the_strengths():
     affine = np.asarray(jax.jit(jax.vmap(lambda key: geometry.draw_affine(key, policy)))(keys))
     angle = np.rad2deg(np.arctan2(affine[:, 1, 0], affine[:, 0, 0]))
     zoom = np.hypot(affine[:, 0, 0], affine[:, 1, 0])
+    # A rotation, mirrored or not, times one zoom: nothing is sheared.
+    linear, square = affine[:, :, :2], zoom.reshape(-1, 1, 1) ** 2
+    assert_allclose(linear @ linear.swapaxes(1, 2), square * np.eye(2), atol=1e-5)
     for values, bound in ((angle, 10.0), (zoom - 1, 0.2), (affine[:, :, 2], 0.1)):
         assert np.abs(values).max() <= bound * (1 + 1e-5)
         assert values.max() > 0.9 * bound
