@@ -45,8 +45,9 @@ def runs(world, tmp_path_factory):
     classifier = dataclasses.replace(world.stage2, workdir=root / "types", data=types, folds=2)
     for config in (detector, classifier):
         fit_members(config, QUIET)
-        for part in ("validation", "test"):
-            evaluate(config.workdir, part, data_mesh(), QUIET, gallery=0)
+    evaluate_run(EvaluationRequest(detector.workdir, "validation", calibrate=True), data_mesh())
+    for config, part in ((detector, "test"), (classifier, "validation"), (classifier, "test")):
+        evaluate(config.workdir, part, data_mesh(), QUIET, gallery=0)
     return detector, classifier
 
 

@@ -1,6 +1,7 @@
 """A run that has been trained, opened from its workdir alone."""
 
 import dataclasses
+import functools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Float
 
-from fracjax.config import Config, Precision
+from fracjax.config import Config, Data, Precision
 from fracjax.errors import InputError
 from fracjax.evaluation import Predictions
 from fracjax.evaluation.temperature import scale_probabilities
@@ -171,6 +172,17 @@ def open_run(workdir: Path, mesh: Mesh) -> ModelBundle:
 
 
 def _forward(config: Config, image: ImageSpec, mesh: Mesh) -> Forward:
+    """One program for all networks of a kind: a command opens its runs more than once."""
+    data = Data(
+        classes=config.data.classes,
+        image_size=config.data.image_size,
+        colormap=config.data.colormap,
+    )
+    return _program(Config(data=data, model=config.model, augment=config.augment), image, mesh)
+
+
+@functools.lru_cache(maxsize=8)
+def _program(config: Config, image: ImageSpec, mesh: Mesh) -> Forward:
     return make_forward(
         abstract(config).model,
         image=image,

@@ -61,7 +61,7 @@ class TrainableModel:
 
 def abstract(config: Config) -> TrainableModel:
     """The model of a config without its arrays; refuses an impossible size, network or cut."""
-    model = nnx.eval_shape(lambda: build(**_sizes(config), rngs=nnx.Rngs(0)))
+    model = nnx.merge(*_shapes(**_sizes(config)))
     freezes, problems = [], []
     for number, phase in enumerate(config.phases):
         try:
@@ -100,6 +100,13 @@ def variables_of(model: Classifier) -> dict[str, Any]:
 def _sizes(config: Config) -> dict[str, Any]:
     outputs = losses.outputs_for(config.data.classes, config.model.head)
     return {"model": config.model, "outputs": outputs, "image_size": config.data.image_size}
+
+
+@functools.cache
+def _shapes(model: Model, outputs: int, image_size: int) -> tuple[Any, Any]:
+    """A model without its arrays, in two parts that nobody changes."""
+    how = {"outputs": outputs, "image_size": image_size}
+    return nnx.split(nnx.eval_shape(lambda: build(model, **how, rngs=nnx.Rngs(0))))
 
 
 @functools.cache

@@ -192,34 +192,6 @@ def test_frozen_leaves_stay_bit_identical_without_moments_or_decay(cnn):
     assert sum(sizes) == 2 * sum(leaf.size for leaf in jax.tree.leaves(trained))
 
 
-def flops(net, part) -> float:
-    """Floating-point operations of one compiled training step."""
-    graph, *_ = nnx.split(training_view(net, part), nnx.Param, nnx.BatchStat)
-    params, stats = states(net)
-    tx = partial_updates(optax.sgd(0.1), part)
-
-    def step(params, stats, x):
-        def loss(params):
-            merged = nnx.merge(graph, params, stats)
-            return merged(x, rngs=jax.random.key(0, impl="rbg")).sum()
-
-        updates, _ = tx.update(jax.grad(loss)(params), tx.init(params), params)
-        return optax.apply_updates(params, updates)
-
-    fast: dict[str, str | bool] = {
-        "xla_backend_optimization_level": "0"
-    }  # of the machine code; what is dead goes anyway
-    cost = jax.jit(step).lower(params, stats, X).compile(fast).cost_analysis()
-    assert cost is not None
-    return cost["flops"]
-
-
-def test_xla_skips_the_weight_gradients_of_frozen_leaves(cnn):
-    full, head = (flops(cnn, partition(cnn, cut, "above_cut")) for cut in ("none", "head"))
-    # A training step costs three forward passes, and a frozen block only one of them.
-    assert head < 0.45 * full
-
-
 # What can be cached
 
 

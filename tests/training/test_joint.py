@@ -149,7 +149,7 @@ def run(phantoms, tmp_path_factory) -> Config:
         freeze=Freeze(batch_norm="above_cut"),
         augment=Augment(flip=True),
         loss=Loss(label_smoothing=0.05, class_weights="balanced"),
-        phases=(Phase(epochs=1, learning_rate=1e-3, cut="dense"), Phase(1, 1e-3, "none")),
+        phases=(Phase(epochs=1, learning_rate=1e-3, cut="head"), Phase(1, 1e-3, "dense")),
     )
 
 
@@ -214,7 +214,7 @@ def test_a_fold_that_stands_idle_at_the_end_of_each_epoch_is_the_run_of_that_fol
         workdir=tmp_path / "folds",
         folds=3,
         data=dataclasses.replace(run.data, batch_size=BATCH, subset=1.0),
-        phases=(Phase(epochs=2, learning_rate=1e-3, cut="dense"),),
+        phases=(Phase(epochs=2, learning_rate=1e-3, cut="head"),),
     )
     configs = member_configs(config)
     steps = [-(-len(open_dataset(one.data).part("train")) // BATCH) for one in configs]
