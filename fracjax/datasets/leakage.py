@@ -145,6 +145,7 @@ def fingerprints(
 
     path = prepared.directory / DECODED / "fingerprints.npz"
     if not path.exists():
+        prepared.open_images()
         what = f"Fingerprints of {prepared.name}, for the leakage audit"
         hashes, thumbnails = zip(*in_threads(of_record, range(len(prepared)), what), strict=True)
         path.parent.mkdir(exist_ok=True)

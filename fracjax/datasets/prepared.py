@@ -96,6 +96,13 @@ class Prepared:
         """The encoded image of one record, byte for byte the file of the source."""
         return self._records[index]["image"]
 
+    def open_images(self) -> None:
+        """Open the records, before threads ask for `image_bytes`, or show how far they are.
+
+        tfds imports its parts under a hook in which every relative import of another thread fails.
+        """
+        self.image_bytes(0)
+
     @property
     def manifest_path(self) -> Path:
         """The CSV of every file of the source, taken or refused."""

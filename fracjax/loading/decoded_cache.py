@@ -67,6 +67,7 @@ def _write(prepared: Prepared, form: ImageFormat, path: Path) -> None:
                 "prepare the dataset again"
             ) from error
 
+    prepared.open_images()
     count = len(prepared)
     threads = grain.ReadOptions(num_threads=os.cpu_count() or 1, prefetch_buffer_size=64)
     images = grain.MapDataset.range(count).map(image).to_iter_dataset(threads)

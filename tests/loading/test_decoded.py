@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from fracjax.datasets import prepared as prepared_module
+from fracjax.datasets.leakage import fingerprints
 from fracjax.datasets.prepare import prepare
-from fracjax.datasets.prepared import open_prepared
+from fracjax.datasets.prepared import open_prepared, open_records
 from fracjax.datasets.request import Request
 from fracjax.errors import InputError
 from fracjax.imaging.resize import ImageFormat, decode
@@ -54,6 +56,20 @@ def test_rows_are_the_decoded_records(prepared):
     assert_array_equal(store[rows], expected)
     assert_array_equal(np.load(store.path), store[np.arange(20)])  # a plain file of NumPy's
     assert_array_equal(pickle.loads(pickle.dumps(store))[rows], expected)
+
+
+@pytest.mark.parametrize("read", [lambda it: open_decoded(it, FORM), fingerprints])
+def test_records_are_opened_before_threads_read_them(prepared, monkeypatch, read):
+    """In another thread, what tfds imports would make the imports of all others fail."""
+    opened_in = []
+
+    def opened(directory):
+        opened_in.append(threading.current_thread())
+        return open_records(directory)
+
+    monkeypatch.setattr(prepared_module, "open_records", opened)
+    read(prepared)
+    assert opened_in == [threading.main_thread()]
 
 
 def test_the_second_run_decodes_nothing(prepared, calls):
