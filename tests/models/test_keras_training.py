@@ -107,7 +107,10 @@ def one_pass(network: str, x, *, start=None, stop=None):
         moved = nnx.to_pure_dict(nnx.state(merged, nnx.BatchStat))
         return out, {name: moved[name] for name in stats}
 
-    @jax.jit
+    # Of large maps in float64 it takes longer to run plain loops than to optimise them.
+    optimised = {"xla_backend_optimization_level": 2} if x.shape[1] > 64 else {}
+
+    @functools.partial(jax.jit, compiler_options=optimised)
     def run(params, stats, x):
         def loss(params):
             out, moved = features(graphs[1], params, stats, x)
