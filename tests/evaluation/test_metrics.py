@@ -32,6 +32,12 @@ def _areas(labels, scores, weights):
     }
 
 
+def _run(y, s, w):
+    """`_areas`, filled up with studies that count nothing: sets of all sizes share a program."""
+    rest = (0, 2 * N - y.size)
+    return run_float64(_areas, *(np.pad(array, rest) for array in (y, s, w)))
+
+
 def _sets():
     """Distinct scores, many ties, constant, perfect, reversed; each with whole weights, some 0."""
     rng = np.random.default_rng(0)
@@ -52,7 +58,7 @@ def _sets():
 def test_by_hand():
     # 0.9+ 0.8- 0.8+ 0.3-; the study of weight 0 is not there, the first one is there twice
     y, s = np.array([1, 0, 1, 0, 1]), np.array([0.9, 0.8, 0.8, 0.3, 0.1])
-    got = run_float64(_areas, y, s, np.array([2.0, 1, 1, 1, 0]))
+    got = _run(y, s, np.array([2.0, 1, 1, 1, 0]))
     assert got["auc"] == pytest.approx((2 * (1 + 1) + (1 / 2 + 1)) / 6, abs=1e-15)
     assert got["ap"] == pytest.approx(2 / 3 * 1 + 1 / 3 * 3 / 4, abs=1e-15)
     # straight from (0, 2/3) to (1/2, 1)
@@ -66,7 +72,7 @@ def test_by_hand():
 
 def test_equals_scikit_learn_with_weights():
     for y, s, w in _sets():
-        got = run_float64(_areas, y, s, w)
+        got = _run(y, s, w)
         assert_allclose(got["auc"], sk.roc_auc_score(y, s, sample_weight=w), atol=1e-12)
         area = sk.roc_auc_score(y, s, sample_weight=w, max_fpr=0.1)
         assert_allclose(got["partial"], area, atol=1e-12)
@@ -81,7 +87,7 @@ def test_precision_at_each_recall_equals_scikit_learn():
     for y, s, w in _sets():
         precision, recall, _ = sk.precision_recall_curve(y, s, sample_weight=w)
         precision, recall = precision[:-1], recall[:-1]  # the last one has a made-up precision
-        for at, found in zip(RECALL, run_float64(_areas, y, s, w)["precision"], strict=True):
+        for at, found in zip(RECALL, _run(y, s, w)["precision"], strict=True):
             # The highest threshold that reaches it is scikit-learn's last point that does.
             assert_allclose(found, precision[recall >= at][-1], atol=1e-12)
 
@@ -97,15 +103,13 @@ def test_the_curves_have_the_areas_that_are_given():
 
 def test_weights_are_repeated_studies():
     for y, s, w in _sets():
-        got = run_float64(_areas, y, s, w)
+        got = _run(y, s, w)
         i = np.repeat(np.arange(N), w.astype(int))
         if (y[i] == y[i][0]).all():
             continue
         assert_allclose(got["auc"], auc(y[i], s[i]), atol=1e-12)
         assert_allclose(got["ap"], sk.average_precision_score(y[i], s[i]), atol=1e-12)
-        rest = (0, 2 * N - i.size)  # filled up, so that sets of all sizes share a program
-        ones = np.pad(np.ones(i.size), rest)
-        repeated = run_float64(_areas, np.pad(y[i], rest), np.pad(s[i], rest), ones)
+        repeated = _run(y[i], s[i], np.ones(i.size))
         assert (got["youden"], got["target"]) == (repeated["youden"], repeated["target"])
 
 
@@ -118,7 +122,7 @@ def test_vmapped_equals_one_by_one_and_nan_marks_a_class_that_was_not_drawn():
     weights[3] = 0
     together = run_float64(_vmapped, y, s, weights)
     for i, w in enumerate(weights):
-        alone = run_float64(_areas, y, s, w)
+        alone = _run(y, s, w)
         jax.tree.map(lambda a, b, i=i: assert_allclose(a[i], b, atol=1e-13), together, alone)
     for name in ("auc", "partial", "ap", "youden", "target"):
         assert_array_equal(np.isnan(together[name]), [False, True, True, True, False, False])
@@ -132,7 +136,7 @@ def _vmapped(labels, scores, weights):
 
 
 def test_labels_of_one_class_alone():
-    got = run_float64(_areas, np.ones(N, int), np.linspace(0, 1, N), np.ones(N))
+    got = _run(np.ones(N, int), np.linspace(0, 1, N), np.ones(N))
     for name in ("auc", "partial", "ap", "youden", "target"):
         assert np.isnan(got[name]), name
     assert np.isnan(got["sensitivity"]).all()
@@ -142,9 +146,9 @@ def test_labels_of_one_class_alone():
 def test_the_order_of_studies_and_a_monotone_scale_change_nothing():
     y, s, w = list(_sets())[3]
     shuffle = np.random.default_rng(0).permutation(N)
-    first = run_float64(_areas, y, s, w)
+    first = _run(y, s, w)
     for arrays in ((y[shuffle], s[shuffle], w[shuffle]), (y, 8 * s, w)):
-        other = run_float64(_areas, *arrays)
+        other = _run(*arrays)
         for name in ("auc", "partial", "ap", "sensitivity", "precision"):
             assert_array_equal(other[name], first[name])
 

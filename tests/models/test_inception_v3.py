@@ -8,6 +8,7 @@ from flax import nnx
 
 from fracjax.models.inception_v3 import InceptionV3
 from fracjax.pretrained.names import TABLES
+from tests.models.abstract import abstract
 from tests.paths import GOLDENS
 
 NAMES = TABLES["inception_v3"].names
@@ -17,8 +18,8 @@ recipe = runpy.run_path(str(GOLDENS / "recipe.py"))
 @pytest.fixture(scope="module")
 def network():
     """Graph, parameters and statistics; the weights by the recipe, through the names' table."""
-    abstract = nnx.eval_shape(lambda: InceptionV3(rngs=nnx.Rngs(0)))
-    graph, *states = nnx.split(abstract, nnx.Param, nnx.BatchStat)
+    backbone = abstract("inception_v3").backbone
+    graph, *states = nnx.split(backbone, nnx.Param, nnx.BatchStat)
 
     def fill(path, leaf):
         name = NAMES["backbone/" + jax.tree_util.keystr(path, simple=True, separator="/")]
@@ -60,6 +61,7 @@ def test_map_equals_keras_on_odd_and_unequal_sides(network, golden):
     assert_relative(features(network, (107, 139), cut="mixed5"), golden["107x139"], 1e-5)
 
 
+@pytest.mark.slow
 def test_features_equal_keras_at_224(network, golden):
     ours = features(network, (224, 224), cut="mixed9")
     assert ours.shape == (1, 5, 5, 2048)

@@ -1,7 +1,6 @@
 """EfficientNet-B0 and MobileNetV2, in inference, against Keras; training is in its own file."""
 
 import csv
-import functools
 import os
 import runpy
 from pathlib import Path
@@ -17,6 +16,7 @@ from fracjax.models.efficientnet_b0 import EfficientNetB0
 from fracjax.models.mobilenet_v2 import MobileNetV2
 from fracjax.pretrained import keras_h5
 from fracjax.pretrained.names import TABLES
+from tests.models.abstract import abstract
 from tests.paths import GOLDENS
 
 REAL = Path(os.environ.get("FRACJAX_WEIGHTS", ""))
@@ -27,15 +27,10 @@ PARAMETERS = {"efficientnet_b0": (4_049_564, 42_016), "mobilenet_v2": (2_257_984
 CUTS = {"efficientnet_b0": "block5b", "mobilenet_v2": "block_8"}
 
 
-@functools.cache  # tracing is what takes the time here
-def abstract(name: str):
-    return nnx.eval_shape(lambda: NETWORKS[name](rngs=nnx.Rngs(0)))
-
-
 def filled(name: str, array_of) -> tuple:
     """Graph and leaves of a network; `array_of` gives an array by Keras's name, in its layout."""
     table = TABLES[name]
-    graph, state = nnx.split(abstract(name))
+    graph, state = nnx.split(abstract(name).backbone)
 
     def value(path, leaf):
         keras = table.names[f"backbone/{leaf_name(path)}"]
@@ -49,7 +44,7 @@ def filled(name: str, array_of) -> tuple:
 
 @pytest.mark.parametrize("name", list(NETWORKS))
 def test_parameters_are_those_of_keras(name):
-    net = abstract(name)
+    net = abstract(name).backbone
     sizes = [
         sum(leaf.size for leaf in jax.tree.leaves(state))
         for state in (nnx.state(net), nnx.state(net, nnx.BatchStat))
@@ -75,9 +70,37 @@ def test_layers_stand_where_keras_lists_them(name):
             assert row["class"] == "Normalization" or row["parameters"] == "0", row
 
 
+# Maps at 224 pixels: blocks that are as many, side and channels; Table 1 of the one paper, Table 2
+# of the other.
+MAPS = {
+    "efficientnet_b0": [
+        (1, 112, 32), (1, 112, 16), (2, 56, 24), (2, 28, 40), (3, 14, 80), (3, 14, 112),
+        (4, 7, 192), (1, 7, 320), (1, 7, 1280),
+    ],
+    "mobilenet_v2": [
+        (1, 112, 32), (1, 112, 16), (2, 56, 24), (3, 28, 32), (4, 14, 64), (3, 14, 96),
+        (3, 7, 160), (1, 7, 320), (1, 7, 1280),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_maps_shrink_where_the_papers_say(name):
+    """Traced: what each block computes is in test_keras_training, and of the whole it is slow."""
+
+    def maps(net, x):
+        return [x := block(x, rngs=None) for block in net.blocks()]
+
+    x = jax.ShapeDtypeStruct((2, 224, 224, 3), np.float32)
+    found = [out.shape for out in nnx.eval_shape(maps, abstract(name).backbone, x)]
+    expected = [(2, side, side, c) for count, side, c in MAPS[name] for _ in range(count)]
+    assert found == expected
+
+
 # In float64, as the golden. Measured: 9.9e-8 and 4.0e-8; in float32 6.7e-7 and 1.3e-5, since
 # MobileNetV2 sums what its blocks give without normalising it. Run in two parts, which must make a
 # whole.
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(NETWORKS))
 def test_features_equal_keras_on_odd_and_unequal_sides(name):
     graph, state = filled(name, recipe["weight"])

@@ -1,6 +1,5 @@
 import runpy
 from functools import partial
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +11,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from fracjax.config import Model
 from fracjax.errors import InputError
 from fracjax.models.backbone import leaf_name
-from fracjax.models.build import build, check
+from fracjax.models.build import check
 from fracjax.models.vit import LayerNorm, ViT
+from tests.models.abstract import abstract
 from tests.paths import GOLDENS
 
 recipe = runpy.run_path(str(GOLDENS / "recipe.py"))
@@ -52,9 +52,8 @@ def recipe_name(path) -> str:
     return f"{MODULES[module]}/{leaf}"
 
 
-def backbone(name: Literal["vit_ti16", "vit_s16"], side: int) -> ViT:
-    model = Model(name=name)
-    net = nnx.eval_shape(lambda: build(model, outputs=3, image_size=side, rngs=nnx.Rngs(0)))
+def backbone(name: str, side: int) -> ViT:
+    net = abstract(name, side)
     assert isinstance(net.backbone, ViT)
     return net.backbone
 
@@ -89,7 +88,7 @@ def sketch(name: str, gradient: np.ndarray) -> list:
     return [np.linalg.norm(gradient), *((np.where(s < 0, -1, 1) * gradient).sum() for s in signs)]
 
 
-@pytest.mark.parametrize("which", NETWORKS)
+@pytest.mark.parametrize("which", ["small", pytest.param("ti16", marks=pytest.mark.slow)])
 def test_features_and_every_gradient_equal_hugging_face(which, golden):
     make, side = NETWORKS[which]
     graph, params = network(make)
@@ -218,7 +217,9 @@ def test_a_side_that_would_cut_a_patch_is_refused_with_the_nearest_ones(side, ne
 
 
 def test_one_patch_is_the_smallest_picture():
-    assert backbone("vit_ti16", 16).embed.position.shape == (1, 2, 192)
+    check(Model(name="vit_ti16"), outputs=3, image_size=16)
+    smallest = nnx.eval_shape(lambda: SMALL(image_size=16, rngs=nnx.Rngs(0)))
+    assert smallest.embed.position.shape == (1, 2, 24)
     with pytest.raises(InputError) as error:
         check(Model(name="vit_ti16"), outputs=3, image_size=15)
     assert str(error.value).endswith("data.image_size is 15, but vit_ti16 needs 16 pixels or more")

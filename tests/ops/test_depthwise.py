@@ -36,7 +36,7 @@ def test_by_hand():
 
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("side", [3, 5])
-@pytest.mark.parametrize("picture", [(8, 6), (7, 9), (8, 5), (1, 2)])
+@pytest.mark.parametrize("picture", [(7, 6), (8, 5), (1, 2)])  # odd and even
 def test_values_and_both_gradients_equal_xla(picture, side, stride):
     x, kernel = draw(2, *picture, 3), draw(side, side, 1, 3)
     ours, theirs = (
@@ -49,10 +49,10 @@ def test_values_and_both_gradients_equal_xla(picture, side, stride):
 def test_members_with_kernels_of_their_own_are_the_members_one_by_one():
     x, kernels = draw(3, 2, 7, 6, 4), draw(3, 5, 5, 1, 4)
     run = lambda x, kernel: value_and_gradients(shifted_products, x, kernel, 2)  # noqa: E731
-    together = jax.jit(jax.vmap(run))(x, kernels)
+    together, by_itself = jax.jit(jax.vmap(run))(x, kernels), jax.jit(run)
     for i in range(3):
         member = jax.tree.map(lambda leaf, i=i: leaf[i], together)
-        alone = run(x[i], kernels[i])
+        alone = by_itself(x[i], kernels[i])
         jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-5, atol=1e-5), member, alone)
 
 

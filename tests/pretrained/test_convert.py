@@ -1,3 +1,4 @@
+import functools
 import os
 import re
 import runpy
@@ -14,8 +15,9 @@ from fracjax.config import Model
 from fracjax.errors import InputError
 from fracjax.models.build import build
 from fracjax.models.classifier import Classifier
+from fracjax.pretrained import convert as conversion
 from fracjax.pretrained import store
-from fracjax.pretrained.convert import backbone_shapes, convert, network_of
+from fracjax.pretrained.convert import convert, network_of
 from fracjax.pretrained.names import TABLES
 from tests.cli_runner import run_cli
 from tests.paths import GOLDENS
@@ -26,7 +28,15 @@ REAL = Path(os.environ.get("FRACJAX_WEIGHTS", "")) / (
 recipe = runpy.run_path(str(GOLDENS / "recipe.py"))
 
 
-@pytest.fixture(scope="module")
+backbone_shapes = functools.cache(conversion.backbone_shapes)  # tracing takes the time here
+
+
+@pytest.fixture(autouse=True)
+def shapes_are_found_once(monkeypatch):
+    monkeypatch.setattr(conversion, "backbone_shapes", backbone_shapes)
+
+
+@pytest.fixture
 def shapes():
     return backbone_shapes("inception_v3")
 
