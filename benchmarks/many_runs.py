@@ -45,7 +45,7 @@ class Flags:
     """Networks at a time."""
     rounds: int = 3
     """Rounds that are counted."""
-    network: TrainableModel = "basic_cnn"
+    network: Network = "basic_cnn"
     """Which network."""
     width: float = 0.25
     """Of the basic CNN."""

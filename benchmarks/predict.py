@@ -141,7 +141,7 @@ def _detector(config: Config, batch_size: int) -> Stages:
         -(-batch_size // mesh.size) * mesh.size,
         1,
     )
-    point = choose_threshold("fixed:2", [0, 1], [0.0, 1.0])
+    point = choose_threshold("fixed:1", [0, 1], [0.0, 1.0])
     return Stages(DetectorGate(trained, point))
 
 
