@@ -26,7 +26,7 @@ from typing import Any, Literal
 
 import tyro
 
-from fracjax.cli.process import as_command
+from fracjax.cli.process import run_program
 from fracjax.errors import InputError
 
 Of = Literal["seeds", "learning_rates", "folds"]
@@ -138,5 +138,4 @@ def _measure(flags: Flags, folder: Path) -> Iterator[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    with as_command():
-        main()
+    run_program(main)

@@ -21,7 +21,7 @@ import numpy as np
 from machine import describe, machine_line
 from rich.console import Console
 
-from fracjax.cli.process import as_command
+from fracjax.cli.process import run_program
 from fracjax.config import Config, Precision
 from fracjax.config.io import load
 from fracjax.errors import InputError
@@ -107,5 +107,4 @@ def _row(
 
 
 if __name__ == "__main__":
-    with as_command():
-        main()
+    run_program(main)

@@ -30,7 +30,7 @@ import numpy as np
 import tyro
 from PIL import Image
 
-from fracjax.cli.process import as_command
+from fracjax.cli.process import run_program
 from fracjax.config import Config, Data, Model
 from fracjax.datasets.phantom.drawing import draw
 from fracjax.evaluation import choose_threshold
@@ -150,5 +150,4 @@ def _write(index: int, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    with as_command():
-        tyro.cli(main, description=__doc__)
+    run_program(lambda: tyro.cli(main, description=__doc__))

@@ -35,7 +35,7 @@ from typing import Any
 
 import tyro
 
-from fracjax.cli.process import as_command
+from fracjax.cli.process import run_program
 from fracjax.config import Config, Phase, io
 from fracjax.runtime.atomic_files import write_json
 
@@ -189,5 +189,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with as_command():
-        tyro.cli(main, description=__doc__)
+    run_program(lambda: tyro.cli(main, description=__doc__))

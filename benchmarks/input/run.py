@@ -44,7 +44,7 @@ from files import make_files
 from memory import FEW, measure_memory
 from readers import take_turns
 
-from fracjax.cli.process import as_command
+from fracjax.cli.process import run_program
 from fracjax.config.io import load
 
 SIDE, BATCH = 224, 32
@@ -203,5 +203,4 @@ PARTS: dict[str, Callable[[Flags, Path, list[Path]], None]] = {
 }
 
 if __name__ == "__main__":
-    with as_command():
-        main()
+    run_program(main)

@@ -9,7 +9,7 @@ from typing import Any
 from machine import describe
 from turns import Ready, answer_turns
 
-from fracjax.cli.process import as_command
+from fracjax.cli.process import run_program
 
 
 def build(asked: dict[str, Any]) -> Ready:
@@ -95,5 +95,5 @@ def build(asked: dict[str, Any]) -> Ready:
 
 
 if __name__ == "__main__":
-    with as_command():  # as scripts/train.py: huge pages on a CPU, and the compilation cache
-        answer_turns(build)
+    # As `fracjax train`: huge pages on a CPU, and the compilation cache.
+    run_program(lambda: answer_turns(build))

@@ -4,8 +4,8 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import NoReturn
 
 from fracjax.errors import InputError
 from fracjax.runtime import compilation_cache
@@ -55,22 +55,10 @@ def exit_code(command: Callable[[], int | None]) -> int:
     return code
 
 
-@contextmanager
-def as_command() -> Iterator[None]:
-    """`set_up` and `exit_code` for the body of a program that is no command, as a benchmark is."""
+def run_program(main: Callable[[], int | None]) -> NoReturn:
+    """`set_up`, then `exit_code` of a program that is no command, as a benchmark is."""
     set_up()
-    raised: BaseException | None = None
-    try:
-        yield
-    except BaseException as error:
-        raised = error
-
-    def again() -> None:
-        if raised is not None:
-            raise raised
-
-    if code := exit_code(again):
-        sys.exit(code)
+    sys.exit(exit_code(main))
 
 
 def _late(error: TimeoutError) -> str:

@@ -14,13 +14,16 @@ from tests.paths import ROOT
 
 _RUN = """
 from collections import Counter
-from fracjax.cli.process import as_command
-with as_command():
+from fracjax.cli.process import run_program
+
+def main():
     import jax, jax.numpy as jnp
     seen = Counter()
     jax.monitoring.register_event_listener(lambda event, **_: seen.update([event.split("/")[-1]]))
     print(float(jax.jit(lambda x: (x @ x + 1).sum())(jnp.ones((8, 8)))))
     print(seen["cache_hits"], seen["cache_misses"])
+
+run_program(main)
 """
 
 

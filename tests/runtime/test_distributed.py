@@ -62,13 +62,13 @@ def get_config():
 CONTINUE = """
 import sys
 from pathlib import Path
-from fracjax.cli.process import as_command
+from fracjax.cli.process import run_program
 from fracjax.config import io
 from fracjax.errors import InputError
 from fracjax.runtime.multihost import barrier, is_main, main_console
 from fracjax.runtime.multihost import start
 
-with as_command():
+def main():
     config = io.load(Path(sys.argv[1]), ["--workdir", sys.argv[2]], "")
     start()
     from fracjax.runtime.sharding import data_mesh
@@ -82,14 +82,18 @@ with as_command():
     if not is_main():
         raise InputError("no such disk")
     barrier("never")
+
+run_program(main)
 """
 # Nobody else comes.
 ALONE = """
 from fracjax.runtime.multihost import start
-from fracjax.cli.process import as_command
+from fracjax.cli.process import run_program
 
-with as_command():
+def main():
     start(timeout=2)
+
+run_program(main)
 """
 
 

@@ -7,9 +7,9 @@ SAVING = """
 import math, sys, time
 from pathlib import Path
 from fracjax.runtime.multihost import start
-from fracjax.cli.process import as_command
+from fracjax.cli.process import run_program
 
-with as_command():
+def main():
     start()
     import dataclasses
     import jax.numpy as jnp
@@ -73,6 +73,8 @@ with as_command():
     save(4, best=True)
     for store in stores.values():
         store.__exit__()
+
+run_program(main)
 """
 
 
