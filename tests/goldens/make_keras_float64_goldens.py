@@ -78,32 +78,49 @@ def sketches(arrays):
     return np.array(rows, [("name", "U60"), ("sketch", "f4", 9)])
 
 
-def make(name, model, x, *, numbered=False):
-    variables = keras_variables.by_name(model, numbered=numbered)
-    keras_variables.fill(model, variables)
+def one_pass(model, names, x, seen=lambda out: out):
+    """Outputs in inference and in training, as `seen`; changes of statistics, and gradients."""
     trained = [v.value for v in model.trainable_variables]
     others = [v.value for v in model.non_trainable_variables]
-    weights = recipe.uniform("loss", (x.shape[0], model.output_shape[-1]), -1, 1)
 
     def loss(trained):
         out, moved = model.stateless_call(trained, others, x, training=True)
-        return (pooled(out) * weights).sum() / x.shape[0], (pooled(out), moved)
+        out = seen(out)
+        weights = recipe.uniform("loss", out.shape, -1, 1)
+        return (out * weights).sum() / x.shape[0], (out, moved)
 
     (_, (out, moved)), gradients = jax.jit(jax.value_and_grad(loss, has_aux=True))(trained)
-    inference = pooled(model.stateless_call(trained, others, x, training=False)[0])
-    names = {id(v): variable for variable, v in variables.items()}
-    by_variable = lambda those, values: {  # noqa: E731
-        names[id(v)]: np.asarray(value)
-        for v, value in zip(those, values, strict=True)
-        if id(v) in names
-    }
+    inference = seen(model.stateless_call(trained, others, x, training=False)[0])
     changes = [new - old for new, old in zip(moved, others, strict=True)]
+
+    def by_name(those, values):
+        return {
+            names[id(v)]: np.asarray(value)
+            for v, value in zip(those, values, strict=True)
+            if id(v) in names
+        }
+
+    return (
+        {"inference": inference, "training": out},
+        by_name(model.non_trainable_variables, changes),
+        by_name(model.trainable_variables, gradients),
+    )
+
+
+def filled(model, *, numbered):
+    """Fill a network by the recipe; names of its variables, by their identity."""
+    variables = keras_variables.by_name(model, numbered=numbered)
+    keras_variables.fill(model, variables)
+    return {id(v): name for name, v in variables.items()}
+
+
+def make(name, model, x, *, numbered=False):
+    outputs, changes, gradients = one_pass(model, filled(model, numbered=numbered), x, pooled)
     np.savez_compressed(
         HERE / f"keras_{name}_training.npz",
-        inference=np.asarray(inference, np.float32),
-        training=np.asarray(out, np.float32),
-        statistics=sketches(by_variable(model.non_trainable_variables, changes)),
-        gradients=sketches(by_variable(model.trainable_variables, gradients)),
+        **{mode: np.asarray(out, np.float32) for mode, out in outputs.items()},
+        statistics=sketches(changes),
+        gradients=sketches(gradients),
     )
 
 
@@ -111,9 +128,7 @@ def make_blocks():
     made = {}
     for network, (side, blocks) in BLOCKS.items():
         model = application(getattr(keras.applications, APPLICATIONS[network]), side, side)
-        variables = keras_variables.by_name(model, numbered=network == "inception_v3")
-        keras_variables.fill(model, variables)
-        names = {id(v): name for name, v in variables.items()}
+        names = filled(model, numbered=network == "inception_v3")
         low, high = (0, 255) if network == "efficientnet_b0" else (-1, 1)
         for block, (before, last) in blocks.items():
             first = model.input if before is None else model.get_layer(before).output
@@ -121,33 +136,10 @@ def make_blocks():
             shape = (BATCH, *first.shape[1:])
             ends = (low, high) if before is None else (-1, 1)
             x = recipe.picture("picture", shape, *ends).astype(np.float64)
-            for what, arrays in block_pass(part, names, x).items():
+            kinds = ("output", "statistics", "gradients")
+            for what, arrays in zip(kinds, one_pass(part, names, x), strict=True):
                 made[f"{network}/{block}/{what}"] = sketches(arrays)
     np.savez_compressed(HERE / "keras_blocks.npz", **made)
-
-
-def block_pass(part, names, x):
-    trained = [v.value for v in part.trainable_variables]
-    others = [v.value for v in part.non_trainable_variables]
-    weights = recipe.uniform("loss", (BATCH, *part.output.shape[1:]), -1, 1)
-
-    def loss(trained):
-        out, moved = part.stateless_call(trained, others, x, training=True)
-        return (out * weights).sum() / BATCH, (out, moved)
-
-    (_, (out, moved)), gradients = jax.jit(jax.value_and_grad(loss, has_aux=True))(trained)
-    inference = part.stateless_call(trained, others, x, training=False)[0]
-    changes = [new - old for new, old in zip(moved, others, strict=True)]
-    by_name = lambda those, values: {  # noqa: E731
-        names[id(v)]: np.asarray(value)
-        for v, value in zip(those, values, strict=True)
-        if id(v) in names
-    }
-    return {
-        "output": {"inference": inference, "training": out},
-        "statistics": by_name(part.non_trainable_variables, changes),
-        "gradients": by_name(part.trainable_variables, gradients),
-    }
 
 
 def make_odd_sides():
