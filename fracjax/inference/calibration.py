@@ -15,7 +15,7 @@ from fracjax.config import Precision
 from fracjax.errors import InputError
 from fracjax.evaluation import OperatingPoint
 from fracjax.evaluation.temperature import Temperature
-from fracjax.inference.model_bundle import ModelBundle, epochs_of
+from fracjax.inference.model_bundle import ModelBundle, epochs_of, is_cross_validation
 from fracjax.runtime.atomic_files import read_json, to_json, write_json
 from fracjax.training.checkpoint import CheckpointMetadata
 
@@ -91,6 +91,13 @@ def read(workdir: Path, metas: Sequence[CheckpointMetadata]) -> Calibration:
         return Calibration(point, temperature, int(record["test_views"]), precision)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path(workdir)} is damaged ({error}); {hint}") from error
+
+
+def read_if_stored(workdir: Path, metas: Sequence[CheckpointMetadata]) -> Calibration | None:
+    """What was stored; None before validation, and of folds, whose mean it does not fit."""
+    if not is_stored(workdir) or is_cross_validation(metas):
+        return None
+    return read(workdir, metas)
 
 
 def read_threshold(

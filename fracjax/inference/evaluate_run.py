@@ -164,14 +164,13 @@ def _checked_rule(request: EvaluationRequest, meta: CheckpointMetadata) -> str |
 
 def _stored(request: EvaluationRequest, metas: Sequence[CheckpointMetadata]) -> Calibration | None:
     """What validation chose, if it fits the request; None of a classifier without it."""
-    detector, folds = len(metas[0].classes) == 2, is_cross_validation(metas)
-    if detector and folds:
-        refuse_folds(request.workdir)
-    if detector:
+    if len(metas[0].classes) == 2:
+        if is_cross_validation(metas):
+            refuse_folds(request.workdir)
         stored, _ = calibration.read_threshold(request.workdir, metas)
-    elif calibration.is_stored(request.workdir) and not folds:
-        stored = calibration.read(request.workdir, metas)
     else:
+        stored = calibration.read_if_stored(request.workdir, metas)
+    if stored is None:
         return None
     # A threshold holds for scores that come about as those it was chosen on.
     what = "temperature was fitted" if stored.point is None else "threshold was chosen"

@@ -15,7 +15,6 @@ from fracjax.inference import calibration
 from fracjax.inference.model_bundle import (
     ModelBundle,
     epochs_of,
-    is_cross_validation,
     open_run,
     read_detector,
 )
@@ -90,8 +89,8 @@ def open_stages(stage1: Path, stage2: Path | None, mesh: Mesh) -> Stages:
     if stage2 is None:
         return Stages(detector)
     classifier = open_run(stage2, mesh)
-    if calibration.is_stored(stage2) and not is_cross_validation(classifier.metas):
-        classifier = calibration.read(stage2, classifier.metas).apply_to(classifier)
+    if stored := calibration.read_if_stored(stage2, classifier.metas):
+        classifier = stored.apply_to(classifier)
     if set(classifier.meta.classes) == set(detector.bundle.meta.classes):
         raise InputError(
             f"{stage2} distinguishes the same classes as the detector in {stage1} "

@@ -13,7 +13,7 @@ from rich.console import Console
 from fracjax.errors import InputError
 from fracjax.evaluation import auc
 from fracjax.loading.sampling import draw_order
-from fracjax.loading.streaming import BatchSource, steps_per_epoch
+from fracjax.loading.streaming import BatchSource, steps_per_epoch, training_batches
 from fracjax.runtime.multihost import broadcast
 from fracjax.runtime.randomness import root
 from fracjax.runtime.sharding import replicate
@@ -128,8 +128,15 @@ class Trainer:
 
     def batches(self) -> BatchSource:
         """The batches of the next epoch, from the disk."""
-        examples, order = self.data.views[self.view], np.asarray(self.order())
-        return BatchSource(examples, order, self.config.data.batch_size, self.class_weights)
+        how = self.config.data
+        return training_batches(
+            self.data.views[self.view],
+            batch_size=how.batch_size,
+            seed=self.config.train.seed,
+            epoch=self.meta.epoch,
+            oversample=how.oversample,
+            class_weights=self.class_weights,
+        )
 
     def save_within_epoch(self, state: TrainState, step: int, sums: Sums) -> None:
         """Save an epoch that is not over: after so many steps, with the figures so far."""

@@ -12,9 +12,10 @@ from fracjax.explain.cam import Method
 from fracjax.explain.localisation import LocalisationReport, best_levels, localisation_report
 from fracjax.explain.maps import Target, explain
 from fracjax.inference.calibration import about
+from fracjax.inference.evaluate_run import open_as_trained
 from fracjax.inference.model_bundle import ModelBundle, is_cross_validation, open_run
 from fracjax.loading.batch import Examples
-from fracjax.loading.dataset_view import Dataset, open_dataset
+from fracjax.loading.dataset_view import Dataset
 from fracjax.loading.regions import Regions, regions
 from fracjax.report.overlay import overlay_png
 from fracjax.report.table import Table
@@ -59,8 +60,7 @@ def explain_run(
             f"{workdir} is a cross-validation, whose networks have each trained on what the others "
             "validate on; name one of its folders, or another run"
         )
-    dataset = open_dataset(trained.meta.config.data, data_dir)
-    trained.meta.check_split(dataset.split_hash)
+    dataset = open_as_trained(trained.meta, data_dir)
     target: Target = "positive" if len(trained.meta.classes) == 2 else "called"
     maps_of = partial(explain, trained, target=target, method=method)
     examples, where = located(dataset, part, trained)
