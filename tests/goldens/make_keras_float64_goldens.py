@@ -118,7 +118,8 @@ def make(name, model, x, *, numbered=False):
     outputs, changes, gradients = one_pass(model, filled(model, numbered=numbered), x, pooled)
     np.savez_compressed(
         HERE / f"keras_{name}_training.npz",
-        **{mode: np.asarray(out, np.float32) for mode, out in outputs.items()},
+        inference=np.asarray(outputs["inference"], np.float32),
+        training=np.asarray(outputs["training"], np.float32),
         statistics=sketches(changes),
         gradients=sketches(gradients),
     )
