@@ -117,7 +117,7 @@ def test_stages_may_be_ensembles(runs):
 
 
 def test_folds_have_no_validation_part_for_a_cascade(runs):
-    with pytest.raises(InputError, match=r"folds of a cross-validation.*write --split test"):
+    with pytest.raises(InputError, match=r"folds of a cross-validation.*use the test part"):
         run_cascade(open_stages(runs[0].workdir, runs[1].workdir, data_mesh()), "validation")
 
 

@@ -154,7 +154,7 @@ def test_another_rule_may_be_chosen_on_validation_only(world_copy):
         EvaluationRequest(copy, "validation", calibrate=True, rule="fixed:0.25"), data_mesh()
     )
     assert open_detector_gate(copy, data_mesh()).point.threshold == 0.25
-    with pytest.raises(InputError, match=r"on --split validation only"):
+    with pytest.raises(InputError, match=r"on validation only"):
         evaluate(copy, "test", data_mesh(), QUIET, rule="youden")
     with pytest.raises(InputError, match=r"no threshold rule 'best'"):
         evaluate(copy, "validation", data_mesh(), QUIET, rule="best")
@@ -191,7 +191,7 @@ def test_a_classifier_has_a_temperature_of_validation_and_no_threshold(world):
         evaluated.calibration.temperature.n
         == _metrics(stage2.workdir / "evaluation" / "validation")["figures"]["n"]
     )
-    with pytest.raises(InputError, match=r"--views is 2, but the temperature was fitted"):
+    with pytest.raises(InputError, match=r"views is 2, but the temperature was fitted"):
         evaluate_run(EvaluationRequest(stage2.workdir, "test", views=2), data_mesh())
 
 
@@ -340,17 +340,17 @@ def test_stages_in_the_wrong_order_are_refused(world):
 def test_the_threshold_holds_for_as_many_views_as_it_was_chosen_on(world, world_copy):
     copy = world_copy.stage1.workdir
     with pytest.raises(
-        InputError, match=r"--views is 3, but .* mean of 1 view\(s\); run `fracjax evaluate"
+        InputError, match=r"views is 3, but .* mean of 1 view\(s\); run `fracjax evaluate"
     ):
         evaluate(copy, "test", data_mesh(), QUIET, views=3)
-    with pytest.raises(InputError, match=r"--views is 0; write 1"):
+    with pytest.raises(InputError, match=r"views is 0; write 1"):
         evaluate(copy, "validation", data_mesh(), QUIET, views=0)
     evaluate_run(EvaluationRequest(copy, "validation", calibrate=True, views=3), data_mesh())
     assert evaluate_run(EvaluationRequest(copy, "test"), data_mesh()).bundle.test_views == 3
     front = open_detector_gate(copy, data_mesh())
     assert front.bundle.test_views == 3
     assert front.identity != open_detector_gate(world.stage1.workdir, data_mesh()).identity
-    with pytest.raises(InputError, match=r"--views 1` first, or leave --views out"):
+    with pytest.raises(InputError, match=r"--views 1` first, or leave views out"):
         evaluate(copy, "test", data_mesh(), QUIET, views=1)
 
 
@@ -358,7 +358,7 @@ def test_the_threshold_holds_for_the_precision_it_was_chosen_in(world_copy, monk
     copy = world_copy.stage1.workdir
     with pytest.raises(
         InputError,
-        match=r"--precision is bfloat16, but the threshold .* in float32; run `fracjax evaluate",
+        match=r"precision is bfloat16, but the threshold .* in float32; run `fracjax evaluate",
     ):
         evaluate(copy, "test", data_mesh(), QUIET, precision="bfloat16")
     before = open_detector_gate(copy, data_mesh()).identity

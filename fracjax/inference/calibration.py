@@ -40,16 +40,15 @@ class Calibration:
 
 
 def path(workdir: Path) -> Path:
-    """Where a run keeps its calibration."""
+    """Where a run keeps its calibration, once it has been evaluated on validation."""
     return workdir / "operating_point.json"
 
 
 def store(workdir: Path, chosen: Calibration, metas: Sequence[CheckpointMetadata]) -> None:
     """Keep it with what it was chosen on: checkpoints, split, validation."""
     record = to_json(chosen)
-    write_json(
-        path(workdir), {"operating_point": record.pop("point"), **record, **_chosen_on(metas)}
-    )
+    record = {"operating_point": record.pop("point"), **record, **_chosen_on(metas)}
+    write_json(path(workdir), record)
 
 
 def _chosen_on(metas: Sequence[CheckpointMetadata]) -> dict[str, Any]:
@@ -62,15 +61,13 @@ def _chosen_on(metas: Sequence[CheckpointMetadata]) -> dict[str, Any]:
     }
 
 
-def is_stored(workdir: Path) -> bool:
-    """Whether a run has been evaluated on validation."""
-    return path(workdir).is_file()
-
-
 def read(workdir: Path, metas: Sequence[CheckpointMetadata]) -> Calibration:
-    """What was stored; refused if it is of another checkpoint, split or part than validation."""
+    """What was stored; refused if it is of another checkpoint, split or part than validation.
+
+    A detector's has a threshold.
+    """
     hint = f"run `{evaluate_command(workdir)}` first"
-    if not is_stored(workdir):
+    if not path(workdir).is_file():
         raise InputError(f"{workdir} has no threshold yet; {hint}")
     record = read_json(path(workdir), hint)
     expected = _chosen_on(metas)
@@ -82,6 +79,8 @@ def read(workdir: Path, metas: Sequence[CheckpointMetadata]) -> Calibration:
     try:
         point, precision = record["operating_point"], record["precision"]
         point = None if point is None else OperatingPoint.from_dict(point)
+        if (point is None) == (len(metas[0].classes) == 2):
+            raise ValueError("it holds no threshold of a detector, or one of a classifier")
         if precision not in typing.get_args(Precision):
             raise ValueError(f"the precision is {precision}")
         # Infinite where none is called.
@@ -95,21 +94,9 @@ def read(workdir: Path, metas: Sequence[CheckpointMetadata]) -> Calibration:
 
 def read_if_stored(workdir: Path, metas: Sequence[CheckpointMetadata]) -> Calibration | None:
     """What was stored; None before validation, and of folds, whose mean it does not fit."""
-    if not is_stored(workdir) or is_cross_validation(metas):
+    if not path(workdir).is_file() or is_cross_validation(metas):
         return None
     return read(workdir, metas)
-
-
-def read_threshold(
-    workdir: Path, metas: Sequence[CheckpointMetadata]
-) -> tuple[Calibration, OperatingPoint]:
-    """What was stored of a detector, with its threshold; raises as `read`, or where it has none."""
-    chosen = read(workdir, metas)
-    if chosen.point is None:
-        raise InputError(
-            f"{path(workdir)} holds no threshold; run `{evaluate_command(workdir)}` again"
-        )
-    return chosen, chosen.point
 
 
 def evaluate_command(workdir: Path, *options: str) -> str:

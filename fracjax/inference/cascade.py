@@ -48,7 +48,7 @@ def run_cascade(stages: Stages, part: str, data_dir: Path | None = None) -> Casc
     if part == "validation" and is_cross_validation(classifier.metas):
         raise InputError(
             f"the networks of {classifier.workdir} are folds of a cross-validation: all but one "
-            "have trained on any study of validation; write --split test"
+            "have trained on any study of validation; use the test part"
         )
     dataset, own = (
         open_as_trained(bundle.meta, data_dir) for bundle in (classifier, detector.bundle)

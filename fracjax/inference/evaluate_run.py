@@ -1,7 +1,7 @@
 """A run's networks on one part of their dataset, as validation calibrated them."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,10 +97,10 @@ def evaluate_run(request: EvaluationRequest, mesh: Mesh) -> EvaluatedRun:
         its studies have leaked, the test part is asked for before a threshold was chosen, or the
         precision is another than that of training and moves probabilities.
     """
-    metas = read_metas(request.workdir)
+    part, metas = request.part, read_metas(request.workdir)
     rule = _checked_rule(request, metas[0])  # before minutes are spent on predictions
     stored = None if request.calibrate else _stored(request, metas)
-    bundle = open_run(request.workdir, mesh)
+    bundle = open_run(request.workdir, mesh, metas)
     if stored is not None:
         bundle = stored.apply_to(bundle)
     else:
@@ -108,56 +108,46 @@ def evaluate_run(request: EvaluationRequest, mesh: Mesh) -> EvaluatedRun:
         bundle = dataclasses.replace(bundle, test_views=views)
         bundle = bundle.in_precision(request.precision or bundle.precision)
     dataset, examples, leakage = _studies(bundle, request)
-    folds = is_cross_validation(metas) and request.part == "validation"
+    folds = is_cross_validation(metas) and part == "validation"
     join = aggregate.pooled if folds else aggregate.mean
     each = _predict_each(bundle, examples)
     joined = join(each)
-    if request.calibrate:
-        chosen = _calibrated(bundle, joined, rule)
-    else:
-        chosen = stored or _uncalibrated(bundle)
+    chosen = _calibrated(bundle, joined, rule) if request.calibrate else stored
+    chosen = chosen or _uncalibrated(bundle)
     predictions = scaled(joined, chosen.temperature.value)
-
-    def predict_in(precision: Precision) -> Predictions:
-        unscaled = join(_predict_each(bundle.in_precision(precision), examples))
-        return scaled(unscaled, chosen.temperature.value)
-
-    shift = _precision_shift(bundle, predictions, predict_in, read=stored is not None)
+    own, now, shift = bundle.meta.config.model.precision, bundle.precision, None
+    other = other_precision(own, now)
+    # The other may be the same arithmetic on this platform: then nothing moves.
+    if other and effective_precision(other, platform()) != effective_precision(now, platform()):
+        unscaled = join(_predict_each(bundle.in_precision(other), examples))
+        theirs = scaled(unscaled, chosen.temperature.value)
+        shift = measure_precision_shift(predictions, theirs, now, other)
+        if other == own:
+            check_precision_shift(shift, bundle.workdir, read=stored is not None)
     if request.calibrate:
         calibration.store(request.workdir, chosen, metas)
+    bundle = chosen.apply_to(bundle)
     return EvaluatedRun(
-        chosen.apply_to(bundle),
-        request.part,
-        dataset,
-        examples,
-        each,
-        predictions,
-        chosen,
-        leakage,
-        shift,
-        folds,
+        bundle, part, dataset, examples, each, predictions, chosen, leakage, shift, folds
     )
 
 
 def _checked_rule(request: EvaluationRequest, meta: CheckpointMetadata) -> str | None:
     """By which a threshold is to be chosen; None of a classifier, which has none."""
     detector = len(meta.classes) == 2
-    problems = []
-    if request.part not in _SEEN_BEFORE:
-        problems.append(f"the part is {request.part!r}, expected validation or test")
-    if request.calibrate and request.part != "validation":
-        problems.append(
-            f"found calibration on {request.part}, expected on validation: a threshold and a "
-            "temperature are chosen there only"
-        )
-    if request.rule is not None and not (detector and request.calibrate):
-        problems.append(
-            "--threshold chooses a detector's threshold, on --split validation only; leave it out"
-        )
-    if request.views is not None and request.views < 1:
-        problems.append(f"--views is {request.views}; write 1, the study as it is, or more")
-    if problems:
-        raise InputError("; ".join(problems))
+    problems = {
+        f"the part is {request.part!r}, expected validation or test": (
+            request.part not in _SEEN_BEFORE
+        ),
+        f"found calibration on {request.part}, expected on validation: a threshold and a "
+        "temperature are chosen there only": request.calibrate and request.part != "validation",
+        f"threshold is {request.rule}: a rule chooses a detector's threshold, on validation only; "
+        "leave it out": request.rule is not None and not (detector and request.calibrate),
+        f"views is {request.views}; write 1, the study as it is, or more": (
+            request.views is not None and request.views < 1
+        ),
+    }
+    _refuse(problem for problem, broken in problems.items() if broken)
     parse_rule(rule := request.rule or meta.config.threshold)
     return rule if detector else None
 
@@ -167,29 +157,26 @@ def _stored(request: EvaluationRequest, metas: Sequence[CheckpointMetadata]) -> 
     if len(metas[0].classes) == 2:
         if is_cross_validation(metas):
             refuse_folds(request.workdir)
-        stored, _ = calibration.read_threshold(request.workdir, metas)
-    else:
-        stored = calibration.read_if_stored(request.workdir, metas)
-    if stored is None:
+        stored = calibration.read(request.workdir, metas)
+    elif (stored := calibration.read_if_stored(request.workdir, metas)) is None:
         return None
     # A threshold holds for scores that come about as those it was chosen on.
     what = "temperature was fitted" if stored.point is None else "threshold was chosen"
-    problems = []
-    if request.views not in (None, stored.test_views):
-        command = evaluate_command(request.workdir, f"--views {request.views}")
-        problems.append(
-            f"--views is {request.views}, but the {what} on the mean of {stored.test_views} "
-            f"view(s); run `{command}` first, or leave --views out"
+    _refuse(
+        f"{name} is {asked}, but the {what} on {scores}; run "
+        f"`{evaluate_command(request.workdir, f'--{name} {asked}')}` first, or leave {name} out"
+        for name, asked, own, scores in (
+            ("views", request.views, stored.test_views, f"the mean of {stored.test_views} view(s)"),
+            ("precision", request.precision, stored.precision, f"scores in {stored.precision}"),
         )
-    if request.precision not in (None, stored.precision):
-        command = evaluate_command(request.workdir, f"--precision {request.precision}")
-        problems.append(
-            f"--precision is {request.precision}, but the {what} on scores in {stored.precision}; "
-            f"run `{command}` first, or leave --precision out"
-        )
-    if problems:
-        raise InputError("; ".join(problems))
+        if asked not in (None, own)
+    )
     return stored
+
+
+def _refuse(problems: Iterable[str]) -> None:
+    if text := "; ".join(problems):
+        raise InputError(text)
 
 
 def _studies(
@@ -253,21 +240,3 @@ def _uncalibrated(bundle: ModelBundle) -> Calibration:
     )
     temperature = Temperature(1.0, 0, None, None, reason)
     return Calibration(None, temperature, bundle.test_views, bundle.precision)
-
-
-def _precision_shift(
-    bundle: ModelBundle,
-    predictions: Predictions,
-    predict_in: Callable[[Precision], Predictions],
-    *,
-    read: bool,
-) -> PrecisionShift | None:
-    """How far the precision moves probabilities; None where the other is the same arithmetic."""
-    own, now = bundle.meta.config.model.precision, bundle.precision
-    other = other_precision(own, now)
-    if other is None or len({effective_precision(one, platform()) for one in (other, now)}) == 1:
-        return None
-    shift = measure_precision_shift(predictions, predict_in(other), now, other)
-    if other == own:
-        check_precision_shift(shift, bundle.workdir, read=read)
-    return shift

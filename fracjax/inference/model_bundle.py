@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -75,29 +75,25 @@ class ModelBundle:
 
     def predict(self, examples: Examples) -> Predictions:
         """Probabilities of all examples, with their names and labels; as `probabilities`."""
-        each = [self._of_network(i, examples) for i in range(len(self.networks))]
-        return self._predictions(self._joined(each), examples)
+        each = [self.predict_with(i, examples) for i in range(len(self.networks))]
+        joined = self._joined([one.probabilities for one in each])
+        return dataclasses.replace(each[0], probabilities=joined)
 
     def predict_with(self, index: int, examples: Examples) -> Predictions:
         """Probabilities of all examples by one network, as it gives them: at temperature 1."""
-        return self._predictions(self._of_network(index, examples), examples)
-
-    def _of_network(self, index: int, examples: Examples) -> Float[np.ndarray, "n k"]:
         check_images(examples.image, self.meta.form)
         network, how = self.networks[index], {"batch_size": self.batch_size, "mesh": self.mesh}
-        keys = self._view_keys()
-        return _mean_of_views(
-            [predict_logits(self.forward, network, examples, key=key, **how) for key in keys]
+        probabilities = _mean_of_views(
+            predict_logits(self.forward, network, examples, key=key, **how)
+            for key in self._view_keys()
         )
-
-    def _joined(self, each: Sequence[np.ndarray]) -> Float[np.ndarray, "n k"]:
-        return scale_probabilities(np.mean(each, axis=0), self.temperature)
-
-    def _predictions(self, probabilities: np.ndarray, examples: Examples) -> Predictions:
         attributes = {**examples.attributes, "group": examples.group}
         return Predictions(
             examples.study, examples.label, probabilities, self.meta.classes, attributes
         )
+
+    def _joined(self, each: Sequence[np.ndarray]) -> Float[np.ndarray, "n k"]:
+        return scale_probabilities(np.mean(each, axis=0), self.temperature)
 
     def logits(self, images: jax.Array) -> list[list[jax.Array]]:
         """Logits of a batch on the mesh by each network, of each view; not waited for.
@@ -122,7 +118,7 @@ class ModelBundle:
         return self.predict(dataclasses.replace(examples, label=np.ones_like(examples.label)))
 
 
-def _mean_of_views(logits: Sequence[np.ndarray]) -> Float[np.ndarray, "n k"]:
+def _mean_of_views(logits: Iterable[np.ndarray]) -> Float[np.ndarray, "n k"]:
     each = [np.asarray(losses.probabilities(jnp.asarray(v)), np.float64) for v in logits]
     mean = np.mean(each, axis=0)
     return mean / mean.sum(axis=1, keepdims=True)
@@ -144,26 +140,24 @@ def read_metas(workdir: Path) -> tuple[CheckpointMetadata, ...]:
     if swept_dirs(workdir):
         refuse_sweep(workdir)
     metas = tuple(checkpoint.read_meta(folder) for folder in member_dirs(workdir))
-    check_same_on_all_hosts(
-        {f"the run in {workdir}": json.dumps([meta.to_dict() for meta in metas])}
-    )
+    facts = json.dumps([meta.to_dict() for meta in metas])
+    check_same_on_all_hosts({f"the run in {workdir}": facts})
     return metas
 
 
-def open_run(workdir: Path, mesh: Mesh) -> ModelBundle:
-    """Restore the best networks of a run; refuses arrays that are not those of its config."""
-    metas = read_metas(workdir)
-    meta = metas[0]
-    like = variables_of(abstract(meta.config).model)
-    networks = tuple(
-        checkpoint.restore_network(folder, like, mesh) for folder in member_dirs(workdir)
-    )
-    config = meta.config
+def open_run(workdir: Path, mesh: Mesh, metas: tuple[CheckpointMetadata, ...] = ()) -> ModelBundle:
+    """Restore the best networks of a run; refuses arrays that are not those of its config.
+
+    `metas` are those of `read_metas`, if they have been read.
+    """
+    metas = metas or read_metas(workdir)
+    config = metas[0].config
+    like = variables_of(abstract(config).model)
     return ModelBundle(
         workdir,
         metas,
-        networks,
-        _forward(config, meta.image, mesh),
+        tuple(checkpoint.restore_network(folder, like, mesh) for folder in member_dirs(workdir)),
+        _forward(config, metas[0].image, mesh),
         mesh,
         batch_size=-(-config.data.batch_size // mesh.size) * mesh.size,
         test_views=config.augment.test_views,
@@ -173,23 +167,15 @@ def open_run(workdir: Path, mesh: Mesh) -> ModelBundle:
 
 def _forward(config: Config, image: ImageSpec, mesh: Mesh) -> Forward:
     """One program for all networks of a kind: a command opens its runs more than once."""
-    data = Data(
-        classes=config.data.classes,
-        image_size=config.data.image_size,
-        colormap=config.data.colormap,
-    )
+    of = config.data
+    data = Data(classes=of.classes, image_size=of.image_size, colormap=of.colormap)
     return _program(Config(data=data, model=config.model, augment=config.augment), image, mesh)
 
 
 @functools.lru_cache(maxsize=8)
 def _program(config: Config, image: ImageSpec, mesh: Mesh) -> Forward:
-    return make_forward(
-        abstract(config).model,
-        image=image,
-        mesh=mesh,
-        colormap=config.data.colormap,
-        policy=config.augment,
-    )
+    seen_as = {"image": image, "colormap": config.data.colormap, "policy": config.augment}
+    return make_forward(abstract(config).model, mesh=mesh, **seen_as)
 
 
 def _in_precision(config: Config, precision: Precision) -> Config:
@@ -226,6 +212,6 @@ def refuse_folds(workdir: Path) -> NoReturn:
     """Refuse to use the folds of a cross-validation as one detector."""
     raise InputError(
         f"{workdir} is a cross-validation: its threshold was chosen on the scores of single "
-        "networks and does not fit their mean; its figures are those of --split validation. For "
-        "test studies and for stage 2 train one network, or ensemble.members"
+        "networks and does not fit their mean; its figures are those of validation. For test "
+        "studies and for stage 2 train one network, or ensemble.members"
     )

@@ -8,10 +8,9 @@ batches: files are cut into runs that hold as many of them as fill one.
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import jax
 import numpy as np
@@ -20,7 +19,7 @@ from jaxtyping import Float, UInt8
 from fracjax.errors import InputError
 from fracjax.inference.model_bundle import ModelBundle
 from fracjax.inference.prediction_files import Result
-from fracjax.inference.prefetch import DecodedFile, read_ahead
+from fracjax.inference.prefetch import read_ahead
 from fracjax.inference.stages import Stages
 from fracjax.runtime.sharding import batch_sharding
 
@@ -78,15 +77,10 @@ def predict_files(
     depends on the batch. Of several views of a study (`augment.test_views`), a file's are the same
     whatever other files there are: as of the first study of a part.
 
-    Close what is returned if it is not used up: its threads end then.
-
-    Args:
-      stages: of `open_stages`.
-      files: of `find_files`.
-      batch_size: images per batch of either stage; by default as in training.
-      threads: that read and decode; as many as there are cores by default.
-      keep_images: leave in each result what the detector saw.
-      meter: is told how long the devices waited for images.
+    Batches of either stage hold `batch_size` images, by default as in training; `threads` read and
+    decode, by default as many as there are cores; `keep_images` leaves in each result what the
+    detector saw; the `meter` is told how long the devices waited for images. Close what is returned
+    if it is not used up: its threads end then.
     """
     meter = meter or ThroughputMeter()
     fetching = ThreadPoolExecutor(1, "fetch")
@@ -98,38 +92,19 @@ def predict_files(
         for program in programs:
             program.warm_up()
         meter.begin()
-        done = _detected((_File(read, keep_images) for read in reads), stages, programs[0])
+        kept = int(keep_images)
+        done = _detected((Result(**vars(read)) for read in reads), stages, programs[0], kept)
         if stages.classifier is not None:
             window = _PATIENCE * programs[0].batch_size
-            done = _typed(done, stages.classifier, programs[1], window)
+            done = _typed(done, stages, programs[1], window, kept)
         for file in done:
             paused = perf_counter()
-            yield file.result()
+            yield file
             meter.resumed(paused)
         meter.end()
     finally:
         reads.close()
         fetching.shutdown(cancel_futures=True)
-
-
-@dataclass(eq=False)
-class _File:
-    """A file on its way."""
-
-    read: DecodedFile
-    keep: bool
-    passes: bool = False
-    answer: dict[str, Any] = field(default_factory=dict)
-
-    def release(self) -> None:
-        """Drop the images that are needed no more: the file may wait long for one before it."""
-        self.read = replace(self.read, images=self.read.images[: int(self.keep)])
-
-    def result(self) -> Result:
-        self.release()
-        read = self.read
-        image = read.images[0] if read.images else None
-        return Result(read.path, read.reason, read.note, **self.answer, image=image)
 
 
 class _Program:
@@ -177,46 +152,48 @@ class _Program:
         return self._bundle.probabilities_of(fetched)[:count]
 
 
-def _detected(files: Iterable[_File], stages: Stages, program: _Program) -> Iterator[_File]:
+def _detected(
+    files: Iterable[Result], stages: Stages, program: _Program, kept: int
+) -> Iterator[Result]:
     """The files with the detector's answer."""
     classes, point = stages.detector.bundle.meta.classes, stages.detector.point
-    runs = _runs(files, lambda file: not file.read.reason, program.batch_size)
+    runs = _runs(files, lambda file: not file.reason, program.batch_size)
     for run, batch, probabilities in _answered(runs, program, 0):
         scores = probabilities[:, 1]
         for file, score, called in zip(batch, scores, point.calls(scores), strict=True):
-            file.passes = bool(called)
-            file.answer = {"probability": float(score), "decision": classes[file.passes]}
-            if not file.passes:
-                file.release()
+            file.probability, file.decision = float(score), classes[int(called)]
+            if not called or stages.classifier is None:
+                file.images = file.images[:kept]  # it may wait long for a file before it
         yield from run
 
 
 def _typed(
-    files: Iterable[_File], classifier: ModelBundle, program: _Program, window: int
-) -> Iterator[_File]:
+    files: Iterable[Result], stages: Stages, program: _Program, window: int, kept: int
+) -> Iterator[Result]:
     """The files with the classifier's answer, where they passed the detector."""
-    runs = _runs(files, lambda file: file.passes, program.batch_size, window)
+    fracture, types = (bundle.meta.classes for bundle in stages.bundles)
+    runs = _runs(files, lambda file: file.decision == fracture[1], program.batch_size, window)
     for run, batch, probabilities in _answered(runs, program, 1):
         for file, row in zip(batch, probabilities, strict=True):
-            types = dict(zip(classifier.meta.classes, map(float, row), strict=True))
-            file.answer |= {"type": max(types, key=types.__getitem__), "types": types}
-            file.release()
+            file.types = dict(zip(types, map(float, row), strict=True))
+            file.type = max(file.types, key=file.types.__getitem__)
+            file.images = file.images[:kept]
         yield from run
 
 
-_Run = tuple[list[_File], list[_File]]
+_Run = tuple[list[Result], list[Result]]
 """Files in their order, and those of them that make a batch."""
 
 
 def _runs(
-    files: Iterable[_File], chosen: Callable[[_File], bool], size: int, window: int | None = None
+    files: Iterable[Result], chosen: Callable[[Result], bool], size: int, window: int | None = None
 ) -> Iterator[_Run]:
     """Cut files into runs of `size` that are chosen, or of `window` files from the first of them.
 
     Files before the first that is chosen wait for nothing: each is a run of its own.
     """
-    run: list[_File] = []
-    batch: list[_File] = []
+    run: list[Result] = []
+    batch: list[Result] = []
     for file in files:
         run.append(file)
         if chosen(file):
@@ -230,13 +207,13 @@ def _runs(
 
 def _answered(
     runs: Iterable[_Run], program: _Program, which: int
-) -> Iterator[tuple[list[_File], list[_File], Float[np.ndarray, "m k"]]]:
+) -> Iterator[tuple[list[Result], list[Result], Float[np.ndarray, "m k"]]]:
     """The files of each run, its batch, and the probabilities of that, of the images `which`."""
     nothing: Future[np.ndarray] = Future()
     nothing.set_result(np.zeros((0, 2)))
     flying: deque[tuple[_Run, Future[np.ndarray]]] = deque()
     for run in runs:
-        images = [file.read.images[which] for file in run[1]]
+        images = [file.images[which] for file in run[1]]
         flying.append((run, program.start(images) if images else nothing))
         while flying and (
             sum(answer is not nothing for _, answer in flying) > _IN_FLIGHT or flying[0][1].done()

@@ -8,19 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
-from jaxtyping import UInt8
-
+from fracjax.inference.prefetch import DecodedFile
 from fracjax.runtime.atomic_files import replacing
 
 
-@dataclass(frozen=True, eq=False)
-class Result:
-    """One file."""
+@dataclass(eq=False)
+class Result(DecodedFile):
+    """A file and what the stages say of it; of its images what the detector saw, if it is kept."""
 
-    path: Path  # the file, as it was named or found
-    reason: str = ""  # why it was not read, `kind: details`; empty where it was
-    note: str = ""  # what its decoder complained of, and went on
     probability: float | None = None  # of a fracture; None where the file was not read
     # the class it is called: the second of the detector's two where the probability reaches the
     # threshold.
@@ -29,8 +24,6 @@ class Result:
     type: str | None = None
     # probability of each type, by name; likewise.
     types: dict[str, float] = field(default_factory=dict)
-    # what the detector saw, uint8[side, side, c], if it was to be kept.
-    image: UInt8[np.ndarray, "..."] | None = None
 
     @property
     def status(self) -> str:
@@ -38,7 +31,7 @@ class Result:
         return "unreadable" if self.reason else "read"
 
     def to_dict(self) -> dict[str, Any]:
-        """A dict that strict JSON can hold; the image is left out."""
+        """A dict that strict JSON can hold; the images are left out."""
         return {
             "path": str(self.path),
             "status": self.status,

@@ -16,16 +16,15 @@ from fracjax.imaging.read import Rejection, read_bytes, read_image
 from fracjax.imaging.resize import ImageFormat, decode_each
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class DecodedFile:
     """One file, decoded or refused."""
 
-    path: Path  # the file
-    # the square of each form that was asked for, uint8[side, side, c]; none where the file was
-    # refused.
-    images: tuple[UInt8[np.ndarray, "..."], ...] = ()
+    path: Path  # the file, as it was named or found
     reason: str = ""  # why it was refused, `kind: details`; empty where it was not
     note: str = ""  # what its decoder complained of, and went on
+    # the square of each form that was asked for, uint8[side, side, c]; none where it was refused.
+    images: tuple[UInt8[np.ndarray, "..."], ...] = ()
 
 
 def read(path: Path, forms: Sequence[ImageFormat]) -> DecodedFile:
@@ -33,12 +32,12 @@ def read(path: Path, forms: Sequence[ImageFormat]) -> DecodedFile:
     try:
         data = read_bytes(path)
     except OSError as error:
-        return DecodedFile(path, reason=f"unreadable: {error.strerror or error}")
+        return DecodedFile(path, f"unreadable: {error.strerror or error}")
     decoded = read_image(data, lambda data: decode_each(data, forms))
     if isinstance(decoded, Rejection):
-        return DecodedFile(path, reason=decoded.reason)
+        return DecodedFile(path, decoded.reason)
     images, note = decoded
-    return DecodedFile(path, tuple(images), note=note)
+    return DecodedFile(path, note=note, images=tuple(images))
 
 
 def read_ahead(

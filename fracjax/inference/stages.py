@@ -12,12 +12,7 @@ from rich.console import Console
 from fracjax.errors import InputError
 from fracjax.evaluation import OperatingPoint
 from fracjax.inference import calibration
-from fracjax.inference.model_bundle import (
-    ModelBundle,
-    epochs_of,
-    open_run,
-    read_detector,
-)
+from fracjax.inference.model_bundle import ModelBundle, epochs_of, open_run, read_detector
 from fracjax.loading.dataset_view import Dataset
 from fracjax.runtime.atomic_files import to_json
 
@@ -49,10 +44,10 @@ class DetectorGate:
 
 def open_detector_gate(workdir: Path, mesh: Mesh) -> DetectorGate:
     """Open the detector of a run; refused where no threshold was chosen yet."""
-    read_detector(workdir)
-    bundle = open_run(workdir, mesh)
-    chosen, point = calibration.read_threshold(workdir, bundle.metas)
-    return DetectorGate(chosen.apply_to(bundle), point)
+    metas = read_detector(workdir)
+    chosen = calibration.read(workdir, metas)  # before the arrays
+    assert chosen.point is not None, "a detector's calibration has a threshold"
+    return DetectorGate(chosen.apply_to(open_run(workdir, mesh, metas)), chosen.point)
 
 
 @dataclass(frozen=True)

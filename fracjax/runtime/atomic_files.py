@@ -73,10 +73,10 @@ def read_json(path: Path, way_out: str) -> dict[str, Any]:
 def refuse_existing(folder: Path, names: Sequence[str], overwrite: bool) -> None:
     """Refuse a folder that is a file, or that holds results which may not be replaced."""
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"--out {folder} is a file; name a folder")
+        raise InputError(f"{folder} is a file; name a folder")
     there = [name for name in names if (folder / name).exists()]
     if there and not overwrite:
         raise InputError(
-            f"{folder} already holds {', '.join(there)}; write --out another folder, or "
-            "--overwrite to replace them"
+            f"{folder} already holds {', '.join(there)}; name another folder, or set overwrite to "
+            "replace them"
         )

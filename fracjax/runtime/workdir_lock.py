@@ -32,7 +32,7 @@ def only_writer(workdir: Path) -> Iterator[None]:
         if holder is not None:
             raise InputError(
                 f"{holder} trains into {workdir}; wait for its end, end it, or name another "
-                f"--workdir. If its host is gone, delete {workdir / LOCK}. If one launcher started "
+                f"workdir. If its host is gone, delete {workdir / LOCK}. If one launcher started "
                 "both, it is none that is known here: set JAX_COORDINATOR_ADDRESS, "
                 "JAX_NUM_PROCESSES and JAX_PROCESS_ID (docs/scaling.md), and they train together"
             )

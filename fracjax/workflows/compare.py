@@ -31,11 +31,8 @@ def compare(
 ) -> None:
     """Evaluate both anew, each at its own threshold and temperature, and test the difference.
 
-    `first` and `second` are workdirs; `data_dir` is where the prepared datasets are now, by default
-    where each config says.
-
-    Raises:
-      InputError: as `evaluate`; the runs have other classes or another split.
+    `first` and `second` are workdirs, of runs of the same classes on one split; `data_dir` is where
+    the prepared datasets are now, by default where each config says.
     """
     _check_comparable(first, second)
     requests = [EvaluationRequest(run, part, data_dir=data_dir) for run in (first, second)]
@@ -52,20 +49,18 @@ def compare(
     write_report(folder, metrics, tables, page, console)
 
 
-def _check_comparable(first: Path, second: Path) -> None:
-    one, other = (read_metas(workdir)[0] for workdir in (first, second))
-    problems = [
-        f"{what}: {' and '.join(map(described, (one, other)))}"
-        for what, described in (
-            ("classes", lambda meta: ", ".join(meta.classes)),
-            ("split", lambda meta: f"{meta.config.data.name} {meta.split_hash[:12]}"),
-        )
-        if described(one) != described(other)
-    ]
+def _check_comparable(*workdirs: Path) -> None:
+    metas = [read_metas(workdir)[0] for workdir in workdirs]
+    facts = {
+        "classes": [", ".join(meta.classes) for meta in metas],
+        "split": [f"{meta.config.data.name} {meta.split_hash[:12]}" for meta in metas],
+    }
+    problems = [f"{what}: {' and '.join(of)}" for what, of in facts.items() if of[0] != of[1]]
     if problems:
         raise InputError(
-            f"{first} and {second} cannot be compared, study by study, for they differ in "
-            f"{'; '.join(problems)}. Name two runs of one dataset, its split and its classes"
+            f"{' and '.join(map(str, workdirs))} cannot be compared, study by study, for they "
+            f"differ in {'; '.join(problems)}. Name two runs of one dataset, its split and its "
+            "classes"
         )
 
 
@@ -88,17 +83,12 @@ def _page(runs: list[EvaluatedRun], comparison: Comparison) -> Page:
     audits = list(dict.fromkeys(audit for run in runs for audit in run.leakage))
     warning = Prose((NOT_A_DEVICE,), "warning")
     blocks = (*comparison_tables(comparison), text(*words), warning)
+    comparison_section = Section("comparison", "Paired comparison", blocks)
+    settings = zip(("First", "Second"), map(_settings, runs), strict=True)
     return Page(
         f"Comparison on {runs[0].title}",
-        (
-            ("First", _settings(runs[0])),
-            ("Second", _settings(runs[1])),
-            ("Split", runs[0].bundle.meta.split_hash[:12]),
-        ),
-        (
-            Section("comparison", "Paired comparison", blocks),
-            data_section(data_facts(runs[0].dataset, audits)),
-        ),
+        (*settings, ("Split", runs[0].bundle.meta.split_hash[:12])),
+        (comparison_section, data_section(data_facts(runs[0].dataset, audits))),
     )
 
 

@@ -6,7 +6,6 @@ from typing import Any
 from jax.sharding import Mesh
 from rich.console import Console
 
-from fracjax.config import Precision
 from fracjax.datasets.sources import fracatlas
 from fracjax.errors import InputError
 from fracjax.evaluation import binary_report, per_class_report
@@ -45,49 +44,34 @@ def evaluate(
     mesh: Mesh,
     console: Console,
     *,
-    rule: str | None = None,
-    views: int | None = None,
-    precision: Precision | None = None,
-    data_dir: Path | None = None,
     gallery: int = 12,
+    **options: Any,
 ) -> Path:
     """Predict one part, and write and show every figure of it.
 
     A detector's threshold and the temperature are chosen and stored when the part is validation,
-    and only read when it is test.
-
-    `rule`, `views`, `precision` and `data_dir` are those of `EvaluationRequest`. `gallery` images
-    of the worst mistakes stand in the report; 0 makes one without images.
+    and only read when it is test. `gallery` images of the worst mistakes stand in the report; 0
+    makes one without images. The options are the other fields of `EvaluationRequest`.
 
     Returns:
       The folder that holds predictions.csv, metrics.json and the report.
 
     Raises:
-      InputError: no run there, its dataset is gone or split otherwise, its studies have leaked, or
-        the test part is asked for before a threshold was chosen.
+      InputError: as `evaluate_run`.
     """
     if gallery < 0:
-        raise InputError(f"--gallery is {gallery}; write a number of images, or 0 for none")
-    request = EvaluationRequest(
-        workdir,
-        part,
-        calibrate=part == "validation",
-        rule=rule,
-        views=views,
-        precision=precision,
-        data_dir=data_dir,
-    )
+        raise InputError(f"gallery is {gallery}; write a number of images, or 0 for none")
+    request = EvaluationRequest(workdir, part, calibrate=part == "validation", **options)
     evaluated = evaluate_run(request, mesh)
     calibration = evaluated.calibration
     run = run_facts(evaluated)
     results = _of_classifier if calibration.point is None else _of_detector
     figures, tables, sections, performance = results(evaluated, run)
-    side_by_side = None
-    if len(evaluated.each) > 1:
-        members = report_members(
-            evaluated.each, calibration.point, calibration.temperature.value, folds=evaluated.folds
-        )
-        side_by_side = members_table(members, [one.n for one in evaluated.each])
+    side_by_side, each = None, evaluated.each
+    if len(each) > 1:
+        temperature = calibration.temperature.value
+        members = report_members(each, calibration.point, temperature, folds=evaluated.folds)
+        side_by_side = members_table(members, [one.n for one in each])
         tables.append(side_by_side)
         figures["members"] = to_json(members)
     page = evaluation_page(evaluated, run, sections, performance, side_by_side, gallery)
@@ -102,7 +86,7 @@ def evaluate(
     for audit in evaluated.leakage:
         console.print(f"leakage audit: {audit}", highlight=False, soft_wrap=True)
     evaluated.predictions.to_csv(folder / "predictions.csv")
-    for number, one in enumerate(evaluated.each if side_by_side else (), 1):
+    for number, one in enumerate(each if side_by_side else (), 1):
         # As each gives them: their mean, scaled, is predictions.csv.
         one.to_csv(folder / f"member_{number}.csv")
     return folder

@@ -46,14 +46,11 @@ def explain_run(
     it calls. Writes overlays and localisation.json; shows the table.
 
     `studies` overlays are written, of studies spread evenly over those that are explained. The
-    prepared datasets are in `data_dir`, by default where the config says.
-
-    Raises:
-      InputError: no run there, its dataset is gone or split otherwise, it is a cross-validation, or
-        fewer than one study is asked for.
+    prepared datasets are in `data_dir`, by default where the config says. A cross-validation is
+    refused.
     """
     if studies < 1:
-        raise InputError(f"--studies is {studies}; write 1 or more")
+        raise InputError(f"studies is {studies}; write 1 or more")
     trained = open_run(workdir, mesh)
     if is_cross_validation(trained.metas):
         raise InputError(

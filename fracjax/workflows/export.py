@@ -33,19 +33,15 @@ def export_into(
 
     `stage1` is the workdir of a detector with a threshold, `stage2` of a classifier. It is checked
     on the images in the folder `check_on`, by default on the detector's validation studies, whose
-    dataset is in `data_dir`, by default where the config says.
-
-    Raises:
-      InputError: no trained stage, one that cannot be exported, an export that would be
-        overwritten, nothing to check it on, or a file that does not say what the checkpoints say.
+    dataset is in `data_dir`, by default where the config says. What cannot be exported, checked or
+    overwritten, or does not say what the checkpoints say, is refused.
     """
     names = (STABLEHLO.file, ONNX.file, CARD)
     refuse_existing(folder, names, overwrite)
     stages = open_stages(stage1, stage2, mesh)
     formats = (STABLEHLO, ONNX) if onnx else (STABLEHLO,)
-    refuse_impossible(stages)
-    for each in formats:
-        each.refuse_impossible(stages)
+    for check in (refuse_impossible, *(each.refuse_impossible for each in formats)):
+        check(stages)
     stages.warn_if_mismatched(console)
     images = images_of(stages, check_on, data_dir)
     folder.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,6 @@ from typing import Any, Literal
 import jax
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import UInt8
 from rich.console import Console
 from rich.progress import track
 
@@ -25,6 +24,7 @@ from fracjax.inference.model_bundle import ModelBundle
 from fracjax.inference.predict_files import ThroughputMeter, predict_files
 from fracjax.inference.prediction_files import (
     FileShard,
+    Result,
     ResultsFile,
     parts_of,
     write_results,
@@ -37,8 +37,6 @@ from fracjax.runtime.multihost import (
     allgather,
     check_same_on_all_hosts,
     check_shared,
-    is_main,
-    is_multihost,
     process_index_count,
     run_on_main,
 )
@@ -96,12 +94,8 @@ def predict_into(
     one with its number, and the first one puts the results together.
 
     `stage1` is the workdir of a detector with a threshold, `stage2` that of a classifier of what it
-    calls fractured. `batch_size` is by default that of training.
-
-    Raises:
-      InputError: a path that is not there, a folder that is a file or is not the same for all
-        processes, results that would be overwritten, no trained stage.
-      KeyboardInterrupt: with what is finished, and where it is.
+    calls fractured. `batch_size` is by default that of training. `KeyboardInterrupt` says what is
+    finished, and where it is.
     """
     found = find_files(paths, leave_out=folder)
     check_same_on_all_hosts({"files": "\n".join(map(str, found.files))})
@@ -109,26 +103,19 @@ def predict_into(
     parts = [part.name for name in (CSV, JSON) for part in parts_of(folder / name)]
     refuse_existing(folder, (CSV, JSON, OVERLAYS, *parts), overwrite)
     if batch_size is not None and batch_size < 1:
-        raise InputError(f"--batch-size is {batch_size}; write 1 or more, or leave it out")
-    if is_multihost():
+        raise InputError(f"batch_size is {batch_size}; write 1 or more, or leave it out")
+    if shard.count > 1:
         run_on_main(lambda: folder.mkdir(parents=True, exist_ok=True), "folder")
         check_shared(folder)
     stages = open_stages(stage1, stage2, mesh)
     stages.warn_if_mismatched(console)
     run_on_main(lambda: _clear(folder), "cleared")
-    files = shard.of(found.files)
-    summary = Summary(len(found.files))
+    files, summary = shard.of(found.files), Summary(len(found.files))
     detector, waiting = stages.detector.bundle, []  # for their overlays
-    results = predict_files(
-        stages,
-        files,
-        batch_size=batch_size,
-        keep_images=overlays != "none",
-        meter=summary.meter,
-    )
+    how = {"batch_size": batch_size, "keep_images": overlays != "none", "meter": summary.meter}
     types = stages.classifier.meta.classes if stages.classifier else ()
     with (
-        closing(results),
+        closing(predict_files(stages, files, **how)) as results,
         ResultsFile(shard.path(folder / CSV), stages.detector.point.threshold, types) as table,
     ):
         try:
@@ -137,8 +124,8 @@ def predict_into(
                 table.add(result)
                 summary.results.append(result.to_dict())
                 called = result.decision == detector.meta.classes[1]
-                if result.image is not None and (called or overlays == "all"):
-                    waiting.append((row, result.path, result.image))
+                if result.images and (called or overlays == "all"):
+                    waiting.append((row, result))
                 if len(waiting) == detector.batch_size:  # for there to be one program
                     _draw(detector, waiting, folder / OVERLAYS)
                     waiting = []
@@ -154,7 +141,7 @@ def predict_into(
             write_results(shard.path(folder / JSON), header, summary.results)
     # This waits for all: what they found is on the disk then.
     summary.meter = ThroughputMeter(*max(allgather([summary.meter.seconds, summary.meter.waited])))
-    if is_multihost() and is_main():
+    if shard.count > 1 and shard.index == 0:
         summary.results += shard.join(folder / CSV, folder / JSON)
         write_results(folder / JSON, _header(stages, found, summary), summary.results)
     show_summary(summary, found, console)
@@ -183,17 +170,15 @@ def show_summary(summary: Summary, found: FileList, console: Console) -> None:
     say(f"{NOTICE[0].upper()}{NOTICE[1:]}.")
 
 
-def _draw(
-    detector: ModelBundle, waiting: list[tuple[int, Path, UInt8[np.ndarray, "..."]]], folder: Path
-) -> None:
-    """Overlays of a batch of images, each with its row and its file."""
+def _draw(detector: ModelBundle, waiting: list[tuple[int, Result]], folder: Path) -> None:
+    """Overlays of a batch of files, each with its row."""
     if not waiting:
         return
     folder.mkdir(exist_ok=True)
     # A file's name in letters that any disk takes, and not too many of them.
-    plain = [(row, re.sub(r"[^\w-]+", "_", path.stem)[:40]) for row, path, _ in waiting]
+    plain = [(row, re.sub(r"[^\w-]+", "_", file.path.stem)[:40]) for row, file in waiting]
     names = np.array([f"{row:06d}_{name}" for row, name in plain])
-    images = np.stack([image for _, _, image in waiting])
+    images = np.stack([file.images[0] for _, file in waiting])
     none = np.zeros(len(names), np.int64)
     examples = Examples(study=names, image=images, label=none, group=names)
     maps = explain(detector, examples, target="positive")

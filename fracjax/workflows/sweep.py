@@ -9,24 +9,14 @@ from fracjax.errors import InputError
 from fracjax.report.table import Table
 from fracjax.runtime.atomic_files import to_json, write_json
 from fracjax.training.checkpoint import CheckpointMetadata
-from fracjax.training.sweep import (
-    RateSummary,
-    SweptRun,
-    best_rate,
-    best_run,
-    by_rate,
-    swept_runs,
-)
+from fracjax.training.sweep import RateSummary, SweptRun, best_rate, best_run, by_rate, swept_runs
 
 
 def show_sweep(workdir: Path, metas: Sequence[CheckpointMetadata], console: Console) -> None:
     """Print and keep what each run came to on validation, and which rate is best there.
 
     `sweep.json` goes to the workdir; `metas` is what the last checkpoint says of each run, their
-    training being over.
-
-    Raises:
-      InputError: after the table, if every run diverged.
+    training being over. That every run diverged is an error, after the table.
     """
     runs = swept_runs(metas)
     rates = by_rate(runs)
@@ -40,11 +30,10 @@ def show_sweep(workdir: Path, metas: Sequence[CheckpointMetadata], console: Cons
         "best_run": run and str(run.workdir),
     }
     write_json(path, figures)
-    console.print(runs_table(runs, score).rich())
-    console.print()
-    console.print(rates_table(rates, score).rich())
+    for shown in (runs_table(runs, score).rich(), "", rates_table(rates, score).rich()):
+        console.print(shown)
     if run is None or not any(one.complete for one in runs):
-        raise InputError(f"every run of {workdir} diverged: lower --sweep.learning-rates")
+        raise InputError(f"every run of {workdir} diverged: lower sweep.learning_rates")
     choice = "a run diverged at every learning rate; of all runs"
     if rate is not None:
         choice = f"learning rate {rate.learning_rate:g} has the lowest mean loss; of its runs"

@@ -10,8 +10,6 @@ from rich.table import Column, Table
 
 from fracjax.config import Config, io
 from fracjax.errors import InputError
-from fracjax.inference import calibration
-from fracjax.inference.model_bundle import read_detector
 from fracjax.inference.stages import open_detector_gate
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training.checkpoint import CheckpointMetadata, config_path
@@ -37,45 +35,27 @@ def fit(config: Config, console: Console, *, profile_steps: int = 0) -> list[Che
     if config.data.filter is not None:
         mesh = data_mesh()
         check_before_training(config, mesh)  # a wrong field is said before a model is read
-        check_detector(config)
-        detector = open_detector_gate(config.data.filter, mesh)
+        try:
+            detector = open_detector_gate(config.data.filter, mesh)
+        except InputError as error:
+            raise InputError(
+                f"data.filter is {config.data.filter}, which is no detector to train behind: "
+                f"{error}. Train one there first, or set data.filter none"
+            ) from error
     return fit_members(config, console, detector=detector, profile_steps=profile_steps)
 
 
-def check_detector(config: Config) -> None:
-    """Refuse a detector without training or threshold; its arrays are not read."""
-    detector = config.data.filter
-    if detector is None:
-        return
-    try:
-        calibration.read(detector, read_detector(detector))
-    except InputError as error:
-        raise InputError(
-            f"data.filter is {detector}, which is no detector to train behind: {error}. Train one "
-            "there first, or write --data.filter none"
-        ) from error
-
-
 def show_config(config: Config, console: Console) -> None:
-    """Print the resolved config, every field.
-
-    Raises:
-      InputError: it asks for what cannot be.
-    """
+    """Print the resolved config, every field; refused if it asks for what cannot be."""
     check_config(config)
     console.print_json(json.dumps(io.to_dict(config)))
 
 
 def show_model(config: Config, console: Console) -> None:
-    """Print the network: parameters, freezing and BatchNorm of every block, and the totals.
-
-    Raises:
-      InputError: the config asks for a network that cannot be.
-    """
+    """Print the network: parameters, freezing and BatchNorm of every block, and the totals."""
     title = f"{config.model.name} at {config.data.image_size} pixels"
-    for number, (phase, rows) in enumerate(
-        zip(config.phases, summarise_phases(config), strict=True), 1
-    ):
+    phases = zip(config.phases, summarise_phases(config), strict=True)
+    for number, (phase, (*blocks, total)) in enumerate(phases, 1):
         which = f", phase {number} of {len(config.phases)}" if len(config.phases) > 1 else ""
         table = Table(
             "block",
@@ -85,7 +65,6 @@ def show_model(config: Config, console: Console) -> None:
             "BatchNorm uses",
             title=f"{title}{which}: cut {phase.cut}, {phase.epochs} epochs",
         )
-        *blocks, total = rows
         for row in blocks:
             counts = (f"{row.parameters:,}", f"{row.trained:,}")
             table.add_row(row.block, *counts, row.state, row.batch_norm)

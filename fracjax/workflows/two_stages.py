@@ -26,13 +26,7 @@ def run_two_stages(stage1: Config, stage2: Config, console: Console) -> Path:
     """Train and evaluate both stages; what is already done in their workdirs is not done again.
 
     The classifier's `data.filter` becomes the detector's workdir. Phantoms are drawn if they are
-    not there; other datasets must be prepared.
-
-    Returns:
-      The folder of the cascade's figures.
-
-    Raises:
-      InputError: bad input to any of the steps.
+    not there; other datasets must be prepared. Returns the folder of the cascade's figures.
     """
     if len(stage1.data.classes) != 2:
         raise InputError(

@@ -70,7 +70,7 @@ def test_what_cannot_be_explained_is_refused(run):
     def explained(workdir: Path, studies: int = 2) -> None:
         explain_run(workdir, "test", data_mesh(1), Console(), run / "x", studies=studies)
 
-    with pytest.raises(InputError, match="--studies is 0; write 1 or more"):
+    with pytest.raises(InputError, match="studies is 0; write 1 or more"):
         explained(run, studies=0)
     with pytest.raises(InputError, match="not a run"):
         explained(run / "nowhere")

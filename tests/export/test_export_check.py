@@ -99,9 +99,7 @@ def test_an_export_that_fails_leaves_what_was_there(runs, files, exported, tmp_p
     folder.mkdir()
     for made in exported[0].iterdir():
         (folder / made.name).write_bytes(made.read_bytes())
-    with pytest.raises(
-        InputError, match=r"already holds cascade.jax, card.json; write --out anoth"
-    ):
+    with pytest.raises(InputError, match=r"already holds cascade.jax, card.json; name another"):
         _export(folder, runs, files)
     wrong = _changed(stablehlo.load(folder / "cascade.jax"), probability=lambda p: p + 1)
     _lowered_before(monkeypatch, exported, load=lambda _: wrong)

@@ -69,7 +69,7 @@ def _cascade(monkeypatch, classifier, part):
 def test_folds_have_no_validation_that_all_of_them_left_out(monkeypatch):
     folds = _bundle(TYPES, "1/3", "2/3", "3/3")
     with pytest.raises(
-        InputError, match=r"networks of two are folds of a cross-validation.*write --split test"
+        InputError, match=r"networks of two are folds of a cross-validation.*use the test part"
     ):
         _cascade(monkeypatch, folds, "validation")
 

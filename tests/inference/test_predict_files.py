@@ -175,8 +175,8 @@ def test_threads_end_with_the_iterator(stages, files):
 
 
 def test_pictures_are_kept_on_request_only(stages, files):
-    assert all(result.image is None for result in predict_files(stages, files[:3]))
-    kept = [result.image for result in predict_files(stages, files[:3], keep_images=True)]
+    assert not any(result.images for result in predict_files(stages, files[:3]))
+    kept = [result.images[0] for result in predict_files(stages, files[:3], keep_images=True)]
     assert [k.shape for k in kept if k is not None] == [(16, 16, 1)] * 3
 
 

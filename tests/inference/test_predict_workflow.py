@@ -137,7 +137,9 @@ def test_overlays_bear_the_row_of_their_file(clinic, runs, tmp_path):
 def test_results_are_not_overwritten_unless_asked(clinic, runs, tmp_path):
     out = tmp_path / "out"
     write(out / "predictions.csv", b"another run's")
-    with pytest.raises(InputError, match=r"already holds predictions.csv; write --out .*--overwri"):
+    with pytest.raises(
+        InputError, match=r"already holds predictions.csv; name another .*overwrite"
+    ):
         _run(clinic, runs, out)
     assert (out / "predictions.csv").read_bytes() == b"another run's"
     _run(clinic, runs, out, overwrite=True)
@@ -148,8 +150,8 @@ def test_results_are_not_overwritten_unless_asked(clinic, runs, tmp_path):
     ("paths", "options", "message"),
     [
         (["nowhere.png", "nothing"], {}, "nowhere.png: no such .*nothing: no such file or folder"),
-        (["."], {"batch_size": 0}, "--batch-size is 0; write 1 or more"),
-        (["."], {"out": "a.png"}, "--out a.png is a file; name a folder"),
+        (["."], {"batch_size": 0}, "batch_size is 0; write 1 or more"),
+        (["."], {"out": "a.png"}, "a.png is a file; name a folder"),
     ],
 )
 def test_what_is_wrong_is_said_before_a_network_is_opened(
@@ -199,7 +201,6 @@ def _as_first_of_two(monkeypatch, out: Path, meter: list[float] | None = None):
         return [ours, meter]
 
     monkeypatch.setattr(predict, "process_index_count", lambda: (0, 2))
-    monkeypatch.setattr(predict, "is_multihost", lambda: True)
     monkeypatch.setattr(predict, "check_shared", lambda _: None)
     monkeypatch.setattr(predict, "allgather", allgather)
 
@@ -238,7 +239,7 @@ def test_an_interrupt_of_several_processes_names_what_the_others_left(
     for name in ("predictions.csv", "predictions.json"):
         (out / name).unlink()
     write(out / "predictions.csv.0001", b"")
-    with pytest.raises(InputError, match=r"already holds predictions.csv.0001; write --out"):
+    with pytest.raises(InputError, match=r"already holds predictions.csv.0001; name another"):
         _run(clinic, runs, out)
 
 

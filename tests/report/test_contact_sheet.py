@@ -100,7 +100,7 @@ def test_a_sheet_of_a_prepared_dataset_takes_each_class_in_turn(tmp_path, monkey
     assert drawn["shown"].shape == (4, 32, 32, 1)
     assert drawn["title"].startswith("phantom, train, as c.py has it")
     assert drawn["studies"].count("(healthy)") == drawn["studies"].count("(fracture)") == 2
-    with pytest.raises(InputError, match=r"--studies is 99; .* has 14: type a number from 1 to 14"):
+    with pytest.raises(InputError, match=r"studies is 99; .* has 14: type a number from 1 to 14"):
         show("phantom", config, tmp_path / "s.png", source="c.py", data_dir=tmp_path, studies=99)
     with pytest.raises(InputError, match=r"'bone_break' is not prepared: .*--data-dir"):
         show("bone_break", config, tmp_path / "s.png", source="c.py", data_dir=tmp_path)

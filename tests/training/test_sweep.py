@@ -107,7 +107,7 @@ def test_classifiers_are_shown_with_their_accuracy(tmp_path):
 
 def test_a_sweep_whose_runs_all_diverged_says_so(tmp_path):
     said = Console(record=True, width=100)
-    with pytest.raises(InputError, match=r"every run of .* diverged: lower --sweep.learning-rates"):
+    with pytest.raises(InputError, match=r"every run of .* diverged: lower sweep.learning_rates"):
         show_sweep(tmp_path, [_meta(0.5, 0, []), _meta(0.5, 1, [0.1])], said)
     assert "diverged in 2" in said.export_text()
 
