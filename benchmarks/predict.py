@@ -35,9 +35,9 @@ from fracjax.config import Config, Data, Model
 from fracjax.datasets.phantom.drawing import draw
 from fracjax.evaluation import choose_threshold
 from fracjax.imaging.resize import decode
+from fracjax.inference.input_files import read_ahead
 from fracjax.inference.model_bundle import ModelBundle
 from fracjax.inference.predict_files import ThroughputMeter, predict_files
-from fracjax.inference.prefetch import read_ahead
 from fracjax.inference.stages import DetectorGate, Stages
 from fracjax.runtime.sharding import batch_sharding, data_mesh, replicated
 from fracjax.training.checkpoint import CheckpointMetadata

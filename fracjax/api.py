@@ -49,7 +49,7 @@ def fit(config: Config, *, console: Console | None = None) -> Path:
     """
     from fracjax.workflows import train
 
-    train.fit(config, _quiet(console))
+    train.fit(config, console or Console(quiet=True))
     return config.workdir
 
 
@@ -76,9 +76,8 @@ def evaluate(
     from fracjax.runtime.atomic_files import read_json
     from fracjax.workflows.evaluate import evaluate as evaluate_run
 
-    folder = evaluate_run(
-        workdir, split, data_mesh(), _quiet(console), rule=threshold, data_dir=data_dir
-    )
+    screen = console or Console(quiet=True)
+    folder = evaluate_run(workdir, split, data_mesh(), screen, rule=threshold, data_dir=data_dir)
     return read_json(folder / "metrics.json", "evaluate the run again")
 
 
@@ -114,10 +113,6 @@ def predict_files(
     """
     from fracjax.workflows.predict import predict_into
 
-    mesh = data_mesh(own=True)
-    predict_into(out, stage1, stage2, paths, mesh, _quiet(console), overwrite=overwrite)
+    mesh, screen = data_mesh(own=True), console or Console(quiet=True)
+    predict_into(out, stage1, stage2, paths, mesh, screen, overwrite=overwrite)
     return out / "predictions.csv"
-
-
-def _quiet(console: Console | None) -> Console:
-    return console or Console(quiet=True)

@@ -60,7 +60,7 @@ def evaluate(
         if (threshold, views, precision) != (None, None, None):
             raise InputError(
                 "--compare reads threshold, views and precision as validation stored them: leave "
-                "them"
+                "them out"
             )
         return compare_runs(*compare, split=split, out=out, data_dir=data_dir)
     if checkpoint is None or out is not None:
@@ -68,17 +68,8 @@ def evaluate(
     mesh = _devices()
     from fracjax.workflows.evaluate import evaluate
 
-    folder = evaluate(
-        checkpoint,
-        split,
-        mesh,
-        main_console(),
-        rule=threshold,
-        views=views,
-        precision=precision,
-        data_dir=data_dir,
-        gallery=gallery,
-    )
+    how = {"rule": threshold, "views": views, "precision": precision, "data_dir": data_dir}
+    folder = evaluate(checkpoint, split, mesh, main_console(), gallery=gallery, **how)
     print_main(f"report.html, its Markdown, metrics.json and predictions.csv are in {folder}")
 
 
@@ -160,16 +151,8 @@ def explain(
     from fracjax.workflows.explain import explain_run
 
     folder = out or checkpoint / "explanation" / split / method
-    explain_run(
-        checkpoint,
-        split,
-        mesh,
-        main_console(),
-        folder,
-        method=method,
-        studies=studies,
-        data_dir=data_dir,
-    )
+    how = {"method": method, "studies": studies, "data_dir": data_dir}
+    explain_run(checkpoint, split, mesh, main_console(), folder, **how)
     print_main(f"overlays and localisation.json are in {folder}")
 
 
@@ -203,17 +186,8 @@ def predict(
     mesh = _devices(own=True)
     from fracjax.workflows.predict import predict_into
 
-    summary = predict_into(
-        out,
-        stage1,
-        stage2,
-        paths,
-        mesh,
-        main_console(),
-        overlays=overlays,
-        batch_size=batch_size,
-        overwrite=overwrite,
-    )
+    how = {"overlays": overlays, "batch_size": batch_size, "overwrite": overwrite}
+    summary = predict_into(out, stage1, stage2, paths, mesh, main_console(), **how)
     print_main(f"predictions.csv and predictions.json are in {out}")
     return int(broadcast(bool(summary.unreadable)) and not ignore_unreadable)
 
@@ -249,15 +223,6 @@ def export(
     from fracjax.runtime.sharding import data_mesh
     from fracjax.workflows.export import export_into
 
-    export_into(
-        out,
-        stage1,
-        stage2,
-        data_mesh(),
-        main_console(),
-        onnx=onnx,
-        check_on=check,
-        data_dir=data_dir,
-        overwrite=overwrite,
-    )
+    how = {"onnx": onnx, "check_on": check, "data_dir": data_dir, "overwrite": overwrite}
+    export_into(out, stage1, stage2, data_mesh(), main_console(), **how)
     print(f"the export and its card.json are in {out}; docs/export.md shows how to use them")

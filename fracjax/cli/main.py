@@ -27,16 +27,12 @@ COMMANDS = {
     "export": ("apply", "export trained stages as one file that runs without fracjax"),
 }
 """Each command, its file here, and its line in `fracjax --help`."""
-PARSES_ITSELF = ("train",)
-"""Commands that take words, not values: the fields of a config depend on its file."""
 
 
 def main(argv: Sequence[str], prog: str | None = None) -> int:
-    """Run one command in this process.
+    """Run one command in this process: `argv` is what follows `fracjax` on a command line.
 
-    Args:
-      argv: the command and its flags, as after `fracjax` on a command line.
-      prog: what the command's help page calls it; by default `fracjax COMMAND`.
+    `prog` is what the command's help page calls it, by default `fracjax COMMAND`.
 
     Returns:
       The exit code: 0; 1 if `predict` could not read a file; 2 for a bad input, whose message is
@@ -52,8 +48,8 @@ def main(argv: Sequence[str], prog: str | None = None) -> int:
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, 1)
         guess = f"; perhaps you meant {near[0]}" if near else ""
-        expected = ", ".join(COMMANDS)
-        print(f"error: no command {name!r}{guess}; there are {expected}", file=sys.stderr)
+        there = ", ".join(COMMANDS)
+        print(f"error: no command {name!r}{guess}; there are {there}", file=sys.stderr)
         return 2
     from fracjax.cli.process import exit_code
 
@@ -61,11 +57,7 @@ def main(argv: Sequence[str], prog: str | None = None) -> int:
 
 
 def run(name: str | None = None) -> NoReturn:
-    """Run the command of this process's command line, then exit: `fracjax`, and each script.
-
-    Args:
-      name: the command of a script; by default it is the first word.
-    """
+    """Run the command of this process's command line, then exit: that of a script, or its first."""
     words, prog = (sys.argv[1:], None) if name is None else ([name, *sys.argv[1:]], sys.argv[0])
     if words[:1] and words[0] in COMMANDS:  # a help page needs neither
         from fracjax.cli.process import set_up
@@ -77,7 +69,7 @@ def run(name: str | None = None) -> NoReturn:
 def _run(name: str, words: Sequence[str], prog: str) -> int | None:
     module = importlib.import_module(f"fracjax.cli.{COMMANDS[name][0]}")
     command = getattr(module, name.replace("-", "_"))
-    if name in PARSES_ITSELF:
+    if name == "train":  # parses its words itself: the fields of a config depend on its file
         return command(words, prog)
     import tyro
 

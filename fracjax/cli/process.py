@@ -12,11 +12,6 @@ from fracjax.runtime import compilation_cache
 from fracjax.runtime.huge_pages import start_in_huge_pages
 from fracjax.runtime.multihost import fail, finish, is_multihost, process_index_count
 
-_LOST = (
-    "If another process was killed, this is the lost connection to it: start all of them "
-    "again, and training goes on from the last checkpoint."
-)
-
 
 def set_up() -> None:
     """Huge pages, for which the process may start again, and programs that are compiled once."""
@@ -25,13 +20,9 @@ def set_up() -> None:
 
 
 def exit_code(command: Callable[[], int | None]) -> int:
-    """Run a command; a bad input is one message and exit code 2, not a traceback.
+    """Run a command, which returns its exit code, or None for 0; a bad input is one message and 2.
 
-    Args:
-      command: returns its exit code, or None for 0.
-
-    Returns:
-      The exit code; in several processes an error ends them all, and this does not return.
+    In several processes an error ends them all, and this does not return.
     """
     # Orbax warns of files that it does not need, and of saves that overlap.
     logging.getLogger("absl").setLevel(logging.ERROR)
@@ -50,7 +41,11 @@ def exit_code(command: Callable[[], int | None]) -> int:
         if not is_multihost():
             raise
         # The others wait for this process, and would do so for ever.
-        return fail(1, f"{traceback.format_exc()}\n{_LOST}")
+        return fail(
+            1,
+            f"{traceback.format_exc()}\nIf another process was killed, this is the lost connection "
+            "to it: start all of them again, and training goes on from the last checkpoint.",
+        )
     finish()
     return code
 

@@ -20,15 +20,7 @@ Perfetto or XProf. All else are fields of the config:
 
 
 def train(words: Sequence[str], prog: str) -> None:
-    """Train a run, or continue one that was cut short.
-
-    Args:
-      words: flags.
-      prog: what the help page calls the command.
-
-    Raises:
-      InputError: a bad config or dataset; fields are named as flags.
-    """
+    """Train a run, or continue one that was cut short; errors name the config's fields as flags."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, prog=prog)
     parser.add_argument("--config", default="stage1")
     parser.add_argument("--dry-run", action="store_true")

@@ -2,9 +2,9 @@
 
 import dataclasses
 import difflib
-import importlib.util
 import json
 import re
+import runpy
 import types
 import typing
 from collections.abc import Sequence
@@ -29,18 +29,16 @@ def load(
     Args:
       config: the file, or the name of a packaged one, as `stage1`.
       overrides: what the command line says of single fields; `--help` prints them all and exits.
-      description: opens the help page.
-      prog: what the help page calls the command.
+      description: opens the help page, which calls the command `prog`.
+      prog: name of the command.
 
     Raises:
       InputError: no such file, no `get_config`, a field that does not exist, a result that is no
         `Config`, or a value that is out of range.
       SystemExit: from the parser of the overrides, which prints the nearest right field.
     """
-    default = _get_config(find(config))
-    result = tyro.cli(
-        Config, default=default, args=list(overrides), description=description, prog=prog
-    )
+    page = {"args": list(overrides), "description": description, "prog": prog}
+    result = tyro.cli(Config, default=_get_config(find(config)), **page)
     return check(from_dict(to_dict(result)))  # where `none` becomes None
 
 
@@ -53,11 +51,7 @@ def packaged() -> dict[str, Path]:
 
 
 def find(config: Path | str) -> Path:
-    """The file of a config, by its path or, with or without `.py`, by its name in the package.
-
-    Raises:
-      InputError: there is no such file; names those that there are.
-    """
+    """The file of a config, by its path or, with or without `.py`, by its name in the package."""
     path, ours = Path(config), packaged()
     if path.is_file():
         return path
@@ -72,15 +66,13 @@ def find(config: Path | str) -> Path:
 
 
 def _get_config(path: Path) -> Config:
-    spec = importlib.util.spec_from_file_location(f"fracjax_config_{path.stem}", path)
-    if spec is None or spec.loader is None:
+    if path.suffix != ".py":
         raise InputError(f"{path} is not a Python file; a config is one that defines get_config()")
-    module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
-        if not hasattr(module, "get_config"):
+        module = runpy.run_path(str(path), run_name=f"fracjax_config_{path.stem}")
+        if "get_config" not in module:
             raise InputError(f"{path} defines no get_config(); it must return a fracjax Config")
-        config = module.get_config()
+        config = module["get_config"]()
     except InputError:
         raise
     except Exception as error:  # whatever the user's own code may raise
@@ -98,9 +90,9 @@ def _nearest(error: Exception) -> str:
     found = re.search(r"unexpected keyword argument '(\w+)'", str(error))
     if not found:
         return ""
-    names = {field.name for group in GROUPS for field in dataclasses.fields(group)}
+    names = sorted({field.name for group in GROUPS for field in dataclasses.fields(group)})
     near = difflib.get_close_matches(found[1], names, 1, cutoff=0.5)
-    return f"; perhaps you meant {near[0]}" if near else f"; fields are {', '.join(sorted(names))}"
+    return f"; perhaps you meant {near[0]}" if near else f"; fields are {', '.join(names)}"
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -109,11 +101,7 @@ def to_dict(config: Any) -> dict[str, Any]:
 
 
 def from_dict(values: dict[str, Any], schema: type = Config) -> Any:
-    """Inverse of `to_dict`.
-
-    Raises:
-      InputError: a field is unknown or missing, as in a checkpoint of another version.
-    """
+    """Inverse of `to_dict`; refuses an unknown or missing field, as of another version."""
     hints = typing.get_type_hints(schema)
     names = {f.name for f in dataclasses.fields(schema)}
     if names != set(values):

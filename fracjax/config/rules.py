@@ -6,19 +6,13 @@ import math
 import types
 import typing
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 from fracjax.config import Bound, Config
 from fracjax.errors import InputError
 
-
-class _Field(NamedTuple):
-    """One value of a config, as `phases.0.epochs`, or one item of a tuple."""
-
-    name: str
-    value: Any
-    hint: Any
-    bounds: tuple[Bound, ...]
+_Field = tuple[str, Any, Any, list[Bound]]
+"""Name, as `phases.0.epochs`, value, type and bounds of a field, or of one item of a tuple."""
 
 
 def check(config: Config) -> Config:
@@ -28,13 +22,13 @@ def check(config: Config) -> Config:
       InputError: listing every field that is not, with what it must be.
     """
     fields = list(_fields("", config, Config))
-    problems = [problem for field in fields for problem in _type_problems(field)]
+    problems = [problem for name, value, hint, _ in fields if (problem := _type(name, value, hint))]
     if not problems:
         problems = [
-            f"{field.name} is {field.value}, {bound.broken}"
-            for field in fields
-            for bound in field.bounds
-            if not bound.holds(field.value)
+            f"{name} is {value}, {bound.broken}"
+            for name, value, _, bounds in fields
+            for bound in bounds
+            if not bound.holds(value)
         ]
         problems += _joint_problems(config)
     if problems:
@@ -67,32 +61,32 @@ def _fields(name: str, value: Any, hint: Any) -> Iterator[_Field]:
     """Every value under `value`, with its declared type and bounds; groups are walked into."""
     hint, *bounds = typing.get_args(hint) if typing.get_origin(hint) is Annotated else (hint,)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, hint):
-        hints = typing.get_type_hints(hint, include_extras=True)
-        for field, inner in hints.items():
+        for field, inner in typing.get_type_hints(hint, include_extras=True).items():
             dotted = f"{name}.{field}" if name else field
             yield from _fields(dotted, getattr(value, field), inner)
         return
-    yield _Field(name, value, hint, tuple(bounds))
+    yield name, value, hint, bounds
     if typing.get_origin(hint) is tuple and isinstance(value, tuple):
         for i, item in enumerate(value):
             yield from _fields(f"{name}.{i}", item, typing.get_args(hint)[0])
 
 
-def _type_problems(field: _Field) -> Iterator[str]:
+def _type(name: str, value: Any, hint: Any) -> str | None:
     """What to say if a field holds something else than it is declared to."""
-    value, hint = field.value, field.hint
-    found = f"{field.name} is {value!r}"
+    found = f"{name} is {value!r}"
     if typing.get_origin(hint) is Literal:
         options = [str(option) for option in typing.get_args(hint)]
-        if value not in options:
-            near = difflib.get_close_matches(str(value), options, 1)
-            guess = f"; perhaps you meant {near[0]}" if near else ""
-            yield f"{found}, not one of {', '.join(options)}{guess}"
-    elif hint is float and isinstance(value, float) and not math.isfinite(value):
-        yield f"{found}, not a finite number"
-    elif not _is(value, hint):
-        expected = hint.__name__ if isinstance(hint, type) else str(hint)
-        yield f"{found}, a {type(value).__name__}, not {expected}"
+        if value in options:
+            return None
+        near = difflib.get_close_matches(str(value), options, 1)
+        guess = f"; perhaps you meant {near[0]}" if near else ""
+        return f"{found}, not one of {', '.join(options)}{guess}"
+    if hint is float and isinstance(value, float) and not math.isfinite(value):
+        return f"{found}, not a finite number"
+    if _is(value, hint):
+        return None
+    expected = hint.__name__ if isinstance(hint, type) else str(hint)
+    return f"{found}, a {type(value).__name__}, not {expected}"
 
 
 def _is(value: Any, hint: Any) -> bool:

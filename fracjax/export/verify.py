@@ -14,9 +14,8 @@ from fracjax.errors import InputError
 from fracjax.evaluation import calls
 from fracjax.export.program import Program, inputs_of
 from fracjax.imaging.resize import decode_each
-from fracjax.inference.input_files import find_files
+from fracjax.inference.input_files import find_files, read_ahead
 from fracjax.inference.model_bundle import ModelBundle
-from fracjax.inference.prefetch import read_ahead
 from fracjax.inference.stages import Stages
 from fracjax.loading.dataset_view import open_dataset
 from fracjax.models.precision import effective_precision

@@ -25,11 +25,7 @@ class Coded:
 
 
 def coded_header(code: bytes) -> Coded | None:
-    """The header of a JPEG, JPEG-LS or JPEG 2000 image; None for any other.
-
-    Raises:
-      ValueError: it is damaged.
-    """
+    """The header of a JPEG, JPEG-LS or JPEG 2000 image; None for any other, refused if damaged."""
     start = code.find(_JPEG_2000, 0, 4096)  # boxes of a JP2 file may come before it
     if code.startswith(_JPEG):
         coded = _jpeg(code)

@@ -83,15 +83,11 @@ def _check(file: Any) -> None:
         )
     if file.BitsAllocated not in (8, 16):
         raise Unreadable(f"unusual DICOM: {file.BitsAllocated} bits per value, expected 8 or 16")
-    _check_codestream(file)
-
-
-def _check_codestream(file: Any) -> None:
-    """The compressed image has a size of its own, which decoders believe first."""
-    from pydicom.encaps import generate_frames
-
     if not file.file_meta.TransferSyntaxUID.is_encapsulated:
         return
+    # A compressed image has a size of its own, which decoders believe first.
+    from pydicom.encaps import generate_frames
+
     coded = coded_header(next(generate_frames(file.PixelData, number_of_frames=1)))
     claimed = Coded(file.Columns, file.Rows, file.SamplesPerPixel, file.BitsAllocated)
     if coded and (replace(coded, bits=claimed.bits) != claimed or coded.bits > claimed.bits):

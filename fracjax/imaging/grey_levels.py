@@ -15,11 +15,7 @@ class Unreadable(ValueError):
 
 
 def check_size(width: int, height: int) -> None:
-    """Refuse an image that would fill the memory, before anything of it is decoded.
-
-    Raises:
-      Unreadable: naming its size.
-    """
+    """Refuse an image that would fill the memory, before anything of it is decoded."""
     if width * height > MAX_PIXELS:
         raise Unreadable(
             f"decompression bomb: {width:,} x {height:,} pixels, "

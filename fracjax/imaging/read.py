@@ -97,11 +97,7 @@ def in_threads(work: Callable[[S], T], items: Sequence[S], what: str) -> list[T]
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of one file.
-
-    Raises:
-      OSError: it is no file, or too large, or cannot be read.
-    """
+    """The bytes of one file; `OSError` if it is no file, or too large, or cannot be read."""
     if path.is_dir():
         raise OSError("a directory, not a file")
     if not path.is_file():  # a pipe would be waited for
@@ -111,11 +107,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def check_bytes(size: int) -> None:
-    """Refuse a file that is larger than any radiograph.
-
-    Raises:
-      OSError: naming its size.
-    """
+    """Refuse a file that is larger than any radiograph, by an `OSError`."""
     if size > MAX_FILE_BYTES:
         raise OSError(f"{size:,} bytes, more than the {MAX_FILE_BYTES:,} allowed")
 
@@ -148,10 +140,8 @@ def open_image(data: bytes, *, grey: bool = False, at_least: int | None = None) 
     """Decode one file in full, or as a JPEG at 1/2, 1/4 or 1/8 of its size.
 
     It is reduced as long as both sides keep `at_least` so many pixels. Where only `grey` is wanted,
-    only the luma of a JPEG is decoded.
-
-    Raises:
-      Unreadable: it does not decode, in full, to one image; the message says why.
+    only the luma of a JPEG is decoded. `Unreadable` says why it does not decode, in full, to one
+    image.
     """
     try:
         if is_dicom(data):
@@ -163,13 +153,11 @@ def open_image(data: bytes, *, grey: bool = False, at_least: int | None = None) 
     except Unreadable:
         raise
     except UnidentifiedImageError:
-        for start, kind in _STARTS.items():
-            if data.startswith(start):
-                raise Unreadable(
-                    f"does not decode: begins as {kind}, with a damaged header or of a rare variety"
-                ) from None
+        begun_as = [kind for start, kind in _STARTS.items() if data.startswith(start)]
         raise Unreadable(
-            f"not a picture: the content is neither {', '.join(_KINDS)} nor DICOM "
+            f"does not decode: begins as {begun_as[0]}, with a damaged header or of a rare variety"
+            if begun_as
+            else f"not a picture: the content is neither {', '.join(_KINDS)} nor DICOM "
             "(which has DICM at byte 128)"
         ) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

@@ -155,8 +155,7 @@ def _checked_rule(request: EvaluationRequest, meta: CheckpointMetadata) -> str |
 def _stored(request: EvaluationRequest, metas: Sequence[CheckpointMetadata]) -> Calibration | None:
     """What validation chose, if it fits the request; None of a classifier without it."""
     if len(metas[0].classes) == 2:
-        if is_cross_validation(metas):
-            refuse_folds(request.workdir)
+        refuse_folds(request.workdir, metas)
         stored = calibration.read(request.workdir, metas)
     elif (stored := calibration.read_if_stored(request.workdir, metas)) is None:
         return None

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -55,14 +55,16 @@ class ModelBundle:
     @property
     def config(self) -> Config:
         """What `meta.config` says, in the precision that the networks compute in now."""
-        return _in_precision(self.meta.config, self.precision)
+        model = dataclasses.replace(self.meta.config.model, precision=self.precision)
+        return dataclasses.replace(self.meta.config, model=model)
 
     def in_precision(self, precision: Precision) -> "ModelBundle":
         """The same networks, computing in another precision than that of their training."""
         if precision == self.precision:
             return self
-        forward = _forward(_in_precision(self.meta.config, precision), self.meta.image, self.mesh)
-        return dataclasses.replace(self, forward=forward, precision=precision)
+        moved = dataclasses.replace(self, precision=precision)
+        forward = _forward(moved.config, self.meta.image, self.mesh)
+        return dataclasses.replace(moved, forward=forward)
 
     def probabilities(self, images: ImageStore) -> Float[np.ndarray, "n k"]:
         """Probabilities of images, uint8[n, side, side, channels], in their order.
@@ -178,11 +180,6 @@ def _program(config: Config, image: ImageSpec, mesh: Mesh) -> Forward:
     return make_forward(abstract(config).model, mesh=mesh, **seen_as)
 
 
-def _in_precision(config: Config, precision: Precision) -> Config:
-    model = dataclasses.replace(config.model, precision=precision)
-    return dataclasses.replace(config, model=model)
-
-
 def check_images(images: ImageStore, form: ImageFormat) -> None:
     """Refuse what is no uint8 batch of decoded images, as images scaled to [0, 1] would be."""
     expected = (form.side, form.side, form.channels)
@@ -203,15 +200,15 @@ def read_detector(workdir: Path) -> tuple[CheckpointMetadata, ...]:
             f"expected a detector of two classes, found in {workdir} a classifier of "
             f"{len(classes)} ({', '.join(classes)}); name a run of stage 1"
         )
-    if is_cross_validation(metas):
-        refuse_folds(workdir)
+    refuse_folds(workdir, metas)
     return metas
 
 
-def refuse_folds(workdir: Path) -> NoReturn:
+def refuse_folds(workdir: Path, metas: Sequence[CheckpointMetadata]) -> None:
     """Refuse to use the folds of a cross-validation as one detector."""
-    raise InputError(
-        f"{workdir} is a cross-validation: its threshold was chosen on the scores of single "
-        "networks and does not fit their mean; its figures are those of validation. For test "
-        "studies and for stage 2 train one network, or ensemble.members"
-    )
+    if is_cross_validation(metas):
+        raise InputError(
+            f"{workdir} is a cross-validation: its threshold was chosen on the scores of single "
+            "networks and does not fit their mean; its figures are those of validation. For test "
+            "studies and for stage 2 train one network, or ensemble.members"
+        )

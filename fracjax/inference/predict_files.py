@@ -17,9 +17,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from fracjax.errors import InputError
+from fracjax.inference.input_files import read_ahead
 from fracjax.inference.model_bundle import ModelBundle
 from fracjax.inference.prediction_files import Result
-from fracjax.inference.prefetch import read_ahead
 from fracjax.inference.stages import Stages
 from fracjax.runtime.sharding import batch_sharding
 
@@ -84,7 +84,9 @@ def predict_files(
     """
     meter = meter or ThroughputMeter()
     fetching = ThreadPoolExecutor(1, "fetch")
-    programs = [_Program(bundle, batch_size, fetching, meter) for bundle in stages.bundles]
+    devices = stages.detector.bundle.mesh.size
+    whole = batch_size and -(-batch_size // devices) * devices  # what they can share
+    programs = [_Program(it, whole or it.batch_size, fetching, meter) for it in stages.bundles]
     forms = [bundle.meta.form for bundle in stages.bundles]
     ahead = (_IN_FLIGHT + 1) * programs[0].batch_size
     reads = read_ahead(files, forms, ahead=ahead, threads=threads)
@@ -107,23 +109,14 @@ def predict_files(
         fetching.shutdown(cancel_futures=True)
 
 
+@dataclass(frozen=True)
 class _Program:
-    """A stage that takes batches of one size, and has the answers fetched meanwhile.
+    """A stage that takes batches of one size, and has the answers fetched meanwhile."""
 
-    The size is the stage's own by default, made up to what the devices can share; smaller batches
-    are filled up, so that there is one program.
-    """
-
-    def __init__(
-        self,
-        bundle: ModelBundle,
-        batch_size: int | None,
-        fetching: ThreadPoolExecutor,
-        meter: ThroughputMeter,
-    ) -> None:
-        self._bundle, self._fetching, self._meter = bundle, fetching, meter
-        devices = bundle.mesh.size
-        self.batch_size = -(-(batch_size or bundle.batch_size) // devices) * devices
+    bundle: ModelBundle
+    batch_size: int  # smaller batches are filled up, so that there is one program
+    fetching: ThreadPoolExecutor
+    meter: ThroughputMeter
 
     def start(
         self, images: Sequence[UInt8[np.ndarray, "side side c"]]
@@ -131,25 +124,25 @@ class _Program:
         """Give the devices a batch; probabilities of its images, when they are there."""
         batch = np.stack([*images, *[images[0]] * (self.batch_size - len(images))])
         started = perf_counter()
-        logits = self._bundle.logits(jax.device_put(batch, batch_sharding(self._bundle.mesh)))
-        return self._fetching.submit(self._fetch, logits, len(images), started)
+        logits = self.bundle.logits(jax.device_put(batch, batch_sharding(self.bundle.mesh)))
+        return self.fetching.submit(self._fetch, logits, len(images), started)
 
     def warm_up(self) -> None:
         """Compile the program, on a black image."""
-        form = self._bundle.meta.form
+        form = self.bundle.meta.form
         self.start([np.zeros((form.side, form.side, form.channels), np.uint8)]).result()
 
     def _fetch(
         self, logits: list[list[jax.Array]], count: int, started: float
     ) -> Float[np.ndarray, "n k"]:
         fetched = jax.device_get(logits)
-        self._meter.finished(started)
+        self.meter.finished(started)
         if not all(np.isfinite(view).all() for views in fetched for view in views):
             raise InputError(
-                f"{self._bundle.workdir} answers with numbers that are not finite: its network is "
+                f"{self.bundle.workdir} answers with numbers that are not finite: its network is "
                 "damaged; train it again, or restore its checkpoints"
             )
-        return self._bundle.probabilities_of(fetched)[:count]
+        return self.bundle.probabilities_of(fetched)[:count]
 
 
 def _detected(

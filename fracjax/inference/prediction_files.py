@@ -3,12 +3,13 @@
 import csv
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from fracjax.inference.prefetch import DecodedFile
+from fracjax.inference.input_files import DecodedFile
 from fracjax.runtime.atomic_files import replacing
 
 
@@ -25,16 +26,11 @@ class Result(DecodedFile):
     # probability of each type, by name; likewise.
     types: dict[str, float] = field(default_factory=dict)
 
-    @property
-    def status(self) -> str:
-        """`read` or `unreadable`."""
-        return "unreadable" if self.reason else "read"
-
     def to_dict(self) -> dict[str, Any]:
         """A dict that strict JSON can hold; the images are left out."""
         return {
             "path": str(self.path),
-            "status": self.status,
+            "status": "unreadable" if self.reason else "read",
             "probability": self.probability,
             "decision": self.decision,
             "type": self.type,
@@ -44,38 +40,28 @@ class Result(DecodedFile):
         }
 
 
-class ResultsFile:
+@contextmanager
+def results_table(
+    path: Path, threshold: float, types: Iterable[str] = ()
+) -> Iterator[Callable[[Result], None]]:
     """A CSV that holds every result as soon as it is there, even if the process is killed.
 
-    Columns: path, status, probability, threshold (of the detector), decision, type, p:TYPE for each
-    type, reason, note. Probabilities are written to the last bit. A name that is no UTF-8 keeps its
-    own bytes.
+    What is given appends a result. Columns: path, status, probability, threshold (of the detector),
+    decision, type, p:TYPE for each type, reason, note. Probabilities are written to the last bit. A
+    name that is no UTF-8 keeps its own bytes.
     """
+    columns = ["path", "status", "probability", "threshold", "decision", "type"]
+    columns += [*(f"p:{name}" for name in types), "reason", "note"]
+    # Each line is flushed.
+    with path.open("w", 1, "utf-8", "surrogateescape", newline="") as file:
+        table = csv.DictWriter(file, columns, extrasaction="ignore")
+        table.writeheader()
 
-    def __init__(self, path: Path, threshold: float, types: Iterable[str] = ()) -> None:
-        self.path, self._threshold, self._types = path, threshold, tuple(types)
-        self._file: IO[str] = open(  # noqa: SIM115 (closed by __exit__)
-            path, "w", newline="", encoding="utf-8", errors="surrogateescape"
-        )
-        of_types = [f"p:{name}" for name in self._types]
-        header = ["path", "status", "probability", "threshold", "decision", "type"]
-        self._write([*header, *of_types, "reason", "note"])
+        def add(result: Result) -> None:
+            of_types = {f"p:{name}": value for name, value in result.types.items()}
+            table.writerow(result.to_dict() | of_types | {"threshold": threshold})
 
-    def __enter__(self) -> "ResultsFile":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def add(self, result: Result) -> None:
-        """Append a result."""
-        probabilities = [result.types.get(name) for name in self._types]
-        told = [result.path, result.status, result.probability, self._threshold, result.decision]
-        self._write([*told, result.type, *probabilities, result.reason, result.note])
-
-    def _write(self, row: list[Any]) -> None:
-        csv.writer(self._file).writerow(row)
-        self._file.flush()
+        yield add
 
 
 def write_results(path: Path, header: dict[str, Any], results: Iterable[dict[str, Any]]) -> None:

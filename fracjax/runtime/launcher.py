@@ -15,10 +15,7 @@ def launched(environment: Mapping[str, str]) -> dict[str, Any] | None:
 
     `JAX_COORDINATOR_ADDRESS`, `JAX_NUM_PROCESSES` and `JAX_PROCESS_ID` come before what a launcher
     says. What neither says, JAX finds out from Slurm, Open MPI or a TPU slice by itself.
-    `JAX_NUM_PROCESSES=1` makes any process a single one.
-
-    Raises:
-      InputError: half of what is needed is set, or it makes no sense.
+    `JAX_NUM_PROCESSES=1` makes any process a single one. Half of what is needed is refused.
     """
     names = {"coordinator_address": COORDINATOR, "num_processes": PROCESSES, "process_id": PROCESS}
     given: dict[str, Any] = {

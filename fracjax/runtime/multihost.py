@@ -32,10 +32,7 @@ _temporary: list[tempfile.TemporaryDirectory] = []
 def start(environment: Mapping[str, str] = os.environ, *, timeout: int = START_TIMEOUT) -> None:
     """Meet the other processes, if the environment says that there are any, within `timeout` s.
 
-    To be called before JAX looks for its devices.
-
-    Raises:
-      InputError: half of what is needed is set, or the others do not come.
+    To be called before JAX looks for its devices. That the others do not come is an `InputError`.
     """
     arguments = launched(environment)
     if arguments is None:
@@ -53,9 +50,8 @@ def start(environment: Mapping[str, str] = os.environ, *, timeout: int = START_T
         "another. JAX_NUM_PROCESSES=1 is for a process that is alone"
     )
     # When it waits too long, JAX ends the process with a stack trace, and nothing can catch that.
-    late = threading.Timer(
-        timeout, _give_up, [f"not all processes came to {where} within {timeout} s. {advice}"]
-    )
+    missed = f"not all processes came to {where} within {timeout} s. {advice}"
+    late = threading.Timer(timeout, _give_up, [missed])
     late.start()
     try:
         jax.distributed.initialize(
@@ -170,11 +166,7 @@ def check_same_on_all_hosts(facts: Mapping[str, str]) -> None:
 
     first, *others = allgather({name: short(fact) for name, fact in facts.items()})
     for index, theirs in enumerate(others, 1):
-        pairs = [
-            f"{name}: {first.get(name)}, {theirs.get(name)}"
-            for name in facts
-            if theirs.get(name) != first.get(name)
-        ]
+        pairs = [f"{k}: {v}, {theirs.get(k)}" for k, v in first.items() if theirs.get(k) != v]
         if pairs:
             raise InputError(
                 f"processes 0 and {index} of this run differ in {'; '.join(pairs)}. Start the same "

@@ -14,9 +14,7 @@ DATA = "data"
 def data_mesh(devices: int | None = None, *, own: bool = False) -> Mesh:
     """A mesh of so many devices, by default of all, or of the one in `jax_default_device`.
 
-    Args:
-      devices: how many.
-      own: of this process alone.
+    They are those of all processes, or `own`, of this one alone.
     """
     # By process, not as the wires run: a process reads a part of each batch for its devices.
     everyone = jax.local_devices() if own else jax.devices()

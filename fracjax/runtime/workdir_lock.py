@@ -21,10 +21,8 @@ LOCK = ".lock"
 def only_writer(workdir: Path) -> Iterator[None]:
     """Hold a workdir, of several processes the first for all; the system frees it with its end.
 
-    On a file system that has no locks nothing is held, and nothing refused.
-
-    Raises:
-      InputError: another run holds it.
+    What another run holds is refused. On a file system that has no locks nothing is held, and
+    nothing refused.
     """
     # Appending, so that who is refused does not remove what the holder wrote.
     with (workdir / LOCK).open("a+") if is_main() else open(os.devnull) as file:

@@ -51,13 +51,8 @@ def evaluate(
 
     A detector's threshold and the temperature are chosen and stored when the part is validation,
     and only read when it is test. `gallery` images of the worst mistakes stand in the report; 0
-    makes one without images. The options are the other fields of `EvaluationRequest`.
-
-    Returns:
-      The folder that holds predictions.csv, metrics.json and the report.
-
-    Raises:
-      InputError: as `evaluate_run`.
+    makes one without images. The options are the other fields of `EvaluationRequest`. Returns the
+    folder that holds predictions.csv, metrics.json and the report; raises as `evaluate_run`.
     """
     if gallery < 0:
         raise InputError(f"gallery is {gallery}; write a number of images, or 0 for none")

@@ -25,8 +25,8 @@ from fracjax.inference.predict_files import ThroughputMeter, predict_files
 from fracjax.inference.prediction_files import (
     FileShard,
     Result,
-    ResultsFile,
     parts_of,
+    results_table,
     write_results,
 )
 from fracjax.inference.stages import Stages, open_stages
@@ -50,9 +50,9 @@ Wanted = Literal["none", "called", "all"]
 
 @dataclass
 class Summary:
-    """What became of the files: of how many, and the results of those that are done."""
+    """What became of the files that were found: the results of those that are done."""
 
-    files: int
+    found: FileList
     results: list[dict[str, Any]] = field(default_factory=list)
     # the time it took; of several processes, the slowest one's.
     meter: ThroughputMeter = field(default_factory=ThroughputMeter)
@@ -110,18 +110,19 @@ def predict_into(
     stages = open_stages(stage1, stage2, mesh)
     stages.warn_if_mismatched(console)
     run_on_main(lambda: _clear(folder), "cleared")
-    files, summary = shard.of(found.files), Summary(len(found.files))
+    files, summary = shard.of(found.files), Summary(found)
     detector, waiting = stages.detector.bundle, []  # for their overlays
     how = {"batch_size": batch_size, "keep_images": overlays != "none", "meter": summary.meter}
     types = stages.classifier.meta.classes if stages.classifier else ()
+    table = shard.path(folder / CSV)
     with (
         closing(predict_files(stages, files, **how)) as results,
-        ResultsFile(shard.path(folder / CSV), stages.detector.point.threshold, types) as table,
+        results_table(table, stages.detector.point.threshold, types) as add,
     ):
         try:
             shown = track(results, "Predicting", total=len(files), console=console, transient=True)
             for row, result in enumerate(shown, shard.first + 1):
-                table.add(result)
+                add(result)
                 summary.results.append(result.to_dict())
                 called = result.decision == detector.meta.classes[1]
                 if result.images and (called or overlays == "all"):
@@ -131,28 +132,27 @@ def predict_into(
                     waiting = []
             _draw(detector, waiting, folder / OVERLAYS)
         except KeyboardInterrupt as stop:
-            kept = f"{len(summary.results)} of {len(found.files)} files are in {table.path}"
+            kept = f"{len(summary.results)} of {len(found.files)} files are in {table}"
             kept += f" and {shard.path(folder / JSON).name}"
             if shard.count > 1:
                 kept += f"; what other processes finished is beside it in {CSV}, {CSV}.0001, ..."
             raise KeyboardInterrupt(f"interrupted: {kept}") from stop
         finally:
-            header = _header(stages, found, summary)
-            write_results(shard.path(folder / JSON), header, summary.results)
+            write_results(shard.path(folder / JSON), _header(stages, summary), summary.results)
     # This waits for all: what they found is on the disk then.
     summary.meter = ThroughputMeter(*max(allgather([summary.meter.seconds, summary.meter.waited])))
     if shard.count > 1 and shard.index == 0:
         summary.results += shard.join(folder / CSV, folder / JSON)
-        write_results(folder / JSON, _header(stages, found, summary), summary.results)
-    show_summary(summary, found, console)
+        write_results(folder / JSON, _header(stages, summary), summary.results)
+    show_summary(summary, console)
     return summary
 
 
-def show_summary(summary: Summary, found: FileList, console: Console) -> None:
+def show_summary(summary: Summary, console: Console) -> None:
     """Print what became of the files, and how fast."""
     say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
-    unreadable, meter = summary.unreadable, summary.meter
-    say(f"{summary.files} files: {summary.read} read, {unreadable.total()} unreadable")
+    found, unreadable, meter = summary.found, summary.unreadable, summary.meter
+    say(f"{len(found.files)} files: {summary.read} read, {unreadable.total()} unreadable")
     for kind, count in unreadable.most_common():
         say(f"  {kind}: {count}")
     beside = {"skipped in folders": len(found.skipped), "named again": len(found.repeated)}
@@ -194,8 +194,8 @@ def _clear(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _header(stages: Stages, found: FileList, summary: Summary) -> dict[str, Any]:
-    device = jax.devices()[0]
+def _header(stages: Stages, summary: Summary) -> dict[str, Any]:
+    found, device = summary.found, jax.devices()[0]
     return {
         "notice": NOTICE,
         "fracjax": fracjax.__version__,
@@ -204,8 +204,8 @@ def _header(stages: Stages, found: FileList, summary: Summary) -> dict[str, Any]
         "trained_behind_this_detector": stages.matched if stages.classifier else None,
         "operating_point": to_json(stages.detector.point),
         "device": f"{device.platform} {device.device_kind}",
-        "files": summary.files,
-        "complete": len(summary.results) == summary.files,
+        "files": len(found.files),
+        "complete": len(summary.results) == len(found.files),
         "read": summary.read,
         "unreadable": dict(summary.unreadable),
         "decisions": dict(Counter(summary.each("decision"))),

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import matplotlib as mpl
 import numpy as np
 from jaxtyping import Array, Float, Key, UInt8
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image, ImageDraw, ImageFont
@@ -70,9 +69,6 @@ def show(
 
     All classes of the dataset are taken, whatever the config says, each in turn; `source` is what
     to call the config, and `seed` is of the choice of studies and of every draw.
-
-    Raises:
-      InputError: the dataset is not prepared, or has too few studies.
     """
     directory = data_dir or config.data.dir
     classes = open_prepared(name, directory).classes
@@ -80,7 +76,7 @@ def show(
     examples = open_dataset(data, directory).part(part)
     if not 1 <= studies <= len(examples):
         raise InputError(
-            f"--studies is {studies}; the {part} part of {name} has {len(examples)}: type a number "
+            f"studies is {studies}; the {part} part of {name} has {len(examples)}: type a number "
             f"from 1 to {len(examples)}"
         )
     rows = _rows(examples, studies, seed)
@@ -207,10 +203,8 @@ def phantoms_png(path: Path, *, seed: int = 0, side: int = 256) -> None:
 
     The first has the seed, each is of another limb, and `side` pixels wide.
     """
-    kinds = (None, None, *FRACTURE_TYPES)
     figure = Figure(figsize=(9, 7.2), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
-    for place, kind in enumerate(kinds):
+    for place, kind in enumerate((None, None, *FRACTURE_TYPES)):
         phantom = draw_phantom(seed + place, kind, side)
         axes = figure.add_subplot(3, 4, place + 1)
         axes.imshow(phantom.image, cmap="gray", vmin=0, vmax=255)
@@ -218,7 +212,6 @@ def phantoms_png(path: Path, *, seed: int = 0, side: int = 256) -> None:
         axes.set_axis_off()
         if phantom.box is not None:
             y0, x0, y1, x1 = phantom.box
-            axes.add_patch(
-                Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, color="orange", linewidth=1)
-            )
+            box = Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, color="orange", linewidth=1)
+            axes.add_patch(box)
     figure.savefig(path, metadata={"Software": None})

@@ -258,8 +258,8 @@ def test_a_folder_that_the_processes_do_not_share_is_refused(clinic, runs, tmp_p
 def test_each_line_is_on_the_disk_as_soon_as_its_file_is_done(tmp_path):
     """Also of a name that is no UTF-8."""
     odd = Path(os.fsdecode(b"caf\xe9.png"))
-    with predict.ResultsFile(tmp_path / "out.csv", np.inf) as table:
-        table.add(Result(odd, probability=0.1 + 0.2, decision="healthy"))
+    with predict.results_table(tmp_path / "out.csv", np.inf) as add:
+        add(Result(odd, probability=0.1 + 0.2, decision="healthy"))
         data = (tmp_path / "out.csv").read_bytes()
     header, line = data.splitlines()
     assert header == b"path,status,probability,threshold,decision,type,reason,note"

@@ -10,8 +10,8 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from fracjax.imaging.resize import ImageFormat, decode
-from fracjax.inference import prefetch
-from fracjax.inference.prefetch import read, read_ahead
+from fracjax.inference import input_files
+from fracjax.inference.input_files import read, read_ahead
 from tests.datasets.dicoms import dataset, dicom, encoded
 from tests.datasets.trees import encode, picture, write
 
@@ -111,13 +111,13 @@ def test_warnings_of_others_go_where_they_went(tmp_path):
 
 
 def test_files_keep_their_order_though_some_take_long(tmp_path, monkeypatch):
-    original = prefetch.read
+    original = input_files.read
 
     def slow(path, forms):
         time.sleep(0.05 if path.stem == "0" else 0)
         return original(path, forms)
 
-    monkeypatch.setattr(prefetch, "read", slow)
+    monkeypatch.setattr(input_files, "read", slow)
     files = [write(tmp_path / f"{i}.png", encode(picture(i), "PNG")) for i in range(6)]
     done = list(read_ahead(files, FORMS, ahead=4, threads=3))
     assert [one.path for one in done] == files
