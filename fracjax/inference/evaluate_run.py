@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 from fracjax.config import Precision
 from fracjax.datasets.leakage import Leakage, Studies, audit_leakage
 from fracjax.errors import InputError
-from fracjax.evaluation import OperatingPoint, Predictions, aggregate, choose_threshold, parse_rule
+from fracjax.evaluation import Predictions, aggregate, choose_threshold, parse_rule
 from fracjax.evaluation.precision_shift import (
     PrecisionShift,
     check_precision_shift,
@@ -77,16 +77,6 @@ class EvaluatedRun:
     def title(self) -> str:
         """Dataset and part."""
         return f"{self.bundle.meta.config.data.name}, {self.part}"
-
-    @property
-    def point(self) -> OperatingPoint:
-        """Threshold of a detector; a classifier has none, which is refused."""
-        if self.calibration.point is None:
-            raise InputError(
-                f"{self.bundle.workdir} has no threshold: expected a detector of two classes, "
-                f"found a classifier of {len(self.bundle.meta.classes)}"
-            )
-        return self.calibration.point
 
 
 def evaluate_run(request: EvaluationRequest, mesh: Mesh) -> EvaluatedRun:

@@ -7,12 +7,7 @@ from rich.console import Console
 from fracjax.inference.calibration import about
 from fracjax.inference.cascade import Cascade
 from fracjax.report.page import Page
-from fracjax.report.sections.cascade import (
-    end_to_end_section,
-    filter_section,
-    outcomes_section,
-    sweep_section,
-)
+from fracjax.report.sections import cascade as sections
 from fracjax.report.sections.run import data_section
 from fracjax.report.sections.summary import cascade_summary
 from fracjax.report.tables import cascade_tables, end_to_end_table, misses_table
@@ -32,11 +27,10 @@ def report_cascade(cascade: Cascade, folder: Path, console: Console) -> None:
         "trained_behind_this_detector": stages.matched,
         "leakage": to_json(cascade.leakage),
     }
-    accuracy = to_json(report.end_to_end_accuracy)
     metrics = {
         "source": source,
         "operating_point": to_json(stages.detector.point),
-        "figures": {**to_json(report), "end_to_end_accuracy": accuracy},
+        "figures": to_json(report) | {"end_to_end_accuracy": to_json(report.end_to_end_accuracy)},
         "end_to_end": to_json(cascade.end_to_end),
         "sweep": to_json(cascade.sweep.columns()),
     }
@@ -60,10 +54,10 @@ def _page(cascade: Cascade) -> Page:
         ),
         (
             cascade_summary(part, report, same_filter=cascade.stages.matched),
-            outcomes_section(report),
-            filter_section(report),
-            end_to_end_section(cascade.end_to_end, detector.meta.config.data.name, part),
-            sweep_section(cascade.sweep, report.threshold),
+            sections.outcomes_section(report),
+            sections.filter_section(report),
+            sections.end_to_end_section(cascade.end_to_end, detector.meta.config.data.name, part),
+            sections.sweep_section(cascade.sweep, report.threshold),
             data_section(data_facts(cascade.dataset, cascade.leakage)),
         ),
     )

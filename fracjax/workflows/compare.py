@@ -38,11 +38,11 @@ def compare(
     requests = [EvaluationRequest(run, part, data_dir=data_dir) for run in (first, second)]
     runs = [evaluate_run(request, mesh) for request in requests]
     predictions = (runs[0].predictions, runs[1].predictions)
-    if runs[0].calibration.point is None:
+    one, other = (run.calibration.point for run in runs)
+    if one is None or other is None:
         comparison = compare_classifiers(*predictions)
     else:
-        thresholds = (runs[0].point.threshold, runs[1].point.threshold)
-        comparison = compare_detectors(*predictions, thresholds)
+        comparison = compare_detectors(*predictions, (one.threshold, other.threshold))
     source = {"part": part, "first": about(runs[0].bundle), "second": about(runs[1].bundle)}
     metrics = {"source": source, "figures": to_json(comparison)}
     page, tables = _page(runs, comparison), comparison_tables(comparison)

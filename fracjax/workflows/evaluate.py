@@ -8,7 +8,7 @@ from rich.console import Console
 
 from fracjax.datasets.sources import fracatlas
 from fracjax.errors import InputError
-from fracjax.evaluation import binary_report, per_class_report
+from fracjax.evaluation import OperatingPoint, binary_report, per_class_report
 from fracjax.evaluation.calibration import reliability
 from fracjax.evaluation.recalibration import recalibration
 from fracjax.evaluation.subgroups import masks_of, subgroup_report
@@ -17,14 +17,7 @@ from fracjax.inference.evaluate_run import EvaluatedRun, EvaluationRequest, eval
 from fracjax.report.facts import RunFacts
 from fracjax.report.members_table import members_table, report_members
 from fracjax.report.page import Section
-from fracjax.report.sections.performance import (
-    calibration_section,
-    classes_section,
-    confidence_section,
-    ranking_section,
-    subgroup_section,
-    threshold_section,
-)
+from fracjax.report.sections import performance
 from fracjax.report.sections.summary import classifier_summary, detector_summary
 from fracjax.report.table import Table
 from fracjax.report.tables import binary_tables, per_class_table, subgroup_table
@@ -58,18 +51,16 @@ def evaluate(
         raise InputError(f"gallery is {gallery}; write a number of images, or 0 for none")
     request = EvaluationRequest(workdir, part, calibrate=part == "validation", **options)
     evaluated = evaluate_run(request, mesh)
-    calibration = evaluated.calibration
-    run = run_facts(evaluated)
-    results = _of_classifier if calibration.point is None else _of_detector
-    figures, tables, sections, performance = results(evaluated, run)
+    run, point = run_facts(evaluated), evaluated.calibration.point
+    made = _of_classifier(evaluated, run) if point is None else _of_detector(evaluated, run, point)
+    figures, tables, sections, in_short = made
     side_by_side, each = None, evaluated.each
     if len(each) > 1:
-        temperature = calibration.temperature.value
-        members = report_members(each, calibration.point, temperature, folds=evaluated.folds)
+        members = report_members(each, point, run.temperature.value, folds=evaluated.folds)
         side_by_side = members_table(members, [one.n for one in each])
         tables.append(side_by_side)
         figures["members"] = to_json(members)
-    page = evaluation_page(evaluated, run, sections, performance, side_by_side, gallery)
+    page = evaluation_page(evaluated, run, sections, in_short, side_by_side, gallery)
     source = {
         "part": part,
         **about(evaluated.bundle),
@@ -87,8 +78,8 @@ def evaluate(
     return folder
 
 
-def _of_detector(evaluated: EvaluatedRun, run: RunFacts) -> Results:
-    predictions, point = evaluated.predictions, evaluated.point
+def _of_detector(evaluated: EvaluatedRun, run: RunFacts, point: OperatingPoint) -> Results:
+    predictions = evaluated.predictions
     data = (predictions.label, predictions.fracture_score)
     report = binary_report(*data, point, predictions.groups)
     columns = _SUBGROUPS.get(evaluated.dataset.prepared.name)
@@ -105,16 +96,16 @@ def _of_detector(evaluated: EvaluatedRun, run: RunFacts) -> Results:
     tables = list(binary_tables(report))
     sections = [
         detector_summary(run.part, report),
-        threshold_section(run, point, report),
-        ranking_section(predictions, report),
-        calibration_section(predictions, point.threshold, made, line),
+        performance.threshold_section(run, point, report),
+        performance.ranking_section(predictions, report),
+        performance.calibration_section(predictions, point.threshold, made, line),
     ]
     if subgroups:
         tables.append(subgroup_table(subgroups))
-        sections.append(subgroup_section(subgroups, report))
+        sections.append(performance.subgroup_section(subgroups, report))
     at = report.at_operating_point
-    performance = f"AUC {report.auc}, sensitivity {at.sensitivity}, specificity {at.specificity}"
-    return figures, tables, sections, performance
+    in_short = f"AUC {report.auc}, sensitivity {at.sensitivity}, specificity {at.specificity}"
+    return figures, tables, sections, in_short
 
 
 def _of_classifier(evaluated: EvaluatedRun, run: RunFacts) -> Results:
@@ -133,8 +124,8 @@ def _of_classifier(evaluated: EvaluatedRun, run: RunFacts) -> Results:
     }
     sections = [
         classifier_summary(run.part, report),
-        classes_section(report),
-        confidence_section(calibration, run.temperature),
+        performance.classes_section(report),
+        performance.confidence_section(calibration, run.temperature),
     ]
-    performance = f"accuracy {report.accuracy}, macro F1 {report.macro_f1}"
-    return figures, [per_class_table(report)], sections, performance
+    in_short = f"accuracy {report.accuracy}, macro F1 {report.macro_f1}"
+    return figures, [per_class_table(report)], sections, in_short
