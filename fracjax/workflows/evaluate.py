@@ -1,5 +1,6 @@
 """One checkpoint on one part of its split: predictions, figures, and the report that shows them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,21 @@ from fracjax.evaluation.recalibration import recalibration
 from fracjax.evaluation.subgroups import masks_of, subgroup_report
 from fracjax.inference.calibration import about
 from fracjax.inference.evaluate_run import EvaluatedRun, EvaluationRequest, evaluate_run
+from fracjax.inference.model_bundle import epochs_of
+from fracjax.report.charts.training import History
 from fracjax.report.facts import RunFacts
 from fracjax.report.members_table import members_table, report_members
-from fracjax.report.page import Section
+from fracjax.report.page import Page, Section
 from fracjax.report.sections import performance
+from fracjax.report.sections.run import card_section, claim_section, data_section, training_section
 from fracjax.report.sections.summary import classifier_summary, detector_summary
 from fracjax.report.table import Table
 from fracjax.report.tables import binary_tables, per_class_table, subgroup_table
 from fracjax.runtime.atomic_files import to_json
-from fracjax.workflows.pages import evaluation_page, run_facts, write_report
+from fracjax.training.checkpoint import newest, read_meta
+from fracjax.training.ensemble_configs import member_dirs
+from fracjax.workflows.mistakes import find_mistakes
+from fracjax.workflows.pages import data_facts, run_text, today, write_report
 
 # What the columns of a dataset mean for its subgroups; of others every column with a few values.
 _SUBGROUPS = {"fracatlas": fracatlas.SUBGROUPS}
@@ -51,7 +58,7 @@ def evaluate(
         raise InputError(f"gallery is {gallery}; write a number of images, or 0 for none")
     request = EvaluationRequest(workdir, part, calibrate=part == "validation", **options)
     evaluated = evaluate_run(request, mesh)
-    run, point = run_facts(evaluated), evaluated.calibration.point
+    run, point = _facts(evaluated), evaluated.calibration.point
     made = _of_classifier(evaluated, run) if point is None else _of_detector(evaluated, run, point)
     figures, tables, sections, in_short = made
     side_by_side, each = None, evaluated.each
@@ -60,14 +67,19 @@ def evaluate(
         side_by_side = members_table(members, [one.n for one in each])
         tables.append(side_by_side)
         figures["members"] = to_json(members)
-    page = evaluation_page(evaluated, run, sections, in_short, side_by_side, gallery)
+    sections.append(training_section(run, side_by_side))
+    # Folds see different studies: no one network, and no one set of them, made these mistakes.
+    if gallery and not evaluated.folds:
+        sections.append(find_mistakes(evaluated, gallery))
+    names = {section.id for section in sections}
+    sections += [data_section(run.data), card_section(run, in_short), claim_section(run, names)]
     source = {
         "part": part,
         **about(evaluated.bundle),
         "leakage": to_json(evaluated.leakage),
         "moved_by_precision": to_json(evaluated.precision_shift),
     }
-    folder = workdir / "evaluation" / part
+    folder, page = workdir / "evaluation" / part, _page(evaluated, run, sections)
     folder = write_report(folder, {"source": source, **figures}, tables, page, console)
     for audit in evaluated.leakage:
         console.print(f"leakage audit: {audit}", highlight=False, soft_wrap=True)
@@ -76,6 +88,45 @@ def evaluate(
         # As each gives them: their mean, scaled, is predictions.csv.
         one.to_csv(folder / f"member_{number}.csv")
     return folder
+
+
+def _page(evaluated: EvaluatedRun, run: RunFacts, sections: Sequence[Section]) -> Page:
+    return Page(
+        f"{'Detector' if run.point else 'Classifier'} on {evaluated.title}",
+        (
+            ("Checkpoint", run_text(evaluated.bundle)),
+            ("Studies", f"{run.n} of {run.part}"),
+            ("Split", evaluated.bundle.meta.split_hash[:12]),
+            ("Made", today()),
+        ),
+        tuple(sections),
+    )
+
+
+def _facts(evaluated: EvaluatedRun) -> RunFacts:
+    """What a report says of a run."""
+    trained = evaluated.bundle
+    # The last checkpoint has the epochs after the best one, too, if it is still there.
+    metas = [
+        read_meta(where, "last" if newest(where, "last") else "best")
+        for where in member_dirs(trained.workdir)
+    ]
+    histories = {
+        f"network {i}": History(meta.history, meta.best_epoch) for i, meta in enumerate(metas, 1)
+    }
+    return RunFacts(
+        config=trained.meta.config,
+        channels=trained.meta.form.channels,
+        epoch=epochs_of(trained.metas),
+        precision=trained.precision,
+        precision_shift="" if evaluated.precision_shift is None else str(evaluated.precision_shift),
+        point=evaluated.calibration.point,
+        temperature=evaluated.calibration.temperature,
+        part=evaluated.part,
+        n=evaluated.predictions.n,
+        data=data_facts(evaluated.dataset, evaluated.leakage),
+        histories=histories,
+    )
 
 
 def _of_detector(evaluated: EvaluatedRun, run: RunFacts, point: OperatingPoint) -> Results:

@@ -1,4 +1,4 @@
-"""From an evaluated run to its page, and the files that a page becomes."""
+"""What the pages of runs have in common: words on a run, facts of its dataset, and their files."""
 
 import datetime
 from collections import Counter
@@ -11,51 +11,14 @@ from rich.console import Console
 from fracjax.datasets.leakage import Leakage
 from fracjax.datasets.prepared import TAKEN, read_manifest, refusals_by_reason
 from fracjax.datasets.request import DRAWN
-from fracjax.inference.evaluate_run import EvaluatedRun
 from fracjax.inference.model_bundle import ModelBundle, epochs_of
 from fracjax.loading.dataset_view import Dataset
 from fracjax.report import html, markdown
-from fracjax.report.charts.training import History
-from fracjax.report.facts import DataFacts, RunFacts
-from fracjax.report.page import Page, Section, to_dict
-from fracjax.report.sections.run import card_section, claim_section, data_section, training_section
+from fracjax.report.facts import DataFacts
+from fracjax.report.page import Page, to_dict
 from fracjax.report.table import Table
 from fracjax.runtime.atomic_files import write_json
 from fracjax.runtime.multihost import folder_of_first
-from fracjax.training.checkpoint import newest, read_meta
-from fracjax.training.ensemble_configs import member_dirs
-from fracjax.workflows.mistakes import find_mistakes
-
-
-def evaluation_page(
-    evaluated: EvaluatedRun,
-    run: RunFacts,
-    sections: Sequence[Section],
-    performance: str,
-    members: Table | None,
-    gallery: int,
-) -> Page:
-    """Everything about a run on one part.
-
-    `sections` have the figures, `performance` the main ones in one line, and `members` several
-    networks side by side; `gallery` is the number of images of the worst mistakes.
-    """
-    sections = [*sections, training_section(run, members)]
-    # Folds see different studies: no one network, and no one set of them, made these mistakes.
-    if gallery and not evaluated.folds:
-        sections.append(find_mistakes(evaluated, gallery))
-    names = {section.id for section in sections}
-    sections += [data_section(run.data), card_section(run, performance), claim_section(run, names)]
-    return Page(
-        f"{'Detector' if run.point else 'Classifier'} on {evaluated.title}",
-        (
-            ("Checkpoint", run_text(evaluated.bundle)),
-            ("Studies", f"{run.n} of {run.part}"),
-            ("Split", evaluated.bundle.meta.split_hash[:12]),
-            ("Made", today()),
-        ),
-        tuple(sections),
-    )
 
 
 def write_report(
@@ -86,32 +49,6 @@ def run_text(trained: ModelBundle) -> str:
 def today() -> str:
     """The date, in Greenwich."""
     return datetime.datetime.now(datetime.UTC).date().isoformat()
-
-
-def run_facts(evaluated: EvaluatedRun) -> RunFacts:
-    """What a report says of a run."""
-    trained = evaluated.bundle
-    # The last checkpoint has the epochs after the best one, too, if it is still there.
-    metas = [
-        read_meta(where, "last" if newest(where, "last") else "best")
-        for where in member_dirs(trained.workdir)
-    ]
-    return RunFacts(
-        config=trained.meta.config,
-        channels=trained.meta.form.channels,
-        epoch=epochs_of(trained.metas),
-        precision=trained.precision,
-        precision_shift="" if evaluated.precision_shift is None else str(evaluated.precision_shift),
-        point=evaluated.calibration.point,
-        temperature=evaluated.calibration.temperature,
-        part=evaluated.part,
-        n=evaluated.predictions.n,
-        data=data_facts(evaluated.dataset, evaluated.leakage),
-        histories={
-            f"network {i}": History(meta.history, meta.best_epoch)
-            for i, meta in enumerate(metas, 1)
-        },
-    )
 
 
 def data_facts(dataset: Dataset, leakage: Sequence[Leakage]) -> DataFacts:
