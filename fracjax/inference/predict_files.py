@@ -66,7 +66,6 @@ def predict_files(
     files: Sequence[Path],
     *,
     batch_size: int | None = None,
-    threads: int | None = None,
     keep_images: bool = False,
     meter: ThroughputMeter | None = None,
 ) -> Generator[Result, None, None]:
@@ -77,10 +76,9 @@ def predict_files(
     depends on the batch. Of several views of a study (`augment.test_views`), a file's are the same
     whatever other files there are: as of the first study of a part.
 
-    Batches of either stage hold `batch_size` images, by default as in training; `threads` read and
-    decode, by default as many as there are cores; `keep_images` leaves in each result what the
-    detector saw; the `meter` is told how long the devices waited for images. Close what is returned
-    if it is not used up: its threads end then.
+    Batches of either stage hold `batch_size` images, by default as in training. `keep_images`
+    leaves in each result what the detector saw; the `meter` is told how long the devices waited for
+    images. Close what is returned if it is not used up: its threads end then.
     """
     meter = meter or ThroughputMeter()
     fetching = ThreadPoolExecutor(1, "fetch")
@@ -89,7 +87,7 @@ def predict_files(
     programs = [_Program(it, whole or it.batch_size, fetching, meter) for it in stages.bundles]
     forms = [bundle.meta.form for bundle in stages.bundles]
     ahead = (_IN_FLIGHT + 1) * programs[0].batch_size
-    reads = read_ahead(files, forms, ahead=ahead, threads=threads)
+    reads = read_ahead(files, forms, ahead=ahead)
     try:
         for program in programs:
             program.warm_up()

@@ -168,7 +168,7 @@ def test_results_come_while_files_are_read_and_few_are_read_ahead(stages, files,
 
 def test_threads_end_with_the_iterator(stages, files):
     before = threading.active_count()
-    results = predict_files(stages, files * 5, threads=3)
+    results = predict_files(stages, files * 5)
     next(results)
     results.close()
     assert threading.active_count() == before
