@@ -52,7 +52,7 @@ def results_table(
     """
     columns = ["path", "status", "probability", "threshold", "decision", "type"]
     columns += [*(f"p:{name}" for name in types), "reason", "note"]
-    # Each line is flushed.
+    # Buffered by the line (1): each is on the disk at once.
     with path.open("w", 1, "utf-8", "surrogateescape", newline="") as file:
         table = csv.DictWriter(file, columns, extrasaction="ignore")
         table.writeheader()
