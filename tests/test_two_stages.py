@@ -281,6 +281,7 @@ def test_two_runs_are_compared_study_by_study(world, world_copy, tmp_path):
     stage1, stage2, _ = world
     copy = world_copy.stage1.workdir
     own = evaluate_run(EvaluationRequest(copy, "test"), data_mesh())
+    assert own.calibration.point is not None
     point = dataclasses.replace(own.calibration.point, threshold=0.0)
     calibration.store(copy, dataclasses.replace(own.calibration, point=point), own.bundle.metas)
     compare(stage1.workdir, copy, "test", data_mesh(), QUIET, tmp_path / "out")
