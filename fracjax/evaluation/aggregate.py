@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fracjax.errors import InputError
-from fracjax.evaluation.estimate import Estimate
+from fracjax.evaluation.intervals import Estimate
 from fracjax.evaluation.metrics import calls
 from fracjax.evaluation.predictions import Predictions
 

@@ -8,10 +8,17 @@ from jaxtyping import Array, Float, Integer
 from numpy.typing import ArrayLike
 
 from fracjax.evaluation import confusion, metrics
-from fracjax.evaluation.bootstrap import RESAMPLES, Resampled
+from fracjax.evaluation.bootstrap import Resampled
 from fracjax.evaluation.delong import auc_estimate
-from fracjax.evaluation.estimate import Estimate, undefined
-from fracjax.evaluation.intervals import mover, proportion, wilson, wilson_f1, wilson_of_mean
+from fracjax.evaluation.intervals import (
+    Estimate,
+    mover,
+    proportion,
+    undefined,
+    wilson,
+    wilson_f1,
+    wilson_of_mean,
+)
 from fracjax.evaluation.predictive_values import likelihood_ratios
 from fracjax.evaluation.sample import Sample, missing_class
 from fracjax.evaluation.threshold import OperatingPoint
@@ -65,9 +72,7 @@ def binary_report(
     scores: ArrayLike,
     operating_point: OperatingPoint,
     groups: ArrayLike | None = None,
-    *,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
+    **resampling: int,
 ) -> BinaryReport:
     """Every metric of a detector at its operating point, and separately at 0.5.
 
@@ -83,7 +88,7 @@ def binary_report(
         confusion.one_hot_cells(sample.labels, metrics.calls(sample.scores, threshold), 2)
         for threshold, _ in rules
     ]
-    made = sample.bootstrap(_metrics, np.hstack(cells), seed=seed, resamples=resamples)
+    made = sample.bootstrap(_metrics, np.hstack(cells), **resampling)
     at_operating_point, at_half = (
         _at(cell.sum(axis=0), threshold, rule, made[slice(column, column + 4)])
         for cell, (threshold, rule), column in zip(cells, rules, (3, 7), strict=True)

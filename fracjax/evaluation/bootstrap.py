@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float, Integer, Shaped, UInt32
 
 from fracjax.errors import InputError
-from fracjax.evaluation.estimate import Estimate, undefined
+from fracjax.evaluation.intervals import Estimate, undefined
 
 RESAMPLES = 2000
 _AT_ONCE = 2**17  # weights in one dispatch: 1 MiB of float64, which stays in the cache
@@ -72,10 +72,10 @@ def bootstrap(
     statistic: Statistic,
     groups: Integer[np.ndarray, "n"],
     *arrays: Shaped[np.ndarray, "n ..."],
-    seed: int,
+    seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Resampled:
-    """`statistic(*arrays, weights)` of n studies, and of resamples of whole groups.
+    """`statistic(*arrays, weights)` of n studies, which may be none, and of resamples of groups.
 
     The statistic is vmapped over resamples and compiled once for each function and size of set. So
     let it be a function of a module that takes labels, scores and the like as `arrays`; one that is
@@ -95,7 +95,7 @@ def bootstrap(
 
     Source: Field and Welsh 2007, "Bootstrapping clustered data", the cluster bootstrap.
     """
-    n, n_groups = groups.size, int(groups.max()) + 1
+    n, n_groups = groups.size, int(groups.max(initial=-1)) + 1
     size = _round_size(n)
     at_once = max(_FEWEST, _AT_ONCE // size)
     once = np.broadcast_to(_padded(np.ones(n), size), (at_once, size))
@@ -132,6 +132,7 @@ def float64_on_cpu() -> Iterator[None]:
 
 def _round_size(n: int) -> int:
     """`n` rounded up, by at most a quarter from 1024 on: a multiple of 256, or of 2^k / 4 above."""
+    n = max(n, 1)
     step = max(_ROUND, 1 << max(0, (n - 1).bit_length() - 3))
     return -(-n // step) * step
 

@@ -13,10 +13,10 @@ import numpy as np
 from jaxtyping import Array, Float, Integer
 
 from fracjax.evaluation import confusion, metrics, validation
-from fracjax.evaluation.bootstrap import RESAMPLES, Interval, Resampled, bootstrap
+from fracjax.evaluation.bootstrap import Interval, Resampled, bootstrap
 from fracjax.evaluation.delong import auc_difference, auc_estimate
-from fracjax.evaluation.estimate import Estimate
 from fracjax.evaluation.intervals import (
+    Estimate,
     mover,
     mover_difference,
     proportion,
@@ -57,9 +57,7 @@ def compare_detectors(
     first: Predictions,
     second: Predictions,
     thresholds: tuple[float, float],
-    *,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
+    **resampling: int,
 ) -> Comparison:
     """Two detectors on the same studies in any order, each at its own threshold.
 
@@ -83,7 +81,7 @@ def compare_detectors(
     n, n_positive = y.size, int(y.sum())
     cells = np.hstack([confusion.one_hot_cells(y, c, 2) for c in called])
     arrays = (y, np.stack(scores, axis=1), cells)
-    made = bootstrap(_of_detectors, group, *arrays, seed=seed, resamples=resamples)
+    made = bootstrap(_of_detectors, group, *arrays, **resampling)
     missing = missing_class(n_positive, n)
     errors = [(int((c & (y == 1)).sum()), int((c != (y == 1)).sum())) for c in called]
     nothing = "" if all(sum(one) for one in errors) else "no fracture, and none called"
@@ -107,9 +105,7 @@ def compare_detectors(
     return _comparison(rows, right, group)
 
 
-def compare_classifiers(
-    first: Predictions, second: Predictions, *, seed: int = 0, resamples: int = RESAMPLES
-) -> Comparison:
+def compare_classifiers(first: Predictions, second: Predictions, **resampling: int) -> Comparison:
     """Two classifiers on the same studies: accuracy as for detectors, macro F1 by the bootstrap."""
     second = _aligned(first, second)
     y, k, group = first.label, len(first.classes), validation.group_indices(first.groups, first.n)
@@ -122,7 +118,7 @@ def compare_classifiers(
     absent = [name for name, known in zip(first.classes, present, strict=True) if not known]
     macro_f1 = _bootstrapped(
         "macro F1",
-        bootstrap(_macro_f1, group, cells, seed=seed, resamples=resamples),
+        bootstrap(_macro_f1, group, cells, **resampling),
         "MOVER over classes",
         [partial(_macro_f1_interval, matrix) for matrix in matrices],
         f"undefined for {', '.join(absent)}" if absent else "",

@@ -9,9 +9,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer, Real
-from numpy.typing import ArrayLike
-
-from fracjax.evaluation import validation
 
 Array = Any  # jax.Array or np.ndarray; what goes in comes out
 Matrices = Real[Array, "*b k k"]
@@ -25,15 +22,12 @@ def one_hot_cells(
 
 
 def confusion_matrix(
-    labels: ArrayLike, predictions: ArrayLike, k: int
+    labels: Integer[np.ndarray, "n"],
+    called: Integer[np.ndarray, "n"] | Bool[np.ndarray, "n"],
+    k: int,
 ) -> Integer[np.ndarray, "{k} {k}"]:
-    """Count studies by true and by called class, int[n] each, 0 .. k-1; n may be 0.
-
-    Raises:
-      InputError: shapes differ or a class is out of range.
-    """
-    y, p = validation.class_indices(labels, predictions, k)
-    return one_hot_cells(y, p, k).sum(axis=0).reshape(k, k).astype(np.int64)
+    """Count studies by true and by called class, each 0 .. k-1; n may be 0."""
+    return one_hot_cells(labels, called, k).sum(axis=0).reshape(k, k).astype(np.int64)
 
 
 def recall(matrix: Matrices) -> Float[Array, "*b k"]:

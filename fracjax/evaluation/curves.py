@@ -9,7 +9,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from fracjax.evaluation import metrics
-from fracjax.evaluation.bootstrap import RESAMPLES, Resampled
+from fracjax.evaluation.bootstrap import Resampled
 from fracjax.evaluation.intervals import wilson, wilson_of_mean
 from fracjax.evaluation.sample import Sample
 
@@ -45,9 +45,7 @@ def roc_band(
     labels: ArrayLike,
     scores: ArrayLike,
     groups: ArrayLike | None = None,
-    *,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
+    **resampling: int,
 ) -> Band:
     """Sensitivity over 1 - specificity, 0 .. 1 by 0.01: the ROC curve, read vertically.
 
@@ -59,7 +57,7 @@ def roc_band(
     Source: Fawcett 2006, section 8.1 (vertical averaging), with percentiles for the average.
     """
     sample = Sample.checked(labels, scores, groups, both_classes=True)
-    made = sample.bootstrap(_roc, seed=seed, resamples=resamples)
+    made = sample.bootstrap(_roc, **resampling)
 
     def closed_form(i: int) -> tuple[float, float]:
         certain = _FRACTIONS[i] == 1
@@ -72,9 +70,7 @@ def pr_band(
     labels: ArrayLike,
     scores: ArrayLike,
     groups: ArrayLike | None = None,
-    *,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
+    **resampling: int,
 ) -> Band:
     """Precision over recall, 0.01 .. 1 by 0.01: at each, that of the highest threshold reaching it.
 
@@ -82,7 +78,7 @@ def pr_band(
     threshold. Otherwise as `roc_band`.
     """
     sample = Sample.checked(labels, scores, groups, both_classes=True)
-    both = sample.bootstrap(_pr, seed=seed, resamples=resamples)
+    both = sample.bootstrap(_pr, **resampling)
     m = _FRACTIONS[1:].size
     made, called = both[slice(m)], both.value[m:]
 
@@ -96,9 +92,7 @@ def decision_curve(
     labels: ArrayLike,
     probabilities: ArrayLike,
     groups: ArrayLike | None = None,
-    *,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
+    **resampling: int,
 ) -> DecisionCurve:
     """Net benefit over threshold probabilities, 0.01 .. 0.99 by 0.01.
 
@@ -111,7 +105,7 @@ def decision_curve(
     """
     sample = Sample.checked(labels, probabilities, groups, probabilities=True)
     y, n, prevalence = sample.labels, sample.n, sample.n_positive / sample.n
-    made = sample.bootstrap(_decision, seed=seed, resamples=resamples)
+    made = sample.bootstrap(_decision, **resampling)
 
     def closed_form(i: int) -> tuple[float, float]:
         called = metrics.calls(sample.scores, _THRESHOLDS[i])

@@ -9,8 +9,7 @@ import scipy
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-from fracjax.evaluation.estimate import Estimate, undefined
-from fracjax.evaluation.intervals import Z, mover_difference
+from fracjax.evaluation.intervals import Estimate, Z, mover_difference, undefined
 from fracjax.evaluation.sample import Groups, Labels, Sample, Scores, missing_class
 
 

@@ -8,8 +8,7 @@ import numpy as np
 import scipy
 from jaxtyping import Bool, Float
 
-from fracjax.evaluation.estimate import Estimate, undefined
-from fracjax.evaluation.intervals import Z
+from fracjax.evaluation.intervals import Estimate, Z, undefined
 from fracjax.evaluation.sample import Groups
 
 Right = Bool[np.ndarray, "n"]

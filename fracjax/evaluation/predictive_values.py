@@ -3,8 +3,7 @@
 import numpy as np
 from jaxtyping import Integer
 
-from fracjax.evaluation.estimate import Estimate, complement, undefined
-from fracjax.evaluation.intervals import Z, mover_ratio, proportion
+from fracjax.evaluation.intervals import Estimate, Z, complement, mover_ratio, proportion, undefined
 from fracjax.evaluation.sample import missing_class
 from fracjax.evaluation.validation import check_prevalence
 

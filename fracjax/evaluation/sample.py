@@ -60,11 +60,11 @@ class Sample:
         return missing_class(self.n_positive, self.n)
 
     def bootstrap(
-        self, statistic: Statistic, *arrays: Shaped[np.ndarray, "n ..."], seed: int, resamples: int
+        self, statistic: Statistic, *arrays: Shaped[np.ndarray, "n ..."], **resampling: int
     ) -> Resampled:
         """`statistic(labels, scores, *arrays, weights)` of the studies and of resamples."""
         arrays = (self.labels, self.scores, *arrays)
-        return bootstrap(statistic, self.groups, *arrays, seed=seed, resamples=resamples)
+        return bootstrap(statistic, self.groups, *arrays, **resampling)
 
 
 def missing_class(n_positive: int, n: int) -> str:

@@ -8,8 +8,7 @@ from jaxtyping import Bool, Shaped
 
 from fracjax.evaluation import validation
 from fracjax.evaluation.delong import auc_estimate
-from fracjax.evaluation.estimate import Estimate, undefined
-from fracjax.evaluation.intervals import proportion
+from fracjax.evaluation.intervals import Estimate, proportion, undefined
 from fracjax.evaluation.metrics import calls
 from fracjax.evaluation.predictions import Predictions
 

@@ -13,9 +13,7 @@ from numpy.typing import ArrayLike
 
 from fracjax.errors import InputError
 from fracjax.evaluation import confusion, metrics, validation
-from fracjax.evaluation.bootstrap import RESAMPLES
-from fracjax.evaluation.estimate import Estimate
-from fracjax.evaluation.intervals import proportion
+from fracjax.evaluation.intervals import Estimate, proportion
 from fracjax.evaluation.sample import Sample
 
 _RULES = "youden, sensitivity:TARGET (e.g. sensitivity:0.95) or fixed:THRESHOLD (e.g. fixed:0.11)"
@@ -71,9 +69,7 @@ def choose_threshold(
     labels: ArrayLike,
     scores: ArrayLike,
     groups: ArrayLike | None = None,
-    *,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
+    **resampling: int,
 ) -> OperatingPoint:
     """Choose a threshold by a rule, and say what it is worth on these studies.
 
@@ -91,7 +87,7 @@ def choose_threshold(
     else:
         statistic = metrics.youden_threshold if name == "youden" else _reaching
         targets = [] if name == "youden" else [np.full(sample.n, number)]
-        made = sample.bootstrap(statistic, *targets, seed=seed, resamples=resamples)
+        made = sample.bootstrap(statistic, *targets, **resampling)
         threshold = float(made.value[0])
         if made.n_groups > 1:  # a single group leaves nothing to resample
             low, high = _interval(made.draws[:, 0])

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 from fracjax.evaluation import BinaryReport, CascadeReport, Estimate, PerClassReport
-from fracjax.evaluation.calibration import Reliability
-from fracjax.evaluation.cascade_precision import EndToEnd
+from fracjax.evaluation.calibration import Recalibration, Reliability
+from fracjax.evaluation.cascade import EndToEnd
 from fracjax.evaluation.compare import Comparison
-from fracjax.evaluation.recalibration import Recalibration
 from fracjax.evaluation.subgroups import Subgroup
 from fracjax.report.table import Table
 

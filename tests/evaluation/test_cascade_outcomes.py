@@ -103,7 +103,7 @@ def test_the_three_shares_add_up():
 def test_refusals():
     with pytest.raises(ValueError, match="1 studies only in the second: 'a'"):
         cascade_report(DETECTOR.take([0, 1, 2, 3]), 0.5, CLASSIFIER)
-    with pytest.raises(ValueError, match="threshold:\n- it is NaN"):
+    with pytest.raises(ValueError, match="threshold is NaN"):
         cascade_report(DETECTOR, float("nan"), CLASSIFIER)
     three = Predictions(
         np.array(["a"]), np.array([0]), np.array([[0.2, 0.3, 0.5]]), ("x", "y", "z")

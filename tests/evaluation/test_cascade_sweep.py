@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fracjax.evaluation import Predictions, cascade_report
-from fracjax.evaluation.cascade_sweep import cascade_sweep
+from fracjax.evaluation.cascade import cascade_sweep
 from fracjax.runtime.atomic_files import to_json
 
 RESAMPLES = 50
