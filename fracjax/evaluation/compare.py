@@ -54,10 +54,7 @@ class Comparison:
 
 
 def compare_detectors(
-    first: Predictions,
-    second: Predictions,
-    thresholds: tuple[float, float],
-    **resampling: int,
+    first: Predictions, second: Predictions, thresholds: tuple[float, float], **resampling: int
 ) -> Comparison:
     """Two detectors on the same studies in any order, each at its own threshold.
 

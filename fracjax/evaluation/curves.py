@@ -42,10 +42,7 @@ _decision = partial(metrics.net_benefit, thresholds=_THRESHOLDS)
 
 
 def roc_band(
-    labels: ArrayLike,
-    scores: ArrayLike,
-    groups: ArrayLike | None = None,
-    **resampling: int,
+    labels: ArrayLike, scores: ArrayLike, groups: ArrayLike | None = None, **resampling: int
 ) -> Band:
     """Sensitivity over 1 - specificity, 0 .. 1 by 0.01: the ROC curve, read vertically.
 
@@ -67,10 +64,7 @@ def roc_band(
 
 
 def pr_band(
-    labels: ArrayLike,
-    scores: ArrayLike,
-    groups: ArrayLike | None = None,
-    **resampling: int,
+    labels: ArrayLike, scores: ArrayLike, groups: ArrayLike | None = None, **resampling: int
 ) -> Band:
     """Precision over recall, 0.01 .. 1 by 0.01: at each, that of the highest threshold reaching it.
 
@@ -89,10 +83,7 @@ def pr_band(
 
 
 def decision_curve(
-    labels: ArrayLike,
-    probabilities: ArrayLike,
-    groups: ArrayLike | None = None,
-    **resampling: int,
+    labels: ArrayLike, probabilities: ArrayLike, groups: ArrayLike | None = None, **resampling: int
 ) -> DecisionCurve:
     """Net benefit over threshold probabilities, 0.01 .. 0.99 by 0.01.
 

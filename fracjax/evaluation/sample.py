@@ -1,5 +1,6 @@
 """Studies of a detector: labels, scores and groups, checked once and kept together."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,13 @@ from jaxtyping import Float, Integer, Shaped
 from numpy.typing import ArrayLike
 
 from fracjax.evaluation.bootstrap import Resampled, Statistic, bootstrap
-from fracjax.evaluation.validation import group_indices, is_numeric, quote, raise_problems
+from fracjax.evaluation.validation import (
+    group_indices,
+    is_numeric,
+    label_problems,
+    quote,
+    raise_problems,
+)
 
 Labels = Integer[np.ndarray, "n"]
 Scores = Float[np.ndarray, "n"]
@@ -40,8 +47,8 @@ class Sample:
             and scores that are no `probabilities`, 0 .. 1.
         """
         y, s = np.asarray(labels), np.asarray(scores)
-        found = [*_problems_of_labels(y, s, both_classes), *_problems_of_scores(s, probabilities)]
-        raise_problems(found, "labels and scores")
+        problems = [*_problems(y, s, both_classes, probabilities)]
+        raise_problems(problems, "labels and scores")
         return cls(y.astype(np.int64), s.astype(np.float64), group_indices(groups, y.size))
 
     @property
@@ -74,33 +81,19 @@ def missing_class(n_positive: int, n: int) -> str:
     return f"no normal study among {n}" if n_positive == n else ""
 
 
-def _problems_of_labels(y: np.ndarray, s: np.ndarray, both_classes: bool) -> list[str]:
-    problems = []
-    if y.ndim != 1 or y.shape != s.shape:
-        problems.append(
-            f"labels have shape {y.shape} and scores {s.shape}; expected one of each per study: "
-            "(n,) and (n,)"
-        )
-    elif y.size == 0:
-        problems.append("no studies")
-    if not is_numeric(y):
-        problems.append(f"labels are of type {y.dtype}; expected the numbers 0 and 1")
-    elif not (valid := np.isin(y, (0, 1))).all():
-        problems.append(
-            f"labels must be 0 (normal) or 1 (fracture); found {quote(np.unique(y[~valid]))} "
-            f"in {(~valid).sum()} studies"
-        )
-    elif both_classes and y.size and (y == y.flat[0]).all():
-        name = "normal study (label 0)" if y.flat[0] else "fracture (label 1)"
-        problems.append(f"no {name} among {y.size}: a rate over it would be 0/0")
-    return problems
-
-
-def _problems_of_scores(s: np.ndarray, probabilities: bool) -> list[str]:
+def _problems(
+    y: np.ndarray, s: np.ndarray, both_classes: bool, probabilities: bool
+) -> Iterator[str]:
+    wrong = [*label_problems(y, "scores", s, "0 (normal) or 1 (fracture)", 2)]
+    yield from wrong
+    if y.size == 0:
+        yield "no studies"
+    elif both_classes and not wrong and (y == y[0]).all():
+        name = "normal study (label 0)" if y[0] else "fracture (label 1)"
+        yield f"no {name} among {y.size}: a rate over it would be 0/0"
     if not is_numeric(s):
-        return [f"scores are of type {s.dtype}; expected numbers"]
-    if not (finite := np.isfinite(s)).all():
-        return [f"{(~finite).sum()} of {s.size} scores are not finite (NaN or infinity)"]
-    if probabilities and (outside := (s < 0) | (s > 1)).any():
-        return [f"{outside.sum()} of {s.size} are not within 0 .. 1: {quote(s[outside])}"]
-    return []
+        yield f"scores are of type {s.dtype}; expected numbers"
+    elif not (finite := np.isfinite(s)).all():
+        yield f"{(~finite).sum()} of {s.size} scores are not finite (NaN or infinity)"
+    elif probabilities and (outside := (s < 0) | (s > 1)).any():
+        yield f"{outside.sum()} of {s.size} are not within 0 .. 1: {quote(s[outside])}"

@@ -1,6 +1,6 @@
 """What the functions of this package accept from a user; every problem is named at once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -49,22 +49,30 @@ def class_indices(
 ) -> tuple[Integer[np.ndarray, "n"], Integer[np.ndarray, "n"]]:
     """The true and the predicted classes of n studies, or a refusal; each 0 .. k-1; n may be 0."""
     y, p = np.asarray(labels), np.asarray(predictions)
-    problems = []
-    if y.ndim != 1 or y.shape != p.shape:
-        problems.append(
-            f"labels have shape {y.shape} and predictions {p.shape}; expected one of each per "
-            "study: (n,) and (n,)"
-        )
-    for name, a in (("labels", y), ("predictions", p)):
-        if not is_numeric(a):
-            problems.append(f"{name} are of type {a.dtype}; expected class indices 0 .. {k - 1}")
-        elif not (valid := np.isin(a, np.arange(k))).all():
-            problems.append(
-                f"{name} must be class indices 0 .. {k - 1}; found {quote(np.unique(a[~valid]))} "
-                f"in {(~valid).sum()} studies"
-            )
+    what = f"class indices 0 .. {k - 1}"
+    problems = [*label_problems(y, "predictions", p, what, k)]
+    problems += class_problems("predictions", p, what, k)
     raise_problems(problems, "labels and predictions")
     return y.astype(np.int64), p.astype(np.int64)
+
+
+def label_problems(
+    y: np.ndarray, name: str, others: np.ndarray, what: str, k: int
+) -> Iterator[str]:
+    """Whether labels are classes 0 .. k-1 (`what`), one for each of the `others`, called `name`."""
+    if y.ndim != 1 or y.shape != others.shape:
+        expected = "one of each per study: (n,) and (n,)"
+        yield f"labels have shape {y.shape} and {name} {others.shape}; expected {expected}"
+    yield from class_problems("labels", y, what, k)
+
+
+def class_problems(name: str, a: np.ndarray, what: str, k: int) -> Iterator[str]:
+    """Whether an array holds classes 0 .. k-1, in words `what`."""
+    if not is_numeric(a):
+        yield f"{name} are of type {a.dtype}; expected {what}"
+    elif not (valid := np.isin(a, np.arange(k))).all():
+        found = quote(np.unique(a[~valid]))
+        yield f"{name} must be {what}; found {found} in {(~valid).sum()} studies"
 
 
 def group_indices(groups: ArrayLike | None, n: int) -> Integer[np.ndarray, "n"]:
