@@ -19,6 +19,25 @@ HASH_DISTANCE = 16  # bits of 64 that may differ for a pair to be looked at
 _MARGIN = 6  # thumbnail pixels left out at each border: film edges and letter boxes look alike
 _SHIFT = 4  # thumbnail pixels that a copy may be moved (a crop moves it)
 _BATCH = 2048
+# From which correlation of the fine structure two images of a dataset count as one.
+_SIMILARITY = {
+    # One detector, one protocol. Copies correlate above 0.9, retakes and other exposures of one
+    # limb from 0.65 to 0.85, hands of two people up to 0.7 and rarely more: so a few lookalikes are
+    # joined too (no group has more than six), which costs nothing; a copy in two parts would be a
+    # leak.
+    "fracatlas": 0.65,
+    # Figures from all over the web: unrelated ones correlate below 0.3, crops and re-exports above.
+    "bone_break": 0.35,
+    # Every limb is drawn anew: two that look alike are still two.
+    "phantom": None,
+    "phantom_types": None,
+}
+_OF_A_CLINIC = 0.65  # a user's own images look alike as those of FracAtlas do
+
+
+def similarity_of(dataset: str) -> float | None:
+    """From which correlation two images of a dataset are near duplicates; None: none are."""
+    return _SIMILARITY.get(dataset, _OF_A_CLINIC)
 
 
 def dihedral(square: Shaped[np.ndarray, "*b h w"]) -> list[np.ndarray]:

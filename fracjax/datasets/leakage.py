@@ -16,20 +16,13 @@ from fracjax.datasets.duplicates import (
     distances,
     fine_similarity,
     fingerprint,
+    similarity_of,
 )
 from fracjax.datasets.prepared import DECODED, Prepared
-from fracjax.datasets.request import DRAWN
-from fracjax.datasets.sources import bone_break, folder, fracatlas
 from fracjax.errors import InputError
 from fracjax.imaging.read import in_threads, open_image
 from fracjax.runtime.atomic_files import replacing
 
-# From which correlation two images of a dataset count as one; None: any two are two.
-_SIMILARITY = {
-    "fracatlas": fracatlas.SIMILARITY,
-    "bone_break": bone_break.SIMILARITY,
-    **dict.fromkeys(DRAWN),
-}
 _SHOWN = 20
 
 
@@ -78,7 +71,7 @@ def audit_leakage(seen: Studies, evaluated: Studies) -> Leakage:
     problems = _shared(seen, evaluated, "sha256", "identical files")
     if seen.prepared.name == evaluated.prepared.name:  # groups are named within their dataset
         problems = _shared(seen, evaluated, "group", "of one group") + problems
-    limits = [_SIMILARITY.get(it.prepared.name, folder.SIMILARITY) for it in (seen, evaluated)]
+    limits = [similarity_of(it.prepared.name) for it in (seen, evaluated)]
     # The larger of two: what tells figures of the web apart would join any two hands.
     similarity = None if None in limits else max(limits)
     compared, nearest = 0, None

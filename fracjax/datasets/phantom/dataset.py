@@ -62,7 +62,5 @@ def phantoms(name: str, *, count: int | None, side: int | None, seed: int) -> Co
         name=name,
         description=f"Synthetic radiographs{shown}, with the box of the break.",
         classes=classes,
-        attributes={"fracture_type": str, "bones": int, "seed": int},
         studies=in_threads(study, range(count), "Drawing every limb"),
-        similarity=None,  # every limb is drawn anew: two that look alike are still two
     )
