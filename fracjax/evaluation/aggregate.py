@@ -43,11 +43,11 @@ def pooled(predictions: Sequence[Predictions]) -> Predictions:
         raise InputError("predictions to pool are of different classes")
     if any(one.attributes.keys() != first.attributes.keys() for one in predictions):
         raise InputError("predictions to pool have different attributes")
-    return Predictions(
+    return replace(
+        first,
         study=np.concatenate([one.study for one in predictions]),
         label=np.concatenate([one.label for one in predictions]),
         probabilities=np.concatenate([one.probabilities for one in predictions]),
-        classes=first.classes,
         attributes={
             name: np.concatenate([one.attributes[name] for one in predictions])
             for name in first.attributes

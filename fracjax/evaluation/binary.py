@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Integer
+from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
 from fracjax.evaluation import confusion, metrics
@@ -19,6 +19,7 @@ from fracjax.evaluation.intervals import (
     wilson_f1,
     wilson_of_mean,
 )
+from fracjax.evaluation.metrics import Floats, Labels
 from fracjax.evaluation.predictive_values import likelihood_ratios
 from fracjax.evaluation.sample import Sample, missing_class
 from fracjax.evaluation.threshold import OperatingPoint
@@ -127,10 +128,7 @@ def binary_report(
 
 
 def _metrics(
-    labels: Integer[Array, "n"],
-    scores: Float[Array, "n"],
-    cells: Float[Array, "n 8"],
-    weights: Float[Array, "n"],
+    labels: Labels, scores: Floats, cells: Float[Array, "n 8"], weights: Floats
 ) -> Float[Array, "11"]:
     """Three of the ranking, and four at each threshold, whose one-hot cells are given."""
     matrices = (weights @ cells).reshape(2, 2, 2)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy
-from jaxtyping import Array, Float, Integer
+from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
 from fracjax.evaluation.bootstrap import Resampled, bootstrap
@@ -91,10 +91,7 @@ def _means(values: Float[Array, "n m"], weights: Float[Array, "n"]) -> Float[Arr
 
 
 def _bins(
-    labels: Integer[np.ndarray, "n"],
-    probabilities: Float[np.ndarray, "n"],
-    edges: Float[np.ndarray, "m1"],
-    at: Integer[np.ndarray, "n"],
+    labels: Labels, probabilities: Scores, edges: Float[np.ndarray, "m1"], at: Groups
 ) -> list[ReliabilityBin]:
     bins = []
     for i, (low, high) in enumerate(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)):
@@ -169,19 +166,18 @@ def _last_coefficient(
     """Of a logistic regression, with the interval of a variance that sums scores by group."""
     n, m = columns.shape
 
-    def loss(coefficients: np.ndarray) -> float:
-        line = offset + columns @ coefficients
-        return float(np.mean(np.logaddexp(0, line) - labels * line))
+    def line(coefficients: np.ndarray) -> np.ndarray:
+        return offset + columns @ coefficients
 
     def expected(coefficients: np.ndarray) -> np.ndarray:
-        return scipy.special.expit(offset + columns @ coefficients)
+        return scipy.special.expit(line(coefficients))
 
     def information(coefficients: np.ndarray) -> np.ndarray:
         p = expected(coefficients)
         return (columns * (p * (1 - p))[:, None]).T @ columns
 
     coefficients = scipy.optimize.minimize(
-        loss,
+        lambda c: float(np.mean(np.logaddexp(0, line(c)) - labels * line(c))),
         np.zeros(m),
         jac=lambda c: columns.T @ (expected(c) - labels) / n,
         hess=lambda c: information(c) / n,

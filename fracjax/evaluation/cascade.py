@@ -18,11 +18,10 @@ from fracjax.evaluation.bootstrap import Resampled, bootstrap
 from fracjax.evaluation.curves import Band, pointwise
 from fracjax.evaluation.intervals import (
     Estimate,
+    fraction_of_odds,
     mover,
-    mover_ratio,
     proportion,
     times,
-    undefined,
     wilson,
 )
 from fracjax.evaluation.metrics import calls
@@ -173,15 +172,11 @@ def end_to_end(
 
 def _precision(called: int, prevalence: float, parts: list[Estimate]) -> Estimate:
     """P a / (p a + p m + (1 - p) f), from a, m and f; the interval is that of its odds."""
-    if called == 0:
-        return undefined(0, _MOVER_R, "never called")
     by = (prevalence, prevalence, 1 - prevalence)
-    good, *wrong = (times(factor, part) for part, factor in zip(parts, by, strict=True))
-    right, total = good.value or 0.0, sum(e.value or 0.0 for e in wrong)
+    right, *wrong = (times(factor, part) for part, factor in zip(parts, by, strict=True))
     low, high = mover(wrong)
-    odds = mover_ratio(good, Estimate(total, max(low, 0.0), high, called, _MOVER_R))
-    below, above = (1 - 1 / (1 + end) for end in odds)
-    return Estimate(right / (right + total), below, above, called, _MOVER_R)
+    total = Estimate(sum(e.value or 0.0 for e in wrong), max(low, 0.0), high, called, _MOVER_R)
+    return fraction_of_odds(right, total, called, _MOVER_R, "never called")
 
 
 @dataclass(frozen=True, eq=False)

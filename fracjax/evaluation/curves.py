@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from fracjax.evaluation import metrics
 from fracjax.evaluation.bootstrap import Resampled
-from fracjax.evaluation.intervals import wilson, wilson_of_mean
+from fracjax.evaluation.intervals import mover_difference, proportion, times, wilson, wilson_of_mean
 from fracjax.evaluation.sample import Sample
 
 
@@ -101,11 +101,8 @@ def decision_curve(
     def closed_form(i: int) -> tuple[float, float]:
         called = metrics.calls(sample.scores, _THRESHOLDS[i])
         price = _THRESHOLDS[i] / (1 - _THRESHOLDS[i])
-        hits, false = int((called & (y == 1)).sum()), int((called & (y == 0)).sum())
-        (hits_low, hits_high), (low, high) = wilson(hits, n), wilson(false, n)
-        a, b = hits / n, false / n
-        down = np.hypot(a - hits_low, price * (high - b))
-        return made.value[i] - down, made.value[i] + np.hypot(hits_high - a, price * (b - low))
+        false, hits = (proportion(int((called & (y == label)).sum()), n) for label in (0, 1))
+        return mover_difference(times(price, false), hits)
 
     return DecisionCurve(
         model=pointwise(_THRESHOLDS, made, "MOVER of Wilson's", closed_form),

@@ -46,7 +46,7 @@ class Estimate:
 
 
 def _digits(value: float, low: float, high: float) -> int:
-    """Two decimals, or as many as it takes for the printed interval to be one, around its value."""
+    """Two decimals, or as many as show an interval with a width, around its value."""
     for digits in (2, 3):
         ends = round(low, digits), round(high, digits)
         if ends[0] < ends[1] and ends[0] <= round(value, 3) <= ends[1]:
@@ -127,17 +127,14 @@ def mover(
 
 
 def mover_difference(first: Estimate, second: Estimate) -> tuple[float, float]:
-    """Interval for second - first, from the interval of each, as if they were independent.
-
-    For two networks on the same studies it is wider than it need be: they mostly err together.
-    """
+    """Interval for second - first, as if independent: too wide for networks that err together."""
     (a, a_low, a_high), (b, b_low, b_high) = _ends([first, second])
     down, up = np.hypot(b - b_low, a_high - a), np.hypot(b_high - b, a - a_low)
     return float(b - a - down), float(b - a + up)
 
 
 def mover_ratio(numerator: Estimate, denominator: Estimate) -> tuple[float, float]:
-    """Interval for the ratio of two independent estimates of at least 0, from that of each.
+    """Interval for the ratio of two independent estimates of at least 0.
 
     The upper end is infinite where the denominator may be 0. A numerator of 0 has its interval, and
     so has a denominator of 0, but not both at once (0/0).
@@ -153,6 +150,24 @@ def mover_ratio(numerator: Estimate, denominator: Estimate) -> tuple[float, floa
     low = float(above / (a * b + to_low)) if above else 0.0
     high = float((a * b + to_high) / below) if below else float("inf")
     return low, high
+
+
+def fraction_of_odds(
+    right: Estimate, wrong: Estimate, n: int, method: str, neither: str
+) -> Estimate:
+    """Right / (right + wrong), of independent estimates, with MOVER-R's interval of their ratio.
+
+    Undefined where one of them is, with its note, and where both are 0, with the note `neither`.
+    """
+    if right.value is None or wrong.value is None:
+        return undefined(n, method, right.note if right.value is None else wrong.note)
+    if right.value == wrong.value == 0:
+        return undefined(n, method, neither)
+    value = right.value / (right.value + wrong.value)
+    if None in (right.low, right.high, wrong.low, wrong.high):
+        return Estimate(value, None, None, n, method, right.note or wrong.note)
+    low, high = (1 - 1 / (1 + odds) for odds in mover_ratio(right, wrong))
+    return Estimate(value, low, high, n, method)
 
 
 def _ends(estimates: Sequence[Estimate]) -> Float[np.ndarray, "m 3"]:

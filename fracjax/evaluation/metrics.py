@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Integer, Real, Shaped
+from jaxtyping import Array, Bool, Float, Real, Shaped
 
 Labels = Real[Array, "n"]
 Floats = Float[Array, "n"]
@@ -62,24 +62,18 @@ def sort_by_score(labels: Labels, scores: Floats, weights: Floats) -> SortedScor
     order = jnp.argsort(-scores)
     s, w = scores[order], weights[order]
     fractures, normals = jnp.cumsum(w * labels[order]), jnp.cumsum(w * (1 - labels[order]))
-    first, last = _ends_of_ties(s)
+    # Where the first and where the last study of the same score stands.
+    positions, new = jnp.arange(s.size), jnp.append(True, s[1:] != s[:-1])
+    first = jax.lax.cummax(jnp.where(new, positions, 0))
+    ends = jnp.append(new[1:], True)
+    last = jax.lax.cummin(jnp.where(ends, positions, s.size), reverse=True)
     return SortedScores(
         scores=s,
         true_positives=fractures[last],
         false_positives=normals[last],
         true_positives_above=jnp.where(first > 0, fractures[first - 1], 0),
-        last=last == jnp.arange(s.size),
+        last=last == positions,
     )
-
-
-def _ends_of_ties(scores: Floats) -> tuple[Integer[Array, "n"], Integer[Array, "n"]]:
-    """Where the first and where the last study of the same score stands."""
-    positions = jnp.arange(scores.size)
-    new = jnp.append(True, scores[1:] != scores[:-1])
-    first = jax.lax.cummax(jnp.where(new, positions, 0))
-    ends = jnp.append(new[1:], True)
-    last = jax.lax.cummin(jnp.where(ends, positions, scores.size), reverse=True)
-    return first, last
 
 
 def standardised_partial_auc(

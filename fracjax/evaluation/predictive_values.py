@@ -3,7 +3,16 @@
 import numpy as np
 from jaxtyping import Integer
 
-from fracjax.evaluation.intervals import Estimate, Z, complement, mover_ratio, proportion, undefined
+from fracjax.evaluation.intervals import (
+    Estimate,
+    Z,
+    complement,
+    fraction_of_odds,
+    mover_ratio,
+    proportion,
+    times,
+    undefined,
+)
 from fracjax.evaluation.sample import missing_class
 from fracjax.evaluation.validation import check_prevalence
 
@@ -47,9 +56,11 @@ def at_prevalence(
     """
     check_prevalence(prevalence)
     odds = prevalence / (1 - prevalence)
+    n, called = sensitivity.n + specificity.n, "no study is called"
+    more, less = times(odds, sensitivity), times(1 / odds, specificity)
     return (
-        _predictive_value(odds, sensitivity, complement(specificity), "positive"),
-        _predictive_value(1 / odds, specificity, complement(sensitivity), "negative"),
+        fraction_of_odds(more, complement(specificity), n, _MOVER_R, f"{called} positive"),
+        fraction_of_odds(less, complement(sensitivity), n, _MOVER_R, f"{called} negative"),
     )
 
 
@@ -71,17 +82,3 @@ def _ratio(
         return undefined(n, "MOVER-R", f"infinite, {infinite}; at least {low:.3g}")
     note = "the log scale gives no interval here"
     return Estimate(a * q / (p * b), low, high, n, "MOVER-R", note)
-
-
-def _predictive_value(odds: float, right: Estimate, wrong: Estimate, called: str) -> Estimate:
-    """The fraction whose odds are odds * right / wrong."""
-    n = right.n + wrong.n
-    if right.value is None or wrong.value is None:
-        return undefined(n, _MOVER_R, right.note if right.value is None else wrong.note)
-    if right.value == wrong.value == 0:
-        return undefined(n, _MOVER_R, f"no study is called {called}")
-    value = odds * right.value / (odds * right.value + wrong.value)
-    if None in (right.low, right.high, wrong.low, wrong.high):
-        return Estimate(value, None, None, n, _MOVER_R, right.note or wrong.note)
-    low, high = (1 - 1 / (1 + odds * ratio) for ratio in mover_ratio(right, wrong))
-    return Estimate(value, low, high, n, _MOVER_R)

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Array, Float, Integer
+from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
 from fracjax.errors import InputError
 from fracjax.evaluation import confusion, metrics, validation
 from fracjax.evaluation.intervals import Estimate, proportion
+from fracjax.evaluation.metrics import Floats, Labels
 from fracjax.evaluation.sample import Sample
 
 _RULES = "youden, sensitivity:TARGET (e.g. sensitivity:0.95) or fixed:THRESHOLD (e.g. fixed:0.11)"
@@ -81,10 +82,8 @@ def choose_threshold(
     if groups is None:  # so that the order of studies moves no draw
         order = np.lexsort((sample.labels, sample.scores))
         sample = Sample(sample.labels[order], sample.scores[order], sample.groups)
-    low = high = None
-    if name == "fixed":
-        threshold = number
-    else:
+    threshold, low, high = number, None, None
+    if name != "fixed":
         statistic = metrics.youden_threshold if name == "youden" else _reaching
         targets = [] if name == "youden" else [np.full(sample.n, number)]
         made = sample.bootstrap(statistic, *targets, **resampling)
@@ -106,12 +105,7 @@ def choose_threshold(
     )
 
 
-def _reaching(
-    labels: Integer[Array, "n"],
-    scores: Float[Array, "n"],
-    targets: Float[Array, "n"],
-    weights: Float[Array, "n"],
-) -> Float[Array, ""]:
+def _reaching(labels: Labels, scores: Floats, targets: Floats, weights: Floats) -> Float[Array, ""]:
     """The target stands in every row: as an argument, so that no target compiles anew."""
     return metrics.sensitivity_threshold(labels, scores, weights, targets[0])
 
