@@ -28,9 +28,8 @@ class _File:
     row: ManifestRow
     links: tuple[str, ...] = ()
     pixels: str = ""  # digest of the 8-bit grey pixels, the same for all eight flips and rotations
-    # perceptual hash of the image and of its seven flips and rotations
+    # its `fingerprint`
     hashes: UInt64[np.ndarray, "8"] | None = None
-    # the whole image squeezed to a small square
     thumbnail: UInt8[np.ndarray, "64 64"] | None = None
 
     @property
@@ -41,8 +40,8 @@ class _File:
         row = self.row
         self.row = ManifestRow(row.path, REFUSED, reason, row.study, row.label, sha256=row.sha256)
 
-    def note(self, text: str) -> None:
-        self.row = replace(self.row, note="; ".join(filter(None, (self.row.note, text))))
+    def note(self, *texts: str) -> None:
+        self.row = replace(self.row, note="; ".join(filter(None, (self.row.note, *texts))))
 
 
 def examine(studies: Sequence[Study], similarity: float | None) -> list[ManifestRow]:
@@ -109,16 +108,15 @@ def _take(file: _File, study: Study) -> None:
     file.hashes, file.thumbnail = fingerprint(grey)
     views = [repr(view.shape).encode() + view.tobytes() for view in dihedral(grey)]
     file.pixels = min(hashlib.blake2b(view, digest_size=16).hexdigest() for view in views)
+    turned = "" if image.orientation == 1 else f"EXIF orientation {image.orientation}"
     file.row = replace(
         file.row,
         width=image.width,
         height=image.height,
         orientation=image.orientation,
         channels=3 if has_colour(upright) else 1,
-        note=complaint,
     )
-    if image.orientation != 1:
-        file.note(f"EXIF orientation {image.orientation}")
+    file.note(complaint, turned)
 
 
 def _alike(files: Sequence[_File], key: Callable[[_File], str]) -> list[list[_File]]:

@@ -63,13 +63,10 @@ def near_duplicate_groups(
     similarity: float,
     links: Sequence[Sequence[Hashable]] = (),
 ) -> Int[np.ndarray, "n"]:
-    """For each image the index of the first image of its group.
+    """For each image, by its `fingerprint`, the index of the first image of its group.
 
-    Args:
-      hashes: perceptual hash of each image and of its turns, in the order of `dihedral`.
-      thumbnails: the images, squeezed to squares of `THUMBNAIL` pixels.
-      similarity: smallest correlation of the fine structure, 0 to 1, that joins a pair.
-      links: of each image, keys; images that share one are joined, alike or not.
+    `similarity` is the smallest correlation of the fine structure, 0 to 1, that joins a pair.
+    Images that share one of their `links` are joined, alike or not.
     """
     joined = scipy.cluster.hierarchy.DisjointSet(range(len(hashes)))
     pairs = candidates_between(hashes, hashes)
@@ -93,17 +90,10 @@ def candidates_between(
     """Pairs i of ours, j of theirs within `HASH_DISTANCE`, and which turn of j is nearest to i."""
     parts = [np.zeros((3, 0), np.int64)]
     for start in range(0, len(ours), 1024):
-        apart = distances(ours[start : start + 1024, None, :1], theirs)
+        apart = np.bitwise_count(ours[start : start + 1024, None, :1] ^ theirs)
         i, j = np.nonzero(apart.min(axis=-1) <= HASH_DISTANCE)
         parts.append(np.stack([i + start, j, apart[i, j].argmin(axis=-1)]))
     return np.concatenate(parts, axis=1)
-
-
-def distances(
-    upright: UInt64[np.ndarray, "*n 1"], turned: UInt64[np.ndarray, "*m 8"]
-) -> UInt8[np.ndarray, "*k 8"]:
-    """Bits in which an image's hash differs from those of another's flips and rotations."""
-    return np.bitwise_count(upright ^ turned)
 
 
 def fine_similarity(

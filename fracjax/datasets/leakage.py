@@ -13,7 +13,6 @@ from jaxtyping import Float32, Int, UInt8, UInt64
 from fracjax.datasets.duplicates import (
     HASH_DISTANCE,
     candidates_between,
-    distances,
     fine_similarity,
     fingerprint,
     similarity_of,
@@ -115,7 +114,7 @@ def _lookalikes(
     i, j, turn = candidates_between(*hashes)
     # A hash is not quite the same after a turn. A copy is one from either side; what is one from a
     # single side only, the preparation may have looked at from the other, and let pass.
-    back = distances(hashes[1][j, :1], hashes[0][i])
+    back = np.bitwise_count(hashes[1][j, :1] ^ hashes[0][i])
     mutual = back.min(axis=1) <= HASH_DISTANCE
     i, j, turn, back = i[mutual], j[mutual], turn[mutual], back[mutual]
     both, offset = np.concatenate(thumbnails), len(seen.index)

@@ -91,13 +91,8 @@ def prepare(request: Request) -> Summary:
         _check_classes(contents.classes, rows)
         kept = [row for row in rows if row.status == TAKEN]
         labels, groups = [row.label for row in kept], [row.group for row in kept]
-        split = make_split(
-            [row.study for row in kept],
-            labels,
-            groups,
-            fractions=request.fractions,
-            seed=request.seed,
-        )
+        names = [row.study for row in kept]
+        split = make_split(names, labels, groups, fractions=request.fractions, seed=request.seed)
         both = zip(contents.studies, rows, strict=True)
         taken = {study.study: study for study, row in both if row.status == TAKEN}
         written = write_records(contents, taken, Path(scratch))
@@ -130,22 +125,18 @@ def _contents(request: Request) -> Contents:
 def _check_classes(classes: Sequence[str], rows: Sequence[ManifestRow]) -> None:
     if absent := sorted(set(classes) - {row.label for row in rows if row.status == TAKEN}):
         refused = [row for row in rows if row.status != TAKEN]
-        first = "; ".join(f"{row.path}: {row.reason}" for row in refused[:3])
+        shown = "; ".join(f"{row.path}: {row.reason}" for row in refused[:3])
+        first = f", first: {shown}" if shown else ""
         raise InputError(
             f"no usable image of: {', '.join(absent)} ({len(refused)} of {len(rows)} files refused"
-            + (f", first: {first}" if first else "")
-            + "); add images or leave the class out"
+            f"{first}); add images or leave the class out"
         )
 
 
 def write_records(contents: Contents, taken: Mapping[str, Study], data_dir: Path) -> Path:
-    """Write the files of these studies; tfds has them in an order of its own.
+    """Write the files of these studies, in tfds's own order, to `data_dir/<name>`, returned.
 
-    tensorflow-datasets works without TensorFlow as long as records are ArrayRecord and are read as
-    a data source, as `prepared.open_records` does.
-
-    Returns:
-      `data_dir/<name>`, in which tfds writes to a folder `_VERSION`.
+    tfds works without TensorFlow as long as records are ArrayRecord, read as a data source.
     """
     builder = _Builder(contents, taken, data_dir)
     # tfds announces a download that is none, and counts files with nested bars.
@@ -206,8 +197,7 @@ def _check_replaceable(destination: Path, source: Path | None) -> None:
         )
     if destination.exists():
         ours = {MANIFEST, SPLITS, STUDIES, DECODED, _VERSION}
-        foreign = sorted({path.name for path in destination.iterdir()} - ours)
-        if foreign:
+        if foreign := sorted({path.name for path in destination.iterdir()} - ours):
             raise InputError(
                 f"{destination} holds what no preparation wrote: {', '.join(foreign[:5])}; "
                 "move it, or choose another --data-dir"

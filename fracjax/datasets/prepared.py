@@ -143,9 +143,7 @@ def open_prepared(name: str, data_dir: Path) -> Prepared:
             f"dataset {name!r} was prepared by an earlier version ({file}: {error}); {way_out}"
         ) from error
     known = list(studies.values())
-    attributes = {
-        key: [study["attributes"][key] for study in known] for key in known[0]["attributes"]
-    }
+    columns = {name: [it["attributes"][name] for it in known] for name in known[0]["attributes"]}
     return Prepared(
         name=name,
         directory=directory,
@@ -156,8 +154,8 @@ def open_prepared(name: str, data_dir: Path) -> Prepared:
         sha256=np.array([row.sha256 for row in rows]),
         colour=np.array([row.channels == 3 for row in rows], bool),
         attributes={
-            key: np.array(values, np.str_ if isinstance(values[0], str) else np.int32)
-            for key, values in attributes.items()
+            name: np.array(values, np.str_ if isinstance(values[0], str) else np.int32)
+            for name, values in columns.items()
         },
         boxes=[np.array(study["boxes"], np.float32).reshape(-1, 4) for study in known],
         masks=[tuple(np.array(mask, np.float32) for mask in study["masks"]) for study in known],

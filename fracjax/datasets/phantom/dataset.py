@@ -27,14 +27,13 @@ def phantoms(name: str, *, count: int | None, side: int | None, seed: int) -> Co
     classes = FRACTURE_TYPES if types else CLASSES
     count = count if count is not None else (1200 if types else 2400)
     side = 96 if side is None else side
-    problems = []
-    if count < (smallest := _PER_CLASS * len(classes)):
-        problems.append(f"--count {count}: expected at least {smallest}")
-    if side < SMALLEST_SIDE:
-        problems.append(f"--side {side}: expected at least {SMALLEST_SIDE} pixels")
-    if seed < 0:
-        problems.append(f"--seed {seed}: expected 0 or more")
-    if problems:
+    fewest = _PER_CLASS * len(classes)
+    checks = {
+        f"--count {count}: expected at least {fewest}": count < fewest,
+        f"--side {side}: expected at least {SMALLEST_SIDE} pixels": side < SMALLEST_SIDE,
+        f"--seed {seed}: expected 0 or more": seed < 0,
+    }
+    if problems := [problem for problem, wrong in checks.items() if wrong]:
         raise InputError("; ".join(problems))
 
     def study(index: int) -> Study:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fracjax.datasets.phantom.anatomy import Map, chord, smoothstep
 from fracjax.datasets.phantom.fragments import Scene, Site, pick_bone
+from fracjax.datasets.phantom.limbs import Map, chord, smoothstep
 from fracjax.datasets.phantom.random_stream import Stream
 
 

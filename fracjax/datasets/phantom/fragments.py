@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fracjax.datasets.phantom.anatomy import Bone, Limb, Map, SmallBone, smoothstep
+from fracjax.datasets.phantom.limbs import Bone, Limb, Map, SmallBone, smoothstep
 from fracjax.datasets.phantom.random_stream import Stream
 
 
