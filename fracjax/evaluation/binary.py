@@ -21,8 +21,8 @@ from fracjax.evaluation.intervals import (
 )
 from fracjax.evaluation.metrics import Floats, Labels
 from fracjax.evaluation.predictive_values import likelihood_ratios
-from fracjax.evaluation.sample import Sample, missing_class
 from fracjax.evaluation.threshold import OperatingPoint
+from fracjax.evaluation.validation import Sample, missing_class
 
 MAX_FPR = 0.1  # up to where the partial AUC goes: a reader's time is for few false alarms
 

@@ -9,8 +9,7 @@ from numpy.typing import ArrayLike
 
 from fracjax.evaluation.bootstrap import Resampled, bootstrap
 from fracjax.evaluation.intervals import Estimate, Z, proportion, undefined, wilson_of_mean
-from fracjax.evaluation.sample import Groups, Labels, Sample, Scores
-from fracjax.evaluation.validation import raise_problems
+from fracjax.evaluation.validation import Groups, Labels, Sample, Scores, raise_problems
 
 _BY_WILSON = "Wilson, as of a proportion"
 _SANDWICH = "sandwich, by group"
@@ -55,13 +54,13 @@ def reliability(
     """The reliability curve, the expected calibration errors and the Brier score.
 
     Probabilities are those of a fracture; or, of a classifier, those of its call, with labels that
-    say whether it is right. The calibration error depends on the number of `bins`.
+    say whether it is right.
 
-    A calibration error has no sign, so sampling adds to it, even where calibration is perfect, and
-    resampling adds as much again: percentiles of resamples would leave out the truth. Its interval
-    is the basic bootstrap's, 2 value - percentile, from 0 on unless the error is larger than in
-    95 % of resamples around perfect calibration, and up to the value at least. In simulated sets of
-    200 to 3000 studies it covered the truth in 89 to 96 %; percentiles in 0 to 93 %.
+    A calibration error has no sign, so sampling adds to it, and resampling adds as much again:
+    percentiles of resamples would leave out the truth. Its interval is the basic bootstrap's,
+    2 value - percentile, from 0 on unless the error is larger than in 95 % of resamples around
+    perfect calibration, and up to the value at least. In simulated sets of 200 to 3000 studies it
+    covered the truth in 89 to 96 %; percentiles in 0 to 93 %.
 
     Source: Naeini, Cooper and Hauskrecht 2015, AAAI; Nixon and others 2019, CVPR workshops (equal
     mass); Davison and Hinkley 1997, section 5.2 (basic bootstrap).

@@ -150,11 +150,8 @@ def end_to_end(
     prevalence as known. Fractures and normal studies may be of two datasets, which differ in more
     than fractures.
 
-    Args:
-      passed: which fractures the detector lets through, in the order of `classifier`.
-      classifier: on all fractures, with the true types.
-      normals: one or more.
-      prevalence: of fractures, above 0 and below 1.
+    `passed` says which fractures the detector lets through, in the order of `classifier`, which is
+    of all fractures. The prevalence, that of fractures, lies above 0 and below 1.
     """
     validation.check_prevalence(prevalence, [] if normals.passed.size else ["no normal study"])
     n, m = classifier.n, normals.passed.size
@@ -171,7 +168,7 @@ def end_to_end(
 
 
 def _precision(called: int, prevalence: float, parts: list[Estimate]) -> Estimate:
-    """P a / (p a + p m + (1 - p) f), from a, m and f; the interval is that of its odds."""
+    """P a / (p a + p m + (1 - p) f), from a, m and f."""
     by = (prevalence, prevalence, 1 - prevalence)
     right, *wrong = (times(factor, part) for part, factor in zip(parts, by, strict=True))
     low, high = mover(wrong)
@@ -211,10 +208,9 @@ def cascade_sweep(
     """Follow the cascade over thresholds from one that all studies pass to one that few do.
 
     The thresholds are quantiles of the detector's scores, so that each step lets about as many
-    studies less through. Bands are percentiles of the bootstrap over near-duplicate groups,
-    pointwise. They say how the curves vary at a fixed threshold; choosing one by them, on test
-    studies, would be choosing on test. Both are of the same studies, in any order; the operating
-    threshold is among the thresholds unless it is infinite.
+    studies less through, and the operating threshold unless it is infinite. Bands are percentiles
+    of the bootstrap over near-duplicate groups, pointwise: at a fixed threshold. Choosing one by
+    them, on test studies, would be choosing on test. Both are of the same studies, in any order.
     """
     scores = detector.aligned_to(classifier).fracture_score
     levels = np.linspace(0, 1, _POINTS)[:-1]

@@ -31,7 +31,7 @@ from fracjax.evaluation.intervals import (
 )
 from fracjax.evaluation.metrics import Floats, Labels
 from fracjax.evaluation.predictions import Predictions
-from fracjax.evaluation.sample import Groups, missing_class
+from fracjax.evaluation.validation import Groups, missing_class
 
 Right = Bool[np.ndarray, "n"]
 """Is the call of a network right?"""

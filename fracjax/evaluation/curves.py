@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from fracjax.evaluation import metrics
 from fracjax.evaluation.bootstrap import Resampled
 from fracjax.evaluation.intervals import mover_difference, proportion, times, wilson, wilson_of_mean
-from fracjax.evaluation.sample import Sample
+from fracjax.evaluation.validation import Sample
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,12 +87,9 @@ def decision_curve(
 ) -> DecisionCurve:
     """Net benefit over threshold probabilities, 0.01 .. 0.99 by 0.01.
 
-    It is in fractures found per study, less false alarms at their price, t / (1 - t); see
-    `metrics.net_benefit`. The band is pointwise, as `roc_band`'s; where all resamples are the same,
-    mostly because none calls a study, it is made of Wilson's intervals of TP/n and FP/n (MOVER).
-    One class may be absent.
-
-    Source: Vickers and Elkin 2006, Medical Decision Making 26:565-574.
+    The band of `metrics.net_benefit` is pointwise, as `roc_band`'s; where all resamples are the
+    same, mostly because none calls a study, it is made of Wilson's intervals of TP/n and FP/n
+    (MOVER). One class may be absent.
     """
     sample = Sample.checked(labels, probabilities, groups, probabilities=True)
     y, n, prevalence = sample.labels, sample.n, sample.n_positive / sample.n

@@ -1,8 +1,4 @@
-"""The AUC: its interval, and the paired test of two by DeLong.
-
-Intervals of one AUC take studies as independent; the test of two takes near-duplicate groups into
-account.
-"""
+"""The AUC: its interval, of independent studies, and the paired test of two, by group."""
 
 import numpy as np
 import scipy
@@ -10,14 +6,13 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from fracjax.evaluation.intervals import Estimate, Z, mover_difference, undefined
-from fracjax.evaluation.sample import Groups, Labels, Sample, Scores, missing_class
+from fracjax.evaluation.validation import Groups, Labels, Sample, Scores, missing_class
 
 
 def auc(labels: ArrayLike, scores: ArrayLike) -> float:
     """Area under the ROC curve: P(a fracture scores higher than a normal study) + half of ties.
 
-    Scores are on any increasing scale. Ranks are counted in whole and half numbers, with one
-    rounding at the end. With one class absent it is an error: we invent no number for 0/0.
+    Scores are on any increasing scale. With one class absent it is an error (0/0).
 
     Source: Bamber 1975, Journal of Mathematical Psychology 12:387-415.
     """
@@ -102,11 +97,11 @@ def auc_difference(
 ) -> tuple[Estimate, float | None]:
     """AUC of the second scores minus that of the first, and the two-sided p of no difference.
 
-    The interval is the difference +- 1.96 standard errors, which leaves out 0 exactly when p is
-    below 0.05. In simulated sets of 100 studies it covered the truth in 90 to 99 %, in those of 200
-    in 93 to 97 %. Where DeLong's variance is 0 or undefined (both AUCs 1, one study of a class, the
-    same order twice) there is no p, and the interval is that of two independent AUCs: wider than it
-    need be. Studies of a group (numbered from 0) count as dependent, within a class and across.
+    The interval is the difference +- 1.96 standard errors; in simulated sets of 100 studies it
+    covered the truth in 90 to 99 %, of 200 in 93 to 97 %. Where DeLong's variance is 0 or undefined
+    (both AUCs 1, one study of a class, the same order twice) there is no p, and the interval is
+    that of two independent AUCs. Studies of a group (numbered from 0) count as dependent, within a
+    class and across.
 
     Source: DeLong, DeLong and Clarke-Pearson 1988, Biometrics 44:837-845; groups: Obuchowski 1997,
     Biometrics 53:567-578.

@@ -81,8 +81,7 @@ def standardised_partial_auc(
 ) -> Scalar:
     """Area under the ROC curve up to 1 - specificity = `max_fpr`: 0.5 by chance, 1 without error.
 
-    `max_fpr` lies above 0, up to 1, where it is the AUC. Between two points the curve is a straight
-    line. As scikit-learn's `roc_auc_score(max_fpr=...)`.
+    `max_fpr` lies above 0, up to 1. As scikit-learn's `roc_auc_score(max_fpr=...)`.
 
     Source: McClish 1989, Medical Decision Making 9:190-195.
     """
@@ -146,10 +145,7 @@ def precision_at(
 
 
 def calls(scores: Any, threshold: Any) -> Any:
-    """Which studies are called positive: those whose score reaches the threshold.
-
-    NumPy or JAX, and in the type of what is given.
-    """
+    """Which studies are called positive: those whose score reaches the threshold; NumPy or JAX."""
     return scores >= threshold
 
 
@@ -192,9 +188,8 @@ def brier(labels: Labels, probabilities: Floats, weights: Floats) -> Scalar:
 def net_benefit(labels: Labels, probabilities: Floats, weights: Floats, thresholds: Grid) -> Curve:
     """Net benefit of calling the studies whose probability reaches each threshold probability.
 
-    TP/n - FP/n · t / (1 - t), in fractures found per study: a false alarm costs t / (1 - t) of a
-    fracture found. Calling no study is worth 0. At t = 1 false alarms cost infinitely much, and it
-    is -inf, or NaN without any.
+    TP/n - FP/n · t / (1 - t), in fractures found per study. Calling no study is worth 0. At t = 1
+    it is -inf, or NaN without any false alarm.
 
     Source: Vickers and Elkin 2006, Medical Decision Making 26:565-574; as the package dcurves.
     """

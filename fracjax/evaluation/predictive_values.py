@@ -13,8 +13,7 @@ from fracjax.evaluation.intervals import (
     times,
     undefined,
 )
-from fracjax.evaluation.sample import missing_class
-from fracjax.evaluation.validation import check_prevalence
+from fracjax.evaluation.validation import check_prevalence, missing_class
 
 _SIMEL = "Simel, log scale"
 _MOVER_R = "MOVER-R at a given prevalence"

@@ -15,7 +15,7 @@ from fracjax.errors import InputError
 from fracjax.evaluation import confusion, metrics, validation
 from fracjax.evaluation.intervals import Estimate, proportion
 from fracjax.evaluation.metrics import Floats, Labels
-from fracjax.evaluation.sample import Sample
+from fracjax.evaluation.validation import Sample
 
 _RULES = "youden, sensitivity:TARGET (e.g. sensitivity:0.95) or fixed:THRESHOLD (e.g. fixed:0.11)"
 
@@ -30,9 +30,9 @@ class OperatingPoint:
     # a study is positive when score >= threshold. +inf (no study is positive) where `youden` finds
     # nothing better than chance.
     threshold: float
-    # the threshold's own 95 % interval: of the thresholds that the rule chooses in resamples of
-    # whole groups, the 2.5 % and 97.5 % percentiles; +inf is possible. None under `fixed`, which
-    # chooses nothing, of a single group, and where most resamples lack a class.
+    # the threshold's own 95 % interval: percentiles of what the rule chooses in resamples of whole
+    # groups; +inf is possible. None under `fixed`, of a single group, and where most resamples lack
+    # a class.
     low: float | None
     high: float | None
     rule: str  # `youden`, `sensitivity:0.95`, `fixed:0.11`
