@@ -28,9 +28,7 @@ class _File:
     row: ManifestRow
     links: tuple[str, ...] = ()
     pixels: str = ""  # digest of the 8-bit grey pixels, the same for all eight flips and rotations
-    # its `fingerprint`
-    hashes: UInt64[np.ndarray, "8"] | None = None
-    thumbnail: UInt8[np.ndarray, "64 64"] | None = None
+    fingerprint: tuple[UInt64[np.ndarray, "8"], UInt8[np.ndarray, "64 64"]] | None = None
 
     @property
     def taken(self) -> bool:
@@ -105,7 +103,7 @@ def _take(file: _File, study: Study) -> None:
     image, complaint = decoded
     upright = image.upright()
     grey = np.asarray(upright.convert("L"))
-    file.hashes, file.thumbnail = fingerprint(grey)
+    file.fingerprint = fingerprint(grey)
     views = [repr(view.shape).encode() + view.tobytes() for view in dihedral(grey)]
     file.pixels = min(hashlib.blake2b(view, digest_size=16).hexdigest() for view in views)
     turned = "" if image.orientation == 1 else f"EXIF orientation {image.orientation}"
@@ -131,9 +129,7 @@ def _first_of_group(taken: Sequence[_File], similarity: float | None) -> Sequenc
     """For each file the place of the first of its near-duplicate group."""
     if similarity is None or not taken:
         return range(len(taken))
-    return near_duplicate_groups(
-        np.stack([file.hashes for file in taken if file.hashes is not None]),
-        np.stack([file.thumbnail for file in taken if file.thumbnail is not None]),
-        similarity=similarity,
-        links=[file.links for file in taken],
-    ).tolist()
+    both = zip(*(file.fingerprint for file in taken if file.fingerprint), strict=True)
+    hashes, thumbnails = (np.stack(of_all) for of_all in both)
+    links = [file.links for file in taken]
+    return near_duplicate_groups(hashes, thumbnails, similarity=similarity, links=links).tolist()

@@ -63,16 +63,14 @@ class Studies:
 def audit_leakage(seen: Studies, evaluated: Studies) -> Leakage:
     """Compare what a model was fitted or chosen on (by validation) with what is to be predicted.
 
-    Raises:
-      InputError: a group (of one dataset), a file or a near duplicate is on both sides; all pairs
-        are named.
+    Refused, all pairs named, if a group (of one dataset), a file or a lookalike is on both sides.
     """
     problems = _shared(seen, evaluated, "sha256", "identical files")
     if seen.prepared.name == evaluated.prepared.name:  # groups are named within their dataset
         problems = _shared(seen, evaluated, "group", "of one group") + problems
-    limits = [similarity_of(it.prepared.name) for it in (seen, evaluated)]
+    one, other = (similarity_of(it.prepared.name) for it in (seen, evaluated))
     # The larger of two: what tells figures of the web apart would join any two hands.
-    similarity = None if None in limits else max(limits)
+    similarity = None if one is None or other is None else max(one, other)
     compared, nearest = 0, None
     if similarity is not None:
         i, j, alike = _lookalikes(seen, evaluated)

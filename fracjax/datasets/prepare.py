@@ -76,9 +76,6 @@ def prepare(request: Request) -> Summary:
 
     Everything is written beside its destination and renamed at the end, so that an interrupted
     run leaves whatever was there before, or nothing.
-
-    Raises:
-      InputError: flags that do not fit, an unusable source, a split that cannot be made.
     """
     check(request)
     destination = request.destination

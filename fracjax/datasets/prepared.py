@@ -49,11 +49,7 @@ def write_manifest(rows: Sequence[ManifestRow], path: Path) -> None:
 
 
 def read_manifest(path: Path) -> list[ManifestRow]:
-    """The rows that `write_manifest` wrote.
-
-    Raises:
-      ValueError: it has not the columns of `ManifestRow`, or not their types.
-    """
+    """The rows that `write_manifest` wrote; ValueError if columns or their types are others."""
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         kinds: dict[str, Any] = {field.name: field.type for field in fields(ManifestRow)}
@@ -117,11 +113,7 @@ class Prepared:
 
 
 def open_prepared(name: str, data_dir: Path) -> Prepared:
-    """Open DATA_DIR/NAME, as `prepare` wrote it. No record is read.
-
-    Raises:
-      InputError: it is missing or incomplete; the message has the command that prepares it.
-    """
+    """Open DATA_DIR/NAME, as `prepare` wrote it; refused, with the command, if it is not whole."""
     directory, way_out = Path(data_dir) / name, how_to(name, data_dir)
     for path in (directory, directory / MANIFEST, directory / SPLITS):
         if not path.exists():

@@ -80,12 +80,7 @@ class Split:
 
     @classmethod
     def load(cls, path: Path) -> "Split":
-        """Read a split and check it again.
-
-        Raises:
-          InputError: missing, not a split, changed since it was written (the hash differs), or a
-            group lies in two parts.
-        """
+        """Read a split; refused if it has changed since (the hash differs), or a group leaks."""
         again = "make it again with `fracjax prepare`, or name another file"
         try:
             content = json.loads(path.read_text("utf-8"))
@@ -173,9 +168,6 @@ def fold_indices(
 
     The folds have the classes in like fractions, and groups whole. `fold` is its number, from 1,
     and how many there are; the seed, which shuffles the groups, is the same for all of a run.
-
-    Raises:
-      InputError: a class has fewer groups than there are folds.
     """
     number, of = fold
     fewest = min(_groups_of_class(label.tolist(), group.tolist()).values())

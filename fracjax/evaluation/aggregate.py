@@ -22,9 +22,9 @@ def vote(predictions: Sequence[Predictions], threshold: float | None = None) -> 
     """Fraction of the networks that call each class, as probabilities.
 
     A network calls its most probable class; or, of two classes and with a threshold, the second
-    one when its score reaches the threshold. Among classes with as many votes, that of the larger
-    mean probability is called: it weighs a thousandth, less than any vote. With a threshold a tie
-    is even, 0.5, and thereby positive at 0.5: the side that misses no fracture.
+    one when its score reaches it. Among classes with as many votes, that of the larger mean
+    probability is called: it weighs a thousandth, less than any vote. With a threshold a tie is
+    0.5, and thereby positive at 0.5: the side that misses no fracture.
     """
     aligned = _aligned(predictions)
     k = len(aligned[0].classes)
@@ -59,9 +59,8 @@ def pooled(predictions: Sequence[Predictions]) -> Predictions:
 class Spread:
     """One metric of several networks; None where it is undefined, or is for one of them.
 
-    `sd` is the sample standard deviation (divisor: networks - 1). It says how far one training
-    differs from another, not how far the metric is from the truth: that is what the interval of
-    each is for.
+    `sd` is the sample standard deviation (divisor: networks - 1): how far one training differs from
+    another, not how far the metric is from the truth.
     """
 
     values: tuple[float | None, ...]

@@ -83,7 +83,8 @@ def binary_report(
     mean anything.
     """
     sample = Sample.checked(labels, scores, groups)
-    n, n_positive, missing = sample.n, sample.n_positive, sample.missing_class
+    n, n_positive = sample.n, sample.n_positive
+    missing = missing_class(n_positive, n)
     rules = ((operating_point.threshold, operating_point.rule), (0.5, "fixed:0.5"))
     cells = [
         confusion.one_hot_cells(sample.labels, metrics.calls(sample.scores, threshold), 2)

@@ -9,7 +9,14 @@ from numpy.typing import ArrayLike
 
 from fracjax.evaluation.bootstrap import Resampled, bootstrap
 from fracjax.evaluation.intervals import Estimate, Z, proportion, undefined, wilson_of_mean
-from fracjax.evaluation.validation import Groups, Labels, Sample, Scores, raise_problems
+from fracjax.evaluation.validation import (
+    Groups,
+    Labels,
+    Sample,
+    Scores,
+    missing_class,
+    raise_problems,
+)
 
 _BY_WILSON = "Wilson, as of a proportion"
 _SANDWICH = "sandwich, by group"
@@ -20,9 +27,8 @@ _RESOLUTION = 2.0**-24  # of float32 below 1: what networks give as 0 or 1 is at
 class ReliabilityBin:
     """Studies whose probabilities lie close together."""
 
-    # ends of the bin. Of equal width: a study is in it when low <= probability < high, and in the
-    # last one when it is 1. Of equal mass: when low < probability <= high, and in the first one
-    # when it is its low end.
+    # ends of the bin: of equal width [low, high), the last one with 1; of equal mass (low, high],
+    # the first one with its low end.
     low: float
     high: float
     n: int  # studies in it; 0 is possible, and the rest is then undefined
@@ -125,8 +131,7 @@ class Recalibration:
     # calibration in the large: what is to be added to all log odds so that as many fractures are
     # predicted as there are. 0 is ideal; below 0, probabilities are too high.
     intercept: Estimate
-    # what log odds are to be multiplied by. 1 is ideal; below 1, probabilities are too extreme. It
-    # is one over the temperature, but for the intercept that is fitted with it.
+    # what log odds are to be multiplied by. 1 is ideal; below 1, probabilities are too extreme.
     slope: Estimate
 
 
@@ -145,7 +150,7 @@ def recalibration(
     sample = Sample.checked(labels, probabilities, groups, probabilities=True)
     y, group, n = sample.labels, sample.groups, sample.n
     x = scipy.special.logit(sample.scores.clip(_RESOLUTION, 1 - _RESOLUTION))
-    if note := sample.missing_class:
+    if note := missing_class(sample.n_positive, n):
         return Recalibration(undefined(n, _SANDWICH, note), undefined(n, _SANDWICH, note))
     normal, fracture = x[y == 0], x[y == 1]
     one = np.ones((n, 1))

@@ -53,17 +53,12 @@ class CascadeReport:
     n: int
     threshold: float
     passed: Estimate  # fraction of the studies that reach the classifier: score >= threshold
-    rows: tuple[CascadeOutcome, ...]  # what became of each true class; `total` of all
-    total: CascadeOutcome
+    rows: tuple[CascadeOutcome, ...]  # what became of each true class
+    total: CascadeOutcome  # and of all; its `found` is the end-to-end accuracy
     without_filter: PerClassReport  # the classifier on all n studies
     # the classifier on those that passed. Its recall is among the passed: the detector's misses are
     # not in it, which is what makes it look better.
     with_filter: PerClassReport
-
-    @property
-    def end_to_end_accuracy(self) -> Estimate:
-        """Found and rightly typed / all studies; a missed study counts as an error."""
-        return self.total.found
 
 
 def cascade_report(

@@ -71,9 +71,6 @@ def compare_detectors(
     paired bootstrap. Where resampling, or DeLong, sees no spread in a difference, as between a
     network and itself, the interval is that of two independent networks, and there is no test.
     Groups are those of the first.
-
-    Raises:
-      InputError: other studies, another truth, other classes, not two classes, a threshold is NaN.
     """
     second = _aligned(first, second)
     named = zip(("first", "second"), thresholds, strict=True)
@@ -231,10 +228,9 @@ def paired_difference(
     """Fraction of studies that the second network calls rightly minus that of the first.
 
     Tango's interval leaves out 0 when McNemar's chi-squared is significant at 5 %; the exact test
-    is more cautious, so with few studies its p may then still lie somewhat above 0.05 (0.125 at
-    the most, for 4 against 0). Groups enter by the design effect: all counts are divided by the
-    factor, if above 1, by which they raise the variance of the difference. Without a study it is
-    undefined, with the note `empty`.
+    is more cautious, so with few studies its p may then still lie above 0.05 (0.125 at the most, 4
+    against 0). Groups enter by the design effect: all counts are divided by the factor by which
+    they raise the variance of the difference. Undefined, with the note `empty`, without a study.
 
     Source: Tango 1998, Statistics in Medicine 17:891-908; design effect: Rao and Scott 1992,
     Biometrics 48:577-585.
@@ -252,8 +248,7 @@ def paired_difference(
 def design_effect(values: Float[np.ndarray, "n"], groups: Groups) -> float:
     """By how much groups raise the variance of the mean, compared with independent studies.
 
-    At least 1, and 1 where every study is its own group. Where the values show no spread, or there
-    is one group, a group counts as one study.
+    At least 1. Where the values show no spread, or there is one group, a group counts as one study.
     """
     deviations = values - values.mean()
     sums = np.bincount(groups, deviations)[np.unique(groups)]

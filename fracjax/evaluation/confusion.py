@@ -50,8 +50,7 @@ def precision(matrix: Matrices) -> Float[Array, "*b k"]:
 def f1(matrix: Matrices) -> Float[Array, "*b k"]:
     """Per class: 2 TP / (2 TP + FP + FN), the harmonic mean of precision and recall.
 
-    From the counts, so that a class with studies that is never called has 0 (it found none of
-    them), and only a class neither present nor called is undefined.
+    A class with studies that is never called has 0; one neither present nor called is undefined.
     """
     return _ratio(2 * _diagonal(matrix), matrix.sum(-1) + matrix.sum(-2))
 
@@ -59,8 +58,7 @@ def f1(matrix: Matrices) -> Float[Array, "*b k"]:
 def macro(per_class: Float[Array, "*b k"]) -> Float[Array, "*b"]:
     """The unweighted mean over classes; undefined (NaN) as soon as one class is.
 
-    A mean over the classes that happen to be defined would rise when a model stops calling a hard
-    class, so it is not offered.
+    A mean over the defined ones would rise when a model stops calling a hard class.
     """
     return per_class.mean(-1)
 

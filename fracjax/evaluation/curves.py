@@ -46,10 +46,10 @@ def roc_band(
 ) -> Band:
     """Sensitivity over 1 - specificity, 0 .. 1 by 0.01: the ROC curve, read vertically.
 
-    The band is pointwise: it holds the curve at one x in 95 % of samples, not the whole curve. It
-    is the percentiles of resamples of whole groups. Where all resamples are the same, it is
-    Wilson's interval over the fractures, as if the threshold there had been given; at x = 1, where
-    every study is called, sensitivity is 1 and certain. Both classes must be there.
+    The band is pointwise: it holds the curve at one x in 95 % of samples, not the whole curve.
+    Where all resamples are the same, it is Wilson's interval over the fractures, as if the
+    threshold there had been given; at x = 1, where every study is called, sensitivity is 1 and
+    certain. Both classes must be there.
 
     Source: Fawcett 2006, section 8.1 (vertical averaging), with percentiles for the average.
     """

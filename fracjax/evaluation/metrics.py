@@ -47,10 +47,7 @@ class SortedScores(NamedTuple):
 
     @property
     def roc(self) -> tuple[Float[Array, "n1"], Float[Array, "n1"]]:
-        """1 - specificity and sensitivity from "call none" to "call all", no point dropped.
-
-        Source: Fawcett 2006, "An introduction to ROC analysis", Algorithm 2.
-        """
+        """1 - specificity and sensitivity from "call none" to "call all" (Fawcett 2006, Alg. 2)."""
         return (
             jnp.append(0.0, self.false_positives / self.negatives),
             jnp.append(0.0, self.true_positives / self.positives),
@@ -99,8 +96,7 @@ def standardised_partial_auc(
 def average_precision(labels: Labels, scores: Floats, weights: Floats) -> Scalar:
     """Area under the precision-recall curve as a sum of steps: sum of (R_i - R_(i-1)) P_i.
 
-    No interpolation between points (the trapezoid rule is too optimistic here). Tied scores make
-    one step. A scorer that knows nothing gets the prevalence, not 0.5.
+    Without interpolation, which is too optimistic here; tied scores make one step.
 
     Source: Davis and Goadrich 2006; the same definition as scikit-learn's.
     """
@@ -150,10 +146,9 @@ def calls(scores: Any, threshold: Any) -> Any:
 
 
 def youden_threshold(labels: Labels, scores: Floats, weights: Floats) -> Scalar:
-    """The threshold that maximises J = sensitivity + specificity - 1.
+    """The threshold that maximises J = sensitivity + specificity - 1, of equals the highest.
 
-    Ties go to the highest threshold, i.e. to the fewest false alarms. +inf where no threshold beats
-    chance (J <= 0 everywhere).
+    +inf where no threshold beats chance (J <= 0 everywhere).
 
     Source: Youden 1950, Cancer 3:32-35.
     """

@@ -81,9 +81,7 @@ class Predictions:
     def aligned_to(self, other: "Predictions") -> "Predictions":
         """These predictions in the order of `other`, of the same studies.
 
-        Raises:
-          InputError: a study is in one and not in the other; or both have the same classes and a
-            study has another true class there.
+        Refused where a study is in one only or, of the same classes, has another true class there.
         """
         alone = {
             "first": np.setdiff1d(self.study, other.study),

@@ -23,10 +23,9 @@ def likelihood_ratios(matrix: Integer[np.ndarray, "2 2"]) -> tuple[Estimate, Est
     """LR+ = sensitivity / (1 - specificity) and LR- = (1 - sensitivity) / specificity.
 
     By how much a call raises the odds of a fracture, and no call lowers them; of [[TN, FP], [FN,
-    TP]]. The interval is symmetric on the log scale. Where that has no width, or none that is
-    finite (a count of 0, or every study called), it is MOVER-R's of Wilson's. An infinite ratio has
-    no value, and its lower limit stands in the note. Undefined where a class is absent or the ratio
-    is 0/0; n is all studies.
+    TP]]. The interval is symmetric on the log scale or, where a count is 0 or every study is
+    called, MOVER-R's of Wilson's. An infinite ratio has no value, and its lower limit stands in the
+    note. Undefined where a class is absent or the ratio is 0/0; n is all studies.
 
     Source: Simel, Samsa and Matchar 1991, Journal of Clinical Epidemiology 44:763-770; Donner and
     Zou 2012, Statistical Methods in Medical Research 21:347-359 (MOVER-R).
@@ -45,10 +44,9 @@ def at_prevalence(
     """Positive and negative predictive value where the fraction `prevalence` has a fracture.
 
     Bayes' rule: the odds of a fracture after a call are those before it times a ratio of two
-    independent proportions. The interval of that ratio is carried over, so it has a width for a
-    sensitivity or specificity of 1 too. The prevalence, above 0 and below 1, counts as known, and
-    sensitivity and specificity as the same there as here, which they are not if fractures there are
-    of other kinds. Undefined where no study would be called so; n is all studies.
+    independent proportions, whose interval is carried over. The prevalence, above 0 and below 1,
+    counts as known, and sensitivity and specificity as the same there as here. Undefined where no
+    study would be called so; n is all studies.
 
     Source: Mercaldo, Lau and Zhou 2007, Statistics in Medicine 26:2170-2183, with the interval of
     Donner and Zou 2012 for the ratio.

@@ -17,6 +17,7 @@ from fracjax.evaluation.bootstrap import Resampled, Statistic, bootstrap
 Labels = Integer[np.ndarray, "n"]
 Scores = Float[np.ndarray, "n"]
 Groups = Integer[np.ndarray, "n"]
+_NUMERIC = "biuf"  # kinds of arrays of booleans and numbers
 _SHOWN = 5  # offenders quoted in an error message
 
 
@@ -75,7 +76,7 @@ def label_problems(
 
 def class_problems(name: str, a: np.ndarray, what: str, k: int) -> Iterator[str]:
     """Whether an array holds classes 0 .. k-1, in words `what`."""
-    if not is_numeric(a):
+    if a.dtype.kind not in _NUMERIC:
         yield f"{name} are of type {a.dtype}; expected {what}"
     elif not (valid := np.isin(a, np.arange(k))).all():
         found = quote(np.unique(a[~valid]))
@@ -91,11 +92,6 @@ def group_indices(groups: ArrayLike | None, n: int) -> Integer[np.ndarray, "n"]:
         wrong = f"groups have shape {names.shape}; expected one per study: ({n},)"
         raise_problems([wrong], "groups")
     return np.unique(names, return_inverse=True)[1].astype(np.int64)
-
-
-def is_numeric(array: np.ndarray) -> bool:
-    """Whether the array holds numbers or booleans."""
-    return array.dtype.kind in "biuf"
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,13 +112,7 @@ class Sample:
         both_classes: bool = False,
         probabilities: bool = False,
     ) -> "Sample":
-        """Check what a user gives; groups may be of any type, or None if every study stands alone.
-
-        Raises:
-          InputError: naming every problem: shapes, types, labels other than 0 and 1, scores that
-            are not finite, no studies, not one group per study; on demand a class without a study,
-            and scores that are no `probabilities`, 0 .. 1.
-        """
+        """Check what a user gives; on demand that both classes are there and scores are 0 .. 1."""
         y, s = np.asarray(labels), np.asarray(scores)
         problems = [*_problems(y, s, both_classes, probabilities)]
         raise_problems(problems, "labels and scores")
@@ -137,11 +127,6 @@ class Sample:
     def n_positive(self) -> int:
         """Number of fractures."""
         return int(self.labels.sum())
-
-    @property
-    def missing_class(self) -> str:
-        """Which class has no study, as a note; "" where both have some."""
-        return missing_class(self.n_positive, self.n)
 
     def bootstrap(
         self, statistic: Statistic, *arrays: Shaped[np.ndarray, "n ..."], **resampling: int
@@ -168,7 +153,7 @@ def _problems(
     elif both_classes and not wrong and (y == y[0]).all():
         name = "normal study (label 0)" if y[0] else "fracture (label 1)"
         yield f"no {name} among {y.size}: a rate over it would be 0/0"
-    if not is_numeric(s):
+    if s.dtype.kind not in _NUMERIC:
         yield f"scores are of type {s.dtype}; expected numbers"
     elif not (finite := np.isfinite(s)).all():
         yield f"{(~finite).sum()} of {s.size} scores are not finite (NaN or infinity)"

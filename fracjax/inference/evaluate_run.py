@@ -265,7 +265,7 @@ def _precision_shift(
     """How far the precision moves probabilities; None where the other is the same arithmetic."""
     own, now = bundle.meta.config.model.precision, bundle.precision
     other = other_precision(own, now)
-    if other is None or len({effective_precision(one, platform()) for one in (other, now)}) == 1:
+    if len({effective_precision(one, platform()) for one in (other, now)}) == 1:
         return None
     shift = measure_precision_shift(predictions, predict_in(other), now, other)
     if other == own:

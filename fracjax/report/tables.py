@@ -104,7 +104,7 @@ def cascade_tables(report: CascadeReport) -> tuple[Table, Table]:
     without, behind = report.without_filter, report.with_filter
     rows: list[tuple[str | Estimate, ...]] = [
         ("accuracy on what it sees", without.accuracy, behind.accuracy),
-        ("accuracy end to end", without.accuracy, report.end_to_end_accuracy),
+        ("accuracy end to end", without.accuracy, report.total.found),
     ]
     names = {"precision": "precision", "recall": "recall", "F1": "f1"}
     for label, name in names.items():

@@ -18,11 +18,7 @@ _PER_CLASS = 4  # enough for every class in every part
 
 
 def phantoms(name: str, *, count: int | None, side: int | None, seed: int) -> Contents:
-    """Draw a whole set: healthy and broken limbs in turn, or the ten types in turn.
-
-    By default 2,400 studies of `phantom` or 1,200 of `phantom_types`, 96 pixels a side. Another
-    seed gives other limbs.
-    """
+    """Draw a whole set: healthy and broken limbs in turn, or the ten types in turn."""
     types = name == "phantom_types"
     classes = FRACTURE_TYPES if types else CLASSES
     count = count if count is not None else (1200 if types else 2400)

@@ -47,9 +47,6 @@ def draw(seed: int, fracture: str | None, side: int = 256) -> Phantom:
 
     The seed says which limb, pose, exposure and noise; without a fracture, one of `FRACTURE_TYPES`,
     the limb is healthy.
-
-    Raises:
-      InputError: the seed is negative, the type is unknown or the side is below 32 pixels.
     """
     types = ", ".join(map(repr, FRACTURE_TYPES))
     checks = {

@@ -91,11 +91,7 @@ class Source:
             raise OSError(f"cannot be read from the zip: {error}") from error
 
     def root_of(self, inside: Sequence[str], what: str) -> str:
-        """The one prefix ("" or ending in "/") under which every path of `inside` exists.
-
-        Raises:
-          InputError: no prefix, or several, hold all of them.
-        """
+        """The one prefix ("" or ending in "/") under which every path of `inside` exists."""
         names = [name for name in self.names if not name.startswith("__MACOSX")]
         places = [(name, ("/" + name).find("/" + inside[0])) for name in names]
         roots = sorted(
@@ -116,11 +112,7 @@ class Source:
 def read_table(
     data: bytes, what: str, key: str, others: Sequence[str] = ()
 ) -> tuple[tuple[str, ...], dict[str, dict[str, str]]]:
-    """The columns of a CSV but `key`, and its rows by that column; `others` must be there, too.
-
-    Raises:
-      InputError: no CSV in UTF-8, a column is missing or comes twice, or bad lines, all named.
-    """
+    """The columns of a CSV but `key`, and its rows by that column; `others` must be there, too."""
     try:
         reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
         columns, rows = tuple(reader.fieldnames or ()), list(reader)

@@ -68,14 +68,13 @@ def _rows(
 
 
 def _check_classes(chosen: tuple[str, ...], found: list[str], source: Path) -> None:
-    problems = []
-    if absent := [name for name in chosen if name not in found]:
-        problems.append(f"no folder for class {', '.join(absent)}")
-    if len(set(chosen)) != len(chosen):
-        problems.append("a class is named twice")
-    if len(chosen) < 2:
-        problems.append("fewer than two classes")
-    if problems:
+    absent = [name for name in chosen if name not in found]
+    checks = {
+        f"no folder for class {', '.join(absent)}": absent,
+        "a class is named twice": len(set(chosen)) < len(chosen),
+        "fewer than two classes": len(chosen) < 2,
+    }
+    if problems := [problem for problem, wrong in checks.items() if wrong]:
         raise InputError(
             f"--source {source}: {'; '.join(problems)}; expected {source}/<class>/*.jpg, "
             f"found the folders {', '.join(found) or '(none)'}"

@@ -28,8 +28,6 @@ SUBGROUPS = {
 _FOLDERS = {"images/Non_fractured/": "normal", "images/Fractured/": "fracture"}
 _TABLE = "dataset.csv"
 _OUTLINES = "Annotations/COCO JSON/COCO_fracture_masks.json"
-
-
 Outlines = tuple[Float32[np.ndarray, "k 4"], tuple[Float32[np.ndarray, "_ 2"], ...]]
 
 
@@ -90,9 +88,9 @@ def _read_table(data: bytes, path: str) -> dict[str, dict[str, int]]:
     _, rows = read_table(data, path, "image_id", wanted)
     problems = []
     for name, row in rows.items():
-        if bad := [f"{flag}={row[flag]!r}" for flag in wanted if not row[flag].isdecimal()]:
+        if bad := [f"{flag}={row[flag]!r}" for flag in wanted if not row[flag].strip().isdecimal()]:
             problems.append(f"{name}: not a whole number: {', '.join(bad)}")
-        elif row["fractured"] not in ("0", "1"):
+        elif int(row["fractured"]) not in (0, 1):
             problems.append(f"{name}: fractured={row['fractured']}, expected 0 or 1")
     if problems:
         raise InputError(f"{path}: {len(problems)} bad lines: " + "; ".join(problems))
