@@ -28,10 +28,7 @@ class _File:
     row: ManifestRow
     links: tuple[str, ...] = ()
     pixels: str = ""  # digest of the 8-bit grey pixels, the same for all eight flips and rotations
-    # perceptual hash of the image and of its seven flips and rotations
-    hashes: UInt64[np.ndarray, "8"] | None = None
-    # the whole image squeezed to a small square
-    thumbnail: UInt8[np.ndarray, "64 64"] | None = None
+    fingerprint: tuple[UInt64[np.ndarray, "8"], UInt8[np.ndarray, "64 64"]] | None = None
 
     @property
     def taken(self) -> bool:
@@ -41,8 +38,8 @@ class _File:
         row = self.row
         self.row = ManifestRow(row.path, REFUSED, reason, row.study, row.label, sha256=row.sha256)
 
-    def note(self, text: str) -> None:
-        self.row = replace(self.row, note="; ".join(filter(None, (self.row.note, text))))
+    def note(self, *texts: str) -> None:
+        self.row = replace(self.row, note="; ".join(filter(None, (self.row.note, *texts))))
 
 
 def examine(studies: Sequence[Study], similarity: float | None) -> list[ManifestRow]:
@@ -106,19 +103,18 @@ def _take(file: _File, study: Study) -> None:
     image, complaint = decoded
     upright = image.upright()
     grey = np.asarray(upright.convert("L"))
-    file.hashes, file.thumbnail = fingerprint(grey)
+    file.fingerprint = fingerprint(grey)
     views = [repr(view.shape).encode() + view.tobytes() for view in dihedral(grey)]
     file.pixels = min(hashlib.blake2b(view, digest_size=16).hexdigest() for view in views)
+    turned = "" if image.orientation == 1 else f"EXIF orientation {image.orientation}"
     file.row = replace(
         file.row,
         width=image.width,
         height=image.height,
         orientation=image.orientation,
         channels=3 if has_colour(upright) else 1,
-        note=complaint,
     )
-    if image.orientation != 1:
-        file.note(f"EXIF orientation {image.orientation}")
+    file.note(complaint, turned)
 
 
 def _alike(files: Sequence[_File], key: Callable[[_File], str]) -> list[list[_File]]:
@@ -133,9 +129,7 @@ def _first_of_group(taken: Sequence[_File], similarity: float | None) -> Sequenc
     """For each file the place of the first of its near-duplicate group."""
     if similarity is None or not taken:
         return range(len(taken))
-    return near_duplicate_groups(
-        np.stack([file.hashes for file in taken if file.hashes is not None]),
-        np.stack([file.thumbnail for file in taken if file.thumbnail is not None]),
-        similarity=similarity,
-        links=[file.links for file in taken],
-    ).tolist()
+    both = zip(*(file.fingerprint for file in taken if file.fingerprint), strict=True)
+    hashes, thumbnails = (np.stack(of_all) for of_all in both)
+    links = [file.links for file in taken]
+    return near_duplicate_groups(hashes, thumbnails, similarity=similarity, links=links).tolist()

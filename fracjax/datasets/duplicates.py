@@ -19,6 +19,25 @@ HASH_DISTANCE = 16  # bits of 64 that may differ for a pair to be looked at
 _MARGIN = 6  # thumbnail pixels left out at each border: film edges and letter boxes look alike
 _SHIFT = 4  # thumbnail pixels that a copy may be moved (a crop moves it)
 _BATCH = 2048
+# From which correlation of the fine structure two images of a dataset count as one.
+_SIMILARITY = {
+    # One detector, one protocol. Copies correlate above 0.9, retakes and other exposures of one
+    # limb from 0.65 to 0.85, hands of two people up to 0.7 and rarely more: so a few lookalikes are
+    # joined too (no group has more than six), which costs nothing; a copy in two parts would be a
+    # leak.
+    "fracatlas": 0.65,
+    # Figures from all over the web: unrelated ones correlate below 0.3, crops and re-exports above.
+    "bone_break": 0.35,
+    # Every limb is drawn anew: two that look alike are still two.
+    "phantom": None,
+    "phantom_types": None,
+}
+_OF_A_CLINIC = 0.65  # a user's own images look alike as those of FracAtlas do
+
+
+def similarity_of(dataset: str) -> float | None:
+    """From which correlation two images of a dataset are near duplicates; None: none are."""
+    return _SIMILARITY.get(dataset, _OF_A_CLINIC)
 
 
 def dihedral(square: Shaped[np.ndarray, "*b h w"]) -> list[np.ndarray]:
@@ -44,13 +63,10 @@ def near_duplicate_groups(
     similarity: float,
     links: Sequence[Sequence[Hashable]] = (),
 ) -> Int[np.ndarray, "n"]:
-    """For each image the index of the first image of its group.
+    """For each image, by its `fingerprint`, the index of the first image of its group.
 
-    Args:
-      hashes: perceptual hash of each image and of its turns, in the order of `dihedral`.
-      thumbnails: the images, squeezed to squares of `THUMBNAIL` pixels.
-      similarity: smallest correlation of the fine structure, 0 to 1, that joins a pair.
-      links: of each image, keys; images that share one are joined, alike or not.
+    `similarity` is the smallest correlation of the fine structure, 0 to 1, that joins a pair.
+    Images that share one of their `links` are joined, alike or not.
     """
     joined = scipy.cluster.hierarchy.DisjointSet(range(len(hashes)))
     pairs = candidates_between(hashes, hashes)
@@ -74,17 +90,10 @@ def candidates_between(
     """Pairs i of ours, j of theirs within `HASH_DISTANCE`, and which turn of j is nearest to i."""
     parts = [np.zeros((3, 0), np.int64)]
     for start in range(0, len(ours), 1024):
-        apart = distances(ours[start : start + 1024, None, :1], theirs)
+        apart = np.bitwise_count(ours[start : start + 1024, None, :1] ^ theirs)
         i, j = np.nonzero(apart.min(axis=-1) <= HASH_DISTANCE)
         parts.append(np.stack([i + start, j, apart[i, j].argmin(axis=-1)]))
     return np.concatenate(parts, axis=1)
-
-
-def distances(
-    upright: UInt64[np.ndarray, "*n 1"], turned: UInt64[np.ndarray, "*m 8"]
-) -> UInt8[np.ndarray, "*k 8"]:
-    """Bits in which an image's hash differs from those of another's flips and rotations."""
-    return np.bitwise_count(upright ^ turned)
 
 
 def fine_similarity(

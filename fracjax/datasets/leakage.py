@@ -13,23 +13,15 @@ from jaxtyping import Float32, Int, UInt8, UInt64
 from fracjax.datasets.duplicates import (
     HASH_DISTANCE,
     candidates_between,
-    distances,
     fine_similarity,
     fingerprint,
+    similarity_of,
 )
 from fracjax.datasets.prepared import DECODED, Prepared
-from fracjax.datasets.request import DRAWN
-from fracjax.datasets.sources import bone_break, folder, fracatlas
 from fracjax.errors import InputError
 from fracjax.imaging.read import in_threads, open_image
 from fracjax.runtime.atomic_files import replacing
 
-# From which correlation two images of a dataset count as one; None: any two are two.
-_SIMILARITY = {
-    "fracatlas": fracatlas.SIMILARITY,
-    "bone_break": bone_break.SIMILARITY,
-    **dict.fromkeys(DRAWN),
-}
 _SHOWN = 20
 
 
@@ -71,16 +63,14 @@ class Studies:
 def audit_leakage(seen: Studies, evaluated: Studies) -> Leakage:
     """Compare what a model was fitted or chosen on (by validation) with what is to be predicted.
 
-    Raises:
-      InputError: a group (of one dataset), a file or a near duplicate is on both sides; all pairs
-        are named.
+    Refused, all pairs named, if a group (of one dataset), a file or a lookalike is on both sides.
     """
     problems = _shared(seen, evaluated, "sha256", "identical files")
     if seen.prepared.name == evaluated.prepared.name:  # groups are named within their dataset
         problems = _shared(seen, evaluated, "group", "of one group") + problems
-    limits = [_SIMILARITY.get(it.prepared.name, folder.SIMILARITY) for it in (seen, evaluated)]
+    one, other = (similarity_of(it.prepared.name) for it in (seen, evaluated))
     # The larger of two: what tells figures of the web apart would join any two hands.
-    similarity = None if None in limits else max(limits)
+    similarity = None if one is None or other is None else max(one, other)
     compared, nearest = 0, None
     if similarity is not None:
         i, j, alike = _lookalikes(seen, evaluated)
@@ -122,7 +112,7 @@ def _lookalikes(
     i, j, turn = candidates_between(*hashes)
     # A hash is not quite the same after a turn. A copy is one from either side; what is one from a
     # single side only, the preparation may have looked at from the other, and let pass.
-    back = distances(hashes[1][j, :1], hashes[0][i])
+    back = np.bitwise_count(hashes[1][j, :1] ^ hashes[0][i])
     mutual = back.min(axis=1) <= HASH_DISTANCE
     i, j, turn, back = i[mutual], j[mutual], turn[mutual], back[mutual]
     both, offset = np.concatenate(thumbnails), len(seen.index)

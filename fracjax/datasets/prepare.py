@@ -1,18 +1,24 @@
 """From a source to a prepared dataset: audit, records, manifest, split; all of it or nothing."""
 
+import io
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import tensorflow_datasets as tfds
 
 from fracjax.datasets.audit import examine
+from fracjax.datasets.duplicates import similarity_of
 from fracjax.datasets.phantom.dataset import phantoms
 from fracjax.datasets.prepared import (
     DECODED,
+    EVERYTHING,
     MANIFEST,
     SPLITS,
     STUDIES,
@@ -22,14 +28,15 @@ from fracjax.datasets.prepared import (
     refusals_by_reason,
     write_manifest,
 )
-from fracjax.datasets.records import VERSION, write_records
 from fracjax.datasets.request import DRAWN, Request, check
-from fracjax.datasets.sources.archive import Contents
+from fracjax.datasets.sources.archive import Contents, Study
 from fracjax.datasets.sources.bone_break import bone_break
 from fracjax.datasets.sources.folder import folder
 from fracjax.datasets.sources.fracatlas import fracatlas
 from fracjax.datasets.splits import make_split
 from fracjax.errors import InputError
+
+_VERSION = "1.0.0"  # of the records
 
 
 @dataclass(frozen=True)
@@ -69,9 +76,6 @@ def prepare(request: Request) -> Summary:
 
     Everything is written beside its destination and renamed at the end, so that an interrupted
     run leaves whatever was there before, or nothing.
-
-    Raises:
-      InputError: flags that do not fit, an unusable source, a split that cannot be made.
     """
     check(request)
     destination = request.destination
@@ -80,15 +84,17 @@ def prepare(request: Request) -> Summary:
     # A leading dot, and on the same disk: a rename must not become a copy.
     with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=request.data_dir) as scratch:
         contents = _contents(request)
-        rows = examine(contents.studies, contents.similarity)
+        rows = examine(contents.studies, similarity_of(contents.name))
         _check_classes(contents.classes, rows)
-        both = zip(contents.studies, rows, strict=True)
-        taken = [(study, row.group) for study, row in both if row.status == TAKEN]
-        names, labels, groups = zip(*((s.study, s.label, g) for s, g in taken), strict=True)
+        kept = [row for row in rows if row.status == TAKEN]
+        labels, groups = [row.label for row in kept], [row.group for row in kept]
+        names = [row.study for row in kept]
         split = make_split(names, labels, groups, fractions=request.fractions, seed=request.seed)
+        both = zip(contents.studies, rows, strict=True)
+        taken = {study.study: study for study, row in both if row.status == TAKEN}
         written = write_records(contents, taken, Path(scratch))
         write_manifest(rows, written / MANIFEST)
-        _write_studies(contents, written)
+        _write_studies(contents.classes, taken, written)
         split.save(written / SPLITS)
         if destination.exists():
             destination.rename(Path(scratch) / "replaced")
@@ -116,27 +122,66 @@ def _contents(request: Request) -> Contents:
 def _check_classes(classes: Sequence[str], rows: Sequence[ManifestRow]) -> None:
     if absent := sorted(set(classes) - {row.label for row in rows if row.status == TAKEN}):
         refused = [row for row in rows if row.status != TAKEN]
-        first = "; ".join(f"{row.path}: {row.reason}" for row in refused[:3])
+        shown = "; ".join(f"{row.path}: {row.reason}" for row in refused[:3])
+        first = f", first: {shown}" if shown else ""
         raise InputError(
             f"no usable image of: {', '.join(absent)} ({len(refused)} of {len(rows)} files refused"
-            + (f", first: {first}" if first else "")
-            + "); add images or leave the class out"
+            f"{first}); add images or leave the class out"
         )
 
 
-def _write_studies(contents: Contents, directory: Path) -> None:
+def write_records(contents: Contents, taken: Mapping[str, Study], data_dir: Path) -> Path:
+    """Write the files of these studies, in tfds's own order, to `data_dir/<name>`, returned.
+
+    tfds works without TensorFlow as long as records are ArrayRecord, read as a data source.
+    """
+    builder = _Builder(contents, taken, data_dir)
+    # tfds announces a download that is none, and counts files with nested bars.
+    tfds.disable_progress_bar()
+    with redirect_stdout(io.StringIO()):
+        builder.download_and_prepare()
+    return data_dir / contents.name
+
+
+class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    VERSION = tfds.core.Version(_VERSION)
+    # Else tfds looks for a list of URLs beside our code, with an import it does not declare.
+    code_path = None
+
+    def __init__(self, contents: Contents, taken: Mapping[str, Study], data_dir: Path):
+        self.name = contents.name  # pyright: ignore[reportAttributeAccessIssue]
+        self.contents, self.taken = contents, taken
+        super().__init__(data_dir=str(data_dir), file_format="array_record")
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        # The encoded file, byte for byte. The audit has seen that it decodes.
+        image = tfds.features.Image(shape=(None, None, None))
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=self.contents.description,
+            homepage=self.contents.homepage,
+            features=tfds.features.FeaturesDict({"study": tfds.features.Text(), "image": image}),
+        )
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+        return {EVERYTHING: self._generate_examples()}
+
+    def _generate_examples(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        for name, study in self.taken.items():
+            yield name, {"study": name, "image": study.read()}
+
+
+def _write_studies(classes: Sequence[str], taken: Mapping[str, Study], directory: Path) -> None:
     """What opening needs, in the order of the records, so that it reads no image."""
-    known = {
-        study.study: {
+    studies = {}
+    for record in open_records(directory):
+        study = taken[record["study"].decode()]
+        studies[study.study] = {
             "attributes": study.attributes,
             "boxes": study.boxes.astype(np.float32).tolist(),
             "masks": [mask.tolist() for mask in study.masks],
         }
-        for study in contents.studies
-        if study.problem is None
-    }
-    names = [record["study"].decode() for record in open_records(directory)]
-    content = {"classes": contents.classes, "studies": {name: known[name] for name in names}}
+    content = {"classes": classes, "studies": studies}
     (directory / STUDIES).write_text(json.dumps(content, ensure_ascii=False) + "\n", "utf-8")
 
 
@@ -148,9 +193,8 @@ def _check_replaceable(destination: Path, source: Path | None) -> None:
             "move it, or choose another --data-dir"
         )
     if destination.exists():
-        ours = {MANIFEST, SPLITS, STUDIES, DECODED, VERSION}
-        foreign = sorted({path.name for path in destination.iterdir()} - ours)
-        if foreign:
+        ours = {MANIFEST, SPLITS, STUDIES, DECODED, _VERSION}
+        if foreign := sorted({path.name for path in destination.iterdir()} - ours):
             raise InputError(
                 f"{destination} holds what no preparation wrote: {', '.join(foreign[:5])}; "
                 "move it, or choose another --data-dir"

@@ -49,11 +49,7 @@ def write_manifest(rows: Sequence[ManifestRow], path: Path) -> None:
 
 
 def read_manifest(path: Path) -> list[ManifestRow]:
-    """The rows that `write_manifest` wrote.
-
-    Raises:
-      ValueError: it has not the columns of `ManifestRow`, or not their types.
-    """
+    """The rows that `write_manifest` wrote; ValueError if columns or their types are others."""
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         kinds: dict[str, Any] = {field.name: field.type for field in fields(ManifestRow)}
@@ -117,11 +113,7 @@ class Prepared:
 
 
 def open_prepared(name: str, data_dir: Path) -> Prepared:
-    """Open DATA_DIR/NAME, as `prepare` wrote it. No record is read.
-
-    Raises:
-      InputError: it is missing or incomplete; the message has the command that prepares it.
-    """
+    """Open DATA_DIR/NAME, as `prepare` wrote it; refused, with the command, if it is not whole."""
     directory, way_out = Path(data_dir) / name, how_to(name, data_dir)
     for path in (directory, directory / MANIFEST, directory / SPLITS):
         if not path.exists():
@@ -143,9 +135,7 @@ def open_prepared(name: str, data_dir: Path) -> Prepared:
             f"dataset {name!r} was prepared by an earlier version ({file}: {error}); {way_out}"
         ) from error
     known = list(studies.values())
-    attributes = {
-        key: [study["attributes"][key] for study in known] for key in known[0]["attributes"]
-    }
+    columns = {name: [it["attributes"][name] for it in known] for name in known[0]["attributes"]}
     return Prepared(
         name=name,
         directory=directory,
@@ -156,8 +146,8 @@ def open_prepared(name: str, data_dir: Path) -> Prepared:
         sha256=np.array([row.sha256 for row in rows]),
         colour=np.array([row.channels == 3 for row in rows], bool),
         attributes={
-            key: np.array(values, np.str_ if isinstance(values[0], str) else np.int32)
-            for key, values in attributes.items()
+            name: np.array(values, np.str_ if isinstance(values[0], str) else np.int32)
+            for name, values in columns.items()
         },
         boxes=[np.array(study["boxes"], np.float32).reshape(-1, 4) for study in known],
         masks=[tuple(np.array(mask, np.float32) for mask in study["masks"]) for study in known],

@@ -45,14 +45,12 @@ class Split:
     def check(self, prepared: Prepared) -> None:
         """Refuse it if studies differ from the dataset's or groups leak; once, before `indices`."""
         group = dict(zip(prepared.study.tolist(), prepared.group.tolist(), strict=True))
-        problems = [
-            f"{len(names)} {what}: {_some(sorted(names))}"
-            for what, names in (
-                ("of its studies are not there", self.assignment.keys() - group.keys()),
-                ("studies have no part", group.keys() - self.assignment.keys()),
-            )
-            if names
-        ]
+        differ = {
+            "of its studies are not there": self.assignment.keys() - group.keys(),
+            "studies have no part": group.keys() - self.assignment.keys(),
+        }
+        found = {what: sorted(names) for what, names in differ.items() if names}
+        problems = [f"{len(names)} {what}: {_some(names)}" for what, names in found.items()]
         if problems:
             raise InputError(
                 f"the split is not of dataset {prepared.name}: {'; '.join(problems)}; "
@@ -82,12 +80,7 @@ class Split:
 
     @classmethod
     def load(cls, path: Path) -> "Split":
-        """Read a split and check it again.
-
-        Raises:
-          InputError: missing, not a split, changed since it was written (the hash differs), or a
-            group lies in two parts.
-        """
+        """Read a split; refused if it has changed since (the hash differs), or a group leaks."""
         again = "make it again with `fracjax prepare`, or name another file"
         try:
             content = json.loads(path.read_text("utf-8"))
@@ -125,9 +118,9 @@ def make_split(
 ) -> Split:
     """Split studies, which have unique names, by group, stratified by label.
 
-    scikit-learn's StratifiedGroupKFold makes k equal folds that keep groups whole and classes
-    balanced; the parts are runs of folds. k is 20, or the number of groups of the rarest class
-    where that is smaller. The seed shuffles the groups.
+    The parts are runs of the folds of scikit-learn's StratifiedGroupKFold, which keeps groups whole
+    and classes balanced: 20, or as many as the rarest class has groups. The seed shuffles the
+    groups.
 
     Raises:
       InputError: bad fractions, a class with fewer than three groups or absent from a part.
@@ -145,12 +138,11 @@ def make_split(
             "too few groups of near duplicates to have one in each of three parts: "
             f"{', '.join(scarce)}; add studies or leave the class out"
         )
-    folds = _folds_of_part(fractions, min(_FOLDS, *groups.values()))
-    part_of_fold: list[str] = np.repeat(PARTS, folds).tolist()
-    cut = _stratified(label, group, len(part_of_fold), seed)
+    part_of_fold = np.repeat(PARTS, _folds_of_part(fractions, min(_FOLDS, *groups.values())))
+    cut = _stratified(label, group, part_of_fold.size, seed)
     assignment: dict[str, str] = {
         study[int(i)]: part
-        for part, (_, members) in zip(part_of_fold, cut, strict=True)
+        for part, (_, members) in zip(part_of_fold.tolist(), cut, strict=True)
         for i in members
     }
     counted = Counter((assignment[s], name) for s, name in zip(study, label, strict=True))
@@ -161,9 +153,7 @@ def make_split(
             f"a class is absent: {', '.join(absent)}; add studies of it, leave the class out, "
             f"try another --seed or larger --fractions (now {fractions})"
         )
-    split = Split(assignment, dict(zip(study, group, strict=True)), seed, fractions, counts)
-    _check_leakage(assignment, split.group)
-    return split
+    return Split(assignment, dict(zip(study, group, strict=True)), seed, fractions, counts)
 
 
 def fold_indices(
@@ -178,9 +168,6 @@ def fold_indices(
 
     The folds have the classes in like fractions, and groups whole. `fold` is its number, from 1,
     and how many there are; the seed, which shuffles the groups, is the same for all of a run.
-
-    Raises:
-      InputError: a class has fewer groups than there are folds.
     """
     number, of = fold
     fewest = min(_groups_of_class(label.tolist(), group.tolist()).values())

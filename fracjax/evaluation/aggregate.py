@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fracjax.errors import InputError
-from fracjax.evaluation.estimate import Estimate
+from fracjax.evaluation.intervals import Estimate
 from fracjax.evaluation.metrics import calls
 from fracjax.evaluation.predictions import Predictions
 
@@ -22,9 +22,9 @@ def vote(predictions: Sequence[Predictions], threshold: float | None = None) -> 
     """Fraction of the networks that call each class, as probabilities.
 
     A network calls its most probable class; or, of two classes and with a threshold, the second
-    one when its score reaches the threshold. Among classes with as many votes, that of the larger
-    mean probability is called: it weighs a thousandth, less than any vote. With a threshold a tie
-    is even, 0.5, and thereby positive at 0.5: the side that misses no fracture.
+    one when its score reaches it. Among classes with as many votes, that of the larger mean
+    probability is called: it weighs a thousandth, less than any vote. With a threshold a tie is
+    0.5, and thereby positive at 0.5: the side that misses no fracture.
     """
     aligned = _aligned(predictions)
     k = len(aligned[0].classes)
@@ -43,11 +43,11 @@ def pooled(predictions: Sequence[Predictions]) -> Predictions:
         raise InputError("predictions to pool are of different classes")
     if any(one.attributes.keys() != first.attributes.keys() for one in predictions):
         raise InputError("predictions to pool have different attributes")
-    return Predictions(
+    return replace(
+        first,
         study=np.concatenate([one.study for one in predictions]),
         label=np.concatenate([one.label for one in predictions]),
         probabilities=np.concatenate([one.probabilities for one in predictions]),
-        classes=first.classes,
         attributes={
             name: np.concatenate([one.attributes[name] for one in predictions])
             for name in first.attributes
@@ -59,9 +59,8 @@ def pooled(predictions: Sequence[Predictions]) -> Predictions:
 class Spread:
     """One metric of several networks; None where it is undefined, or is for one of them.
 
-    `sd` is the sample standard deviation (divisor: networks - 1). It says how far one training
-    differs from another, not how far the metric is from the truth: that is what the interval of
-    each is for.
+    `sd` is the sample standard deviation (divisor: networks - 1): how far one training differs from
+    another, not how far the metric is from the truth.
     """
 
     values: tuple[float | None, ...]

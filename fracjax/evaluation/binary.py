@@ -4,17 +4,25 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Integer
+from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
 from fracjax.evaluation import confusion, metrics
-from fracjax.evaluation.bootstrap import RESAMPLES, Resampled
+from fracjax.evaluation.bootstrap import Resampled
 from fracjax.evaluation.delong import auc_estimate
-from fracjax.evaluation.estimate import Estimate, undefined
-from fracjax.evaluation.intervals import mover, proportion, wilson, wilson_f1, wilson_of_mean
+from fracjax.evaluation.intervals import (
+    Estimate,
+    mover,
+    proportion,
+    undefined,
+    wilson,
+    wilson_f1,
+    wilson_of_mean,
+)
+from fracjax.evaluation.metrics import Floats, Labels
 from fracjax.evaluation.predictive_values import likelihood_ratios
-from fracjax.evaluation.sample import Sample, missing_class
 from fracjax.evaluation.threshold import OperatingPoint
+from fracjax.evaluation.validation import Sample, missing_class
 
 MAX_FPR = 0.1  # up to where the partial AUC goes: a reader's time is for few false alarms
 
@@ -65,9 +73,7 @@ def binary_report(
     scores: ArrayLike,
     operating_point: OperatingPoint,
     groups: ArrayLike | None = None,
-    *,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
+    **resampling: int,
 ) -> BinaryReport:
     """Every metric of a detector at its operating point, and separately at 0.5.
 
@@ -77,13 +83,14 @@ def binary_report(
     mean anything.
     """
     sample = Sample.checked(labels, scores, groups)
-    n, n_positive, missing = sample.n, sample.n_positive, sample.missing_class
+    n, n_positive = sample.n, sample.n_positive
+    missing = missing_class(n_positive, n)
     rules = ((operating_point.threshold, operating_point.rule), (0.5, "fixed:0.5"))
     cells = [
         confusion.one_hot_cells(sample.labels, metrics.calls(sample.scores, threshold), 2)
         for threshold, _ in rules
     ]
-    made = sample.bootstrap(_metrics, np.hstack(cells), seed=seed, resamples=resamples)
+    made = sample.bootstrap(_metrics, np.hstack(cells), **resampling)
     at_operating_point, at_half = (
         _at(cell.sum(axis=0), threshold, rule, made[slice(column, column + 4)])
         for cell, (threshold, rule), column in zip(cells, rules, (3, 7), strict=True)
@@ -122,10 +129,7 @@ def binary_report(
 
 
 def _metrics(
-    labels: Integer[Array, "n"],
-    scores: Float[Array, "n"],
-    cells: Float[Array, "n 8"],
-    weights: Float[Array, "n"],
+    labels: Labels, scores: Floats, cells: Float[Array, "n 8"], weights: Floats
 ) -> Float[Array, "11"]:
     """Three of the ranking, and four at each threshold, whose one-hot cells are given."""
     matrices = (weights @ cells).reshape(2, 2, 2)

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Float, Integer, Shaped, UInt32
 
 from fracjax.errors import InputError
-from fracjax.evaluation.estimate import Estimate, undefined
+from fracjax.evaluation.intervals import Estimate, undefined
 
 RESAMPLES = 2000
 _AT_ONCE = 2**17  # weights in one dispatch: 1 MiB of float64, which stays in the cache
@@ -46,10 +46,9 @@ class Resampled:
         """One metric with the 2.5 % and 97.5 % percentiles of its resamples.
 
         Resamples in which it is undefined are left out and counted in `method`; when they are more
-        than half, there is no interval, nor with a single group. A perfect score stays perfect in
-        every resample: the bootstrap sees no spread where there is some, and the interval is then
-        the `fallback`'s, a closed form called `method`. `note` says why the value is undefined,
-        where it is.
+        than half, there is no interval, nor with a single group. Where all resamples are the same,
+        as of a perfect score, the bootstrap sees no spread where there is some: the interval is
+        then the `fallback`'s, a closed form called `method`. `note` says why a value is undefined.
         """
         value, draws = float(self.value[column]), self.draws[:, column]
         undefined_draws = int(np.isnan(draws).sum())
@@ -72,43 +71,33 @@ def bootstrap(
     statistic: Statistic,
     groups: Integer[np.ndarray, "n"],
     *arrays: Shaped[np.ndarray, "n ..."],
-    seed: int,
+    seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Resampled:
-    """`statistic(*arrays, weights)` of n studies, and of resamples of whole groups.
+    """`statistic(*arrays, weights)` of n studies, which may be none, and of resamples of groups.
 
-    The statistic is vmapped over resamples and compiled once for each function and size of set. So
-    let it be a function of a module that takes labels, scores and the like as `arrays`; one that is
-    made anew at each call, such as a closure, compiles anew, and its program is kept. Sets are
-    filled up to a round size with studies of weight 0 and rows of 0, so that sets of about the same
-    size share a program. Memory is bounded by some tens of MiB, however many resamples, for up to
-    100,000 studies.
-
-    Args:
-      statistic: a JAX function of `arrays` and of the weights float64[n] of one resample (how often
-        each study was drawn) to metrics, float64, NaN for undefined.
-      groups: the group of each study, numbered 0, 1, ... without gaps.
-      arrays: labels, scores, ...: NumPy arrays with a row per study.
-      seed: of the draws; the same seed gives the same resamples of the same number of groups,
-        whatever the statistic. The first of many resamples are those of few.
-      resamples: how many.
+    `statistic` is a JAX function of `arrays`, with a row per study, and of the weights float64[n]
+    of one resample (how often each study was drawn) to metrics, float64, NaN for undefined. It is
+    vmapped over resamples and compiled once for each function and size of set: one that is made
+    anew at each call, such as a closure, compiles anew, and its program is kept. Sets are filled up
+    to a round size with studies of weight 0 and rows of 0, so that sets of about the same size
+    share a program. Groups are numbered 0, 1, ... without gaps. The same seed gives the same
+    resamples of as many groups, the first of many resamples being those of few. Memory is bounded
+    by some tens of MiB, however many resamples, for up to 100,000 studies.
 
     Source: Field and Welsh 2007, "Bootstrapping clustered data", the cluster bootstrap.
     """
-    n, n_groups = groups.size, int(groups.max()) + 1
+    n, n_groups = groups.size, int(groups.max(initial=-1)) + 1
     size = _round_size(n)
     at_once = max(_FEWEST, _AT_ONCE // size)
     once = np.broadcast_to(_padded(np.ones(n), size), (at_once, size))
-    parts, running = [], None
     with float64_on_cpu():
         rows = [jnp.asarray(_padded(array, size)) for array in arrays]
         value = np.asarray(_metrics(statistic, jnp.asarray(once), *rows))[0]
-        for weights in _weights(groups, size, (at_once, n_groups), seed, resamples):
-            following = _metrics(statistic, weights, *rows)
-            if running is not None:  # one dispatch is read while the next one computes
-                parts.append(np.asarray(running))
-            running = following
-        parts.append(np.asarray(running))
+        parts = [
+            np.asarray(_metrics(statistic, weights, *rows))
+            for weights in _weights(groups, size, (at_once, n_groups), seed, resamples)
+        ]
     return Resampled(value, np.concatenate(parts)[:resamples], n, n_groups)
 
 
@@ -132,6 +121,7 @@ def float64_on_cpu() -> Iterator[None]:
 
 def _round_size(n: int) -> int:
     """`n` rounded up, by at most a quarter from 1024 on: a multiple of 256, or of 2^k / 4 above."""
+    n = max(n, 1)
     step = max(_ROUND, 1 << max(0, (n - 1).bit_length() - 3))
     return -(-n // step) * step
 
@@ -177,10 +167,8 @@ def _drawn(
     # One more cell in a row, never drawn: that of the studies that only fill up.
     first = (g + 1) * jnp.arange(b, dtype=jnp.int32)
     cells = drawn.astype(jnp.int32) + first[:, None]
-    times = jnp.zeros(b * (g + 1), jnp.int32)
-    times = times.at[cells.reshape(-1)].add(
-        counted.reshape(-1).astype(jnp.int32), mode="promise_in_bounds"
-    )
+    empty, once = jnp.zeros(b * (g + 1), jnp.int32), counted.reshape(-1).astype(jnp.int32)
+    times = empty.at[cells.reshape(-1)].add(once, mode="promise_in_bounds")
     return times.reshape(b, g + 1)[:, groups].astype(jnp.float64)
 
 

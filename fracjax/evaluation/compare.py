@@ -2,7 +2,9 @@
 
 Near-duplicate groups make studies dependent. Every difference and every test here takes a group as
 one piece of evidence; the Wilson and DeLong intervals of each network alone do not. Each p-value is
-that of one test, not corrected for there being several.
+that of one test, not corrected for there being several. Calls are compared by McNemar's exact test
+and Tango's interval: only studies that one of the two networks calls rightly and the other wrongly
+tell them apart.
 """
 
 from dataclasses import dataclass
@@ -10,23 +12,29 @@ from functools import partial
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Integer
+import scipy
+from jaxtyping import Array, Bool, Float, Integer
 
 from fracjax.evaluation import confusion, metrics, validation
-from fracjax.evaluation.bootstrap import RESAMPLES, Interval, Resampled, bootstrap
+from fracjax.evaluation.bootstrap import Interval, Resampled, bootstrap
 from fracjax.evaluation.delong import auc_difference, auc_estimate
-from fracjax.evaluation.estimate import Estimate
 from fracjax.evaluation.intervals import (
+    Estimate,
+    Z,
     mover,
     mover_difference,
     proportion,
+    undefined,
     wilson,
     wilson_f1,
     wilson_of_mean,
 )
-from fracjax.evaluation.mcnemar import Right, mcnemar, paired_difference
+from fracjax.evaluation.metrics import Floats, Labels
 from fracjax.evaluation.predictions import Predictions
-from fracjax.evaluation.sample import Groups, missing_class
+from fracjax.evaluation.validation import Groups, missing_class
+
+Right = Bool[np.ndarray, "n"]
+"""Is the call of a network right?"""
 
 
 @dataclass(frozen=True)
@@ -54,12 +62,7 @@ class Comparison:
 
 
 def compare_detectors(
-    first: Predictions,
-    second: Predictions,
-    thresholds: tuple[float, float],
-    *,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
+    first: Predictions, second: Predictions, thresholds: tuple[float, float], **resampling: int
 ) -> Comparison:
     """Two detectors on the same studies in any order, each at its own threshold.
 
@@ -68,9 +71,6 @@ def compare_detectors(
     paired bootstrap. Where resampling, or DeLong, sees no spread in a difference, as between a
     network and itself, the interval is that of two independent networks, and there is no test.
     Groups are those of the first.
-
-    Raises:
-      InputError: other studies, another truth, other classes, not two classes, a threshold is NaN.
     """
     second = _aligned(first, second)
     named = zip(("first", "second"), thresholds, strict=True)
@@ -83,7 +83,7 @@ def compare_detectors(
     n, n_positive = y.size, int(y.sum())
     cells = np.hstack([confusion.one_hot_cells(y, c, 2) for c in called])
     arrays = (y, np.stack(scores, axis=1), cells)
-    made = bootstrap(_of_detectors, group, *arrays, seed=seed, resamples=resamples)
+    made = bootstrap(_of_detectors, group, *arrays, **resampling)
     missing = missing_class(n_positive, n)
     errors = [(int((c & (y == 1)).sum()), int((c != (y == 1)).sum())) for c in called]
     nothing = "" if all(sum(one) for one in errors) else "no fracture, and none called"
@@ -107,9 +107,7 @@ def compare_detectors(
     return _comparison(rows, right, group)
 
 
-def compare_classifiers(
-    first: Predictions, second: Predictions, *, seed: int = 0, resamples: int = RESAMPLES
-) -> Comparison:
+def compare_classifiers(first: Predictions, second: Predictions, **resampling: int) -> Comparison:
     """Two classifiers on the same studies: accuracy as for detectors, macro F1 by the bootstrap."""
     second = _aligned(first, second)
     y, k, group = first.label, len(first.classes), validation.group_indices(first.groups, first.n)
@@ -122,7 +120,7 @@ def compare_classifiers(
     absent = [name for name, known in zip(first.classes, present, strict=True) if not known]
     macro_f1 = _bootstrapped(
         "macro F1",
-        bootstrap(_macro_f1, group, cells, seed=seed, resamples=resamples),
+        bootstrap(_macro_f1, group, cells, **resampling),
         "MOVER over classes",
         [partial(_macro_f1_interval, matrix) for matrix in matrices],
         f"undefined for {', '.join(absent)}" if absent else "",
@@ -189,10 +187,7 @@ def _macro_f1_interval(matrix: Integer[np.ndarray, "k k"]) -> tuple[float, float
 
 
 def _of_detectors(
-    labels: Integer[Array, "n"],
-    scores: Float[Array, "n 2"],
-    cells: Float[Array, "n 8"],
-    weights: Float[Array, "n"],
+    labels: Labels, scores: Float[Array, "n 2"], cells: Float[Array, "n 8"], weights: Floats
 ) -> Float[Array, "6"]:
     """Average precision, F1 and Brier score, each of both detectors."""
     precision = [metrics.average_precision(labels, s, weights) for s in scores.T]
@@ -204,3 +199,84 @@ def _of_detectors(
 def _macro_f1(cells: Float[Array, "n 2 kk"], weights: Float[Array, "n"]) -> Float[Array, "2"]:
     k = int(cells.shape[2] ** 0.5)
     return confusion.macro(confusion.f1(jnp.tensordot(weights, cells, 1).reshape(2, k, k)))
+
+
+def mcnemar(first: Right, second: Right, groups: Groups) -> float:
+    """Two-sided p of McNemar's exact test that both networks are right equally often.
+
+    If they are, swapping their calls within a group changes only the sign of its difference. The p
+    is the fraction of such swaps with a difference as large as the one found. Where every study is
+    its own group this is the binomial test of the studies on which only one is right; 1 if there
+    is no such study.
+
+    Source: McNemar 1947, Psychometrika 12:153-157; swaps of both members of a pair: Fisher 1935,
+    The Design of Experiments, section 21.
+    """
+    gains = np.bincount(groups, second.astype(float) - first).astype(np.int64)
+    chance = np.ones(1)  # of every sum of the gains seen so far, from -reach to +reach
+    for gain in np.abs(gains[gains != 0]):
+        gap = np.zeros(2 * gain)
+        chance = (np.append(chance, gap) + np.append(gap, chance)) / 2
+    reach = chance.size // 2
+    as_far = np.abs(np.arange(-reach, reach + 1)) >= abs(gains.sum())
+    return min(1.0, float(chance[as_far].sum()))
+
+
+def paired_difference(
+    first: Right, second: Right, groups: Groups, *, empty: str = "no studies"
+) -> Estimate:
+    """Fraction of studies that the second network calls rightly minus that of the first.
+
+    Tango's interval leaves out 0 when McNemar's chi-squared is significant at 5 %; the exact test
+    is more cautious, so with few studies its p may then still lie above 0.05 (0.125 at the most, 4
+    against 0). Groups enter by the design effect: all counts are divided by the factor by which
+    they raise the variance of the difference. Undefined, with the note `empty`, without a study.
+
+    Source: Tango 1998, Statistics in Medicine 17:891-908; design effect: Rao and Scott 1992,
+    Biometrics 48:577-585.
+    """
+    gain = second.astype(float) - first
+    if gain.size == 0:
+        return undefined(0, "Tango", empty)
+    effect = design_effect(gain, groups)
+    only_second, only_first, n = np.array([(gain > 0).sum(), (gain < 0).sum(), gain.size]) / effect
+    low, high = tango(only_second, only_first, n)
+    method = "Tango" if effect == 1 else f"Tango, design effect {effect:.2f}"
+    return Estimate(float(gain.mean()), low, high, gain.size, method)
+
+
+def design_effect(values: Float[np.ndarray, "n"], groups: Groups) -> float:
+    """By how much groups raise the variance of the mean, compared with independent studies.
+
+    At least 1. Where the values show no spread, or there is one group, a group counts as one study.
+    """
+    deviations = values - values.mean()
+    sums = np.bincount(groups, deviations)[np.unique(groups)]
+    if sums.size in (1, values.size) or not deviations.any():
+        return values.size / sums.size
+    alone = np.sum(deviations**2) * values.size / (values.size - 1)
+    return max(1.0, float(np.sum(sums**2) * sums.size / (sums.size - 1) / alone))
+
+
+def tango(only_second: float, only_first: float, n: float) -> tuple[float, float]:
+    """Tango's score interval for (only_second - only_first) / n; counts may be fractions.
+
+    The ends are the differences d that the score test would just not refuse. With both counts 0
+    it is z^2 / (n + z^2) to both sides, as wide as Wilson's interval is for 0 of n.
+    """
+    return -_tango_high(only_first, only_second, n), _tango_high(only_second, only_first, n)
+
+
+def _tango_high(b: float, c: float, n: float) -> float:
+    def excess(d: float) -> float:
+        # The maximum-likelihood fraction that only the first has right, were d the difference.
+        linear = -b - c + (2 * n - b + c) * d
+        root = max(0.0, linear**2 + 8 * n * c * d * (1 - d)) ** 0.5  # below 0 by rounding only
+        fraction = (root - linear) / (4 * n)
+        return (b - c - n * d) ** 2 - Z**2 * n * (2 * fraction + d * (1 - d))
+
+    estimate = (b - c) / n
+    # The estimate itself is a root where no study tells the two apart; it is not the one we want.
+    if b == n:
+        return 1.0
+    return scipy.optimize.brentq(excess, estimate + 1e-9, 1.0)

@@ -9,9 +9,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer, Real
-from numpy.typing import ArrayLike
-
-from fracjax.evaluation import validation
 
 Array = Any  # jax.Array or np.ndarray; what goes in comes out
 Matrices = Real[Array, "*b k k"]
@@ -25,15 +22,12 @@ def one_hot_cells(
 
 
 def confusion_matrix(
-    labels: ArrayLike, predictions: ArrayLike, k: int
+    labels: Integer[np.ndarray, "n"],
+    called: Integer[np.ndarray, "n"] | Bool[np.ndarray, "n"],
+    k: int,
 ) -> Integer[np.ndarray, "{k} {k}"]:
-    """Count studies by true and by called class, int[n] each, 0 .. k-1; n may be 0.
-
-    Raises:
-      InputError: shapes differ or a class is out of range.
-    """
-    y, p = validation.class_indices(labels, predictions, k)
-    return one_hot_cells(y, p, k).sum(axis=0).reshape(k, k).astype(np.int64)
+    """Count studies by true and by called class, each 0 .. k-1; n may be 0."""
+    return one_hot_cells(labels, called, k).sum(axis=0).reshape(k, k).astype(np.int64)
 
 
 def recall(matrix: Matrices) -> Float[Array, "*b k"]:
@@ -56,8 +50,7 @@ def precision(matrix: Matrices) -> Float[Array, "*b k"]:
 def f1(matrix: Matrices) -> Float[Array, "*b k"]:
     """Per class: 2 TP / (2 TP + FP + FN), the harmonic mean of precision and recall.
 
-    From the counts, so that a class with studies that is never called has 0 (it found none of
-    them), and only a class neither present nor called is undefined.
+    A class with studies that is never called has 0; one neither present nor called is undefined.
     """
     return _ratio(2 * _diagonal(matrix), matrix.sum(-1) + matrix.sum(-2))
 
@@ -65,8 +58,7 @@ def f1(matrix: Matrices) -> Float[Array, "*b k"]:
 def macro(per_class: Float[Array, "*b k"]) -> Float[Array, "*b"]:
     """The unweighted mean over classes; undefined (NaN) as soon as one class is.
 
-    A mean over the classes that happen to be defined would rise when a model stops calling a hard
-    class, so it is not offered.
+    A mean over the defined ones would rise when a model stops calling a hard class.
     """
     return per_class.mean(-1)
 

@@ -9,9 +9,9 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from fracjax.evaluation import metrics
-from fracjax.evaluation.bootstrap import RESAMPLES, Resampled
-from fracjax.evaluation.intervals import wilson, wilson_of_mean
-from fracjax.evaluation.sample import Sample
+from fracjax.evaluation.bootstrap import Resampled
+from fracjax.evaluation.intervals import mover_difference, proportion, times, wilson, wilson_of_mean
+from fracjax.evaluation.validation import Sample
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,24 +42,19 @@ _decision = partial(metrics.net_benefit, thresholds=_THRESHOLDS)
 
 
 def roc_band(
-    labels: ArrayLike,
-    scores: ArrayLike,
-    groups: ArrayLike | None = None,
-    *,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
+    labels: ArrayLike, scores: ArrayLike, groups: ArrayLike | None = None, **resampling: int
 ) -> Band:
     """Sensitivity over 1 - specificity, 0 .. 1 by 0.01: the ROC curve, read vertically.
 
-    The band is pointwise: it holds the curve at one x in 95 % of samples, not the whole curve. It
-    is the percentiles of resamples of whole groups. Where all resamples are the same, it is
-    Wilson's interval over the fractures, as if the threshold there had been given; at x = 1, where
-    every study is called, sensitivity is 1 and certain. Both classes must be there.
+    The band is pointwise: it holds the curve at one x in 95 % of samples, not the whole curve.
+    Where all resamples are the same, it is Wilson's interval over the fractures, as if the
+    threshold there had been given; at x = 1, where every study is called, sensitivity is 1 and
+    certain. Both classes must be there.
 
     Source: Fawcett 2006, section 8.1 (vertical averaging), with percentiles for the average.
     """
     sample = Sample.checked(labels, scores, groups, both_classes=True)
-    made = sample.bootstrap(_roc, seed=seed, resamples=resamples)
+    made = sample.bootstrap(_roc, **resampling)
 
     def closed_form(i: int) -> tuple[float, float]:
         certain = _FRACTIONS[i] == 1
@@ -69,12 +64,7 @@ def roc_band(
 
 
 def pr_band(
-    labels: ArrayLike,
-    scores: ArrayLike,
-    groups: ArrayLike | None = None,
-    *,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
+    labels: ArrayLike, scores: ArrayLike, groups: ArrayLike | None = None, **resampling: int
 ) -> Band:
     """Precision over recall, 0.01 .. 1 by 0.01: at each, that of the highest threshold reaching it.
 
@@ -82,7 +72,7 @@ def pr_band(
     threshold. Otherwise as `roc_band`.
     """
     sample = Sample.checked(labels, scores, groups, both_classes=True)
-    both = sample.bootstrap(_pr, seed=seed, resamples=resamples)
+    both = sample.bootstrap(_pr, **resampling)
     m = _FRACTIONS[1:].size
     made, called = both[slice(m)], both.value[m:]
 
@@ -93,34 +83,23 @@ def pr_band(
 
 
 def decision_curve(
-    labels: ArrayLike,
-    probabilities: ArrayLike,
-    groups: ArrayLike | None = None,
-    *,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
+    labels: ArrayLike, probabilities: ArrayLike, groups: ArrayLike | None = None, **resampling: int
 ) -> DecisionCurve:
     """Net benefit over threshold probabilities, 0.01 .. 0.99 by 0.01.
 
-    It is in fractures found per study, less false alarms at their price, t / (1 - t); see
-    `metrics.net_benefit`. The band is pointwise, as `roc_band`'s; where all resamples are the same,
-    mostly because none calls a study, it is made of Wilson's intervals of TP/n and FP/n (MOVER).
-    One class may be absent.
-
-    Source: Vickers and Elkin 2006, Medical Decision Making 26:565-574.
+    The band of `metrics.net_benefit` is pointwise, as `roc_band`'s; where all resamples are the
+    same, mostly because none calls a study, it is made of Wilson's intervals of TP/n and FP/n
+    (MOVER). One class may be absent.
     """
     sample = Sample.checked(labels, probabilities, groups, probabilities=True)
     y, n, prevalence = sample.labels, sample.n, sample.n_positive / sample.n
-    made = sample.bootstrap(_decision, seed=seed, resamples=resamples)
+    made = sample.bootstrap(_decision, **resampling)
 
     def closed_form(i: int) -> tuple[float, float]:
         called = metrics.calls(sample.scores, _THRESHOLDS[i])
         price = _THRESHOLDS[i] / (1 - _THRESHOLDS[i])
-        hits, false = int((called & (y == 1)).sum()), int((called & (y == 0)).sum())
-        (hits_low, hits_high), (low, high) = wilson(hits, n), wilson(false, n)
-        a, b = hits / n, false / n
-        down = np.hypot(a - hits_low, price * (high - b))
-        return made.value[i] - down, made.value[i] + np.hypot(hits_high - a, price * (b - low))
+        false, hits = (proportion(int((called & (y == label)).sum()), n) for label in (0, 1))
+        return mover_difference(times(price, false), hits)
 
     return DecisionCurve(
         model=pointwise(_THRESHOLDS, made, "MOVER of Wilson's", closed_form),

@@ -1,24 +1,18 @@
-"""The AUC: its interval, and the paired test of two by DeLong.
-
-Intervals of one AUC take studies as independent; the test of two takes near-duplicate groups into
-account.
-"""
+"""The AUC: its interval, of independent studies, and the paired test of two, by group."""
 
 import numpy as np
 import scipy
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-from fracjax.evaluation.estimate import Estimate, undefined
-from fracjax.evaluation.intervals import Z, mover_difference
-from fracjax.evaluation.sample import Groups, Labels, Sample, Scores, missing_class
+from fracjax.evaluation.intervals import Estimate, Z, mover_difference, undefined
+from fracjax.evaluation.validation import Groups, Labels, Sample, Scores, missing_class
 
 
 def auc(labels: ArrayLike, scores: ArrayLike) -> float:
     """Area under the ROC curve: P(a fracture scores higher than a normal study) + half of ties.
 
-    Scores are on any increasing scale. Ranks are counted in whole and half numbers, with one
-    rounding at the end. With one class absent it is an error: we invent no number for 0/0.
+    Scores are on any increasing scale. With one class absent it is an error (0/0).
 
     Source: Bamber 1975, Journal of Mathematical Psychology 12:387-415.
     """
@@ -60,8 +54,7 @@ def newcombe_auc(auc: float, n_positive: int, n_negative: int) -> tuple[float, f
     """A score interval for the AUC from the AUC and the class sizes alone, as Wilson's is.
 
     It solves (auc - t)^2 = z^2 V(t) for t, with V the Hanley-McNeil variance in which both class
-    sizes are replaced by their mean. It keeps a width at AUC 0 and 1, and with one study of a
-    class.
+    sizes are replaced by their mean. It keeps a width at AUC 0 and 1.
 
     Source: Newcombe 2006, Statistics in Medicine 25:559-573, method 5.
     """
@@ -80,10 +73,9 @@ def newcombe_auc(auc: float, n_positive: int, n_negative: int) -> tuple[float, f
 def auc_estimate(labels: Labels, scores: Scores) -> Estimate:
     """The AUC with DeLong's variance on the logit scale, so that the interval stays within (0, 1).
 
-    At 95 % nominal it covered the truth in 91 to 97 % of simulated sets of 40 to 600 studies with
-    AUC 0.7 to 0.99; the plain AUC +- 1.96 SE in 78 to 95 % (one set excepted). DeLong's variance
-    is 0 when all studies are rightly ordered (AUC 1) or all scores equal, and undefined with one
-    study of a class: there the interval is Newcombe's.
+    It covered the truth in 91 to 97 % of simulated sets of 40 to 600 studies with AUC 0.7 to 0.99;
+    the plain AUC +- 1.96 SE in 78 to 95 % (one set excepted). Where DeLong's variance is 0 (AUC 1,
+    or all scores equal) or undefined (one study of a class) it is Newcombe's.
     """
     n, n_positive = labels.size, int(labels.sum())
     if missing := missing_class(n_positive, n):
@@ -103,11 +95,11 @@ def auc_difference(
 ) -> tuple[Estimate, float | None]:
     """AUC of the second scores minus that of the first, and the two-sided p of no difference.
 
-    The interval is the difference +- 1.96 standard errors, which leaves out 0 exactly when p is
-    below 0.05. In simulated sets of 100 studies it covered the truth in 90 to 99 %, in those of 200
-    in 93 to 97 %. Where DeLong's variance is 0 or undefined (both AUCs 1, one study of a class, the
-    same order twice) there is no p, and the interval is that of two independent AUCs: wider than it
-    need be. Studies of a group (numbered from 0) count as dependent, within a class and across.
+    The interval is the difference +- 1.96 standard errors; in simulated sets of 100 studies it
+    covered the truth in 90 to 99 %, of 200 in 93 to 97 %. Where DeLong's variance is 0 or undefined
+    (both AUCs 1, one study of a class, the same order twice) there is no p, and the interval is
+    that of two independent AUCs. Studies of a group (numbered from 0) count as dependent, within a
+    class and across.
 
     Source: DeLong, DeLong and Clarke-Pearson 1988, Biometrics 44:837-845; groups: Obuchowski 1997,
     Biometrics 53:567-578.

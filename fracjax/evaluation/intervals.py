@@ -1,21 +1,79 @@
-"""95 % confidence intervals in closed form: proportions, F1, sums of independent estimates.
+"""Metrics with their number of studies and their 95 % intervals, and the intervals in closed form.
 
-All take studies as independent. Where studies come in near-duplicate groups, `bootstrap` resamples
-the groups; the intervals here are then a little too narrow.
+Closed forms (of proportions, F1, sums of independent estimates) take studies as independent. Where
+they come in near-duplicate groups, `bootstrap` resamples the groups; the intervals here are then a
+little too narrow.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy
 from jaxtyping import Float
 
-from fracjax.evaluation.estimate import Estimate, undefined
-
 LEVEL = 0.95
 Z = 1.959963984540054
 """Quantile of the normal distribution at (1 + LEVEL) / 2."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A point estimate with its 95 % confidence interval."""
+
+    value: float | None  # the estimate; None where it is undefined (0/0), never 0 or NaN
+    low: float | None  # lower end of the interval; None where there is none
+    high: float | None  # upper end of the interval
+    # what it was counted over, the denominator of a proportion: studies of a class for its recall,
+    # studies called so for its precision, all studies for F1 and the like.
+    n: int
+    method: str  # how the interval was made, e.g. "Wilson"
+    note: str = ""  # why a value or an interval is missing or unusual; "" otherwise
+
+    @property
+    def figure(self) -> str:
+        """Value and interval as text: `0.912 [0.88, 0.94]`, or `undefined`."""
+        if self.value is None:
+            return "undefined"
+        if self.low is None or self.high is None:
+            return f"{self.value:.3f} [no interval]"
+        digits = _digits(self.value, self.low, self.high)
+        return f"{self.value:.3f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+
+    def __str__(self) -> str:
+        return f"{self.figure} n={self.n}"
+
+
+def _digits(value: float, low: float, high: float) -> int:
+    """Two decimals, or as many as show an interval with a width, around its value."""
+    for digits in (2, 3):
+        ends = round(low, digits), round(high, digits)
+        if ends[0] < ends[1] and ends[0] <= round(value, 3) <= ends[1]:
+            return digits
+    return 4
+
+
+def undefined(n: int, method: str, note: str) -> Estimate:
+    """The estimate of 0/0."""
+    return Estimate(None, None, None, n, method, note)
+
+
+def complement(fraction: Estimate) -> Estimate:
+    """1 - a fraction, its interval turned with it."""
+    swapped = replace(fraction, low=fraction.high, high=fraction.low)
+    return _mapped(swapped, lambda end: 1 - end)
+
+
+def times(factor: float, estimate: Estimate) -> Estimate:
+    """An estimate and its interval, each times a number above 0."""
+    return _mapped(estimate, lambda end: factor * end)
+
+
+def _mapped(estimate: Estimate, function: Callable[[float], float]) -> Estimate:
+    ends = (estimate.value, estimate.low, estimate.high)
+    value, low, high = (None if end is None else function(end) for end in ends)
+    return replace(estimate, value=value, low=low, high=high)
 
 
 def wilson(successes: int, n: int) -> tuple[float, float]:
@@ -69,17 +127,14 @@ def mover(
 
 
 def mover_difference(first: Estimate, second: Estimate) -> tuple[float, float]:
-    """Interval for second - first, from the interval of each, as if they were independent.
-
-    For two networks on the same studies it is wider than it need be: they mostly err together.
-    """
+    """Interval for second - first, as if independent: too wide for networks that err together."""
     (a, a_low, a_high), (b, b_low, b_high) = _ends([first, second])
     down, up = np.hypot(b - b_low, a_high - a), np.hypot(b_high - b, a - a_low)
     return float(b - a - down), float(b - a + up)
 
 
 def mover_ratio(numerator: Estimate, denominator: Estimate) -> tuple[float, float]:
-    """Interval for the ratio of two independent estimates of at least 0, from that of each.
+    """Interval for the ratio of two independent estimates of at least 0.
 
     The upper end is infinite where the denominator may be 0. A numerator of 0 has its interval, and
     so has a denominator of 0, but not both at once (0/0).
@@ -95,6 +150,24 @@ def mover_ratio(numerator: Estimate, denominator: Estimate) -> tuple[float, floa
     low = float(above / (a * b + to_low)) if above else 0.0
     high = float((a * b + to_high) / below) if below else float("inf")
     return low, high
+
+
+def fraction_of_odds(
+    right: Estimate, wrong: Estimate, n: int, method: str, neither: str
+) -> Estimate:
+    """Right / (right + wrong), of independent estimates, with MOVER-R's interval of their ratio.
+
+    Undefined where one of them is, with its note, and where both are 0, with the note `neither`.
+    """
+    if right.value is None or wrong.value is None:
+        return undefined(n, method, right.note if right.value is None else wrong.note)
+    if right.value == wrong.value == 0:
+        return undefined(n, method, neither)
+    value = right.value / (right.value + wrong.value)
+    if None in (right.low, right.high, wrong.low, wrong.high):
+        return Estimate(value, None, None, n, method, right.note or wrong.note)
+    low, high = (1 - 1 / (1 + odds) for odds in mover_ratio(right, wrong))
+    return Estimate(value, low, high, n, method)
 
 
 def _ends(estimates: Sequence[Estimate]) -> Float[np.ndarray, "m 3"]:

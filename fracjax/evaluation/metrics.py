@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Integer, Real, Shaped
+from jaxtyping import Array, Bool, Float, Real, Shaped
 
 Labels = Real[Array, "n"]
 Floats = Float[Array, "n"]
@@ -47,10 +47,7 @@ class SortedScores(NamedTuple):
 
     @property
     def roc(self) -> tuple[Float[Array, "n1"], Float[Array, "n1"]]:
-        """1 - specificity and sensitivity from "call none" to "call all", no point dropped.
-
-        Source: Fawcett 2006, "An introduction to ROC analysis", Algorithm 2.
-        """
+        """1 - specificity and sensitivity from "call none" to "call all" (Fawcett 2006, Alg. 2)."""
         return (
             jnp.append(0.0, self.false_positives / self.negatives),
             jnp.append(0.0, self.true_positives / self.positives),
@@ -62,24 +59,18 @@ def sort_by_score(labels: Labels, scores: Floats, weights: Floats) -> SortedScor
     order = jnp.argsort(-scores)
     s, w = scores[order], weights[order]
     fractures, normals = jnp.cumsum(w * labels[order]), jnp.cumsum(w * (1 - labels[order]))
-    first, last = _ends_of_ties(s)
+    # Where the first and where the last study of the same score stands.
+    positions, new = jnp.arange(s.size), jnp.append(True, s[1:] != s[:-1])
+    first = jax.lax.cummax(jnp.where(new, positions, 0))
+    ends = jnp.append(new[1:], True)
+    last = jax.lax.cummin(jnp.where(ends, positions, s.size), reverse=True)
     return SortedScores(
         scores=s,
         true_positives=fractures[last],
         false_positives=normals[last],
         true_positives_above=jnp.where(first > 0, fractures[first - 1], 0),
-        last=last == jnp.arange(s.size),
+        last=last == positions,
     )
-
-
-def _ends_of_ties(scores: Floats) -> tuple[Integer[Array, "n"], Integer[Array, "n"]]:
-    """Where the first and where the last study of the same score stands."""
-    positions = jnp.arange(scores.size)
-    new = jnp.append(True, scores[1:] != scores[:-1])
-    first = jax.lax.cummax(jnp.where(new, positions, 0))
-    ends = jnp.append(new[1:], True)
-    last = jax.lax.cummin(jnp.where(ends, positions, scores.size), reverse=True)
-    return first, last
 
 
 def standardised_partial_auc(
@@ -87,8 +78,7 @@ def standardised_partial_auc(
 ) -> Scalar:
     """Area under the ROC curve up to 1 - specificity = `max_fpr`: 0.5 by chance, 1 without error.
 
-    `max_fpr` lies above 0, up to 1, where it is the AUC. Between two points the curve is a straight
-    line. As scikit-learn's `roc_auc_score(max_fpr=...)`.
+    `max_fpr` lies above 0, up to 1. As scikit-learn's `roc_auc_score(max_fpr=...)`.
 
     Source: McClish 1989, Medical Decision Making 9:190-195.
     """
@@ -106,8 +96,7 @@ def standardised_partial_auc(
 def average_precision(labels: Labels, scores: Floats, weights: Floats) -> Scalar:
     """Area under the precision-recall curve as a sum of steps: sum of (R_i - R_(i-1)) P_i.
 
-    No interpolation between points (the trapezoid rule is too optimistic here). Tied scores make
-    one step. A scorer that knows nothing gets the prevalence, not 0.5.
+    Without interpolation, which is too optimistic here; tied scores make one step.
 
     Source: Davis and Goadrich 2006; the same definition as scikit-learn's.
     """
@@ -152,18 +141,14 @@ def precision_at(
 
 
 def calls(scores: Any, threshold: Any) -> Any:
-    """Which studies are called positive: those whose score reaches the threshold.
-
-    NumPy or JAX, and in the type of what is given.
-    """
+    """Which studies are called positive: those whose score reaches the threshold; NumPy or JAX."""
     return scores >= threshold
 
 
 def youden_threshold(labels: Labels, scores: Floats, weights: Floats) -> Scalar:
-    """The threshold that maximises J = sensitivity + specificity - 1.
+    """The threshold that maximises J = sensitivity + specificity - 1, of equals the highest.
 
-    Ties go to the highest threshold, i.e. to the fewest false alarms. +inf where no threshold beats
-    chance (J <= 0 everywhere).
+    +inf where no threshold beats chance (J <= 0 everywhere).
 
     Source: Youden 1950, Cancer 3:32-35.
     """
@@ -198,9 +183,8 @@ def brier(labels: Labels, probabilities: Floats, weights: Floats) -> Scalar:
 def net_benefit(labels: Labels, probabilities: Floats, weights: Floats, thresholds: Grid) -> Curve:
     """Net benefit of calling the studies whose probability reaches each threshold probability.
 
-    TP/n - FP/n · t / (1 - t), in fractures found per study: a false alarm costs t / (1 - t) of a
-    fracture found. Calling no study is worth 0. At t = 1 false alarms cost infinitely much, and it
-    is -inf, or NaN without any.
+    TP/n - FP/n · t / (1 - t), in fractures found per study. Calling no study is worth 0. At t = 1
+    it is -inf, or NaN without any false alarm.
 
     Source: Vickers and Elkin 2006, Medical Decision Making 26:565-574; as the package dcurves.
     """

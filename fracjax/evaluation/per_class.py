@@ -9,9 +9,8 @@ from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
 from fracjax.evaluation import confusion, validation
-from fracjax.evaluation.bootstrap import RESAMPLES, Resampled, bootstrap
-from fracjax.evaluation.estimate import Estimate
-from fracjax.evaluation.intervals import mover, proportion, wilson_f1
+from fracjax.evaluation.bootstrap import Resampled, bootstrap
+from fracjax.evaluation.intervals import Estimate, mover, proportion, wilson_f1
 
 
 @dataclass(frozen=True)
@@ -48,29 +47,21 @@ class PerClassReport:
 
 def per_class_report(
     labels: ArrayLike,
-    probabilities_or_predictions: ArrayLike,
+    predictions: ArrayLike,
     classes: tuple[str, ...],
     groups: ArrayLike | None = None,
-    *,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
+    **resampling: int,
 ) -> PerClassReport:
     """Every metric of a classifier, per class and as macro averages.
 
     Accuracy, precision and recall have Wilson's interval; F1 and the macro averages the
-    bootstrap's over `groups`. Labels are int[n], 0 .. k-1; probabilities float[n, k], of which the
-    largest in a row is the called class (the first of equals), and predictions int[n].
+    bootstrap's over `groups`. Labels and predictions (the called classes) are int[n], 0 .. k-1.
     """
     k = len(classes)
-    predictions = _called_class(probabilities_or_predictions, k)
-    matrix = confusion.confusion_matrix(labels, predictions, k)
-    y = np.asarray(labels).astype(np.int64)
-    group = validation.group_indices(groups, y.size)
-    if y.size:
-        cells = confusion.one_hot_cells(y, predictions.astype(np.int64), k)
-        made = bootstrap(_metrics, group, cells, seed=seed, resamples=resamples)
-    else:  # nothing to draw; every value is undefined, and so every estimate
-        made = Resampled(np.full(k + 3, np.nan), np.full((resamples, k + 3), np.nan), 0, 0)
+    y, called = validation.class_indices(labels, predictions, k)
+    cells = confusion.one_hot_cells(y, called, k)
+    matrix = confusion.confusion_matrix(y, called, k)
+    made = bootstrap(_metrics, validation.group_indices(groups, y.size), cells, **resampling)
     rows = tuple(_row(name, matrix, i, made) for i, name in enumerate(classes))
 
     def macro(metric: str, column: int) -> Estimate:
@@ -90,20 +81,6 @@ def per_class_report(
         macro_recall=macro("recall", k + 1),
         macro_f1=macro("f1", k + 2),
     )
-
-
-def _called_class(probabilities_or_predictions: ArrayLike, k: int) -> np.ndarray:
-    """int[n]: the most probable class of float[n, k] (the first of equals), or int[n] as it is."""
-    array = np.asarray(probabilities_or_predictions)
-    if array.ndim == 1:
-        return array
-    problems = []
-    if array.ndim != 2 or array.shape[1] != k:
-        problems.append(f"shape {array.shape}; expected (n, {k}), or (n,) for called classes")
-    if not (finite := np.isfinite(array)).all():
-        problems.append(f"{(~finite).sum()} of {array.size} are not finite (NaN or infinity)")
-    validation.raise_problems(problems, "probabilities")
-    return array.argmax(axis=1)
 
 
 def _metrics(cells: Float[Array, "n cells"], weights: Float[Array, "n"]) -> Float[Array, "m"]:

@@ -30,11 +30,9 @@ class PrecisionShift:
         )
 
 
-def other_precision(own: Precision, now: Precision) -> Precision | None:
-    """What to compare with: the precision of training, or float32, or nothing."""
-    if now != own:
-        return own
-    return None if now == "float32" else "float32"
+def other_precision(own: Precision, now: Precision) -> Precision:
+    """What to compare with: the precision of training or, where that is the one, float32."""
+    return own if now != own else "float32"
 
 
 def measure_precision_shift(
@@ -42,17 +40,12 @@ def measure_precision_shift(
 ) -> PrecisionShift:
     """Compare what is reported with the same in the other precision."""
     shift = np.abs(reported.probabilities - reference.probabilities).max(axis=1)
-    worst = int(shift.argmax())
-    study = str(reported.study[worst])
-    largest, mean = float(shift[worst]), float(shift.mean())
-    return PrecisionShift(precision, other, largest, mean, study, shift.size)
+    largest, mean, study = float(shift.max()), float(shift.mean()), reported.study[shift.argmax()]
+    return PrecisionShift(precision, other, largest, mean, str(study), shift.size)
 
 
 def check_precision_shift(shift: PrecisionShift, run: object, *, read: bool) -> None:
-    """Refuse a precision that moves a probability of that of training by more than `MOST_MOVED`.
-
-    `read`: it was not asked for now, but for the evaluation on validation.
-    """
+    """Refuse more than `MOST_MOVED` from training's; `read`: validation was evaluated in it."""
     if shift.largest <= MOST_MOVED:
         return
     again = "validation again " if read else ""

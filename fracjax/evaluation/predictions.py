@@ -5,7 +5,8 @@ carries meaning: two sets of predictions meet by study id or not at all.
 """
 
 import csv
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,18 +33,14 @@ class Predictions:
 
     def __post_init__(self) -> None:
         """Hold plain arrays of known types, or refuse."""
-        arrays = {
-            "study": np.asarray(self.study),
-            "label": np.asarray(self.label),
-            "probabilities": np.asarray(self.probabilities),
-            "classes": tuple(self.classes),
-            "attributes": {name: np.asarray(a) for name, a in self.attributes.items()},
-        }
-        validation.raise_problems(_problems(**arrays), "predictions")
-        arrays["label"] = arrays["label"].astype(np.int64)
-        arrays["probabilities"] = arrays["probabilities"].astype(np.float64)
-        for name, array in arrays.items():
-            object.__setattr__(self, name, array)
+        held = vars(self)
+        for name in ("study", "label", "probabilities"):
+            held[name] = np.asarray(held[name])
+        held["classes"] = tuple(self.classes)
+        held["attributes"] = {name: np.asarray(a) for name, a in self.attributes.items()}
+        validation.raise_problems([*_problems(self)], "predictions")
+        held["label"] = self.label.astype(np.int64)
+        held["probabilities"] = self.probabilities.astype(np.float64)
 
     @property
     def n(self) -> int:
@@ -73,20 +70,18 @@ class Predictions:
     def take(self, index: ArrayLike) -> "Predictions":
         """The studies of an integer index, in its order, or of a boolean mask."""
         i = np.asarray(index)
-        return Predictions(
-            self.study[i],
-            self.label[i],
-            self.probabilities[i],
-            self.classes,
-            {name: a[i] for name, a in self.attributes.items()},
+        return replace(
+            self,
+            study=self.study[i],
+            label=self.label[i],
+            probabilities=self.probabilities[i],
+            attributes={name: a[i] for name, a in self.attributes.items()},
         )
 
     def aligned_to(self, other: "Predictions") -> "Predictions":
         """These predictions in the order of `other`, of the same studies.
 
-        Raises:
-          InputError: a study is in one and not in the other; or both have the same classes and a
-            study has another true class there.
+        Refused where a study is in one only or, of the same classes, has another true class there.
         """
         alone = {
             "first": np.setdiff1d(self.study, other.study),
@@ -137,20 +132,17 @@ class Predictions:
             header, *lines = list(csv.reader(file)) or [[]]
         typed = [column.partition(":")[::2] for column in header]
         classes = tuple(name for kind, name in typed[2:] if kind == "p")
-        problems = []
-        if header[:2] != ["study", "label"]:
-            problems.append(f"columns start with {header[:2]}; expected study, label")
-        if strange := [":".join(c) for c in typed[2:] if c[0] not in {"p", *_READ}]:
-            problems.append(
-                f"unknown columns {validation.quote(strange)}; expected p:CLASS, str:NAME, "
-                "int:NAME, float:NAME or bool:NAME"
-            )
-        if len(set(header)) < len(header):
-            problems.append("a column name occurs twice")
-        if len(classes) < 2:
-            problems.append("fewer than two columns p:CLASS")
-        if not lines:
-            problems.append("no line of a study below the header")
+        strange = [":".join(c) for c in typed[2:] if c[0] not in {"p", *_READ}]
+        expected = "expected p:CLASS, str:NAME, int:NAME, float:NAME or bool:NAME"
+        checks = {
+            f"columns start with {header[:2]}; expected study, label": header[:2]
+            != ["study", "label"],
+            f"unknown columns {validation.quote(strange)}; {expected}": strange,
+            "a column name occurs twice": len(set(header)) < len(header),
+            "fewer than two columns p:CLASS": len(classes) < 2,
+            "no line of a study below the header": not lines,
+        }
+        problems = [problem for problem, wrong in checks.items() if wrong]
         validation.raise_problems(problems, str(path))
 
         index = {name: i for i, name in enumerate(classes)}
@@ -177,61 +169,43 @@ class Predictions:
         )
 
 
-def _problems(
-    study: np.ndarray,
-    label: np.ndarray,
-    probabilities: np.ndarray,
-    classes: tuple[str, ...],
-    attributes: dict[str, np.ndarray],
-) -> list[str]:
-    """Everything that is wrong with the arrays of `Predictions`, in sentences."""
-    n, k = study.size, len(classes)
-    problems = []
-    if k < 2 or len(set(classes)) < k or not all(isinstance(c, str) and c for c in classes):
-        problems.append(f"classes are {classes}; expected two or more different names")
-    if study.ndim != 1 or n == 0 or study.dtype.kind != "U":
-        problems.append(f"study is {study.dtype}{study.shape}; expected strings, one per study")
+def _problems(p: Predictions) -> Iterator[str]:
+    n, k = p.study.size, len(p.classes)
+    if k < 2 or len(set(p.classes)) < k or not all(isinstance(c, str) and c for c in p.classes):
+        yield f"classes are {p.classes}; expected two or more different names"
+    if p.study.ndim != 1 or n == 0 or p.study.dtype.kind != "U":
+        yield f"study is {p.study.dtype}{p.study.shape}; expected strings, one per study"
     else:
-        names, counts = np.unique(study, return_counts=True)
+        names, counts = np.unique(p.study, return_counts=True)
         if (twice := names[counts > 1]).size:
-            problems.append(f"{twice.size} studies occur more than once: {validation.quote(twice)}")
+            yield f"{twice.size} studies occur more than once: {validation.quote(twice)}"
         if "" in names:
-            problems.append("a study has an empty id")
-    if label.shape != (n,) or label.dtype.kind not in "iu":
-        problems.append(f"label is {label.dtype}{label.shape}; expected integers, ({n},)")
-    elif (wrong := (label < 0) | (label >= k)).any():
-        problems.append(
-            f"{wrong.sum()} labels are not class indices 0 .. {k - 1}: "
-            f"{validation.quote(np.unique(label[wrong]))}"
-        )
-    problems += _probability_problems(probabilities, n, k, study)
-    for name, array in attributes.items():
-        if array.shape != (n,) or array.dtype.kind not in _ATTRIBUTE_TYPES:
-            problems.append(
-                f"attribute {name!r} is {array.dtype}{array.shape}; expected str, int, float or "
-                f"bool, ({n},)"
-            )
-    return problems
+            yield "a study has an empty id"
+    if p.label.shape != (n,) or p.label.dtype.kind not in "iu":
+        yield f"label is {p.label.dtype}{p.label.shape}; expected integers, ({n},)"
+    elif (wrong := (p.label < 0) | (p.label >= k)).any():
+        found = validation.quote(np.unique(p.label[wrong]))
+        yield f"{wrong.sum()} labels are not class indices 0 .. {k - 1}: {found}"
+    yield from _problems_of_probabilities(p.probabilities, p.study, k)
+    for name, a in p.attributes.items():
+        if a.shape != (n,) or a.dtype.kind not in _ATTRIBUTE_TYPES:
+            expected = f"str, int, float or bool, ({n},)"
+            yield f"attribute {name!r} is {a.dtype}{a.shape}; expected {expected}"
 
 
-def _probability_problems(
-    probabilities: np.ndarray, n: int, k: int, study: np.ndarray
-) -> list[str]:
-    if probabilities.shape != (n, k) or probabilities.dtype.kind != "f":
-        return [
-            f"probabilities are {probabilities.dtype}{probabilities.shape}; expected floats, "
-            f"({n}, {k})"
-        ]
-    finite = np.isfinite(probabilities).all(axis=1)
-    within = finite & np.all((probabilities >= 0) & (probabilities <= 1), axis=1)
-    sums = np.where(np.expand_dims(within, 1), probabilities, 1 / k).sum(axis=1, dtype=np.float64)
+def _problems_of_probabilities(p: np.ndarray, study: np.ndarray, k: int) -> Iterator[str]:
+    if p.shape != (study.size, k) or p.dtype.kind != "f":
+        yield f"probabilities are {p.dtype}{p.shape}; expected floats, ({study.size}, {k})"
+        return
+    finite = np.isfinite(p).all(axis=1)
+    within = finite & np.all((p >= 0) & (p <= 1), axis=1)
+    sums = np.where(within[:, None], p, 1 / k).sum(axis=1, dtype=np.float64)
     checks = {
         "not finite": ~finite,
         "below 0 or above 1": finite & ~within,
         "not summing to 1": np.abs(sums - 1) > _SUM_TOLERANCE,
     }
-    return [
-        f"{wrong.sum()} studies with probabilities {what}: {validation.quote(study.ravel()[wrong])}"
-        for what, wrong in checks.items()
-        if wrong.any()
-    ]
+    for what, wrong in checks.items():
+        if wrong.any():
+            studies = validation.quote(study.ravel()[wrong])
+            yield f"{wrong.sum()} studies with probabilities {what}: {studies}"

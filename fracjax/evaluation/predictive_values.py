@@ -3,10 +3,17 @@
 import numpy as np
 from jaxtyping import Integer
 
-from fracjax.evaluation.estimate import Estimate, complement, undefined
-from fracjax.evaluation.intervals import Z, mover_ratio, proportion
-from fracjax.evaluation.sample import missing_class
-from fracjax.evaluation.validation import check_prevalence
+from fracjax.evaluation.intervals import (
+    Estimate,
+    Z,
+    complement,
+    fraction_of_odds,
+    mover_ratio,
+    proportion,
+    times,
+    undefined,
+)
+from fracjax.evaluation.validation import check_prevalence, missing_class
 
 _SIMEL = "Simel, log scale"
 _MOVER_R = "MOVER-R at a given prevalence"
@@ -16,10 +23,9 @@ def likelihood_ratios(matrix: Integer[np.ndarray, "2 2"]) -> tuple[Estimate, Est
     """LR+ = sensitivity / (1 - specificity) and LR- = (1 - sensitivity) / specificity.
 
     By how much a call raises the odds of a fracture, and no call lowers them; of [[TN, FP], [FN,
-    TP]]. The interval is symmetric on the log scale. Where that has no width, or none that is
-    finite (a count of 0, or every study called), it is MOVER-R's of Wilson's. An infinite ratio has
-    no value, and its lower limit stands in the note. Undefined where a class is absent or the ratio
-    is 0/0; n is all studies.
+    TP]]. The interval is symmetric on the log scale or, where a count is 0 or every study is
+    called, MOVER-R's of Wilson's. An infinite ratio has no value, and its lower limit stands in the
+    note. Undefined where a class is absent or the ratio is 0/0; n is all studies.
 
     Source: Simel, Samsa and Matchar 1991, Journal of Clinical Epidemiology 44:763-770; Donner and
     Zou 2012, Statistical Methods in Medical Research 21:347-359 (MOVER-R).
@@ -38,19 +44,20 @@ def at_prevalence(
     """Positive and negative predictive value where the fraction `prevalence` has a fracture.
 
     Bayes' rule: the odds of a fracture after a call are those before it times a ratio of two
-    independent proportions. The interval of that ratio is carried over, so it has a width for a
-    sensitivity or specificity of 1 too. The prevalence, above 0 and below 1, counts as known, and
-    sensitivity and specificity as the same there as here, which they are not if fractures there are
-    of other kinds. Undefined where no study would be called so; n is all studies.
+    independent proportions, whose interval is carried over. The prevalence, above 0 and below 1,
+    counts as known, and sensitivity and specificity as the same there as here. Undefined where no
+    study would be called so; n is all studies.
 
     Source: Mercaldo, Lau and Zhou 2007, Statistics in Medicine 26:2170-2183, with the interval of
     Donner and Zou 2012 for the ratio.
     """
     check_prevalence(prevalence)
     odds = prevalence / (1 - prevalence)
+    n, called = sensitivity.n + specificity.n, "no study is called"
+    more, less = times(odds, sensitivity), times(1 / odds, specificity)
     return (
-        _predictive_value(odds, sensitivity, complement(specificity), "positive"),
-        _predictive_value(1 / odds, specificity, complement(sensitivity), "negative"),
+        fraction_of_odds(more, complement(specificity), n, _MOVER_R, f"{called} positive"),
+        fraction_of_odds(less, complement(sensitivity), n, _MOVER_R, f"{called} negative"),
     )
 
 
@@ -72,17 +79,3 @@ def _ratio(
         return undefined(n, "MOVER-R", f"infinite, {infinite}; at least {low:.3g}")
     note = "the log scale gives no interval here"
     return Estimate(a * q / (p * b), low, high, n, "MOVER-R", note)
-
-
-def _predictive_value(odds: float, right: Estimate, wrong: Estimate, called: str) -> Estimate:
-    """The fraction whose odds are odds * right / wrong."""
-    n = right.n + wrong.n
-    if right.value is None or wrong.value is None:
-        return undefined(n, _MOVER_R, right.note if right.value is None else wrong.note)
-    if right.value == wrong.value == 0:
-        return undefined(n, _MOVER_R, f"no study is called {called}")
-    value = odds * right.value / (odds * right.value + wrong.value)
-    if None in (right.low, right.high, wrong.low, wrong.high):
-        return Estimate(value, None, None, n, _MOVER_R, right.note or wrong.note)
-    low, high = (1 - 1 / (1 + odds * ratio) for ratio in mover_ratio(right, wrong))
-    return Estimate(value, low, high, n, _MOVER_R)

@@ -8,8 +8,7 @@ from jaxtyping import Bool, Shaped
 
 from fracjax.evaluation import validation
 from fracjax.evaluation.delong import auc_estimate
-from fracjax.evaluation.estimate import Estimate, undefined
-from fracjax.evaluation.intervals import proportion
+from fracjax.evaluation.intervals import Estimate, proportion, undefined
 from fracjax.evaluation.metrics import calls
 from fracjax.evaluation.predictions import Predictions
 
@@ -41,11 +40,10 @@ def subgroup_report(
 ) -> tuple[Subgroup, ...]:
     """Prevalence, AUC, sensitivity and specificity of every subgroup, in the order of `masks`.
 
-    Masks are attribute -> value -> bool[n], as of `masks_of`; the predictions of two classes.
-    Wilson's and DeLong's intervals, which take studies as independent: with near-duplicate groups
-    they are a little too narrow. With fewer than `MIN_OF_A_CLASS` fractures there is no sensitivity
-    and no AUC, with as few normal studies no specificity and no AUC. No two rows are tested against
-    each other: of twenty intervals, one misses the truth by chance.
+    Masks are as of `masks_of`. Intervals are Wilson's and DeLong's, which take studies as
+    independent: with near-duplicate groups they are a little too narrow. With fewer than
+    `MIN_OF_A_CLASS` fractures there is no sensitivity and no AUC, with as few normal studies no
+    specificity and no AUC. No two rows are tested against each other.
     """
     score = predictions.fracture_score
     rows = [(name, value, mask) for name, parts in masks.items() for value, mask in parts.items()]
@@ -68,11 +66,10 @@ def masks_of(
 ) -> Masks:
     """Which studies make which subgroup.
 
-    A dataset that knows its columns says so by `flags`: `{"view": ("frontal", "lateral"),
-    "hardware": ("hardware",)}` makes an attribute of several columns of 0 and 1, each a value, or
-    of one such column, with the values "no" and "yes". Otherwise every attribute of text, whole
-    numbers or booleans with 2 to `MOST_VALUES` values is taken as it is, but for "group", and for
-    those that follow the label, where each value has studies of one class only.
+    `flags` such as `{"view": ("frontal", "lateral"), "hardware": ("hardware",)}` make an attribute
+    of several columns of 0 and 1, each a value, or of one, with the values "no" and "yes". Without
+    them every attribute of text, whole numbers or booleans with 2 to `MOST_VALUES` values is taken,
+    but for "group", and for those that follow the label (each value has studies of one class only).
     """
     if flags is not None:
         wanted = [column for columns in flags.values() for column in columns]
@@ -86,7 +83,8 @@ def masks_of(
     return {
         name: parts
         for name, parts in masks.items()
-        if 2 <= len(parts) <= MOST_VALUES and not _follows(labels, parts)
+        if 2 <= len(parts) <= MOST_VALUES
+        and any(np.unique(labels[mask]).size > 1 for mask in parts.values())
     }
 
 
@@ -104,10 +102,6 @@ def _of_values(column: np.ndarray) -> dict:
         return {}
     names = {"True": "yes", "False": "no"} if column.dtype == bool else {"": "not stated"}
     return {names.get(str(value), str(value)): column == value for value in values.tolist()}
-
-
-def _follows(labels: np.ndarray, parts: dict) -> bool:
-    return all(np.unique(labels[mask]).size == 1 for mask in parts.values())
 
 
 def _subgroup(

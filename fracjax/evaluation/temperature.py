@@ -27,8 +27,7 @@ _LEAST = 2.0**-149  # the smallest float32 above 0: what a probability of 0 coun
 class Temperature:
     """A temperature and what it was fitted on."""
 
-    # T; above 1 the network was too sure of itself. 1, which changes nothing, where there is none
-    # to be found, and `note` says why.
+    # T; above 1 the network was too sure of itself. 1, where none is found; `note` says why.
     value: float
     n: int  # studies it was fitted on
     # its 95 % interval (profile likelihood, studies as independent); None where there is none, or
@@ -88,11 +87,9 @@ def fit_temperature(labels: ArrayLike, probabilities: ArrayLike) -> Temperature:
 def scaled(predictions: Predictions, temperature: float) -> Predictions:
     """The same studies with probabilities softmax(log p / temperature).
 
-    A temperature of 1 changes no bit. Probabilities of 0 and 1 stay. Of two classes, the fracture
-    score is a rising function of the score before, so it keeps its order, and equal scores stay
-    equal; only different scores so close to 0 or 1, or to one another, that float64 has one number
-    for both after scaling become equal. (Scores of exactly 1 are ordered by what was left for the
-    negative class, if anything was.)
+    A temperature of 1 changes no bit. Probabilities of 0 and 1 stay. Of two classes, scores keep
+    their order, and equal ones stay equal; different ones become equal only where float64 has one
+    number for both. (Scores of exactly 1 are ordered by what was left for the negative class.)
     """
     probabilities = scale_probabilities(predictions.probabilities, temperature)
     return replace(predictions, probabilities=probabilities)

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Array, Float, Integer
+from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
 from fracjax.errors import InputError
 from fracjax.evaluation import confusion, metrics, validation
-from fracjax.evaluation.bootstrap import RESAMPLES
-from fracjax.evaluation.estimate import Estimate
-from fracjax.evaluation.intervals import proportion
-from fracjax.evaluation.sample import Sample
+from fracjax.evaluation.intervals import Estimate, proportion
+from fracjax.evaluation.metrics import Floats, Labels
+from fracjax.evaluation.validation import Sample
 
 _RULES = "youden, sensitivity:TARGET (e.g. sensitivity:0.95) or fixed:THRESHOLD (e.g. fixed:0.11)"
 
@@ -31,9 +30,9 @@ class OperatingPoint:
     # a study is positive when score >= threshold. +inf (no study is positive) where `youden` finds
     # nothing better than chance.
     threshold: float
-    # the threshold's own 95 % interval: of the thresholds that the rule chooses in resamples of
-    # whole groups, the 2.5 % and 97.5 % percentiles; +inf is possible. None under `fixed`, which
-    # chooses nothing, of a single group, and where most resamples lack a class.
+    # the threshold's own 95 % interval: percentiles of what the rule chooses in resamples of whole
+    # groups; +inf is possible. None under `fixed`, of a single group, and where most resamples lack
+    # a class.
     low: float | None
     high: float | None
     rule: str  # `youden`, `sensitivity:0.95`, `fixed:0.11`
@@ -71,9 +70,7 @@ def choose_threshold(
     labels: ArrayLike,
     scores: ArrayLike,
     groups: ArrayLike | None = None,
-    *,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
+    **resampling: int,
 ) -> OperatingPoint:
     """Choose a threshold by a rule, and say what it is worth on these studies.
 
@@ -85,13 +82,11 @@ def choose_threshold(
     if groups is None:  # so that the order of studies moves no draw
         order = np.lexsort((sample.labels, sample.scores))
         sample = Sample(sample.labels[order], sample.scores[order], sample.groups)
-    low = high = None
-    if name == "fixed":
-        threshold = number
-    else:
+    threshold, low, high = number, None, None
+    if name != "fixed":
         statistic = metrics.youden_threshold if name == "youden" else _reaching
         targets = [] if name == "youden" else [np.full(sample.n, number)]
-        made = sample.bootstrap(statistic, *targets, seed=seed, resamples=resamples)
+        made = sample.bootstrap(statistic, *targets, **resampling)
         threshold = float(made.value[0])
         if made.n_groups > 1:  # a single group leaves nothing to resample
             low, high = _interval(made.draws[:, 0])
@@ -110,12 +105,7 @@ def choose_threshold(
     )
 
 
-def _reaching(
-    labels: Integer[Array, "n"],
-    scores: Float[Array, "n"],
-    targets: Float[Array, "n"],
-    weights: Float[Array, "n"],
-) -> Float[Array, ""]:
+def _reaching(labels: Labels, scores: Floats, targets: Floats, weights: Floats) -> Float[Array, ""]:
     """The target stands in every row: as an argument, so that no target compiles anew."""
     return metrics.sensitivity_threshold(labels, scores, weights, targets[0])
 

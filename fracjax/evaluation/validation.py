@@ -1,15 +1,23 @@
-"""What the functions of this package accept from a user; every problem is named at once."""
+"""What the functions of this package accept from a user; every problem is named at once.
 
-from collections.abc import Sequence
-from dataclasses import fields
+`Sample` is the studies of a detector: labels, scores and groups, checked once and kept together.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
-from jaxtyping import Integer
+from jaxtyping import Float, Integer, Shaped
 from numpy.typing import ArrayLike
 
 from fracjax.errors import InputError
+from fracjax.evaluation.bootstrap import Resampled, Statistic, bootstrap
 
+Labels = Integer[np.ndarray, "n"]
+Scores = Float[np.ndarray, "n"]
+Groups = Integer[np.ndarray, "n"]
+_NUMERIC = "biuf"  # kinds of arrays of booleans and numbers
 _SHOWN = 5  # offenders quoted in an error message
 
 
@@ -49,22 +57,30 @@ def class_indices(
 ) -> tuple[Integer[np.ndarray, "n"], Integer[np.ndarray, "n"]]:
     """The true and the predicted classes of n studies, or a refusal; each 0 .. k-1; n may be 0."""
     y, p = np.asarray(labels), np.asarray(predictions)
-    problems = []
-    if y.ndim != 1 or y.shape != p.shape:
-        problems.append(
-            f"labels have shape {y.shape} and predictions {p.shape}; expected one of each per "
-            "study: (n,) and (n,)"
-        )
-    for name, a in (("labels", y), ("predictions", p)):
-        if not is_numeric(a):
-            problems.append(f"{name} are of type {a.dtype}; expected class indices 0 .. {k - 1}")
-        elif not (valid := np.isin(a, np.arange(k))).all():
-            problems.append(
-                f"{name} must be class indices 0 .. {k - 1}; found {quote(np.unique(a[~valid]))} "
-                f"in {(~valid).sum()} studies"
-            )
+    what = f"class indices 0 .. {k - 1}"
+    problems = [*label_problems(y, "predictions", p, what, k)]
+    problems += class_problems("predictions", p, what, k)
     raise_problems(problems, "labels and predictions")
     return y.astype(np.int64), p.astype(np.int64)
+
+
+def label_problems(
+    y: np.ndarray, name: str, others: np.ndarray, what: str, k: int
+) -> Iterator[str]:
+    """Whether labels are classes 0 .. k-1 (`what`), one for each of the `others`, called `name`."""
+    if y.ndim != 1 or y.shape != others.shape:
+        expected = "one of each per study: (n,) and (n,)"
+        yield f"labels have shape {y.shape} and {name} {others.shape}; expected {expected}"
+    yield from class_problems("labels", y, what, k)
+
+
+def class_problems(name: str, a: np.ndarray, what: str, k: int) -> Iterator[str]:
+    """Whether an array holds classes 0 .. k-1, in words `what`."""
+    if a.dtype.kind not in _NUMERIC:
+        yield f"{name} are of type {a.dtype}; expected {what}"
+    elif not (valid := np.isin(a, np.arange(k))).all():
+        found = quote(np.unique(a[~valid]))
+        yield f"{name} must be {what}; found {found} in {(~valid).sum()} studies"
 
 
 def group_indices(groups: ArrayLike | None, n: int) -> Integer[np.ndarray, "n"]:
@@ -78,6 +94,68 @@ def group_indices(groups: ArrayLike | None, n: int) -> Integer[np.ndarray, "n"]:
     return np.unique(names, return_inverse=True)[1].astype(np.int64)
 
 
-def is_numeric(array: np.ndarray) -> bool:
-    """Whether the array holds numbers or booleans."""
-    return array.dtype.kind in "biuf"
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """n studies."""
+
+    labels: Labels  # 0 (normal) or 1 (fracture)
+    scores: Scores  # finite; higher means more likely a fracture
+    groups: Groups  # the near-duplicate group of each study, numbered 0, 1, ... without gaps
+
+    @classmethod
+    def checked(
+        cls,
+        labels: ArrayLike,
+        scores: ArrayLike,
+        groups: ArrayLike | None = None,
+        *,
+        both_classes: bool = False,
+        probabilities: bool = False,
+    ) -> "Sample":
+        """Check what a user gives; on demand that both classes are there and scores are 0 .. 1."""
+        y, s = np.asarray(labels), np.asarray(scores)
+        problems = [*_problems(y, s, both_classes, probabilities)]
+        raise_problems(problems, "labels and scores")
+        return cls(y.astype(np.int64), s.astype(np.float64), group_indices(groups, y.size))
+
+    @property
+    def n(self) -> int:
+        """Number of studies."""
+        return self.labels.size
+
+    @property
+    def n_positive(self) -> int:
+        """Number of fractures."""
+        return int(self.labels.sum())
+
+    def bootstrap(
+        self, statistic: Statistic, *arrays: Shaped[np.ndarray, "n ..."], **resampling: int
+    ) -> Resampled:
+        """`statistic(labels, scores, *arrays, weights)` of the studies and of resamples."""
+        arrays = (self.labels, self.scores, *arrays)
+        return bootstrap(statistic, self.groups, *arrays, **resampling)
+
+
+def missing_class(n_positive: int, n: int) -> str:
+    """Which of both classes has no study among n, as a note; "" where both have some."""
+    if n_positive == 0:
+        return f"no fracture among {n}"
+    return f"no normal study among {n}" if n_positive == n else ""
+
+
+def _problems(
+    y: np.ndarray, s: np.ndarray, both_classes: bool, probabilities: bool
+) -> Iterator[str]:
+    wrong = [*label_problems(y, "scores", s, "0 (normal) or 1 (fracture)", 2)]
+    yield from wrong
+    if y.size == 0:
+        yield "no studies"
+    elif both_classes and not wrong and (y == y[0]).all():
+        name = "normal study (label 0)" if y[0] else "fracture (label 1)"
+        yield f"no {name} among {y.size}: a rate over it would be 0/0"
+    if s.dtype.kind not in _NUMERIC:
+        yield f"scores are of type {s.dtype}; expected numbers"
+    elif not (finite := np.isfinite(s)).all():
+        yield f"{(~finite).sum()} of {s.size} scores are not finite (NaN or infinity)"
+    elif probabilities and (outside := (s < 0) | (s > 1)).any():
+        yield f"{outside.sum()} of {s.size} are not within 0 .. 1: {quote(s[outside])}"

@@ -6,8 +6,7 @@ from pathlib import Path
 from fracjax.datasets.leakage import Leakage, audit_leakage
 from fracjax.errors import InputError
 from fracjax.evaluation import CascadeReport, Predictions, cascade_report
-from fracjax.evaluation.cascade_precision import EndToEnd, Normals, end_to_end
-from fracjax.evaluation.cascade_sweep import CascadeSweep, cascade_sweep
+from fracjax.evaluation.cascade import CascadeSweep, EndToEnd, Normals, cascade_sweep, end_to_end
 from fracjax.inference.evaluate_run import audit_part, open_as_trained, studies_of
 from fracjax.inference.model_bundle import ModelBundle, is_cross_validation
 from fracjax.inference.stages import DetectorGate, Stages

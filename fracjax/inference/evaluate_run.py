@@ -108,7 +108,7 @@ def evaluate_run(request: EvaluationRequest, mesh: Mesh) -> EvaluatedRun:
     own, now, shift = bundle.meta.config.model.precision, bundle.precision, None
     other = other_precision(own, now)
     # The other may be the same arithmetic on this platform: then nothing moves.
-    if other and effective_precision(other, platform()) != effective_precision(now, platform()):
+    if effective_precision(other, platform()) != effective_precision(now, platform()):
         unscaled = join(_predict_each(bundle.in_precision(other), examples))
         theirs = scaled(unscaled, chosen.temperature.value)
         shift = measure_precision_shift(predictions, theirs, now, other)

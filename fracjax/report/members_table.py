@@ -64,7 +64,7 @@ def _figures(predictions: Predictions, point: OperatingPoint | None) -> dict[str
     groups = predictions.groups
     if point is None:
         report = classifier_report(
-            predictions.label, predictions.probabilities, predictions.classes, groups
+            predictions.label, predictions.called, predictions.classes, groups
         )
         return {"accuracy": report.accuracy, "macro F1": report.macro_f1}
     report = binary_report(predictions.label, predictions.fracture_score, point, groups)

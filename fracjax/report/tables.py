@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 from fracjax.evaluation import BinaryReport, CascadeReport, Estimate, PerClassReport
-from fracjax.evaluation.calibration import Reliability
-from fracjax.evaluation.cascade_precision import EndToEnd
+from fracjax.evaluation.calibration import Recalibration, Reliability
+from fracjax.evaluation.cascade import EndToEnd
 from fracjax.evaluation.compare import Comparison
-from fracjax.evaluation.recalibration import Recalibration
 from fracjax.evaluation.subgroups import Subgroup
 from fracjax.report.table import Table
 
@@ -105,7 +104,7 @@ def cascade_tables(report: CascadeReport) -> tuple[Table, Table]:
     without, behind = report.without_filter, report.with_filter
     rows: list[tuple[str | Estimate, ...]] = [
         ("accuracy on what it sees", without.accuracy, behind.accuracy),
-        ("accuracy end to end", without.accuracy, report.end_to_end_accuracy),
+        ("accuracy end to end", without.accuracy, report.total.found),
     ]
     names = {"precision": "precision", "recall": "recall", "F1": "f1"}
     for label, name in names.items():

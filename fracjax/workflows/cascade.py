@@ -27,10 +27,11 @@ def report_cascade(cascade: Cascade, folder: Path, console: Console) -> None:
         "trained_behind_this_detector": stages.matched,
         "leakage": to_json(cascade.leakage),
     }
+    accuracy = to_json(report.total.found)
     metrics = {
         "source": source,
         "operating_point": to_json(stages.detector.point),
-        "figures": to_json(report) | {"end_to_end_accuracy": to_json(report.end_to_end_accuracy)},
+        "figures": to_json(report) | {"end_to_end_accuracy": accuracy},
         "end_to_end": to_json(cascade.end_to_end),
         "sweep": to_json(cascade.sweep.columns()),
     }

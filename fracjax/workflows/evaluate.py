@@ -10,8 +10,7 @@ from rich.console import Console
 from fracjax.datasets.sources import fracatlas
 from fracjax.errors import InputError
 from fracjax.evaluation import OperatingPoint, binary_report, per_class_report
-from fracjax.evaluation.calibration import reliability
-from fracjax.evaluation.recalibration import recalibration
+from fracjax.evaluation.calibration import recalibration, reliability
 from fracjax.evaluation.subgroups import masks_of, subgroup_report
 from fracjax.inference.calibration import about
 from fracjax.inference.evaluate_run import EvaluatedRun, EvaluationRequest, evaluate_run
@@ -162,7 +161,7 @@ def _of_detector(evaluated: EvaluatedRun, run: RunFacts, point: OperatingPoint) 
 def _of_classifier(evaluated: EvaluatedRun, run: RunFacts) -> Results:
     predictions = evaluated.predictions
     report = per_class_report(
-        predictions.label, predictions.probabilities, predictions.classes, predictions.groups
+        predictions.label, predictions.called, predictions.classes, predictions.groups
     )
     # Of the called class: its probability against how often the call is right.
     right = (predictions.called == predictions.label).astype(int)

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from fracjax.datasets.audit import examine
-from fracjax.datasets.sources.bone_break import CLASSES, SIMILARITY, bone_break
+from fracjax.datasets.duplicates import similarity_of
+from fracjax.datasets.sources.bone_break import CLASSES, bone_break
 from fracjax.datasets.sources.fracatlas import fracatlas
 from fracjax.imaging.grey_levels import Unreadable
 from fracjax.imaging.read import open_image
@@ -87,7 +88,9 @@ def test_colour_is_rare_and_never_in_fracatlas():
 
 def test_known_copies_in_bone_break_join_and_its_groups_stay_small():
     studies = bone_break(folder("bone_break")).studies
-    rows = examine([study for study in studies if study.label in CLASSES[5:7]], SIMILARITY)
+    rows = examine(
+        [study for study in studies if study.label in CLASSES[5:7]], similarity_of("bone_break")
+    )
     assert {row.status for row in rows} == {"taken"}
     assert max(Counter(row.group for row in rows).values()) <= 6
     # One spiral fracture of the femur, impacted here and longitudinal there.

@@ -46,8 +46,8 @@ def test_by_hand():
     assert (spiral.name, spiral.n, _values(spiral)) == ("spiral", 2, [1, 0, 0])
     assert (report.total.n, _values(report.total)) == (5, [3 / 5, 1 / 5, 1 / 5])
     assert (report.passed.value, report.passed.n) == (4 / 5, 5)
-    assert report.end_to_end_accuracy.value == 3 / 5  # the missed study is an error
-    assert (report.end_to_end_accuracy.low, report.end_to_end_accuracy.high) == wilson(3, 5)
+    assert report.total.found.value == 3 / 5  # the missed study is an error
+    assert (report.total.found.low, report.total.found.high) == wilson(3, 5)
     # The filter makes the classifier look no better here: 4/5 without, 3/4 with.
     assert (report.without_filter.accuracy.value, report.without_filter.n) == (4 / 5, 5)
     assert (report.with_filter.accuracy.value, report.with_filter.n) == (3 / 4, 4)
@@ -74,7 +74,7 @@ def test_the_order_of_either_side_changes_nothing():
 def test_a_detector_that_passes_all_is_no_filter():
     report = cascade_report(DETECTOR, 0.0, CLASSIFIER)
     assert report.with_filter == report.without_filter
-    assert report.end_to_end_accuracy == report.without_filter.accuracy
+    assert report.total.found == report.without_filter.accuracy
 
 
 def test_a_detector_that_passes_none():
@@ -103,7 +103,7 @@ def test_the_three_shares_add_up():
 def test_refusals():
     with pytest.raises(ValueError, match="1 studies only in the second: 'a'"):
         cascade_report(DETECTOR.take([0, 1, 2, 3]), 0.5, CLASSIFIER)
-    with pytest.raises(ValueError, match="threshold:\n- it is NaN"):
+    with pytest.raises(ValueError, match="threshold is NaN"):
         cascade_report(DETECTOR, float("nan"), CLASSIFIER)
     three = Predictions(
         np.array(["a"]), np.array([0]), np.array([[0.2, 0.3, 0.5]]), ("x", "y", "z")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fracjax.evaluation import Predictions, per_class_report
-from fracjax.evaluation.cascade_precision import Normals, end_to_end
+from fracjax.evaluation.cascade import Normals, end_to_end
 
 
 def _classifier(label, called, k=2):

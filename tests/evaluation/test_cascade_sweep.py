@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fracjax.evaluation import Predictions, cascade_report
-from fracjax.evaluation.cascade_sweep import cascade_sweep
+from fracjax.evaluation.cascade import cascade_sweep
 from fracjax.runtime.atomic_files import to_json
 
 RESAMPLES = 50
@@ -34,7 +34,7 @@ def test_every_point_is_the_report_at_that_threshold():
     for i in (0, 3, len(sweep.passed.x) - 1):
         report = cascade_report(detector, float(sweep.passed.x[i]), classifier, resamples=RESAMPLES)
         assert sweep.passed.y[i] == pytest.approx(report.passed.value, abs=1e-12)
-        assert sweep.found.y[i] == pytest.approx(report.end_to_end_accuracy.value, abs=1e-12)
+        assert sweep.found.y[i] == pytest.approx(report.total.found.value, abs=1e-12)
         expected = report.with_filter.macro_precision.value
         assert sweep.macro_precision.y[i] == pytest.approx(
             np.nan if expected is None else expected, abs=1e-12, nan_ok=True

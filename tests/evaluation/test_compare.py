@@ -12,9 +12,8 @@ from numpy.testing import assert_allclose
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
 from fracjax.evaluation import Predictions
-from fracjax.evaluation.compare import compare_classifiers, compare_detectors
+from fracjax.evaluation.compare import compare_classifiers, compare_detectors, tango
 from fracjax.evaluation.delong import auc_difference
-from fracjax.evaluation.mcnemar import tango
 from fracjax.runtime.atomic_files import to_json
 from tests.evaluation.helpers import draw_weights
 

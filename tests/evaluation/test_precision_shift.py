@@ -33,7 +33,7 @@ def test_the_largest_difference_its_study_and_the_mean():
 @pytest.mark.parametrize(
     "own, now, other",
     [
-        ("float32", "float32", None),
+        ("float32", "float32", "float32"),
         ("bfloat16", "bfloat16", "float32"),
         ("float32", "bfloat16", "float32"),
         ("bfloat16", "float32", "bfloat16"),

@@ -9,8 +9,7 @@ from numpy.testing import assert_allclose
 from scipy.special import expit, logit
 from statsmodels.stats.contingency_tables import Table2x2
 
-from fracjax.evaluation.estimate import Estimate
-from fracjax.evaluation.intervals import proportion
+from fracjax.evaluation.intervals import Estimate, proportion
 from fracjax.evaluation.predictive_values import at_prevalence, likelihood_ratios
 
 

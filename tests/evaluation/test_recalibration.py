@@ -9,7 +9,7 @@ import statsmodels.api as sm
 from numpy.testing import assert_allclose
 from scipy.special import expit, logit
 
-from fracjax.evaluation.recalibration import recalibration
+from fracjax.evaluation.calibration import recalibration
 
 
 def _drawn(n=400, slope=1.0, shift=0.0, seed=0):

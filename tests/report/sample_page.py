@@ -15,8 +15,7 @@ from fracjax.evaluation import (
 )
 from fracjax.evaluation.calibration import Reliability, ReliabilityBin
 from fracjax.evaluation.curves import Band, DecisionCurve
-from fracjax.evaluation.estimate import undefined
-from fracjax.evaluation.intervals import proportion
+from fracjax.evaluation.intervals import proportion, undefined
 from fracjax.evaluation.subgroups import Subgroup
 from fracjax.report.charts.confusion import confusion_chart
 from fracjax.report.charts.curves import decision_chart, pr_chart, roc_chart, sweep_chart

@@ -109,7 +109,7 @@ def test_classifiers_have_the_figures_of_each_of_the_mean_and_of_the_vote():
         (report.together["mean of probabilities"], mean(each)),
         (report.together["majority vote"], vote(each)),
     ):
-        alone = per_class_report(one.label, one.probabilities, one.classes, one.groups)
+        alone = per_class_report(one.label, one.called, one.classes, one.groups)
         assert tuple(found.values()) == (alone.accuracy, alone.macro_f1)
     mean_of, voted = report.together.values()
     assert mean_of != voted  # else the one could stand for the other

@@ -18,23 +18,18 @@ _PER_CLASS = 4  # enough for every class in every part
 
 
 def phantoms(name: str, *, count: int | None, side: int | None, seed: int) -> Contents:
-    """Draw a whole set: healthy and broken limbs in turn, or the ten types in turn.
-
-    By default 2,400 studies of `phantom` or 1,200 of `phantom_types`, 96 pixels a side. Another
-    seed gives other limbs.
-    """
+    """Draw a whole set: healthy and broken limbs in turn, or the ten types in turn."""
     types = name == "phantom_types"
     classes = FRACTURE_TYPES if types else CLASSES
     count = count if count is not None else (1200 if types else 2400)
     side = 96 if side is None else side
-    problems = []
-    if count < (smallest := _PER_CLASS * len(classes)):
-        problems.append(f"--count {count}: expected at least {smallest}")
-    if side < SMALLEST_SIDE:
-        problems.append(f"--side {side}: expected at least {SMALLEST_SIDE} pixels")
-    if seed < 0:
-        problems.append(f"--seed {seed}: expected 0 or more")
-    if problems:
+    fewest = _PER_CLASS * len(classes)
+    checks = {
+        f"--count {count}: expected at least {fewest}": count < fewest,
+        f"--side {side}: expected at least {SMALLEST_SIDE} pixels": side < SMALLEST_SIDE,
+        f"--seed {seed}: expected 0 or more": seed < 0,
+    }
+    if problems := [problem for problem, wrong in checks.items() if wrong]:
         raise InputError("; ".join(problems))
 
     def study(index: int) -> Study:
@@ -62,7 +57,5 @@ def phantoms(name: str, *, count: int | None, side: int | None, seed: int) -> Co
         name=name,
         description=f"Synthetic radiographs{shown}, with the box of the break.",
         classes=classes,
-        attributes={"fracture_type": str, "bones": int, "seed": int},
         studies=in_threads(study, range(count), "Drawing every limb"),
-        similarity=None,  # every limb is drawn anew: two that look alike are still two
     )

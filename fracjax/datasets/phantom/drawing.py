@@ -9,7 +9,6 @@ Anatomy, exposure, noise and break have streams of their own. So one seed shows 
 exposure with one noise, and a broken phantom differs from its healthy twin at the break alone.
 """
 
-import difflib
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,8 +20,6 @@ from fracjax.datasets.phantom.fragments import Scene
 from fracjax.datasets.phantom.limbs import draw_limb
 from fracjax.datasets.phantom.random_stream import Stream
 from fracjax.errors import InputError
-
-__all__ = ["FRACTURE_TYPES", "Phantom", "draw"]
 
 Image = Float[np.ndarray, "side side"]
 
@@ -50,11 +47,16 @@ def draw(seed: int, fracture: str | None, side: int = 256) -> Phantom:
 
     The seed says which limb, pose, exposure and noise; without a fracture, one of `FRACTURE_TYPES`,
     the limb is healthy.
-
-    Raises:
-      InputError: the seed is negative, the type is unknown or the side is below 32 pixels.
     """
-    _check(seed, fracture, side)
+    types = ", ".join(map(repr, FRACTURE_TYPES))
+    checks = {
+        f"seed is {seed}; it must be 0 or more": seed < 0,
+        f"unknown fracture type {fracture!r}; it must be None or one of {types}": fracture
+        not in (None, *FRACTURE_TYPES),
+        f"side is {side} pixels; it must be {SMALLEST_SIDE} or more": side < SMALLEST_SIDE,
+    }
+    if problems := [problem for problem, wrong in checks.items() if wrong]:
+        raise InputError("cannot draw the phantom: " + "; ".join(problems))
     limb = draw_limb(Stream(seed, _ANATOMY))
     u, v = _limb_frame(Stream(seed, _POSE), side)
     scene = Scene(limb, u, v, _trabeculae(Stream(seed, _TEXTURE), side), pixel=1.0 / side)
@@ -76,23 +78,6 @@ def draw(seed: int, fracture: str | None, side: int = 256) -> Phantom:
         noise=Stream(seed, _NOISE).white_noise(side),
     )
     return Phantom(image, box, len(limb.bones))
-
-
-def _check(seed: int, fracture: str | None, side: int) -> None:
-    problems = []
-    if seed < 0:
-        problems.append(f"seed is {seed}; it must be 0 or more")
-    if fracture is not None and fracture not in FRACTURE_TYPES:
-        near = difflib.get_close_matches(fracture, FRACTURE_TYPES, n=1, cutoff=0.3)
-        hint = f" Perhaps you meant {near[0]!r}." if near else ""
-        problems.append(
-            f"unknown fracture type {fracture!r}; it must be None or one of "
-            f"{', '.join(map(repr, FRACTURE_TYPES))}.{hint}"
-        )
-    if side < SMALLEST_SIDE:
-        problems.append(f"side is {side} pixels; it must be {SMALLEST_SIDE} or more")
-    if problems:
-        raise InputError("cannot draw the phantom: " + "; ".join(problems))
 
 
 def _turned(side: int, angle: float) -> tuple[Image, Image]:

@@ -3,13 +3,12 @@
 Lengths are in radii of the bone at the break unless they are products with `r` or `head`.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 
-from fracjax.datasets.phantom.anatomy import Map, chord, smoothstep
 from fracjax.datasets.phantom.fragments import Scene, Site, pick_bone
+from fracjax.datasets.phantom.limbs import Map, chord, smoothstep
 from fracjax.datasets.phantom.random_stream import Stream
+from fracjax.datasets.sources.bone_break import CLASSES
 
 
 def _oblique(scene: Scene, stream: Stream) -> Map:
@@ -221,22 +220,14 @@ def _dislocation(scene: Scene, stream: Stream) -> Map:
     return change + site.added(((u, v), lambda s, t: 1.0 - rim(s, t)), (chip, rim))
 
 
-_BREAKS: dict[str, Callable[[Scene, Stream], Map]] = {
-    "Avulsion fracture": _avulsion,
-    "Comminuted fracture": _comminuted,
-    "Fracture Dislocation": _dislocation,
-    "Greenstick fracture": _greenstick,
-    "Hairline Fracture": _hairline,
-    "Impacted fracture": _impacted,
-    "Longitudinal fracture": _longitudinal,
-    "Oblique fracture": _oblique,
-    "Pathological fracture": _pathological,
-    "Spiral Fracture": _spiral,
-}
-
-FRACTURE_TYPES: tuple[str, ...] = tuple(_BREAKS)
+# In the order of their names, those of the published dataset.
+_BREAKS = (
+    _avulsion, _comminuted, _dislocation, _greenstick, _hairline,
+    _impacted, _longitudinal, _oblique, _pathological, _spiral,
+)  # fmt: skip
+FRACTURE_TYPES = CLASSES
 
 
 def break_bone(scene: Scene, fracture: str, stream: Stream) -> Map:
     """What the break of the named type adds to the attenuation (and takes away, where negative)."""
-    return _BREAKS[fracture](scene, stream)
+    return _BREAKS[FRACTURE_TYPES.index(fracture)](scene, stream)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fracjax.datasets.phantom.anatomy import Bone, Limb, Map, SmallBone, smoothstep
+from fracjax.datasets.phantom.limbs import Bone, Limb, Map, SmallBone, smoothstep
 from fracjax.datasets.phantom.random_stream import Stream
 
 
@@ -31,10 +31,7 @@ class Scene:
 
 
 class Site:
-    """The place of a break on one bone, with its radius there, and the tools to cut.
-
-    It is at `u0` along the limb; s is 0 there.
-    """
+    """The place of a break, `u0` along one bone (s is 0 there), and the tools to cut."""
 
     def __init__(self, scene: Scene, stream: Stream, bone: Bone, u0: float):
         self.scene, self.stream = scene, stream

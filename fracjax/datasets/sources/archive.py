@@ -1,5 +1,7 @@
 """Where images come from: a folder or the zip it came in, and its studies before their audit."""
 
+import csv
+import io
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -45,10 +47,6 @@ class Contents:
     description: str
     classes: tuple[str, ...]  # in the order of their indices
     studies: Sequence[Study]  # one for each file
-    # name -> int or str, those that every study carries
-    attributes: Mapping[str, type] = field(default_factory=dict)
-    # that joins near duplicates, see `near_duplicate_groups`; None for no grouping
-    similarity: float | None = None
     homepage: str = ""
 
 
@@ -93,11 +91,7 @@ class Source:
             raise OSError(f"cannot be read from the zip: {error}") from error
 
     def root_of(self, inside: Sequence[str], what: str) -> str:
-        """The one prefix ("" or ending in "/") under which every path of `inside` exists.
-
-        Raises:
-          InputError: no prefix, or several, hold all of them.
-        """
+        """The one prefix ("" or ending in "/") under which every path of `inside` exists."""
         names = [name for name in self.names if not name.startswith("__MACOSX")]
         places = [(name, ("/" + name).find("/" + inside[0])) for name in names]
         roots = sorted(
@@ -113,3 +107,30 @@ class Source:
                 f"found {where} (at the top: {', '.join(top) or 'nothing'})"
             )
         return roots[0]
+
+
+def read_table(
+    data: bytes, what: str, key: str, others: Sequence[str] = ()
+) -> tuple[tuple[str, ...], dict[str, dict[str, str]]]:
+    """The columns of a CSV but `key`, and its rows by that column; `others` must be there, too."""
+    try:
+        reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
+        columns, rows = tuple(reader.fieldnames or ()), list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{what}: not a readable CSV in UTF-8: {error}") from error
+    if len(set(columns)) < len(columns) or not {key, *others} <= set(columns):
+        found = ", ".join(map(repr, columns)) or "nothing"
+        wanted = ", ".join((key, *others))
+        raise InputError(f"{what}: expected a header with {wanted}, each once; found {found}")
+    table: dict[str, dict[str, str]] = {}
+    problems = []
+    for line, row in enumerate(rows, start=2):
+        if None in row or None in row.values():
+            problems.append(f"line {line} has not {len(columns)} fields")
+        elif (name := row.pop(key).replace("\\", "/")) in table:
+            problems.append(f"line {line}: {name} is duplicated")
+        else:
+            table[name] = row
+    if problems:
+        raise InputError(f"{what}: " + "; ".join(problems[:20]))
+    return tuple(column for column in columns if column != key), table

@@ -22,8 +22,6 @@ CLASSES = (
     "Pathological fracture",
     "Spiral Fracture",
 )
-# Figures from all over the web: unrelated ones correlate below 0.3, crops and re-exports above.
-SIMILARITY = 0.35
 # NAME_jpg.rf.<32 hex>.jpg. Panels cropped from one export keep name and hash, less a few characters
 # of either (35765-galleyfig1a_jpeg.rf62790773a110b4171d25a.jpg), but the hash's end survives.
 _NAME = re.compile(r"(.+?)_(?:jpe?g|png|webp|gif|bmp|jpf|jfif)\.r", re.IGNORECASE)
@@ -41,8 +39,6 @@ def bone_break(path: Path) -> Contents:
         description="Bone Break Classification: radiographs of fractures of ten types.",
         homepage="https://www.kaggle.com/datasets/pkdarabi/bone-break-classification-image-dataset",
         classes=CLASSES,
-        attributes={"source": str, "published_part": str},
-        similarity=SIMILARITY,
         studies=[
             _study(source, file, file.removeprefix(root), label)
             for label in CLASSES

@@ -4,14 +4,11 @@ The CSV of attributes has a column `filename`, the path below ROOT (`fracture/a.
 file name where that is unique; every other column becomes a text attribute.
 """
 
-import csv
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from fracjax.datasets.sources.archive import Contents, Source, Study
+from fracjax.datasets.sources.archive import Contents, Source, Study, read_table
 from fracjax.errors import InputError
-
-SIMILARITY = 0.65  # as for FracAtlas: images of one clinic look alike
 
 
 def folder(path: Path, classes: tuple[str, ...] | None, attributes: Path | None) -> Contents:
@@ -24,15 +21,16 @@ def folder(path: Path, classes: tuple[str, ...] | None, attributes: Path | None)
     found = sorted({name.split("/")[0] for name in source.names if "/" in name})
     chosen = classes or tuple(name for name in found if not name.startswith((".", "__MACOSX")))
     _check_classes(chosen, found, path)
-    columns, table = _read_attributes(attributes) if attributes else ((), {})
+    columns, table = (), {}
+    if attributes is not None:
+        what = f"--attributes {attributes}"
+        columns, table = read_table(attributes.read_bytes(), what, "filename")
     files = [name for name in source.names if "/" in name and name.split("/")[0] in chosen]
     rows = _rows(table, files, path)
     return Contents(
         name="folder",
         description="A user's own radiographs, one folder per class.",
         classes=chosen,
-        attributes=dict.fromkeys(columns, str),
-        similarity=SIMILARITY,
         studies=[
             Study(
                 study=file,
@@ -70,43 +68,14 @@ def _rows(
 
 
 def _check_classes(chosen: tuple[str, ...], found: list[str], source: Path) -> None:
-    problems = []
-    if absent := [name for name in chosen if name not in found]:
-        problems.append(f"no folder for class {', '.join(absent)}")
-    if len(set(chosen)) != len(chosen):
-        problems.append("a class is named twice")
-    if len(chosen) < 2:
-        problems.append("fewer than two classes")
-    if problems:
+    absent = [name for name in chosen if name not in found]
+    checks = {
+        f"no folder for class {', '.join(absent)}": absent,
+        "a class is named twice": len(set(chosen)) < len(chosen),
+        "fewer than two classes": len(chosen) < 2,
+    }
+    if problems := [problem for problem, wrong in checks.items() if wrong]:
         raise InputError(
             f"--source {source}: {'; '.join(problems)}; expected {source}/<class>/*.jpg, "
             f"found the folders {', '.join(found) or '(none)'}"
         )
-
-
-def _read_attributes(path: Path) -> tuple[tuple[str, ...], dict[str, dict[str, str]]]:
-    """The columns and the rows of the CSV, by file name."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True)
-            columns = tuple(reader.fieldnames or ())
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"--attributes {path}: not a readable CSV in UTF-8: {error}") from error
-    if "filename" not in columns or len(set(columns)) != len(columns):
-        raise InputError(
-            f"--attributes {path}: expected a header with `filename` and distinct columns, "
-            f"found {', '.join(map(repr, columns)) or 'nothing'}"
-        )
-    problems: list[str] = []
-    table: dict[str, dict[str, str]] = {}
-    for line, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
-            problems.append(f"line {line} has not {len(columns)} fields")
-        elif (name := row.pop("filename").replace("\\", "/")) in table:
-            problems.append(f"line {line}: {name} is duplicated")
-        else:
-            table[name] = row
-    if problems:
-        raise InputError(f"--attributes {path}: " + "; ".join(problems[:20]))
-    return tuple(column for column in columns if column != "filename"), table

@@ -3,8 +3,6 @@
 Source: Abedeen et al. 2023, Scientific Data 10:521; figshare article 22363012, CC BY 4.0.
 """
 
-import csv
-import io
 import json
 from collections import defaultdict
 from functools import partial
@@ -14,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from fracjax.datasets.sources.archive import NO_BOXES, Contents, Source, Study
+from fracjax.datasets.sources.archive import NO_BOXES, Contents, Source, Study, read_table
 from fracjax.errors import InputError
 
 CLASSES = ("normal", "fracture")
@@ -27,15 +25,9 @@ SUBGROUPS = {
     "hardware": ("hardware",),
     "multiscan": ("multiscan",),
 }
-# One detector, one protocol. Copies correlate above 0.9, retakes and other exposures of one limb
-# from 0.65 to 0.85, hands of two people up to 0.7 and rarely more: so a few lookalikes are joined
-# too (no group has more than six), which costs nothing; a copy in two parts would be a leak.
-SIMILARITY = 0.65
 _FOLDERS = {"images/Non_fractured/": "normal", "images/Fractured/": "fracture"}
 _TABLE = "dataset.csv"
 _OUTLINES = "Annotations/COCO JSON/COCO_fracture_masks.json"
-
-
 Outlines = tuple[Float32[np.ndarray, "k 4"], tuple[Float32[np.ndarray, "_ 2"], ...]]
 
 
@@ -86,37 +78,23 @@ def fracatlas(path: Path) -> Contents:
         description="FracAtlas: radiographs, fractured or normal, with boxes and outlines.",
         homepage="https://figshare.com/articles/dataset/The_dataset/22363012",
         classes=CLASSES,
-        attributes=dict.fromkeys(FLAGS, int),
-        similarity=SIMILARITY,
         studies=studies,
     )
 
 
 def _read_table(data: bytes, path: str) -> dict[str, dict[str, int]]:
     """File name -> the integer columns of dataset.csv."""
-    reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig", errors="replace"), newline=""))
     wanted = (*FLAGS, "fractured")
-    found = reader.fieldnames or ()
-    if lacking := [column for column in ("image_id", *wanted) if column not in found]:
-        raise InputError(f"{path}: columns missing: {', '.join(lacking)}; found {found}")
-    table: dict[str, dict[str, int]] = {}
+    _, rows = read_table(data, path, "image_id", wanted)
     problems = []
-    for line, row in enumerate(reader, start=2):
-        name = row["image_id"]
-        if name in table:
-            problems.append(f"line {line}: {name} is duplicated")
-        try:
-            table[name] = {column: int(row[column]) for column in wanted}
-        except (TypeError, ValueError):
-            bad = [c for c in wanted if not (row[c] or "").strip().isdigit()]
-            shown = ", ".join(f"{column}={row[column]!r}" for column in bad)
-            problems.append(f"line {line}: not a whole number: {shown}")
-        else:
-            if table[name]["fractured"] not in (0, 1):
-                problems.append(f"line {line}: fractured={row['fractured']}, expected 0 or 1")
+    for name, row in rows.items():
+        if bad := [f"{flag}={row[flag]!r}" for flag in wanted if not row[flag].strip().isdecimal()]:
+            problems.append(f"{name}: not a whole number: {', '.join(bad)}")
+        elif int(row["fractured"]) not in (0, 1):
+            problems.append(f"{name}: fractured={row['fractured']}, expected 0 or 1")
     if problems:
         raise InputError(f"{path}: {len(problems)} bad lines: " + "; ".join(problems))
-    return table
+    return {name: {flag: int(row[flag]) for flag in wanted} for name, row in rows.items()}
 
 
 def _read_outlines(data: bytes, path: str) -> dict[str, Outlines]:

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from fracjax.evaluation import AtThreshold, BinaryReport, Estimate
 from fracjax.evaluation.curves import Band, DecisionCurve
-from fracjax.evaluation.estimate import complement
+from fracjax.evaluation.intervals import complement
 from fracjax.report.charts.canvas import canvas, legend, to_svg, whiskers
 from fracjax.report.page import Chart
 from fracjax.report.svg import BLUE, GREEN, MUTED, ORANGE, PAPER

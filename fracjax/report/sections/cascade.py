@@ -1,8 +1,7 @@
 """Both stages together: what becomes of each fracture, and at other thresholds."""
 
 from fracjax.evaluation import CascadeReport
-from fracjax.evaluation.cascade_precision import EndToEnd
-from fracjax.evaluation.cascade_sweep import CascadeSweep
+from fracjax.evaluation.cascade import CascadeSweep, EndToEnd
 from fracjax.report.charts.confusion import confusion_chart
 from fracjax.report.charts.curves import sweep_chart
 from fracjax.report.charts.flow import cascade_flow_chart

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 from fracjax.evaluation import BinaryReport, OperatingPoint, PerClassReport, Predictions
-from fracjax.evaluation.calibration import Reliability
+from fracjax.evaluation.calibration import Recalibration, Reliability
 from fracjax.evaluation.curves import decision_curve, pr_band, roc_band
 from fracjax.evaluation.predictive_values import at_prevalence
-from fracjax.evaluation.recalibration import Recalibration
 from fracjax.evaluation.subgroups import Subgroup
 from fracjax.evaluation.temperature import RANGE, Temperature
 from fracjax.report.charts.confusion import confusion_chart
