@@ -55,8 +55,7 @@ def mixup(
 ) -> tuple[Image, Float[Array, ""]]:
     """Mean of two images, weighted by a draw from Beta(strength, strength), and the first's weight.
 
-    It is the larger of the two: with pairs taken in turn, both orders occur, and an image mostly of
-    its own makes a mix of an image with itself harmless.
+    That is the larger of the two: with pairs taken in turn, both orders occur.
     """
     drawn = _beta(key, strength)
     fraction = jnp.maximum(drawn, 1.0 - drawn)

@@ -49,10 +49,8 @@ class DetectorGate:
 
 def open_detector_gate(workdir: Path, mesh: Mesh) -> DetectorGate:
     """Open the detector of a run; refused where no threshold was chosen yet."""
-    read_detector(workdir)
-    bundle = open_run(workdir, mesh)
-    chosen, point = calibration.read_threshold(workdir, bundle.metas)
-    return DetectorGate(chosen.apply_to(bundle), point)
+    chosen, point = calibration.read_threshold(workdir, read_detector(workdir))
+    return DetectorGate(chosen.apply_to(open_run(workdir, mesh)), point)
 
 
 @dataclass(frozen=True)

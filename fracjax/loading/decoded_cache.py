@@ -20,7 +20,7 @@ from rich.progress import track
 from fracjax.datasets.prepared import DECODED, Prepared
 from fracjax.errors import InputError
 from fracjax.imaging.resize import DECODE_VERSION, ImageFormat, decode
-from fracjax.loading.npy_rows import StoredRows, write_rows
+from fracjax.loading.batch import StoredRows, write_rows
 from fracjax.runtime.multihost import barrier, run_on_main
 
 

@@ -5,8 +5,6 @@ the paper we follow Keras, whose weights we load: images in [0, 255], normalised
 ImageNet's mean and standard deviation; BatchNorm with momentum 0.99 and epsilon 1e-3; branches
 dropped with a fraction that grows to `drop_path` (Huang et al. 2016). 4,049,564 parameters, 42,016
 of them running statistics.
-
-Dimension names: b batch, h height, w width, c channels.
 """
 
 from functools import partial
@@ -17,10 +15,8 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from fracjax import ops
-from fracjax.models.backbone import Backbone
-from fracjax.models.image_spec import ImageSpec
+from fracjax.models.backbone import Backbone, ImageSpec
 
-IMAGE = ImageSpec(side=224, channels=3, low=0.0, high=255.0, smallest=32)
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet's red, green and blue, in [0, 1]
 DEVIATION = (0.229, 0.224, 0.225)
 
@@ -134,7 +130,7 @@ class EfficientNetB0(Backbone):
     of the images.
     """
 
-    IMAGE: ClassVar[ImageSpec] = IMAGE
+    IMAGE: ClassVar[ImageSpec] = ImageSpec(side=224, channels=3, low=0.0, high=255.0, smallest=32)
     BLOCKS: ClassVar[tuple[str, ...]] = ("stem", *MBCONVS, "top")
     FIRST: ClassVar[str] = "stem/conv"
     # Keras's `weights=None` network. With "imagenet" it has one layer more, a second rescaling
@@ -143,7 +139,7 @@ class EfficientNetB0(Backbone):
 
     def __init__(self, *, drop_path: float = 0.2, rngs: nnx.Rngs):
         self.features = 1280
-        self.stem = Stem(IMAGE.channels, 32, 3, strides=2, rngs=rngs)
+        self.stem = Stem(self.IMAGE.channels, 32, 3, strides=2, rngs=rngs)
         for i, (name, sizes) in enumerate(MBCONVS.items()):
             setattr(self, name, MBConv(**sizes, drop=drop_path * i / len(MBCONVS), rngs=rngs))
         self.top = ConvBN(320, self.features, rngs=rngs)

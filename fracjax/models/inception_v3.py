@@ -3,8 +3,6 @@
 Images in, feature map out; pooling and the head are in `classifier.py`. Where Keras differs from
 the paper we follow Keras, whose weights we load: no BatchNorm scale, epsilon 1e-3, momentum 0.99,
 no auxiliary head. 21,802,784 parameters, 34,432 of them running statistics.
-
-Dimension names: b batch, h height, w width, c channels.
 """
 
 from functools import partial
@@ -16,10 +14,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from fracjax import ops
-from fracjax.models.backbone import Backbone
-from fracjax.models.image_spec import ImageSpec
-
-IMAGE = ImageSpec(side=299, channels=3, low=-1.0, high=1.0, smallest=75)
+from fracjax.models.backbone import Backbone, ImageSpec
 
 _max_pool = partial(ops.max_pool, side=3)
 _batch_norm = partial(
@@ -229,14 +224,14 @@ def _keras_layers() -> tuple[str, ...]:
 class InceptionV3(Backbone):
     """Table 1 without its last three rows: images → 2048 channels on a grid of 1/32 the side."""
 
-    IMAGE: ClassVar[ImageSpec] = IMAGE
+    IMAGE: ClassVar[ImageSpec] = ImageSpec(side=299, channels=3, low=-1.0, high=1.0, smallest=75)
     BLOCKS: ClassVar[tuple[str, ...]] = ("stem", *(f"mixed{i}" for i in range(11)))
     FIRST: ClassVar[str] = "stem/conv1/conv"
     KERAS_LAYERS: ClassVar[tuple[str, ...]] = _keras_layers()
 
     def __init__(self, *, rngs: nnx.Rngs):
         self.features = 2048
-        self.stem = Stem(IMAGE.channels, rngs=rngs)
+        self.stem = Stem(self.IMAGE.channels, rngs=rngs)
         self.mixed0 = InceptionA(192, c_pool=32, rngs=rngs)
         self.mixed1 = InceptionA(256, c_pool=64, rngs=rngs)
         self.mixed2 = InceptionA(288, c_pool=64, rngs=rngs)

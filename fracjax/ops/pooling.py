@@ -2,7 +2,6 @@
 
 XLA turns the gradient of a max pooling into a search for the place of each maximum, which is slow
 on CPUs. Here the way forward keeps the place, one byte a value.
-Dimension names: b batch, h height, w width, c channels.
 """
 
 from functools import partial, reduce

@@ -42,12 +42,7 @@ class FreezeSpec:
 
 
 def partition(model: Classifier, cut: str, batch_norm: str) -> FreezeSpec:
-    """Work out what is held of `model`, which may be abstract (`nnx.eval_shape`).
-
-    Args:
-      model: the network.
-      cut: none, a block, an index into Keras's layers, or head; as in `config.phases`.
-      batch_norm: all, above_cut or frozen; as in `config.freeze`.
+    """What is held of `model`, which may be abstract, by a phase's cut and `freeze.batch_norm`.
 
     Raises:
       InputError: the cut is no part of this backbone; the message names the nearest ones.
@@ -67,7 +62,7 @@ def partition(model: Classifier, cut: str, batch_norm: str) -> FreezeSpec:
 
 
 def labels(params: dict[str, Any], spec: FreezeSpec) -> dict[str, Any]:
-    """Label every leaf of `params`, nested as `nnx.to_pure_dict` has them, TRAIN or FREEZE.
+    """Label every leaf of `params`, nested dicts, TRAIN or FREEZE.
 
     Raises:
       ValueError: a frozen path matches no leaf. Left silent, it would train.
@@ -99,8 +94,7 @@ def training_view(model: Classifier, spec: FreezeSpec) -> Classifier:
     everywhere, below the cut too, as in Keras.
     """
     modes = {"deterministic": False, "use_running_average": False}
-    # A network need not have BatchNorm.
-    view = nnx.view(model, raise_if_not_found=False, **modes)
+    view = nnx.view(model, raise_if_not_found=False, **modes)  # of BatchNorm there may be none
     if not spec.held:  # nnx.view raises when `only` selects nothing
         return view
     held = {tuple(path.split("/")) for path in spec.held}

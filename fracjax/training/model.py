@@ -13,10 +13,9 @@ from jax.sharding import Mesh
 
 from fracjax.config import Config, Model
 from fracjax.errors import InputError
-from fracjax.models.backbone import HEAD
+from fracjax.models.backbone import HEAD, ImageSpec
 from fracjax.models.build import build
 from fracjax.models.classifier import Classifier
-from fracjax.models.image_spec import ImageSpec
 from fracjax.pretrained import store
 from fracjax.runtime.randomness import stream
 from fracjax.runtime.sharding import replicate
@@ -140,11 +139,8 @@ class BlockSummary:
 
 def summarise(model: Classifier, spec: freeze.FreezeSpec) -> list[BlockSummary]:
     """One row per block, then the head, then the total; `model` may be abstract."""
-    params, stats, norms = (
-        freeze.sizes(model, nnx.Param),
-        freeze.sizes(model, nnx.BatchStat),
-        freeze.batch_norms(model),
-    )
+    params, stats = freeze.sizes(model, nnx.Param), freeze.sizes(model, nnx.BatchStat)
+    norms = freeze.batch_norms(model)
 
     def row(name: str, where: str) -> BlockSummary:
         here = {path: n for path, n in params.items() if freeze.is_inside(path, where)}

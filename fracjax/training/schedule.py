@@ -72,21 +72,15 @@ def next_epoch(history: Sequence[dict[str, Any]], config: Config) -> NextEpoch |
     with the network of the last epoch, not of the best one: `restore_best_weights` is off in Keras
     unless asked for.
     """
-    losses = [row["validation_loss"] for row in history]
-    for index, phase in enumerate(config.phases):
-        used = _epochs_used(losses, phase, config.train)
-        if used is None:
-            return NextEpoch(index, tuple(losses))
-        losses = losses[used:]
-    return None
-
-
-def _epochs_used(losses: Sequence[float], phase: Phase, train: Train) -> int | None:
-    """Epochs after which the phase was over; None if it is not."""
-    for used in range(1, len(losses) + 1):
-        if used == phase.epochs or should_stop(losses[:used], patience=train.patience):
-            return used
-    return None
+    index, losses = 0, []
+    for row in history:
+        losses.append(row["validation_loss"])
+        full = len(losses) == config.phases[index].epochs
+        if full or should_stop(losses, patience=config.train.patience):
+            index, losses = index + 1, []
+            if index == len(config.phases):
+                return None
+    return NextEpoch(index, tuple(losses))
 
 
 def learning_rates(

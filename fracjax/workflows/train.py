@@ -5,17 +5,15 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from jax.sharding import Mesh
 from rich.console import Console
 from rich.table import Column, Table
 
 from fracjax.config import Config, io
 from fracjax.errors import InputError
-from fracjax.inference import calibration
-from fracjax.inference.model_bundle import read_detector
-from fracjax.inference.stages import open_detector_gate
-from fracjax.runtime.sharding import data_mesh
+from fracjax.inference.stages import DetectorGate, open_detector_gate
 from fracjax.training.checkpoint import CheckpointMetadata, config_path
-from fracjax.training.checks import check_before_training, check_config
+from fracjax.training.checks import check_config
 from fracjax.training.loop import fit_members
 from fracjax.training.model import summarise_phases
 
@@ -33,25 +31,15 @@ def fit(config: Config, console: Console, *, profile_steps: int = 0) -> list[Che
     Raises:
       InputError: bad input, before anything is overwritten; or a loss that is not finite.
     """
-    detector = None
-    if config.data.filter is not None:
-        mesh = data_mesh()
-        check_before_training(config, mesh)  # a wrong field is said before a model is read
-        check_detector(config)
-        detector = open_detector_gate(config.data.filter, mesh)
-    return fit_members(config, console, detector=detector, profile_steps=profile_steps)
+    return fit_members(config, console, open_detector=_open_detector, profile_steps=profile_steps)
 
 
-def check_detector(config: Config) -> None:
-    """Refuse a detector without training or threshold; its arrays are not read."""
-    detector = config.data.filter
-    if detector is None:
-        return
+def _open_detector(workdir: Path, mesh: Mesh) -> DetectorGate:
     try:
-        calibration.read(detector, read_detector(detector))
+        return open_detector_gate(workdir, mesh)
     except InputError as error:
         raise InputError(
-            f"data.filter is {detector}, which is no detector to train behind: {error}. Train one "
+            f"data.filter is {workdir}, which is no detector to train behind: {error}. Train one "
             "there first, or write --data.filter none"
         ) from error
 
