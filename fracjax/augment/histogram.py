@@ -120,9 +120,7 @@ def _interpolate(
     return jnp.round(upper * (1 - down) + lower * down)
 
 
-def _neighbours(
-    side: int, tile: int
-) -> tuple[Int32[Array, " n"], Int32[Array, " n"], Float[Array, " n"]]:
+def _neighbours(side: int, tile: int) -> tuple[Array, Array, Array]:
     """The tiles whose centres lie before and after each pixel, and how far it is between them."""
     position = jnp.arange(side, dtype=jnp.float32) / tile - 0.5
     before = jnp.floor(position)

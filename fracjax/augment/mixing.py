@@ -81,9 +81,7 @@ def cutmix(
     return jnp.where(inside[..., None], other, image), fraction
 
 
-def _span(
-    length: int, fraction: Float[Array, ""], centre: Float[Array, ""]
-) -> Bool[Array, " length"]:
+def _span(length: int, fraction: Array, centre: Array) -> Bool[Array, " length"]:
     """Pixels along a side that lie in a span of this fraction of it, about `centre` in [0, 1)."""
     pixels = jnp.round(length * fraction).astype(jnp.int32)
     first = jnp.floor(length * centre).astype(jnp.int32) - pixels // 2

@@ -67,8 +67,8 @@ def room_for(parts: Sequence[Examples], mesh: Mesh) -> MemoryBudget:
 
 
 def _free(device: Any) -> int:
-    stats = device.memory_stats()
-    if stats and "bytes_limit" in stats:
+    stats = device.memory_stats() or {}
+    if "bytes_limit" in stats:
         return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
     return _free_on_host()
 

@@ -65,11 +65,8 @@ def check(model: Model, *, outputs: int, image_size: int) -> None:
         )
     if outputs < 1:
         problems.append(f"{outputs} outputs; a model needs 1 (sigmoid) or one per class")
-    for field, standard, only in (
-        ("width", 1.0, "basic_cnn"),
-        ("drop_path", 0.2, "efficientnet_b0"),
-    ):
-        value = getattr(model, field)
+    for field, only in (("width", "basic_cnn"), ("drop_path", "efficientnet_b0")):
+        value, standard = getattr(model, field), getattr(Model, field)
         if value != standard and model.name != only:
             problems.append(
                 f"model.{field} is {value}, but only {only} has one: leave it at {standard}"

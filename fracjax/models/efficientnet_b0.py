@@ -1,10 +1,9 @@
 """EfficientNet-B0 backbone (Tan and Le 2019, arXiv:1905.11946, Table 1), as built by Keras.
 
-Images in, feature map out; pooling and the head are in `classifier.py`. Where Keras differs from
-the paper we follow Keras, whose weights we load: images in [0, 255], normalised inside with
-ImageNet's mean and standard deviation; BatchNorm with momentum 0.99 and epsilon 1e-3; branches
-dropped with a fraction that grows to `drop_path` (Huang et al. 2016). 4,049,564 parameters, 42,016
-of them running statistics.
+Where Keras differs from the paper we follow Keras, whose weights we load: images in [0, 255],
+normalised inside with ImageNet's mean and standard deviation; BatchNorm with momentum 0.99 and
+epsilon 1e-3; branches dropped with a fraction that grows to `drop_path` (Huang et al. 2016).
+4,049,564 parameters, 42,016 of them running statistics.
 """
 
 from functools import partial
@@ -19,7 +18,6 @@ from fracjax.models.backbone import Backbone, ImageSpec
 
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet's red, green and blue, in [0, 1]
 DEVIATION = (0.229, 0.224, 0.225)
-
 
 # Stages 2 to 8 of Table 1, which Keras numbers from 1: kernel, expansion, channels, blocks, and the
 # stride of the first block.

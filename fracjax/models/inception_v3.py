@@ -1,8 +1,8 @@
 """InceptionV3 backbone (Szegedy et al. 2016, arXiv:1512.00567), as built by Keras.
 
-Images in, feature map out; pooling and the head are in `classifier.py`. Where Keras differs from
-the paper we follow Keras, whose weights we load: no BatchNorm scale, epsilon 1e-3, momentum 0.99,
-no auxiliary head. 21,802,784 parameters, 34,432 of them running statistics.
+Where Keras differs from the paper we follow Keras, whose weights we load: no BatchNorm scale,
+epsilon 1e-3, momentum 0.99, no auxiliary head. 21,802,784 parameters, 34,432 of them running
+statistics.
 """
 
 from functools import partial

@@ -1,8 +1,7 @@
 """MobileNetV2 backbone (Sandler et al. 2018, arXiv:1801.04381, Table 2), as built by Keras.
 
-Images in, feature map out; pooling and the head are in `classifier.py`. Where Keras differs from
-the paper we follow Keras, whose weights we load: BatchNorm with momentum 0.999 and epsilon 1e-3.
-2,257,984 parameters, 34,112 of them running statistics.
+Where Keras differs from the paper we follow Keras, whose weights we load: BatchNorm with momentum
+0.999 and epsilon 1e-3. 2,257,984 parameters, 34,112 of them running statistics.
 """
 
 from functools import partial

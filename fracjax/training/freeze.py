@@ -1,8 +1,7 @@
 """Which parameters train, and which BatchNorms use the statistics of the batch.
 
-Both follow from two words of the config. The cut of a phase is the first part of the backbone that
-trains; what comes before it is below the cut. `freeze.batch_norm` says what becomes of the
-BatchNorms:
+The cut of a phase is the first part of the backbone that trains; what comes before it is below the
+cut. `freeze.batch_norm` says what becomes of the BatchNorms:
 
   all        their offset and scale train everywhere, and they use batch statistics everywhere, also
              below the cut (the paper, sections 6.2 and 6.3)
@@ -104,9 +103,8 @@ def training_view(model: Classifier, spec: FreezeSpec) -> Classifier:
 def frozen_prefix(model: Classifier, spec: FreezeSpec) -> str | None:
     """The first block that is not constant, as a `start` of the network; "head" if all of them are.
 
-    The blocks before it have no trained parameter, no BatchNorm on batch statistics and no
-    dropout, so that their output for an image never changes and can be kept. None when the very
-    first block is not constant.
+    The blocks before it have no trained parameter, no BatchNorm on batch statistics and no dropout,
+    so that their output for an image can be kept. None when the very first block is not constant.
     """
     changing = (sizes(model, nnx.Param).keys() - spec.frozen) | (batch_norms(model) - spec.held)
     changing |= {

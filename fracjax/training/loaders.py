@@ -14,7 +14,6 @@ import jax
 import numpy as np
 from jax import lax
 from jax.sharding import Mesh
-from jaxtyping import Float
 
 from fracjax.loading.batch import Batch
 from fracjax.loading.resident import batch_at, evaluation_pass, make_resident, room_for
@@ -24,9 +23,6 @@ from fracjax.runtime.sharding import batch_sharding, replicate, replicated
 from fracjax.runtime.stopwatch import Stopwatch
 from fracjax.training.step import Metrics, StepSpec, TrainState, make_step, pure_step, stack_trees
 from fracjax.training.trainer import Trainer
-
-Rates = Float[np.ndarray, "networks steps"]
-"""Learning rates."""
 
 
 class ResidentLoader:
@@ -45,7 +41,6 @@ class ResidentLoader:
         networks, mesh = len(self.trainers), self.mesh
         step, sharding = pure_step(spec, networks), batch_sharding(mesh, axis=int(networks > 1))
         batch_size = self.trainers[0].config.data.batch_size
-
         gather = partial(batch_at, batch_size=batch_size, mesh=mesh)
 
         def dispatch(state, total, key, examples, rates, orders, begin, active, start, stop):
@@ -67,14 +62,16 @@ class ResidentLoader:
 
         self._dispatch = jax.jit(dispatch, donate_argnums=0, out_shardings=replicated(mesh))
 
-    def start(self, active: list[bool], begin: list[int], key: jax.Array, rates: Rates) -> None:
+    def start(
+        self, active: list[bool], begin: list[int], key: jax.Array, rates: np.ndarray
+    ) -> None:
         """Draw the orders of an epoch on the devices.
 
         Each network that is `active` takes its steps from `begin` on, at these learning rates.
         """
         own = zip(self._parts, self.trainers, strict=True)
         examples = tuple(parts[trainer.view] for parts, trainer in own)
-        orders = tuple(trainer.order() for trainer in self.trainers)
+        orders = tuple(trainer.batches().order for trainer in self.trainers)
         small = (rates, orders, np.array(begin, np.int32), np.array(active))
         self._epoch = (key, examples, *replicate(self.mesh, small))
 
@@ -104,7 +101,9 @@ class StreamingLoader:
         """Make the program of a phase."""
         self._step = make_step(spec, self.mesh, len(self.trainers))
 
-    def start(self, active: list[bool], begin: list[int], key: jax.Array, rates: Rates) -> None:
+    def start(
+        self, active: list[bool], begin: list[int], key: jax.Array, rates: np.ndarray
+    ) -> None:
         """Begin to read; arguments as of `ResidentLoader.start`."""
         networks = zip(self.trainers, active, strict=True)
         source = StackedSource([t.batches() if busy else None for t, busy in networks], begin)

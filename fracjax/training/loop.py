@@ -32,8 +32,7 @@ from fracjax.training.ensemble_configs import is_sweep, member_configs
 from fracjax.training.forward import logits_of, make_forward
 from fracjax.training.loaders import Loader, make_loader
 from fracjax.training.model import init
-from fracjax.training.profiling import Profile
-from fracjax.training.progress import Bar
+from fracjax.training.progress import Bar, Profile
 from fracjax.training.step import Metrics, stack_trees, unstack_trees
 from fracjax.training.trainer import RunLog, Trainer
 from fracjax.training.training_data import Detector, examples_of, make_training_data
@@ -51,11 +50,8 @@ def fit_members(
     One network is trained by itself, several (an ensemble, folds, a sweep) in one program: each
     step takes all of them, each on its own examples with its own randomness.
 
-    Args:
-      config: the run.
-      console: where the progress goes.
-      open_detector: opens that of `config.data.filter`, as `workflows.train.fit` has it done.
-      profile_steps: steps to trace with JAX's profiler, into `WORKDIR/profile`; 0 for none.
+    `open_detector` opens that of `data.filter`, as `workflows.train.fit` has it done;
+    `profile_steps` are traced with JAX's profiler, into `WORKDIR/profile`.
 
     Returns:
       What the last checkpoint says of each network. One of a sweep whose loss was not finite has

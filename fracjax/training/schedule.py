@@ -68,9 +68,8 @@ class NextEpoch:
 def next_epoch(history: Sequence[dict[str, Any]], config: Config) -> NextEpoch | None:
     """Where the epoch after `history` stands; None if the run is over.
 
-    Every phase has an early stopping of its own, as every `fit` of Keras has. The next phase begins
-    with the network of the last epoch, not of the best one: `restore_best_weights` is off in Keras
-    unless asked for.
+    Every phase has an early stopping of its own, as every `fit` of Keras has. The next one begins
+    with the network of the last epoch, not of the best, as without Keras's `restore_best_weights`.
     """
     index, losses = 0, []
     for row in history:

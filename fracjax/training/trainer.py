@@ -5,17 +5,15 @@ import math
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Float, Float32, Int32
+from jaxtyping import Float, Float32
 from rich.console import Console
 from tensorboardX import SummaryWriter
 
 from fracjax.errors import InputError
 from fracjax.evaluation import auc
-from fracjax.loading.sampling import draw_order
 from fracjax.loading.streaming import BatchSource, steps_per_epoch, training_batches
 from fracjax.runtime.atomic_files import write_json
 from fracjax.runtime.multihost import broadcast, folder_of_first
@@ -64,19 +62,16 @@ class Trainer:
     """One network in training.
 
     Attributes:
-      config: its own: workdir, seed, fold.
       model: what it starts from.
       meta: what its next checkpoint will say.
       key: root of the randomness of its steps.
       steps: of one epoch.
-      class_weights: weight of a training example by its class.
-      learning_rate: of each step of the epoch that runs.
       diverged: what is said of a loss that was not finite and ended this network only, as in a
         sweep; None if it did not come to that.
     """
 
     state: TrainState
-    learning_rate: Float32[np.ndarray, " steps"]
+    learning_rate: Float32[np.ndarray, " steps"]  # of the epoch that runs
 
     def __init__(
         self,
@@ -141,17 +136,8 @@ class Trainer:
         """Which view of its examples the next epoch trains on."""
         return self.meta.epoch % len(self.data.views)
 
-    def order(self) -> Int32[jax.Array, " m"]:
-        """The order of the next epoch."""
-        return draw_order(
-            self.data.views[self.view].label,
-            seed=self.config.train.seed,
-            epoch=self.meta.epoch,
-            oversample=self.config.data.oversample,
-        )
-
     def batches(self) -> BatchSource:
-        """The batches of the next epoch, from the disk."""
+        """The batches of the next epoch."""
         how = self.config.data
         return training_batches(
             self.data.views[self.view],

@@ -136,15 +136,12 @@ def make_training_data(
 
 @dataclass(frozen=True)
 class Prefix:
-    """The blocks whose output is kept: those of `model`, in inference mode, before block `stop`.
+    """The blocks whose output is kept."""
 
-    `head` runs the whole backbone. Views are drawn from `policy`.
-    """
-
-    model: Classifier
-    stop: str
+    model: Classifier  # in inference mode
+    stop: str  # the block before which they end, or `head`
     image: ImageSpec
-    policy: Augment
+    policy: Augment  # what views are drawn from
     colormap: str = "none"
 
 
