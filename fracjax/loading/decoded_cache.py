@@ -27,8 +27,7 @@ from fracjax.runtime.multihost import barrier, run_on_main
 def open_decoded(prepared: Prepared, form: ImageFormat) -> StoredRows:
     """The decoded images of a prepared dataset, in the order of its records; made if need be.
 
-    Of two runs that start at once the second one waits for the first and shares its file. The file
-    gets its name when it is whole.
+    Of two runs that start at once the second one waits for the first and shares its file.
 
     Raises:
       InputError: a record cannot be decoded any more, or the disk is full.

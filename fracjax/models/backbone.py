@@ -72,8 +72,8 @@ class ImageSpec:
 class Backbone(nnx.Module):
     """A model without its head, as a list of named blocks that run one after another.
 
-    A new one is in inference mode; `fracjax.training.freeze.training_view` makes it train. A block
-    takes a map and, by name, `rngs`, of which most have no use.
+    A new one is in inference mode; `training.freeze.training_view` makes it train. A block takes a
+    map and, by name, `rngs`, of which most have no use.
     """
 
     IMAGE: ClassVar[ImageSpec]  # the images it takes

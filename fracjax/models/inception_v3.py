@@ -35,10 +35,8 @@ def _avg_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
 class ConvBN(nnx.Module):
     """Bias-free convolution, BatchNorm, ReLU: the only layer the paper uses."""
 
-    def __init__(
-        self, c_in: int, c_out: int, kernel: tuple[int, int], *, rngs: nnx.Rngs, **options
-    ):
-        self.conv = ops.Conv(c_in, c_out, kernel, use_bias=False, rngs=rngs, **options)
+    def __init__(self, c_in: int, c_out: int, kernel: tuple[int, int], *, rngs: nnx.Rngs, **how):
+        self.conv = ops.Conv(c_in, c_out, kernel, use_bias=False, rngs=rngs, **how)
         self.norm = _batch_norm(c_out, rngs=rngs)
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:

@@ -38,9 +38,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
       InputError: the file is missing, is no HDF5 file, is cut short, or holds no Keras weights.
     """
     if not path.is_file():
-        raise InputError(
-            f"no file {path}; give the .h5, .weights.h5 or .keras file that Keras wrote"
-        )
+        raise InputError(f"no file {path}; give the .h5, .weights.h5 or .keras file of Keras")
     try:
         with h5py.File(_hdf5(path)) as file:
             if "layers" in file and "layer_names" not in file.attrs:

@@ -58,9 +58,7 @@ def make_forward(
     view = nnx.view(model, deterministic=True, use_running_average=True, raise_if_not_found=False)
     graph, _, _, rest = nnx.split(view, nnx.Param, nnx.BatchStat, ...)
 
-    def forward(
-        variables: dict[str, Any], images: jax.Array, drawn_by: DrawnBy | None
-    ) -> jax.Array:
+    def forward(variables: dict, images: jax.Array, drawn_by: DrawnBy | None) -> jax.Array:
         net = nnx.merge(graph, variables["params"], variables["batch_stats"], rest)
         if start is not None:
             return net(images.astype(jnp.float32), start=start)

@@ -66,10 +66,9 @@ def labels(params: dict[str, Any], spec: FreezeSpec) -> dict[str, Any]:
     Raises:
       ValueError: a frozen path matches no leaf. Left silent, it would train.
     """
-    paths = {leaf_name(path) for path, _ in jax.tree.leaves_with_path(params)}
-    if spec.frozen - paths:
+    if unknown := spec.frozen - leaf_shapes(params).keys():
         raise ValueError(
-            f"frozen paths match no parameter: {sorted(spec.frozen - paths)}; "
+            f"frozen paths match no parameter: {sorted(unknown)}; "
             f"the parameters are in {sorted(params)}"
         )
     return jax.tree.map_with_path(

@@ -1,7 +1,7 @@
 """How the examples of a run reach its steps: from the devices' own memory, or from the disk.
 
 A loader makes the program of a phase (`compile`), makes ready for an epoch (`start`), takes its
-steps from one to another (`advance`, which donates the state) and has the validation examples of a
+steps from one to another (`take`, which donates the state) and has the validation examples of a
 network, in their order (`validation_batches`). Its `chunk` is the number of steps of a dispatch at
 most, 0 for all of an epoch. Of several networks, states, figures, keys and learning rates are
 stacked, networks first (`step.stack_trees`).
@@ -14,6 +14,7 @@ import jax
 import numpy as np
 from jax import lax
 from jax.sharding import Mesh
+from jaxtyping import Array
 
 from fracjax.loading.batch import Batch
 from fracjax.loading.resident import batch_at, evaluation_pass, make_resident, room_for
@@ -62,9 +63,7 @@ class ResidentLoader:
 
         self._dispatch = jax.jit(dispatch, donate_argnums=0, out_shardings=replicated(mesh))
 
-    def start(
-        self, active: list[bool], begin: list[int], key: jax.Array, rates: np.ndarray
-    ) -> None:
+    def start(self, active: list[bool], begin: list[int], key: Array, rates: np.ndarray) -> None:
         """Draw the orders of an epoch on the devices.
 
         Each network that is `active` takes its steps from `begin` on, at these learning rates.
@@ -75,9 +74,7 @@ class ResidentLoader:
         small = (rates, orders, np.array(begin, np.int32), np.array(active))
         self._epoch = (key, examples, *replicate(self.mesh, small))
 
-    def advance(
-        self, state: TrainState, total: Metrics, steps: range
-    ) -> tuple[TrainState, Metrics]:
+    def take(self, state: TrainState, total: Metrics, steps: range) -> tuple[TrainState, Metrics]:
         """Take steps: one program, however many there are."""
         first, end = np.int32(steps.start), np.int32(steps.stop)
         return self._dispatch(state, total, *self._epoch, first, end)
@@ -101,9 +98,7 @@ class StreamingLoader:
         """Make the program of a phase."""
         self._step = make_step(spec, self.mesh, len(self.trainers))
 
-    def start(
-        self, active: list[bool], begin: list[int], key: jax.Array, rates: np.ndarray
-    ) -> None:
+    def start(self, active: list[bool], begin: list[int], key: Array, rates: np.ndarray) -> None:
         """Begin to read; arguments as of `ResidentLoader.start`."""
         networks = zip(self.trainers, active, strict=True)
         source = StackedSource([t.batches() if busy else None for t, busy in networks], begin)
@@ -112,9 +107,7 @@ class StreamingLoader:
         workers = self.trainers[0].config.data.workers
         self._batches = stream(source, sharding, workers=workers)
 
-    def advance(
-        self, state: TrainState, total: Metrics, steps: range
-    ) -> tuple[TrainState, Metrics]:
+    def take(self, state: TrainState, total: Metrics, steps: range) -> tuple[TrainState, Metrics]:
         """Take steps one by one."""
         try:
             for step in steps:

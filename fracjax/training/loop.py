@@ -187,7 +187,7 @@ def _train_epoch(
     every = trainers[0].config.train.checkpoint_steps
     reached = [(0, total)]
     for chunk in plan(steps, loader.chunk, every, profile):
-        take = partial(loader.advance, state, total, chunk)
+        take = partial(loader.take, state, total, chunk)
         state, total = profile.dispatch(chunk, take)
         reached.append((chunk.stop, total))
         # The figures of the dispatch before: asking for this one's would stall the devices.

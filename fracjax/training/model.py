@@ -20,7 +20,7 @@ from fracjax.pretrained import store
 from fracjax.runtime.randomness import stream
 from fracjax.runtime.sharding import replicate
 from fracjax.training import freeze, losses
-from fracjax.training.step import TrainState, make_optimizer
+from fracjax.training.step import TrainState
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,12 @@ class TrainableModel:
         return freeze.training_view(self.model, self.freezes[phase])
 
     def optimizer(self, phase: int) -> optax.GradientTransformation:
-        """The optimiser of a phase, frozen leaves masked."""
-        return freeze.partial_updates(make_optimizer(), self.freezes[phase])
+        """Adam of a phase, frozen leaves masked; epsilon is Keras's, which the paper's runs had.
+
+        The learning rate is no part of it: the step takes it as an argument, so that one compiled
+        step serves every schedule (Kingma and Ba 2015, Algorithm 1).
+        """
+        return freeze.partial_updates(optax.scale_by_adam(eps=1e-7), self.freezes[phase])
 
     def initial_state(self, phase: int, mesh: Mesh) -> TrainState:
         """State before the first step of a run that begins in this phase, on every device."""

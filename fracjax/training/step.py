@@ -44,15 +44,6 @@ class TrainState:
         return {"params": self.params, "batch_stats": self.batch_stats}
 
 
-def make_optimizer() -> optax.GradientTransformation:
-    """Adam with Keras's epsilon, which the paper's runs had (Kingma and Ba 2015, Algorithm 1).
-
-    The learning rate is no part of it: the step takes it as an argument, so that one compiled step
-    serves every schedule.
-    """
-    return optax.scale_by_adam(eps=1e-7)
-
-
 @flax.struct.dataclass
 class Metrics(clu.metrics.Collection):
     """Means over the examples seen since the last reset; filled-up rows do not count."""
