@@ -22,8 +22,7 @@ from fracjax.loading.batch import Batch, Examples, ImageStore, StoredRows
 from fracjax.runtime.multihost import allgather
 from fracjax.runtime.sharding import batch_sharding, replicate
 
-FRACTION = 0.5
-"""Fraction of a device's free memory that the studies may take: the rest is the model's."""
+FRACTION = 0.5  # of a device's free memory that the studies may take: the rest is the model's
 
 
 @dataclass(frozen=True)

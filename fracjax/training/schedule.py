@@ -22,8 +22,7 @@ from jaxtyping import Float32
 
 from fracjax.config import Config, Phase, Train
 
-MIN_DELTA = 1e-4
-"""Nats by which a loss must fall to count for `plateau_scale`; Keras's default."""
+MIN_DELTA = 1e-4  # nats by which a loss must fall to count for `plateau_scale`; Keras's default
 
 
 def best_epoch(losses: Sequence[float]) -> int:

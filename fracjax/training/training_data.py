@@ -36,8 +36,7 @@ from fracjax.runtime.sharding import batch_sharding, replicate
 from fracjax.training.forward import make_forward
 from fracjax.training.model import TrainableModel, variables_of
 
-FEATURES_VERSION = 5
-"""Raise it with every change to a network or an augmentation that changes their output."""
+FEATURES_VERSION = 5  # raise it with every change of a network's or an augmentation's output
 
 
 @runtime_checkable  # for jaxtyping's hook, which checks arguments in the tests
