@@ -7,7 +7,7 @@ from flax import nnx
 
 from fracjax.config import Model
 from fracjax.errors import InputError
-from fracjax.models.backbone import Backbone, ImageSpec
+from fracjax.models.backbone import ImageSpec
 from fracjax.models.basic_cnn import BasicCNN
 from fracjax.models.classifier import Classifier
 from fracjax.models.efficientnet_b0 import EfficientNetB0
@@ -17,7 +17,7 @@ from fracjax.models.precision import set_compute_dtype
 from fracjax.models.vit import PATCH, ViT
 
 # Of each backbone its class, and its arguments by the config's model and the images' side.
-_BACKBONES: dict[str, tuple[type[Backbone], Callable[[Model, int], dict[str, Any]]]] = {
+_BACKBONES: dict[str, tuple[type[Any], Callable[[Model, int], dict[str, Any]]]] = {
     "basic_cnn": (
         BasicCNN,
         lambda model, side: dict(image_size=side, width=model.width, dropout=model.dropout),
