@@ -102,7 +102,7 @@ def _measure(config: Config, n: int, steps: int) -> dict[str, Any]:
     forward: Any = make_forward(network.model, image=network.image, mesh=mesh)
     forward = forward.lower(state.variables, batch["image"], None).compile()
     view, tx = network.training_view(0), network.optimizer(0)
-    step: Any = make_step(StepSpec(view, tx, network.image, config.augment, loss=config.loss), mesh)
+    step: Any = make_step(StepSpec(view, tx, config), mesh)
     step = step.lower(state, batch, key, size).compile()
     compile_seconds = time.perf_counter() - start
 

@@ -36,13 +36,7 @@ def build(asked: dict[str, Any]) -> Ready:
         phases=(Phase(cut=cut["ours"] if cut else "none"),),
     )
     mesh, network, device = data_mesh(1), init(config), jax.devices()[0]
-    recipe = StepSpec(
-        view=network.training_view(0),
-        tx=network.optimizer(0),
-        image=network.image,
-        policy=config.augment,
-        loss=config.loss,
-    )
+    recipe = StepSpec(network.training_view(0), network.optimizer(0), config)
     jitted: dict[str, Any] = {
         "training": make_step(recipe, mesh),
         "inference": make_forward(network.model, image=network.image, mesh=mesh),

@@ -136,25 +136,21 @@ OPERATIONS: dict[Colour, _Operation] = {
 """The thirteen by name, as in `config.Colour`."""
 
 
-def channels_after(names: tuple[Colour, ...], channels: int) -> int:
-    """Channels of an image after one of these operations: 3 if one of them makes colour."""
-    return 3 if set(COLORMAPS) & set(names) else channels
-
-
 def random_operation(
     key: Key[Array, ""], image: Image, names: tuple[Colour, ...]
 ) -> Float[Array, "h w c2"]:
-    """Change an image by one of these operations or, with the same chance, by none."""
-    wanted = channels_after(names, image.shape[-1])
+    """Change an image by one of these operations or, with the same chance, by none.
+
+    It has three channels if one of the operations makes colour.
+    """
+    channels = 3 if set(COLORMAPS) & set(names) else image.shape[-1]
     draw, inner = jax.random.split(key)
 
-    def with_channels(operation: _Operation) -> _Operation:
-        return lambda key, image: jnp.broadcast_to(
-            operation(key, image), (*image.shape[:2], wanted)
-        )
+    def of_all_channels(change: _Operation) -> _Operation:
+        return lambda key, image: jnp.broadcast_to(change(key, image), (*image.shape[:2], channels))
 
     changes = (lambda _, image: image, *(OPERATIONS[name] for name in names))
-    branches = [with_channels(change) for change in changes]
+    branches = [of_all_channels(change) for change in changes]
     return jax.lax.switch(draw_operation(draw, names), branches, inner, image)
 
 

@@ -35,31 +35,8 @@ def warp(image: Image, affine: Float[Array, "2 3"]) -> Image:
     time of `jax.scipy.ndimage.map_coordinates` for one channel, and a sixth for three.
     """
     height, width, channels = image.shape
-    y, x = _positions(affine, height, width)
-    # A ring of black is enough: whatever lies further out lands on it.
-    y, x = jnp.clip(y, -1.0, height), jnp.clip(x, -1.0, width)
-    top, left = jnp.floor(y), jnp.floor(x)
-    down, right = (y - top)[..., None], (x - left)[..., None]
-    pixels = jnp.pad(image, ((1, 2), (1, 2), (0, 0))).reshape(-1, channels)
-    row = width + 3
-    corner = (top.astype(jnp.int32) + 1) * row + left.astype(jnp.int32) + 1
-
-    def fetch(offset: int) -> Image:
-        return pixels.at[corner + offset].get(mode="promise_in_bounds")
-
-    upper = fetch(0) * (1 - right) + fetch(1) * right
-    lower = fetch(row) * (1 - right) + fetch(row + 1) * right
-    return upper * (1 - down) + lower * down
-
-
-def _positions(
-    affine: Float[Array, "2 3"], height: int, width: int
-) -> tuple[Float[Array, "h w"], Float[Array, "h w"]]:
-    """Where each output pixel comes from, in pixels.
-
-    Written as a displacement of the grid, so that the identity hits every pixel exactly, and
-    without a matrix product, which an accelerator would round to fewer digits.
-    """
+    # Where each pixel comes from: a displacement of the grid, so that the identity hits every pixel
+    # exactly, and no matrix product, which an accelerator would round to fewer digits.
     row, column = jnp.meshgrid(
         jnp.arange(height, dtype=jnp.float32), jnp.arange(width, dtype=jnp.float32), indexing="ij"
     )
@@ -67,4 +44,17 @@ def _positions(
     turn = affine[:, :2] - jnp.eye(2)
     y = row + (turn[0, 0] * up + turn[0, 1] * across + height * affine[0, 2])
     x = column + (turn[1, 0] * up + turn[1, 1] * across + width * affine[1, 2])
-    return y, x
+    # A ring of black is enough: whatever lies further out lands on it.
+    y, x = jnp.clip(y, -1.0, height), jnp.clip(x, -1.0, width)
+    top, left = jnp.floor(y), jnp.floor(x)
+    down, right = (y - top)[..., None], (x - left)[..., None]
+    pixels = jnp.pad(image, ((1, 2), (1, 2), (0, 0))).reshape(-1, channels)
+    below = width + 3
+    corner = (top.astype(jnp.int32) + 1) * below + left.astype(jnp.int32) + 1
+
+    def fetch(offset: int) -> Image:
+        return pixels.at[corner + offset].get(mode="promise_in_bounds")
+
+    upper = fetch(0) * (1 - right) + fetch(1) * right
+    lower = fetch(below) * (1 - right) + fetch(below + 1) * right
+    return upper * (1 - down) + lower * down

@@ -1,6 +1,7 @@
 """Histogram equalisation, contrast stretching and CLAHE, by the 256 grey values.
 
-In colour the histogram is that of the luminance.
+In colour the histogram is that of the luminance, and where nothing else is said the three channels
+of a pixel are shifted by its change.
 
 Source of CLAHE: Zuiderveld 1994, "Contrast limited adaptive histogram equalization", Graphics Gems
 IV; the rule by which clipped counts are given back is OpenCV's (createCLAHE).
@@ -19,10 +20,7 @@ _RED, _GREEN, _BLUE = 0.299, 0.587, 0.114  # ITU-R BT.601
 
 
 def luminance(image: Float[Array, "*b h w c"]) -> Int32[Array, "*b h w"]:
-    """Luminance of values in [0, 255], rounded to the nearest of the 256 grey values.
-
-    Of an image with one channel, it is that channel.
-    """
+    """Luminance of values in [0, 255], or the only channel, rounded to whole grey values."""
     if image.shape[-1] == 1:
         grey = image[..., 0]
     else:
@@ -43,8 +41,7 @@ def histogram(grey: Int32[Array, "..."]) -> Int32[Array, "256"]:
 def equalise(key: Key[Array, ""], image: Image) -> Image:
     """Spread the grey values so that their cumulative histogram becomes a straight line.
 
-    The darkest value becomes 0 and the brightest 255; an image of one value stays as it is. In
-    colour, the luminance changes so and the three channels are shifted by its change.
+    The darkest value becomes 0 and the brightest 255; an image of one value stays as it is.
 
     Source: OpenCV's equalizeHist.
     """
@@ -59,8 +56,7 @@ def stretch(key: Key[Array, ""], image: Image) -> Image:
     """Take the `LOW` and `HIGH` percentiles linearly to 0 and 255, and what lies beyond as well.
 
     The percentiles are NumPy's, between neighbours in order if need be. An image in which they
-    are the same stays as it is. In colour, they are those of the luminance, and all three channels
-    are taken by the same line.
+    are the same stays as it is. In colour, all three channels are taken by the same line.
     """
     grey = luminance(image)
     below = jnp.cumsum(histogram(grey))
@@ -71,10 +67,7 @@ def stretch(key: Key[Array, ""], image: Image) -> Image:
 
 
 def clahe(key: Key[Array, ""], image: Image) -> Image:
-    """Equalise each of 8x8 tiles with a limit on its contrast, and blend between the tiles.
-
-    In colour, the luminance changes so and the three channels are shifted by its change.
-    """
+    """Equalise each of 8x8 tiles with a limit on its contrast, and blend between the tiles."""
     grey = luminance(image)
     tiles = _tiles(grey)
     tables = jax.vmap(_table)(tiles.reshape(TILES * TILES, -1))
@@ -87,9 +80,8 @@ def _tiles(grey: Int32[Array, "h w"]) -> Int32[Array, "8 8 th tw"]:
     height, width = grey.shape
     if height % TILES or width % TILES:
         # OpenCV adds eight rows to a height that eight divides, if it does not divide the width.
-        grey = jnp.pad(
-            grey, ((0, TILES - height % TILES), (0, TILES - width % TILES)), mode="reflect"
-        )
+        more = [(0, TILES - side % TILES) for side in (height, width)]
+        grey = jnp.pad(grey, more, mode="reflect")
     rows, columns = grey.shape[0] // TILES, grey.shape[1] // TILES
     return grey.reshape(TILES, rows, TILES, columns).transpose(0, 2, 1, 3)
 
@@ -128,9 +120,7 @@ def _interpolate(
     return jnp.round(upper * (1 - down) + lower * down)
 
 
-def _neighbours(
-    side: int, tile: int
-) -> tuple[Int32[Array, " n"], Int32[Array, " n"], Float[Array, " n"]]:
+def _neighbours(side: int, tile: int) -> tuple[Array, Array, Array]:
     """The tiles whose centres lie before and after each pixel, and how far it is between them."""
     position = jnp.arange(side, dtype=jnp.float32) / tile - 0.5
     before = jnp.floor(position)

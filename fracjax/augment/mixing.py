@@ -55,8 +55,7 @@ def mixup(
 ) -> tuple[Image, Float[Array, ""]]:
     """Mean of two images, weighted by a draw from Beta(strength, strength), and the first's weight.
 
-    It is the larger of the two: with pairs taken in turn, both orders occur, and an image mostly of
-    its own makes a mix of an image with itself harmless.
+    That is the larger of the two: with pairs taken in turn, both orders occur.
     """
     drawn = _beta(key, strength)
     fraction = jnp.maximum(drawn, 1.0 - drawn)
@@ -82,9 +81,7 @@ def cutmix(
     return jnp.where(inside[..., None], other, image), fraction
 
 
-def _span(
-    length: int, fraction: Float[Array, ""], centre: Float[Array, ""]
-) -> Bool[Array, " length"]:
+def _span(length: int, fraction: Array, centre: Array) -> Bool[Array, " length"]:
     """Pixels along a side that lie in a span of this fraction of it, about `centre` in [0, 1)."""
     pixels = jnp.round(length * fraction).astype(jnp.int32)
     first = jnp.floor(length * centre).astype(jnp.int32) - pixels // 2

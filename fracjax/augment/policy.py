@@ -27,8 +27,7 @@ def augment(
 
     A strength of zero is left out of the program, so an empty policy is the identity, exactly. A
     colour map makes three channels. Each image draws by the key of the batch and its `index`, by
-    default its place; with the number of an example (`Batch.index`), examples that are cut into
-    batches in another way draw the same.
+    default its place: examples that are cut into batches in another way draw the same by theirs.
     """
 
     def recolour(key: Key[Array, ""], image: Image) -> Float[Array, "h w c2"]:

@@ -23,8 +23,8 @@ from fracjax.explain.cam import METHODS, Method, scaled
 from fracjax.inference.model_bundle import ModelBundle, check_images
 from fracjax.loading.batch import Examples
 from fracjax.loading.streaming import evaluation_batches, stream
+from fracjax.models.backbone import ImageSpec
 from fracjax.models.classifier import Classifier
-from fracjax.models.image_spec import ImageSpec
 from fracjax.runtime.sharding import batch_sharding, replicated
 from fracjax.training.forward import network_input
 from fracjax.training.model import abstract

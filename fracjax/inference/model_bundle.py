@@ -20,7 +20,7 @@ from fracjax.evaluation import Predictions
 from fracjax.evaluation.temperature import scale_probabilities
 from fracjax.imaging.resize import ImageFormat
 from fracjax.loading.batch import Examples, ImageStore
-from fracjax.models.image_spec import ImageSpec
+from fracjax.models.backbone import ImageSpec
 from fracjax.runtime.multihost import check_same_on_all_hosts
 from fracjax.runtime.randomness import stream
 from fracjax.training import checkpoint, losses

@@ -20,15 +20,14 @@ from rich.progress import track
 from fracjax.datasets.prepared import DECODED, Prepared
 from fracjax.errors import InputError
 from fracjax.imaging.resize import DECODE_VERSION, ImageFormat, decode
-from fracjax.loading.npy_rows import StoredRows, write_rows
+from fracjax.loading.batch import StoredRows, write_rows
 from fracjax.runtime.multihost import barrier, run_on_main
 
 
 def open_decoded(prepared: Prepared, form: ImageFormat) -> StoredRows:
     """The decoded images of a prepared dataset, in the order of its records; made if need be.
 
-    Of two runs that start at once the second one waits for the first and shares its file. The file
-    gets its name when it is whole.
+    Of two runs that start at once the second one waits for the first and shares its file.
 
     Raises:
       InputError: a record cannot be decoded any more, or the disk is full.

@@ -41,9 +41,7 @@ def _oversampled(
     grouped = shuffled[jnp.argsort(label[shuffled], stable=True)]
     starts = np.cumsum([0, *counts[:-1]])
     turns = np.arange(max(counts))
-    places = np.concatenate(
-        [start + turns % count for start, count in zip(starts, counts, strict=True)]
-    )
+    places = np.concatenate([at + turns % n for at, n in zip(starts, counts, strict=True)])
     return jax.random.permutation(between, grouped[places])
 
 

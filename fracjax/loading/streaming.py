@@ -1,9 +1,8 @@
 """Stream mode: batches read from the disk by grain, ahead of the step, onto the devices."""
 
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
 
 import grain
 import jax
@@ -28,22 +27,17 @@ class BatchSource:
     order: Int[np.ndarray, " m"]  # places of them
     batch_size: int  # over all processes together
     class_weights: Float32[np.ndarray, " k"] | None = None  # in the loss; None for 1
-    process: tuple[int, int] = (0, 1)  # which of how many; each reads its part of every batch
 
     def __len__(self) -> int:
         return -(-len(self.order) // self.batch_size)
 
-    def __iter__(self) -> Iterator[Batch]:
-        return (self[number] for number in range(len(self)))
-
-    def of_process(self, process: tuple[int, int]) -> "BatchSource":
-        """What one process reads of it."""
-        return replace(self, process=process)
-
     def __getitem__(self, number: int) -> Batch:
         if not 0 <= number < len(self):
             raise IndexError(f"batch {number} of {len(self)}")
-        process, processes = self.process
+        return self.part(number, 0, 1)
+
+    def part(self, number: int, process: int, processes: int) -> Batch:
+        """What one of several processes reads of a batch."""
         size = self.batch_size // processes
         place = number * self.batch_size + process * size + np.arange(size)
         index = self.order[place % len(self.order)]
@@ -95,19 +89,15 @@ class StackedSource:
     begin: Sequence[int]  # the batch of each at which to begin
 
     def __len__(self) -> int:
-        left = [
-            len(source) - i for source, i in zip(self.sources, self.begin, strict=True) if source
-        ]
-        return max(left, default=0)
+        own = zip(self.sources, self.begin, strict=True)
+        return max((len(source) - begin for source, begin in own if source), default=0)
 
-    def of_process(self, process: tuple[int, int]) -> "StackedSource":
-        """What one process reads of it."""
-        sources = [source and source.of_process(process) for source in self.sources]
-        return replace(self, sources=sources)
-
-    def __getitem__(self, number: int) -> Batch:
+    def part(self, number: int, process: int, processes: int) -> Batch:
+        """What one of several processes reads of the batches."""
         batches = [
-            source[begin + number] if source and begin + number < len(source) else None
+            source.part(begin + number, process, processes)
+            if source and begin + number < len(source)
+            else None
             for source, begin in zip(self.sources, self.begin, strict=True)
         ]
         like = next(batch for batch in batches if batch is not None)
@@ -122,18 +112,18 @@ def stream(
 ) -> Generator[Batch, None, None]:
     """Read a pass ahead of its use: a few batches on the host, two of them on the devices.
 
-    Of several processes each reads what its devices take. `workers` are processes that read; 0 is
-    for threads of this one. They are started for each pass, which takes seconds: they pay where
-    reading does not keep up, and passes are long.
+    Of several processes each reads what its devices take, by `workers` processes of its own or, if
+    there are none, by threads. Workers take seconds to start for each pass: they pay where reading
+    does not keep up, and passes are long.
 
     Close what is returned if it is not used up: left to the garbage collector, its readers are
     joined in a finaliser, where Python swallows an interrupt.
     """
     to_devices = partial(jax.make_array_from_process_local_data, sharding)
     threads = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
-    # Grain asks for a sequence by duck typing.
-    ours = cast(Any, source.of_process(process_of(sharding)))
-    ahead = grain.MapDataset.source(ours).to_iter_dataset(threads)
+    process, processes = process_of(sharding)
+    ours = partial(source.part, process=process, processes=processes)
+    ahead = grain.MapDataset.range(len(source)).map(ours).to_iter_dataset(threads)
     if workers:
         if not flags.FLAGS.is_parsed():  # grain reads absl's flags, which are not this program's
             flags.FLAGS.mark_as_parsed()

@@ -3,8 +3,6 @@
 Each block is twice convolution (with bias), ReLU, BatchNorm, then 2×2 max pooling and dropout. The
 printed rows of Table 3 and its 1,920 non-trainable parameters fit no other order; with the head
 of ten classes that makes 51,676,714 parameters at 224×224, and 51,673,123 with three.
-
-Dimension names: b batch, h height, w width, c channels, f features.
 """
 
 from functools import partial
@@ -14,10 +12,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from fracjax import ops
-from fracjax.models.backbone import Backbone
-from fracjax.models.image_spec import ImageSpec
-
-IMAGE = ImageSpec(side=224, channels=3, low=0.0, high=1.0, smallest=8)
+from fracjax.models.backbone import Backbone, ImageSpec
 
 _batch_norm = partial(nnx.BatchNorm, momentum=0.99, epsilon=1e-3, use_running_average=True)
 
@@ -60,7 +55,7 @@ class BasicCNN(Backbone):
     flattened map, and with it the dense layer, grows with the square of the image's side.
     """
 
-    IMAGE: ClassVar[ImageSpec] = IMAGE
+    IMAGE: ClassVar[ImageSpec] = ImageSpec(side=224, channels=3, low=0.0, high=1.0, smallest=8)
     BLOCKS: ClassVar[tuple[str, ...]] = ("block1", "block2", "block3", "dense")
     FIRST: ClassVar[str] = "block1/conv1"
     MAP_BEFORE: ClassVar[str] = "dense"
@@ -71,7 +66,7 @@ class BasicCNN(Backbone):
         c1, c2, c3, units = (max(1, round(n * width)) for n in (32, 64, 128, 512))
         side = image_size // 8
         self.features = units
-        self.block1 = ConvBlock(IMAGE.channels, c1, dropout=dropout, rngs=rngs)
+        self.block1 = ConvBlock(self.IMAGE.channels, c1, dropout=dropout, rngs=rngs)
         self.block2 = ConvBlock(c1, c2, dropout=dropout, rngs=rngs)
         self.block3 = ConvBlock(c2, c3, dropout=dropout, rngs=rngs)
         self.dense = DenseBlock(side * side * c3, units, rngs=rngs)

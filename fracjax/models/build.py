@@ -1,27 +1,34 @@
 """`config.model` → Classifier."""
 
+from collections.abc import Callable
+from typing import Any
+
 from flax import nnx
 
 from fracjax.config import Model
 from fracjax.errors import InputError
-from fracjax.models.backbone import Backbone
+from fracjax.models.backbone import ImageSpec
 from fracjax.models.basic_cnn import BasicCNN
 from fracjax.models.classifier import Classifier
 from fracjax.models.efficientnet_b0 import EfficientNetB0
-from fracjax.models.image_spec import ImageSpec
 from fracjax.models.inception_v3 import InceptionV3
 from fracjax.models.mobilenet_v2 import MobileNetV2
 from fracjax.models.precision import set_compute_dtype
 from fracjax.models.vit import PATCH, ViT
 
-IMAGES: dict[str, ImageSpec] = {
-    "basic_cnn": BasicCNN.IMAGE,
-    "inception_v3": InceptionV3.IMAGE,
-    "efficientnet_b0": EfficientNetB0.IMAGE,
-    "mobilenet_v2": MobileNetV2.IMAGE,
-    "vit_ti16": ViT.IMAGE,
-    "vit_s16": ViT.IMAGE,
+# Of each backbone its class, and its arguments by the config's model and the images' side.
+_BACKBONES: dict[str, tuple[type[Any], Callable[[Model, int], dict[str, Any]]]] = {
+    "basic_cnn": (
+        BasicCNN,
+        lambda model, side: dict(image_size=side, width=model.width, dropout=model.dropout),
+    ),
+    "inception_v3": (InceptionV3, lambda *_: {}),
+    "efficientnet_b0": (EfficientNetB0, lambda model, _: dict(drop_path=model.drop_path)),
+    "mobilenet_v2": (MobileNetV2, lambda *_: {}),
+    "vit_ti16": (ViT, lambda _, side: dict(width=192, heads=3, image_size=side)),
+    "vit_s16": (ViT, lambda _, side: dict(width=384, heads=6, image_size=side)),
 }
+IMAGES: dict[str, ImageSpec] = {name: backbone.IMAGE for name, (backbone, _) in _BACKBONES.items()}
 """The images that each backbone takes, by its name in `config.model`."""
 
 
@@ -36,24 +43,10 @@ def build(model: Model, *, outputs: int, image_size: int, rngs: nnx.Rngs) -> Cla
         a patch, no outputs, a width or dropped paths where the backbone has none.
     """
     check(model, outputs=outputs, image_size=image_size)
-    backbone = _backbone(model, image_size, rngs)
+    kind, options = _BACKBONES[model.name]
+    backbone = kind(**options(model, image_size), rngs=rngs)
     net = Classifier(backbone, outputs=outputs, dropout=model.dropout, rngs=rngs)
     return set_compute_dtype(net, model.precision)
-
-
-def _backbone(model: Model, image_size: int, rngs: nnx.Rngs) -> Backbone:
-    match model.name:
-        case "inception_v3":
-            return InceptionV3(rngs=rngs)
-        case "efficientnet_b0":
-            return EfficientNetB0(drop_path=model.drop_path, rngs=rngs)
-        case "mobilenet_v2":
-            return MobileNetV2(rngs=rngs)
-        case "vit_ti16":
-            return ViT(width=192, heads=3, image_size=image_size, rngs=rngs)
-        case "vit_s16":
-            return ViT(width=384, heads=6, image_size=image_size, rngs=rngs)
-    return BasicCNN(image_size=image_size, width=model.width, dropout=model.dropout, rngs=rngs)
 
 
 def check(model: Model, *, outputs: int, image_size: int) -> None:
@@ -72,11 +65,8 @@ def check(model: Model, *, outputs: int, image_size: int) -> None:
         )
     if outputs < 1:
         problems.append(f"{outputs} outputs; a model needs 1 (sigmoid) or one per class")
-    for field, standard, only in (
-        ("width", 1.0, "basic_cnn"),
-        ("drop_path", 0.2, "efficientnet_b0"),
-    ):
-        value = getattr(model, field)
+    for field, only in (("width", "basic_cnn"), ("drop_path", "efficientnet_b0")):
+        value, standard = getattr(model, field), getattr(Model, field)
         if value != standard and model.name != only:
             problems.append(
                 f"model.{field} is {value}, but only {only} has one: leave it at {standard}"

@@ -1,7 +1,4 @@
-"""A backbone with pooling, dropout and a head: the only model that the rest of fracjax sees.
-
-Dimension names: b batch, h height, w width, c channels, f features, k outputs.
-"""
+"""A backbone with pooling, dropout and a head: the only model that the rest of fracjax sees."""
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +8,7 @@ from jaxtyping import Array, Float
 
 from fracjax import ops
 from fracjax.config import Precision
-from fracjax.models.backbone import HEAD, Backbone
-from fracjax.models.image_spec import ImageSpec
+from fracjax.models.backbone import HEAD, Backbone, ImageSpec
 
 
 class Classifier(nnx.Module):
@@ -41,11 +37,8 @@ class Classifier(nnx.Module):
     ) -> Float[Array, "b k"]:
         """Logits of images in the range of `image`, or of what enters block `start` ("head": none).
 
-        `rngs`, a key or streams for dropout, is needed in training mode only.
-
-        Raises:
-          InputError: the images are plainly not in the range of `image`. Under `jax.jit` there are
-            no values to look at.
+        `rngs`, a key or streams for dropout, is needed in training mode only. Images that are
+        plainly not in that range are refused but under `jax.jit`, where there are no values.
         """
         if start is None and not isinstance(x, Tracer):
             self.image.check(x)

@@ -1,12 +1,9 @@
 """EfficientNet-B0 backbone (Tan and Le 2019, arXiv:1905.11946, Table 1), as built by Keras.
 
-Images in, feature map out; pooling and the head are in `classifier.py`. Where Keras differs from
-the paper we follow Keras, whose weights we load: images in [0, 255], normalised inside with
-ImageNet's mean and standard deviation; BatchNorm with momentum 0.99 and epsilon 1e-3; branches
-dropped with a fraction that grows to `drop_path` (Huang et al. 2016). 4,049,564 parameters, 42,016
-of them running statistics.
-
-Dimension names: b batch, h height, w width, c channels.
+Where Keras differs from the paper we follow Keras, whose weights we load: images in [0, 255],
+normalised inside with ImageNet's mean and standard deviation; BatchNorm with momentum 0.99 and
+epsilon 1e-3; branches dropped with a fraction that grows to `drop_path` (Huang et al. 2016).
+4,049,564 parameters, 42,016 of them running statistics.
 """
 
 from functools import partial
@@ -17,13 +14,10 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from fracjax import ops
-from fracjax.models.backbone import Backbone
-from fracjax.models.image_spec import ImageSpec
+from fracjax.models.backbone import Backbone, ImageSpec
 
-IMAGE = ImageSpec(side=224, channels=3, low=0.0, high=255.0, smallest=32)
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet's red, green and blue, in [0, 1]
 DEVIATION = (0.229, 0.224, 0.225)
-
 
 # Stages 2 to 8 of Table 1, which Keras numbers from 1: kernel, expansion, channels, blocks, and the
 # stride of the first block.
@@ -134,7 +128,7 @@ class EfficientNetB0(Backbone):
     of the images.
     """
 
-    IMAGE: ClassVar[ImageSpec] = IMAGE
+    IMAGE: ClassVar[ImageSpec] = ImageSpec(side=224, channels=3, low=0.0, high=255.0, smallest=32)
     BLOCKS: ClassVar[tuple[str, ...]] = ("stem", *MBCONVS, "top")
     FIRST: ClassVar[str] = "stem/conv"
     # Keras's `weights=None` network. With "imagenet" it has one layer more, a second rescaling
@@ -143,7 +137,7 @@ class EfficientNetB0(Backbone):
 
     def __init__(self, *, drop_path: float = 0.2, rngs: nnx.Rngs):
         self.features = 1280
-        self.stem = Stem(IMAGE.channels, 32, 3, strides=2, rngs=rngs)
+        self.stem = Stem(self.IMAGE.channels, 32, 3, strides=2, rngs=rngs)
         for i, (name, sizes) in enumerate(MBCONVS.items()):
             setattr(self, name, MBConv(**sizes, drop=drop_path * i / len(MBCONVS), rngs=rngs))
         self.top = ConvBN(320, self.features, rngs=rngs)

@@ -1,10 +1,8 @@
 """InceptionV3 backbone (Szegedy et al. 2016, arXiv:1512.00567), as built by Keras.
 
-Images in, feature map out; pooling and the head are in `classifier.py`. Where Keras differs from
-the paper we follow Keras, whose weights we load: no BatchNorm scale, epsilon 1e-3, momentum 0.99,
-no auxiliary head. 21,802,784 parameters, 34,432 of them running statistics.
-
-Dimension names: b batch, h height, w width, c channels.
+Where Keras differs from the paper we follow Keras, whose weights we load: no BatchNorm scale,
+epsilon 1e-3, momentum 0.99, no auxiliary head. 21,802,784 parameters, 34,432 of them running
+statistics.
 """
 
 from functools import partial
@@ -16,10 +14,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from fracjax import ops
-from fracjax.models.backbone import Backbone
-from fracjax.models.image_spec import ImageSpec
-
-IMAGE = ImageSpec(side=299, channels=3, low=-1.0, high=1.0, smallest=75)
+from fracjax.models.backbone import Backbone, ImageSpec
 
 _max_pool = partial(ops.max_pool, side=3)
 _batch_norm = partial(
@@ -40,10 +35,8 @@ def _avg_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
 class ConvBN(nnx.Module):
     """Bias-free convolution, BatchNorm, ReLU: the only layer the paper uses."""
 
-    def __init__(
-        self, c_in: int, c_out: int, kernel: tuple[int, int], *, rngs: nnx.Rngs, **options
-    ):
-        self.conv = ops.Conv(c_in, c_out, kernel, use_bias=False, rngs=rngs, **options)
+    def __init__(self, c_in: int, c_out: int, kernel: tuple[int, int], *, rngs: nnx.Rngs, **how):
+        self.conv = ops.Conv(c_in, c_out, kernel, use_bias=False, rngs=rngs, **how)
         self.norm = _batch_norm(c_out, rngs=rngs)
 
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 c2"]:
@@ -229,14 +222,14 @@ def _keras_layers() -> tuple[str, ...]:
 class InceptionV3(Backbone):
     """Table 1 without its last three rows: images → 2048 channels on a grid of 1/32 the side."""
 
-    IMAGE: ClassVar[ImageSpec] = IMAGE
+    IMAGE: ClassVar[ImageSpec] = ImageSpec(side=299, channels=3, low=-1.0, high=1.0, smallest=75)
     BLOCKS: ClassVar[tuple[str, ...]] = ("stem", *(f"mixed{i}" for i in range(11)))
     FIRST: ClassVar[str] = "stem/conv1/conv"
     KERAS_LAYERS: ClassVar[tuple[str, ...]] = _keras_layers()
 
     def __init__(self, *, rngs: nnx.Rngs):
         self.features = 2048
-        self.stem = Stem(IMAGE.channels, rngs=rngs)
+        self.stem = Stem(self.IMAGE.channels, rngs=rngs)
         self.mixed0 = InceptionA(192, c_pool=32, rngs=rngs)
         self.mixed1 = InceptionA(256, c_pool=64, rngs=rngs)
         self.mixed2 = InceptionA(288, c_pool=64, rngs=rngs)

@@ -1,10 +1,7 @@
 """MobileNetV2 backbone (Sandler et al. 2018, arXiv:1801.04381, Table 2), as built by Keras.
 
-Images in, feature map out; pooling and the head are in `classifier.py`. Where Keras differs from
-the paper we follow Keras, whose weights we load: BatchNorm with momentum 0.999 and epsilon 1e-3.
-2,257,984 parameters, 34,112 of them running statistics.
-
-Dimension names: b batch, h height, w width, c channels.
+Where Keras differs from the paper we follow Keras, whose weights we load: BatchNorm with momentum
+0.999 and epsilon 1e-3. 2,257,984 parameters, 34,112 of them running statistics.
 """
 
 from functools import partial
@@ -14,11 +11,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from fracjax import ops
-from fracjax.models.backbone import Backbone
-from fracjax.models.image_spec import ImageSpec
-
-IMAGE = ImageSpec(side=224, channels=3, low=-1.0, high=1.0, smallest=32)
-
+from fracjax.models.backbone import Backbone, ImageSpec
 
 # The bottlenecks of Table 2: expansion, channels, repeats, and the stride of the first.
 ROWS = (
@@ -100,14 +93,14 @@ def _keras_layers() -> tuple[str, ...]:
 class MobileNetV2(Backbone):
     """Table 2 up to its pooling: images → 1280 channels on a grid of 1/32 the side."""
 
-    IMAGE: ClassVar[ImageSpec] = IMAGE
+    IMAGE: ClassVar[ImageSpec] = ImageSpec(side=224, channels=3, low=-1.0, high=1.0, smallest=32)
     BLOCKS: ClassVar[tuple[str, ...]] = ("Conv1", *BOTTLENECKS, "Conv_1")
     FIRST: ClassVar[str] = "Conv1/conv"
     KERAS_LAYERS: ClassVar[tuple[str, ...]] = _keras_layers()
 
     def __init__(self, *, rngs: nnx.Rngs):
         self.features = 1280
-        self.Conv1 = ConvBN(IMAGE.channels, 32, 3, stride=2, rngs=rngs)
+        self.Conv1 = ConvBN(self.IMAGE.channels, 32, 3, stride=2, rngs=rngs)
         for name, sizes in BOTTLENECKS.items():
             setattr(self, name, Bottleneck(**sizes, rngs=rngs))
         self.Conv_1 = ConvBN(320, self.features, 1, stride=1, rngs=rngs)

@@ -2,13 +2,11 @@
 
 Left alone, JAX multiplies float32 on a GPU as TensorFloat-32, with 11 significant bits instead of
 24, and on a TPU as bfloat16, with 8. Here float32 means float32 on every device. `tensorfloat32`
-is TensorFloat-32 on a GPU, three passes of bfloat16 on a TPU, and float32 on a CPU, which has no
-other.
+is TensorFloat-32 on a GPU, three passes of bfloat16 on a TPU, and float32 on a CPU.
 
-bfloat16 is float32 with 8 significant bits instead of 24. Accelerators multiply matrices of it many
-times as fast, and add up the products in float32 all the same. Its range is that of float32: small
-gradients do not vanish as in float16, and the loss needs no scaling. What 8 bits are too few for
-stays in float32:
+Accelerators multiply matrices of bfloat16 many times as fast, and add up the products in float32
+all the same. Its range is that of float32: small gradients do not vanish as in float16, and the
+loss needs no scaling. What 8 bits are too few for stays in float32:
 
   images          of 256 grey levels, which 8 bits only just hold, and the first layer, which is a
                   small part of the work
@@ -22,9 +20,8 @@ stays in float32:
 
 What remains is the rounding of kernels and maps in every layer. In a detector that is sure of
 itself (logits of 10) it moves a probability near the threshold by a hundredth or two, more in one
-whose features are ImageNet's, and no layer is to blame alone. A network trained in bfloat16 is what
-it is in bfloat16; to predict in another precision than that of training is refused where it moves a
-probability by more than 0.01 (`evaluate_run.MOST_MOVED`).
+whose features are ImageNet's. To predict in another precision than that of training is refused
+where it moves a probability by more than 0.01 (`evaluation/precision_shift.py`).
 
 Source: Kalamkar et al. 2019, arXiv:1905.12322, for training in bfloat16 without loss scaling;
 Micikevicius et al. 2018, arXiv:1710.03740, for the master weights.
@@ -53,10 +50,7 @@ def effective_precision(precision: Precision, on: str) -> Precision:
 
 
 def set_compute_dtype(model: Classifier, precision: Precision) -> Classifier:
-    """Have the layers of a new model compute in `precision`; it is changed, and returned.
-
-    Its parameters and statistics stay as they are, float32, so that a checkpoint serves all.
-    """
+    """Have a new model's layers compute in `precision`, by parameters that stay float32."""
     model.precision = precision
     for _, layer in nnx.iter_modules(model):
         if isinstance(layer, nnx.Conv | nnx.Linear | ops.DepthwiseConv):
@@ -79,14 +73,12 @@ def set_compute_dtype(model: Classifier, precision: Precision) -> Classifier:
 # `dtype`.
 
 
-def _all_but_bias(arrays: Any, /, *, dtype: Any = None, inexact: bool = True) -> Any:
+def _all_but_bias(arrays: Any, /, *, dtype: Any = None, **_: Any) -> Any:
     """The gradient of a bias is a sum over all images and places."""
-    del inexact
     inputs, kernel, bias = arrays
     return jnp.asarray(inputs, dtype), jnp.asarray(kernel, dtype), bias
 
 
-def _none(arrays: Any, /, *, dtype: Any = None, inexact: bool = True) -> Any:
+def _none(arrays: Any, /, **_: Any) -> Any:
     """Flax's own cast would round the running mean before it is subtracted."""
-    del dtype, inexact
     return tuple(None if array is None else jnp.asarray(array, jnp.float32) for array in arrays)

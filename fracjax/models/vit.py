@@ -4,10 +4,7 @@ ViT-Ti and ViT-S have the widths of Touvron et al. 2021 (arXiv:2012.12877). Numb
 leaves to its code are that code's: LayerNorm epsilon 1e-6, exact GELU, biases everywhere.
 5,524,416 and 21,665,664 parameters at 224×224, of which the position embeddings grow with the
 image's area. There is no dropout inside: the paper fine-tunes without (Table 4), and the one
-before the head is the classifier's.
-
-Dimension names: b batch, h height, w width, c channels, n tokens (class token first, then patches
-by rows), f features.
+before the head is the classifier's. Tokens are the class token, then the patches by rows.
 """
 
 from functools import partial
@@ -19,13 +16,14 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from fracjax import ops
-from fracjax.models.backbone import Backbone
-from fracjax.models.image_spec import ImageSpec
+from fracjax.models.backbone import Backbone, ImageSpec
 
 PATCH = 16  # pixels
 IMAGE = ImageSpec(side=224, channels=3, low=-1.0, high=1.0, smallest=PATCH)
 
 _linear = partial(nnx.Linear, kernel_init=ops.glorot_uniform)
+# The fast variance, E[x²] - E[x]², loses digits where a token's mean is large.
+_NORM = {"epsilon": 1e-6, "use_fast_variance": False}
 
 
 class Embed(nnx.Module):
@@ -78,21 +76,13 @@ class MLP(nnx.Module):
         return self.linear2(nnx.gelu(self.linear1(x), approximate=False))
 
 
-class LayerNorm(nnx.LayerNorm):
-    """Over the features of each token."""
-
-    def __init__(self, features: int, *, rngs: nnx.Rngs):
-        # The fast variance, E[x²] - E[x]², loses digits where a token's mean is large.
-        super().__init__(features, epsilon=1e-6, use_fast_variance=False, rngs=rngs)
-
-
 class Block(nnx.Module):
     """Equations 2 and 3: attention, then the MLP; each normalised before and added to its input."""
 
     def __init__(self, features: int, *, heads: int, rngs: nnx.Rngs):
-        self.norm1 = LayerNorm(features, rngs=rngs)
+        self.norm1 = nnx.LayerNorm(features, **_NORM, rngs=rngs)
         self.attention = Attention(features, heads=heads, rngs=rngs)
-        self.norm2 = LayerNorm(features, rngs=rngs)
+        self.norm2 = nnx.LayerNorm(features, **_NORM, rngs=rngs)
         self.mlp = MLP(features, rngs=rngs)
 
     def __call__(self, x: Float[Array, "b n f"], **_: Any) -> Float[Array, "b n f"]:
@@ -100,7 +90,7 @@ class Block(nnx.Module):
         return x + self.mlp(self.norm2(x))
 
 
-class ClassTokenNorm(LayerNorm):
+class ClassTokenNorm(nnx.LayerNorm):
     """Equation 4: the class token, normalised."""
 
     def __call__(self, x: Float[Array, "b n f"], **_: Any) -> Float[Array, "b f"]:
@@ -125,4 +115,4 @@ class ViT(Backbone):
         self.embed = Embed(width, image_size=image_size, rngs=rngs)
         for name in names:
             setattr(self, name, Block(width, heads=heads, rngs=rngs))
-        self.norm = ClassTokenNorm(width, rngs=rngs)
+        self.norm = ClassTokenNorm(width, **_NORM, rngs=rngs)

@@ -2,6 +2,9 @@
 
 `FRACJAX_OPS=native` in the environment leaves every layer to Flax and XLA, on a CPU too; elsewhere
 they are theirs anyway.
+
+Dimension names: b batch, h height, w width, c channels (in), o channels out, i and j the taps of a
+kernel or window.
 """
 
 from fracjax.ops.conv import Conv as Conv

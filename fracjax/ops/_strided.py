@@ -1,7 +1,4 @@
-"""What the taps of a strided window see, and the way back to what they saw.
-
-Dimension names: b batch, h height, w width, c channels, i and j the window's taps.
-"""
+"""What the taps of a strided window see, and the way back to what they saw."""
 
 import operator
 from collections.abc import Callable
@@ -40,9 +37,8 @@ def seen_by(
     """Give each input what the taps that saw it send back.
 
     Row r of the input is seen by the taps i = r mod stride, so that the rows (and columns) of each
-    remainder are a sum of their own, and are interleaved at the end. `padded` are the sides of the
-    map of outputs with its `margins`; `term` is what tap (i, j) sends back, given the slices of
-    that map which belong to it.
+    remainder are a sum of their own, and are interleaved at the end. `term` is what tap (i, j)
+    sends back, given its slices of the map of outputs with its `margins`, whose sides are `padded`.
     """
     (_, (more_h, _), (more_w, _), _) = margins(window, stride)
     rows, columns = padded[0] - more_h, padded[1] - more_w  # of each remainder

@@ -27,11 +27,7 @@ def on_cpu() -> bool:
 
 
 def native() -> bool:
-    """Whether the environment asks for the layers of Flax and XLA everywhere.
-
-    Raises:
-      InputError: its FRACJAX_OPS is neither empty nor `native`.
-    """
+    """Whether the environment's FRACJAX_OPS asks for the layers of Flax and XLA everywhere."""
     asked = os.environ.get(_SWITCH, "")
     if asked not in ("", "native"):
         raise InputError(f"{_SWITCH} is {asked!r} in the environment; write `native`, or unset it")

@@ -10,9 +10,6 @@ bfloat16, the layer is XLA's own.
   the images. Where the kernel is one row or column, or takes strides, a matrix product per tap is
   faster. Else a large map is taken two images at a time, which fit the caches: on a single
   device, since a batch that is split over several has few on each.
-
-Dimension names: b batch, h height, w width, c channels in, o channels out, i and j the kernel's
-taps.
 """
 
 import operator

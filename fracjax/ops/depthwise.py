@@ -4,12 +4,10 @@ XLA's CPU backend lowers the weight gradient of a grouped convolution to a dense
 times the arithmetic as there are channels. On the CPU the layer is therefore a sum of shifted
 products, and so is each of its gradients: 8.2 times as fast (`benchmarks/RESULTS.md`). Elsewhere
 it is XLA's own.
-
-Dimension names: b batch, h height, w width, c channels, i and j the kernel's taps.
 """
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from typing import Any
 
@@ -24,10 +22,9 @@ from fracjax.ops.draws import glorot_uniform
 
 
 class DepthwiseConv(nnx.Module):
-    """Bias-free depthwise convolution of an odd square kernel, padding SAME.
+    """Bias-free depthwise convolution of an odd square kernel no smaller than the stride, SAME.
 
-    Its side is no less than the stride. `kernel_init` draws it in Keras's layout (side, side,
-    channels, 1), whose fans Keras counts.
+    `kernel_init` draws it in Keras's layout (side, side, channels, 1), whose fans Keras counts.
     """
 
     dtype: Any = None  # what images and kernel are cast to; None leaves them as they are
@@ -77,28 +74,9 @@ def shifted_products(
 
 def _backward(stride, residuals, g):
     x, kernel = residuals
-    taps = _taps(x, kernel.shape[:2], stride)
+    window, (_, h, w, _) = kernel.shape[:2], x.shape
+    taps = _taps(x, window, stride)
     to_kernel = jnp.stack([(tap * g).sum((0, 1, 2)) for tap in taps]).reshape(kernel.shape)
-    return _input_gradient(x, kernel, g, stride), to_kernel
-
-
-shifted_products.defvjp(lambda *args: (shifted_products(*args), args[:2]), _backward)
-
-
-def _padding(n: int, k: int, stride: int) -> tuple[int, int]:
-    """SAME: zeros before and after a side of `n`, the odd one after."""
-    total = max((-(-n // stride) - 1) * stride + k - n, 0)
-    return total // 2, total - total // 2
-
-
-def _taps(x, window: tuple[int, ...], stride: int) -> list[Array]:
-    """What each tap of the kernel sees, (b, h2, w2, c) each."""
-    pads = [_padding(n, k, stride) for n, k in zip(x.shape[1:3], window, strict=True)]
-    return _strided.taps(jnp.pad(x, ((0, 0), *pads, (0, 0))), window, (stride, stride))
-
-
-def _input_gradient(x, kernel, g, stride):
-    window, (h, w) = kernel.shape[:2], x.shape[1:3]
     padded = jnp.pad(g, _strided.margins(window, stride))
     whole = _strided.seen_by(
         window,
@@ -106,5 +84,17 @@ def _input_gradient(x, kernel, g, stride):
         padded.shape[1:3],
         lambda i, j, at: padded[at] * kernel[i, j, 0][None, None, None],
     )
-    (top, _), (left, _) = (_padding(n, k, stride) for n, k in zip((h, w), window, strict=True))
-    return whole[:, top : top + h, left : left + w]
+    (top, _), (left, _) = _same(x, window, stride)
+    return whole[:, top : top + h, left : left + w], to_kernel
+
+
+shifted_products.defvjp(lambda *args: (shifted_products(*args), args[:2]), _backward)
+
+
+def _same(x, window: tuple[int, ...], stride: int) -> Sequence[tuple[int, int]]:
+    return lax.padtype_to_pads(x.shape[1:3], window, (stride, stride), "SAME")
+
+
+def _taps(x, window: tuple[int, ...], stride: int) -> list[Array]:
+    padded = jnp.pad(x, ((0, 0), *_same(x, window, stride), (0, 0)))
+    return _strided.taps(padded, window, (stride, stride))

@@ -16,23 +16,19 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from jax.core import Tracer
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from fracjax.ops.backend import native
 
 
-def glorot_uniform(
-    key: Key[Array, ""], shape: tuple[int, ...], dtype: Any = jnp.float32, **_: Any
-) -> Float[Array, "*shape"]:
+def glorot_uniform(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32, **_) -> Array:
     """Uniform in ±√(6 / (fan in + fan out)), Keras's default (Glorot and Bengio 2010, eq. 16)."""
     window = math.prod(shape[:-2])
     limit = math.sqrt(6.0 / (window * (shape[-2] + shape[-1])))
     return _drawn(_uniform, key, shape, dtype, limit)
 
 
-def fan_out_normal(
-    key: Key[Array, ""], shape: tuple[int, ...], dtype: Any = jnp.float32, **_: Any
-) -> Float[Array, "*shape"]:
+def fan_out_normal(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32, **_) -> Array:
     """Normal of variance 2 / fan out, cut at two deviations and scaled up to make up for it.
 
     Keras's `VarianceScaling(2.0, "fan_out", "truncated_normal")`, from which EfficientNet starts.
@@ -42,9 +38,7 @@ def fan_out_normal(
     return _drawn(_cut_normal, key, shape, dtype, deviation)
 
 
-def normal_002(
-    key: Key[Array, ""], shape: tuple[int, ...], dtype: Any = jnp.float32, **_: Any
-) -> Float[Array, "*shape"]:
+def normal_002(key: Array, shape: tuple[int, ...], dtype: Any = jnp.float32, **_) -> Array:
     """Normal of deviation 0.02 before it is cut at two deviations, for embeddings."""
     return _drawn(_cut_normal, key, shape, dtype, 0.02)
 

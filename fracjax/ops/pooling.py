@@ -2,7 +2,6 @@
 
 XLA turns the gradient of a max pooling into a search for the place of each maximum, which is slow
 on CPUs. Here the way forward keeps the place, one byte a value.
-Dimension names: b batch, h height, w width, c channels.
 """
 
 from functools import partial, reduce
@@ -31,11 +30,11 @@ def max_pool(x: Float[Array, "b h w c"], side: int) -> Float[Array, "b h2 w2 c"]
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
 def _pool(x, side) -> Any:
-    return reduce(jnp.maximum, _taps(x, side))
+    return reduce(jnp.maximum, _strided.taps(x, (side, side), (STRIDE, STRIDE)))
 
 
 def _forward(x, side):
-    best, *others = _taps(x, side)
+    best, *others = _strided.taps(x, (side, side), (STRIDE, STRIDE))
     place = jnp.zeros(best.shape, jnp.uint8)
     for number, tap in enumerate(others, start=1):
         # A NaN must come through from wherever it is.
@@ -62,7 +61,3 @@ def _backward(side, residuals, g):
 
 
 _pool.defvjp(_forward, _backward)
-
-
-def _taps(x: Float[Array, "b h w c"], side: int) -> list[Float[Array, "b h2 w2 c"]]:
-    return _strided.taps(x, (side, side), (STRIDE, STRIDE))

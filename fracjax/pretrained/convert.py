@@ -15,10 +15,7 @@ from fracjax.pretrained.names import TABLES, NameTable
 
 
 def convert(source: Path, *, model: str, out: Path) -> store.Provenance:
-    """Convert the backbone's weights in a Keras file, and write them to `out`.
-
-    The file is a `.weights.h5` or `.keras` of Keras 3 or an `.h5` of older versions, with or
-    without the top.
+    """Convert the backbone's weights in a Keras file, with or without its top, into `out`.
 
     Raises:
       InputError: there are no Keras weights of it, the file cannot be read, or it does not fill
@@ -50,10 +47,9 @@ def network_of(source: Path) -> str:
       InputError: the file cannot be read, or has less than half of the names of any backbone.
     """
     arrays = keras_h5.read(source)
-    wanted = {model: set(table.names.values()) for model, table in TABLES.items()}
     found = {
-        model: (len(names & _by_names_of(TABLES[model], arrays).keys()), len(names))
-        for model, names in wanted.items()
+        model: (len(_by_names_of(table, arrays).keys() & table.names.values()), len(table.names))
+        for model, table in TABLES.items()
     }
     best = max(found, key=lambda model: found[model][0] / found[model][1])
     if 2 * found[best][0] < found[best][1]:

@@ -34,15 +34,11 @@ _IN_ZIP = "model.weights.h5"
 def read(path: Path) -> dict[str, np.ndarray]:
     """Every weight of a Keras file of either layout, by "layer/variable": "conv2d_5/kernel".
 
-    The depthwise kernels of older files ("depthwise_kernel") are called "kernel", as in newer ones.
-
     Raises:
       InputError: the file is missing, is no HDF5 file, is cut short, or holds no Keras weights.
     """
     if not path.is_file():
-        raise InputError(
-            f"no file {path}; give the .h5, .weights.h5 or .keras file that Keras wrote"
-        )
+        raise InputError(f"no file {path}; give the .h5, .weights.h5 or .keras file of Keras")
     try:
         with h5py.File(_hdf5(path)) as file:
             if "layers" in file and "layer_names" not in file.attrs:
@@ -78,9 +74,8 @@ def _read_keras_3(file: h5py.File, source: Path) -> dict[str, np.ndarray]:
     nameless: list[str] = []
 
     def visit(path: str, group: h5py.Group | h5py.Dataset) -> None:
-        if not isinstance(group, h5py.Group) or path.startswith("optimizer/"):
-            return
-        if not path.endswith("/vars") or not len(group):
+        is_layer = path.endswith("/vars") and not path.startswith("optimizer/")
+        if not is_layer or not isinstance(group, h5py.Group) or not len(group):
             return
         container = path.split("/")[-2]
         if "name" not in group.attrs:
@@ -124,8 +119,7 @@ def by_build_order(arrays: dict[str, np.ndarray], kinds: Sequence[str]) -> dict[
     """Renumber the anonymous layers of some classes from 0: "conv2d_95/kernel" → "conv2d_1/kernel".
 
     Keras numbers layers without a name as it builds them and goes on counting from one network to
-    the next, and old versions began at 1. Only the rank of the number within its class means
-    anything. `kinds` are classes whose layers have no names of their own, such as "conv2d".
+    the next, and old versions began at 1: only the rank within a class means anything.
     """
     by_layer = {name: name.rpartition("/") for name in arrays}
     layers = {layer for layer, _, _ in by_layer.values()}

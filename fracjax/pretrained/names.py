@@ -19,8 +19,7 @@ class NameTable:
     names: dict[str, str]  # Keras's name of every leaf of ours
     # URL of each file, without the top, then with it -> md5 in Keras's source, if it has one
     published: dict[str, str | None] = field(default_factory=dict)
-    # classes whose layers Keras numbers; here they are numbered from 0, as by
-    # `keras_h5.by_build_order`.
+    # classes whose layers Keras numbers; here from 0, as by `keras_h5.by_build_order`
     anonymous: tuple[str, ...] = ()
     # layers that older files, the published ones too, name otherwise: there, and here
     renamed: dict[str, str] = field(default_factory=dict)

@@ -52,7 +52,11 @@ def save(path: Path, arrays: dict[str, np.ndarray], provenance: Provenance) -> N
 
 
 def check(path: Path, *, model: str) -> Provenance:
-    """Refuse what `load` would refuse, but read only where the weights came from."""
+    """Where the weights of this backbone came from, their arrays left unread.
+
+    Raises:
+      InputError: no such file, a Keras file, another model's weights, or an old conversion.
+    """
     if not path.is_file():
         raise InputError(f"no weights at {path}; {download_hint(model, str(path))}")
     if path.suffix in (".h5", ".hdf5", ".keras"):
@@ -74,12 +78,7 @@ def check(path: Path, *, model: str) -> Provenance:
 
 
 def load(path: Path, *, model: str) -> tuple[dict[str, np.ndarray], Provenance]:
-    """Read a converted file, which must be of this backbone.
-
-    Raises:
-      InputError: no such file, a Keras file, a damaged file, another model's weights, or an old
-        conversion.
-    """
+    """Read a converted file; refuses what `check` does, and a damaged one."""
     check(path, model=model)
     return _read(path)
 
@@ -107,24 +106,20 @@ def fill(
     source: str,
     hint: str,
 ) -> dict[str, np.ndarray]:
-    """Float32 arrays for every leaf that is `expected`, checked from both sides.
+    """Float32 arrays for every leaf, by path, whose shape is `expected`, checked from both sides.
 
-    Args:
-      expected: shape of every leaf of the model, by its path.
-      arrays: what the source holds, by its own names.
-      table: the source's names; a leaf without one has the same name there.
-      source: what the arrays came from, for the message.
-      hint: what to do about a bad source, the last sentence of the message.
+    `arrays` have the names of `table`; a leaf without one has the same name there. `source` and
+    `hint`, what to do about a bad source, begin and end the message.
 
     Raises:
       InputError: listing at once every leaf left unfilled, every array left unused, every shape
         that differs, every array with values that are not finite and every constant that
         differs. A half-loaded backbone trains, and looks like a weak model.
     """
-    names, swapped = table.names, table.swapped
+    names, swapped = {path: table.names.get(path, path) for path in expected}, table.swapped
     problems = []
     for path, shape in expected.items():
-        name = names.get(path, path)
+        name = names[path]
         theirs = (*shape[:-2], shape[-1], shape[-2]) if name in swapped else shape
         if name not in arrays:
             problems.append(f"- not in the source: {path} (looked for {name})")
@@ -136,7 +131,7 @@ def fill(
         elif bad := int((~np.isfinite(arrays[name])).sum()):
             problems.append(f"! {path}: {bad} values in {name} are not finite")
     problems += _wrong_constants(table, arrays)
-    used = {names.get(path, path) for path in expected} | {*table.left_out, *table.constants}
+    used = {*names.values(), *table.left_out, *table.constants}
     unused = [name for name in arrays if name not in used]
     problems += [f"+ not in the model: {name} {arrays[name].shape}" for name in unused]
     if problems:
@@ -147,7 +142,7 @@ def fill(
         array = np.asarray(arrays[name], np.float32)
         return array.swapaxes(-1, -2) if name in swapped else array
 
-    return {path: ours(names.get(path, path)) for path in expected}
+    return {path: ours(name) for path, name in names.items()}
 
 
 def _wrong_constants(table: NameTable, arrays: Mapping[str, np.ndarray]) -> list[str]:
@@ -169,9 +164,7 @@ def load_into(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Replace a backbone's parameters and statistics by converted ones; the head stays.
 
-    Raises:
-      InputError: as `load`; or the file does not fill the backbone leaf by leaf, with every
-        problem listed.
+    Refuses what `load` and `fill` refuse.
     """
     arrays, _ = load(path, model=model)
     leaves = (leaf_shapes(params) | leaf_shapes(stats)).items()
@@ -179,10 +172,10 @@ def load_into(
     own_names, hint = NameTable(names={}, left_out=()), f"To mend it, {_convert_again(path)}"
     filled = fill(backbone, arrays, own_names, source=str(path), hint=hint)
 
-    def replace(leaf_path: tuple[Any, ...], leaf: Any) -> Any:
-        return filled.get(leaf_name(leaf_path), leaf)
+    def replaced(tree: dict[str, Any]) -> dict[str, Any]:
+        return jax.tree.map_with_path(lambda at, leaf: filled.get(leaf_name(at), leaf), tree)
 
-    return jax.tree.map_with_path(replace, params), jax.tree.map_with_path(replace, stats)
+    return replaced(params), replaced(stats)
 
 
 def _convert_again(path: Path) -> str:

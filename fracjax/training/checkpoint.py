@@ -5,6 +5,7 @@ takes. Both carry a `CheckpointMetadata`: config, classes, input range and the h
 """
 
 import hashlib
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,7 @@ from jax.sharding import Mesh
 from fracjax.config import Config, io
 from fracjax.errors import InputError
 from fracjax.imaging.resize import ImageFormat
-from fracjax.models.backbone import leaf_shapes
-from fracjax.models.image_spec import ImageSpec
+from fracjax.models.backbone import ImageSpec, leaf_shapes
 from fracjax.runtime.atomic_files import read_json
 from fracjax.runtime.sharding import replicated
 from fracjax.training.step import TrainState
@@ -34,11 +34,11 @@ class CheckpointMetadata:
     config: Config  # the run's config
     image: ImageSpec  # input range of its backbone
     split_hash: str  # hash of the split file that it was trained on
-    epoch: int  # epochs completed
-    history: list[dict[str, Any]]  # figures of every epoch so far
-    best_epoch: int  # epoch of the lowest validation loss so far
-    best_loss: float  # that loss, in nats
-    channels: int  # of the images that the network is trained on: 1 (grey) or 3 (colour)
+    epoch: int = 0  # epochs completed
+    history: list[dict[str, Any]] = field(default_factory=list)  # figures of every epoch so far
+    best_epoch: int = 0  # epoch of the lowest validation loss so far
+    best_loss: float = math.inf  # that loss, in nats
+    channels: int = 1  # of the images that the network is trained on: 1 (grey) or 3 (colour)
     # the detector that chose the examples of training (`DetectorGate.identity`), or None.
     filter: dict[str, Any] | None = None
     # steps taken of the epoch that has begun; 0 between epochs. With the seed and the epoch it is
@@ -95,9 +95,9 @@ class CheckpointMetadata:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "CheckpointMetadata":
         """Inverse of `to_dict`."""
+        config, image = io.from_dict(values["config"]), ImageSpec(**values["image"])
         own = {name: value for name, value in values.items() if name != "version"}
-        own["config"] = io.from_dict(values["config"])
-        return cls(**{**own, "image": ImageSpec(**values["image"])})
+        return cls(**{**own, "config": config, "image": image})
 
 
 def config_path(workdir: Path) -> Path:
@@ -106,12 +106,11 @@ def config_path(workdir: Path) -> Path:
 
 
 class Checkpoints:
-    """The two checkpoint folders of a run.
+    """The two checkpoint folders of a run: a context manager.
 
     Saving is asynchronous and each folder appears whole or not at all, so a run killed at any
-    moment resumes from an epoch that was finished. Close it, or use it as a context manager.
-
-    Of several processes each writes its part, into a workdir that they share.
+    moment resumes from an epoch that was finished. Of several processes each writes its part, into
+    a workdir that they share.
     """
 
     def __init__(self, workdir: Path) -> None:

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from fracjax.config import Config, Ensemble, Sweep
 
+MEMBER = "member_"
+
 
 def member_configs(config: Config) -> list[Config]:
     """The config of each network of a run, as it would be trained alone.
@@ -59,6 +61,3 @@ def member_dirs(workdir: Path) -> list[Path]:
     """The folders of the networks of a run, in order; the workdir itself if there is but one."""
     folders = [p for p in workdir.glob(f"{MEMBER}*") if p.name.removeprefix(MEMBER).isdigit()]
     return sorted(folders, key=lambda p: int(p.name.removeprefix(MEMBER))) or [workdir]
-
-
-MEMBER = "member_"

@@ -15,9 +15,8 @@ from fracjax.augment.policy import augment
 from fracjax.config import Augment
 from fracjax.loading.batch import Batch, Examples
 from fracjax.loading.streaming import evaluation_batches, stream
-from fracjax.models.backbone import HEAD
+from fracjax.models.backbone import HEAD, ImageSpec
 from fracjax.models.classifier import Classifier
-from fracjax.models.image_spec import ImageSpec
 from fracjax.runtime.sharding import batch_sharding, replicated
 from fracjax.runtime.stopwatch import Stopwatch
 
@@ -25,7 +24,6 @@ _AHEAD = 2  # batches whose logits are not waited for
 
 DrawnBy = tuple[jax.Array, jax.Array | np.ndarray]
 """What views of a batch are drawn by: a key, and the number of each example in the part."""
-
 
 Forward = Callable[[dict[str, Any], jax.Array, DrawnBy | None], jax.Array]
 """A network in inference mode, jitted: logits of its variables and images, or of a view of each."""
@@ -53,21 +51,14 @@ def make_forward(
 ) -> Forward:
     """Build `forward({"params": ..., "batch_stats": ...}, images, drawn_by) -> logits`.
 
-    Args:
-      model: the network, in any mode.
-      image: value range that its backbone expects.
-      mesh: devices.
-      start: first block to run, when the images are cached features.
-      stop: a block, or `head`: return what enters it, in float16, not logits.
-      colormap: colour map of what the network sees.
-      policy: what views are drawn from; none are without it.
+    The model may be in any mode. With `start` the images are features that enter this block; with
+    `stop`, a block or `head`, what enters it is returned, in float16, not logits. Views are drawn
+    from `policy`.
     """
     view = nnx.view(model, deterministic=True, use_running_average=True, raise_if_not_found=False)
     graph, _, _, rest = nnx.split(view, nnx.Param, nnx.BatchStat, ...)
 
-    def forward(
-        variables: dict[str, Any], images: jax.Array, drawn_by: DrawnBy | None
-    ) -> jax.Array:
+    def forward(variables: dict, images: jax.Array, drawn_by: DrawnBy | None) -> jax.Array:
         net = nnx.merge(graph, variables["params"], variables["batch_stats"], rest)
         if start is not None:
             return net(images.astype(jnp.float32), start=start)
@@ -91,13 +82,11 @@ def predict_logits(
     batch_size: int,
     mesh: Mesh,
     key: jax.Array | None = None,
-    watch: Stopwatch | None = None,
 ) -> Float[np.ndarray, "n k"]:
     """Logits of all examples, in their order; with a key, of a view of each."""
-    watch = watch or Stopwatch()
     source = evaluation_batches(examples, batch_size=batch_size)
-    batches = watch.inputs(stream(source, batch_sharding(mesh)))
-    return logits_of(forward, variables, batches, key, watch)[: len(examples)]
+    batches = stream(source, batch_sharding(mesh))
+    return logits_of(forward, variables, batches, key)[: len(examples)]
 
 
 def logits_of(

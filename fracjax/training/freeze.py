@@ -1,8 +1,7 @@
 """Which parameters train, and which BatchNorms use the statistics of the batch.
 
-Both follow from two words of the config. The cut of a phase is the first part of the backbone that
-trains; what comes before it is below the cut. `freeze.batch_norm` says what becomes of the
-BatchNorms:
+The cut of a phase is the first part of the backbone that trains; what comes before it is below the
+cut. `freeze.batch_norm` says what becomes of the BatchNorms:
 
   all        their offset and scale train everywhere, and they use batch statistics everywhere, also
              below the cut (the paper, sections 6.2 and 6.3)
@@ -42,12 +41,7 @@ class FreezeSpec:
 
 
 def partition(model: Classifier, cut: str, batch_norm: str) -> FreezeSpec:
-    """Work out what is held of `model`, which may be abstract (`nnx.eval_shape`).
-
-    Args:
-      model: the network.
-      cut: none, a block, an index into Keras's layers, or head; as in `config.phases`.
-      batch_norm: all, above_cut or frozen; as in `config.freeze`.
+    """What is held of `model`, which may be abstract, by a phase's cut and `freeze.batch_norm`.
 
     Raises:
       InputError: the cut is no part of this backbone; the message names the nearest ones.
@@ -67,15 +61,14 @@ def partition(model: Classifier, cut: str, batch_norm: str) -> FreezeSpec:
 
 
 def labels(params: dict[str, Any], spec: FreezeSpec) -> dict[str, Any]:
-    """Label every leaf of `params`, nested as `nnx.to_pure_dict` has them, TRAIN or FREEZE.
+    """Label every leaf of `params`, nested dicts, TRAIN or FREEZE.
 
     Raises:
       ValueError: a frozen path matches no leaf. Left silent, it would train.
     """
-    paths = {leaf_name(path) for path, _ in jax.tree.leaves_with_path(params)}
-    if spec.frozen - paths:
+    if unknown := spec.frozen - leaf_shapes(params).keys():
         raise ValueError(
-            f"frozen paths match no parameter: {sorted(spec.frozen - paths)}; "
+            f"frozen paths match no parameter: {sorted(unknown)}; "
             f"the parameters are in {sorted(params)}"
         )
     return jax.tree.map_with_path(
@@ -99,8 +92,7 @@ def training_view(model: Classifier, spec: FreezeSpec) -> Classifier:
     everywhere, below the cut too, as in Keras.
     """
     modes = {"deterministic": False, "use_running_average": False}
-    # A network need not have BatchNorm.
-    view = nnx.view(model, raise_if_not_found=False, **modes)
+    view = nnx.view(model, raise_if_not_found=False, **modes)  # of BatchNorm there may be none
     if not spec.held:  # nnx.view raises when `only` selects nothing
         return view
     held = {tuple(path.split("/")) for path in spec.held}
@@ -110,9 +102,8 @@ def training_view(model: Classifier, spec: FreezeSpec) -> Classifier:
 def frozen_prefix(model: Classifier, spec: FreezeSpec) -> str | None:
     """The first block that is not constant, as a `start` of the network; "head" if all of them are.
 
-    The blocks before it have no trained parameter, no BatchNorm on batch statistics and no
-    dropout, so that their output for an image never changes and can be kept. None when the very
-    first block is not constant.
+    The blocks before it have no trained parameter, no BatchNorm on batch statistics and no dropout,
+    so that their output for an image can be kept. None when the very first block is not constant.
     """
     changing = (sizes(model, nnx.Param).keys() - spec.frozen) | (batch_norms(model) - spec.held)
     changing |= {

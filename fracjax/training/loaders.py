@@ -1,27 +1,27 @@
 """How the examples of a run reach its steps: from the devices' own memory, or from the disk.
 
 A loader makes the program of a phase (`compile`), makes ready for an epoch (`start`), takes its
-steps from one to another (`advance`, which donates the state) and has the logits of the validation
-examples of a network (`validate`). Its `chunk` is the number of steps of a dispatch at most, 0 for
-all of an epoch. Of several networks, states, figures, keys and learning rates are stacked, networks
-first (`step.stack_trees`).
+steps from one to another (`take`, which donates the state) and has the validation examples of a
+network, in their order (`validation_batches`). Its `chunk` is the number of steps of a dispatch at
+most, 0 for all of an epoch. Of several networks, states, figures, keys and learning rates are
+stacked, networks first (`step.stack_trees`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import jax
 import numpy as np
 from jax import lax
 from jax.sharding import Mesh
-from jaxtyping import Float
+from jaxtyping import Array
 
-from fracjax.loading.memory import choose_mode, room_for
-from fracjax.loading.resident import batch_at, evaluation_pass, make_resident
-from fracjax.loading.streaming import StackedSource, stream
+from fracjax.loading.batch import Batch
+from fracjax.loading.resident import batch_at, evaluation_pass, make_resident, room_for
+from fracjax.loading.streaming import StackedSource, evaluation_batches, stream
 from fracjax.ops.backend import on_cpu
 from fracjax.runtime.sharding import batch_sharding, replicate, replicated
 from fracjax.runtime.stopwatch import Stopwatch
-from fracjax.training.forward import Forward, logits_of, predict_logits
 from fracjax.training.step import Metrics, StepSpec, TrainState, make_step, pure_step, stack_trees
 from fracjax.training.trainer import Trainer
 
@@ -30,7 +30,7 @@ class ResidentLoader:
     """All examples lie in the devices' memory; epochs are drawn, and batches gathered, there."""
 
     def __init__(self, trainers: Sequence[Trainer], mesh: Mesh, watch: Stopwatch) -> None:
-        self._trainers, self._mesh, self._watch = trainers, mesh, watch
+        self.trainers, self.mesh, self.watch = trainers, mesh, watch
         self.chunk = trainers[0].config.train.steps_per_dispatch or (1 if on_cpu() else 0)
         parts = [part for trainer in trainers for part in trainer.data.parts]
         weights = [trainer.class_weights for trainer in trainers for _ in trainer.data.parts]
@@ -39,23 +39,17 @@ class ResidentLoader:
 
     def compile(self, spec: StepSpec) -> None:
         """Make the program of a phase; first and last step are arguments of it."""
-        networks, mesh = len(self._trainers), self._mesh
+        networks, mesh = len(self.trainers), self.mesh
         step, sharding = pure_step(spec, networks), batch_sharding(mesh, axis=int(networks > 1))
-        batch_size = self._trainers[0].config.data.batch_size
+        batch_size = self.trainers[0].config.data.batch_size
+        gather = partial(batch_at, batch_size=batch_size, mesh=mesh)
 
         def dispatch(state, total, key, examples, rates, orders, begin, active, start, stop):
             def take_step(number, so_far):
                 state, total = so_far
                 batches = [
-                    batch_at(
-                        own,
-                        order,
-                        number + begin[i],
-                        batch_size=batch_size,
-                        mesh=mesh,
-                        active=active[i],
-                    )
-                    for i, (own, order) in enumerate(zip(examples, orders, strict=True))
+                    gather(examples[i], orders[i], number + begin[i], active=active[i])
+                    for i in range(networks)
                 ]
                 batch = lax.with_sharding_constraint(stack_trees(batches), sharding)
                 rate = rates[0, number] if networks == 1 else rates[:, number]
@@ -69,41 +63,26 @@ class ResidentLoader:
 
         self._dispatch = jax.jit(dispatch, donate_argnums=0, out_shardings=replicated(mesh))
 
-    def start(
-        self,
-        active: Sequence[bool],
-        begin: Sequence[int],
-        key: jax.Array,
-        learning_rates: Float[np.ndarray, "networks steps"],
-    ) -> None:
+    def start(self, active: list[bool], begin: list[int], key: Array, rates: np.ndarray) -> None:
         """Draw the orders of an epoch on the devices.
 
-        Args:
-          active: which networks take part.
-          begin: the step at which each begins.
-          key: randomness of their steps.
-          learning_rates: of each step from there on.
+        Each network that is `active` takes its steps from `begin` on, at these learning rates.
         """
-        own = zip(self._parts, self._trainers, strict=True)
+        own = zip(self._parts, self.trainers, strict=True)
         examples = tuple(parts[trainer.view] for parts, trainer in own)
-        orders = tuple(trainer.order() for trainer in self._trainers)
-        small = (learning_rates, orders, np.array(begin, np.int32), np.array(active))
-        self._epoch = (key, examples, *replicate(self._mesh, small))
+        orders = tuple(trainer.batches().order for trainer in self.trainers)
+        small = (rates, orders, np.array(begin, np.int32), np.array(active))
+        self._epoch = (key, examples, *replicate(self.mesh, small))
 
-    def advance(
-        self, state: TrainState, total: Metrics, steps: range
-    ) -> tuple[TrainState, Metrics]:
+    def take(self, state: TrainState, total: Metrics, steps: range) -> tuple[TrainState, Metrics]:
         """Take steps: one program, however many there are."""
         first, end = np.int32(steps.start), np.int32(steps.stop)
         return self._dispatch(state, total, *self._epoch, first, end)
 
-    def validate(self, trainer: Trainer, forward: Forward) -> Float[np.ndarray, "n k"]:
-        """Logits of the validation examples of a network, in their order."""
-        resident = self._parts[self._trainers.index(trainer)][-1]
-        size = trainer.config.data.batch_size
-        batches = evaluation_pass(resident, batch_size=size, mesh=self._mesh)
-        logits = logits_of(forward, trainer.state.variables, batches, watch=self._watch)
-        return logits[: resident.row.size]
+    def validation_batches(self, trainer: Trainer) -> Iterator[Batch]:
+        """Every validation example of a network; the last batch is filled up."""
+        resident = self._parts[self.trainers.index(trainer)][-1]
+        return evaluation_pass(resident, batch_size=trainer.config.data.batch_size, mesh=self.mesh)
 
 
 class StreamingLoader:
@@ -112,37 +91,29 @@ class StreamingLoader:
     chunk = 1
 
     def __init__(self, trainers: Sequence[Trainer], mesh: Mesh, watch: Stopwatch) -> None:
-        self._trainers, self._mesh, self._watch = trainers, mesh, watch
+        self.trainers, self.mesh, self.watch = trainers, mesh, watch
         self._merge = jax.jit(lambda total, metrics: total.merge(metrics))
 
     def compile(self, spec: StepSpec) -> None:
         """Make the program of a phase."""
-        self._step = make_step(spec, self._mesh, len(self._trainers))
+        self._step = make_step(spec, self.mesh, len(self.trainers))
 
-    def start(
-        self,
-        active: Sequence[bool],
-        begin: Sequence[int],
-        key: jax.Array,
-        learning_rates: Float[np.ndarray, "networks steps"],
-    ) -> None:
+    def start(self, active: list[bool], begin: list[int], key: Array, rates: np.ndarray) -> None:
         """Begin to read; arguments as of `ResidentLoader.start`."""
-        networks = zip(self._trainers, active, strict=True)
+        networks = zip(self.trainers, active, strict=True)
         source = StackedSource([t.batches() if busy else None for t, busy in networks], begin)
-        self._key, self._learning_rates, self._steps = key, learning_rates, len(source)
-        sharding = batch_sharding(self._mesh, axis=int(len(self._trainers) > 1))
-        workers = self._trainers[0].config.data.workers
+        self._key, self._rates, self._steps = key, rates, len(source)
+        sharding = batch_sharding(self.mesh, axis=int(len(self.trainers) > 1))
+        workers = self.trainers[0].config.data.workers
         self._batches = stream(source, sharding, workers=workers)
 
-    def advance(
-        self, state: TrainState, total: Metrics, steps: range
-    ) -> tuple[TrainState, Metrics]:
+    def take(self, state: TrainState, total: Metrics, steps: range) -> tuple[TrainState, Metrics]:
         """Take steps one by one."""
         try:
             for step in steps:
-                with self._watch.waiting_for("input"):
+                with self.watch.waiting_for("input"):
                     batch = next(self._batches)
-                rates = self._learning_rates[:, step]
+                rates = self._rates[:, step]
                 rate = rates[0] if len(rates) == 1 else rates
                 state, metrics = self._step(state, batch, self._key, rate)
                 total = self._merge(total, metrics)
@@ -153,16 +124,11 @@ class StreamingLoader:
             self._batches.close()
         return state, total
 
-    def validate(self, trainer: Trainer, forward: Forward) -> Float[np.ndarray, "n k"]:
-        """Logits of the validation examples of a network, in their order."""
-        return predict_logits(
-            forward,
-            trainer.state.variables,
-            trainer.data.validation,
-            batch_size=trainer.config.data.batch_size,
-            mesh=self._mesh,
-            watch=self._watch,
-        )
+    def validation_batches(self, trainer: Trainer) -> Iterator[Batch]:
+        """As of `ResidentLoader`."""
+        size = trainer.config.data.batch_size
+        source = evaluation_batches(trainer.data.validation, batch_size=size)
+        return self.watch.inputs(stream(source, batch_sharding(self.mesh)))
 
 
 Loader = ResidentLoader | StreamingLoader
@@ -171,6 +137,6 @@ Loader = ResidentLoader | StreamingLoader
 def make_loader(trainers: Sequence[Trainer], mesh: Mesh, watch: Stopwatch) -> tuple[Loader, str]:
     """Choose the mode of a run, with the reason; refuses resident mode without room."""
     room = room_for([part for trainer in trainers for part in trainer.data.parts], mesh)
-    mode = choose_mode(trainers[0].config.data.mode, room)
+    mode = room.choose_mode(trainers[0].config.data.mode)
     kind = ResidentLoader if mode == "resident" else StreamingLoader
     return kind(trainers, mesh, watch), f"{mode} mode: {room}"

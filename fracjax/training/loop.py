@@ -7,10 +7,10 @@ is idle in the program, which has one shape.
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -29,14 +29,12 @@ from fracjax.runtime.workdir_lock import only_writer
 from fracjax.training import checkpoint, checks
 from fracjax.training.checkpoint import CheckpointMetadata
 from fracjax.training.ensemble_configs import is_sweep, member_configs
-from fracjax.training.forward import make_forward
+from fracjax.training.forward import logits_of, make_forward
 from fracjax.training.loaders import Loader, make_loader
 from fracjax.training.model import init
-from fracjax.training.profiling import Profile
-from fracjax.training.progress import Bar, progress_bar
-from fracjax.training.run_log import RunLog
+from fracjax.training.progress import Bar, Profile
 from fracjax.training.step import Metrics, stack_trees, unstack_trees
-from fracjax.training.trainer import Trainer
+from fracjax.training.trainer import RunLog, Trainer
 from fracjax.training.training_data import Detector, examples_of, make_training_data
 
 
@@ -44,7 +42,7 @@ def fit_members(
     config: Config,
     console: Console,
     *,
-    detector: Detector | None = None,
+    open_detector: Callable[[Path, Mesh], Detector] | None = None,
     profile_steps: int = 0,
 ) -> list[CheckpointMetadata]:
     """Train every network of a run until its phases are over; resume those that have a state.
@@ -52,11 +50,8 @@ def fit_members(
     One network is trained by itself, several (an ensemble, folds, a sweep) in one program: each
     step takes all of them, each on its own examples with its own randomness.
 
-    Args:
-      config: the run.
-      console: where the progress goes.
-      detector: that of `config.data.filter`; `workflows.train.fit` opens it.
-      profile_steps: steps to trace with JAX's profiler, into `WORKDIR/profile`; 0 for none.
+    `open_detector` opens that of `data.filter`, as `workflows.train.fit` has it done;
+    `profile_steps` are traced with JAX's profiler, into `WORKDIR/profile`.
 
     Returns:
       What the last checkpoint says of each network. One of a sweep whose loss was not finite has
@@ -66,13 +61,12 @@ def fit_members(
       InputError: bad input, before anything is overwritten; or a loss that is not finite, with the
         last good checkpoint kept. Within a sweep that ends one run only.
     """
-    if (config.data.filter is None) != (detector is None):
-        raise InputError(
-            f"data.filter is {config.data.filter}: open that detector and pass it as `detector`, "
-            "as fracjax.workflows.train.fit does"
-        )
-    mesh = data_mesh()
+    mesh, detector = data_mesh(), None
     checks.check_before_training(config, mesh)
+    if config.data.filter is not None:
+        if open_detector is None:
+            raise InputError("data.filter names a detector: train with fracjax.workflows.train.fit")
+        detector = open_detector(config.data.filter, mesh)
     configs, dataset = member_configs(config), open_dataset(config.data)
     views = [dataclasses.replace(dataset, data=one.data) for one in configs]
     new = [
@@ -80,10 +74,6 @@ def fit_members(
             config=one,
             image=IMAGES[one.model.name],
             split_hash=view.split_hash,
-            epoch=0,
-            history=[],
-            best_epoch=0,
-            best_loss=math.inf,
             channels=view.form.channels,
             filter=detector.identity if detector else None,
         )
@@ -115,13 +105,12 @@ def fit_members(
             )
             model, folder = init(meta.config), config.workdir / "features"
             data = make_training_data(meta.config, model, train, validation, mesh, console, folder)
-            log = opened.enter_context(RunLog(meta.config.workdir))
+            opened.enter_context(log := RunLog(meta.config.workdir))
             trainers.append(Trainer(meta, model, data, log, mesh, ends_alone=is_sweep(config)))
         for trainer in trainers:
             trainer.resume_or_init(console)
-        train_epochs(
-            trainers, mesh, console, Profile(config.workdir / "profile", profile_steps, console)
-        )
+        profile = Profile(config.workdir / "profile", profile_steps, console)
+        train_epochs(trainers, mesh, console, profile)
     return [trainer.meta for trainer in trainers]
 
 
@@ -129,18 +118,6 @@ def _create_workdir(config: Config) -> None:
     config.workdir.mkdir(parents=True, exist_ok=True)
     check_shared(config.workdir)
     write_json(checkpoint.config_path(config.workdir), io.to_dict(config))
-
-
-@dataclass(frozen=True)
-class Run:
-    """What every epoch of a run needs: its networks, who takes their steps, who looks on."""
-
-    trainers: list[Trainer]
-    loader: Loader
-    mesh: Mesh
-    bar: Bar
-    watch: Stopwatch
-    profile: Profile
 
 
 def train_epochs(trainers: list[Trainer], mesh: Mesh, console: Console, profile: Profile) -> None:
@@ -159,8 +136,7 @@ def train_epochs(trainers: list[Trainer], mesh: Mesh, console: Console, profile:
     longest = max(trainer.steps for trainer in trainers)
     done = min(trainer.meta.epoch * longest + trainer.meta.step for trainer in trainers)
     images = first.config.data.batch_size * len(trainers)
-    with progress_bar(console, epochs * longest, done, images, watch) as bar, profile:
-        run = Run(trainers, loader, mesh, bar, watch, profile)
+    with Bar(console, epochs * longest, done, images, watch) as bar, profile:
         while ahead := [(to.phase, trainer) for trainer in trainers if (to := trainer.ahead)]:
             watch.begin()
             # All of a phase before any of the next: a phase is a program of its own.
@@ -172,28 +148,33 @@ def train_epochs(trainers: list[Trainer], mesh: Mesh, console: Console, profile:
             for trainer in active:
                 trainer.start_epoch()
             bar.epoch(min(trainer.meta.epoch for trainer in active) + 1, epochs)
-            for trainer, figures in zip(active, _train_epoch(run, active), strict=True):
+            each = _train_epoch(loader, active, bar, profile)
+            for trainer, figures in zip(active, each, strict=True):
                 line = trainer.diverged
                 if line is None:
                     with jax.profiler.TraceAnnotation("validate"):
-                        logits = loader.validate(trainer, forward)
-                    line = trainer.finish_epoch(figures, logits)
+                        batches = loader.validation_batches(trainer)
+                        logits = logits_of(forward, trainer.state.variables, batches, watch=watch)
+                    line = trainer.finish_epoch(figures, logits[: len(trainer.data.validation)])
                 bar.note(line if len(trainers) == 1 else f"{trainer.config.workdir.name}  {line}")
-            breakdown = watch.breakdown
-            for trainer in active:
-                trainer.log.write_time(trainer.meta.epoch, breakdown)
-            bar.note(f"time: {breakdown}")
+            time = watch.breakdown
+            for trainer in active:  # not in the history, which a resumed run repeats to the bit
+                parts = {f"time_{what}": part for what, part in vars(time).items()}
+                trainer.log.write_events(trainer.meta.epoch, parts)
+            bar.note(f"time: {time}")
 
 
-def _train_epoch(run: Run, active: list[Trainer]) -> list[dict[str, float]]:
+def _train_epoch(
+    loader: Loader, active: list[Trainer], bar: Bar, profile: Profile
+) -> list[dict[str, float]]:
     """One epoch of the active networks, or what is left of it; their figures."""
-    trainers, count = run.trainers, len(run.trainers)
+    trainers, count = loader.trainers, len(loader.trainers)
     # A stand-in for an idle network: its own state may be that of another phase.
     stand_ins = [t if t in active else active[0] for t in trainers]
     state = stack_trees([t.state for t in stand_ins])
     total = stack_trees([Metrics.of(t.meta.sums if t in active else {}) for t in trainers])
     key = stack_trees([t.key for t in trainers])
-    state, total, key = replicate(run.mesh, (state, total, key))
+    state, total, key = replicate(loader.mesh, (state, total, key))
     begin = [t.meta.step if t in active else 0 for t in trainers]
     # Of all networks, active or not, and of all steps: another length would be another program.
     longest = max(t.steps for t in trainers)
@@ -201,43 +182,39 @@ def _train_epoch(run: Run, active: list[Trainer]) -> list[dict[str, float]]:
         t.learning_rate[np.minimum(first + np.arange(longest), t.steps - 1)]
         for t, first in zip(stand_ins, begin, strict=True)
     ]
-    run.loader.start([t in active for t in trainers], begin, key, np.stack(rates))
+    loader.start([t in active for t in trainers], begin, key, np.stack(rates))
     steps = max(t.steps - t.meta.step for t in active)
     every = trainers[0].config.train.checkpoint_steps
     reached = [(0, total)]
-    for chunk in plan(steps, run.loader.chunk, every, run.profile):
-        take = partial(run.loader.advance, state, total, chunk)
-        state, total = run.profile.dispatch(chunk, take)
+    for chunk in plan(steps, loader.chunk, every, profile):
+        take = partial(loader.take, state, total, chunk)
+        state, total = profile.dispatch(chunk, take)
         reached.append((chunk.stop, total))
         # The figures of the dispatch before: asking for this one's would stall the devices.
         if len(reached) > 2:
-            _report(run, active, reached.pop(0), reached[0])
+            _report(loader, active, bar, reached.pop(0), reached[0])
         if every and chunk.stop % every == 0:
-            run.watch.results(total)
+            loader.watch.results(total)
             states, totals = unstack_trees(state, count), unstack_trees(total, count)
             for i, trainer in enumerate(trainers):
                 step, sums = begin[i] + chunk.stop, totals[i].sums()
                 goes_on = trainer in active and step < trainer.steps
                 if goes_on and _is_finite(trainer, sums["loss"][0]):
                     trainer.save_within_epoch(states[i], step, sums)
-    _report(run, active, *reached)
+    _report(loader, active, bar, *reached)
     states, totals = unstack_trees(state, count), unstack_trees(total, count)
     figures = []
-    for trainer in active:
-        i = trainers.index(trainer)
-        trainer.state = states[i]
-        figures.append({name: float(figure) for name, figure in totals[i].compute().items()})
+    for trainer, own, metrics in zip(trainers, states, totals, strict=True):
+        if trainer in active:
+            trainer.state = own
+            figures.append({name: float(figure) for name, figure in metrics.compute().items()})
     return figures
 
 
 def plan(steps: int, most: int, every: int, profile: Profile) -> Iterator[range]:
-    """The dispatches of an epoch.
+    """The dispatches of an epoch, of `most` steps at most; 0 for no limit.
 
-    Args:
-      steps: of the epoch.
-      most: steps of a dispatch at most; 0 for no limit.
-      every: steps after which a dispatch must end, for a checkpoint; 0 for none.
-      profile: what is traced begins and ends with a dispatch, too.
+    One ends after `every` so many steps, for a checkpoint (0 for none), and where a trace does.
     """
     done = 0
     while done < steps:
@@ -250,23 +227,27 @@ def plan(steps: int, most: int, every: int, profile: Profile) -> Iterator[range]
 
 
 def _report(
-    run: Run, active: list[Trainer], before: tuple[int, Metrics], now: tuple[int, Metrics]
+    loader: Loader,
+    active: list[Trainer],
+    bar: Bar,
+    before: tuple[int, Metrics],
+    now: tuple[int, Metrics],
 ) -> None:
     """Show the mean loss of the steps between two moments; stop at one that is not finite."""
-    run.watch.results(now[1])
+    loader.watch.results(now[1])
     # Fetched before they are summed: JAX's own sum would queue behind the step that is running.
     loss, count, loss_before, count_before = (
         np.atleast_1d(np.asarray(x))
         for metrics in (now[1], before[1])
         for x in (metrics.loss.total, metrics.loss.count)
     )
-    for trainer, total in zip(run.trainers, loss, strict=True):
+    for trainer, total in zip(loader.trainers, loss, strict=True):
         if trainer in active:
             _is_finite(trainer, float(total))
     finite = np.isfinite(loss)
     gained, examples = loss[finite] - loss_before[finite], (count - count_before)[finite]
     mean = gained.sum() / max(examples.sum(), 1)
-    run.bar.step(float(mean), now[0] - before[0])
+    bar.step(float(mean), now[0] - before[0])
 
 
 def _is_finite(trainer: Trainer, loss: float) -> bool:

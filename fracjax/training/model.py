@@ -13,15 +13,14 @@ from jax.sharding import Mesh
 
 from fracjax.config import Config, Model
 from fracjax.errors import InputError
-from fracjax.models.backbone import HEAD
+from fracjax.models.backbone import HEAD, ImageSpec
 from fracjax.models.build import build
 from fracjax.models.classifier import Classifier
-from fracjax.models.image_spec import ImageSpec
 from fracjax.pretrained import store
 from fracjax.runtime.randomness import stream
 from fracjax.runtime.sharding import replicate
 from fracjax.training import freeze, losses
-from fracjax.training.step import TrainState, make_optimizer
+from fracjax.training.step import TrainState
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,12 @@ class TrainableModel:
         return freeze.training_view(self.model, self.freezes[phase])
 
     def optimizer(self, phase: int) -> optax.GradientTransformation:
-        """The optimiser of a phase, frozen leaves masked."""
-        return freeze.partial_updates(make_optimizer(), self.freezes[phase])
+        """Adam of a phase, frozen leaves masked; epsilon is Keras's, which the paper's runs had.
+
+        The learning rate is no part of it: the step takes it as an argument, so that one compiled
+        step serves every schedule (Kingma and Ba 2015, Algorithm 1).
+        """
+        return freeze.partial_updates(optax.scale_by_adam(eps=1e-7), self.freezes[phase])
 
     def initial_state(self, phase: int, mesh: Mesh) -> TrainState:
         """State before the first step of a run that begins in this phase, on every device."""
@@ -140,11 +143,8 @@ class BlockSummary:
 
 def summarise(model: Classifier, spec: freeze.FreezeSpec) -> list[BlockSummary]:
     """One row per block, then the head, then the total; `model` may be abstract."""
-    params, stats, norms = (
-        freeze.sizes(model, nnx.Param),
-        freeze.sizes(model, nnx.BatchStat),
-        freeze.batch_norms(model),
-    )
+    params, stats = freeze.sizes(model, nnx.Param), freeze.sizes(model, nnx.BatchStat)
+    norms = freeze.batch_norms(model)
 
     def row(name: str, where: str) -> BlockSummary:
         here = {path: n for path, n in params.items() if freeze.is_inside(path, where)}

@@ -22,8 +22,7 @@ from jaxtyping import Float32
 
 from fracjax.config import Config, Phase, Train
 
-MIN_DELTA = 1e-4
-"""Nats by which a loss must fall to count for `plateau_scale`; Keras's default."""
+MIN_DELTA = 1e-4  # nats by which a loss must fall to count for `plateau_scale`; Keras's default
 
 
 def best_epoch(losses: Sequence[float]) -> int:
@@ -68,25 +67,18 @@ class NextEpoch:
 def next_epoch(history: Sequence[dict[str, Any]], config: Config) -> NextEpoch | None:
     """Where the epoch after `history` stands; None if the run is over.
 
-    Every phase has an early stopping of its own, as every `fit` of Keras has. The next phase begins
-    with the network of the last epoch, not of the best one: `restore_best_weights` is off in Keras
-    unless asked for.
+    Every phase has an early stopping of its own, as every `fit` of Keras has. The next one begins
+    with the network of the last epoch, not of the best, as without Keras's `restore_best_weights`.
     """
-    losses = [row["validation_loss"] for row in history]
-    for index, phase in enumerate(config.phases):
-        used = _epochs_used(losses, phase, config.train)
-        if used is None:
-            return NextEpoch(index, tuple(losses))
-        losses = losses[used:]
-    return None
-
-
-def _epochs_used(losses: Sequence[float], phase: Phase, train: Train) -> int | None:
-    """Epochs after which the phase was over; None if it is not."""
-    for used in range(1, len(losses) + 1):
-        if used == phase.epochs or should_stop(losses[:used], patience=train.patience):
-            return used
-    return None
+    index, losses = 0, []
+    for row in history:
+        losses.append(row["validation_loss"])
+        full = len(losses) == config.phases[index].epochs
+        if full or should_stop(losses, patience=config.train.patience):
+            index, losses = index + 1, []
+            if index == len(config.phases):
+                return None
+    return NextEpoch(index, tuple(losses))
 
 
 def learning_rates(

@@ -16,9 +16,9 @@ from jax.typing import ArrayLike
 
 from fracjax.augment.mixing import mix
 from fracjax.augment.policy import augment
-from fracjax.config import Augment, Loss
+from fracjax.config import Config
 from fracjax.loading.batch import Batch
-from fracjax.models.image_spec import ImageSpec
+from fracjax.models.classifier import Classifier
 from fracjax.ops.backend import on_cpu
 from fracjax.runtime.randomness import stream
 from fracjax.runtime.sharding import batch_sharding, replicated
@@ -42,15 +42,6 @@ class TrainState:
     def variables(self) -> dict[str, Any]:
         """The network without its optimiser: `{"params": ..., "batch_stats": ...}`."""
         return {"params": self.params, "batch_stats": self.batch_stats}
-
-
-def make_optimizer() -> optax.GradientTransformation:
-    """Adam with Keras's epsilon, which the paper's runs had (Kingma and Ba 2015, Algorithm 1).
-
-    The learning rate is no part of it: the step takes it as an argument, so that one compiled step
-    serves every schedule.
-    """
-    return optax.scale_by_adam(eps=1e-7)
 
 
 @flax.struct.dataclass
@@ -85,31 +76,26 @@ class StepSpec:
     """What a training step is made of."""
 
     # the network in training mode, with frozen BatchNorms held (`freeze.training_view`).
-    view: nnx.Module
+    view: Classifier
     # the optimiser, frozen leaves masked (`freeze.partial_updates`).
     tx: optax.GradientTransformation
-    image: ImageSpec  # value range that the backbone expects
-    policy: Augment  # augmentation; not applied to cached features
-    colormap: str = "none"  # colour map of what the network sees
-    loss: Loss = losses.CROSS_ENTROPY  # what is minimised
+    config: Config  # augmentation, which features do not get, colour map and loss
     # first block to run when the batch holds features of the blocks before it.
     start: str | None = None
 
 
-def make_step(
-    spec: StepSpec, mesh: Mesh, networks: int = 1, *, one_by_one: bool | None = None
-) -> Step:
+def make_step(spec: StepSpec, mesh: Mesh, networks: int = 1) -> Step:
     """`pure_step`, jitted: the batch is split over the mesh by example, `state` is donated."""
     whole, batches = replicated(mesh), batch_sharding(mesh, axis=int(networks > 1))
     return jax.jit(
-        pure_step(spec, networks, one_by_one=one_by_one),
+        pure_step(spec, networks),
         in_shardings=(whole, batches, whole, whole),
         out_shardings=whole,
         donate_argnums=0,
     )
 
 
-def pure_step(spec: StepSpec, networks: int = 1, *, one_by_one: bool | None = None) -> Step:
+def pure_step(spec: StepSpec, networks: int = 1) -> Step:
     """Build `step(state, batch, key, learning_rate) -> (state, metrics)`.
 
     Randomness comes from `key`, the root of the run (`randomness.root`), and from `state.step`
@@ -118,13 +104,6 @@ def pure_step(spec: StepSpec, networks: int = 1, *, one_by_one: bool | None = No
     Of several networks every argument has the networks first: states and metrics stacked, batches
     (k, b, ...), keys and learning rates (k,). A network whose batch has no valid example stays as
     it is, its step counter included; its metrics are 0/0.
-
-    Args:
-      spec: what the step of one network is made of.
-      networks: how many there are in the program.
-      one_by_one: write them one after the other into the program, not side by side by `vmap`. The
-        default is so on a CPU only: side by side their convolutions become grouped ones, which are
-        slow there (`benchmarks/RESULTS.md`).
     """
     step = _step_of_one(spec)
     if networks == 1:
@@ -138,7 +117,9 @@ def pure_step(spec: StepSpec, networks: int = 1, *, one_by_one: bool | None = No
         return jax.tree.map(partial(jnp.where, busy), new, state), metrics
 
     def joint(*stacked):
-        if one_by_one or (one_by_one is None and on_cpu()):
+        # Side by side, by `vmap`, their convolutions become grouped ones, which are slow on a CPU
+        # (`benchmarks/RESULTS.md`): there they come one after the other in the program.
+        if on_cpu():
             return stack_trees([unless_idle(*one) for one in unstack_trees(stacked, networks)])
         return jax.vmap(unless_idle)(*stacked)
 
@@ -147,7 +128,7 @@ def pure_step(spec: StepSpec, networks: int = 1, *, one_by_one: bool | None = No
 
 def _step_of_one(spec: StepSpec) -> Step:
     graph, _, _, rest = nnx.split(spec.view, nnx.Param, nnx.BatchStat, ...)
-    start = spec.start
+    policy, colormap, how = spec.config.augment, spec.config.data.colormap, spec.config.loss
 
     def step(
         state: TrainState, batch: Batch, key: jax.Array, learning_rate: ArrayLike
@@ -159,22 +140,22 @@ def _step_of_one(spec: StepSpec) -> Step:
         )
         images, label = jnp.asarray(batch["image"]), jnp.asarray(batch["label"])
         mixed = None
-        if start is None:
-            images = augment(draw, images, spec.policy)
-            if spec.policy.mixup or spec.policy.cutmix:
-                mixed = mix(pairs, images, spec.policy)
+        if spec.start is None:
+            images = augment(draw, images, policy)
+            if policy.mixup or policy.cutmix:
+                mixed = mix(pairs, images, policy)
                 images = mixed.images
-            images = network_input(images, spec.image, spec.colormap)
+            images = network_input(images, spec.view.image, colormap)
         else:
             images = images.astype(jnp.float32)
 
         def loss_of(logits, label, weight):
             # Weights do not change the divisor, as in Keras: they are 1 on average.
-            return losses.loss(logits, label, spec.loss) * weight
+            return losses.loss(logits, label, how) * weight
 
         def mean_loss(params):
             model = nnx.merge(graph, params, state.batch_stats, rest)
-            logits = model(images, rngs=nnx.Rngs(dropout=dropout), start=start)
+            logits = model(images, rngs=nnx.Rngs(dropout=dropout), start=spec.start)
             per_example = loss_of(logits, label, batch["weight"])
             if mixed is not None:
                 other = loss_of(logits, label[mixed.partner], batch["weight"][mixed.partner])

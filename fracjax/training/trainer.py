@@ -1,51 +1,77 @@
-"""One network in training: its state, its examples, where it stands. A run has one, or several."""
+"""One network in training: its state, its examples, where it stands, what it writes."""
 
 import dataclasses
 import math
+from pathlib import Path
+from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Float, Float32, Int32
+from jaxtyping import Float, Float32
 from rich.console import Console
+from tensorboardX import SummaryWriter
 
 from fracjax.errors import InputError
 from fracjax.evaluation import auc
-from fracjax.loading.sampling import draw_order
 from fracjax.loading.streaming import BatchSource, steps_per_epoch, training_batches
-from fracjax.runtime.multihost import broadcast
+from fracjax.runtime.atomic_files import write_json
+from fracjax.runtime.multihost import broadcast, folder_of_first
 from fracjax.runtime.randomness import root
 from fracjax.runtime.sharding import replicate
 from fracjax.training import checkpoint, losses
-from fracjax.training.checkpoint import CheckpointMetadata
+from fracjax.training.checkpoint import CheckpointMetadata, Checkpoints
 from fracjax.training.model import TrainableModel
-from fracjax.training.run_log import RunLog
 from fracjax.training.schedule import NextEpoch, learning_rates, next_epoch
 from fracjax.training.step import StepSpec, Sums, TrainState
 from fracjax.training.training_data import TrainingData
+
+
+class RunLog(Checkpoints):
+    """What one network writes: checkpoints, `history.json` and TensorBoard events.
+
+    The metrics are clu's; its event writer needs TensorFlow, so the events are tensorboardX's.
+    """
+
+    def __init__(self, workdir: Path) -> None:
+        super().__init__(workdir)
+        self._history = workdir / "history.json"
+        self._events = SummaryWriter(str(folder_of_first(workdir)))
+
+    def __exit__(self, *_: object) -> None:
+        self._events.close()
+        super().__exit__()
+
+    def save_epoch(self, state: TrainState, meta: CheckpointMetadata) -> None:
+        """Save the state after an epoch, twice if it is the best so far, and its figures."""
+        if meta.best_epoch == meta.epoch:
+            self.save_best(state, meta)
+        self.save_last(state, meta)
+        write_json(self._history, meta.history)
+        self.write_events(meta.epoch, meta.history[-1])
+
+    def write_events(self, epoch: int, figures: dict[str, Any]) -> None:
+        """Write those figures of an epoch for TensorBoard that are no whole numbers."""
+        for name, value in figures.items():
+            if isinstance(value, float):
+                self._events.add_scalar(name, value, epoch)
+        self._events.flush()  # at once, so that a killed run keeps its curves
 
 
 class Trainer:
     """One network in training.
 
     Attributes:
-      config: its own: workdir, seed, fold.
       model: what it starts from.
-      data: its examples; `data.start` is the first block to run on them.
-      log: where it is recorded.
       meta: what its next checkpoint will say.
-      state: parameters, statistics, optimiser.
       key: root of the randomness of its steps.
       steps: of one epoch.
-      class_weights: weight of a training example by its class.
-      learning_rate: of each step of the epoch that runs.
       diverged: what is said of a loss that was not finite and ended this network only, as in a
         sweep; None if it did not come to that.
     """
 
     state: TrainState
-    learning_rate: Float32[np.ndarray, " steps"]
+    learning_rate: Float32[np.ndarray, " steps"]  # of the epoch that runs
 
     def __init__(
         self,
@@ -90,15 +116,8 @@ class Trainer:
 
     def step_spec(self, phase: int) -> StepSpec:
         """What the steps of a phase are made of."""
-        return StepSpec(
-            view=self.model.training_view(phase),
-            tx=self.model.optimizer(phase),
-            image=self.model.image,
-            policy=self.config.augment,
-            colormap=self.config.data.colormap,
-            loss=self.config.loss,
-            start=self.data.start,
-        )
+        view, tx = self.model.training_view(phase), self.model.optimizer(phase)
+        return StepSpec(view, tx, self.config, self.data.start)
 
     def start_epoch(self) -> None:
         """Set the learning rates; of a phase that begins, make its optimiser."""
@@ -117,17 +136,8 @@ class Trainer:
         """Which view of its examples the next epoch trains on."""
         return self.meta.epoch % len(self.data.views)
 
-    def order(self) -> Int32[jax.Array, " m"]:
-        """The order of the next epoch."""
-        return draw_order(
-            self.data.views[self.view].label,
-            seed=self.config.train.seed,
-            epoch=self.meta.epoch,
-            oversample=self.config.data.oversample,
-        )
-
     def batches(self) -> BatchSource:
-        """The batches of the next epoch, from the disk."""
+        """The batches of the next epoch."""
         how = self.config.data
         return training_batches(
             self.data.views[self.view],

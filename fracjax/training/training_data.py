@@ -1,26 +1,42 @@
-"""What the steps of a run read: decoded images, or features of them that were computed once."""
+"""What the steps of a run read: decoded images, or features of a frozen prefix, computed once.
+
+Where the blocks below the cut neither train nor update statistics, their output for a given image
+never changes. Training then starts at the cut, at a tenth of the arithmetic of InceptionV3; the
+price is that an example has only as many augmented views as were cached.
+"""
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+import hashlib
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 from jax.sharding import Mesh
-from jaxtyping import Bool
+from jaxtyping import Bool, Float16
 from rich.console import Console
 
-from fracjax.config import Config, Data
+from fracjax.config import Augment, Config, Data
 from fracjax.errors import InputError
-from fracjax.loading.batch import Examples
+from fracjax.loading import streaming
+from fracjax.loading.batch import Examples, StoredRows, write_rows
 from fracjax.loading.dataset_view import Dataset
 from fracjax.loading.sampling import subset_rows
+from fracjax.models.backbone import ImageSpec
+from fracjax.models.classifier import Classifier
+from fracjax.runtime.multihost import barrier, broadcast, is_main
 from fracjax.runtime.randomness import stream
-from fracjax.training.feature_cache import Prefix, cache_view
-from fracjax.training.model import TrainableModel
+from fracjax.runtime.sharding import batch_sharding, replicate
+from fracjax.training.forward import make_forward
+from fracjax.training.model import TrainableModel, variables_of
+
+FEATURES_VERSION = 5  # raise it with every change of a network's or an augmentation's output
 
 
 @runtime_checkable  # for jaxtyping's hook, which checks arguments in the tests
@@ -97,8 +113,8 @@ def make_training_data(
 ) -> TrainingData:
     """The examples as the config has them: images, or cached features of the frozen prefix.
 
-    The features are kept in `folder` under a name made of all that shapes them, so that the
-    networks of one run may share it.
+    These are kept in `folder` under a name made of all that shapes them, for the other networks of
+    a run, and for a run that was killed and goes on.
     """
     count = config.freeze.cached_views
     if not count:
@@ -107,13 +123,96 @@ def make_training_data(
     assert stop is not None, "check_config came first"
     root, batch_size = stream(config.train.seed, "cache"), config.data.batch_size
     prefix = Prefix(model.model, stop, model.image, config.augment, config.data.colormap)
+    cache = functools.partial(cache_view, prefix, batch_size=batch_size, mesh=mesh, folder=folder)
 
     def cached(examples: Examples, view: int, name: str) -> Examples:
         console.print(f"computing the features before {stop}: {name}", highlight=False)
-        key = jax.random.fold_in(root, view) if view else None
-        return cache_view(
-            prefix, examples, key=key, batch_size=batch_size, mesh=mesh, folder=folder
-        )
+        return cache(examples, key=jax.random.fold_in(root, view) if view else None)
 
     views = [cached(train, v, f"training view {v + 1} of {count}") for v in range(count)]
     return TrainingData(views, cached(validation, 0, "validation"), stop)
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """The blocks whose output is kept."""
+
+    model: Classifier  # in inference mode
+    stop: str  # the block before which they end, or `head`
+    image: ImageSpec
+    policy: Augment  # what views are drawn from
+    colormap: str = "none"
+
+
+def cache_view(
+    prefix: Prefix,
+    examples: Examples,
+    *,
+    key: jax.Array | None,
+    batch_size: int,
+    mesh: Mesh,
+    folder: Path,
+) -> Examples:
+    """`examples` with their images replaced by the float16 output of a prefix, kept in `folder`.
+
+    Float16 keeps eleven significant bits and halves the memory; logits move by about a thousandth.
+    A map in bfloat16, with eight bits, it keeps but for values below 6e-5. The view is drawn by
+    `key`, folded by example; None leaves the images as they are. `batch_size` has no bearing on it.
+
+    Raises:
+      InputError: an activation is too large for float16.
+    """
+    path = folder / f"{digest(prefix, examples, key)}.npy"
+    # The first alone looks: a network disk remembers for others that a file was not there.
+    if not broadcast(is_main() and path.exists()):
+        folder.mkdir(parents=True, exist_ok=True)
+        batches = features(prefix, examples, key, batch_size, mesh)
+        if is_main():
+            write_rows(path, len(examples), batches)
+        else:
+            deque(batches, maxlen=0)  # every process computes its part of them
+        barrier(path.name)
+    return dataclasses.replace(examples, image=StoredRows(path), row=None)
+
+
+def digest(prefix: Prefix, examples: Examples, key: jax.Array | None) -> str:
+    """Name of the features: a hash of images, backbone, its precision, and augmentation."""
+    parts = [FEATURES_VERSION, type(prefix.model.backbone).__name__, prefix.stop, prefix.image]
+    parts += [prefix.colormap, examples.image.shape[1:], prefix.model.precision]
+    if key is not None:
+        parts += [prefix.policy, jax.random.key_data(key).tolist()]
+    name = hashlib.sha256(repr(parts).encode())
+    if isinstance(examples.image, StoredRows):
+        # The file is named by its content.
+        name.update(examples.image.path.name.encode() + examples.rows.astype(np.int64).tobytes())
+    else:
+        name.update(examples.images().tobytes())
+    for leaf in jax.tree.leaves(nnx.state(prefix.model.backbone, nnx.Param, nnx.BatchStat)):
+        name.update(np.asarray(leaf).tobytes())
+    return name.hexdigest()[:32]
+
+
+def features(
+    prefix: Prefix, examples: Examples, key: jax.Array | None, batch_size: int, mesh: Mesh
+) -> Iterator[Float16[np.ndarray, "b *dims"]]:
+    """The features of all examples, batch by batch; those that fill up the last batch are cut."""
+    forward = make_forward(
+        prefix.model,
+        image=prefix.image,
+        mesh=mesh,
+        stop=prefix.stop,
+        colormap=prefix.colormap,
+        policy=prefix.policy,
+    )
+    variables = replicate(mesh, variables_of(prefix.model))
+    source = streaming.evaluation_batches(examples, batch_size=batch_size)
+    for step, batch in enumerate(streaming.stream(source, batch_sharding(mesh))):
+        drawn_by = None if key is None else (key, batch["index"])
+        left = len(examples) - step * batch_size
+        found = np.asarray(forward(variables, jnp.asarray(batch["image"]), drawn_by))[:left]
+        if not np.isfinite(found).all():
+            raise InputError(
+                f"activations before {prefix.stop} exceed float16's 65,504 or are not finite, so "
+                "they cannot be kept; write --freeze.cached-views 0"
+            )
+        yield found

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from jax.sharding import Mesh
 from rich.console import Console
 from rich.table import Column, Table
 
 from fracjax.config import Config, io
 from fracjax.errors import InputError
-from fracjax.inference.stages import open_detector_gate
-from fracjax.runtime.sharding import data_mesh
+from fracjax.inference.stages import DetectorGate, open_detector_gate
 from fracjax.training.checkpoint import CheckpointMetadata, config_path
-from fracjax.training.checks import check_before_training, check_config
+from fracjax.training.checks import check_config
 from fracjax.training.loop import fit_members
 from fracjax.training.model import summarise_phases
 
@@ -31,18 +31,17 @@ def fit(config: Config, console: Console, *, profile_steps: int = 0) -> list[Che
     Raises:
       InputError: bad input, before anything is overwritten; or a loss that is not finite.
     """
-    detector = None
-    if config.data.filter is not None:
-        mesh = data_mesh()
-        check_before_training(config, mesh)  # a wrong field is said before a model is read
-        try:
-            detector = open_detector_gate(config.data.filter, mesh)
-        except InputError as error:
-            raise InputError(
-                f"data.filter is {config.data.filter}, which is no detector to train behind: "
-                f"{error}. Train one there first, or set data.filter none"
-            ) from error
-    return fit_members(config, console, detector=detector, profile_steps=profile_steps)
+    return fit_members(config, console, open_detector=_open_detector, profile_steps=profile_steps)
+
+
+def _open_detector(workdir: Path, mesh: Mesh) -> DetectorGate:
+    try:
+        return open_detector_gate(workdir, mesh)
+    except InputError as error:
+        raise InputError(
+            f"data.filter is {workdir}, which is no detector to train behind: {error}. Train one "
+            "there first, or set data.filter none"
+        ) from error
 
 
 def show_config(config: Config, console: Console) -> None:

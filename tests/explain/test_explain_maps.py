@@ -18,7 +18,7 @@ from fracjax.explain.cam import METHODS
 from fracjax.explain.maps import as_map, explain, logit_of, make_explainer
 from fracjax.inference.model_bundle import ModelBundle
 from fracjax.loading.batch import Examples
-from fracjax.models.basic_cnn import IMAGE
+from fracjax.models.basic_cnn import BasicCNN
 from fracjax.models.build import build
 from fracjax.models.classifier import Classifier
 from fracjax.models.vit import ViT
@@ -54,8 +54,8 @@ def _drawn(net: Classifier, seed: int) -> dict:
 
 def _trained(networks: list[dict], config: Config = CONFIG, devices: int = 1) -> ModelBundle:
     mesh = data_mesh(devices)
-    forward = make_forward(abstract(config).model, image=IMAGE, mesh=mesh)
-    meta = CheckpointMetadata(config, IMAGE, "hash", 9, [], 1, math.inf, 1)
+    forward = make_forward(abstract(config).model, image=BasicCNN.IMAGE, mesh=mesh)
+    meta = CheckpointMetadata(config, BasicCNN.IMAGE, "hash", 9, [], 1, math.inf, 1)
     metas = (meta,) * len(networks)
     return ModelBundle(Path("x"), metas, tuple(networks), forward, mesh, config.data.batch_size, 1)
 
@@ -134,7 +134,7 @@ def test_a_map_is_that_of_gradients_by_finite_differences():
     net = abstract(CONFIG).model
     graph, _, _, rest = nnx.split(net, nnx.Param, nnx.BatchStat, ...)
     net = nnx.merge(graph, network["params"], network["batch_stats"], rest)
-    pictures = IMAGE.normalise(jnp.asarray(examples.images()))
+    pictures = BasicCNN.IMAGE.normalise(jnp.asarray(examples.images()))
     features = np.asarray(jax.jit(lambda x: net.backbone(x, stop="dense"))(pictures), float)[0]
     dense, head = network["params"]["backbone"]["dense"], network["params"]["head"]
     moving = network["batch_stats"]["backbone"]["dense"]["norm"]
@@ -294,9 +294,9 @@ def test_no_gradient_runs_through_the_blocks_below_the_map():
     def cost(run: Callable[..., jax.Array], *inputs: object) -> float:
         return (jax.jit(run).lower(*inputs).cost_analysis() or {})["flops"]
 
-    forward = cost(make_forward(net, image=IMAGE, mesh=mesh), variables, images, None)
+    forward = cost(make_forward(net, image=BasicCNN.IMAGE, mesh=mesh), variables, images, None)
     for method in METHODS:
-        run = make_explainer(net, image=IMAGE, mesh=mesh, method=method)
+        run = make_explainer(net, image=BasicCNN.IMAGE, mesh=mesh, method=method)
         assert cost(run, variables, images, classes) < 1.1 * forward
 
 

@@ -17,8 +17,8 @@ from fracjax.datasets.request import Request
 from fracjax.errors import InputError
 from fracjax.imaging.resize import ImageFormat, decode
 from fracjax.loading import decoded_cache
+from fracjax.loading.batch import StoredRows
 from fracjax.loading.decoded_cache import open_decoded
-from fracjax.loading.npy_rows import StoredRows
 
 FORM = ImageFormat(side=12)
 

@@ -4,24 +4,22 @@ import numpy as np
 import pytest
 
 from fracjax.errors import InputError
-from fracjax.loading import memory
+from fracjax.loading import resident
 from fracjax.loading.batch import Examples
-from fracjax.loading.memory import MemoryBudget, choose_mode, room_for
+from fracjax.loading.resident import MemoryBudget, room_for
 from fracjax.runtime.sharding import data_mesh
 
 
 def test_half_of_what_is_free_is_room_enough():
-    assert MemoryBudget(needed=50, free=100).fits
-    assert not MemoryBudget(needed=51, free=100).fits
-    assert choose_mode("auto", MemoryBudget(50, 100)) == "resident"
-    assert choose_mode("auto", MemoryBudget(51, 100)) == "stream"
+    assert MemoryBudget(needed=50, free=100).choose_mode("auto") == "resident"
+    assert MemoryBudget(needed=51, free=100).choose_mode("auto") == "stream"
 
 
 def test_what_is_asked_for_is_done_if_it_can_be():
-    assert choose_mode("resident", MemoryBudget(51, 100)) == "resident"
-    assert choose_mode("stream", MemoryBudget(1, 100)) == "stream"
+    assert MemoryBudget(51, 100).choose_mode("resident") == "resident"
+    assert MemoryBudget(1, 100).choose_mode("stream") == "stream"
     with pytest.raises(InputError) as error:
-        choose_mode("resident", MemoryBudget(3 * 2**30, 2**30))
+        MemoryBudget(3 * 2**30, 2**30).choose_mode("resident")
     assert str(error.value) == (
         "data.mode is resident, but the studies take 3.00 GiB of each device's 1.00 GiB of free "
         "memory; write stream, or a smaller data.image_size"
@@ -30,7 +28,7 @@ def test_what_is_asked_for_is_done_if_it_can_be():
 
 @pytest.mark.parametrize("devices", [1, 4])
 def test_the_studies_are_counted_once_and_split_over_the_devices(devices, monkeypatch):
-    monkeypatch.setattr(memory, "_free_on_host", lambda: 4000)
+    monkeypatch.setattr(resident, "_free_on_host", lambda: 4000)
     pictures, number = np.zeros((20, 4, 4, 1), np.uint8), np.arange(10)
     one = Examples(number, pictures, number, number, row=number)
     two = Examples(number, pictures, number, number, row=number + 5)  # five rows are both's
@@ -40,4 +38,4 @@ def test_the_studies_are_counted_once_and_split_over_the_devices(devices, monkey
 
 
 def test_the_free_memory_of_this_machine_is_a_number_of_bytes():
-    assert 2**20 < memory._free_on_host() < 2**50
+    assert 2**20 < resident._free_on_host() < 2**50

@@ -7,8 +7,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from fracjax.loading import resident
-from fracjax.loading.batch import Examples
-from fracjax.loading.npy_rows import StoredRows
+from fracjax.loading.batch import Examples, StoredRows
 from fracjax.loading.resident import batch_at, evaluation_pass, make_resident, place, take
 from fracjax.loading.sampling import draw_order
 from fracjax.loading.streaming import training_batches

@@ -7,10 +7,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from fracjax.config import Model
 from fracjax.errors import InputError
-from fracjax.models.backbone import Backbone
+from fracjax.models.backbone import Backbone, ImageSpec
 from fracjax.models.build import build
 from fracjax.models.classifier import Classifier
-from fracjax.models.image_spec import ImageSpec
 
 X = jnp.asarray(np.random.default_rng(0).uniform(0, 1, (4, 16, 16, 3)), jnp.float32)
 

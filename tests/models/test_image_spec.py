@@ -6,7 +6,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from fracjax.errors import InputError
-from fracjax.models.image_spec import ImageSpec
+from fracjax.models.backbone import ImageSpec
 
 
 def test_black_and_white_meet_the_ends_of_the_range():

@@ -6,8 +6,7 @@ import jax
 import numpy as np
 from numpy.testing import assert_array_equal
 
-from fracjax.loading.batch import Examples
-from fracjax.loading.npy_rows import StoredRows
+from fracjax.loading.batch import Examples, StoredRows
 from fracjax.loading.resident import batch_at, make_resident
 from fracjax.loading.sampling import draw_order
 from fracjax.loading.streaming import BatchSource, stream, training_batches

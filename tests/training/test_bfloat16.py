@@ -13,10 +13,10 @@ from fracjax.config import Augment, Config, Precision
 from fracjax.loading.batch import Examples
 from fracjax.loading.streaming import training_batches
 from fracjax.runtime.sharding import batch_sharding, data_mesh
-from fracjax.training.feature_cache import Prefix, cache_view, digest
 from fracjax.training.forward import make_forward, predict_logits
 from fracjax.training.model import TrainableModel, init
 from fracjax.training.step import StepSpec, TrainState, make_step
+from fracjax.training.training_data import Prefix, cache_view, digest
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 EPOCHS, RATE = 20, np.float32(1e-3)
@@ -39,8 +39,9 @@ def trained(config, examples) -> dict[Precision, Trained]:
     """Sixty steps from one seed in both precisions."""
     mesh, found = data_mesh(1), {}
     for precision in PRECISIONS:
-        network = init(_in(config, precision))
-        spec = StepSpec(network.training_view(0), network.optimizer(0), network.image, Augment())
+        own = _in(config, precision)
+        network = init(own)
+        spec = StepSpec(network.training_view(0), network.optimizer(0), own)
         step, state, losses = make_step(spec, mesh), network.initial_state(0, mesh), []
         for epoch in range(EPOCHS):
             for batch in training_batches(examples, batch_size=8, seed=0, epoch=epoch):

@@ -15,6 +15,7 @@ from fracjax.loading.dataset_view import open_dataset
 from fracjax.loading.streaming import training_batches
 from fracjax.runtime.sharding import batch_sharding, data_mesh, replicated
 from fracjax.training import freeze
+from fracjax.training import step as training_step
 from fracjax.training.checkpoint import read_meta
 from fracjax.training.ensemble_configs import member_configs, member_dirs
 from fracjax.training.loop import fit_members
@@ -45,12 +46,8 @@ def networks(config):
 
 @pytest.fixture(scope="module")
 def recipe(config, networks):
-    return StepSpec(
-        view=networks[0].training_view(0),
-        tx=freeze.partial_updates(SGD, networks[0].freezes[0]),
-        image=networks[0].image,
-        policy=config.augment,
-    )
+    tx = freeze.partial_updates(SGD, networks[0].freezes[0])
+    return StepSpec(networks[0].training_view(0), tx, config)
 
 
 def _batches(examples, seed):
@@ -79,9 +76,9 @@ def each_alone(networks, recipe, examples):
     return out
 
 
-def _together(networks, recipe, examples, *, one_by_one, devices=1):
+def _together(networks, recipe, examples, devices):
     mesh = data_mesh(devices)
-    step = make_step(recipe, mesh, len(SEEDS), one_by_one=one_by_one)
+    step = make_step(recipe, mesh, len(SEEDS))
     state = _stack([_initial(network, recipe, mesh) for network in networks])
     state = jax.device_put(state, replicated(mesh))
     keys = jnp.stack([jax.random.key(seed) for seed in SEEDS])
@@ -100,9 +97,10 @@ def _together(networks, recipe, examples, *, one_by_one, devices=1):
     ids=["one by one", "vmap on 4 devices"],
 )
 def test_member_i_equals_the_run_of_i_alone_over_ten_steps(
-    networks, recipe, examples, each_alone, one_by_one, devices
+    networks, recipe, examples, each_alone, one_by_one, devices, monkeypatch
 ):
-    state, losses = _together(networks, recipe, examples, one_by_one=one_by_one, devices=devices)
+    monkeypatch.setattr(training_step, "on_cpu", lambda: one_by_one)
+    state, losses = _together(networks, recipe, examples, devices)
     for i, (theirs, their_losses) in enumerate(each_alone):
         assert_allclose(losses[i], their_losses, rtol=1e-5, atol=1e-5)
         for tree in ("params", "batch_stats"):
@@ -117,9 +115,12 @@ def test_member_i_equals_the_run_of_i_alone_over_ten_steps(
 
 
 @pytest.mark.parametrize("one_by_one", [True, False])
-def test_a_network_without_a_valid_study_stays_as_it_is(networks, recipe, examples, one_by_one):
+def test_a_network_without_a_valid_study_stays_as_it_is(
+    networks, recipe, examples, one_by_one, monkeypatch
+):
+    monkeypatch.setattr(training_step, "on_cpu", lambda: one_by_one)
     mesh = data_mesh(1)
-    step = make_step(recipe, mesh, len(SEEDS), one_by_one=one_by_one)
+    step = make_step(recipe, mesh, len(SEEDS))
     before = _stack([_initial(network, recipe, mesh) for network in networks])
     before = jax.device_put(before, replicated(mesh))
     batch = _batches(examples, 0)[0]

@@ -11,14 +11,14 @@ from rich.console import Console
 from fracjax.config import Augment, Config, Data, Freeze, Model, Phase
 from fracjax.errors import InputError
 from fracjax.inference.model_bundle import open_run
+from fracjax.loading.batch import StoredRows
 from fracjax.loading.dataset_view import open_dataset
-from fracjax.loading.npy_rows import StoredRows
-from fracjax.models.image_spec import ImageSpec
+from fracjax.models.backbone import ImageSpec
 from fracjax.runtime.sharding import data_mesh
-from fracjax.training import feature_cache
-from fracjax.training.feature_cache import Prefix, cache_view
+from fracjax.training import training_data
 from fracjax.training.forward import make_forward, predict_logits
 from fracjax.training.model import init
+from fracjax.training.training_data import Prefix, cache_view
 from tests.training.runs import fit
 
 
@@ -73,7 +73,7 @@ def test_an_augmented_view_repeats_by_key_on_any_number_of_devices(network, exam
 
 def test_features_are_computed_once(network, examples, tmp_path, monkeypatch):
     first = _cached(network, examples, tmp_path).images()
-    monkeypatch.setattr(feature_cache, "features", None)  # would fail if it were called
+    monkeypatch.setattr(training_data, "features", None)  # would fail if it were called
     assert_array_equal(_cached(network, examples, tmp_path).images(), first)
 
 
@@ -93,22 +93,22 @@ KEY, BRIGHT = jax.random.key(0), Augment(brightness=0.2)
 )
 def test_features_are_named_by_all_that_shapes_them(network, examples, change):
     def name(policy=BRIGHT, key=KEY, **changes):
-        return feature_cache.digest(_prefix(network, policy=policy, **changes), examples, key)
+        return training_data.digest(_prefix(network, policy=policy, **changes), examples, key)
 
     assert name() == name()
     assert name() != name(**change)
 
 
 def test_features_are_named_by_pictures_rows_and_weights(config, network, examples, tmp_path):
-    name = feature_cache.digest(_prefix(network), examples, KEY)
+    name = training_data.digest(_prefix(network), examples, KEY)
     brighter = dataclasses.replace(examples, image=examples.image + 1)
     reseeded = dataclasses.replace(config, train=dataclasses.replace(config.train, seed=1))
-    assert feature_cache.digest(_prefix(network), brighter, KEY) != name
-    assert feature_cache.digest(_prefix(init(reseeded)), examples, KEY) != name
+    assert training_data.digest(_prefix(network), brighter, KEY) != name
+    assert training_data.digest(_prefix(init(reseeded)), examples, KEY) != name
     np.save(tmp_path / "a.npy", examples.image)
     stored = dataclasses.replace(examples, image=StoredRows(tmp_path / "a.npy"))
     other = [stored, stored.take(np.arange(20)[::-1]), stored.take(np.arange(10))]
-    assert len({feature_cache.digest(_prefix(network), one, KEY) for one in other}) == 3
+    assert len({training_data.digest(_prefix(network), one, KEY) for one in other}) == 3
 
 
 def test_activations_too_large_for_float16_are_refused(network, examples, tmp_path):

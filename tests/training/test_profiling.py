@@ -4,7 +4,7 @@ import jax
 import pytest
 from rich.console import Console
 
-from fracjax.training.profiling import Profile
+from fracjax.training.progress import Profile
 
 
 @pytest.fixture

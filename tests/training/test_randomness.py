@@ -22,13 +22,12 @@ from fracjax.inference.model_bundle import ModelBundle
 from fracjax.loading.streaming import training_batches
 from fracjax.runtime.randomness import Stream, numpy_generator, root, stream
 from fracjax.runtime.sharding import data_mesh
-from fracjax.training import feature_cache, training_data
+from fracjax.training import training_data
 from fracjax.training.checkpoint import CheckpointMetadata, Checkpoints, read_meta
-from fracjax.training.feature_cache import Prefix, cache_view
 from fracjax.training.forward import make_forward, predict_logits
 from fracjax.training.model import abstract, init
 from fracjax.training.step import StepSpec, pure_step
-from fracjax.training.training_data import make_training_data
+from fracjax.training.training_data import Prefix, cache_view, make_training_data
 
 QUIET = Console(quiet=True)
 SEEDS = (3, 4)  # of two members of an ensemble
@@ -102,7 +101,7 @@ def test_no_two_draws_of_a_run_share_a_key(config, examples, drawn, monkeypatch,
         phases=(Phase(cut="head"),),
     )
     mesh, model = data_mesh(1), abstract(config)
-    spec = StepSpec(model.training_view(0), model.optimizer(0), model.image, policy)
+    spec = StepSpec(model.training_view(0), model.optimizer(0), config)
     # It returns nothing but the draws: the compiler drops the rest.
     step = jax.jit(lambda state, batch, key: pure_step(spec)(state, batch, key, 0.1)[0].step)
     number_of = Counter()
@@ -157,7 +156,7 @@ def test_cached_features_do_not_depend_on_the_batch_size(config, examples, tmp_p
     eight, six = cached(8, "eight"), cached(6, "six")
     assert_allclose(eight, six, atol=2e-3)  # float16
     assert np.abs(eight[:6] - eight[6:12]).max() > 0.01  # each by a draw of its own
-    monkeypatch.setattr(feature_cache, "features", None)  # would fail if it were called
+    monkeypatch.setattr(training_data, "features", None)  # would fail if it were called
     assert_array_equal(cached(20, "eight"), eight)
 
 

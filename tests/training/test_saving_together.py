@@ -16,7 +16,7 @@ def main():
     from orbax.checkpoint._src.checkpointers import async_checkpointer
     from orbax.checkpoint._src.path import deleter
     from fracjax.config import Config
-    from fracjax.models.image_spec import ImageSpec
+    from fracjax.models.backbone import ImageSpec
     from fracjax.runtime.multihost import process_index_count
     from fracjax.runtime.sharding import data_mesh, replicate
     from fracjax.training.checkpoint import CheckpointMetadata, Checkpoints

@@ -42,13 +42,8 @@ def _still(config, **augment):
 
 def _loss(config, batch, colormap="none"):
     network = init(config)
-    recipe = StepSpec(
-        view=network.training_view(0),
-        tx=network.optimizer(0),
-        image=network.image,
-        policy=config.augment,
-        colormap=colormap,
-    )
+    coloured = dataclasses.replace(config, data=dataclasses.replace(config.data, colormap=colormap))
+    recipe = StepSpec(network.training_view(0), network.optimizer(0), coloured)
     state = network.initial_state(0, data_mesh(1))
     _, metrics = jax.jit(pure_step(recipe))(state, batch, jax.random.key(4), RATE)
     forward = make_forward(network.model, image=network.image, mesh=data_mesh(1))

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from fracjax.runtime.stopwatch import Stopwatch, TimeBreakdown
-from fracjax.training.progress import progress_bar
+from fracjax.training.progress import Bar
 
 
 class Clock:
@@ -75,7 +75,7 @@ def test_the_progress_fits_a_terminal_of_80_columns():
         clock.now += 95
     clock.now += 5
     said = Console(record=True, width=80, color_system=None)  # a live bar would be printed thrice
-    with progress_bar(Console(quiet=True), 4550, 0, 32, watch) as bar:
+    with Bar(Console(quiet=True), 4550, 0, 32, watch) as bar:
         bar.epoch(12, 50)
         bar.step(0.69314, 1200)
         said.print(bar.get_renderable())

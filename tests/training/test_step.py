@@ -28,13 +28,7 @@ SGD = optax.identity()
 def _spec(config, network, tx=None):
     """What `fit` would make a step of the first phase of."""
     plain = freeze.partial_updates(tx, network.freezes[0]) if tx else network.optimizer(0)
-    return StepSpec(
-        view=network.training_view(0),
-        tx=plain,
-        image=network.image,
-        policy=config.augment,
-        loss=config.loss,
-    )
+    return StepSpec(network.training_view(0), plain, config)
 
 
 @functools.cache  # compiling is what takes the time here

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from fracjax.config import Config, Data, Phase, Train, io
 from fracjax.errors import InputError
-from fracjax.models.image_spec import ImageSpec
+from fracjax.models.backbone import ImageSpec
 from fracjax.runtime.atomic_files import write_json
 from fracjax.training.checkpoint import CheckpointMetadata, config_path
 from fracjax.training.sweep import (
