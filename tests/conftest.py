@@ -28,6 +28,9 @@ os.environ.setdefault(
 
 import jax  # after the lines above: it reads the environment as it is imported
 
+# Tracing makes millions of objects that live on: to look for garbage after every 700 of them is a
+# sixth of the suite's time.
+gc.set_threshold(50_000, 50, 50)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_num_cpu_devices", 4)  # not by a flag: the processes of tests have one
 jax.config.update("jax_default_device", jax.devices()[0])

@@ -12,12 +12,15 @@ import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Bool, Float, Integer, Shaped
 
-from fracjax.evaluation import Estimate, validation
+from fracjax.errors import InputError
+from fracjax.evaluation import Estimate
 from fracjax.evaluation.bootstrap import RESAMPLES, Resampled, bootstrap
 from fracjax.evaluation.intervals import proportion, wilson
+from fracjax.evaluation.validation import group_indices
 from fracjax.loading.regions import Regions
 
 LEVEL = 0.5  # of its maximum, from which a map counts as pointing
+_NAMES = ("pointing game", "energy inside", f"IoU at {LEVEL:g}", "IoU at the best level")
 LEVELS = tuple(round(0.05 * i, 2) for i in range(1, 20))
 Map = Float[Array, "h w"]
 Region = Bool[Array, "h w"]
@@ -79,9 +82,7 @@ class Score:
     name: str
     maps: Estimate
     centre: Estimate  # what `centre_map` reaches
-    # what a map that is equal everywhere reaches, and a point drawn anywhere: the fraction of the
-    # image that the region covers.
-    chance: Estimate
+    chance: Estimate  # of a point drawn anywhere: the fraction of the image in the region
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,6 @@ def localisation_report(
     groups: Shaped[np.ndarray, " n"] | None = None,
     *,
     best: Levels | None = None,
-    seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> LocalisationReport:
     """Score maps against the boxes, and where there are any the outlines, of the same studies.
@@ -132,28 +132,29 @@ def localisation_report(
     the pointing game Wilson's. At the `best` levels, chosen on validation, the IoU is given, too.
     """
     n, side = len(regions), regions.side
-    wrong = [f"maps are {maps.shape}; expected ({n}, {side}, {side}), as the regions"]
-    validation.raise_problems(wrong if maps.shape != (n, side, side) else [], "maps and regions")
-    group = validation.group_indices(groups, n)
+    if maps.shape != (n, side, side):
+        raise InputError(f"maps are {maps.shape}; expected ({n}, {side}, {side}), as the regions")
     masks = regions.box_masks()
     boxed = masks.any(axis=(1, 2))
     kept = boxed & (maps.max(axis=(1, 2)) > 0)
-    group = validation.group_indices(group[kept], int(kept.sum()))
+    group = group_indices(group_indices(groups, n)[kept], int(kept.sum()))
     both = {"box": masks[kept]}
     if (regions.outlined & kept).any():
         both["outline"] = regions.take(kept).outline_masks()
     levels = [Levels(LEVEL, LEVEL), *([] if best is None else [best])]
-    values = {
-        f"{kind}: {name}": of_three
-        for kind, mask in both.items()
-        for name, of_three in _values(maps[kept], mask, levels).items()
-    }
-    draws = _draws(np.hstack(list(values.values())), group, seed, resamples)
+    names = [f"{kind}: {name}" for kind in both for name in _NAMES[: 2 + len(levels)]]
+    values = np.concatenate([_values(maps[kept], mask, levels) for mask in both.values()], axis=1)
+    draws = np.full((resamples, *values.shape[1:]), np.nan)
+    if len(values):
+        columns = values.reshape(len(values), -1)
+        made = bootstrap(_means, group, columns, seed=0, resamples=resamples)
+        draws = made.draws.reshape(draws.shape)
     scores = []
-    for i, (name, of_three) in enumerate(values.items()):
-        hits = (True, True, False) if "pointing" in name else (False, False, False)
-        columns = zip(of_three.T, draws[:, 3 * i : 3 * i + 3].T, hits, strict=True)
-        scores.append(Score(name, *(_estimate(*column, group) for column in columns)))
+    for i, name in enumerate(names):
+        # What chance hits is a fraction of area, and no count of hits.
+        hits = ("pointing" in name, "pointing" in name, False)
+        of_three = zip(values[:, i].T, draws[:, i].T, hits, strict=True)
+        scores.append(Score(name, *(_estimate(*each, group) for each in of_three)))
     return LocalisationReport(
         n=int(kept.sum()),
         undefined=int((boxed & ~kept).sum()),
@@ -166,20 +167,15 @@ def localisation_report(
 
 def _values(
     maps: Float[np.ndarray, "n h w"], masks: Bool[np.ndarray, "n h w"], levels: list[Levels]
-) -> dict[str, Float[np.ndarray, "n 3"]]:
+) -> Float[np.ndarray, "n scores 3"]:
     """Every score of the maps, of the centre and of chance; NaN where there is no region."""
     regions = jnp.asarray(masks)
     centre = jnp.broadcast_to(centre_map(masks.shape[-1]), regions.shape)
     found = _scores(jnp.asarray(maps), regions, jnp.asarray([each.maps for each in levels]))
     middle = _scores(centre, regions, jnp.asarray([each.centre for each in levels]))
     area = masks.mean(axis=(1, 2))
-    chance = np.where(area > 0, area, np.nan)
-    names = ("pointing game", "energy inside", f"IoU at {LEVEL:g}", "IoU at the best level")
-    columns = zip(np.asarray(found, float).T, np.asarray(middle, float).T, strict=True)
-    return {
-        name: np.stack([of_maps, of_centre, chance], axis=-1)
-        for name, (of_maps, of_centre) in zip(names, columns, strict=False)
-    }
+    chance = np.broadcast_to(np.where(area > 0, area, np.nan)[:, None], found.shape)
+    return np.stack([found, middle, chance], axis=-1)
 
 
 @jax.jit
@@ -188,28 +184,15 @@ def _scores(
 ) -> Float[Array, "n scores"]:
     def of_one(heat: Map, region: Region) -> Float[Array, " scores"]:
         ious = jax.vmap(iou, (None, None, 0))(heat, region, levels)
-        others = jnp.stack([pointing_game(heat, region), energy(heat, region)])
-        return jnp.concatenate([others, ious])
+        return jnp.stack([pointing_game(heat, region), energy(heat, region), *ious])
 
     return jax.vmap(of_one)(maps, masks)
 
 
-def _draws(
-    values: Float[np.ndarray, "n m"], group: Integer[np.ndarray, " n"], seed: int, resamples: int
-) -> Float[np.ndarray, "resamples m"]:
-    """Means of resamples of whole groups."""
-    if len(values) == 0:
-        return np.full((resamples, values.shape[1]), np.nan)
-    valid = ~np.isnan(values)
-    filled = np.where(valid, values, 0)
-    return bootstrap(_means, group, filled, valid, seed=seed, resamples=resamples).draws
-
-
-def _means(
-    values: Float[Array, "n m"], valid: Bool[Array, "n m"], weights: Float[Array, " n"]
-) -> Float[Array, " m"]:
-    """Of the valid ones; NaN where a resample has none."""
-    return (weights @ values) / (weights @ valid)
+def _means(values: Float[Array, "n m"], weights: Float[Array, " n"]) -> Float[Array, " m"]:
+    """Of the studies that have the score; NaN where a resample has none."""
+    valid = ~jnp.isnan(values)
+    return (weights @ jnp.where(valid, values, 0)) / (weights @ valid)
 
 
 def _estimate(

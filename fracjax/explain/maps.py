@@ -18,7 +18,6 @@ from jaxtyping import Array, Float, Float32, Int
 
 from fracjax.config import Config
 from fracjax.errors import InputError
-from fracjax.evaluation import validation
 from fracjax.explain.cam import METHODS, Method, scaled
 from fracjax.inference.model_bundle import ModelBundle, check_images
 from fracjax.loading.batch import Examples
@@ -30,10 +29,6 @@ from fracjax.training.forward import network_input
 from fracjax.training.model import abstract
 
 Target = Literal["called", "positive"] | Int[np.ndarray, " n"]
-Explainer = Callable[[dict, jax.Array, jax.Array], jax.Array]
-"""`run(variables, images, classes) -> maps`."""
-
-_FETCHED = slice(-3, -2)  # the maps of the last two batches are not waited for
 
 
 def explain(
@@ -51,8 +46,7 @@ def explain(
     of two classes, or a class for each study by its index: who calls at a threshold gives these.
 
     Raises:
-      InputError: the images are not what these networks take, "positive" of more than two classes,
-        or not an index of a class for each study.
+      InputError: images of another form, "positive" of more than two classes, or no such classes.
     """
     meta = trained.meta
     check_images(examples.image, meta.form)
@@ -65,28 +59,28 @@ def explain(
         image, label = jnp.asarray(batch["image"]), jnp.asarray(batch["label"])
         each = [run(variables, image, label) for variables in trained.networks]
         maps.append(each[0] if len(each) == 1 else scaled(jnp.stack(each).mean(axis=0)))
-        maps[_FETCHED] = map(np.asarray, maps[_FETCHED])
+        if len(maps) > 2:  # the last two batches are not waited for
+            maps[-3] = np.asarray(maps[-3])
     return np.concatenate(jax.device_get(maps))[: len(examples)]
 
 
 @functools.cache
-def _program(config: Config, image: ImageSpec, mesh: Mesh, method: Method) -> Explainer:
+def _program(config: Config, image: ImageSpec, mesh: Mesh, method: Method) -> Callable:
     net, colormap = abstract(config).model, config.data.colormap
     return make_explainer(net, image=image, mesh=mesh, method=method, colormap=colormap)
 
 
 def make_explainer(
     net: Classifier, *, image: ImageSpec, mesh: Mesh, method: Method, colormap: str = "none"
-) -> Explainer:
-    """Build the explainer of a model in any mode, which may be abstract, jitted.
+) -> Callable[[dict, jax.Array, jax.Array], jax.Array]:
+    """Build `run(variables, images, classes) -> maps`, jitted, of a model that may be abstract.
 
     Below the map the model is only run; the gradient is that of the part above it. The backbone
     expects values as `image` says, and sees images in a `colormap`.
     """
     view = nnx.view(net, deterministic=True, use_running_average=True, raise_if_not_found=False)
     graph, _, _, rest = nnx.split(view, nnx.Param, nnx.BatchStat, ...)
-    place = net.backbone.MAP_BEFORE
-    one_map = METHODS[method]
+    place, one_map = net.backbone.MAP_BEFORE, METHODS[method]
 
     def run(variables: dict, images: jax.Array, classes: jax.Array) -> Float[Array, "b side side"]:
         net = nnx.merge(graph, variables["params"], variables["batch_stats"], rest)
@@ -123,12 +117,11 @@ def as_map(x: Float[Array, "b h w c"] | Float[Array, "b n f"]) -> Float[Array, "
 def _classes(trained: ModelBundle, examples: Examples, target: Target) -> Int[np.ndarray, " n"]:
     n, names = len(examples), trained.meta.classes
     if isinstance(target, np.ndarray):
-        wrong = target.shape != (n,) or ((target < 0) | (target >= len(names))).any()
-        problem = (
-            f"they are {target.tolist()[:10]}, of shape {target.shape}; expected ({n},), each an "
-            f"index of one of {', '.join(names)}"
-        )
-        validation.raise_problems([problem] if wrong else [], "the classes to explain")
+        if target.shape != (n,) or ((target < 0) | (target >= len(names))).any():
+            raise InputError(
+                f"the classes to explain are {target.tolist()[:10]}, of shape {target.shape}; "
+                f"expected ({n},), each an index of one of {', '.join(names)}"
+            )
         return target
     if target == "called":
         return trained.predict(examples).called

@@ -4,8 +4,6 @@ import importlib
 import importlib.util
 import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -49,16 +47,22 @@ def _write(stages: Stages, path: Path) -> None:
         outputs = function(*images)
         return tuple(outputs[name] for name in names)
 
-    with _quiet(), jax.numpy_rank_promotion("allow"):  # its functions promote
-        import jax2onnx  # pyright: ignore[reportMissingImports]
+    # It warns of what it lacks for other networks and of what is old in its own code, and promotes.
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(action="ignore"), jax.numpy_rank_promotion("allow"):
+            import jax2onnx  # pyright: ignore[reportMissingImports]
 
-        model = jax2onnx.to_onnx(
-            in_order,
-            arguments_of(stages),
-            model_name="cascade",
-            input_names=list(inputs_of(stages)),
-            output_names=names,
-        )
+            model = jax2onnx.to_onnx(
+                in_order,
+                arguments_of(stages),
+                model_name="cascade",
+                input_names=list(inputs_of(stages)),
+                output_names=names,
+            )
+    finally:
+        logging.disable(before)
     path.write_bytes(model.SerializeToString())
 
 
@@ -85,19 +89,6 @@ def _provenance(path: Path) -> dict[str, Any]:
         "versions": {name: version(name) for name in ("jax2onnx", "onnx", "onnxruntime")},
         "opset": {one.domain or "ai.onnx": one.version for one in imported},
     }
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """jax2onnx warns of what it lacks for other networks, and of what is old in its own code."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
 
 
 ONNX = Format(

@@ -1,4 +1,4 @@
-"""Both stages as one pure function of decoded images, with their weights in it.
+"""Both stages as one pure function of decoded images, weights inside, and as StableHLO.
 
 Dimension names: b batch, k types.
 """
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,8 @@ from fracjax.inference.stages import Stages
 from fracjax.ops.backend import tracing_for
 from fracjax.training import losses
 
+PLATFORMS = ("cpu", "cuda", "tpu")
+_LOCATIONS = "jax_traceback_in_locations_limit"
 _MOST_BYTES = 2**31 - 2**24  # of weights: jax.export's file has 32-bit offsets
 
 Program = Callable[..., Mapping[str, Any]]
@@ -91,12 +93,9 @@ def cascade(
     both at their run's temperature, members of ensembles averaged; `called` (bool[b]) is
     `probability >= threshold` in float32. The classifier sees every image, called or not.
 
-    Args:
-      stages: the detector at its threshold, and the classifier.
-      exact: type in which probabilities are averaged and scaled; float64, as in `ModelBundle`,
-        must be enabled.
-      platform: what the networks are traced for; by default for a CPU and for anything else, to be
-        chosen when the function is compiled.
+    Probabilities are averaged and scaled in `exact`; float64, as in `ModelBundle`, must be enabled.
+    The networks are traced for a `platform`, or for a CPU and for anything else, to be chosen when
+    the function is compiled.
     """
     threshold = np.float32(stages.detector.point.threshold)
 
@@ -137,3 +136,37 @@ def _logits(
         return traced_for(platform, weights, images)
     by_platform = {"cpu": partial(traced_for, "cpu"), "default": partial(traced_for, "cuda")}
     return lax.platform_dependent(weights, images, **by_platform)
+
+
+def lower(stages: Stages) -> export.Exported:
+    """The cascade as StableHLO, for any number of images on any of `PLATFORMS`."""
+    before = jax.config.values[_LOCATIONS]
+    jax.config.update(_LOCATIONS, 0)  # no folders of this machine: the same runs, the same bytes
+    try:
+        with jax.enable_x64(True):  # float64 comes after the networks: `cascade`
+            lowered = export.export(jax.jit(cascade(stages)), platforms=PLATFORMS)
+            return lowered(*arguments_of(stages))
+    finally:
+        jax.config.update(_LOCATIONS, before)
+
+
+def _write(stages: Stages, path: Path) -> None:
+    path.write_bytes(lower(stages).serialize())
+
+
+def _read(path: Path) -> export.Exported:
+    return export.deserialize(bytearray(path.read_bytes()))
+
+
+def _provenance(path: Path) -> dict[str, Any]:
+    exported = _read(path)
+    names = ("platforms", "calling_convention_version")
+    return {name: getattr(exported, name) for name in names}
+
+
+def _load(path: Path) -> Program:
+    return cast(Program, _read(path).call)
+
+
+STABLEHLO = Format("jax_export", "cascade.jax", _write, _load, _provenance)
+"""One file for every platform and every size of batch."""

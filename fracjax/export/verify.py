@@ -43,16 +43,13 @@ class CheckImages:
 class Checked:
     """How near an artefact comes to its checkpoints."""
 
-    # number of images, from `source`, given to the artefact in batches of `batch_sizes`.
-    pictures: int
+    pictures: int  # number of images, from `source`, given to it in batches of `batch_sizes`
     source: str
     batch_sizes: tuple[int, ...]
     differences: dict[str, float]  # largest difference of each kind of probability, by its name
     tolerances: dict[str, float]  # what they had to stay within
     called: int  # number of images
-    # images whose probability is within the tolerance of the threshold: rounding, which depends on
-    # the size of a batch and on the device, decides how they are called.
-    undecided: int
+    undecided: int  # images within the tolerance of the threshold: rounding decides their call
     device: str  # on which the artefact computed; the checkpoints did on JAX's
 
 
@@ -93,8 +90,7 @@ def compare(
     changes, too. `device` is what the program computes on, in words; JAX's by default.
 
     Raises:
-      InputError: a probability differs by more than the tolerance, or a call that rounding does not
-        explain.
+      InputError: a probability differs by more than the tolerance, or a call beyond rounding.
     """
     tolerances = {
         name: TOLERANCE[effective_precision(bundle.precision, platform())]
@@ -110,10 +106,8 @@ def compare(
             difference = float(np.max(np.abs(found[name] - expected[name])))
             differences[name] = max(differences[name], difference)
             if not difference <= tolerance:  # nor is NaN
-                problems.append(
-                    f"{name} differs by {difference:.2g} in batches of {size} (allowed: "
-                    f"{tolerance:g})"
-                )
+                by = f"{difference:.2g} in batches of {size} (allowed: {tolerance:g})"
+                problems.append(f"{name} differs by {by}")
         called = calls(expected["probability"], threshold)
         undecided = np.abs(expected["probability"] - threshold) <= tolerances["probability"]
         wrong = (found["called"] != called) & ~undecided
@@ -143,8 +137,7 @@ def _expected(stages: Stages, images: CheckImages, size: int) -> dict[str, np.nd
 
     def predicted(bundle: ModelBundle, images: np.ndarray) -> np.ndarray:
         devices = bundle.mesh.size
-        bundle = replace(bundle, batch_size=-(-size // devices) * devices)
-        return bundle.probabilities(images)
+        return replace(bundle, batch_size=-(-size // devices) * devices).probabilities(images)
 
     expected = {"probability": predicted(stages.detector.bundle, images.arrays[0])[:, 1]}
     if stages.classifier is not None:

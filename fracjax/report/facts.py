@@ -45,10 +45,8 @@ class RunFacts:
     channels: int  # of the images that its networks take
     epoch: int | list[int]  # of the weights, of each network
     precision: str  # what the networks computed in
-    # what another precision would make of the figures, in a sentence, if tried.
-    precision_shift: str
-    # a detector's operating point, chosen on validation; None of a classifier.
-    point: OperatingPoint | None
+    precision_shift: str  # what another would make of the figures, in a sentence, if tried
+    point: OperatingPoint | None  # a detector's, chosen on validation; None of a classifier
     temperature: Temperature
     part: str
     n: int  # studies of the part that were predicted
@@ -64,10 +62,10 @@ class RunFacts:
 
 def versions() -> str:
     """Names and versions of the software that made a report, in one line."""
-    found = {"Python": platform.python_version()}
+    found = [f"Python {platform.python_version()}"]
     for package in _PACKAGES:
         try:
-            found[package] = version(package)
+            found.append(f"{package} {version(package)}")
         except PackageNotFoundError:  # run from a source tree
-            found[package] = "not installed"
-    return ", ".join(f"{name} {number}" for name, number in found.items())
+            found.append(f"{package} not installed")
+    return ", ".join(found)

@@ -7,11 +7,10 @@ from itertools import count, groupby
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
 from PIL import Image
 
 from fracjax.report import svg
-from fracjax.report.page import KINDS, Chart, Page, Photo, Section
+from fracjax.report.page import Chart, Page, Photo, Section
 from fracjax.report.table import format_estimate
 
 LARGEST = 640  # pixels of a side; a photo is shown no larger than that
@@ -30,15 +29,11 @@ def render(page: Page) -> str:
     environment.filters |= {
         "format_estimate": format_estimate,
         # Ids of sections begin with a letter, so that none is like these.
-        "drawing": lambda chart: Markup(svg.inline(chart, f"_c{next(numbers)}")),
+        "drawing": lambda chart: svg.inline(chart, f"_c{next(numbers)}"),
         "image": _image,
+        "runs": _runs,
     }
-    return environment.get_template("page.html").render(
-        page=page,
-        sections=[(section, list(_runs(section))) for section in page.sections],
-        light=Markup(svg.css("light")),
-        dark=Markup(svg.css("dark")),
-    )
+    return environment.get_template("page.html").render(page=page, colours=svg.css)
 
 
 def _runs(section: Section) -> Iterator[tuple[str, Any]]:
@@ -47,7 +42,7 @@ def _runs(section: Section) -> Iterator[tuple[str, Any]]:
         if of_charts:
             yield "charts", list(blocks)
         else:
-            yield from ((KINDS[type(block)], block) for block in blocks)
+            yield from ((block.kind, block) for block in blocks)
 
 
 def _image(photo: Photo) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A page as Markdown for GitHub: report.md, with its charts (SVG) and photos (PNG) beside it."""
 
+import html
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,13 +15,13 @@ _STARTS_BLOCK = re.compile(r"(\d+(?=[.)](?:\s|$))|(?=#+(?:\s|$))|(?=[-+](?:\s|$)
 
 
 def write(page: Page, folder: Path) -> Path:
-    """Write report.md and its images; links are relative, so that the folder can move.
-
-    Returns:
-      The Markdown file.
-    """
+    """Write report.md, whose path is returned, and its images, linked relatively."""
     folder.mkdir(parents=True, exist_ok=True)
-    _remove_former(folder)
+    if (folder / "report.md").exists():
+        # Images of an earlier report must not outlive it: they may be of patients.
+        for path in folder.iterdir():
+            if _IMAGE.fullmatch(path.name):
+                path.unlink()
     parts = [f"# {escape(page.title)}"]
     if page.facts:
         parts.append(_facts(page.facts))
@@ -33,19 +34,10 @@ def write(page: Page, folder: Path) -> Path:
     return path
 
 
-def _remove_former(folder: Path) -> None:
-    """Images of an earlier report must not outlive it: they may be of patients."""
-    if (folder / "report.md").exists():
-        for path in folder.iterdir():
-            if _IMAGE.fullmatch(path.name):
-                path.unlink()
-
-
 def escape(text: str) -> str:
     """Text on one line that Markdown, its tables, its formulas and its HTML leave as it is."""
     line = _MARKUP.sub(lambda match: "\\" + match[0], " ".join(text.split()))
-    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
-        line = line.replace(character, entity)
+    line = html.escape(line, quote=False)
     return _STARTS_BLOCK.sub(r"\1" + "\\\\", line, count=1) if _STARTS_BLOCK.match(line) else line
 
 

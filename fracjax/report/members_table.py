@@ -23,31 +23,24 @@ class MembersReport:
 def report_members(
     raw: Sequence[Predictions], point: OperatingPoint | None, temperature: float, *, folds: bool
 ) -> MembersReport:
-    """Put the networks side by side, all at the temperature of their mean.
+    """The networks side by side; `raw` is what each predicts, the rest is of their mean.
 
-    `raw` is what each network predicts, `point` and `temperature` are of their mean; with `folds`
-    they predicted different studies, each those that it was not trained on.
+    With `folds` they predicted different studies, each those that it was not trained on.
     """
     scaled_each = [scaled(one, temperature) for one in raw]
     each = tuple(_figures(one, point) for one in scaled_each)
-    together: dict[str, Mapping[str, Estimate | None]]
-    if folds:
-        together = {"all folds pooled": {**_figures(scaled(pooled(raw), temperature), point)}}
-    else:
-        together = {
-            "mean of probabilities": {**_figures(scaled(mean(raw), temperature), point)},
-            "majority vote": dict(zip(each[0], _votes(scaled_each, point), strict=True)),
-        }
-    return MembersReport(
-        each, {name: spread([figures[name] for figures in each]) for name in each[0]}, together
-    )
+    how, whole = ("all folds pooled", pooled) if folds else ("mean of probabilities", mean)
+    together: dict[str, Mapping[str, Estimate | None]] = {
+        how: _figures(scaled(whole(raw), temperature), point)
+    }
+    if not folds:
+        together["majority vote"] = dict(zip(each[0], _votes(scaled_each, point), strict=True))
+    spreads = {name: spread([figures[name] for figures in each]) for name in each[0]}
+    return MembersReport(each, spreads, together)
 
 
 def members_table(report: MembersReport, n: Sequence[int]) -> Table:
-    """One row per network, then mean and standard deviation, then all of them as one.
-
-    `n` is the number of studies behind the figures of each.
-    """
+    """A row per network (of `n` studies each), of mean and standard deviation, of all as one."""
     rows: list[tuple[str | Estimate, ...]] = [
         (f"network {i}", *figures.values()) for i, figures in enumerate(report.each, 1)
     ]

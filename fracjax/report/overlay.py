@@ -18,15 +18,10 @@ def overlay_png(
     map: Float[np.ndarray, "h w"],
     boxes: Float[np.ndarray, "k 4"] | None = None,
 ) -> bytes:
-    """Lay a map over an image: where it says more, it covers more of the image.
+    """Lay a map in [0, 1] over an image, which it covers more where it says more.
 
-    Args:
-      image: as decoded; colour is shown as grey.
-      map: in [0, 1], as `explain` makes it; where it is 0 the image is as it was.
-      boxes: (ymin, xmin, ymax, xmax), pixels of the image; drawn in white, edged in black.
-
-    Returns:
-      An encoded PNG, the image enlarged a whole number of times to `SMALLEST` or more.
+    Colour is shown as grey, and the image enlarged a whole number of times to `SMALLEST` pixels or
+    more. `boxes` are (ymin, xmin, ymax, xmax) in its pixels, drawn in white and edged in black.
     """
     grey = image.astype(np.float32).mean(axis=-1)
     times = max(1, -(-SMALLEST // max(grey.shape)))

@@ -4,7 +4,7 @@
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from fracjax.evaluation import Estimate
 from fracjax.report.table import Table
@@ -15,6 +15,7 @@ from fracjax.runtime.atomic_files import to_json
 class Prose:
     """Paragraphs; `tone` says how loud: a remark in the text, or a box that nobody overlooks."""
 
+    kind: ClassVar = "prose"
     paragraphs: tuple[str, ...]
     tone: Literal["text", "note", "warning"] = "text"
 
@@ -37,6 +38,7 @@ class KeyFigure:
 class KeyFigures:
     """Some figures side by side."""
 
+    kind: ClassVar = "key figures"
     figures: tuple[KeyFigure, ...]
 
 
@@ -44,6 +46,7 @@ class KeyFigures:
 class Facts:
     """What is so and not measured: a name and its answer in each row, as in a model card."""
 
+    kind: ClassVar = "facts"
     rows: tuple[tuple[str, str], ...]
 
 
@@ -51,6 +54,7 @@ class Facts:
 class Chart:
     """A drawn figure; `table.title` is its title."""
 
+    kind: ClassVar = "chart"
     svg: str  # an `<svg>` element that takes its colours from the page (light, dark, print)
     alt: str  # what it shows, in a sentence or two, for who cannot see it
     caption: str  # below it
@@ -70,19 +74,12 @@ class Photo:
 class Gallery:
     """Images side by side; `empty` is said when there are none."""
 
+    kind: ClassVar = "gallery"
     photos: tuple[Photo, ...]
     empty: str
 
 
 Block = Prose | KeyFigures | Facts | Chart | Table | Gallery
-KINDS: dict[type[Block], str] = {
-    Prose: "prose",
-    KeyFigures: "key figures",
-    Facts: "facts",
-    Chart: "chart",
-    Table: "table",
-    Gallery: "gallery",
-}
 
 
 @dataclass(frozen=True)
@@ -114,22 +111,15 @@ class Page:
 
 def to_dict(page: Page) -> dict[str, Any]:
     """A dict that strict JSON can hold; of an image it has the words and the numbers."""
-    return {
-        "title": page.title,
-        "facts": dict(page.facts),
-        "sections": [
-            {
-                "id": section.id,
-                "title": section.title,
-                "blocks": [{"kind": KINDS[type(b)], **_words(to_json(b))} for b in section.blocks],
-            }
-            for section in page.sections
-        ],
-    }
+    made = _words(to_json(page)) | {"facts": dict(page.facts)}
+    for section, written in zip(page.sections, made["sections"], strict=True):
+        blocks = zip(section.blocks, written["blocks"], strict=True)
+        written["blocks"] = [{"kind": block.kind, **words} for block, words in blocks]
+    return made
 
 
 def _words(value: Any) -> Any:
-    """What is left of a block, as JSON holds it, without its drawings and pixels."""
+    """What is left of a page, as JSON holds it, without its drawings and pixels."""
     if isinstance(value, list):
         return [_words(item) for item in value]
     if not isinstance(value, dict):

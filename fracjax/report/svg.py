@@ -1,8 +1,8 @@
 """The colours of a page, and the way of a chart to where it is shown: in a page, or in a file.
 
-The colours are Okabe and Ito's, distinguished by everyone. A chart is drawn in the light ones;
-`charts.canvas.to_svg` turns each into the CSS variable of its name, so that the page can show it in
-the dark ones. What colour says, a mark or a number says too.
+The colours are Okabe and Ito's, distinguished by everyone. A chart is drawn in the light ones, and
+`charts.canvas.to_svg` makes each the CSS variable of its name. What colour says, marks or numbers
+say too.
 """
 
 import re

@@ -6,8 +6,8 @@ counted over. What is undefined says so, and a numbered note below the table say
 
 import math
 import re
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import ClassVar, NamedTuple
 
 import rich.table
 from rich import box
@@ -45,6 +45,7 @@ class Grid(NamedTuple):
 class Table:
     """Rows of text and estimates under a header; the first column names the row."""
 
+    kind: ClassVar = "table"
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str | Estimate, ...], ...]
@@ -58,14 +59,15 @@ class Table:
         def cell(content: str | Estimate, kind: str) -> Cell:
             if isinstance(content, str):
                 return Cell("text" if kind == "figure" else kind, content)
-            reason = missing_reason(content)
-            return format_estimate(content, reason and notes.setdefault(reason, len(notes) + 1))
+            made = format_estimate(content)
+            note = notes.setdefault(made.reason, len(notes) + 1) if made.reason else 0
+            return replace(made, note=note)
 
         estimates = [c for row in self.rows for c in row if isinstance(c, Estimate)]
         # Of "bootstrap of 46 groups, 2000 resamples, 3 undefined" the first part is enough here.
         methods = dict.fromkeys(e.method.partition(",")[0] for e in estimates if e.low is not None)
-        rows = [list(map(cell, row, kinds)) for row in self.rows]
         of_intervals = f"95 % intervals: {', '.join(methods)}." if methods else ""
+        rows = [list(map(cell, row, kinds)) for row in self.rows]
         return Grid(rows, kinds, list(notes), of_intervals)
 
     def rich(self) -> rich.table.Table:
@@ -85,22 +87,19 @@ class Table:
             show_edge=False,
         )
         for i, (column, kind) in enumerate(zip(self.header, grid.kinds, strict=True)):
-            table.add_column(
-                Text(column),
-                justify="left" if i == 0 or kind == "figure" else "right",
-                no_wrap=i > 0,
-                min_width=None if i else _NAME_WIDTH,
-            )
+            side = "left" if i == 0 or kind == "figure" else "right"
+            least = None if i else _NAME_WIDTH
+            table.add_column(Text(column), justify=side, no_wrap=i > 0, min_width=least)
         for row in grid.rows:
             table.add_row(*(Text(_on_screen(cell, "\n" if stacked else " ")) for cell in row))
         return table
 
 
-def format_estimate(estimate: Estimate, note: int | str = 0) -> Cell:
-    """One estimate in its parts; `note` is the number of its reason."""
+def format_estimate(estimate: Estimate) -> Cell:
+    """One estimate in its parts."""
     value, _, interval = estimate.figure.replace("-", "−").partition(" ")
     interval = "" if estimate.low is None else interval
-    return Cell("figure", value, interval, estimate.n, missing_reason(estimate), int(note or 0))
+    return Cell("figure", value, interval, estimate.n, missing_reason(estimate))
 
 
 def missing_reason(estimate: Estimate) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from fracjax.evaluation import BinaryReport, CascadeReport, Estimate, PerClassReport
-from fracjax.evaluation.calibration import Recalibration, Reliability
 from fracjax.evaluation.cascade import EndToEnd
 from fracjax.evaluation.compare import Comparison
 from fracjax.evaluation.subgroups import Subgroup
@@ -48,36 +47,20 @@ def binary_tables(report: BinaryReport) -> tuple[Table, Table]:
 
 def per_class_table(report: PerClassReport) -> Table:
     """A classifier's figures, one row per class, and their macro averages."""
-    rows = [(row.name, row.precision, row.recall, row.f1) for row in report.rows]
-    rows.append(("macro average", report.macro_precision, report.macro_recall, report.macro_f1))
-    return Table(
-        f"Classifier: accuracy {report.accuracy}, {report.n_groups} groups",
-        ("class", "precision\n(n called so)", "recall\n(n of the class)", "F1\n(n of all)"),
-        tuple(rows),
-    )
-
-
-def reliability_table(report: Reliability, line: Recalibration) -> Table:
-    """How far the probabilities are from the fractions that they promise."""
-    figures = {
-        "intercept (0 is ideal; below, probabilities are too high)": line.intercept,
-        "slope (1 is ideal; below, they are too extreme)": line.slope,
-        "Brier score": report.brier,
-        "expected calibration error, bins of equal width": report.ece,
-        "expected calibration error, bins of equal mass": report.ece_equal_mass,
-    }
-    return Table("Calibration", ("figure", "value"), tuple(figures.items()))
+    macro = ("macro average", report.macro_precision, report.macro_recall, report.macro_f1)
+    rows = (*((row.name, row.precision, row.recall, row.f1) for row in report.rows), macro)
+    header = ("class", "precision\n(n called so)", "recall\n(n of the class)", "F1\n(n of all)")
+    return Table(f"Classifier: accuracy {report.accuracy}, {report.n_groups} groups", header, rows)
 
 
 def subgroup_table(subgroups: Sequence[Subgroup]) -> Table:
     """One row per subgroup."""
-    names = [f"{s.attribute}: {s.value} ({s.n_positive} / {s.n})" for s in subgroups]
-    figures = [(s.auc, s.sensitivity, s.specificity) for s in subgroups]
-    return Table(
-        "Subgroups at the operating point",
-        ("subgroup (fractures / n)", "AUC", "sensitivity", "specificity"),
-        tuple((name, *row) for name, row in zip(names, figures, strict=True)),
+    rows = tuple(
+        (f"{s.attribute}: {s.value} ({s.n_positive} / {s.n})", s.auc, s.sensitivity, s.specificity)
+        for s in subgroups
     )
+    header = ("subgroup (fractures / n)", "AUC", "sensitivity", "specificity")
+    return Table("Subgroups at the operating point", header, rows)
 
 
 def comparison_tables(report: Comparison) -> tuple[Table, Table]:
@@ -110,9 +93,11 @@ def cascade_tables(report: CascadeReport) -> tuple[Table, Table]:
     for label, name in names.items():
         macro = f"macro_{name}"
         rows.append((f"macro {label}", getattr(without, macro), getattr(behind, macro)))
-    for alone, filtered in zip(without.rows, behind.rows, strict=True):
-        for label, name in names.items():
-            rows.append((f"{alone.name}: {label}", getattr(alone, name), getattr(filtered, name)))
+    rows += [
+        (f"{alone.name}: {label}", getattr(alone, name), getattr(filtered, name))
+        for alone, filtered in zip(without.rows, behind.rows, strict=True)
+        for label, name in names.items()
+    ]
     header = ("figure", f"without filter ({without.n})", f"with filter ({behind.n})")
     title = "Classifier without and with the detector in front"
     return outcomes, Table(title, header, tuple(rows))
@@ -134,9 +119,6 @@ def end_to_end_table(report: EndToEnd) -> Table:
         (row.name, row.precision, *map(str, (row.right, row.fractures - row.right, row.alarms)))
         for row in report.rows
     )
-    return Table(
-        f"End to end: {report.n_fractures} fractures, {report.n_normal} normal studies, at {at} "
-        "fractures",
-        ("called", f"precision at {at}", "right", "mistyped", "alarms"),
-        rows,
-    )
+    of = f"{report.n_fractures} fractures, {report.n_normal} normal studies, at {at} fractures"
+    header = ("called", f"precision at {at}", "right", "mistyped", "alarms")
+    return Table(f"End to end: {of}", header, rows)

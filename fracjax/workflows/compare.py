@@ -10,7 +10,7 @@ from fracjax.evaluation import Comparison, compare_classifiers, compare_detector
 from fracjax.inference.calibration import about
 from fracjax.inference.evaluate_run import EvaluatedRun, EvaluationRequest, evaluate_run
 from fracjax.inference.model_bundle import read_metas
-from fracjax.report.page import Page, Prose, Section, text
+from fracjax.report.page import Page, Section, text
 from fracjax.report.sections.run import data_section
 from fracjax.report.sections.summary import NOT_A_DEVICE
 from fracjax.report.table import threshold_text
@@ -81,8 +81,7 @@ def _page(runs: list[EvaluatedRun], comparison: Comparison) -> Page:
             "threshold: the figures of both are a little too good."
         )
     audits = list(dict.fromkeys(audit for run in runs for audit in run.leakage))
-    warning = Prose((NOT_A_DEVICE,), "warning")
-    blocks = (*comparison_tables(comparison), text(*words), warning)
+    blocks = (*comparison_tables(comparison), text(*words), NOT_A_DEVICE)
     comparison_section = Section("comparison", "Paired comparison", blocks)
     settings = zip(("First", "Second"), map(_settings, runs), strict=True)
     return Page(

@@ -8,8 +8,7 @@ from rich.console import Console
 
 from fracjax.export.card import card, file_entry
 from fracjax.export.onnx import ONNX
-from fracjax.export.program import refuse_impossible
-from fracjax.export.stablehlo import STABLEHLO
+from fracjax.export.program import STABLEHLO, refuse_impossible
 from fracjax.export.verify import Checked, compare, images_of
 from fracjax.inference.stages import open_stages
 from fracjax.runtime.atomic_files import refuse_existing, write_json

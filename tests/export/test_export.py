@@ -20,8 +20,7 @@ import pytest
 from jax import export
 from numpy.testing import assert_allclose
 
-from fracjax.export import stablehlo
-from fracjax.export.program import cascade, inputs_of
+from fracjax.export.program import STABLEHLO, cascade, inputs_of, lower
 from fracjax.export.verify import compare, images_of
 from fracjax.imaging.resize import ImageFormat, decode, reduced_side
 from fracjax.inference.predict_files import predict_files
@@ -49,7 +48,7 @@ def _card(folder: Path) -> dict:
 def test_one_file_takes_batches_of_any_size_and_says_what_the_checkpoints_say(
     stages, files, exported
 ):
-    program = stablehlo.load(exported[0] / "cascade.jax")
+    program = STABLEHLO.load(exported[0] / "cascade.jax")
     detector, classifier = stages.bundles
     arrays = [_of(files, trained.meta.form) for trained in stages.bundles]
     scores = detector.probabilities(arrays[0])[:, 1]
@@ -147,7 +146,7 @@ def _decodes_to_the_bit(files: list[Path], form: ImageFormat) -> None:
 def test_real_radiographs(stages, exported):
     folder = Path(DATA or "") / "fracatlas" / "images" / "Fractured"
     pictures = images_of(stages, folder, None)
-    checked = compare(stages, stablehlo.load(exported[0] / "cascade.jax"), pictures)
+    checked = compare(stages, STABLEHLO.load(exported[0] / "cascade.jax"), pictures)
     assert len(pictures) == 12
     assert max(checked.differences.values()) < 1e-6
     _decodes_to_the_bit(sorted(folder.iterdir())[:3], ImageFormat(224))
@@ -230,18 +229,18 @@ def test_each_platform_gets_the_layers_that_it_has(stages):
         return 1 / (1 + np.exp(-x))
 
     on_cpu, elsewhere = (sigmoid(1) + sigmoid(1.5)) / 2, (sigmoid(0) + sigmoid(0.5)) / 2
-    lowered = stablehlo.lower(plain)
+    lowered = lower(plain)
     assert probability(lowered.call) == pytest.approx(on_cpu, abs=1e-7)
     assert "stablehlo.case" in lowered.mlir_module()
     assert probability(jax.jit(cascade(plain, platform="cuda"))) == pytest.approx(
         elsewhere, abs=1e-7
     )
-    assert stablehlo.lower(plain).serialize() == lowered.serialize()
+    assert lower(plain).serialize() == lowered.serialize()
 
 
 def test_layers_compute_in_the_precision_of_the_threshold(stages, files, exported):
     detector = stages.detector.bundle.in_precision("bfloat16")
-    lowered = stablehlo.lower(Stages(dataclasses.replace(stages.detector, bundle=detector)))
+    lowered = lower(Stages(dataclasses.replace(stages.detector, bundle=detector)))
     assert "bf16" in lowered.mlir_module()
     in_float32 = export.deserialize(bytearray((exported[0] / "cascade.jax").read_bytes()))
     assert "bf16" not in in_float32.mlir_module()

@@ -16,7 +16,7 @@ from flax import nnx
 
 from fracjax.config import Config, Data, Model
 from fracjax.evaluation import choose_threshold
-from fracjax.export import stablehlo
+from fracjax.export.program import STABLEHLO, lower
 from fracjax.export.verify import CheckImages, compare
 from fracjax.imaging.resize import ImageFormat, decode
 from fracjax.inference.model_bundle import ModelBundle
@@ -107,8 +107,8 @@ def test_one_file_of_a_backbone_says_what_the_network_says_in_two_batch_sizes(
     images = CheckImages("drawn", (np.stack(each),))
     detector = _detector(model, stop, images.arrays[0])
     stages = Stages(DetectorGate(detector, choose_threshold("fixed:0.5", LABELS, SCORES)))
-    (tmp_path / "cascade.jax").write_bytes(stablehlo.lower(stages).serialize())
-    program = stablehlo.load(tmp_path / "cascade.jax")
+    (tmp_path / "cascade.jax").write_bytes(lower(stages).serialize())
+    program = STABLEHLO.load(tmp_path / "cascade.jax")
     checked = compare(stages, program, images)
     assert checked.batch_sizes == (1, 3)
     assert checked.differences["probability"] < 1e-5

@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 
 from fracjax.errors import InputError
-from fracjax.export import program, stablehlo
+from fracjax.export import program
 from fracjax.export.onnx import ONNX
-from fracjax.export.program import inputs_of, refuse_impossible
+from fracjax.export.program import STABLEHLO, inputs_of, refuse_impossible
 from fracjax.export.verify import CheckImages, compare, images_of
 from fracjax.inference.stages import Stages
 from fracjax.loading.dataset_view import open_dataset
@@ -28,7 +28,7 @@ def pictures(stages, files) -> CheckImages:
 
 @pytest.fixture(scope="module")
 def load(exported):
-    return stablehlo.load(exported[0] / "cascade.jax")
+    return STABLEHLO.load(exported[0] / "cascade.jax")
 
 
 def _changed(load, **changes):
@@ -88,9 +88,7 @@ def _export(folder: Path, runs, files, **options):
 def _lowered_before(monkeypatch, exported, **changes) -> None:
     """Have the next export take the file of `exported` in place of lowering the stages again."""
     data = (exported[0] / "cascade.jax").read_bytes()
-    again = dataclasses.replace(
-        stablehlo.STABLEHLO, write=lambda _, path: path.write_bytes(data), **changes
-    )
+    again = dataclasses.replace(STABLEHLO, write=lambda _, path: path.write_bytes(data), **changes)
     monkeypatch.setattr(export, "STABLEHLO", again)
 
 
@@ -101,7 +99,7 @@ def test_an_export_that_fails_leaves_what_was_there(runs, files, exported, tmp_p
         (folder / made.name).write_bytes(made.read_bytes())
     with pytest.raises(InputError, match=r"already holds cascade.jax, card.json; name another"):
         _export(folder, runs, files)
-    wrong = _changed(stablehlo.load(folder / "cascade.jax"), probability=lambda p: p + 1)
+    wrong = _changed(STABLEHLO.load(folder / "cascade.jax"), probability=lambda p: p + 1)
     _lowered_before(monkeypatch, exported, load=lambda _: wrong)
     with pytest.raises(
         InputError, match=r"probability differs by 1 in batches of 1.*nothing was ke"
@@ -170,7 +168,7 @@ def _onnx_in_card(folder: Path) -> dict:
 
 def test_the_card_says_what_ran_the_onnx_model(runs, files, exported, tmp_path, monkeypatch):
     """The packages of the extra may not be there: others stand in for all that uses them."""
-    load = stablehlo.load(exported[0] / "cascade.jax")
+    load = STABLEHLO.load(exported[0] / "cascade.jax")
     stand_in = dataclasses.replace(
         ONNX,
         refuse_impossible=lambda _: None,

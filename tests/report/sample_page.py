@@ -14,6 +14,7 @@ from fracjax.evaluation import (
     choose_threshold,
 )
 from fracjax.evaluation.calibration import Reliability, ReliabilityBin
+from fracjax.evaluation.cascade import CascadeSweep
 from fracjax.evaluation.curves import Band, DecisionCurve
 from fracjax.evaluation.intervals import proportion, undefined
 from fracjax.evaluation.subgroups import Subgroup
@@ -134,7 +135,7 @@ def all_charts() -> tuple:
         training_chart({EVIL: history(), "b": history(3)}),
         data_flow_chart(18, {f"not readable {EVIL}": 2}, PARTS),
         cascade_flow_chart(cascade()),
-        sweep_chart(FALLING, FALLING, RISING, 0.3),
+        sweep_chart(CascadeSweep(FALLING, FALLING, RISING), 0.3),
     )
 
 

@@ -15,22 +15,18 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
-from matplotlib.patches import FancyBboxPatch
 from matplotlib.textpath import TextToPath
 
 from fracjax.evaluation import Estimate
 from fracjax.report.svg import INK, MUTED, PALETTE, RULE, SVG
 
 Number = int | float
-Point = tuple[Number, Number]
 
 WIDTH = 302.4  # units of the drawing; at 340 CSS pixels a unit is 1.12 pixels
 FONT = 10  # units
-LARGE = 13
 _FAMILY = "DejaVu Sans"  # wide: what fits in it fits in the reader's font
 _XLINK = "{http://www.w3.org/1999/xlink}href"
 _STYLE: dict[Any, Any] = {
@@ -40,26 +36,20 @@ _STYLE: dict[Any, Any] = {
     "text.parse_math": False,  # a class may be called "a$b$"
     "axes.edgecolor": MUTED,
     "axes.labelcolor": INK,
-    "axes.linewidth": 0.8,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
     "axes.grid": True,
-    "axes.labelsize": FONT,
     "grid.color": RULE,
     "grid.linewidth": 0.6,
     "xtick.color": MUTED,
     "ytick.color": MUTED,
-    "xtick.labelcolor": MUTED,
-    "ytick.labelcolor": MUTED,
     "xtick.major.size": 3,
     "ytick.major.size": 3,
     "legend.frameon": False,
-    "legend.fontsize": FONT,
     "legend.handlelength": 1.8,
     "svg.fonttype": "none",
     "svg.hashsalt": "fracjax",
-    "path.simplify": True,
 }
 
 
@@ -77,47 +67,11 @@ def canvas(height: Number, *, constrained: bool = True) -> Iterator[Figure]:
         yield figure
 
 
-@contextmanager
-def diagram(height: Number) -> Iterator[tuple[Figure, Axes]]:
-    """As `canvas`, for boxes, arrows and words: x goes right and y down, both in units."""
-    with canvas(height, constrained=False) as figure:
-        axes = figure.add_axes((0, 0, 1, 1))
-        axes.set(xlim=(0, WIDTH), ylim=(height, 0))
-        axes.set_axis_off()
-        yield figure, axes
-
-
-def box(axes: Axes, x: Number, y: Number, width: Number, height: Number, **style: Any) -> None:
-    """A rectangle of a `diagram` with rounded corners, its upper left one at (x, y)."""
-    style = {"facecolor": "none", "edgecolor": "none", "linewidth": 1, "clip_on": False} | style
-    corners = "round,pad=0,rounding_size=3"
-    axes.add_patch(FancyBboxPatch((x, y), width, height, boxstyle=corners, **style))
-
-
-def arrow(axes: Axes, start: Point, end: Point) -> None:
-    """A straight arrow of a `diagram`."""
-    style = {"arrowstyle": "-|>", "color": MUTED, "shrinkA": 0, "shrinkB": 0, "mutation_scale": 8}
-    axes.annotate("", end, start, arrowprops=style, annotation_clip=False)
-
-
-def line(axes: Axes, *points: Point, **style: Any) -> None:
-    """A line of a `diagram` through all points."""
-    style = {"linewidth": 1, "color": MUTED, "clip_on": False} | style
-    axes.plot(*zip(*points, strict=True), **style)
-
-
 def whiskers(*estimates: Estimate) -> np.ndarray | None:
     """Lengths of the whiskers, for `Axes.errorbar`; None if one of them has no interval."""
     ends = np.array([(e.value, e.low, e.high) for e in estimates], float).reshape(-1, 3)
     lengths = np.abs(ends[:, 1:] - ends[:, :1]).T
     return lengths if np.isfinite(lengths).all() else None
-
-
-def legend(figure: Figure, *panels: Axes) -> None:
-    """Say below the panels what each line and mark in them is."""
-    pairs = [axes.get_legend_handles_labels() for axes in panels]
-    named = {label: handle for pair in pairs for handle, label in zip(*pair, strict=True)}
-    figure.legend(named.values(), named, loc="outside lower left", labelspacing=0.45, borderpad=0.4)
 
 
 def text_width(text: str, size: Number = FONT) -> float:
@@ -140,7 +94,11 @@ def wrapped(text: str, width: Number, *, lines: int = 2) -> list[str]:
 
 
 def to_svg(figure: Figure) -> str:
-    """The figure as an `<svg>` element in CSS variables; within the block of its `canvas`."""
+    """The figure of a `canvas`, within its block, with a legend of what is labelled: an `<svg>`."""
+    pairs = [axes.get_legend_handles_labels() for axes in figure.axes]
+    if named := {label: mark for pair in pairs for mark, label in zip(*pair, strict=True)}:
+        place = {"loc": "outside lower left", "labelspacing": 0.45, "borderpad": 0.4}
+        figure.legend(named.values(), named, **place)
     written = io.StringIO()
     no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     with warnings.catch_warnings():

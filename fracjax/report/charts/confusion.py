@@ -16,21 +16,21 @@ _FEW = 4  # classes whose names fit above their columns
 def confusion_chart(
     matrix: tuple[tuple[int, ...], ...] | np.ndarray, classes: tuple[str, ...], title: str
 ) -> Chart:
-    """Counts and their fraction of the true class, which is the shade.
-
-    `matrix` is int[k, k], true class in rows, called class in columns.
-    """
+    """Counts int[k, k], true class in rows, called class in columns; shaded by row."""
     counts, few = np.asarray(matrix), len(classes) <= _FEW
     totals, numbers = counts.sum(axis=1).tolist(), range(len(classes))
     if few:
         heads = ["\n".join(wrapped(name, 200 / len(classes), lines=3)) for name in classes]
-        names = [
-            "\n".join((*wrapped(name, 80), f"n={n}"))
-            for name, n in zip(classes, totals, strict=True)
-        ]
+        pairs = zip(classes, totals, strict=True)
+        names = ["\n".join((*wrapped(name, 80), f"n={n}")) for name, n in pairs]
+        shown = "Each cell: studies, and their fraction of the true class, which is also its shade."
     else:
         heads = [f"{i + 1}" for i in numbers]
         names = ["\n".join(wrapped(f"{i}  {name}", 112)) for i, name in enumerate(classes, 1)]
+        shown = (
+            "Each cell: studies; the shade is their fraction of the true class. Columns have the "
+            "numbers of the rows."
+        )
     with canvas(62 + (56 if few else 30) * len(classes)) as figure:
         axes = figure.add_subplot()
         axes.set(xlim=(-0.5, numbers[-1] + 0.5), ylim=(numbers[-1] + 0.5, -0.5))
@@ -46,29 +46,19 @@ def confusion_chart(
             shade = (HEAT, HEAT_MOST * count / max(totals[i], 1))
             edge = {"edgecolor": INK if i == j else RULE, "clip_on": False}
             axes.add_patch(Rectangle((j - 0.47, i - 0.47), 0.94, 0.94, facecolor=shade, **edge))
-            style: dict[str, Any] = {
-                "color": INK if count else MUTED,
-                "weight": "bold" if i == j else "normal",
-            }
+            style: dict[str, Any] = {"ha": "center", "va": "center"}
+            style |= {"color": INK if count else MUTED, "weight": "bold" if i == j else "normal"}
             # Of many classes the fraction is the shade, and in the table.
             words = f"{count}\n{_percent(int(count), totals[i])}" if few else f"{count}"
-            axes.text(j, i, words, ha="center", va="center", **style)
+            axes.text(j, i, words, **style)
         drawing = to_svg(figure)
     n, right = pluralise(sum(totals), "study"), int(np.trace(counts))
     alt = f"{title}: {right} of {n} called by their true class."
     if sum(totals) > right:
         wrong = np.where(np.eye(len(classes), dtype=bool), -1, counts)
         i, j = np.unravel_index(int(wrong.argmax()), wrong.shape)
-        alt += (
-            f" The most frequent error: {counts[i, j]} of {totals[i]} {classes[i]} called "
-            f"{classes[j]}."
-        )
-    shown = "Each cell: studies, and their fraction of the true class, which is also its shade."
-    if not few:
-        shown = (
-            "Each cell: studies; the shade is their fraction of the true class. Columns have the "
-            "numbers of the rows."
-        )
+        error = f"{counts[i, j]} of {totals[i]} {classes[i]} called {classes[j]}"
+        alt += f" The most frequent error: {error}."
     rows = tuple(
         (name, f"{total}", *(f"{count} ({_percent(count, total)})" for count in row))
         for name, total, row in zip(classes, totals, counts.tolist(), strict=True)

@@ -1,16 +1,17 @@
 """Curves with their bands: ROC and precision-recall, net benefit, and the cascade by threshold."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from fracjax.evaluation import AtThreshold, BinaryReport, Estimate
+from fracjax.evaluation.cascade import CascadeSweep
 from fracjax.evaluation.curves import Band, DecisionCurve
-from fracjax.evaluation.intervals import complement
-from fracjax.report.charts.canvas import canvas, legend, to_svg, whiskers
+from fracjax.evaluation.intervals import complement, undefined
+from fracjax.report.charts.canvas import canvas, to_svg, whiskers
 from fracjax.report.page import Chart
 from fracjax.report.svg import BLUE, GREEN, MUTED, ORANGE, PAPER
 from fracjax.report.table import Table, pluralise, threshold_text
@@ -21,10 +22,7 @@ _SWEPT = ("fraction that passes", "end-to-end accuracy", "macro precision of wha
 
 
 def roc_chart(band: Band, report: BinaryReport) -> Chart:
-    """Sensitivity over 1 − specificity, with the operating point and 0.5 as marks.
-
-    `band` is `curves.roc_band` of the same studies.
-    """
+    """`curves.roc_band` of the same studies, with the operating point and 0.5 as marks."""
     of = f"{pluralise(report.n_positive, 'fracture')}, {report.n - report.n_positive:,} normal"
     return _over_all_thresholds(
         band,
@@ -41,12 +39,10 @@ def roc_chart(band: Band, report: BinaryReport) -> Chart:
 
 
 def pr_chart(band: Band, report: BinaryReport) -> Chart:
-    """Precision over recall, with the operating point, 0.5 and the prevalence.
-
-    `band` is `curves.pr_band` of the same studies.
-    """
+    """`curves.pr_band` of the same studies, with the operating point, 0.5 and the prevalence."""
     of = f"{pluralise(report.n_positive, 'fracture')} among {pluralise(report.n, 'study')}"
-    prevalence = report.n_positive / report.n
+    at = report.n_positive / report.n
+    by_chance = f"chance is the prevalence, {report.prevalence.figure}"
     return _over_all_thresholds(
         band,
         report,
@@ -56,12 +52,7 @@ def pr_chart(band: Band, report: BinaryReport) -> Chart:
         point=lambda at: (at.sensitivity, at.precision),
         words=lambda at: {"recall": at.sensitivity, "precision": at.precision},
         of=of,
-        chance=(
-            prevalence,
-            prevalence,
-            f"chance: prevalence {prevalence:.3f}",
-            f"chance is the prevalence, {report.prevalence.figure}",
-        ),
+        chance=(at, at, f"chance: prevalence {at:.3f}", by_chance),
         caption=f"Precision-recall curve of {of}. AP is average precision, the area under it.",
     )
 
@@ -74,39 +65,34 @@ def _over_all_thresholds(
     area: tuple[str, str, Estimate],
     labels: tuple[str, str],
     point: Callable[[AtThreshold], tuple[Estimate, Estimate]],
-    words: Callable[[AtThreshold], Mapping[str, Estimate]],
+    words: Callable[[AtThreshold], dict[str, Estimate]],
     of: str,
     chance: tuple[float, float, str, str],
     caption: str,
 ) -> Chart:
     """What the two have in common; `chance` is a line's two ends, its label, and a sentence."""
     missing = {0: "no fracture", report.n: "no normal study"}.get(report.n_positive, "no curve")
-    operating, half = report.at_operating_point, report.at_half
-    name = f"operating point {threshold_text(operating.threshold)} ({operating.rule})"
-    marks = [(name, operating, ORANGE, "o"), ("at 0.5", half, GREEN, "D")]
-    if operating.threshold == 0.5:
-        marks.pop()
-    said = {
-        name: [f"{word} {estimate.figure}" for word, estimate in words(at).items()]
-        for name, at, _, _ in marks
-    }
+    at = report.at_operating_point
+    marks = [(f"operating point {threshold_text(at.threshold)} ({at.rule})", at)]
+    if at.threshold != 0.5:
+        marks.append(("at 0.5", report.at_half))
+    said = {name: [f"{word} {e.figure}" for word, e in words(at).items()] for name, at in marks}
     short, long, estimate = area
     with canvas(418) as figure:
         axes = figure.add_subplot()
         axes.set(xlim=(0, 1), ylim=(0, 1), xlabel=labels[0], ylabel=labels[1])
         if not _say_if_undefined(axes, band, missing):
             _draw_band(axes, band, BLUE, f"{short} {estimate.figure}, 95 % band")
-            for name, at, colour, mark in marks:
-                _draw_mark(axes, *point(at), colour, mark, "\n".join((name, *said[name])))
+            for (name, at), style in zip(marks, ((ORANGE, "o"), (GREEN, "D")), strict=False):
+                _draw_mark(axes, *point(at), *style, "\n".join((name, *said[name])))
         *ends, label, by_chance = chance
         axes.plot([0, 1], ends, color=MUTED, linewidth=1, linestyle=(0, (4, 4)), label=label)
-        legend(figure, axes)
         drawing = to_svg(figure)
     points = "; ".join(f"{name}: {', '.join(figures)}" for name, figures in said.items())
     alt = f"{title} of {of}: {long} {estimate.figure}, {by_chance}. {points}."
     if estimate.value is None:
         alt = f"No {title.replace('Precision', 'precision')}: it is undefined with {of}."
-    rows: list[tuple[str | Estimate, ...]] = [(name, *point(at)) for name, at, _, _ in marks]
+    rows: list[tuple[str | Estimate, ...]] = [(name, *point(at)) for name, at in marks]
     rows += [(f"curve at {x}", x, *ys) for _, x, ys in _points(band, reason=missing)]
     return Chart(
         drawing,
@@ -118,10 +104,7 @@ def _over_all_thresholds(
 
 
 def decision_chart(curve: DecisionCurve, threshold: float) -> Chart:
-    """Net benefit over threshold probabilities, beside calling all and calling none.
-
-    The operating `threshold` is marked where it lies in (0, 1).
-    """
+    """Net benefit beside calling all and calling none; the `threshold` is marked if in (0, 1)."""
     model, everyone = curve.model, curve.treat_all
     with canvas(340) as figure:
         axes = figure.add_subplot()
@@ -137,13 +120,9 @@ def decision_chart(curve: DecisionCurve, threshold: float) -> Chart:
             axes.axhline(0, color=MUTED, linewidth=1.4, linestyle=_DOTS, label="call no study")
             if 0 < threshold < 1:
                 _draw_threshold(axes, threshold)
-        legend(figure, axes)
         drawing = to_svg(figure)
-
-    def all_called(i: int) -> str:
-        return f"{everyone[i]:.3f}".replace("-", "−") if np.isfinite(everyone[i]) else "undefined"
-
-    rows = tuple((x, *ys, all_called(i), "0") for i, x, ys in _points(model))
+    all_called = [f"{y:.3f}".replace("-", "−") if np.isfinite(y) else "undefined" for y in everyone]
+    rows = tuple((x, *ys, all_called[i], "0") for i, x, ys in _points(model))
     header = ("threshold probability", "the model", "call every study", "call no study")
     return Chart(
         drawing,
@@ -160,55 +139,40 @@ def _decision_alt(curve: DecisionCurve, threshold: float) -> str:
     known = np.isfinite(model.y)
     if not known.any():
         return "No decision curve: net benefit is undefined."
-    index = _nearest(model, threshold) if 0 < threshold < 1 else int(known.argmax())
-    better = known & (model.y > np.maximum(everyone, 0))
-    words = (
-        f"Decision curve: at a threshold probability of {model.x[index]:.2g} the model's net "
-        f"benefit is {_estimate_at(model, index).figure}, that of calling every study "
-        f"{everyone[index]:.3f}, of calling none 0."
-    )
-    if not better.any():
-        return words + " The model is nowhere better than both."
-    x = model.x[better]
-    return words + (
-        f" The model is better than both at {better.sum()} of {known.sum()} thresholds, "
-        f"from {x.min():.2g} to {x.max():.2g}."
+    i = _nearest(model, threshold) if 0 < threshold < 1 else int(known.argmax())
+    where, x = "nowhere better than both", model.x[known & (model.y > np.maximum(everyone, 0))]
+    if x.size:
+        ends = f"from {x.min():.2g} to {x.max():.2g}"
+        where = f"better than both at {x.size} of {known.sum()} thresholds, {ends}"
+    return (
+        f"Decision curve: at a threshold probability of {model.x[i]:.2g} the model's net benefit "
+        f"is {_estimate_at(model, i).figure}, that of calling every study {everyone[i]:.3f}, of "
+        f"calling none 0. The model is {where}."
     )
 
 
-def sweep_chart(passed: Band, accuracy: Band, precision: Band, threshold: float) -> Chart:
-    """The cascade over the detector's threshold: what a stricter one gains and costs.
-
-    `passed` is the fraction of the fractures that reach the classifier, `accuracy` that of the
-    found and rightly typed, `precision` the macro precision among those that pass, undefined where
-    a class is never called. The operating `threshold` is marked.
-
-    Raises:
-      ValueError: the three are not over the same thresholds.
-    """
-    x, bands = passed.x, (passed, accuracy, precision)
-    if any(band.x.tolist() != x.tolist() for band in bands):
-        raise ValueError("the curves of a sweep have different thresholds; expected the same")
+def sweep_chart(sweep: CascadeSweep, threshold: float) -> Chart:
+    """The cascade over the detector's threshold, its operating one marked."""
+    passed, accuracy = sweep.passed, sweep.found
+    x, bands = passed.x, dict(zip(_SWEPT, (passed, accuracy, sweep.macro_precision), strict=True))
     styles = ((MUTED, _DASHES), (BLUE, "-"), (GREEN, (0, (1, 1.2))))
     with canvas(340) as figure:
         axes = figure.add_subplot()
-        for name, band, (colour, style) in zip(_SWEPT, bands, styles, strict=True):
+        for (name, band), (colour, style) in zip(bands.items(), styles, strict=True):
             _draw_band(axes, band, colour, name, style)
         axes.set(xlim=(x[0], x[-1]), ylim=(0, 1), xlabel="threshold of the detector")
         axes.set_ylabel("fraction")
         if x[0] <= threshold <= x[-1]:
             _draw_threshold(axes, threshold)
-        legend(figure, axes)
         drawing = to_svg(figure)
     point = f"The operating threshold is {threshold_text(threshold)}."
     if math.isfinite(threshold):
         at = _nearest(passed, threshold)
-        figures = (
-            f"{name} {_estimate_at(band, at).figure}"
-            for name, band in zip(_SWEPT, bands, strict=True)
-        )
+        figures = (f"{name} {_estimate_at(band, at).figure}" for name, band in bands.items())
         point = f"At {threshold_text(x[at])}: {'; '.join(figures)}."
-    rows = tuple((x, *ys) for _, x, ys in _points(*bands, reason="a class is never called"))
+    rows = tuple(
+        (x, *ys) for _, x, ys in _points(*bands.values(), reason="a class is never called")
+    )
     return Chart(
         drawing,
         f"The cascade over the detector's threshold. {point} "
@@ -241,8 +205,7 @@ def _draw_threshold(axes: Axes, threshold: float) -> None:
 
 def _say_if_undefined(axes: Axes, band: Band, reason: str) -> bool:
     """Whether the curve is undefined throughout; the empty chart then says so."""
-    empty = not np.isfinite(band.y).any()
-    if empty:
+    if empty := not np.isfinite(band.y).any():
         middle = {"ha": "center", "va": "center", "transform": axes.transAxes}
         axes.text(0.5, 0.5, f"undefined: {reason}", fontstyle="italic", **middle)
     return empty
@@ -256,7 +219,7 @@ def _estimate_at(band: Band, index: int, reason: str = "") -> Estimate:
     """One point of a band; `reason` says why it would be undefined."""
     value, low, high = (float(v[index]) for v in (band.y, band.low, band.high))
     if not math.isfinite(value):
-        return Estimate(None, None, None, band.n, band.method, reason or "no such point")
+        return undefined(band.n, band.method, reason or "no such point")
     if not (math.isfinite(low) and math.isfinite(high)):
         return Estimate(value, None, None, band.n, band.method, "too few to resample")
     return Estimate(value, low, high, band.n, band.method)

@@ -25,8 +25,7 @@ def forest_chart(
 ) -> Chart:
     """One row per subgroup with its whiskers, and a line where the figure over all lies.
 
-    Subgroups of one attribute follow each other; sensitivity and specificity over all are those at
-    the operating point.
+    Subgroups of one attribute follow each other; the threshold over all is the operating point.
     """
     at = overall.at_operating_point
     total: Estimate = overall.auc if metric == "auc" else getattr(at, metric)
@@ -36,13 +35,12 @@ def forest_chart(
     ends = [e.value if e.low is None else e.low for e in (total, *figures)]
     least = max(min((end for end in ends if end is not None), default=0.5), 0)
     low = min(math.floor(10 * least + 1e-9) / 10, 0.9)
-    attributes = [(name, list(rows)) for name, rows in groupby(subgroups, lambda s: s.attribute)]
-    high = len(attributes) * _HEAD + (len(subgroups) + 1) * _ROW + 4
+    heads = len({group.attribute for group in subgroups})
+    high = heads * _HEAD + (len(subgroups) + 1) * _ROW + 4
     whole = high + _TOP + _FOOT
     with canvas(whole, constrained=False) as figure:
-        axes = figure.add_axes(
-            (_LEFT / WIDTH, _FOOT / whole, (_RIGHT - _LEFT) / WIDTH, high / whole)
-        )
+        across = (_LEFT / WIDTH, (_RIGHT - _LEFT) / WIDTH)
+        axes = figure.add_axes((across[0], _FOOT / whole, across[1], high / whole))
         axes.set(xlim=(low, 1), ylim=(high, 0), yticks=[], xlabel=name)
         step = 0.1 if low > 0.65 else 0.2 if low > 0.35 else 0.5
         axes.xaxis.set_major_locator(MultipleLocator(step))
@@ -53,28 +51,27 @@ def forest_chart(
             axes.axvspan(total.low, total.high, color=ORANGE, alpha=0.13, linewidth=0)
         _write(axes, 0, -5, "n / fractures", color=MUTED)
         _write(axes, WIDTH, -5, "95 % interval", color=MUTED, ha="right")
-        y, shown = 0.0, iter(figures)
-        for attribute, rows in attributes:
+        y, pairs = 0.0, zip(subgroups, figures, strict=True)
+        for attribute, rows in groupby(pairs, lambda pair: pair[0].attribute):
             y += _HEAD
             _write(axes, 0, y - 6, wrapped(attribute, WIDTH, lines=1)[0], weight="bold")
-            for group in rows:
-                _row(axes, y, group.value, (group.n, group.n_positive), next(shown))
+            for group, estimate in rows:
+                _row(axes, y, group.value, group, estimate)
                 y += _ROW
         axes.axhline(y, _across(0), _across(WIDTH), color=RULE, linewidth=1, clip_on=False)
-        counts = (overall.n, overall.n_positive)
-        _row(axes, y, "all studies", counts, total, weight="bold", colour=ORANGE, marker="D")
+        _row(axes, y, "all studies", overall, total)
         drawing = to_svg(figure)
-    rows = [
-        (f"{s.attribute}: {s.value}", f"{s.n:,}", f"{s.n_positive:,}", e)
-        for s, e in zip(subgroups, figures, strict=True)
-    ]
-    rows.append(("all studies", f"{overall.n:,}", f"{overall.n_positive:,}", total))
+    names = (*(f"{s.attribute}: {s.value}" for s in subgroups), "all studies")
+    rows = tuple(
+        (row, f"{of.n:,}", f"{of.n_positive:,}", e)
+        for row, of, e in zip(names, (*subgroups, overall), (*figures, total), strict=True)
+    )
     return Chart(
         drawing,
         _alt(subgroups, figures, total, name),
         f"{title}. Squares with whiskers: value and 95 % interval; diamond and dashed line: over "
         "all studies. Where there are too few, it says so instead.",
-        Table(title, ("subgroup", "n", "fractures", name), tuple(rows)),
+        Table(title, ("subgroup", "n", "fractures", name), rows),
     )
 
 
@@ -87,21 +84,13 @@ def _write(axes: Axes, x: Number, y: Number, text: str, **style: Any) -> None:
     axes.text(_across(x), y, text, transform=axes.get_yaxis_transform(), **style)
 
 
-def _row(
-    axes: Axes,
-    y: Number,
-    name: str,
-    counts: tuple[int, int],
-    figure: Estimate,
-    *,
-    weight: str = "normal",
-    colour: str = BLUE,
-    marker: str = "s",
-) -> None:
+def _row(axes: Axes, y: float, name: str, of: Subgroup | BinaryReport, figure: Estimate) -> None:
+    alone = isinstance(of, Subgroup)
+    weight, colour, marker = ("normal", BLUE, "s") if alone else ("bold", ORANGE, "D")
     middle = y + _ROW / 2
     above, below = middle - 1.5, middle - 1.5 + _LINE
     _write(axes, 0, above, wrapped(name, _LEFT - 8, lines=1)[0], weight=weight)
-    _write(axes, 0, below, "{:,} / {:,}".format(*counts), color=MUTED)
+    _write(axes, 0, below, f"{of.n:,} / {of.n_positive:,}", color=MUTED)
     if figure.value is None:
         words = "\n".join(wrapped(figure.note or missing_reason(figure), WIDTH - _LEFT - 8))
         paper = {"facecolor": PAPER, "edgecolor": "none", "pad": 1}
@@ -125,12 +114,9 @@ def _alt(subgroups: Sequence[Subgroup], figures: list[Estimate], total: Estimate
         if e.value is not None
     ]
     if known:
-        (_, lowest, low), (_, highest, high) = (
-            pick(known, key=lambda k: k[0]) for pick in (min, max)
-        )
+        (_, lowest, low), (_, highest, high) = (f(known, key=lambda k: k[0]) for f in (min, max))
         words += f" Lowest: {lowest}, {low.figure}. Highest: {highest}, {high.figure}."
-    apart = [name for _, name, e in known if _excludes(e, total.value)]
-    if apart:
+    if apart := [name for _, name, e in known if _excludes(e, total.value)]:
         words += f" Intervals that do not reach the figure over all: {', '.join(apart)}."
     if missing := len(figures) - len(known):
         words += f" Too few studies in {pluralise(missing, 'subgroup')}."

@@ -1,9 +1,11 @@
 """Do the probabilities mean what they say? Observed fraction over mean score, bin by bin."""
 
+from typing import Any
+
 from matplotlib.ticker import MaxNLocator
 
 from fracjax.evaluation.calibration import Reliability
-from fracjax.report.charts.canvas import canvas, legend, to_svg, whiskers
+from fracjax.report.charts.canvas import canvas, to_svg, whiskers
 from fracjax.report.page import Chart
 from fracjax.report.svg import BLUE, MUTED
 from fracjax.report.table import Table, pluralise
@@ -16,10 +18,7 @@ def reliability_chart(
     score: str = "probability of a fracture",
     observed: str = "fraction of fractures",
 ) -> Chart:
-    """Bins of equal width as points with Wilson's whiskers; below, how many studies are in each.
-
-    `score` says what the probabilities are of, `observed` what the whiskers are around.
-    """
+    """Bins of equal width as points with Wilson's whiskers; below, how many studies are in each."""
     bins = reliability.bins
     points = [(b.mean_score, b.observed.value, b) for b in bins]
     filled = [(mean, y, b) for mean, y, b in points if mean is not None and y is not None]
@@ -28,18 +27,15 @@ def reliability_chart(
         axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(3.4, 1))
         diagonal = {"linewidth": 1, "linestyle": (0, (4, 4)), "label": "as it should be"}
         axes.plot([0, 1], [0, 1], color=MUTED, **diagonal)
-        axes.errorbar(
-            means,
-            values,
-            yerr=whiskers(*(b.observed for _, _, b in filled)),
-            fmt="-o",
-            color=BLUE,
-            linewidth=0.8,
-            elinewidth=1.4,
-            markersize=6,
-            clip_on=False,
-            label="observed, with 95 % interval",
-        )
+        ends = whiskers(*(b.observed for _, _, b in filled))
+        style: dict[str, Any] = {
+            "color": BLUE,
+            "linewidth": 0.8,
+            "elinewidth": 1.4,
+            "markersize": 6,
+        }
+        label = "observed, with 95 % interval"
+        axes.errorbar(means, values, yerr=ends, fmt="-o", clip_on=False, label=label, **style)
         axes.set(xlim=(0, 1), ylim=(0, 1), ylabel=observed)
         for b in bins:
             below.bar((b.low + b.high) / 2, b.n, 0.92 * (b.high - b.low), color=BLUE, alpha=0.55)
@@ -47,20 +43,16 @@ def reliability_chart(
         below.yaxis.set_major_locator(MaxNLocator(3, integer=True))
         below.grid(axis="x", visible=False)
         figure.align_ylabels()
-        legend(figure, axes)
         drawing = to_svg(figure)
     ece = reliability.ece.figure
     n = pluralise(sum(b.n for b in bins), "probability")
     alt = "No reliability curve: there is no study."
     if filled:
+        mean, _, worst = max(filled, key=lambda point: abs(point[1] - point[0]))
         alt = (
             f"Reliability of {n} in {pluralise(len(filled), 'bin')}: expected calibration error "
-            f"{ece}."
-        )
-        mean, _, worst = max(filled, key=lambda point: abs(point[1] - point[0]))
-        alt += (
-            f" Furthest from the diagonal is the bin from {worst.low:.2g} to {worst.high:.2g}: "
-            f"mean probability {mean:.3f}, observed {worst.observed.figure} of "
+            f"{ece}. Furthest from the diagonal is the bin from {worst.low:.2g} to "
+            f"{worst.high:.2g}: mean probability {mean:.3f}, observed {worst.observed.figure} of "
             f"{pluralise(worst.n, 'study')}."
         )
     caption = (

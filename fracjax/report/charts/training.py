@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from fracjax.report.charts.canvas import canvas, legend, to_svg
+from fracjax.report.charts.canvas import canvas, to_svg
 from fracjax.report.page import Chart
 from fracjax.report.svg import BLUE, MUTED, ORANGE
 from fracjax.report.table import Table, pluralise
@@ -22,8 +22,7 @@ class History:
     # of each what was measured: `epoch`, `phase`, `train_loss`, `validation_loss`, `validation_auc`
     # and so on; any may be missing or None.
     epochs: Sequence[Mapping[str, Any]]
-    # the one whose weights are used, that of the lowest validation loss; 0 for none.
-    best_epoch: int
+    best_epoch: int  # whose weights are used: of the lowest validation loss; 0 for none
 
     @property
     def best(self) -> Mapping[str, Any] | None:
@@ -37,39 +36,27 @@ _PANEL, _REST = 128, 96  # units high: each panel, and the axis and key below th
 
 
 def training_chart(histories: Mapping[str, History], title: str = "Training") -> Chart:
-    """A panel per metric, a line per network and part, and the best epoch of each network.
-
-    `histories` are by the name of the network.
-
-    Raises:
-      ValueError: there is no epoch, or none with such a figure.
-    """
+    """A panel per metric, a line per network (by its name) and part, and each best epoch."""
     epochs = [row for history in histories.values() for row in history.epochs]
-    names = dict.fromkeys(name for row in epochs for name in row)
-    metrics = [m for m in _METRICS if f"train_{m}" in names or f"validation_{m}" in names]
-    if not metrics:
-        raise ValueError(
-            "a history needs epochs with loss, accuracy or auc, named train_... or validation_...; "
-            f"found {', '.join(sorted(names)) or 'nothing'}"
-        )
+    names = {name for row in epochs for name in row}
+    metrics = [m for m in _METRICS if names & {f"train_{m}", f"validation_{m}"}]
     many = len(histories) > 1
     with canvas(_PANEL * len(metrics) + _REST) as figure:
         panels = figure.subplots(len(metrics), 1, sharex=True, squeeze=False)[:, 0]
         for axes, metric in zip(panels, metrics, strict=True):
             for history in histories.values():
                 _draw(axes, history, metric, alone=not many)
-            axes.set(ylabel=_METRICS[metric])
+            axes.set_ylabel(_METRICS[metric])
             axes.yaxis.set_major_locator(MaxNLocator(4))
-        panels[-1].set(xlabel="epoch")
+        panels[-1].set_xlabel("epoch")
         panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         figure.align_ylabels()
-        legend(figure, *panels)
         drawing = to_svg(figure)
     columns = {
         f"{part}_{metric}": f"{_METRICS[metric]}\n{name}"
         for metric in metrics
         for part, name in (("train", "training"), ("validation", "validation"))
-        if any(map(_known, (row.get(f"{part}_{metric}") for row in epochs)))
+        if any(_known(row.get(f"{part}_{metric}")) for row in epochs)
     }
     rows = tuple(
         (
@@ -103,8 +90,8 @@ def _draw(axes: Axes, history: History, metric: str, *, alone: bool) -> None:
             numbers = [math.nan if v is None else v for v in values]
             axes.plot([row["epoch"] for row in rows], numbers, markersize=3.5, label=label, **style)
     if best is not None and _known(value := best.get(f"validation_{metric}")):
-        which = f"(epoch {best['epoch']})" if alone else "of each network"
         ring = {"markeredgecolor": ORANGE, "markeredgewidth": 1.8, "markerfacecolor": "none"}
+        which = f"(epoch {best['epoch']})" if alone else "of each network"
         label = f"lowest validation loss {which}"
         axes.plot(best["epoch"], value, "o", markersize=10 if alone else 7, label=label, **ring)
     for before, after in pairwise(rows):

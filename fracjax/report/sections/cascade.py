@@ -22,19 +22,16 @@ def outcomes_section(report: CascadeReport) -> Section:
 
 def filter_section(report: CascadeReport) -> Section:
     """The classifier with and without the detector in front."""
-    without, behind = report.without_filter, report.with_filter
     words = text(
         "Precision with the filter is end to end: of all fractures that are called so, the "
         "fraction that is so. Recall with the filter is among those that passed; the fates above "
         "have that of all. Every study here has a fracture; the next table adds false alarms."
     )
-    charts = (
-        confusion_chart(without.matrix, without.classes, "Without the filter"),
-        confusion_chart(behind.matrix, behind.classes, "With the filter"),
-    )
+    sides = {"Without the filter": report.without_filter, "With the filter": report.with_filter}
+    charts = (confusion_chart(side.matrix, side.classes, title) for title, side in sides.items())
     _, comparison = cascade_tables(report)
-    title = "With and without the detector in front"
-    return Section("filter", title, (comparison, words, *charts))
+    blocks = (comparison, words, *charts)
+    return Section("filter", "With and without the detector in front", blocks)
 
 
 def end_to_end_section(report: EndToEnd, name: str, part: str) -> Section:
@@ -56,5 +53,5 @@ def sweep_section(sweep: CascadeSweep, threshold: float) -> Section:
         "A look at what another threshold would do, not a way to choose one: these are the studies "
         "that it is evaluated on. Choose on validation."
     )
-    chart = sweep_chart(sweep.passed, sweep.found, sweep.macro_precision, threshold)
+    chart = sweep_chart(sweep, threshold)
     return Section("sweep", "Other thresholds", (chart, words))

@@ -15,7 +15,7 @@ from fracjax.report.charts.reliability import reliability_chart
 from fracjax.report.facts import RunFacts
 from fracjax.report.page import Block, Facts, Prose, Section, text
 from fracjax.report.table import Table, threshold_text
-from fracjax.report.tables import binary_tables, per_class_table, reliability_table
+from fracjax.report.tables import binary_tables, per_class_table
 
 # From a screening of people without complaints to a clinic that sees the worst.
 _PREVALENCES = (0.01, 0.05, 0.10, 0.20, 0.40)
@@ -25,12 +25,11 @@ def threshold_section(run: RunFacts, point: OperatingPoint, report: BinaryReport
     """Everything at the operating point, and separately at 0.5."""
     at, half = report.at_operating_point, report.at_half
     between = "" if None in (point.low, point.high) else f" [{point.low:.3g}, {point.high:.3g}]"
+    on = f"{point.n} validation studies, {point.n_positive} with a fracture"
     facts = {
         "Threshold": f"{threshold_text(point.threshold)}{between}",
         "Rule": point.rule,
-        "Measured on"
-        if point.rule.startswith("fixed")
-        else "Chosen on": f"{point.n} validation studies, {point.n_positive} with a fracture "
+        "Measured on" if point.rule.startswith("fixed") else "Chosen on": f"{on} "
         f"(split {run.data.split_hash[:12]})",
         "On those studies": f"sensitivity {point.sensitivity}, specificity {point.specificity}",
         "Temperature": temperature_text(run.temperature),
@@ -41,14 +40,10 @@ def threshold_section(run: RunFacts, point: OperatingPoint, report: BinaryReport
         "no order, and 0.5 stays 0.5."
     )
     classes, title = run.config.data.classes, f"Confusion at {threshold_text(at.threshold)}"
-    elsewhere = Table(
-        "At another prevalence",
-        ("fraction of fractures", "precision (PPV)", "NPV"),
-        tuple(
-            (f"{prevalence:.0%}", *at_prevalence(at.sensitivity, at.specificity, prevalence))
-            for prevalence in _PREVALENCES
-        ),
+    rows = tuple(
+        (f"{p:.0%}", *at_prevalence(at.sensitivity, at.specificity, p)) for p in _PREVALENCES
     )
+    header = ("fraction of fractures", "precision (PPV)", "NPV")
     after = text(
         "The last table takes sensitivity and specificity from here to other prevalences, "
         "as if the studies there were as easy and as hard as these."
@@ -59,7 +54,7 @@ def threshold_section(run: RunFacts, point: OperatingPoint, report: BinaryReport
         binary_tables(report)[1],
         confusion_chart(at.matrix, classes, title),
         confusion_chart(half.matrix, classes, "Confusion at 0.5"),
-        elsewhere,
+        Table("At another prevalence", header, rows),
         after,
     )
     return Section("threshold", "Operating point", blocks)
@@ -83,14 +78,21 @@ def calibration_section(
 ) -> Section:
     """Whether a probability of 0.3 means three in ten, and what calling is worth."""
     data = (predictions.label, predictions.fracture_score, predictions.groups)
+    figures = {
+        "intercept (0 is ideal; below, probabilities are too high)": line.intercept,
+        "slope (1 is ideal; below, they are too extreme)": line.slope,
+        "Brier score": made.brier,
+        "expected calibration error, bins of equal width": made.ece,
+        "expected calibration error, bins of equal mass": made.ece_equal_mass,
+    }
+    table = Table("Calibration", ("figure", "value"), tuple(figures.items()))
     words = text(
         "The decision curve counts a true find as 1 and a false alarm as the odds of the "
         "threshold: who acts at a probability of 0.1 holds nine false alarms to be worth one find. "
         "Where the model lies below another line, it is better to call every study, or none."
     )
     charts = (reliability_chart(made), decision_chart(decision_curve(*data), threshold))
-    blocks = (*charts, reliability_table(made, line), words)
-    return Section("calibration", "What a probability means", blocks)
+    return Section("calibration", "What a probability means", (*charts, table, words))
 
 
 def confidence_section(made: Reliability, temperature: Temperature) -> Section:
@@ -133,13 +135,9 @@ def temperature_text(temperature: Temperature) -> str:
 def mistakes_section(
     galleries: Sequence[Block], localisation: Table | None, *, drawn: bool
 ) -> Section:
-    """Images of the mistakes that the networks were surest of.
-
-    `localisation` has the maps against boxes and outlines, where the dataset has them; `drawn` says
-    that the images are phantoms.
-    """
+    """Images of the surest mistakes (`drawn`: of phantoms), and how well maps point at findings."""
     blocks = [*galleries]
-    if localisation is not None:
+    if localisation:
         words = text(
             "Pointing game: how often the map's maximum lies in the finding. Energy inside: the "
             "fraction of the map that does. IoU: overlap of the finding with what is at half the "
@@ -147,10 +145,9 @@ def mistakes_section(
             "fraction of the image that the finding takes."
         )
         blocks += [localisation, words]
-    notes = [
+    notes = (
+        *(() if drawn else ("These are images of patients: treat this file as you treat them.",)),
         "A map shows where the network looked, not why; a bright spot on a fracture proves no "
-        "understanding of it."
-    ]
-    if not drawn:
-        notes.insert(0, "These are images of patients: treat this file as you treat them.")
-    return Section("mistakes", "The worst mistakes", (*blocks, Prose(tuple(notes), "note")))
+        "understanding of it.",
+    )
+    return Section("mistakes", "The worst mistakes", (*blocks, Prose(notes, "note")))

@@ -18,8 +18,6 @@ YOURS = "yours to answer"
 _PUBLISHED = {
     "fracatlas": "FracAtlas (Abedeen et al. 2023), radiographs of three hospitals in Bangladesh",
     "bone_break": "Bone Break Classification (Roboflow Universe), figures from the web",
-    "phantom": "drawn limbs: no patient, no acquisition, the truth known by construction",
-    "phantom_types": "drawn limbs: no patient, no acquisition, the truth known by construction",
 }
 _PRECISIONS = {
     "float32": "float32",
@@ -30,15 +28,12 @@ _PRECISIONS = {
 
 def data_section(data: DataFacts) -> Section:
     """The flow of files into the parts, and the leakage audit."""
-    duplicates = [n for n in data.groups if n > 1]
+    many = [n for n in data.groups if n > 1]
+    near = f"{len(many)} groups of two or more, {sum(many)} studies; each group lies in one part"
     facts = (
         ("Dataset", data.name),
         ("Split", f"{data.split_hash[:12]}, seed {data.seed}, by group"),
-        (
-            "Near duplicates",
-            f"{len(duplicates)} groups of two or more, {sum(duplicates)} studies; each group lies "
-            "in one part",
-        ),
+        ("Near duplicates", near),
         *(("Audit", audit) for audit in data.audits),
     )
     images = ", and no image that is nearly another's, turned or mirrored"
@@ -72,10 +67,7 @@ def training_section(run: RunFacts, members: Table | None) -> Section:
 
 
 def card_section(run: RunFacts, performance: str) -> Section:
-    """Facts in the order of the paper's card.
-
-    `performance` has the main figures in one line.
-    """
+    """Facts in the order of the paper's card; `performance` has the main figures in one line."""
     config, data = run.config, run.config.data
     passed = f", those that the detector in {data.filter} passes" if data.filter else ""
     caveats = "one dataset, no external test; labels are taken as they are given"
@@ -84,12 +76,9 @@ def card_section(run: RunFacts, performance: str) -> Section:
     task = f"name the type of a fracture: {', '.join(data.classes)}"
     if run.point:
         task = f"score a radiograph for {data.classes[1]} against {data.classes[0]}"
-    trained = "" if config.model.precision == run.precision else config.model.precision
-    precisions = (
-        _PRECISIONS[run.precision],
-        f"trained in {trained}" if trained else "",
-        run.precision_shift,
-    )
+    precisions = [_PRECISIONS[run.precision], run.precision_shift]
+    if config.model.precision != run.precision:
+        precisions.insert(1, f"trained in {config.model.precision}")
     rows = {
         "Model": f"{config.model.name}, networks: {len(run.histories)}, epoch {run.epoch}, started "
         f"from {config.model.weights or 'random'} weights",
@@ -132,20 +121,22 @@ def claim_section(run: RunFacts, sections: Collection[str]) -> Section:
 def _answers(run: RunFacts, sections: Collection[str]) -> dict[str, str]:
     """Each item with its answer, in their order."""
     config, data, name = run.config, run.config.data, run.config.data.name
-    detector, networks = run.point is not None, len(run.histories)
+    detector, n = run.point is not None, len(run.histories)
+    fractions = "/".join(f"{fraction:.0%}" for fraction in run.data.fractions)
     kind = "vision transformer" if config.model.name.startswith("vit") else "convolutional network"
     passed = f"studies that the detector {data.filter} calls fractured, in training and validation"
     selected = "; of those, ".join(filter(None, (passed if data.filter else "", run.subset)))
     weights = "random"
     if file := config.model.weights:
         weights = f"ImageNet weights converted from Keras ({file.name}), random head"
-    drawn, constructed = YOURS, YOURS
+    unknown = f"{name}, {run.data.studies} studies; their source is {YOURS}"
+    source, drawn, constructed, variability = _PUBLISHED.get(name, unknown), YOURS, YOURS, YOURS
     if run.data.drawn:
         drawn, constructed = "drawn limbs: no patient", "by construction"
+        variability = f"none: {constructed}"
+        source = f"{drawn}, no acquisition, the truth known by construction"
     figures = "under Operating point" if detector else "under The classes"
-    maps = "class activation maps, under The worst mistakes"
     failures = "under The worst mistakes"
-    unknown = f"{name}, {run.data.studies} studies; their source is {YOURS}"
     return {
         "Title: says that it is AI, and of which kind": f"deep learning: a {kind}",
         "Abstract: design, methods, results, conclusions": YOURS,
@@ -155,7 +146,7 @@ def _answers(run: RunFacts, sections: Collection[str]) -> dict[str, str]:
         "Goal of the study": "detect a fracture"
         if detector
         else f"tell apart {', '.join(data.classes)}",
-        "Sources of the data": _PUBLISHED.get(name, unknown),
+        "Sources of the data": source,
         "What was included and excluded": "every file that decodes in full, in one label; refused "
         "files by reason under The data",
         "Preprocessing": f"grey values to 8 bits, {data.fit} to {data.image_size} pixels, "
@@ -168,13 +159,9 @@ def _answers(run: RunFacts, sections: Collection[str]) -> dict[str, str]:
         "Reference standard: why this one": constructed,
         "Reference standard: who annotated": constructed,
         "Annotation of the test set": constructed,
-        "Variability between and within annotators": "none: by construction"
-        if run.data.drawn
-        else YOURS,
-        "How studies were assigned to partitions": "/".join(
-            map("{:.0%}".format, run.data.fractions)
-        )
-        + f", stratified by class, seed {run.data.seed}",
+        "Variability between and within annotators": variability,
+        "How studies were assigned to partitions": f"{fractions}, stratified by class, seed "
+        f"{run.data.seed}",
         "Level at which partitions are disjoint": "groups of near duplicates, by perceptual hash "
         "and correlation; patients are not known",
         "Intended sample size": YOURS,
@@ -183,14 +170,12 @@ def _answers(run: RunFacts, sections: Collection[str]) -> dict[str, str]:
         "Initial parameters": weights,
         "Training in detail": "under Training, and in config.json of the run",
         "How the final model was selected": "lowest validation loss",
-        "Ensembling": f"mean of the probabilities of {networks} networks"
-        if networks > 1
-        else "none",
+        "Ensembling": f"mean of the probabilities of {n} networks" if n > 1 else "none",
         "Metrics": "under Operating point and All thresholds" if detector else figures,
         "Significance and uncertainty": "95 % intervals on every figure; each table names how they "
         "were made",
         "Robustness or sensitivity": "under Subgroups" if "subgroups" in sections else YOURS,
-        "Explainability": maps if "mistakes" in sections else YOURS,
+        "Explainability": f"class activation maps, {failures}" if "mistakes" in sections else YOURS,
         "Evaluation on internal data": f"{run.n} studies of {run.part}",
         "Testing on external data": "none: every study is of the dataset that the networks were "
         "trained on",
