@@ -3,6 +3,7 @@
 The CPU is four devices, of which a default mesh takes the first; tests/multidevice takes all.
 """
 
+import gc
 import os
 import shutil
 from importlib.metadata import version

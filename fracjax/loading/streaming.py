@@ -1,6 +1,6 @@
 """Stream mode: batches read from the disk by grain, ahead of the step, onto the devices."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -30,6 +30,9 @@ class BatchSource:
 
     def __len__(self) -> int:
         return -(-len(self.order) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return map(self.__getitem__, range(len(self)))
 
     def __getitem__(self, number: int) -> Batch:
         if not 0 <= number < len(self):

@@ -91,11 +91,14 @@ def _together(networks, recipe, examples, devices):
     return state, np.array(losses).T
 
 
-@pytest.mark.parametrize(
+BOTH_WAYS = pytest.mark.parametrize(
     ("one_by_one", "devices"),
     [(True, 1), (False, 4)],
     ids=["one by one", "vmap on 4 devices"],
 )
+
+
+@BOTH_WAYS
 def test_member_i_equals_the_run_of_i_alone_over_ten_steps(
     networks, recipe, examples, each_alone, one_by_one, devices, monkeypatch
 ):
@@ -114,12 +117,12 @@ def test_member_i_equals_the_run_of_i_alone_over_ten_steps(
     assert np.abs(head[0] - head[1]).max() > 0.01  # and they are different networks
 
 
-@pytest.mark.parametrize("one_by_one", [True, False])
+@BOTH_WAYS
 def test_a_network_without_a_valid_study_stays_as_it_is(
-    networks, recipe, examples, one_by_one, monkeypatch
+    networks, recipe, examples, one_by_one, devices, monkeypatch
 ):
     monkeypatch.setattr(training_step, "on_cpu", lambda: one_by_one)
-    mesh = data_mesh(1)
+    mesh = data_mesh(devices)
     step = make_step(recipe, mesh, len(SEEDS))
     before = _stack([_initial(network, recipe, mesh) for network in networks])
     before = jax.device_put(before, replicated(mesh))
