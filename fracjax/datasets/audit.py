@@ -97,7 +97,7 @@ def _take(file: _File, study: Study) -> None:
         raise Unreadable(f"not a picture: {named}, expected {', '.join(KIND_OF_SUFFIX)}")
     data = study.read()
     file.row = replace(file.row, sha256=hashlib.sha256(data).hexdigest() if data else "")
-    decoded = read_image(data, lambda data: ((image := open_image(data)).kind, image), suffix)
+    decoded = read_image(data, lambda data: ((image := open_image(data)), image), suffix)
     if isinstance(decoded, Rejection):
         raise Unreadable(decoded.reason)
     image, complaint = decoded
