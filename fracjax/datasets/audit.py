@@ -100,7 +100,7 @@ def _take(file: _File, study: Study) -> None:
     decoded = read_image(data, lambda data: ((image := open_image(data)), image), suffix)
     if isinstance(decoded, Rejection):
         raise Unreadable(decoded.reason)
-    image, complaint = decoded
+    image, doubts = decoded
     upright = image.upright()
     grey = np.asarray(upright.convert("L"))
     file.fingerprint = fingerprint(grey)
@@ -114,7 +114,7 @@ def _take(file: _File, study: Study) -> None:
         orientation=image.orientation,
         channels=3 if has_colour(upright) else 1,
     )
-    file.note(complaint, turned)
+    file.note(doubts, turned)
 
 
 def _alike(files: Sequence[_File], key: Callable[[_File], str]) -> list[list[_File]]:

@@ -23,6 +23,7 @@ from fracjax.datasets.prepared import (
     SPLITS,
     STUDIES,
     TAKEN,
+    VERSION,
     ManifestRow,
     open_records,
     refusals_by_reason,
@@ -36,8 +37,6 @@ from fracjax.datasets.sources.fracatlas import fracatlas
 from fracjax.datasets.splits import make_split
 from fracjax.errors import InputError
 
-_VERSION = "1.0.0"  # of the records
-
 
 @dataclass(frozen=True)
 class Summary:
@@ -46,6 +45,7 @@ class Summary:
     directory: Path  # DATA_DIR/NAME
     taken: dict[str, int]  # class -> number of studies taken, in the order of the classes
     refused: dict[str, int]  # kind of reason -> number of files
+    noted: int  # files taken with a note in the manifest
     near_duplicates: tuple[int, int]  # groups of two or more, and the studies in them
     counts: dict[str, dict[str, int]] = field(repr=False)  # part -> class -> number of studies
     split_hash: str  # SHA-256 of the split
@@ -57,6 +57,7 @@ class Summary:
             f"studies taken: {sum(self.taken.values()):,}",
             *(f"  {name}: {count:,}" for name, count in self.taken.items()),
             f"files refused: {sum(self.refused.values()):,}" + (f" ({refused})" if refused else ""),
+            f"files with a note: {self.noted:,}" + (f" (see {MANIFEST})" if self.noted else ""),
             f"near-duplicate groups: {groups:,} ({members:,} studies)",
             f"split {self.split_hash[:12]}:",
             *(
@@ -104,6 +105,7 @@ def prepare(request: Request) -> Summary:
         directory=destination,
         taken={name: count[name] for name in contents.classes},
         refused=refusals_by_reason(rows),
+        noted=sum(bool(row.note) for row in kept),
         near_duplicates=(len(sizes), sum(sizes)),
         counts={part: dict(classes) for part, classes in split.counts.items()},
         split_hash=split.hash,
@@ -144,7 +146,7 @@ def write_records(contents: Contents, taken: Mapping[str, Study], data_dir: Path
 
 
 class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    VERSION = tfds.core.Version(_VERSION)
+    VERSION = tfds.core.Version(VERSION)
     # Else tfds looks for a list of URLs beside our code, with an import it does not declare.
     code_path = None
 
@@ -193,7 +195,8 @@ def _check_replaceable(destination: Path, source: Path | None) -> None:
             "move it, or choose another --data-dir"
         )
     if destination.exists():
-        ours = {MANIFEST, SPLITS, STUDIES, DECODED, _VERSION}
+        records = {path.name for path in destination.glob("[0-9].[0-9].[0-9]")}  # of any version
+        ours = {MANIFEST, SPLITS, STUDIES, DECODED, *records}
         if foreign := sorted({path.name for path in destination.iterdir()} - ours):
             raise InputError(
                 f"{destination} holds what no preparation wrote: {', '.join(foreign[:5])}; "

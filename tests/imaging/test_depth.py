@@ -8,10 +8,14 @@ import pytest
 from numpy.testing import assert_array_equal
 from PIL import Image, TiffImagePlugin
 
-from fracjax.imaging.grey_levels import Declared, grey_range
+from fracjax.datasets.audit import examine
+from fracjax.datasets.sources.archive import Study
+from fracjax.imaging.grey_levels import Declared, Unreadable, grey_range
 from fracjax.imaging.read import open_image
+from fracjax.imaging.resize import ImageFormat
+from fracjax.inference.input_files import read_ahead
 from tests.datasets.dicoms import dicom
-from tests.datasets.trees import encode, picture
+from tests.datasets.trees import encode, picture, write
 
 # 12 bits, up to some 3000 of 4095, as an exposure is.
 LIMB = picture(0).astype(np.uint16) * 12
@@ -52,10 +56,10 @@ WRITERS = [
 ]
 
 
-@pytest.mark.parametrize("write", WRITERS, ids=["PNG", "TIFF", "DICOM", "signed"])
+@pytest.mark.parametrize("writer", WRITERS, ids=["PNG", "TIFF", "DICOM", "signed"])
 @pytest.mark.parametrize("value, count", [(4096, 1), (65535, 1), (65535, 60)])
-def test_a_dead_pixel_or_a_marker_sets_no_contrast(write, value, count):
-    found, note = shown(write(with_some(LIMB, value, count)))
+def test_a_dead_pixel_or_a_marker_sets_no_contrast(writer, value, count):
+    found, note = shown(writer(with_some(LIMB, value, count)))
     assert_array_equal(found.flat[count:], GREY.flat[count:])
     assert set(found.flat[:count]) == {255}
     assert f"depth: {count} of 7,680 values lie outside 0 to 4095" in note
@@ -69,10 +73,23 @@ def test_a_few_negative_values_leave_zero_black(count):
     assert f"{count} of 7,680 values lie outside 0 to 4095 (-1 to 3060) and are clipped" in note
 
 
+def test_manifest_and_predictions_say_the_same_of_a_doubtful_file(tmp_path):
+    data = png(with_some(LIMB, 65535, 1))
+    path = write(tmp_path / "a.png", data)
+    (row,) = examine([Study("a", "a.png", "x", lambda: data)], None)
+    (file,) = read_ahead([path], [ImageFormat(16), ImageFormat(32, channels=3)], ahead=1)
+    assert row.status == "taken"
+    assert (
+        row.note
+        == file.note
+        == ("depth: 1 of 7,680 values lie outside 0 to 4095 (0 to 65535) and are clipped")
+    )
+
+
 def test_two_exposures_of_one_limb_come_out_in_one_scale():
     limb = picture(1).astype(float) / 255
-    for write in (*WRITERS[:3], lambda values: dicom(values, BitsStored=12)):
-        greys = [shown(write((limb * most).astype(np.uint16)))[0].mean() for most in (1000, 1100)]
+    for writer in (*WRITERS[:3], lambda values: dicom(values, BitsStored=12)):
+        greys = [shown(writer((limb * most).astype(np.uint16)))[0].mean() for most in (1000, 1100)]
         assert greys[1] / greys[0] == pytest.approx(1.1, abs=0.01)
 
 
@@ -154,8 +171,6 @@ def test_one_single_grey_is_noted(kind):
 
 def test_colour_of_sixteen_bits_in_separate_planes_is_refused():
     """Pillow would take each half of a value for one."""
-    from fracjax.imaging.grey_levels import Unreadable
-
     data = bytearray(b"II*\0\x08\0\0\0")
     entries = [(256, 3, 1, 4), (257, 3, 1, 4), (258, 3, 3, 200), (259, 3, 1, 1), (262, 3, 1, 2),
                (273, 4, 3, 208), (277, 3, 1, 3), (278, 3, 1, 4), (279, 4, 3, 220),
