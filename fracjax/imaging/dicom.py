@@ -35,14 +35,13 @@ def is_dicom(data: bytes) -> bool:
     """
     if data[128:132] == _MARK or data.startswith(_MARK):
         return True
-    group, element, length = data[:2], data[2:4], data[4:8]
-    return (
-        len(data) >= 132
-        and group in (b"\2\0", b"\b\0")
-        and element[1:] == b"\0"
-        and element[0] < 0x20
-        and ((length[:2].isalpha() and length[:2].isupper()) or length[1:] == bytes(3))
-    )
+    explicit = data[4:6].isalpha() and data[4:6].isupper()  # its VR
+    orders = {"little": explicit or data[5:8] == bytes(3), "big": explicit}  # or a short length
+    for order, is_plausible in orders.items():
+        group, element = (int.from_bytes(data[at : at + 2], order) for at in (0, 2))
+        if is_plausible and group in (2, 8) and element < 0x20 and len(data) >= 132:
+            return True
+    return False
 
 
 def decode_dicom(
