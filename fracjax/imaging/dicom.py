@@ -13,7 +13,7 @@ from jaxtyping import Bool, Integer, UInt8
 
 from fracjax.imaging.codestream import Coded, coded_header
 from fracjax.imaging.grey_levels import Unreadable, check_size, eight_bits, grey_range
-from fracjax.imaging.lut import displayed
+from fracjax.imaging.lut import displayed, numbers
 from fracjax.imaging.sample_bits import SampleBits
 
 _GREY = ("MONOCHROME1", "MONOCHROME2")
@@ -196,12 +196,12 @@ def _is_inverted(file: Any, notes: list[str]) -> bool:
 
 def _padding(stored: Integer[np.ndarray, "h w"], file: Any) -> Bool[np.ndarray, "h w"]:
     """Where nothing was exposed, by the file's own word: only what touches the border."""
-    value = file.get("PixelPaddingValue")
-    if value is None:
+    names = ("PixelPaddingValue", "PixelPaddingRangeLimit")
+    first, *limit = [number for name in names for number in numbers(file, name)[:1]] or [np.nan]
+    if not np.isfinite([first, *limit]).all():
         return np.zeros(stored.shape, bool)
-    limit = file.get("PixelPaddingRangeLimit")
     # Signed values are often written as unsigned ones: 63536 for -2000.
-    ends = np.array([value, value if limit is None else limit], np.int64).astype(stored.dtype)
+    ends = np.array([first, *limit]).astype(np.int64).astype(stored.dtype)
     regions, _ = scipy.ndimage.label((stored >= ends.min()) & (stored <= ends.max()))
     border = (regions[0], regions[-1], regions[:, 0], regions[:, -1])
     touching = np.setdiff1d(np.concatenate(border), [0])
