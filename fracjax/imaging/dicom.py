@@ -4,6 +4,7 @@ Source: DICOM PS3.3, C.7.6.3 (pixels), C.7.5.1.1.2 (padding), C.8.11 (digital X-
 """
 
 import io
+import struct
 from dataclasses import replace
 from typing import Any
 
@@ -35,13 +36,15 @@ def is_dicom(data: bytes) -> bool:
     """
     if data[128:132] == _MARK or data.startswith(_MARK):
         return True
+    (little_group, little_element), (big_group, big_element) = (
+        struct.unpack(f"{order}HH", data[:4].ljust(4, b"\0")) for order in "<>"
+    )
     explicit = data[4:6].isalpha() and data[4:6].isupper()  # its VR
-    orders = {"little": explicit or data[5:8] == bytes(3), "big": explicit}  # or a short length
-    for order, is_plausible in orders.items():
-        group, element = (int.from_bytes(data[at : at + 2], order) for at in (0, 2))
-        if is_plausible and group in (2, 8) and element < 0x20 and len(data) >= 132:
-            return True
-    return False
+    short = data[5:8] == bytes(3)  # or the length of implicit VR
+    return len(data) >= 132 and (
+        (little_group in (2, 8) and little_element < 0x20 and (explicit or short))
+        or (big_group in (2, 8) and big_element < 0x20 and explicit)
+    )
 
 
 def decode_dicom(

@@ -111,11 +111,10 @@ def eight_bits(
 
 def single_grey(image: Image.Image) -> str:
     """A note, if all pixels are alike."""
-    limits = image.getextrema()
-    bands = (limits,) if isinstance(limits[0], (int, float)) else limits
-    if all(low == high for low, high in bands):
-        return f"one single grey: every pixel is {', '.join(f'{low}' for low, _ in bands)}"
-    return ""
+    levels = [place % 256 for place, count in enumerate(image.histogram()) if count]
+    if len(levels) > len(image.getbands()):
+        return ""
+    return f"one single grey: every pixel is {', '.join(map(str, levels))}"
 
 
 def has_colour(image: Image.Image) -> bool:
