@@ -48,7 +48,7 @@ def examine(studies: Sequence[Study], similarity: float | None) -> list[Manifest
 
     Also refused: pixel-identical images (flips and rotations included) under two labels, all of
     them, because nothing here can tell which label is true; and a study name that is not unique.
-    Without a `similarity`, as in `near_duplicate_groups`, every study is a group of its own.
+    Groups are as of `near_duplicate_groups`; the pixel-identical are always of one.
     """
     with capture_decoder_warnings():
         files = in_threads(_decode, studies, "Decoding every image")
@@ -141,9 +141,10 @@ def _alike(files: Sequence[_File], key: Callable[[_File], str]) -> list[list[_Fi
 
 def _first_of_group(taken: Sequence[_File], similarity: float | None) -> Sequence[int]:
     """For each file the place of the first of its near-duplicate group."""
-    if similarity is None or not taken:
-        return range(len(taken))
+    if not taken:
+        return []
     both = zip(*(file.fingerprint for file in taken if file.fingerprint), strict=True)
     hashes, thumbnails = (np.stack(of_all) for of_all in both)
-    links = [file.links for file in taken]
+    # The same pixels may have no structure to compare, as black exports have none.
+    links = [(*file.links, file.pixels) for file in taken]
     return near_duplicate_groups(hashes, thumbnails, similarity=similarity, links=links).tolist()

@@ -76,7 +76,8 @@ class Prepared:
     classes: tuple[str, ...]  # in the order of their indices
     study: np.ndarray  # unique name of each record
     label: Int32[np.ndarray, "n"]  # index into `classes`
-    group: np.ndarray  # near-duplicate group of each
+    # group of each: near duplicates, and what shares a value of `group_by`
+    group: np.ndarray
     sha256: np.ndarray  # of each encoded image, in hexadecimal
     # whether it has colour; a grey image may still be stored with three channels
     colour: Bool[np.ndarray, "n"]
@@ -86,6 +87,8 @@ class Prepared:
     boxes: list[Float32[np.ndarray, "_ 4"]]
     # per record one outline per box, (y, x) points as the same fractions; may be empty
     masks: list[tuple[Float32[np.ndarray, "_ 2"], ...]]
+    # column by which studies were grouped beside near duplicates, such as patient; else empty
+    group_by: str = ""
 
     def __len__(self) -> int:
         return len(self.study)
@@ -132,6 +135,7 @@ def open_prepared(name: str, data_dir: Path) -> Prepared:
     try:
         content = json.loads((directory / STUDIES).read_text("utf-8"))
         classes, studies = tuple(content["classes"]), content["studies"]
+        group_by = content["group_by"]
         file = MANIFEST
         manifest = read_manifest(directory / MANIFEST)
         row_of = {row.study: row for row in manifest if row.status == TAKEN}
@@ -159,6 +163,7 @@ def open_prepared(name: str, data_dir: Path) -> Prepared:
         },
         boxes=[np.array(study["boxes"], np.float32).reshape(-1, 4) for study in known],
         masks=[tuple(np.array(mask, np.float32) for mask in study["masks"]) for study in known],
+        group_by=group_by,
     )
 
 

@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Int
 
 from fracjax.config import Data, fold_of
+from fracjax.datasets.folds import fold_indices
 from fracjax.datasets.prepared import Prepared, open_prepared
-from fracjax.datasets.splits import Split, fold_indices
+from fracjax.datasets.splits import Split
 from fracjax.errors import InputError
 from fracjax.imaging.resize import ImageFormat
 from fracjax.loading.batch import Examples

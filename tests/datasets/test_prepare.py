@@ -82,7 +82,9 @@ def test_an_interrupted_preparation_keeps_the_earlier_one_and_a_whole_one_replac
     tmp_path, source, summary, copy, monkeypatch
 ):
     write(copy / DECODED / "cache", b"x")
-    request = Request("fracatlas", source=source, data_dir=tmp_path, seed=7)
+    request = Request(
+        "fracatlas", source=source, data_dir=tmp_path, seed=7, replace=True, new_split=True
+    )
     for step in ("records", "split"):
         with monkeypatch.context() as patch:
             interrupt(patch, step)
@@ -203,7 +205,7 @@ def test_two_copies_of_one_picture_lie_in_one_part(tmp_path):
             write(root / label / f"{i}.jpg", encode(pixels))
             write(root / label / f"{i}_again.jpg", encode(pixels[::-1].copy(), quality=60))
     summary = prepare(Request("folder", source=root, data_dir=tmp_path))
-    assert summary.near_duplicates == (24, 48)
+    assert summary.groups == (24, 48)
     split = Split.load(tmp_path / "folder" / "splits.json")
     for study, part in split.assignment.items():
         assert split.assignment[study.replace("_again", "")] == part

@@ -35,6 +35,8 @@ class Study:
     # names of what it was made from (a figure, an export); studies that share one of them belong to
     # one group, alike or not.
     links: tuple[str, ...] = ()
+    # part of the split that the source gives it; "" where it gives none.
+    part: str = ""
     # why it must be refused, where the source itself shows that; else None
     problem: str | None = None
 
