@@ -1,10 +1,12 @@
 """`fracjax prepare`, `show`, `show-phantoms` and `convert`: what training reads."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
+from fracjax.config.class_names import show_dashes
 from fracjax.datasets.request import Request
 
 
@@ -19,7 +21,8 @@ def prepare(request: Annotated[Request, tyro.conf.arg(name="")]) -> None:
     # Imported late, so that --help and a misspelt flag are answered at once.
     from fracjax.datasets.prepare import prepare
 
-    print(prepare(request))
+    (positive,), classes = show_dashes([request.positive]), show_dashes(request.classes)
+    print(prepare(replace(request, classes=classes, positive=positive)))
 
 
 def show(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
+from fracjax.config.class_names import roles
 from fracjax.datasets.audit import examine
 from fracjax.datasets.duplicates import similarity_of
 from fracjax.datasets.phantom.dataset import phantoms
@@ -56,6 +57,7 @@ class Summary:
         lines = [
             f"studies taken: {sum(self.taken.values()):,}",
             *(f"  {name}: {count:,}" for name, count in self.taken.items()),
+            *filter(None, [roles(tuple(self.taken))]),
             f"files refused: {sum(self.refused.values()):,}" + (f" ({refused})" if refused else ""),
             f"near-duplicate groups: {groups:,} ({members:,} studies)",
             f"split {self.split_hash[:12]}:",
@@ -115,7 +117,7 @@ def _contents(request: Request) -> Contents:
         return phantoms(request.name, count=request.count, side=request.side, seed=request.seed)
     assert request.source is not None  # as `check` has seen
     if request.name == "folder":
-        return folder(request.source, request.classes, request.attributes)
+        return folder(request, request.source)
     return {"fracatlas": fracatlas, "bone_break": bone_break}[request.name](request.source)
 
 

@@ -1,9 +1,11 @@
 """What a user may ask `prepare` for. No heavy imports: a wrong flag is answered at once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from fracjax.config.class_names import class_key, flag_words, roles, says_the_opposite
 from fracjax.errors import InputError
 
 FRACTIONS = (0.70, 0.15, 0.15)  # train, validation, test
@@ -22,8 +24,11 @@ class Request:
     """Folder of all prepared datasets; this one goes to DATA_DIR/NAME."""
     save_as: str | None = None
     """folder: name to prepare it under. None for "folder"."""
-    classes: tuple[str, ...] | None = None
-    """folder: class folders to take, the negative class first. None for all, alphabetically."""
+    classes: tuple[str, ...] = ()
+    """folder: class folders to take; of two the negative class first. All, if left out: of two then
+    name the positive one with --positive."""
+    positive: str = ""
+    """folder: of two classes the positive one, whose studies are to be found."""
     attributes: Path | None = None
     """folder: CSV with a column `filename` and one column per attribute."""
     count: int | None = None
@@ -47,6 +52,7 @@ _BELONGS = {
     "source": ("fracatlas", "bone_break", "folder"),
     "save_as": ("folder",),
     "classes": ("folder",),
+    "positive": ("folder",),
     "attributes": ("folder",),
     "count": DRAWN,
     "side": DRAWN,
@@ -65,7 +71,7 @@ def check(request: Request) -> None:
     problems = [
         f"--{flag.replace('_', '-')} is only for {', '.join(names)}"
         for flag, names in _BELONGS.items()
-        if getattr(request, flag) is not None and request.name not in names
+        if getattr(request, flag) not in (None, (), "") and request.name not in names
     ]
     if request.name in _BELONGS["source"] and request.source is None:
         problems.append(f"--source is needed: {how_to(request.name, request.data_dir)}")
@@ -76,6 +82,48 @@ def check(request: Request) -> None:
         )
     if problems:
         raise InputError("; ".join(problems))
+
+
+def classes_of(request: Request, found: Sequence[str]) -> tuple[str, ...]:
+    """The classes to take of those that a source has, of two the negative one first.
+
+    Names are matched whatever their case and Unicode form, and spelt as in the request.
+
+    Raises:
+      InputError: a class that is not there, fewer than two, or two whose roles nobody names, or
+        that say the opposite of what was named.
+    """
+    asked, positive = request.classes or tuple(found), request.positive
+    there = {class_key(name) for name in found}
+    absent = [name for name in request.classes if class_key(name) not in there]
+    keys = [class_key(name) for name in asked]
+    others = [name for name in asked if class_key(name) != class_key(positive)]
+    listed = ", ".join(map(repr, found)) or "(none)"
+    checks = {
+        f"there is no class {', '.join(map(repr, absent))}": absent,
+        "a class is named twice": len(set(keys)) < len(keys),
+        "fewer than two classes": len(asked) < 2,
+        f"--positive {positive!r} is none of the classes": positive and len(others) == len(asked),
+        f"--positive is for two classes, and these are {len(asked)}: name two with --classes": (
+            positive and len(asked) > 2
+        ),
+    }
+    problems = [problem for problem, wrong in checks.items() if wrong]
+    if not problems and len(asked) == 2:
+        if positive:
+            asked = (*others, positive)
+        ways = [way for way in (asked, asked[::-1]) if not says_the_opposite(way)]
+        write = " or ".join(f"--classes {flag_words(way)}" for way in ways)
+        if not (positive or request.classes):
+            problems = [f"which of two classes is negative must be said: write {write}"]
+        elif asked not in ways:
+            problems = [
+                f"{roles(asked)} is the opposite of what the names say: write {write}, or rename "
+                "the classes"
+            ]
+    if problems:
+        raise InputError(f"--source {request.source}: {'; '.join(problems)}; found {listed}")
+    return asked
 
 
 def how_to(name: str, data_dir: Path) -> str:
