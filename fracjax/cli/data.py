@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from fracjax.config.class_names import show_dashes
+from fracjax.config.class_names import roles, show_dashes
 from fracjax.datasets.request import Request
 
 
@@ -54,8 +54,8 @@ def show(
 
     path = out or Path(f"show_{name}.png")
     options = {"data_dir": data_dir, "part": part, "studies": studies, "seed": seed}
-    draw(name, loaded, path, source=config.name, **options)
-    print(f"wrote {path}")
+    classes = draw(name, loaded, path, source=config.name, **options)
+    print("\n".join(filter(None, (roles(classes), f"wrote {path}"))))
 
 
 def show_phantoms(out: Path, seed: int = 0, side: int = 256) -> None:

@@ -8,7 +8,10 @@ import re
 import shlex
 import unicodedata
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _HIDDEN = "\0"  # which no word of a command line has
 Role = Literal["negative", "positive", ""]
@@ -52,6 +55,12 @@ def as_known(asked: Sequence[str], known: Iterable[str]) -> tuple[str | None, ..
 def roles(classes: Sequence[str]) -> str:
     """`negative: normal, positive: fracture` of two classes; of more, which have no roles, ""."""
     return f"negative: {classes[0]}, positive: {classes[1]}" if len(classes) == 2 else ""
+
+
+def print_roles(console: "Console", classes: Sequence[str]) -> None:
+    """Print the `roles` of two classes, as every command does that reads or makes a dataset."""
+    if line := roles(classes):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def hide_dashes(words: Sequence[str], *flags: str) -> list[str]:

@@ -34,7 +34,7 @@ def likelihood_ratios(matrix: Integer[np.ndarray, "2 2"]) -> tuple[Estimate, Est
     p, q = tp + fn, tn + fp
     return (
         _ratio((tp, p), (fp, q), "no study is called positive", "no false alarm"),
-        _ratio((fn, p), (tn, q), "every study is called positive", "no normal study passes"),
+        _ratio((fn, p), (tn, q), "every study is called positive", "no negative study passes"),
     )
 
 

@@ -109,8 +109,8 @@ def _subgroup(
 ) -> Subgroup:
     n, n_positive = labels.size, int(labels.sum())
     right = calls(scores, threshold) == (labels == 1)
-    sensitivity = _rate(right[labels == 1], "fracture", "fractures")
-    specificity = _rate(right[labels == 0], "normal study", "normal studies")
+    sensitivity = _rate(right[labels == 1], "positive study", "positive studies")
+    specificity = _rate(right[labels == 0], "negative study", "negative studies")
     few = "; ".join(rate.note for rate in (sensitivity, specificity) if rate.note)
     return Subgroup(
         attribute=attribute,

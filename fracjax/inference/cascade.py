@@ -86,5 +86,6 @@ def _normals(
     normal = seen_by_detector.label == 0
     scores = detector.bundle.predict(seen_by_detector.take(normal)).fracture_score
     seen_by_classifier = own.part(part, classifier.meta.form).take(normal)
-    normals = Normals(detector.point.calls(scores), classifier.predict(seen_by_classifier).called)
+    called = classifier.predict(seen_by_classifier).called
+    normals = Normals(detector.point.calls(scores), called, detector.bundle.meta.classes)
     return normals, 1 - float(normal.mean())
