@@ -34,10 +34,19 @@ from fracjax.datasets.sources.archive import Contents, Study
 from fracjax.datasets.sources.bone_break import bone_break
 from fracjax.datasets.sources.folder import folder
 from fracjax.datasets.sources.fracatlas import fracatlas
+from fracjax.datasets.sources.grazpedwri import grazpedwri
+from fracjax.datasets.sources.mura import mura
+from fracjax.datasets.sources.table import table
 from fracjax.datasets.splits import make_split
 from fracjax.errors import InputError
 
 _VERSION = "1.0.0"  # of the records
+_PUBLISHED = {
+    "fracatlas": fracatlas,
+    "bone_break": bone_break,
+    "mura": mura,
+    "grazpedwri_dx": grazpedwri,
+}
 
 
 @dataclass(frozen=True)
@@ -118,7 +127,9 @@ def _contents(request: Request) -> Contents:
     assert request.source is not None  # as `check` has seen
     if request.name == "folder":
         return folder(request, request.source)
-    return {"fracatlas": fracatlas, "bone_break": bone_break}[request.name](request.source)
+    if request.name == "table":
+        return table(request, request.source)
+    return _PUBLISHED[request.name](request.source)
 
 
 def _check_classes(classes: Sequence[str], rows: Sequence[ManifestRow]) -> None:

@@ -126,9 +126,12 @@ def test_fracatlas_whose_table_and_folders_disagree(tmp_path):
             lambda t: t.replace("hand,", "arm,"),
             "header with image_id, hand, .*'arm'",
         ),
-        (lambda t: t.replace("IMG0000003.jpg,1", "IMG0000003.jpg,x"), "IMG0000003.jpg: .*hand='x'"),
+        (
+            lambda t: t.replace("IMG0000003.jpg,1", "IMG0000003.jpg,x"),
+            "dataset.csv: .*line 5: IMG0000003.jpg: .*hand='x'",
+        ),
         (lambda t: t.replace("IMG0000004", "IMG0000003"), "line 6: IMG0000003.jpg is duplicated"),
-        (lambda t: t.strip()[:-1] + "7", "IMG0000013.jpg: fractured=7, expected 0 or 1"),
+        (lambda t: t.strip()[:-1] + "7", "line 15: IMG0000013.jpg: fractured=7, expected 0 or 1"),
     ],
 )
 def test_a_bad_table_is_refused_with_its_lines(tmp_path, damage, expected):

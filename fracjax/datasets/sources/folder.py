@@ -6,11 +6,12 @@ file name where that is unique; every other column becomes a text attribute.
 
 import unicodedata
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from fracjax.config.class_names import as_known, class_key
 from fracjax.datasets.request import Request, classes_of
-from fracjax.datasets.sources.archive import Contents, Source, Study, read_table
+from fracjax.datasets.sources.archive import Contents, Source, Study
+from fracjax.datasets.sources.csv_table import CsvTable, files_of, read_table
 from fracjax.errors import InputError
 
 
@@ -26,16 +27,15 @@ def folder(request: Request, path: Path) -> Contents:
     distinct = {class_key(name): unicodedata.normalize("NFC", name) for name in visible[::-1]}
     chosen = classes_of(request, tuple(distinct[key] for key in sorted(distinct)))
     class_of = dict(zip(folders, as_known(folders, chosen), strict=True))
-    columns, table = (), {}
-    if attributes is not None:
-        what = f"--attributes {attributes}"
-        columns, table = read_table(attributes.read_bytes(), what, "filename")
     files = {
         name: label
         for name in source.names
         if "/" in name and (label := class_of[name.split("/")[0]])
     }
-    rows = _rows(table, list(files), path)
+    columns, rows = (), {}
+    if attributes is not None:
+        table = read_table(attributes.read_bytes(), f"--attributes {attributes}", "filename")
+        columns, rows = table.columns, _rows(table, list(files), path)
     return Contents(
         name="folder",
         description="A user's own radiographs, one folder per class.",
@@ -53,21 +53,16 @@ def folder(request: Request, path: Path) -> Contents:
     )
 
 
-def _rows(
-    table: dict[str, dict[str, str]], files: list[str], root: Path
-) -> dict[str, dict[str, str]]:
+def _rows(table: CsvTable, files: list[str], root: Path) -> dict[str, dict[str, str]]:
     """Path -> its row. Images without one keep empty attributes."""
-    places: dict[str, list[str]] = {file: [file] for file in files}
-    for file in files:
-        places.setdefault(PurePosixPath(file).name, []).append(file)
     problems, rows = [], {}
-    for name, row in table.items():
-        match places.get(name, []):
+    for name, where in files_of(table.rows, files).items():
+        match where:
             case [file]:
-                rows[file] = row
+                rows[file] = table.rows[name]
             case []:
                 problems.append(f"{name} is no file below {root}")
-            case where:
+            case _:
                 problems.append(f"{name} is ambiguous: {', '.join(where)}")
     if problems:
         raise InputError(

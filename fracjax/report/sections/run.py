@@ -18,6 +18,8 @@ YOURS = "yours to answer"
 _PUBLISHED = {
     "fracatlas": "FracAtlas (Abedeen et al. 2023), radiographs of three hospitals in Bangladesh",
     "bone_break": "Bone Break Classification (Roboflow Universe), figures from the web",
+    "mura": "MURA (Rajpurkar et al. 2017), radiographs of the upper limb, Stanford Hospital",
+    "grazpedwri_dx": "GRAZPEDWRI-DX (Nagy et al. 2022), wrists of children, Graz",
 }
 _PRECISIONS = {
     "float32": "float32",
