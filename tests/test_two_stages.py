@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 from scipy.special import logit
 
-from fracjax.datasets.splits import PARTS, Split, make_split
+from fracjax.datasets.make_split import make_split
+from fracjax.datasets.splits import PARTS, Split
 from fracjax.errors import InputError
 from fracjax.evaluation import Predictions, auc, cascade_report, precision_shift
 from fracjax.inference import calibration

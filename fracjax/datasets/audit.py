@@ -47,7 +47,7 @@ def examine(studies: Sequence[Study], similarity: float | None) -> list[Manifest
 
     Also refused: pixel-identical images (flips and rotations included) under two labels, all of
     them, because nothing here can tell which label is true; and a study name that is not unique.
-    Without a `similarity`, as in `near_duplicate_groups`, every study is a group of its own.
+    Groups are as of `near_duplicate_groups`; the pixel-identical are always of one.
     """
     with capture_decoder_warnings():
         files = in_threads(_decode, studies, "Decoding every image")
@@ -97,10 +97,10 @@ def _take(file: _File, study: Study) -> None:
         raise Unreadable(f"not a picture: {named}, expected {', '.join(KIND_OF_SUFFIX)}")
     data = study.read()
     file.row = replace(file.row, sha256=hashlib.sha256(data).hexdigest() if data else "")
-    decoded = read_image(data, lambda data: ((image := open_image(data)).kind, image), suffix)
+    decoded = read_image(data, lambda data: ((image := open_image(data)), image), suffix)
     if isinstance(decoded, Rejection):
         raise Unreadable(decoded.reason)
-    image, complaint = decoded
+    image, doubts = decoded
     upright = image.upright()
     grey = np.asarray(upright.convert("L"))
     file.fingerprint = fingerprint(grey)
@@ -114,7 +114,7 @@ def _take(file: _File, study: Study) -> None:
         orientation=image.orientation,
         channels=3 if has_colour(upright) else 1,
     )
-    file.note(complaint, turned)
+    file.note(doubts, turned)
 
 
 def _alike(files: Sequence[_File], key: Callable[[_File], str]) -> list[list[_File]]:
@@ -127,9 +127,10 @@ def _alike(files: Sequence[_File], key: Callable[[_File], str]) -> list[list[_Fi
 
 def _first_of_group(taken: Sequence[_File], similarity: float | None) -> Sequence[int]:
     """For each file the place of the first of its near-duplicate group."""
-    if similarity is None or not taken:
-        return range(len(taken))
+    if not taken:
+        return []
     both = zip(*(file.fingerprint for file in taken if file.fingerprint), strict=True)
     hashes, thumbnails = (np.stack(of_all) for of_all in both)
-    links = [file.links for file in taken]
+    # The same pixels may have no structure to compare, as black exports have none.
+    links = [(*file.links, file.pixels) for file in taken]
     return near_duplicate_groups(hashes, thumbnails, similarity=similarity, links=links).tolist()

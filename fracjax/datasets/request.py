@@ -47,6 +47,18 @@ class Request:
     """phantom, phantom_types: number of studies. None for 2,400 and 1,200."""
     side: int | None = None
     """phantom, phantom_types: height and width, pixels. None for 96."""
+    group_by: str | None = None
+    """Column whose studies belong together, such as patient: split, folds, leakage audit and all
+    intervals keep them so, joined with near duplicates."""
+    split_by: str | None = None
+    """Column that gives each study its part (train, val or test), checked for leaks. A part that is
+    not in it is cut from train."""
+    new_split: bool = False
+    """Split anew, whatever parts the folders on top (train, val, test) or an earlier preparation
+    give."""
+    replace: bool = False
+    """Allow what an earlier preparation holds to be replaced: files, labels, groups. Without it
+    studies are only added. Studies that stay keep their parts."""
     seed: int = 0
     """Of the split and, for phantoms, of the limbs."""
     fractions: tuple[float, float, float] = FRACTIONS
@@ -99,6 +111,8 @@ def check(request: Request) -> None:
         problems.append(
             f"--save-as {name!r}: expected a plain name of its own, such as clinic_2024"
         )
+    if request.new_split and request.split_by is not None:
+        problems.append(f"--new-split and --split-by {request.split_by}: write one of them")
     if problems:
         raise InputError("; ".join(problems))
 

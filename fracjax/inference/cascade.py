@@ -86,6 +86,8 @@ def _normals(
     normal = seen_by_detector.label == 0
     scores = detector.bundle.predict(seen_by_detector.take(normal)).fracture_score
     seen_by_classifier = own.part(part, classifier.meta.form).take(normal)
-    called = classifier.predict(seen_by_classifier).called
-    normals = Normals(detector.point.calls(scores), called, detector.bundle.meta.classes)
+    typed = classifier.predict(seen_by_classifier)
+    normals = Normals(
+        detector.point.calls(scores), typed.called, typed.groups, detector.bundle.meta.classes
+    )
     return normals, 1 - float(normal.mean())

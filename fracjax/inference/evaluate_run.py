@@ -212,7 +212,7 @@ def _predict_each(bundle: ModelBundle, examples: tuple[Examples, ...]) -> tuple[
 
 def _calibrated(bundle: ModelBundle, joined: Predictions, rule: str | None) -> Calibration:
     """The temperature of these studies and, by the rule, the threshold of their scaled scores."""
-    temperature = fit_temperature(joined.label, joined.probabilities)
+    temperature = fit_temperature(joined.label, joined.probabilities, joined.groups)
     point = None
     if rule is not None:
         seen = scaled(joined, temperature.value)

@@ -9,8 +9,9 @@ from jaxtyping import Int
 
 from fracjax.config import Data, fold_of
 from fracjax.config.class_names import as_known, class_key, flag_words, roles
+from fracjax.datasets.folds import fold_indices
 from fracjax.datasets.prepared import Prepared, open_prepared
-from fracjax.datasets.splits import Split, fold_indices
+from fracjax.datasets.splits import Split
 from fracjax.errors import InputError
 from fracjax.imaging.resize import ImageFormat
 from fracjax.loading.batch import Examples

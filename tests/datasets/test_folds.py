@@ -7,9 +7,9 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from fracjax.config import Data, fold_of
+from fracjax.datasets.folds import fold_indices
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.request import Request
-from fracjax.datasets.splits import fold_indices
 from fracjax.errors import InputError
 from fracjax.loading.dataset_view import open_dataset
 

@@ -68,6 +68,7 @@ def test_a_table_gives_label_part_and_patient(tmp_path):
     }
     assert set(prepared.attributes["part"]) == {"wrist"}
     assert by_study(prepared, prepared.attributes["patient"])["2024/01/IM0007.png"] == "p3"
+    assert prepared.group_by == "patient"
     # Two images of each patient, one of each class, which are nothing alike.
     assert groups(prepared) == sorted(
         sorted(f"2024/0{i % 3}/IM{i:04d}.png" for i in (2 * p, 2 * p + 1)) for p in range(5)

@@ -11,8 +11,8 @@ from numpy.testing import assert_allclose
 from scipy.stats import binomtest
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
-from fracjax.evaluation.compare import design_effect, mcnemar, paired_difference, tango
-from fracjax.evaluation.intervals import wilson
+from fracjax.evaluation.compare import mcnemar, paired_difference, tango
+from fracjax.evaluation.intervals import design_effect, wilson
 
 
 def _calls(both, only_first, only_second, neither):

@@ -104,7 +104,9 @@ def test_other_prevalences_are_refused(prevalence, message):
 
 
 def _ratios(tn, fp, fn, tp):
-    return likelihood_ratios(np.array([[tn, fp], [fn, tp]]))
+    labels = np.repeat([0, 0, 1, 1], [tn, fp, fn, tp])
+    called = np.repeat([False, True, False, True], [tn, fp, fn, tp])
+    return likelihood_ratios(labels, called, np.arange(labels.size))
 
 
 def test_likelihood_ratios_by_hand():

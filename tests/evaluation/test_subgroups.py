@@ -38,7 +38,7 @@ def test_by_hand():
     assert (rows[0].sensitivity.value, rows[0].sensitivity.n) == (0.9, 10)
     assert (rows[0].sensitivity.low, rows[0].sensitivity.high) == wilson(9, 10)
     assert (rows[0].specificity.value, rows[0].specificity.n) == (0.8, 20)
-    assert rows[0].auc == auc_estimate(np.array(label[:30]), np.array(left))
+    assert rows[0].auc == auc_estimate(np.array(label[:30]), np.array(left), np.arange(30))
     assert rows[0].prevalence.value == 10 / 30
     few = "3 positive studies; a figure needs 10"
     assert (rows[1].sensitivity.value, rows[1].sensitivity.note) == (None, few)

@@ -33,6 +33,8 @@ class Study:
     # names of what it was made from (a figure, an export); studies that share one of them belong to
     # one group, alike or not.
     links: tuple[str, ...] = ()
+    # part of the split that the source gives it; "" where it gives none.
+    part: str = ""
     # why it must be refused, where the source itself shows that; else None
     problem: str | None = None
 
@@ -46,6 +48,8 @@ class Contents:
     classes: tuple[str, ...]  # in the order of their indices
     studies: Sequence[Study]  # one for each file
     homepage: str = ""
+    # attribute whose studies belong together if no other is asked for; "" for none
+    group_by: str = ""
 
 
 class Source:

@@ -58,7 +58,7 @@ def grazpedwri(path: Path) -> Contents:
         elif len(found) and label != CLASSES[1]:
             problem = f"label conflict: it has a box of a fracture, {_TABLE} says that none is seen"
         where = files[0] if files else f"{stem}.png"
-        attributes = {column: row[column].strip() for column in columns} if row else {}
+        attributes = {column: row[column].strip() if row else "" for column in columns}
         patient = row["patient_id"].strip() if row else ""
         return Study(
             study=stem,
@@ -67,7 +67,6 @@ def grazpedwri(path: Path) -> Contents:
             read=partial(source.read, where),
             attributes=attributes | {"patient": patient},
             boxes=found,
-            links=(f"patient = {patient}",) if patient else (),
             problem=problem,
         )
 
@@ -76,6 +75,7 @@ def grazpedwri(path: Path) -> Contents:
         description="GRAZPEDWRI-DX: radiographs of children's wrists, with boxes of fractures.",
         homepage="https://doi.org/10.6084/m9.figshare.14825193",
         classes=CLASSES,
+        group_by="patient",
         studies=[
             study(stem, images.get(stem, [])) for stem in dict.fromkeys((*table.rows, *images))
         ],

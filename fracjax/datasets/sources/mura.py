@@ -43,11 +43,13 @@ def mura(path: Path) -> Contents:
         homepage="https://aimi.stanford.edu/datasets/mura-msk-xrays",
         classes=CLASSES,
         studies=studies,
+        group_by="patient",
     )
 
 
 def _image(source: Source, root: str, file: str, listed: dict[str, str]) -> Study:
-    problem, label, patient, attributes = None, "", "", {}
+    problem, label = None, ""
+    attributes = dict.fromkeys(("part", "patient", "visit", "published_part"), "")
     if found := _IMAGE.fullmatch(file):
         name, part, body, patient, visit, called = found.groups()
         label = CLASSES[called == "positive"]
@@ -69,7 +71,6 @@ def _image(source: Source, root: str, file: str, listed: dict[str, str]) -> Stud
         label=label,
         read=partial(source.read, root + file),
         attributes=attributes,
-        links=(f"patient = {patient}",) if patient else (),
         problem=problem,
     )
 

@@ -2,7 +2,7 @@
 
 Its columns are `file` (the path below the source, or the bare file name, with or without suffix,
 where that is unique) and `label`; `part` (of the body) and `patient`, if they are there, and every
-other one become text attributes. The images of a patient are of one group.
+other one become text attributes. Images of a patient are of one group, though not all may have one.
 """
 
 from collections.abc import Iterator
@@ -28,8 +28,10 @@ def table(request: Request, path: Path) -> Contents:
     inside = labels.resolve().is_relative_to(own.parent)
     itself = labels.resolve().relative_to(own.parent).as_posix() if inside else ""
     files = [file for file in source.names if file != itself]
+    all_known = all(row.get("patient", "").strip() for row in read.rows.values())
     return Contents(
         name="table",
+        group_by="patient" if all_known else "",
         description="A user's own radiographs, with a table of their labels.",
         classes=chosen,
         studies=list(_studies(source, files, read, chosen, labels.name)),

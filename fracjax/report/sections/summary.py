@@ -117,8 +117,8 @@ def _intervals(n: int, n_groups: int) -> str:
         "such sets of studies. For other hospitals, machines and patients it may well lie outside."
     )
     grouped = (
-        f" The {n} studies lie in {n_groups} groups of near duplicates. The bootstrap resamples "
-        "the groups; intervals of proportions and of the AUC take studies as independent, and are "
-        "a little too narrow."
+        f" The {n} studies lie in {n_groups} groups (near duplicates and what else belongs "
+        "together, such as the images of a patient). Studies of a group are no independent "
+        "evidence, and every interval counts them so."
     )
     return words if n_groups == n else words + grouped
