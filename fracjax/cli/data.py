@@ -1,10 +1,12 @@
 """`fracjax prepare`, `show`, `show-phantoms` and `convert`: what training reads."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
+from fracjax.config.class_names import roles, show_dashes
 from fracjax.datasets.request import Request
 from fracjax.errors import InputError
 
@@ -20,7 +22,8 @@ def prepare(request: Annotated[Request, tyro.conf.arg(name="")]) -> None:
     # Imported late, so that --help and a misspelt flag are answered at once.
     from fracjax.datasets.prepare import prepare
 
-    print(prepare(request))
+    (positive,), classes = show_dashes([request.positive]), show_dashes(request.classes)
+    print(prepare(replace(request, classes=classes, positive=positive)))
 
 
 def show(
@@ -62,8 +65,8 @@ def show(
     from fracjax.workflows.show import show as draw
 
     path = out or Path(f"show_{names[0]}.png")
-    draw(names[0], loaded, path, source=config.name, **given)
-    print(f"wrote {path}")
+    classes = draw(names[0], loaded, path, source=config.name, **given)
+    print("\n".join(filter(None, (roles(classes), f"wrote {path}"))))
 
 
 def _show_pictures(files: list[Path], out: Path | None, given: list[str]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from fracjax import __version__
+from fracjax.config.class_names import hide_dashes
 
 COMMANDS = {
     "prepare": ("data", "audit a dataset's images; write records, a manifest and a split"),
@@ -73,6 +74,8 @@ def _run(name: str, words: Sequence[str], prog: str) -> int | None:
         return command(words, prog)
     import tyro
 
+    if name == "prepare":
+        words = hide_dashes(words, "--classes", "--positive")
     return tyro.cli(command, args=words, prog=prog)
 
 

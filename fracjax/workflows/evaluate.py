@@ -7,6 +7,7 @@ from typing import Any
 from jax.sharding import Mesh
 from rich.console import Console
 
+from fracjax.config.class_names import print_roles
 from fracjax.datasets.sources import fracatlas
 from fracjax.errors import InputError
 from fracjax.evaluation import OperatingPoint, binary_report, per_class_report
@@ -57,6 +58,7 @@ def evaluate(
         raise InputError(f"gallery is {gallery}; write a number of images, or 0 for none")
     request = EvaluationRequest(workdir, part, calibrate=part == "validation", **options)
     evaluated = evaluate_run(request, mesh)
+    print_roles(console, evaluated.bundle.meta.classes)
     run, point = _facts(evaluated), evaluated.calibration.point
     made = _of_classifier(evaluated, run) if point is None else _of_detector(evaluated, run, point)
     figures, tables, sections, in_short = made
@@ -131,7 +133,7 @@ def _facts(evaluated: EvaluatedRun) -> RunFacts:
 def _of_detector(evaluated: EvaluatedRun, run: RunFacts, point: OperatingPoint) -> Results:
     predictions = evaluated.predictions
     data = (predictions.label, predictions.fracture_score)
-    report = binary_report(*data, point, predictions.groups)
+    report = binary_report(*data, point, predictions.groups, predictions.classes)
     columns = _SUBGROUPS.get(evaluated.dataset.prepared.name)
     masks = masks_of(predictions.attributes, predictions.label, columns)
     subgroups = subgroup_report(predictions, masks, point.threshold)
