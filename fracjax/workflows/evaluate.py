@@ -7,6 +7,7 @@ from typing import Any
 from jax.sharding import Mesh
 from rich.console import Console
 
+from fracjax.config import value_of
 from fracjax.datasets.sources import fracatlas
 from fracjax.errors import InputError
 from fracjax.evaluation import OperatingPoint, binary_report, per_class_report
@@ -63,7 +64,9 @@ def evaluate(
     side_by_side, each = None, evaluated.each
     if len(each) > 1:
         members = report_members(each, point, run.temperature.value, folds=evaluated.folds)
-        side_by_side = members_table(members, [one.n for one in each])
+        sources = [meta.config.data.fold for meta in evaluated.bundle.metas]
+        names = [f"{fold} left out" for fold in sources if value_of(fold)]
+        side_by_side = members_table(members, [one.n for one in each], names)
         tables.append(side_by_side)
         figures["members"] = to_json(members)
     sections.append(training_section(run, side_by_side))
