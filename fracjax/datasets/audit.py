@@ -97,10 +97,10 @@ def _take(file: _File, study: Study) -> None:
         raise Unreadable(f"not a picture: {named}, expected {', '.join(KIND_OF_SUFFIX)}")
     data = study.read()
     file.row = replace(file.row, sha256=hashlib.sha256(data).hexdigest() if data else "")
-    decoded = read_image(data, lambda data: ((image := open_image(data)).kind, image), suffix)
+    decoded = read_image(data, lambda data: ((image := open_image(data)), image), suffix)
     if isinstance(decoded, Rejection):
         raise Unreadable(decoded.reason)
-    image, complaint = decoded
+    image, doubts = decoded
     upright = image.upright()
     grey = np.asarray(upright.convert("L"))
     file.fingerprint = fingerprint(grey)
@@ -114,7 +114,7 @@ def _take(file: _File, study: Study) -> None:
         orientation=image.orientation,
         channels=3 if has_colour(upright) else 1,
     )
-    file.note(complaint, turned)
+    file.note(doubts, turned)
 
 
 def _alike(files: Sequence[_File], key: Callable[[_File], str]) -> list[list[_File]]:

@@ -26,6 +26,7 @@ from fracjax.datasets.prepared import (
     SPLITS,
     STUDIES,
     TAKEN,
+    VERSION,
     ManifestRow,
     open_records,
     refusals_by_reason,
@@ -38,8 +39,6 @@ from fracjax.datasets.sources.folder import folder
 from fracjax.datasets.sources.fracatlas import fracatlas
 from fracjax.errors import InputError
 
-_VERSION = "1.0.0"  # of the records
-
 
 @dataclass(frozen=True)
 class Summary:
@@ -48,6 +47,7 @@ class Summary:
     directory: Path  # DATA_DIR/NAME
     taken: dict[str, int]  # class -> number of studies taken, in the order of the classes
     refused: dict[str, int]  # kind of reason -> number of files
+    noted: int  # files taken with a note in the manifest
     groups: tuple[int, int]  # of two studies or more, and the studies in them
     group_by: str  # column that they go by, beside near duplicates; else empty
     kept: int  # studies that keep the part of an earlier preparation
@@ -56,17 +56,16 @@ class Summary:
 
     def __str__(self) -> str:
         groups, members = self.groups
-        by = (
-            f"groups by {self.group_by} and near duplicates"
-            if self.group_by
-            else ("near-duplicate groups")
-        )
+        by = "near-duplicate groups"
+        if self.group_by:
+            by = f"groups by {self.group_by} and near duplicates"
         kept = f" ({self.kept:,} studies keep the part they had)" if self.kept else ""
         refused = ", ".join(f"{count} {reason}" for reason, count in self.refused.items())
         lines = [
             f"studies taken: {sum(self.taken.values()):,}",
             *(f"  {name}: {count:,}" for name, count in self.taken.items()),
             f"files refused: {sum(self.refused.values()):,}" + (f" ({refused})" if refused else ""),
+            f"files with a note: {self.noted:,}" + (f" (see {MANIFEST})" if self.noted else ""),
             f"{by}: {groups:,} ({members:,} studies)",
             f"split {self.split_hash[:12]}{kept}:",
             *(
@@ -119,6 +118,7 @@ def prepare(request: Request) -> Summary:
         directory=destination,
         taken={name: count[name] for name in contents.classes},
         refused=refusals_by_reason(rows),
+        noted=sum(bool(row.note) for row in kept),
         groups=(len(sizes), sum(sizes)),
         group_by=request.group_by or "",
         kept=len(kept_as),
@@ -161,7 +161,7 @@ def write_records(contents: Contents, taken: Mapping[str, Study], data_dir: Path
 
 
 class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    VERSION = tfds.core.Version(_VERSION)
+    VERSION = tfds.core.Version(VERSION)
     # Else tfds looks for a list of URLs beside our code, with an import it does not declare.
     code_path = None
 
@@ -212,7 +212,8 @@ def _check_replaceable(destination: Path, source: Path | None) -> None:
             "move it, or choose another --data-dir"
         )
     if destination.exists():
-        ours = {MANIFEST, SPLITS, STUDIES, DECODED, _VERSION}
+        records = {path.name for path in destination.glob("[0-9].[0-9].[0-9]")}  # of any version
+        ours = {MANIFEST, SPLITS, STUDIES, DECODED, *records}
         if foreign := sorted({path.name for path in destination.iterdir()} - ours):
             raise InputError(
                 f"{destination} holds what no preparation wrote: {', '.join(foreign[:5])}; "

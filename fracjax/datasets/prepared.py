@@ -20,6 +20,8 @@ STUDIES = "studies.json"  # what the records hold beside image and label, in the
 DECODED = "decoded"  # folder for a cache of decoded images; a new preparation drops it
 EVERYTHING = "studies"  # the one split of the records ("all" is reserved); see splits.json
 TAKEN, REFUSED = "taken", "refused"
+# Of the records, and the folder's name: raise the first number when they read differently.
+VERSION = "2.0.0"
 
 
 @dataclass(frozen=True)
@@ -121,8 +123,14 @@ def open_prepared(name: str, data_dir: Path) -> Prepared:
     for path in (directory, directory / MANIFEST, directory / SPLITS):
         if not path.exists():
             raise InputError(f"dataset {name!r} is not prepared: no {path}; {way_out}")
-    if not any(directory.glob("*/dataset_info.json")):
+    versions = [path.parent.name for path in directory.glob("*/dataset_info.json")]
+    if not versions:
         raise InputError(f"dataset {name!r}: no records in {directory}; {way_out}")
+    if VERSION not in versions:
+        raise InputError(
+            f"dataset {name!r} was prepared by another version (records of {max(versions)}, this "
+            f"one's are {VERSION}), which took other files or greys; {way_out}"
+        )
     file = STUDIES
     try:
         content = json.loads((directory / STUDIES).read_text("utf-8"))
@@ -164,8 +172,7 @@ def open_records(directory: Path) -> Any:
     # Here, not above: it takes its time to import, and only images need it.
     import tensorflow_datasets as tfds
 
-    version = max(path.parent for path in directory.glob("*/dataset_info.json"))
     encoded = {"image": tfds.decode.SkipDecoding()}
-    builder = tfds.builder_from_directory(str(version))
+    builder = tfds.builder_from_directory(str(directory / VERSION))
     # tfds decorates the method and thereby hides its signature.
     return builder.as_data_source(split=EVERYTHING, decoders=encoded)  # pyright: ignore

@@ -1,16 +1,16 @@
 """An encoded file to an upright 8-bit image: one definition, for the audit and for prediction.
 
 Colour stays colour. Palettes and CMYK become RGB. An alpha channel is ignored: under it lie the
-pixels that were exposed. Grey of more than 8 bits is scaled by `grey_levels.nominal_range`.
+pixels that were exposed. Grey of more than 8 bits is scaled by `grey_levels.grey_range`.
 """
 
 import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
@@ -19,16 +19,22 @@ from rich.progress import track
 
 from fracjax.imaging.decoder_warnings import decoder_warnings
 from fracjax.imaging.dicom import decode_dicom, is_dicom
-from fracjax.imaging.grey_levels import Unreadable, check_size, eight_bits, nominal_range
+from fracjax.imaging.grey_levels import (
+    Declared,
+    Unreadable,
+    check_size,
+    eight_bits,
+    grey_range,
+    usual_depth,
+)
 
 KIND_OF_SUFFIX = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF",
                   ".bmp": "BMP", ".dcm": "DICOM", ".dicom": "DICOM"}  # fmt: skip
-# Of these kinds many a sound radiograph has a slightly invalid tag.
-LENIENT_KINDS = ("DICOM", "TIFF")
 MAX_FILE_BYTES = 256 * 2**20  # a radiograph is far smaller; a zip member may claim any size
 _KINDS = ("JPEG", "PNG", "TIFF", "BMP")  # that Pillow reads
 _ORIENTATION = 0x0112  # EXIF and TIFF tag
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF tag and its value
+_BITS_PER_SAMPLE, _MAX_SAMPLE_VALUE = 258, 281  # TIFF tags
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -66,6 +72,8 @@ class DecodedImage:
     stored: Image.Image
     turn: Image.Transpose | None = None
     scale: int = 1
+    notes: tuple[str, ...] = ()  # what is doubtful about its greys, each as `kind: details`
+    orientation_lost: bool = False  # whether its EXIF names an orientation that cannot be read
 
     def upright(self) -> Image.Image:
         """The image as displayed."""
@@ -113,27 +121,28 @@ def check_bytes(size: int) -> None:
 
 
 def read_image(
-    data: bytes, decode: Callable[[bytes], tuple[str, T]], suffix: str | None = None
+    data: bytes, decode: Callable[[bytes], tuple[DecodedImage, T]], suffix: str | None = None
 ) -> tuple[T, str] | Rejection:
     """Decode one file, or say why not: as strictly in prediction as in the audit of a dataset.
 
-    `decode` gives the kind of the file and what is wanted of it, or raises `Unreadable`; the kind
-    must be that of the `suffix`, if there is one. With what it gave comes what the decoder
-    complained of, a note. Of other kinds than DICOM and TIFF a complaint is a reason not to take
-    the file, for its orientation may be lost. Call it within `capture_decoder_warnings`.
+    `decode` gives the file's image and what is wanted of it, or raises `Unreadable`; the kind must
+    be that of the `suffix`, if there is one. With what it gave comes the note: what is doubtful,
+    and what the decoder complained of. A complaint is no reason not to take a file, unless its
+    orientation is lost. Call it within `capture_decoder_warnings`.
     """
     if not data:
         return Rejection("empty: zero bytes")
     with decoder_warnings() as complaints:
         try:
-            kind, image = decode(data)
+            opened, wanted = decode(data)
         except Unreadable as error:
             return Rejection(str(error))
-    if suffix is not None and kind != KIND_OF_SUFFIX[suffix]:
-        return Rejection(f"wrong suffix: named {suffix}, the content is {kind}; rename it")
-    if complaints and kind not in LENIENT_KINDS:
-        return Rejection(f"does not decode: {complaints[0]}")
-    return image, "; ".join(complaints)
+    if suffix is not None and opened.kind != KIND_OF_SUFFIX[suffix]:
+        return Rejection(f"wrong suffix: named {suffix}, the content is {opened.kind}; rename it")
+    if opened.orientation_lost:
+        complaint = complaints[0] if complaints else "damaged EXIF."
+        return Rejection(f"does not decode: {complaint} Its orientation is lost; save it upright")
+    return wanted, "; ".join((*opened.notes, *complaints))
 
 
 def open_image(data: bytes, *, grey: bool = False, at_least: int | None = None) -> DecodedImage:
@@ -145,10 +154,13 @@ def open_image(data: bytes, *, grey: bool = False, at_least: int | None = None) 
     """
     try:
         if is_dicom(data):
-            image = Image.fromarray(decode_dicom(data))
-            opened = DecodedImage("DICOM", 1, image.width, image.height, image)
+            notes: list[str] = []
+            image = Image.fromarray(decode_dicom(data, notes))
+            opened = DecodedImage("DICOM", 1, image.width, image.height, image, notes=(*notes,))
         else:
             opened = _open(data, grey, at_least)
+        if single := single_grey(opened.stored):
+            opened = replace(opened, notes=(*opened.notes, single))
         return replace(opened, stored=opened.stored.convert("L")) if grey else opened
     except Unreadable:
         raise
@@ -181,6 +193,7 @@ def _open(data: bytes, grey: bool, at_least: int | None) -> DecodedImage:
             )
         deep_colour = _has_deep_colour(image)  # before a PNG loads itself to find its EXIF
         orientation = image.getexif().get(_ORIENTATION, 1)
+        orientation_lost = _is_orientation_lost(image)
         whole = image.size
         if kind == "JPEG":
             image.draft("L" if grey else None, None if at_least is None else (at_least, at_least))
@@ -190,7 +203,8 @@ def _open(data: bytes, grey: bool, at_least: int | None) -> DecodedImage:
         turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
         if scale == 1:
             whole = image.size
-        stored = _grey_or_rgb(image)
+        notes: list[str] = []
+        stored = _grey_or_rgb(image, data, notes)
     if deep_colour and np.asarray(stored).max() < 2**6:
         raise Unreadable(
             "16-bit colour of fewer bits: only the upper 8 of 16 are read, and they are nearly "
@@ -198,10 +212,19 @@ def _open(data: bytes, grey: bool, at_least: int | None) -> DecodedImage:
         )
     width, height = whole[::-1] if turn in _QUARTER_TURNS else whole
     orientation = orientation if orientation in range(1, 9) else 1
-    return DecodedImage(kind, orientation, width, height, stored, turn, scale)
+    return DecodedImage(
+        kind, orientation, width, height, stored, turn, scale, (*notes,), orientation_lost
+    )
 
 
-def _grey_or_rgb(image: Image.Image) -> Image.Image:
+def _is_orientation_lost(image: Image.Image) -> bool:
+    """Whether the EXIF has the orientation's tag, and Pillow could not read it."""
+    exif = image.info.get("exif", b"").removeprefix(b"Exif\0\0")
+    tag = _ORIENTATION.to_bytes(2, "little" if exif.startswith(b"II") else "big")
+    return tag in exif and _ORIENTATION not in image.getexif()
+
+
+def _grey_or_rgb(image: Image.Image, data: bytes, notes: list[str]) -> Image.Image:
     match image.mode:
         case "L" | "RGB":
             return image
@@ -214,17 +237,60 @@ def _grey_or_rgb(image: Image.Image) -> Image.Image:
             raise Unreadable("floating point: expected whole numbers; save it as 16-bit grey")
         case mode if mode.startswith("I"):  # 16 bits and more, where convert("L") would clip
             deep = np.asarray(image)
-            grey = eight_bits(deep, *nominal_range(deep))
-            # Pillow turns a TIFF in which zero is white over for 8 bits, and not for 16.
             tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
+            limits = grey_range(deep, _declared_by_tags(tags) or declared_by_sbit(data))
+            notes.extend(limits.notes)
+            grey = eight_bits(deep, limits.low, limits.high)
+            # Pillow turns a TIFF in which zero is white over for 8 bits, and not for 16.
             return Image.fromarray(255 - grey if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else grey)
     return image.convert("RGB")
 
 
 def _has_deep_colour(image: ImageFile.ImageFile) -> bool:
-    """Whether Pillow is about to drop the lower half of 16 bits, as it does for colour."""
-    if image.mode.startswith("I"):
+    """Whether Pillow is about to drop the lower half of 16 bits, as it does for colour.
+
+    Refused where it would take each half for a value, as it does where planes are separate.
+    """
+    if image.mode.startswith(("I", "F")):
         return False
     layouts = (tile.args if isinstance(tile.args, str) else (tile.args or [""])[0]
                for tile in image.tile)  # fmt: skip
-    return any(str(layout).endswith((";16B", ";16L", ";16N")) for layout in layouts)
+    dropped = any(str(layout).endswith((";16B", ";16L", ";16N")) for layout in layouts)
+    tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
+    if (bits := max(tags.get(_BITS_PER_SAMPLE, (8,)))) > 8 and not dropped:
+        raise Unreadable(
+            f"unusual TIFF: {bits}-bit colour in separate planes; save it as 8-bit colour or "
+            "16-bit grey"
+        )
+    return dropped
+
+
+def _declared_by_tags(tags: Mapping[int, Any]) -> Declared | None:
+    """Of a grey TIFF (TIFF 6.0, section 8): its bits, or a maximum that says how many are used."""
+    bits = max(tags.get(_BITS_PER_SAMPLE, (16,)))
+    if bits not in (16, 32):
+        return Declared("BitsPerSample", bits)
+    most = tags.get(_MAX_SAMPLE_VALUE)
+    most = max(most) if isinstance(most, tuple) else most
+    if isinstance(most, int) and most > 0 and (depth := usual_depth(most.bit_length())) < bits:
+        return Declared("MaxSampleValue", depth)
+    return None
+
+
+def single_grey(image: Image.Image) -> str:
+    """A note, if all pixels are alike."""
+    limits = image.getextrema()
+    bands = (limits,) if isinstance(limits[0], (int, float)) else limits
+    if all(low == high for low, high in bands):
+        return f"one single grey: every pixel is {', '.join(f'{low}' for low, _ in bands)}"
+    return ""
+
+
+def declared_by_sbit(data: bytes) -> Declared | None:
+    """Of a grey PNG (PNG, 11.3.2.7, sBIT): its significant bits.
+
+    They are to fill the 16 by being shifted up; but many write them as they are.
+    """
+    at = data.find(b"sBIT", 0, data.find(b"IDAT"))
+    bits = data[at + 4] if data.startswith(b"\x89PNG") and at > 0 else 16
+    return Declared("sBIT", bits, beyond=16) if 0 < bits < 16 else None

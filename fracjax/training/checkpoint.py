@@ -22,7 +22,7 @@ from fracjax.runtime.atomic_files import read_json
 from fracjax.runtime.sharding import replicated
 from fracjax.training.step import TrainState
 
-VERSION = 2
+VERSION = 3
 """Of what a checkpoint holds and of how its run draws its randomness. Raise it with every change
 after which a run cannot go on, or be evaluated, as it was trained."""
 

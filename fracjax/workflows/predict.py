@@ -159,6 +159,8 @@ def show_summary(summary: Summary, console: Console) -> None:
     if any(beside.values()):
         counts = ", ".join(f"{count} {what}" for what, count in beside.items() if count)
         say(f"  besides: {counts}; {JSON} names them")
+    if noted := len(summary.each("note")):
+        say(f"  with a note: {noted}; {CSV} has them")
     for what, key in (("called", "decision"), ("of those", "type")):
         if most := Counter(summary.each(key)).most_common():
             say(f"{what}: " + ", ".join(f"{name} {n}" for name, n in most))
