@@ -174,7 +174,7 @@ def test_sources_that_cannot_be_left_out_are_refused_with_the_reason(limbs):
     for column, reason in {
         "clinic": r"no column 'clinic'; its columns are .*bones",
         "seed": r"there are 3\d, and each trains a network: at most 30; .*: not of every class",
-        "fracture_type": r"none: not of every class",
+        "fracture_type": r"Avulsion fracture, .*: not of every class",
     }.items():
         with pytest.raises(InputError, match=reason):
             dataset.sources(column)
