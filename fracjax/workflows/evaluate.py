@@ -1,6 +1,7 @@
 """One checkpoint on one part of its split: predictions, figures, and the report that shows them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from rich.console import Console
 from fracjax.config import value_of
 from fracjax.datasets.sources import fracatlas
 from fracjax.errors import InputError
-from fracjax.evaluation import OperatingPoint, binary_report, per_class_report
+from fracjax.evaluation import OperatingPoint, Predictions, binary_report, per_class_report
 from fracjax.evaluation.calibration import recalibration, reliability
 from fracjax.evaluation.subgroups import masks_of, subgroup_report
 from fracjax.inference.calibration import about
@@ -61,6 +62,12 @@ def evaluate(
     run, point = _facts(evaluated), evaluated.calibration.point
     made = _of_classifier(evaluated, run) if point is None else _of_detector(evaluated, run, point)
     figures, tables, sections, in_short = made
+    if evaluated.pooled is not None:
+        per, shown = _per_unit(evaluated, evaluated.pooled)
+        figures["per"] = per
+        tables += shown
+        assert evaluated.calibration.pooled is not None, "evaluate_run came first"
+        sections.append(performance.pooled_section(evaluated.calibration.pooled, shown))
     side_by_side, each = None, evaluated.each
     if len(each) > 1:
         members = report_members(each, point, run.temperature.value, folds=evaluated.folds)
@@ -86,10 +93,27 @@ def evaluate(
     for audit in evaluated.leakage:
         console.print(f"leakage audit: {audit}", highlight=False, soft_wrap=True)
     evaluated.predictions.to_csv(folder / "predictions.csv")
+    if evaluated.pooled is not None:
+        evaluated.pooled.to_csv(folder / "predictions_pooled.csv")
     for number, one in enumerate(each if side_by_side else (), 1):
         # As each gives them: their mean, scaled, is predictions.csv.
         one.to_csv(folder / f"member_{number}.csv")
     return folder
+
+
+def _per_unit(evaluated: EvaluatedRun, pooled: Predictions) -> tuple[dict[str, Any], list[Table]]:
+    """The figures of pooled predictions, for metrics.json and as tables."""
+    chosen, groups = evaluated.calibration.pooled, pooled.groups
+    assert chosen is not None, "evaluate_run came first"
+    title, about = f"Per {chosen.column} ({chosen.pool} of its images)", to_json(chosen)
+    if chosen.point is not None:
+        report = binary_report(pooled.label, pooled.fracture_score, chosen.point, groups)
+        tables = list(binary_tables(report))
+    else:
+        report = per_class_report(pooled.label, pooled.called, pooled.classes, groups)
+        tables = [per_class_table(report)]
+    tables = [replace(table, title=f"{title}. {table.title}") for table in tables]
+    return about | {"figures": to_json(report)}, tables
 
 
 def _page(evaluated: EvaluatedRun, run: RunFacts, sections: Sequence[Section]) -> Page:
