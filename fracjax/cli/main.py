@@ -15,7 +15,7 @@ from fracjax.config.class_names import hide_dashes
 
 COMMANDS = {
     "prepare": ("data", "audit a dataset's images; write records, a manifest and a split"),
-    "show": ("data", "draw studies of a prepared dataset before and after each augmentation"),
+    "show": ("data", "draw what picture files became, or a dataset's studies, augmented"),
     "show-phantoms": ("data", "draw a sheet of phantoms, one of each kind"),
     "convert": ("data", "convert a Keras file of ImageNet weights"),
     "train": ("train", "train a run, or continue one that was cut short"),
