@@ -51,12 +51,12 @@ def _joint_problems(config: Config) -> list[str]:
             seed + max(members, seeds) > 2**31
         ),
         f"folds is {folds} and ensemble.members {members}: the networks of a run are one or the "
-        "other": folds > 1 and members > 1,
-        f"folds is {folds}, so data.fold must be none": folds > 1 and config.data.fold is not None,
+        "other": folds != 0 and members > 1,
+        f"folds is {folds}, so data.fold must be none": folds != 0 and config.data.fold is not None,
         f"sweep.learning_rates is {', '.join(map(str, rates))} alone: write it as "
         "phases.0.learning_rate, or more of them to compare": len(rates) == seeds == 1,
         "a sweep compares runs of one network: leave out folds and ensemble.members, and train "
-        "them with what the sweep finds": (rates or seeds > 1) and (folds or members > 1),
+        "them with what the sweep finds": (rates or seeds > 1) and (folds != 0 or members > 1),
         "data.oversample and loss.class_weights balanced both make up for rare classes: choose one "
         "of them": config.data.oversample and config.loss.class_weights == "balanced",
     }

@@ -36,6 +36,17 @@ def fold_indices(
     return stratified(label, group, of, seed)[number - 1]
 
 
+def left_out_indices(
+    value: Shaped[np.ndarray, " n"], group: Shaped[np.ndarray, " n"], held_out: str
+) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " v"]]:
+    """Rows to train on and rows to validate on: those of one value of a column, such as a source.
+
+    Rows of other values in a group of one of these are in neither: they would leak.
+    """
+    held = value == held_out
+    return np.flatnonzero(~np.isin(group, group[held])), np.flatnonzero(held)
+
+
 def stratified(label: Any, group: Any, folds: int, seed: int) -> list[tuple[Any, Any]]:
     """Rows of the others and rows of each fold, groups whole and classes in like fractions."""
     # Here, not above: it takes its time to import, and who reads a split makes none.

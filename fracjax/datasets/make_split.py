@@ -95,7 +95,7 @@ def _cut(
     fewest = len(parts)
     if scarce := [f"{name} has {n}" for name, n in sorted(groups.items()) if n < fewest]:
         raise InputError(
-            f"too few groups of near duplicates to have one in each of {_COUNT[fewest]} parts: "
+            f"too few groups to have one in each of {_COUNT[fewest]} parts: "
             f"{', '.join(scarce)}; add studies or leave the class out"
         )
     own = [fractions[PARTS.index(part)] for part in parts]

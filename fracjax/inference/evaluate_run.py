@@ -12,6 +12,7 @@ from fracjax.config import Precision
 from fracjax.datasets.leakage import Leakage, Studies, audit_leakage
 from fracjax.errors import InputError
 from fracjax.evaluation import Predictions, aggregate, choose_threshold, parse_rule
+from fracjax.evaluation.pool_by import Pool, PooledPoint, check_within_groups, pool_by, unit_names
 from fracjax.evaluation.precision_shift import (
     PrecisionShift,
     check_precision_shift,
@@ -55,6 +56,10 @@ class EvaluationRequest:
     precision: Precision | None = None
     # where the prepared datasets are now; the config's `data.dir` by default.
     data_dir: Path | None = None
+    # column, such as patient, of whose values the predictions are pooled as well, and how. Of a
+    # detector they have a threshold of their own, chosen on validation.
+    per: str | None = None
+    pool: Pool = "mean"
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +76,7 @@ class EvaluatedRun:
     leakage: tuple[Leakage, ...]  # the audits that the studies passed
     # from another precision, if these predictions are not float32 of a run in float32.
     precision_shift: PrecisionShift | None
+    pooled: Predictions | None  # those of each patient as one, if they were asked for
     folds: bool  # each network predicted other studies, those that it was not trained on
 
     @property
@@ -105,6 +111,9 @@ def evaluate_run(request: EvaluationRequest, mesh: Mesh) -> EvaluatedRun:
     chosen = _calibrated(bundle, joined, rule) if request.calibrate else stored
     chosen = chosen or _uncalibrated(bundle)
     predictions = scaled(joined, chosen.temperature.value)
+    pooled = _pooled(request, dataset, predictions)
+    if pooled is not None and (request.calibrate or chosen.point is None):
+        chosen = dataclasses.replace(chosen, pooled=_pooled_point(request, pooled, rule))
     own, now, shift = bundle.meta.config.model.precision, bundle.precision, None
     other = other_precision(own, now)
     # The other may be the same arithmetic on this platform: then nothing moves.
@@ -118,8 +127,29 @@ def evaluate_run(request: EvaluationRequest, mesh: Mesh) -> EvaluatedRun:
         calibration.store(request.workdir, chosen, metas)
     bundle = chosen.apply_to(bundle)
     return EvaluatedRun(
-        bundle, part, dataset, examples, each, predictions, chosen, leakage, shift, folds
+        bundle, part, dataset, examples, each, predictions, chosen, leakage, shift, pooled, folds
     )
+
+
+def _pooled(
+    request: EvaluationRequest, dataset: Dataset, predictions: Predictions
+) -> Predictions | None:
+    """One prediction for each value of the column that is asked for."""
+    if request.per is None:
+        return None
+    prepared = dataset.prepared
+    # Of all parts: a patient of whom each part has one image is in one group of each.
+    columns = {**prepared.attributes, "group": prepared.group}
+    check_within_groups(unit_names(columns, request.per), prepared.group, request.per)
+    return pool_by(predictions, request.per, request.pool)
+
+
+def _pooled_point(request: EvaluationRequest, pooled: Predictions, rule: str | None) -> PooledPoint:
+    assert request.per is not None
+    point = None
+    if rule is not None:
+        point = choose_threshold(rule, pooled.label, pooled.fracture_score, pooled.groups)
+    return PooledPoint(request.per, request.pool, point)
 
 
 def _checked_rule(request: EvaluationRequest, meta: CheckpointMetadata) -> str | None:
@@ -160,6 +190,11 @@ def _stored(request: EvaluationRequest, metas: Sequence[CheckpointMetadata]) -> 
         )
         if asked not in (None, own)
     )
+    per, pooled = request.per, stored.pooled
+    there = None if pooled is None else (pooled.column, pooled.pool)
+    if per and stored.point and there != (per, request.pool):
+        command = evaluate_command(request.workdir, f"--per {per} --pool {request.pool}")
+        _refuse([f"no threshold per {per} ({request.pool}) was chosen; run `{command}` first"])
     return stored
 
 

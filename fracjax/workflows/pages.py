@@ -85,6 +85,7 @@ def data_facts(dataset: Dataset, leakage: Sequence[Leakage]) -> DataFacts:
         split_hash=split.hash,
         seed=split.seed,
         groups=list(Counter(prepared.group.tolist()).values()),
+        group_by=prepared.group_by,
         audits=[str(audit) for audit in leakage],
         audit_table=Table("Leakage audit", header, audits),
         compared=any(audit.similarity is not None for audit in leakage),

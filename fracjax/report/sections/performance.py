@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from fracjax.evaluation import BinaryReport, OperatingPoint, PerClassReport, Predictions
 from fracjax.evaluation.calibration import Recalibration, Reliability
 from fracjax.evaluation.curves import decision_curve, pr_band, roc_band
+from fracjax.evaluation.pool_by import PooledPoint
 from fracjax.evaluation.predictive_values import at_prevalence
 from fracjax.evaluation.subgroups import Subgroup
 from fracjax.evaluation.temperature import RANGE, Temperature
@@ -59,6 +60,18 @@ def threshold_section(run: RunFacts, point: OperatingPoint, report: BinaryReport
         after,
     )
     return Section("threshold", "Operating point", blocks)
+
+
+def pooled_section(pooled: PooledPoint, tables: Sequence[Table]) -> Section:
+    """The figures of patients, or of whatever a column names, each as one."""
+    column, how = pooled.column, "mean" if pooled.pool == "mean" else "largest"
+    words = f"Here all studies of one {column} are one: its probabilities are the {how} of theirs."
+    of_detector = (
+        " It is fractured if one of them is, and called so at a threshold of its own, which was "
+        "chosen on validation as that of single studies was."
+    )
+    words += of_detector if pooled.point is not None else ""
+    return Section("pooled", f"Per {column}", (text(words), *tables))
 
 
 def classes_section(report: PerClassReport) -> Section:

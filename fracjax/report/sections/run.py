@@ -28,6 +28,14 @@ _PRECISIONS = {
 }
 
 
+def _who(data: DataFacts) -> str:
+    if data.group_by:
+        return f"Studies of one {data.group_by}, and near duplicates of any, lie in one part."
+    if data.drawn:
+        return "Phantoms are drawn one by one, so their images are not compared."
+    return "Patients are not known here: two studies of one person may still lie in two parts."
+
+
 def data_section(data: DataFacts) -> Section:
     """The flow of files into the parts, and the leakage audit."""
     many = [n for n in data.groups if n > 1]
@@ -35,16 +43,14 @@ def data_section(data: DataFacts) -> Section:
     facts = (
         ("Dataset", data.name),
         ("Split", f"{data.split_hash[:12]}, seed {data.seed}, by group"),
-        ("Near duplicates", near),
+        (f"Groups by {data.group_by}" if data.group_by else "Near duplicates", near),
         *(("Audit", audit) for audit in data.audits),
     )
     images = ", and no image that is nearly another's, turned or mirrored"
     words = text(
         "The audit was made anew for this report: no file and no group may be on both "
         f"sides{images if data.compared else ''}. One such pair and there would be no report.",
-        "Phantoms are drawn one by one, so their images are not compared."
-        if data.drawn
-        else "Patients are not known here: two studies of one person may still lie in two parts.",
+        _who(data),
     )
     chart = data_flow_chart(data.files, data.refused, data.parts)
     return Section("data", "The data", (chart, Facts(facts), words, data.audit_table))
@@ -137,6 +143,8 @@ def _answers(run: RunFacts, sections: Collection[str]) -> dict[str, str]:
         drawn, constructed = "drawn limbs: no patient", "by construction"
         variability = f"none: {constructed}"
         source = f"{drawn}, no acquisition, the truth known by construction"
+    by = run.data.group_by
+    disjoint = f"{by}, by the column of that name" if by else "patients are not known"
     figures = "under Operating point" if detector else "under The classes"
     failures = "under The worst mistakes"
     return {
@@ -165,7 +173,7 @@ def _answers(run: RunFacts, sections: Collection[str]) -> dict[str, str]:
         "How studies were assigned to partitions": f"{fractions}, stratified by class, seed "
         f"{run.data.seed}",
         "Level at which partitions are disjoint": "groups of near duplicates, by perceptual hash "
-        "and correlation; patients are not known",
+        f"and correlation; {disjoint}",
         "Intended sample size": YOURS,
         "The model in detail": f"{config.model.name}; `fracjax train --dry-run` prints it by block",
         "Software and versions": versions(),
