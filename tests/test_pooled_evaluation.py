@@ -1,6 +1,7 @@
 """`evaluate --per COLUMN`: a threshold of its own, chosen on validation, read on test."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ QUIET = Console(quiet=True)
 def test_a_threshold_per_group_is_chosen_on_validation_and_read_on_test(world_copy):
     """Every phantom is a group of its own, so that nothing is pooled."""
     workdir, mesh = world_copy.stage1.workdir, data_mesh()
-    largest = {"per": "group", "pool": "max"}
+    largest: dict[str, Any] = {"per": "group", "pool": "max"}
     command = r"fracjax evaluate .* --split validation --per group --pool max"
     with pytest.raises(InputError, match=rf"no threshold per group \(max\) .*run `{command}`"):
         evaluate_run(EvaluationRequest(workdir, "test", **largest), mesh)
