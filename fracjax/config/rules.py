@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from fracjax.config import Bound, Config
+from fracjax.config.class_names import class_key, flag_words, roles, says_the_opposite
 from fracjax.errors import InputError
 
 _Field = tuple[str, Any, Any, list[Bound]]
@@ -40,7 +41,12 @@ def _joint_problems(config: Config) -> list[str]:
     """What fields cannot be together."""
     seed, folds, members = config.train.seed, config.folds, config.ensemble.members
     rates, seeds = config.sweep.learning_rates, config.sweep.seeds
+    classes = config.data.classes
     rules = {
+        f"data.classes makes {roles(classes)}, the opposite of what the names say: write "
+        f"data.classes {flag_words(classes[::-1])}": says_the_opposite(classes),
+        f"data.classes is {', '.join(classes)}: two names that differ in case or Unicode form only "
+        "are one class": len(set(map(class_key, classes))) < len(set(classes)),
         f"train.seed is {seed}: with one for each network it must stay below {2**31:,}": (
             seed + max(members, seeds) > 2**31
         ),

@@ -5,7 +5,7 @@ A truncated JPEG decodes leniently with a grey strip at the bottom. In FracAtlas
 """
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -28,6 +28,7 @@ class _File:
     row: ManifestRow
     links: tuple[str, ...] = ()
     pixels: str = ""  # digest of the 8-bit grey pixels, the same for all eight flips and rotations
+    depth: int | None = None  # bits, where the file declares none
     fingerprint: tuple[UInt64[np.ndarray, "8"], UInt8[np.ndarray, "64 64"]] | None = None
 
     @property
@@ -70,11 +71,24 @@ def examine(studies: Sequence[Study], similarity: float | None) -> list[Manifest
     taken = [file for file in files if file.taken]
     for file, first in zip(taken, _first_of_group(taken, similarity), strict=True):
         file.row = replace(file.row, group=taken[first].row.study)
+    _note_depths(taken)
     for same in _alike(taken, lambda file: file.row.group):
         labels = sorted({file.row.label for file in same})
         for file in same if len(labels) > 1 else ():
             file.note(f"its group has {len(labels)} labels: {', '.join(labels)}")
     return [file.row for file in files]
+
+
+def _note_depths(taken: Sequence[_File]) -> None:
+    """Files that declare no depth are of one detector, as a rule: who differs is noted."""
+    depths = Counter(file.depth for file in taken if file.depth)
+    usual, count = depths.most_common(1)[0] if depths else (None, 0)
+    for file in taken:
+        if file.depth not in (None, usual):
+            file.note(
+                f"depth: nothing is declared; read as {file.depth} bits, but {count} other files "
+                f"here as {usual}"
+            )
 
 
 def _decode(study: Study) -> _File:
@@ -103,7 +117,7 @@ def _take(file: _File, study: Study) -> None:
     image, doubts = decoded
     upright = image.upright()
     grey = np.asarray(upright.convert("L"))
-    file.fingerprint = fingerprint(grey)
+    file.fingerprint, file.depth = fingerprint(grey), image.assumed_depth
     views = [repr(view.shape).encode() + view.tobytes() for view in dihedral(grey)]
     file.pixels = min(hashlib.blake2b(view, digest_size=16).hexdigest() for view in views)
     turned = "" if image.orientation == 1 else f"EXIF orientation {image.orientation}"

@@ -78,7 +78,7 @@ def kept_parts(
             f"{earlier.directory} is prepared already, and this would replace some of it: "
             f"{'; '.join(problems)}. Write --replace to have it so; the studies that stay keep "
             "their parts, unless you write --new-split, too. Or choose another "
-            + ("--save-as" if request.name == "folder" else "--data-dir")
+            + ("--save-as" if request.name in ("folder", "table") else "--data-dir")
         )
     if request.new_split:
         return {}

@@ -6,13 +6,14 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 
+from fracjax.config.class_names import roles
 from fracjax.datasets.audit import examine
 from fracjax.datasets.columns import check_values, given_parts, with_columns
 from fracjax.datasets.duplicates import similarity_of
@@ -37,7 +38,17 @@ from fracjax.datasets.sources.archive import Contents, Study
 from fracjax.datasets.sources.bone_break import bone_break
 from fracjax.datasets.sources.folder import folder
 from fracjax.datasets.sources.fracatlas import fracatlas
+from fracjax.datasets.sources.grazpedwri import grazpedwri
+from fracjax.datasets.sources.mura import mura
+from fracjax.datasets.sources.table import table
 from fracjax.errors import InputError
+
+_PUBLISHED = {
+    "fracatlas": fracatlas,
+    "bone_break": bone_break,
+    "mura": mura,
+    "grazpedwri_dx": grazpedwri,
+}
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,7 @@ class Summary:
         lines = [
             f"studies taken: {sum(self.taken.values()):,}",
             *(f"  {name}: {count:,}" for name, count in self.taken.items()),
+            *filter(None, [roles(tuple(self.taken))]),
             f"files refused: {sum(self.refused.values()):,}" + (f" ({refused})" if refused else ""),
             f"files with a note: {self.noted:,}" + (f" (see {MANIFEST})" if self.noted else ""),
             f"{by}: {groups:,} ({members:,} studies)",
@@ -93,7 +105,9 @@ def prepare(request: Request) -> Summary:
     request.data_dir.mkdir(parents=True, exist_ok=True)
     # A leading dot, and on the same disk: a rename must not become a copy.
     with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=request.data_dir) as scratch:
-        contents = with_columns(_contents(request), request)
+        contents = _contents(request)
+        request = replace(request, group_by=request.group_by or contents.group_by or None)
+        contents = with_columns(contents, request)
         rows = examine(contents.studies, similarity_of(contents.name))
         _check_classes(contents.classes, rows)
         kept = [row for row in rows if row.status == TAKEN]
@@ -132,8 +146,10 @@ def _contents(request: Request) -> Contents:
         return phantoms(request.name, count=request.count, side=request.side, seed=request.seed)
     assert request.source is not None  # as `check` has seen
     if request.name == "folder":
-        return folder(request.source, request.classes, request.attributes)
-    return {"fracatlas": fracatlas, "bone_break": bone_break}[request.name](request.source)
+        return folder(request, request.source)
+    if request.name == "table":
+        return table(request, request.source)
+    return _PUBLISHED[request.name](request.source)
 
 
 def _check_classes(classes: Sequence[str], rows: Sequence[ManifestRow]) -> None:

@@ -53,8 +53,9 @@ class AtThreshold:
 class BinaryReport:
     """A detector's metrics; `Estimate.method` says how each interval was made."""
 
+    classes: tuple[str, ...]  # names of the negative and of the positive class
     n: int
-    n_positive: int  # fractures among the n studies
+    n_positive: int  # studies of the positive one
     n_groups: int  # near-duplicate groups, the unit of the bootstrap
     # fraction of studies with a fracture; what average precision would be by chance.
     prevalence: Estimate
@@ -74,6 +75,7 @@ def binary_report(
     scores: ArrayLike,
     operating_point: OperatingPoint,
     groups: ArrayLike | None = None,
+    classes: tuple[str, ...] = ("negative", "positive"),
     **resampling: int,
 ) -> BinaryReport:
     """Every metric of a detector at its operating point, and separately at 0.5.
@@ -81,7 +83,8 @@ def binary_report(
     Proportions have Wilson's interval, the AUC DeLong's, likelihood ratios Simel's, all of them by
     `groups`, and all others the bootstrap's over these. With one class absent, what needs it is
     undefined, not an error. The operating point is chosen elsewhere (on validation). Scores are
-    probabilities, for 0.5 to mean anything.
+    probabilities, for 0.5 to mean anything. `classes` are the names of 0 and 1, for those who show
+    the report.
     """
     sample = Sample.checked(labels, scores, groups)
     n, n_positive = sample.n, sample.n_positive
@@ -104,8 +107,9 @@ def binary_report(
         low, high = wilson_of_mean(mean, positive_groups)
         return (1 + (low - chance) / (1 - chance)) / 2, (1 + (high - chance) / (1 - chance)) / 2
 
-    over_fractures = "Wilson, over fractures"
+    over_fractures = "Wilson, over positive studies"
     return BinaryReport(
+        classes=classes,
         n=n,
         n_positive=n_positive,
         n_groups=made.n_groups,
@@ -165,8 +169,8 @@ def _at(
     def rate(among: Bool[np.ndarray, " n"], empty: str) -> Estimate:
         return fraction(right[among], groups[among], empty=empty)
 
-    sensitivity = rate(fracture, "no fracture")
-    specificity = rate(~fracture, "no normal study")
+    sensitivity = rate(fracture, "no positive study")
+    specificity = rate(~fracture, "no negative study")
     precision = rate(called, "no study is called positive")
     npv = rate(~called, "no study is called negative")
     involved = fracture | called
@@ -202,7 +206,7 @@ def _at(
             0,
             "Wilson, carried over to F1",
             f1_interval,
-            "" if tp + fp + fn else "no fracture, and none called",
+            "" if tp + fp + fn else "no positive study, and none called",
         ),
         youden_j=made.estimate(1, by_mover, lambda: j_interval(1.0, -1.0), missing),
         balanced_accuracy=made.estimate(2, by_mover, lambda: j_interval(0.5, 0.0), missing),

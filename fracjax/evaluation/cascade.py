@@ -50,6 +50,7 @@ class CascadeOutcome:
 class CascadeReport:
     """Both stages on the same n studies, all of them fractures."""
 
+    detector_classes: tuple[str, ...]  # names of its negative and of its positive class
     n: int
     threshold: float
     passed: Estimate  # fraction of the studies that reach the classifier: score >= threshold
@@ -88,6 +89,7 @@ def cascade_report(
 
     everything = np.ones(classifier.n, bool)
     return CascadeReport(
+        detector_classes=detector.classes,
         n=classifier.n,
         threshold=threshold,
         passed=fraction(passed, group),
@@ -117,6 +119,7 @@ class TypeCall:
 class EndToEnd:
     """The cascade on fractures of known type and on normal studies."""
 
+    detector_classes: tuple[str, ...]  # names of its negative and of its positive class
     prevalence: float  # fraction of fractures for which the precisions hold
     n_fractures: int
     n_normal: int
@@ -131,6 +134,8 @@ class Normals:
     passed: Bool[np.ndarray, "m"]  # called a fracture by the detector
     called: Int[np.ndarray, "m"]  # type that the classifier calls, passed or not
     groups: Shaped[np.ndarray, "m"] | None = None  # of each; None if every study stands alone
+    # names of the detector's negative class, which is theirs, and of its positive one.
+    detector_classes: tuple[str, ...] = ("negative", "positive")
 
 
 def end_to_end(
@@ -148,7 +153,7 @@ def end_to_end(
     `passed` says which fractures the detector lets through, in the order of `classifier`, which is
     of all fractures. The prevalence, that of fractures, lies above 0 and below 1.
     """
-    validation.check_prevalence(prevalence, [] if normals.passed.size else ["no normal study"])
+    validation.check_prevalence(prevalence, [] if normals.passed.size else ["no negative study"])
     n, m = classifier.n, normals.passed.size
     right = classifier.called == classifier.label
     group = validation.group_indices(classifier.groups, n)
@@ -162,7 +167,8 @@ def end_to_end(
         parts.append(fraction(alarm, normal_group))
         precision = _precision(fractures + alarms, prevalence, parts)
         rows.append(TypeCall(name, good, fractures, alarms, precision))
-    return EndToEnd(prevalence, n, m, fraction(normals.passed, normal_group), tuple(rows))
+    alarms = fraction(normals.passed, normal_group)
+    return EndToEnd(normals.detector_classes, prevalence, n, m, alarms, tuple(rows))
 
 
 def _precision(called: int, prevalence: float, parts: list[Estimate]) -> Estimate:

@@ -88,7 +88,7 @@ def compare_detectors(
     made = bootstrap(_of_detectors, group, *arrays, **resampling)
     missing = missing_class(n_positive, n)
     errors = [(int((c & (y == 1)).sum()), int((c != (y == 1)).sum())) for c in called]
-    nothing = "" if all(sum(one) for one in errors) else "no fracture, and none called"
+    nothing = "" if all(sum(one) for one in errors) else "no positive study, and none called"
     found = max(count_groups(group[y == 1]), 1)
     precision = partial(wilson, found, found)
     f1 = [partial(wilson_f1, *(made.n_groups / n * np.array(one))) for one in errors]
@@ -99,10 +99,10 @@ def compare_detectors(
     rows = (
         Difference("AUC", alone[0], alone[1], difference, p_value, test),
         _bootstrapped(
-            "average precision", made[:2], "Wilson, over fractures", 2 * [precision], missing
+            "average precision", made[:2], "Wilson, over positive studies", 2 * [precision], missing
         ),
-        _paired("sensitivity", right, group, y == 1, "no fracture"),
-        _paired("specificity", right, group, y == 0, "no normal study"),
+        _paired("sensitivity", right, group, y == 1, "no positive study"),
+        _paired("specificity", right, group, y == 0, "no negative study"),
         _paired("accuracy", right, group, y >= 0, "no studies"),
         _bootstrapped("F1", made[2:4], "Wilson, carried over to F1", f1, nothing),
         _bootstrapped("Brier score", made[4:], "Wilson, as of a proportion", squares, ""),

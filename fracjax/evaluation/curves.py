@@ -68,7 +68,7 @@ def roc_band(
         certain = _FRACTIONS[i] == 1
         return (1.0, 1.0) if certain else wilson_of_mean(made.value[i], positive_groups)
 
-    return pointwise(_FRACTIONS, made, "Wilson over fractures", closed_form)
+    return pointwise(_FRACTIONS, made, "Wilson over positive studies", closed_form)
 
 
 def pr_band(

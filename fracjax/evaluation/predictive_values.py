@@ -36,7 +36,9 @@ def likelihood_ratios(
     """
     return (
         _ratio(labels, called, groups, "no study is called positive", "no false alarm"),
-        _ratio(labels, ~called, groups, "every study is called positive", "no normal study passes"),
+        _ratio(
+            labels, ~called, groups, "every study is called positive", "no negative study passes"
+        ),
     )
 
 

@@ -116,8 +116,8 @@ def _subgroup(
     n, n_positive = labels.size, int(labels.sum())
     right = calls(scores, threshold) == (labels == 1)
     fracture = labels == 1
-    sensitivity = _rate(right[fracture], groups[fracture], "fracture", "fractures")
-    specificity = _rate(right[~fracture], groups[~fracture], "normal study", "normal studies")
+    sensitivity = _rate(right[fracture], groups[fracture], "positive study", "positive studies")
+    specificity = _rate(right[~fracture], groups[~fracture], "negative study", "negative studies")
     few = "; ".join(rate.note for rate in (sensitivity, specificity) if rate.note)
     return Subgroup(
         attribute=attribute,

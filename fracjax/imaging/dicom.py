@@ -4,6 +4,7 @@ Source: DICOM PS3.3, C.7.6.3 (pixels), C.7.5.1.1.2 (padding), C.8.11 (digital X-
 """
 
 import io
+import struct
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from jaxtyping import Bool, Integer, UInt8
 
 from fracjax.imaging.codestream import Coded, coded_header
 from fracjax.imaging.grey_levels import Unreadable, check_size, eight_bits, grey_range
-from fracjax.imaging.lut import displayed
+from fracjax.imaging.lut import displayed, numbers
 from fracjax.imaging.sample_bits import SampleBits
 
 _GREY = ("MONOCHROME1", "MONOCHROME2")
@@ -35,13 +36,14 @@ def is_dicom(data: bytes) -> bool:
     """
     if data[128:132] == _MARK or data.startswith(_MARK):
         return True
-    group, element, length = data[:2], data[2:4], data[4:8]
-    return (
-        len(data) >= 132
-        and group in (b"\2\0", b"\b\0")
-        and element[1:] == b"\0"
-        and element[0] < 0x20
-        and ((length[:2].isalpha() and length[:2].isupper()) or length[1:] == bytes(3))
+    (little_group, little_element), (big_group, big_element) = (
+        struct.unpack(f"{order}HH", data[:4].ljust(4, b"\0")) for order in "<>"
+    )
+    explicit = data[4:6].isalpha() and data[4:6].isupper()  # its VR
+    short = data[5:8] == bytes(3)  # or the length of implicit VR
+    return len(data) >= 132 and (
+        (little_group in (2, 8) and little_element < 0x20 and (explicit or short))
+        or (big_group in (2, 8) and big_element < 0x20 and explicit)
     )
 
 
@@ -197,12 +199,12 @@ def _is_inverted(file: Any, notes: list[str]) -> bool:
 
 def _padding(stored: Integer[np.ndarray, "h w"], file: Any) -> Bool[np.ndarray, "h w"]:
     """Where nothing was exposed, by the file's own word: only what touches the border."""
-    value = file.get("PixelPaddingValue")
-    if value is None:
+    names = ("PixelPaddingValue", "PixelPaddingRangeLimit")
+    first, *limit = [number for name in names for number in numbers(file, name)[:1]] or [np.nan]
+    if not np.isfinite([first, *limit]).all():
         return np.zeros(stored.shape, bool)
-    limit = file.get("PixelPaddingRangeLimit")
     # Signed values are often written as unsigned ones: 63536 for -2000.
-    ends = np.array([value, value if limit is None else limit], np.int64).astype(stored.dtype)
+    ends = np.array([first, *limit]).astype(np.int64).astype(stored.dtype)
     regions, _ = scipy.ndimage.label((stored >= ends.min()) & (stored <= ends.max()))
     border = (regions[0], regions[-1], regions[:, 0], regions[:, -1])
     touching = np.setdiff1d(np.concatenate(border), [0])

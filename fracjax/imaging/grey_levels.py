@@ -46,6 +46,8 @@ class GreyRange:
     low: float
     high: float
     notes: tuple[str, ...] = ()
+    assumed: int | None = None  # the depth, bits, where none is declared
+    brightest: int = 0  # the value above which 1 % lie
 
 
 def grey_range(values: Num[np.ndarray, "..."], declared: Declared | None = None) -> GreyRange:
@@ -83,7 +85,8 @@ def grey_range(values: Num[np.ndarray, "..."], declared: Declared | None = None)
             f"depth: {beyond:,} of {values.size:,} values lie outside {black} to {white} "
             f"({values.min()} to {values.max()}) and are clipped"
         )
-    return GreyRange(float(black), float(white), tuple(notes))
+    assumed = bits if declared is None else None
+    return GreyRange(float(black), float(white), tuple(notes), assumed, high)
 
 
 def usual_depth(bits: int) -> int:
@@ -104,6 +107,14 @@ def eight_bits(
     """Grey levels 0 (at `low` and below) to 255 (at `high` and above), rounded to the nearest."""
     grey = (values.astype(np.float32) - np.float32(low)) * np.float32(255 / (high - low))
     return np.rint(grey.clip(0, 255)).astype(np.uint8)
+
+
+def single_grey(image: Image.Image) -> str:
+    """A note, if all pixels are alike."""
+    levels = [place % 256 for place, count in enumerate(image.histogram()) if count]
+    if len(levels) > len(image.getbands()):
+        return ""
+    return f"one single grey: every pixel is {', '.join(map(str, levels))}"
 
 
 def has_colour(image: Image.Image) -> bool:

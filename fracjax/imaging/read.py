@@ -6,35 +6,26 @@ pixels that were exposed. Grey of more than 8 bits is scaled by `grey_levels.gre
 
 import io
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import numpy as np
-from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from rich.console import Console
 from rich.progress import track
 
 from fracjax.imaging.decoder_warnings import decoder_warnings
+from fracjax.imaging.deep_grey import has_deep_colour, refuse_black, scaled_grey
 from fracjax.imaging.dicom import decode_dicom, is_dicom
-from fracjax.imaging.grey_levels import (
-    Declared,
-    Unreadable,
-    check_size,
-    eight_bits,
-    grey_range,
-    usual_depth,
-)
+from fracjax.imaging.grey_levels import Unreadable, check_size, single_grey
 
 KIND_OF_SUFFIX = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF",
                   ".bmp": "BMP", ".dcm": "DICOM", ".dicom": "DICOM"}  # fmt: skip
 MAX_FILE_BYTES = 256 * 2**20  # a radiograph is far smaller; a zip member may claim any size
 _KINDS = ("JPEG", "PNG", "TIFF", "BMP")  # that Pillow reads
 _ORIENTATION = 0x0112  # EXIF and TIFF tag
-_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF tag and its value
-_BITS_PER_SAMPLE, _MAX_SAMPLE_VALUE = 258, 281  # TIFF tags
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -73,6 +64,8 @@ class DecodedImage:
     turn: Image.Transpose | None = None
     scale: int = 1
     notes: tuple[str, ...] = ()  # what is doubtful about its greys, each as `kind: details`
+    # the depth, bits, that was taken for its own, because it declares none; None for any other.
+    assumed_depth: int | None = None
     orientation_lost: bool = False  # whether its EXIF names an orientation that cannot be read
 
     def upright(self) -> Image.Image:
@@ -191,7 +184,7 @@ def _open(data: bytes, grey: bool, at_least: int | None) -> DecodedImage:
                 f"multi-frame: {pages} images in one {kind}, expected one; "
                 "save each as its own file"
             )
-        deep_colour = _has_deep_colour(image)  # before a PNG loads itself to find its EXIF
+        deep_colour = has_deep_colour(image)  # before a PNG loads itself to find its EXIF
         orientation = image.getexif().get(_ORIENTATION, 1)
         orientation_lost = _is_orientation_lost(image)
         whole = image.size
@@ -203,28 +196,34 @@ def _open(data: bytes, grey: bool, at_least: int | None) -> DecodedImage:
         turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
         if scale == 1:
             whole = image.size
-        notes: list[str] = []
-        stored = _grey_or_rgb(image, data, notes)
-    if deep_colour and np.asarray(stored).max() < 2**6:
-        raise Unreadable(
-            "16-bit colour of fewer bits: only the upper 8 of 16 are read, and they are nearly "
-            "black; save it as 8-bit colour or 16-bit grey"
-        )
+        limits = None
+        if image.mode.startswith("I"):  # 16 bits and more, where convert("L") would clip
+            stored, limits = scaled_grey(image, data)
+        else:
+            stored = _grey_or_rgb(image)
+    if deep_colour:
+        refuse_black(stored)
     width, height = whole[::-1] if turn in _QUARTER_TURNS else whole
     orientation = orientation if orientation in range(1, 9) else 1
+    notes, assumed = (limits.notes, limits.assumed) if limits else ((), None)
     return DecodedImage(
-        kind, orientation, width, height, stored, turn, scale, (*notes,), orientation_lost
+        kind, orientation, width, height, stored, turn, scale, notes, assumed, orientation_lost
     )
 
 
 def _is_orientation_lost(image: Image.Image) -> bool:
-    """Whether the EXIF has the orientation's tag, and Pillow could not read it."""
+    """Whether the EXIF has an entry of orientation, and Pillow could not read it."""
     exif = image.info.get("exif", b"").removeprefix(b"Exif\0\0")
-    tag = _ORIENTATION.to_bytes(2, "little" if exif.startswith(b"II") else "big")
-    return tag in exif and _ORIENTATION not in image.getexif()
+    order = "little" if exif.startswith(b"II") else "big"
+    start = int.from_bytes(exif[4:8], order)
+    count = int.from_bytes(exif[start : start + 2], order)
+    # One entry after the other, of 12 bytes, begins with its tag (TIFF 6.0, 2).
+    places = range(start + 2, min(start + 2 + 12 * count, len(exif)), 12)
+    tags = {int.from_bytes(exif[at : at + 2], order) for at in places}
+    return _ORIENTATION in tags and _ORIENTATION not in image.getexif()
 
 
-def _grey_or_rgb(image: Image.Image, data: bytes, notes: list[str]) -> Image.Image:
+def _grey_or_rgb(image: Image.Image) -> Image.Image:
     match image.mode:
         case "L" | "RGB":
             return image
@@ -235,62 +234,4 @@ def _grey_or_rgb(image: Image.Image, data: bytes, notes: list[str]) -> Image.Ima
             return image.convert("RGBA").convert("RGB")
         case "F":
             raise Unreadable("floating point: expected whole numbers; save it as 16-bit grey")
-        case mode if mode.startswith("I"):  # 16 bits and more, where convert("L") would clip
-            deep = np.asarray(image)
-            tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
-            limits = grey_range(deep, _declared_by_tags(tags) or declared_by_sbit(data))
-            notes.extend(limits.notes)
-            grey = eight_bits(deep, limits.low, limits.high)
-            # Pillow turns a TIFF in which zero is white over for 8 bits, and not for 16.
-            return Image.fromarray(255 - grey if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else grey)
     return image.convert("RGB")
-
-
-def _has_deep_colour(image: ImageFile.ImageFile) -> bool:
-    """Whether Pillow is about to drop the lower half of 16 bits, as it does for colour.
-
-    Refused where it would take each half for a value, as it does where planes are separate.
-    """
-    if image.mode.startswith(("I", "F")):
-        return False
-    layouts = (tile.args if isinstance(tile.args, str) else (tile.args or [""])[0]
-               for tile in image.tile)  # fmt: skip
-    dropped = any(str(layout).endswith((";16B", ";16L", ";16N")) for layout in layouts)
-    tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
-    if (bits := max(tags.get(_BITS_PER_SAMPLE, (8,)))) > 8 and not dropped:
-        raise Unreadable(
-            f"unusual TIFF: {bits}-bit colour in separate planes; save it as 8-bit colour or "
-            "16-bit grey"
-        )
-    return dropped
-
-
-def _declared_by_tags(tags: Mapping[int, Any]) -> Declared | None:
-    """Of a grey TIFF (TIFF 6.0, section 8): its bits, or a maximum that says how many are used."""
-    bits = max(tags.get(_BITS_PER_SAMPLE, (16,)))
-    if bits not in (16, 32):
-        return Declared("BitsPerSample", bits)
-    most = tags.get(_MAX_SAMPLE_VALUE)
-    most = max(most) if isinstance(most, tuple) else most
-    if isinstance(most, int) and most > 0 and (depth := usual_depth(most.bit_length())) < bits:
-        return Declared("MaxSampleValue", depth)
-    return None
-
-
-def single_grey(image: Image.Image) -> str:
-    """A note, if all pixels are alike."""
-    limits = image.getextrema()
-    bands = (limits,) if isinstance(limits[0], (int, float)) else limits
-    if all(low == high for low, high in bands):
-        return f"one single grey: every pixel is {', '.join(f'{low}' for low, _ in bands)}"
-    return ""
-
-
-def declared_by_sbit(data: bytes) -> Declared | None:
-    """Of a grey PNG (PNG, 11.3.2.7, sBIT): its significant bits.
-
-    They are to fill the 16 by being shifted up; but many write them as they are.
-    """
-    at = data.find(b"sBIT", 0, data.find(b"IDAT"))
-    bits = data[at + 4] if data.startswith(b"\x89PNG") and at > 0 else 16
-    return Declared("sBIT", bits, beyond=16) if 0 < bits < 16 else None

@@ -55,8 +55,8 @@ class SampleBits:
         """The values in words; other bits are left out, and noted if no overlay claims them."""
         if self.stored == self.allocated:
             return words
-        kind = words.dtype
-        words = words.view(f"u{kind.itemsize}")
+        kind = words.dtype.newbyteorder("=")  # a big-endian file's words are so, too
+        words = words.astype(kind).view(f"u{kind.itemsize}")
         mask, shift = 2**self.stored - 1, self.high + 1 - self.stored
         if shift and int(words.max()) <= mask and (words & (2**shift - 1)).any():
             notes.append(f"bits: HighBit is {self.high}, but the lowest {self.stored} are used")

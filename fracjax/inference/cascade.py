@@ -87,5 +87,7 @@ def _normals(
     scores = detector.bundle.predict(seen_by_detector.take(normal)).fracture_score
     seen_by_classifier = own.part(part, classifier.meta.form).take(normal)
     typed = classifier.predict(seen_by_classifier)
-    normals = Normals(detector.point.calls(scores), typed.called, typed.groups)
+    normals = Normals(
+        detector.point.calls(scores), typed.called, typed.groups, detector.bundle.meta.classes
+    )
     return normals, 1 - float(normal.mean())

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Int, Shaped
 
 from fracjax.config import Data, fold_of, value_of
+from fracjax.config.class_names import as_known, class_key, flag_words, roles
 from fracjax.datasets.folds import fold_indices, left_out_indices
 from fracjax.datasets.prepared import Prepared, open_prepared
 from fracjax.datasets.splits import Split
@@ -52,7 +53,7 @@ class Dataset:
           InputError: the part holds no study of one of the classes, or a record does not decode.
         """
         index = self.indices(name)
-        label = self._class_of()[self.prepared.label[index]]
+        label = self.labels(index)
         absent = [c for i, c in enumerate(self.data.classes) if not np.any(label == i)]
         if absent:
             raise InputError(
@@ -120,7 +121,7 @@ class Dataset:
 
     def _of_classes(self, part: str) -> Int[np.ndarray, " n"]:
         index = self.split.indices(self.prepared, part)
-        return index[self._class_of()[self.prepared.label[index]] >= 0]
+        return index[self.labels(index) >= 0]
 
     def _column(self, name: str) -> Shaped[np.ndarray, " n"]:
         """A column of the dataset as text; refused if there is none."""
@@ -131,10 +132,12 @@ class Dataset:
             )
         return np.char.strip(self.prepared.attributes[name].astype(str))
 
-    def _class_of(self) -> Int[np.ndarray, " k"]:
-        """Of each class of the dataset its number in the config; -1 where it is left out."""
-        kept = self.data.classes
-        return np.array([kept.index(c) if c in kept else -1 for c in self.prepared.classes])
+    def labels(self, index: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+        """Of records the number of their class in the config; -1 where it is left out."""
+        kept = [class_key(name) for name in self.data.classes]
+        known = map(class_key, self.prepared.classes)
+        number = np.array([kept.index(key) if key in kept else -1 for key in known])
+        return number[self.prepared.label[index]]
 
 
 def open_dataset(data: Data, data_dir: Path | None = None) -> Dataset:
@@ -146,11 +149,18 @@ def open_dataset(data: Data, data_dir: Path | None = None) -> Dataset:
     """
     prepared = open_prepared(data.name, data_dir or data.dir)
     known = prepared.classes
-    unknown = [c for c in data.classes if c not in known]
+    meant = as_known(data.classes, known)
+    unknown = [c for c, name in zip(data.classes, meant, strict=True) if name is None]
     if unknown:
         raise InputError(
             f"{data.name} has no class {', '.join(map(repr, unknown))}; its {len(known)} classes "
             f"are {', '.join(map(repr, known))}: correct data.classes"
+        )
+    if len(known) == 2 and meant == known[::-1]:
+        raise InputError(
+            f"{data.name} was prepared with {roles(known)}, and data.classes makes it "
+            f"{roles(data.classes)}: write data.classes {flag_words(known)}, or prepare it again "
+            f"with --classes {flag_words(meant)}"
         )
     split = Split.load(prepared.directory / data.split)
     split.check(prepared)

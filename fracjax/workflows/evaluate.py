@@ -9,6 +9,7 @@ from jax.sharding import Mesh
 from rich.console import Console
 
 from fracjax.config import value_of
+from fracjax.config.class_names import print_roles
 from fracjax.datasets.sources import fracatlas
 from fracjax.errors import InputError
 from fracjax.evaluation import OperatingPoint, Predictions, binary_report, per_class_report
@@ -59,6 +60,7 @@ def evaluate(
         raise InputError(f"gallery is {gallery}; write a number of images, or 0 for none")
     request = EvaluationRequest(workdir, part, calibrate=part == "validation", **options)
     evaluated = evaluate_run(request, mesh)
+    print_roles(console, evaluated.bundle.meta.classes)
     run, point = _facts(evaluated), evaluated.calibration.point
     made = _of_classifier(evaluated, run) if point is None else _of_detector(evaluated, run, point)
     figures, tables, sections, in_short = made
@@ -67,7 +69,7 @@ def evaluate(
         figures["per"] = per
         tables += shown
         assert evaluated.calibration.pooled is not None, "evaluate_run came first"
-        sections.append(performance.pooled_section(evaluated.calibration.pooled, shown))
+        sections.append(performance.pooled_section(evaluated.calibration.pooled, run, shown))
     side_by_side, each = None, evaluated.each
     if len(each) > 1:
         members = report_members(each, point, run.temperature.value, folds=evaluated.folds)
@@ -107,7 +109,8 @@ def _per_unit(evaluated: EvaluatedRun, pooled: Predictions) -> tuple[dict[str, A
     assert chosen is not None, "evaluate_run came first"
     title, about = f"Per {chosen.column} ({chosen.pool} of its images)", to_json(chosen)
     if chosen.point is not None:
-        report = binary_report(pooled.label, pooled.fracture_score, chosen.point, groups)
+        data = (pooled.label, pooled.fracture_score)
+        report = binary_report(*data, chosen.point, groups, pooled.classes)
         tables = list(binary_tables(report))
     else:
         report = per_class_report(pooled.label, pooled.called, pooled.classes, groups)
@@ -158,7 +161,7 @@ def _facts(evaluated: EvaluatedRun) -> RunFacts:
 def _of_detector(evaluated: EvaluatedRun, run: RunFacts, point: OperatingPoint) -> Results:
     predictions = evaluated.predictions
     data = (predictions.label, predictions.fracture_score)
-    report = binary_report(*data, point, predictions.groups)
+    report = binary_report(*data, point, predictions.groups, predictions.classes)
     columns = _SUBGROUPS.get(evaluated.dataset.prepared.name)
     masks = masks_of(predictions.attributes, predictions.label, columns)
     subgroups = subgroup_report(predictions, masks, point.threshold)

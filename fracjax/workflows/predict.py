@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import track
 
 import fracjax
+from fracjax.config.class_names import print_roles
 from fracjax.errors import InputError
 from fracjax.explain.maps import explain
 from fracjax.inference.calibration import about
@@ -109,6 +110,7 @@ def predict_into(
         check_shared(folder)
     stages = open_stages(stage1, stage2, mesh)
     stages.warn_if_mismatched(console)
+    print_roles(console, stages.detector.bundle.meta.classes)
     run_on_main(lambda: _clear(folder), "cleared")
     files, summary = shard.of(found.files), Summary(found)
     detector, waiting = stages.detector.bundle, []  # for their overlays
@@ -204,6 +206,9 @@ def _header(stages: Stages, summary: Summary) -> dict[str, Any]:
         "stage1": about(stages.detector.bundle),
         "stage2": None if stages.classifier is None else about(stages.classifier),
         "trained_behind_this_detector": stages.matched if stages.classifier else None,
+        "classes": dict(
+            zip(("negative", "positive"), stages.detector.bundle.meta.classes, strict=True)
+        ),
         "operating_point": to_json(stages.detector.point),
         "device": f"{device.platform} {device.device_kind}",
         "files": len(found.files),

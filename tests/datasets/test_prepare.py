@@ -204,7 +204,7 @@ def test_two_copies_of_one_picture_lie_in_one_part(tmp_path):
             pixels = picture(100 * i + (label == "b"), 200, 160)
             write(root / label / f"{i}.jpg", encode(pixels))
             write(root / label / f"{i}_again.jpg", encode(pixels[::-1].copy(), quality=60))
-    summary = prepare(Request("folder", source=root, data_dir=tmp_path))
+    summary = prepare(Request("folder", source=root, data_dir=tmp_path, classes=("a", "b")))
     assert summary.groups == (24, 48)
     split = Split.load(tmp_path / "folder" / "splits.json")
     for study, part in split.assignment.items():

@@ -143,7 +143,7 @@ def test_without_a_variance_the_interval_is_as_if_independent_and_there_is_no_p(
 def test_one_class_is_undefined_and_says_which():
     scores = np.arange(3.0)
     estimate, p_value = auc_difference(np.ones(3, int), scores, scores, np.arange(3))
-    assert (estimate.value, estimate.note, p_value) == (None, "no normal study among 3", None)
+    assert (estimate.value, estimate.note, p_value) == (None, "no negative study among 3", None)
 
 
 def test_coverage_and_level():

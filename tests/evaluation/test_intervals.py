@@ -172,7 +172,7 @@ def test_an_auc_without_delong_variance_still_has_a_width(y, s, value):
 def test_auc_of_one_class_is_undefined_and_says_which():
     assert (
         auc_estimate(np.ones(3, int), np.arange(3.0), np.arange(3)).note
-        == "no normal study among 3"
+        == "no negative study among 3"
     )
     assert auc_estimate(np.zeros(3, int), np.arange(3.0), np.arange(3)).value is None
 

@@ -141,5 +141,5 @@ def test_design_effect():
 
 def test_a_difference_over_nothing_is_undefined():
     nothing = np.zeros(0, bool)
-    estimate = paired_difference(nothing, nothing, np.zeros(0, int), empty="no fracture")
-    assert (estimate.value, estimate.n, estimate.note) == (None, 0, "no fracture")
+    estimate = paired_difference(nothing, nothing, np.zeros(0, int), empty="no positive study")
+    assert (estimate.value, estimate.n, estimate.note) == (None, 0, "no positive study")

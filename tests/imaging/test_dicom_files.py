@@ -36,9 +36,10 @@ def refusal(data: bytes) -> str:
     return str(caught.value)
 
 
+@pytest.mark.parametrize("bits", [12, 16])
 @pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRBigEndian])
-def test_other_layouts_of_the_same_file(syntax):
-    file = dataset(TWELVE, WindowCenter=900, WindowWidth=500)
+def test_other_layouts_of_the_same_file(syntax, bits):
+    file = dataset(TWELVE, BitsStored=bits, WindowCenter=900, WindowWidth=500)
     file.file_meta.TransferSyntaxUID = syntax
     if syntax == ExplicitVRBigEndian:
         file.PixelData = TWELVE.astype(">u2").tobytes()
@@ -232,13 +233,18 @@ def test_without_its_preamble_it_is_read_and_noted(lost):
     assert file.notes == ("no DICOM preamble: read from its first element on",)
 
 
-@pytest.mark.parametrize("syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian])
+@pytest.mark.parametrize(
+    "syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian]
+)
 @pytest.mark.parametrize("whole", [True, False])
 def test_without_its_transfer_syntax_it_is_read_as_it_parses(syntax, whole):
     file = dataset(TWELVE, BitsStored=12)
     file.file_meta.TransferSyntaxUID = syntax
+    if is_big := syntax == ExplicitVRBigEndian:
+        file.PixelData = TWELVE.astype(">u2").tobytes()
     data = encoded(file)
-    start = data.index(b"\x08\0\x16\0")  # the SOP class: the first element behind group 2
+    # the SOP class: the first element behind group 2
+    start = data.index(b"\0\x08\0\x16" if is_big else b"\x08\0\x16\0")
     bare = bytes(128) + b"DICM" + data[start:] if whole else data[start:]
     found = open_image(bare)
     assert_array_equal(found.stored, np.rint(TWELVE * (255 / 4095)))

@@ -63,7 +63,7 @@ def prepared(tmp_path_factory) -> Prepared:
     for name, (data, _) in bad_files().items():
         write(root / "mine" / "broken" / name, data)
     (root / "mine" / "broken" / "folder.dcm").mkdir()
-    prepare(Request("folder", source=root / "mine", data_dir=root))
+    prepare(Request("folder", source=root / "mine", data_dir=root, positive="broken"))
     return open_prepared("folder", root)
 
 

@@ -230,6 +230,12 @@ def test_deep_colour_is_its_upper_half_and_refused_where_that_is_black():
     assert refusal(sixteen_bit_colour(twelve)).startswith("16-bit colour of fewer bits: only the")
 
 
+def test_a_dead_pixel_makes_no_deep_colour_bright():
+    twelve = RGB.astype(np.uint16) * 16
+    twelve[0, 0, 0] = 65535
+    assert refusal(sixteen_bit_colour(twelve)).startswith("16-bit colour of fewer bits: only the")
+
+
 @pytest.mark.parametrize("start, kind", [(b"\x89PNG\r\n\x1a\n", "PNG"), (b"II*\0", "TIFF"),
                                          (b"\xff\xd8\xff", "JPEG"), (b"BM", "BMP")])  # fmt: skip
 def test_a_damaged_header_is_told_from_another_kind_of_file(start, kind):

@@ -10,7 +10,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from fracjax.imaging.decoder_warnings import capture_decoder_warnings
 from fracjax.imaging.grey_levels import Unreadable
-from fracjax.imaging.read import open_image, read_image
+from fracjax.imaging.read import Rejection, open_image, read_image
 from fracjax.imaging.resize import ImageFormat, decode_each
 from tests.datasets.dicoms import dataset, dicom, encoded, lut, transcoded
 from tests.datasets.trees import picture
@@ -127,7 +127,9 @@ def test_a_window_that_is_none_is_left_out_and_noted_in_preparation_and_predicti
         for decode in (lambda data: ((image := open_image(data)), np.asarray(image.upright())),
                        lambda data: ((read := decode_each(data, [ImageFormat(96, "pad")]))[0],
                                      read[1][0][:, 8:88, 0])):  # fmt: skip
-            found, note = read_image(data, decode)
+            read = read_image(data, decode)
+            assert not isinstance(read, Rejection)
+            found, note = read
             assert_array_equal(found, GREY)
             assert "is no window; left out" in note
             assert text in note
@@ -145,7 +147,9 @@ def test_the_second_window_where_the_first_is_none():
 def test_a_rescale_that_is_none_is_left_out_and_noted(name, text):
     data = raw_text(name, text, RescaleSlope=1, RescaleIntercept=0)
     with capture_decoder_warnings():
-        found, note = read_image(data, lambda data: ((image := open_image(data)), image.stored))
+        read = read_image(data, lambda data: ((image := open_image(data)), image.stored))
+    assert not isinstance(read, Rejection)
+    found, note = read
     assert np.abs(found - GREY).max() <= 1
     assert "no rescale; left out" in note
 

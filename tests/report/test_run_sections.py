@@ -75,12 +75,12 @@ def _card(run: RunFacts) -> dict[str, str]:
         ),
         (
             {"filter": Path("runs/d")},
-            "studies that the detector runs/d calls fractured, in training and validation",
+            "studies that the detector runs/d calls positive, in training and validation",
             "40 studies of hands, those that the detector in runs/d passes",
         ),
         (
             {"filter": Path("runs/d"), "subset": 0.125},
-            "studies that the detector runs/d calls fractured, in training and validation; of "
+            "studies that the detector runs/d calls positive, in training and validation; of "
             "those, 12.5% of the groups of training",
             "40 studies of hands, those that the detector in runs/d passes; of those, 12.5% of the "
             "groups of training",

@@ -1,7 +1,5 @@
 """Where images come from: a folder or the zip it came in, and its studies before their audit."""
 
-import csv
-import io
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,6 +48,8 @@ class Contents:
     classes: tuple[str, ...]  # in the order of their indices
     studies: Sequence[Study]  # one for each file
     homepage: str = ""
+    # attribute whose studies belong together if no other is asked for; "" for none
+    group_by: str = ""
 
 
 class Source:
@@ -109,30 +109,3 @@ class Source:
                 f"found {where} (at the top: {', '.join(top) or 'nothing'})"
             )
         return roots[0]
-
-
-def read_table(
-    data: bytes, what: str, key: str, others: Sequence[str] = ()
-) -> tuple[tuple[str, ...], dict[str, dict[str, str]]]:
-    """The columns of a CSV but `key`, and its rows by that column; `others` must be there, too."""
-    try:
-        reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
-        columns, rows = tuple(reader.fieldnames or ()), list(reader)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{what}: not a readable CSV in UTF-8: {error}") from error
-    if len(set(columns)) < len(columns) or not {key, *others} <= set(columns):
-        found = ", ".join(map(repr, columns)) or "nothing"
-        wanted = ", ".join((key, *others))
-        raise InputError(f"{what}: expected a header with {wanted}, each once; found {found}")
-    table: dict[str, dict[str, str]] = {}
-    problems = []
-    for line, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
-            problems.append(f"line {line} has not {len(columns)} fields")
-        elif (name := row.pop(key).replace("\\", "/")) in table:
-            problems.append(f"line {line}: {name} is duplicated")
-        else:
-            table[name] = row
-    if problems:
-        raise InputError(f"{what}: " + "; ".join(problems[:20]))
-    return tuple(column for column in columns if column != key), table

@@ -1,32 +1,47 @@
 """A user's own images: ROOT/<class>/**/*.{jpg,png,tif,bmp,dcm}, with or without attributes.
 
+Or ROOT/<part>/<class>/**/*, the folders on top called as parts of a split are (train, val, test):
+that split is then taken.
+
 The CSV of attributes has a column `filename`, the path below ROOT (`fracture/a.jpg`) or the bare
 file name where that is unique; every other column becomes a text attribute.
 """
 
+import unicodedata
+from collections.abc import Sequence
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from fracjax.datasets.sources.archive import Contents, Source, Study, read_table
+from fracjax.config.class_names import as_known, class_key
+from fracjax.datasets.columns import part_named
+from fracjax.datasets.request import Request, classes_of
+from fracjax.datasets.sources.archive import Contents, Source, Study
+from fracjax.datasets.sources.csv_table import CsvTable, files_of, read_table
 from fracjax.errors import InputError
 
 
-def folder(path: Path, classes: tuple[str, ...] | None, attributes: Path | None) -> Contents:
+def folder(request: Request, path: Path) -> Contents:
     """What a folder of the user, or a zip of its content, holds.
 
-    `classes` are names of class folders, the negative class first; None for all of them, in
-    alphabetical order. `attributes` is the CSV.
+    Folders whose names differ in case or Unicode form only are one class.
     """
-    source = Source(path)
-    found = sorted({name.split("/")[0] for name in source.names if "/" in name})
-    chosen = classes or tuple(name for name in found if not name.startswith((".", "__MACOSX")))
-    _check_classes(chosen, found, path)
-    columns, table = (), {}
+    source, attributes = Source(path), request.attributes
+    depth = int(_has_parts(source.names, request))  # of the class among the folders of a path
+    folders = sorted({name.split("/")[depth] for name in source.names if name.count("/") > depth})
+    visible = [name for name in folders if not name.startswith((".", "__MACOSX"))]
+    # A zip or disk of macOS spells names in NFD; nobody types them so.
+    distinct = {class_key(name): unicodedata.normalize("NFC", name) for name in visible[::-1]}
+    chosen = classes_of(request, tuple(distinct[key] for key in sorted(distinct)))
+    class_of = dict(zip(folders, as_known(folders, chosen), strict=True))
+    files = {
+        name: label
+        for name in source.names
+        if name.count("/") > depth and (label := class_of[name.split("/")[depth]])
+    }
+    columns, rows = (), {}
     if attributes is not None:
-        what = f"--attributes {attributes}"
-        columns, table = read_table(attributes.read_bytes(), what, "filename")
-    files = [name for name in source.names if "/" in name and name.split("/")[0] in chosen]
-    rows = _rows(table, files, path)
+        table = read_table(attributes.read_bytes(), f"--attributes {attributes}", "filename")
+        columns, rows = table.columns, _rows(table, list(files), path)
     return Contents(
         name="folder",
         description="A user's own radiographs, one folder per class.",
@@ -35,47 +50,51 @@ def folder(path: Path, classes: tuple[str, ...] | None, attributes: Path | None)
             Study(
                 study=file,
                 path=file,
-                label=file.split("/")[0],
+                label=label,
                 read=partial(source.read, file),
                 attributes=rows.get(file, dict.fromkeys(columns, "")),
+                part=part_named(file.split("/")[0]) if depth else "",
             )
-            for file in files
+            for file, label in files.items()
         ],
     )
 
 
-def _rows(
-    table: dict[str, dict[str, str]], files: list[str], root: Path
-) -> dict[str, dict[str, str]]:
+def _has_parts(names: Sequence[str], request: Request) -> bool:
+    """Whether the folders on top are parts of a split. Classes may have such names, if written."""
+    top = sorted({name.split("/")[0] for name in names if "/" in name})
+    top = [name for name in top if not name.startswith((".", "__MACOSX"))]
+    parts, others = [], []
+    for name in top:
+        (parts if part_named(name) else others).append(name)
+    written = set(map(class_key, request.classes))
+    # Classes that are folders on top, so that the others there are of no interest.
+    if not parts or (written and written <= set(map(class_key, top))):
+        return False
+    problems = {
+        f"{', '.join(others)} beside them is none: move it away, or write --classes with the "
+        "folders that are classes": others,
+        "there is no train": "train" not in map(part_named, parts),
+    }
+    if found := [problem for problem, broken in problems.items() if broken]:
+        folders = f"the folders {', '.join(parts)} are parts of a split"
+        raise InputError(f"--source {request.source}: {folders}; {'; '.join(found)}")
+    return True
+
+
+def _rows(table: CsvTable, files: list[str], root: Path) -> dict[str, dict[str, str]]:
     """Path -> its row. Images without one keep empty attributes."""
-    places: dict[str, list[str]] = {file: [file] for file in files}
-    for file in files:
-        places.setdefault(PurePosixPath(file).name, []).append(file)
     problems, rows = [], {}
-    for name, row in table.items():
-        match places.get(name, []):
+    for name, where in files_of(table.rows, files).items():
+        match where:
             case [file]:
-                rows[file] = row
+                rows[file] = table.rows[name]
             case []:
                 problems.append(f"{name} is no file below {root}")
-            case where:
+            case _:
                 problems.append(f"{name} is ambiguous: {', '.join(where)}")
     if problems:
         raise InputError(
             f"--attributes: {len(problems)} rows match no single image: " + "; ".join(problems[:20])
         )
     return rows
-
-
-def _check_classes(chosen: tuple[str, ...], found: list[str], source: Path) -> None:
-    absent = [name for name in chosen if name not in found]
-    checks = {
-        f"no folder for class {', '.join(absent)}": absent,
-        "a class is named twice": len(set(chosen)) < len(chosen),
-        "fewer than two classes": len(chosen) < 2,
-    }
-    if problems := [problem for problem, wrong in checks.items() if wrong]:
-        raise InputError(
-            f"--source {source}: {'; '.join(problems)}; expected {source}/<class>/*.jpg, "
-            f"found the folders {', '.join(found) or '(none)'}"
-        )

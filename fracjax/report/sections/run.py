@@ -18,6 +18,8 @@ YOURS = "yours to answer"
 _PUBLISHED = {
     "fracatlas": "FracAtlas (Abedeen et al. 2023), radiographs of three hospitals in Bangladesh",
     "bone_break": "Bone Break Classification (Roboflow Universe), figures from the web",
+    "mura": "MURA (Rajpurkar et al. 2017), radiographs of the upper limb, Stanford Hospital",
+    "grazpedwri_dx": "GRAZPEDWRI-DX (Nagy et al. 2022), wrists of children, Graz",
 }
 _PRECISIONS = {
     "float32": "float32",
@@ -79,7 +81,7 @@ def card_section(run: RunFacts, performance: str) -> Section:
     caveats = "one dataset, no external test; labels are taken as they are given"
     if not run.data.drawn:
         caveats += "; two studies of one patient may lie on both sides"
-    task = f"name the type of a fracture: {', '.join(data.classes)}"
+    task = f"name the class: {', '.join(data.classes)}"
     if run.point:
         task = f"score a radiograph for {data.classes[1]} against {data.classes[0]}"
     precisions = [_PRECISIONS[run.precision], run.precision_shift]
@@ -130,7 +132,7 @@ def _answers(run: RunFacts, sections: Collection[str]) -> dict[str, str]:
     detector, n = run.point is not None, len(run.histories)
     fractions = "/".join(f"{fraction:.0%}" for fraction in run.data.fractions)
     kind = "vision transformer" if config.model.name.startswith("vit") else "convolutional network"
-    passed = f"studies that the detector {data.filter} calls fractured, in training and validation"
+    passed = f"studies that the detector {data.filter} calls positive, in training and validation"
     selected = "; of those, ".join(filter(None, (passed if data.filter else "", run.subset)))
     weights = "random"
     if file := config.model.weights:
@@ -151,7 +153,7 @@ def _answers(run: RunFacts, sections: Collection[str]) -> dict[str, str]:
         "Background, intended use and role": YOURS,
         "Aims and hypotheses": YOURS,
         "Prospective or retrospective": drawn,
-        "Goal of the study": "detect a fracture"
+        "Goal of the study": f"detect {data.classes[1]} studies among {data.classes[0]}"
         if detector
         else f"tell apart {', '.join(data.classes)}",
         "Sources of the data": source,
