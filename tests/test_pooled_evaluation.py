@@ -46,7 +46,7 @@ def test_a_threshold_per_group_is_chosen_on_validation_and_read_on_test(world_co
 
 def test_what_lies_in_several_groups_is_not_pooled(world_copy):
     request = EvaluationRequest(world_copy.stage1.workdir, "validation", True, per="bones")
-    with pytest.raises(InputError, match=r"studies of 2 lie in several.*with --group-by bones"):
+    with pytest.raises(InputError, match=r"of 2 values lie in several .*with --group-by bones"):
         evaluate_run(request, data_mesh())
 
 
