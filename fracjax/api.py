@@ -58,14 +58,17 @@ def evaluate(
     split: Literal["validation", "test"],
     *,
     threshold: str | None = None,
+    per: str | None = None,
+    pool: Literal["mean", "max"] = "mean",
     data_dir: Path | None = None,
     console: Console | None = None,
 ) -> dict[str, Any]:
     """Predict one part of a run's dataset, and write report, figures and predictions of it.
 
     Validation chooses the temperature and a detector's threshold, by the rule `threshold` (youden,
-    sensitivity:X or fixed:X) or that of the run's config; test reads them. The prepared datasets
-    are in `data_dir`, by default where they were in training.
+    sensitivity:X or fixed:X) or that of the run's config; test reads them. `per` names a column,
+    such as patient, of whose values the predictions are pooled as well. The prepared datasets are
+    in `data_dir`, by default where they were in training.
 
     Returns:
       What is in `WORKDIR/evaluation/SPLIT/metrics.json`.
@@ -77,7 +80,8 @@ def evaluate(
     from fracjax.workflows.evaluate import evaluate as evaluate_run
 
     screen = console or Console(quiet=True)
-    folder = evaluate_run(workdir, split, data_mesh(), screen, rule=threshold, data_dir=data_dir)
+    how = {"rule": threshold, "per": per, "pool": pool, "data_dir": data_dir}
+    folder = evaluate_run(workdir, split, data_mesh(), screen, **how)
     return read_json(folder / "metrics.json", "evaluate the run again")
 
 

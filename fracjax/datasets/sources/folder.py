@@ -1,14 +1,19 @@
 """A user's own images: ROOT/<class>/**/*.{jpg,png,tif,bmp,dcm}, with or without attributes.
 
+Or ROOT/<part>/<class>/**/*, the folders on top called as parts of a split are (train, val, test):
+that split is then taken.
+
 The CSV of attributes has a column `filename`, the path below ROOT (`fracture/a.jpg`) or the bare
 file name where that is unique; every other column becomes a text attribute.
 """
 
 import unicodedata
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from fracjax.config.class_names import as_known, class_key
+from fracjax.datasets.columns import part_named
 from fracjax.datasets.request import Request, classes_of
 from fracjax.datasets.sources.archive import Contents, Source, Study
 from fracjax.datasets.sources.csv_table import CsvTable, files_of, read_table
@@ -21,7 +26,8 @@ def folder(request: Request, path: Path) -> Contents:
     Folders whose names differ in case or Unicode form only are one class.
     """
     source, attributes = Source(path), request.attributes
-    folders = sorted({name.split("/")[0] for name in source.names if "/" in name})
+    depth = int(_has_parts(source.names, request))  # of the class among the folders of a path
+    folders = sorted({name.split("/")[depth] for name in source.names if name.count("/") > depth})
     visible = [name for name in folders if not name.startswith((".", "__MACOSX"))]
     # A zip or disk of macOS spells names in NFD; nobody types them so.
     distinct = {class_key(name): unicodedata.normalize("NFC", name) for name in visible[::-1]}
@@ -30,7 +36,7 @@ def folder(request: Request, path: Path) -> Contents:
     files = {
         name: label
         for name in source.names
-        if "/" in name and (label := class_of[name.split("/")[0]])
+        if name.count("/") > depth and (label := class_of[name.split("/")[depth]])
     }
     columns, rows = (), {}
     if attributes is not None:
@@ -47,10 +53,33 @@ def folder(request: Request, path: Path) -> Contents:
                 label=label,
                 read=partial(source.read, file),
                 attributes=rows.get(file, dict.fromkeys(columns, "")),
+                part=part_named(file.split("/")[0]) if depth else "",
             )
             for file, label in files.items()
         ],
     )
+
+
+def _has_parts(names: Sequence[str], request: Request) -> bool:
+    """Whether the folders on top are parts of a split. Classes may have such names, if written."""
+    top = sorted({name.split("/")[0] for name in names if "/" in name})
+    top = [name for name in top if not name.startswith((".", "__MACOSX"))]
+    parts, others = [], []
+    for name in top:
+        (parts if part_named(name) else others).append(name)
+    written = set(map(class_key, request.classes))
+    # Classes that are folders on top, so that the others there are of no interest.
+    if not parts or (written and written <= set(map(class_key, top))):
+        return False
+    problems = {
+        f"{', '.join(others)} beside them is none: move it away, or write --classes with the "
+        "folders that are classes": others,
+        "there is no train": "train" not in map(part_named, parts),
+    }
+    if found := [problem for problem, broken in problems.items() if broken]:
+        folders = f"the folders {', '.join(parts)} are parts of a split"
+        raise InputError(f"--source {request.source}: {folders}; {'; '.join(found)}")
+    return True
 
 
 def _rows(table: CsvTable, files: list[str], root: Path) -> dict[str, dict[str, str]]:
