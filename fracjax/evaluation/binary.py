@@ -12,12 +12,11 @@ from fracjax.evaluation.bootstrap import Resampled
 from fracjax.evaluation.delong import auc_estimate
 from fracjax.evaluation.intervals import (
     Estimate,
-    count_groups,
+    f1_without_spread,
     fraction,
     mover,
     undefined,
     wilson,
-    wilson_f1,
     wilson_of_mean,
 )
 from fracjax.evaluation.metrics import Floats, Labels
@@ -98,7 +97,7 @@ def binary_report(
         for called, (threshold, rule), column in zip(calls, rules, (3, 7), strict=True)
     )
     # Where resampling sees no spread, a group counts as one study.
-    positive_groups = count_groups(sample.groups[sample.labels == 1])
+    positive_groups = sample.n_positive_groups
 
     def partial_auc_interval() -> tuple[float, float]:
         # A mean over fractures, too, of the fraction of those false positive rates that find each.
@@ -189,10 +188,6 @@ def _at(
     by_mover = "MOVER of Wilson's"
     positive, negative = likelihood_ratios(sample.labels, called, groups)
 
-    def f1_interval() -> tuple[float, float]:
-        share = count_groups(groups[involved]) / involved.sum()
-        return wilson_f1(share * tp, share * (fp + fn))
-
     return AtThreshold(
         threshold=threshold,
         rule=rule,
@@ -205,7 +200,7 @@ def _at(
         f1=made.estimate(
             0,
             "Wilson, carried over to F1",
-            f1_interval,
+            lambda: f1_without_spread(fracture & called, involved, groups),
             "" if tp + fp + fn else "no positive study, and none called",
         ),
         youden_j=made.estimate(1, by_mover, lambda: j_interval(1.0, -1.0), missing),

@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike
 from fracjax.evaluation import metrics
 from fracjax.evaluation.bootstrap import Resampled
 from fracjax.evaluation.intervals import (
-    count_groups,
     fraction,
     mover_difference,
     times,
@@ -62,11 +61,10 @@ def roc_band(
     """
     sample = Sample.checked(labels, scores, groups, both_classes=True)
     made = sample.bootstrap(_roc, **resampling)
-    positive_groups = count_groups(sample.groups[sample.labels == 1])
 
     def closed_form(i: int) -> tuple[float, float]:
         certain = _FRACTIONS[i] == 1
-        return (1.0, 1.0) if certain else wilson_of_mean(made.value[i], positive_groups)
+        return (1.0, 1.0) if certain else wilson_of_mean(made.value[i], sample.n_positive_groups)
 
     return pointwise(_FRACTIONS, made, "Wilson over positive studies", closed_form)
 

@@ -141,6 +141,19 @@ def wilson_f1(tp: float | int, errors: float | int) -> tuple[float, float]:
     return 2 * low / (1 + low), 2 * high / (1 + high)
 
 
+def f1_without_spread(
+    hits: Bool[np.ndarray, " n"],
+    involved: Bool[np.ndarray, " n"],
+    groups: Integer[np.ndarray, " n"],
+) -> tuple[float, float]:
+    """`wilson_f1` where resampling sees no spread, so that a group counts as one study.
+
+    `hits` are the true positives, `involved` these and both kinds of errors, of which there is one.
+    """
+    weight = count_groups(groups[involved]) / involved.sum()
+    return wilson_f1(weight * hits.sum(), weight * (involved & ~hits).sum())
+
+
 def wilson_of_mean(mean: float, n: int) -> tuple[float, float]:
     """Interval for a mean of n values between 0 and 1: Wilson's, its sum rounded outwards.
 

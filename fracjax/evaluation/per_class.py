@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from fracjax.evaluation import confusion, validation
 from fracjax.evaluation.bootstrap import Resampled, bootstrap
-from fracjax.evaluation.intervals import Estimate, count_groups, fraction, mover, wilson_f1
+from fracjax.evaluation.intervals import Estimate, f1_without_spread, fraction, mover
 from fracjax.evaluation.validation import Groups
 
 Hits = Bool[np.ndarray, " n"]
@@ -101,11 +101,6 @@ def _row(
 ) -> ClassFigures:
     right, involved = of_class & called, of_class | called
 
-    def f1_interval() -> tuple[float, float]:
-        # Resampling sees no spread: a group counts as one study.
-        share = count_groups(groups[involved]) / involved.sum()
-        return wilson_f1(share * right.sum(), share * (of_class ^ called).sum())
-
     return ClassFigures(
         name=name,
         support=int(of_class.sum()),
@@ -118,7 +113,7 @@ def _row(
         f1=made.estimate(
             i,
             "Wilson, carried over to F1",
-            f1_interval,
+            lambda: f1_without_spread(right, involved, groups),
             "" if involved.any() else "neither present nor called",
         ),
     )

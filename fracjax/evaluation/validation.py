@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from fracjax.errors import InputError
 from fracjax.evaluation.bootstrap import Resampled, Statistic, bootstrap
+from fracjax.evaluation.intervals import count_groups
 
 Labels = Integer[np.ndarray, "n"]
 Scores = Float[np.ndarray, "n"]
@@ -127,6 +128,11 @@ class Sample:
     def n_positive(self) -> int:
         """Number of fractures."""
         return int(self.labels.sum())
+
+    @property
+    def n_positive_groups(self) -> int:
+        """Number of groups that hold a fracture."""
+        return count_groups(self.groups[self.labels == 1])
 
     def bootstrap(
         self, statistic: Statistic, *arrays: Shaped[np.ndarray, "n ..."], **resampling: int
