@@ -12,6 +12,7 @@ from fracjax.imaging.grey_levels import (
     Unreadable,
     eight_bits,
     grey_range,
+    quantiles,
     usual_depth,
 )
 
@@ -49,7 +50,7 @@ def has_deep_colour(image: ImageFile.ImageFile) -> bool:
 
 def refuse_black(stored: Image.Image) -> None:
     """Refuse colour whose upper half, which is all that was read, is nearly black."""
-    if grey_range(np.asarray(stored)).brightest < 2**6:
+    if quantiles(np.asarray(stored))[1] < 2**6:
         raise Unreadable(
             "16-bit colour of fewer bits: only the upper 8 of 16 are read, and they are nearly "
             "black; save it as 8-bit colour or 16-bit grey"

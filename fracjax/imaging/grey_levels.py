@@ -47,7 +47,6 @@ class GreyRange:
     high: float
     notes: tuple[str, ...] = ()
     assumed: int | None = None  # the depth, bits, where none is declared
-    brightest: int = 0  # the value above which 1 % lie
 
 
 def grey_range(values: Num[np.ndarray, "..."], declared: Declared | None = None) -> GreyRange:
@@ -59,7 +58,7 @@ def grey_range(values: Num[np.ndarray, "..."], declared: Declared | None = None)
     one limb would come out in two greys. Negative values count as such if more than 1 % are so:
     zero is in the middle of the range then.
     """
-    low, high = _quantiles(values)
+    low, high = quantiles(values)
     signed = low < 0
     needed = max(high, -low - 1 if signed else 0).bit_length() + signed
     usual = usual_depth(needed)
@@ -86,7 +85,7 @@ def grey_range(values: Num[np.ndarray, "..."], declared: Declared | None = None)
             f"({values.min()} to {values.max()}) and are clipped"
         )
     assumed = bits if declared is None else None
-    return GreyRange(float(black), float(white), tuple(notes), assumed, high)
+    return GreyRange(float(black), float(white), tuple(notes), assumed)
 
 
 def usual_depth(bits: int) -> int:
@@ -94,7 +93,7 @@ def usual_depth(bits: int) -> int:
     return next((depth for depth in BIT_DEPTHS if depth >= bits), bits)
 
 
-def _quantiles(values: Num[np.ndarray, "..."]) -> tuple[int, int]:
+def quantiles(values: Num[np.ndarray, "..."]) -> tuple[int, int]:
     """The values below and above which 1 % lie."""
     tail = int(OUTLIERS * values.size)
     ordered = np.partition(values, (tail, values.size - 1 - tail), axis=None)
