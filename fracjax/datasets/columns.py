@@ -30,6 +30,8 @@ def part_named(name: str) -> str:
 def with_columns(contents: Contents, request: Request) -> Contents:
     """The same studies, linked by `--group-by`, and with their part by `--split-by`.
 
+    What a source groups by itself stays: MURA's visits, asked for, do not part a patient's.
+
     Raises:
       InputError: no such column, a value that names no part, a part given twice, a reserved name.
     """
@@ -53,9 +55,12 @@ def with_columns(contents: Contents, request: Request) -> Contents:
     if problems:
         raise InputError("; ".join(problems))
 
+    by = dict.fromkeys(filter(None, (contents.group_by, request.group_by)))
+
     def read(study: Study) -> Study:
-        if request.group_by is not None and (value := _value(study, request.group_by)):
-            study = replace(study, links=(*study.links, f"{request.group_by} = {value}"))
+        values = {column: _value(study, column) for column in by}
+        links = [f"{column} = {value}" for column, value in values.items() if value]
+        study = replace(study, links=(*study.links, *links))
         if request.split_by is not None:
             study = replace(study, part=part_named(_value(study, request.split_by)))
         return replace(study, part="") if request.new_split else study
@@ -84,7 +89,7 @@ def check_values(request: Request, taken: Iterable[Study]) -> None:
 
 
 def given_parts(taken: Mapping[str, Study]) -> dict[str, str]:
-    """Study -> its part, where the source gives every study one; else empty."""
+    """Study -> its part, of those to which the source gives one."""
     return {name: study.part for name, study in taken.items() if study.part}
 
 

@@ -169,6 +169,15 @@ def test_mura_takes_the_label_of_the_study_and_keeps_patients_together(tmp_path)
     }
 
 
+def test_another_column_does_not_part_what_a_source_keeps_together(tmp_path):
+    """The first two patients of MURA have two visits each."""
+    root = mura_tree(tmp_path / "tree")
+    prepare(Request("mura", source=root, data_dir=tmp_path, group_by="visit"))
+    together = groups(open_prepared("mura", tmp_path))
+    assert [len(studies) for studies in together] == [4, 4]
+    assert len({study.split("/")[2] for study in together[0]}) == 1
+
+
 def test_mura_whose_tables_and_folders_disagree(tmp_path):
     root = mura_tree(tmp_path / "tree")
     table = root / "train_labeled_studies.csv"
