@@ -64,6 +64,16 @@ def _card(run: RunFacts) -> dict[str, str]:
     return dict(card.rows)
 
 
+def test_the_caveat_on_patients_knows_by_what_studies_are_grouped():
+    both = "two studies of one patient may lie on both sides"
+    kept = "studies are kept apart by visit and by their looks alone"
+    for group_by, said, unsaid in (("", both, kept), ("visit", kept, both)):
+        data = dataclasses.replace(DATA, group_by=group_by, drawn=False)
+        words = " ".join(_card(dataclasses.replace(RUN, data=data)).values())
+        assert said in words
+        assert unsaid not in words
+
+
 @pytest.mark.parametrize(
     ("changes", "claim", "card"),
     [

@@ -79,7 +79,9 @@ def card_section(run: RunFacts, performance: str) -> Section:
     config, data = run.config, run.config.data
     passed = f", those that the detector in {data.filter} passes" if data.filter else ""
     caveats = "one dataset, no external test; labels are taken as they are given"
-    if not run.data.drawn:
+    if run.data.group_by:
+        caveats += f"; studies are kept apart by {run.data.group_by} and by their looks alone"
+    elif not run.data.drawn:
         caveats += "; two studies of one patient may lie on both sides"
     task = f"name the class: {', '.join(data.classes)}"
     if run.point:
