@@ -35,8 +35,8 @@ import jax  # after the lines above: it reads the environment as it is imported
 for name in ("beartype.roar", "flax.nnx", "grain", "optax", "orbax.checkpoint", "rich", "tyro"):
     importlib.import_module(name)
 
-# Tracing makes millions of objects that live on: to look for garbage after every 700 of them is a
-# sixth of the suite's time.
+# Tracing makes millions of objects that live on: to look for garbage after every 700 of them was a
+# sixth of the time of tests that trace.
 gc.set_threshold(50_000, 50, 50)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_num_cpu_devices", 4)  # not by a flag: the processes of tests have one
