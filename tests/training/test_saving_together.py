@@ -23,6 +23,12 @@ def main():
     from fracjax.training.step import TrainState
 
     ours, late = process_index_count()[0], set()
+
+    def say(event, what):
+        # In one piece: the threads of two networks say it at once, and print writes word by word.
+        sys.stdout.write(f"{event} {what} {time.time()}\\n")
+        sys.stdout.flush()
+
     commit = async_checkpointer._background_wait_for_commit_futures
 
     def slow_commit(directory, futures, on_commit, **more):
@@ -30,10 +36,10 @@ def main():
         if (ours, name) in late:
             time.sleep(0.7)
         what = f"{name}/{directory.parent.name}/{directory.name.partition('.')[0]}"
-        print("written", what, time.time(), flush=True)
+        say("written", what)
 
         def committed():
-            print("committed", what, time.time(), flush=True)
+            say("committed", what)
             return on_commit()
 
         return commit(directory, futures, committed, **more)
