@@ -49,14 +49,18 @@ class Summary:
     near_duplicates: tuple[int, int]  # groups of two or more, and the studies in them
     counts: dict[str, dict[str, int]] = field(repr=False)  # part -> class -> number of studies
     split_hash: str  # SHA-256 of the split
+    # why -> number of hidden files and folders and those of services, which have no row
+    skipped: dict[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
         groups, members = self.near_duplicates
         refused = ", ".join(f"{count} {reason}" for reason, count in self.refused.items())
+        skipped = ", ".join(f"{count} {reason}" for reason, count in self.skipped.items())
         lines = [
             f"studies taken: {sum(self.taken.values()):,}",
             *(f"  {name}: {count:,}" for name, count in self.taken.items()),
             f"files refused: {sum(self.refused.values()):,}" + (f" ({refused})" if refused else ""),
+            *([f"skipped, without a row: {skipped}"] if skipped else []),
             f"near-duplicate groups: {groups:,} ({members:,} studies)",
             f"split {self.split_hash[:12]}:",
             *(
@@ -107,6 +111,7 @@ def prepare(request: Request) -> Summary:
         near_duplicates=(len(sizes), sum(sizes)),
         counts={part: dict(classes) for part, classes in split.counts.items()},
         split_hash=split.hash,
+        skipped=dict(contents.skipped),
     )
 
 

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import TypeVar
 
 import numpy as np
@@ -113,14 +113,14 @@ def check_bytes(size: int) -> None:
 
 
 def read_image(
-    data: bytes, decode: Callable[[bytes], tuple[str, T]], suffix: str | None = None
+    data: bytes, decode: Callable[[bytes], tuple[str, T]], name: str | PurePath = ""
 ) -> tuple[T, str] | Rejection:
     """Decode one file, or say why not: as strictly in prediction as in the audit of a dataset.
 
-    `decode` gives the kind of the file and what is wanted of it, or raises `Unreadable`; the kind
-    must be that of the `suffix`, if there is one. With what it gave comes what the decoder
-    complained of, a note. Of other kinds than DICOM and TIFF a complaint is a reason not to take
-    the file, for its orientation may be lost. Call it within `capture_decoder_warnings`.
+    `decode` gives the kind of the file and what is wanted of it, or raises `Unreadable`. With what
+    it gave comes a note: what the decoder complained of, and that the suffix of the `name` promises
+    another kind. Of other kinds than DICOM and TIFF a complaint is a reason not to take the file,
+    for its orientation may be lost. Call it within `capture_decoder_warnings`.
     """
     if not data:
         return Rejection("empty: zero bytes")
@@ -129,10 +129,11 @@ def read_image(
             kind, image = decode(data)
         except Unreadable as error:
             return Rejection(str(error))
-    if suffix is not None and kind != KIND_OF_SUFFIX[suffix]:
-        return Rejection(f"wrong suffix: named {suffix}, the content is {kind}; rename it")
     if complaints and kind not in LENIENT_KINDS:
         return Rejection(f"does not decode: {complaints[0]}")
+    suffix = PurePath(name).suffix.lower()
+    if KIND_OF_SUFFIX.get(suffix, kind) != kind:
+        complaints = [*complaints, f"named {suffix}, the content is {kind}"]
     return image, "; ".join(complaints)
 
 

@@ -18,6 +18,7 @@ from rich.progress import track
 import fracjax
 from fracjax.errors import InputError
 from fracjax.explain.maps import explain
+from fracjax.imaging.file_tree import NOT_ENTERED
 from fracjax.inference.calibration import about
 from fracjax.inference.input_files import FileList, find_files
 from fracjax.inference.model_bundle import ModelBundle
@@ -60,12 +61,18 @@ class Summary:
     @property
     def unreadable(self) -> Counter[str]:
         """Files that were not read, by the kind of reason."""
-        return Counter(reason.partition(":")[0] for reason in self.each("reason"))
+        reasons = (it["reason"] for it in self.results if it["status"] == "unreadable")
+        return Counter(reason.partition(":")[0] for reason in reasons)
 
     @property
     def read(self) -> int:
         """Files that were read."""
-        return len(self.results) - self.unreadable.total()
+        return self.each("status").count("read")
+
+    @property
+    def not_entered(self) -> int:
+        """Folders that links lead to again."""
+        return self.each("status").count(NOT_ENTERED)
 
     def each(self, key: str) -> list[str]:
         """What the results say by one key, where they say something."""
@@ -122,6 +129,7 @@ def predict_into(
         try:
             shown = track(results, "Predicting", total=len(files), console=console, transient=True)
             for row, result in enumerate(shown, shard.first + 1):
+                result.reason = found.refused.get(result.path, result.reason)
                 add(result)
                 summary.results.append(result.to_dict())
                 called = result.decision == detector.meta.classes[1]
@@ -152,12 +160,14 @@ def show_summary(summary: Summary, console: Console) -> None:
     """Print what became of the files, and how fast."""
     say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
     found, unreadable, meter = summary.found, summary.unreadable, summary.meter
-    say(f"{len(found.files)} files: {summary.read} read, {unreadable.total()} unreadable")
+    files = len(found.files) - summary.not_entered
+    say(f"{files} files: {summary.read} read, {unreadable.total()} unreadable")
     for kind, count in unreadable.most_common():
         say(f"  {kind}: {count}")
-    beside = {"skipped in folders": len(found.skipped), "named again": len(found.repeated)}
-    if any(beside.values()):
-        counts = ", ".join(f"{count} {what}" for what, count in beside.items() if count)
+    beside = Counter(f"skipped as {reason}" for reason in found.skipped.values())
+    beside["named again"] = len(found.repeated)
+    beside["folders not entered, since they are read already"] = summary.not_entered
+    if counts := ", ".join(f"{count} {what}" for what, count in beside.items() if count):
         say(f"  besides: {counts}; {JSON} names them")
     for what, key in (("called", "decision"), ("of those", "type")):
         if most := Counter(summary.each(key)).most_common():
@@ -210,6 +220,6 @@ def _header(stages: Stages, summary: Summary) -> dict[str, Any]:
         "unreadable": dict(summary.unreadable),
         "decisions": dict(Counter(summary.each("decision"))),
         "types": dict(Counter(summary.each("type"))),
-        "skipped": [str(path) for path in found.skipped],
+        "skipped": {str(path): reason for path, reason in found.skipped.items()},
         "repeated": [str(path) for path in found.repeated],
     }

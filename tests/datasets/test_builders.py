@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import os
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from fracjax.datasets.prepared import SPLITS, Prepared, open_prepared
 from fracjax.datasets.request import Request
 from fracjax.datasets.sources import bone_break
 from fracjax.errors import InputError
+from tests.datasets.dicoms import dicom
 from tests.datasets.trees import encode, fracatlas_tree, picture, write, zipped
 
 
@@ -249,14 +251,57 @@ def test_folders_in_alphabetical_order_with_their_rubbish_named(tmp_path):
     root = folder_tree(tmp_path / "mine")
     write(root / "healthy" / "Thumbs.db", b"rubbish")
     write(root / "healthy" / "empty.jpg", b"")
-    (root / "broken" / "folder.png").mkdir()
+    write(root / "healthy" / "notes.txt", b"rubbish")
+    write(root / "broken" / "@eaDir" / "b0.png", b"rubbish")
+    write(root / "broken" / ".cache" / "b0.png", encode(picture(99), "PNG"))
     summary = prepare(Request("folder", source=root, data_dir=tmp_path))
     assert summary.taken == {"broken": 5, "healthy": 5}
-    assert summary.refused == {"unreadable": 1, "not a picture": 1, "empty": 1}
+    assert summary.refused == {"not a picture": 1, "empty": 1}
+    assert summary.skipped == {"of a service": 2, "hidden": 1}
+    assert "skipped, without a row: 1 hidden, 2 of a service" in str(summary)
     rows = manifest(open_prepared("folder", tmp_path))
     assert {path for path, row in rows.items() if row["status"] == "refused"} == {
-        "healthy/Thumbs.db", "healthy/empty.jpg", "broken/folder.png",
+        "healthy/notes.txt", "healthy/empty.jpg",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["zip", "folder"])
+def test_one_folder_on_top(form, tmp_path):
+    """As in a zip of the folder itself."""
+    root = folder_tree(tmp_path / "export" / "mine")
+    source = zipped(root, "mine") if form == "zip" else tmp_path / "export"
+    classes = ("healthy", "broken")
+    prepare(Request("folder", source=source, data_dir=tmp_path, classes=classes))
+    prepared = open_prepared("folder", tmp_path)
+    assert {str(study) for study in prepared.study} == {
+        *(f"healthy/h{i}.jpg" for i in range(5)),
+        *(f"broken/deep/b{i}.png" for i in range(5)),
+    }
+    assert set(manifest(prepared)) == {f"mine/{study}" for study in prepared.study}
+
+
+def test_one_folder_on_top_may_be_a_class_and_what_lies_in_it_patients(tmp_path):
+    for patient in ("p1", "p2"):
+        write(tmp_path / "mine" / "broken" / patient / "a.jpg", encode(picture(0)))
+    with pytest.raises(InputError, match=r"fewer than two classes; .*found the folders broken"):
+        prepare(Request("folder", source=tmp_path / "mine", data_dir=tmp_path))
+
+
+def test_names_that_are_no_utf8_that_are_long_and_links(tmp_path):
+    root = folder_tree(tmp_path / "mine")
+    odd, long = os.fsdecode(b"caf\xe9"), "x" * 250
+    write(root / "healthy" / odd, encode(picture(20)))
+    write(root / "healthy" / long / long, dicom(picture(21)))
+    (root / "broken" / "elsewhere").symlink_to(
+        write(tmp_path / "other" / "b.jpg", encode(picture(0))).parent
+    )
+    prepare(Request("folder", source=root, data_dir=tmp_path))
+    prepared = open_prepared("folder", tmp_path)
+    rows = manifest(prepared)
+    assert rows["healthy/caf\\xe9"]["status"] == "taken"
+    assert rows[f"healthy/{long}/{long}"]["status"] == "taken"
+    assert rows["broken/elsewhere/b.jpg"]["reason"].startswith("label conflict")
+    assert "healthy/caf\\xe9" in prepared.study
 
 
 @pytest.mark.parametrize(

@@ -89,12 +89,27 @@ def test_csv_and_json_say_the_same_of_every_file(clinic, runs, stages, tmp_path)
             assert row[f"p:{name}"] == (str(listed["types"][name]) if listed["types"] else "")
     assert {row["reason"].partition(":")[0] for row in rows} == {"", "truncated", "not a picture"}
     assert (summary.read, summary.unreadable) == (8, {"truncated": 1, "not a picture": 1})
-    assert written["skipped"] == [str(clinic / "notes.txt")]
+    assert written["skipped"] == {str(clinic / "notes.txt"): "no image"}
     assert not (out / "overlays").exists()
     assert "10 files: 8 read, 2 unreadable" in text
     assert "truncated: 1" in text
     assert "images/s; the device waited for images" in text
     assert "Research code, not a medical device." in text
+
+
+@pytest.mark.usefixtures("opened")
+def test_a_folder_that_was_not_entered_has_a_row_and_loses_nothing(clinic, runs, tmp_path):
+    (clinic / "a" / "back").symlink_to(clinic, target_is_directory=True)
+    summary, text = _run(clinic, runs, tmp_path / "out")
+    rows = _rows(tmp_path / "out")
+    assert len(rows) == 11
+    row = next(row for row in rows if row["status"] == "not entered")
+    assert Path(row["path"]) == clinic / "a" / "back"
+    assert row["reason"] == f"not entered: it is {clinic}, which is read already"
+    assert (row["probability"], row["decision"]) == ("", "")
+    assert (summary.read, summary.unreadable.total()) == (8, 2)
+    assert "10 files: 8 read, 2 unreadable" in text
+    assert "1 folders not entered, since they are read already" in text
 
 
 @pytest.mark.usefixtures("opened")

@@ -1,4 +1,4 @@
-"""A user's own images: ROOT/<class>/**/*.{jpg,png,tif,bmp,dcm}, with or without attributes.
+"""A user's own images: ROOT/<class>/**/*, whatever they are called, with or without attributes.
 
 The CSV of attributes has a column `filename`, the path below ROOT (`fracture/a.jpg`) or the bare
 file name where that is unique; every other column becomes a text attribute.
@@ -18,14 +18,16 @@ def folder(path: Path, classes: tuple[str, ...] | None, attributes: Path | None)
     alphabetical order. `attributes` is the CSV.
     """
     source = Source(path)
-    found = sorted({name.split("/")[0] for name in source.names if "/" in name})
-    chosen = classes or tuple(name for name in found if not name.startswith((".", "__MACOSX")))
-    _check_classes(chosen, found, path)
+    top = _top(source, classes)
+    names = [name.removeprefix(top) for name in source.names]
+    found = sorted({name.split("/")[0] for name in names if "/" in name})
+    chosen = classes or tuple(found)
+    _check_classes(chosen, found, path / top)
     columns, table = (), {}
     if attributes is not None:
         what = f"--attributes {attributes}"
         columns, table = read_table(attributes.read_bytes(), what, "filename")
-    files = [name for name in source.names if "/" in name and name.split("/")[0] in chosen]
+    files = [name for name in names if "/" in name and name.split("/")[0] in chosen]
     rows = _rows(table, files, path)
     return Contents(
         name="folder",
@@ -34,14 +36,29 @@ def folder(path: Path, classes: tuple[str, ...] | None, attributes: Path | None)
         studies=[
             Study(
                 study=file,
-                path=file,
+                path=top + file,
                 label=file.split("/")[0],
-                read=partial(source.read, file),
+                read=partial(source.read, top + file),
                 attributes=rows.get(file, dict.fromkeys(columns, "")),
             )
             for file in files
         ],
+        skipped=source.skipped,
     )
+
+
+def _top(source: Source, classes: tuple[str, ...] | None) -> str:
+    """The folder with "/" that the class folders lie in, as in a zip of ROOT itself; often "".
+
+    A folder is entered only for the classes that were named, for it may be a class, and what lies
+    in it patients.
+    """
+    top = source.one_folder_on_top()
+    if not top or (classes is None and source.path.is_dir()):
+        return ""
+    wanted = {top + name for name in classes or ()}
+    inside = {"/".join(name.split("/")[:2]) for name in source.names}
+    return top if wanted <= inside and top[:-1] not in (classes or ()) else ""
 
 
 def _rows(
