@@ -59,13 +59,15 @@ def evaluate(
     *,
     threshold: str | None = None,
     data_dir: Path | None = None,
+    out: Path | None = None,
     console: Console | None = None,
 ) -> dict[str, Any]:
     """Predict one part of a run's dataset, and write report, figures and predictions of it.
 
     Validation chooses the temperature and a detector's threshold, by the rule `threshold` (youden,
     sensitivity:X or fixed:X) or that of the run's config; test reads them. The prepared datasets
-    are in `data_dir`, by default where they were in training.
+    are in `data_dir`, by default where they were in training. With `out` nothing is written into
+    the workdir: results go to `out`/SPLIT, threshold and temperature to `out`.
 
     Returns:
       What is in `WORKDIR/evaluation/SPLIT/metrics.json`.
@@ -77,7 +79,8 @@ def evaluate(
     from fracjax.workflows.evaluate import evaluate as evaluate_run
 
     screen = console or Console(quiet=True)
-    folder = evaluate_run(workdir, split, data_mesh(), screen, rule=threshold, data_dir=data_dir)
+    options = {"rule": threshold, "data_dir": data_dir, "out": out}
+    folder = evaluate_run(workdir, split, data_mesh(), screen, **options)
     return read_json(folder / "metrics.json", "evaluate the run again")
 
 

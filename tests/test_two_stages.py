@@ -15,6 +15,7 @@ from fracjax.evaluation import Predictions, auc, cascade_report, precision_shift
 from fracjax.inference import calibration
 from fracjax.inference import evaluate_run as judging
 from fracjax.inference.evaluate_run import EvaluationRequest, evaluate_run
+from fracjax.inference.model_bundle import read_metas
 from fracjax.inference.stages import open_detector_gate, open_stages
 from fracjax.loading.dataset_view import open_dataset
 from fracjax.runtime.atomic_files import to_json
@@ -400,3 +401,25 @@ def test_the_threshold_holds_for_the_precision_it_was_chosen_in(world_copy, monk
     calibration.path(copy).write_text(json.dumps(record))
     with pytest.raises(InputError, match=r"'precision'.*--split validation"):
         open_detector_gate(copy, data_mesh())
+
+
+def test_the_run_of_another_user_is_evaluated_into_a_folder_of_ones_own(world_copy, tmp_path):
+    """Its workdir stays as it is; test reads the threshold that validation left in the folder."""
+    run, out = world_copy.stage1.workdir, tmp_path / "mine"
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    console = Console(quiet=True)
+    folder = evaluate(run, "validation", data_mesh(), console, rule="fixed:0.25", out=out)
+    assert folder == out / "validation"
+    evaluate(run, "test", data_mesh(), console, out=out, gallery=0)
+    after = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    assert after == before
+    figures = json.loads((out / "test" / "metrics.json").read_text())
+    assert figures["operating_point"]["threshold"] == 0.25
+    assert {path.name for path in out.iterdir()} == {"operating_point.json", "validation", "test"}
+    calibration.path(out).unlink()
+    evaluate(run, "test", data_mesh(), console, out=out, gallery=0)
+    figures = json.loads((out / "test" / "metrics.json").read_text())
+    assert (
+        figures["operating_point"]["threshold"]
+        == calibration.read(run, read_metas(run)).point.threshold
+    )

@@ -7,12 +7,14 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from fracjax.errors import InputError
 from fracjax.runtime import compilation_cache
 from fracjax.runtime.huge_pages import start_in_huge_pages
 from fracjax.runtime.multihost import fail, finish, is_multihost, process_index_count
+from fracjax.runtime.user_cache import VARIABLE
 
 
 def set_up() -> None:
@@ -20,6 +22,12 @@ def set_up() -> None:
     start_in_huge_pages()
     keep_on_after_closed_pipe()
     compilation_cache.enable()
+
+
+def keep_caches_in(folder: Path | None) -> None:
+    """Have this process, and those that it starts, keep what can be made again there."""
+    if folder is not None:
+        os.environ[VARIABLE] = str(folder.absolute())
 
 
 class _Pipe(io.FileIO):

@@ -44,18 +44,20 @@ def evaluate(
     console: Console,
     *,
     gallery: int = 12,
+    out: Path | None = None,
     **options: Any,
 ) -> Path:
     """Predict one part, and write and show every figure of it.
 
     A detector's threshold and the temperature are chosen and stored when the part is validation,
     and only read when it is test. `gallery` images of the worst mistakes stand in the report; 0
-    makes one without images. The options are the other fields of `EvaluationRequest`. Returns the
-    folder that holds predictions.csv, metrics.json and the report; raises as `evaluate_run`.
+    makes one without images. With `out` nothing is written into the workdir. The options are the
+    other fields of `EvaluationRequest`. Returns the folder that holds predictions.csv, metrics.json
+    and the report; raises as `evaluate_run`.
     """
     if gallery < 0:
         raise InputError(f"gallery is {gallery}; write a number of images, or 0 for none")
-    request = EvaluationRequest(workdir, part, calibrate=part == "validation", **options)
+    request = EvaluationRequest(workdir, part, calibrate=part == "validation", out=out, **options)
     evaluated = evaluate_run(request, mesh)
     run, point = _facts(evaluated), evaluated.calibration.point
     made = _of_classifier(evaluated, run) if point is None else _of_detector(evaluated, run, point)
@@ -78,7 +80,7 @@ def evaluate(
         "leakage": to_json(evaluated.leakage),
         "moved_by_precision": to_json(evaluated.precision_shift),
     }
-    folder, page = workdir / "evaluation" / part, _page(evaluated, run, sections)
+    folder, page = (out or workdir / "evaluation") / part, _page(evaluated, run, sections)
     folder = write_report(folder, {"source": source, **figures}, tables, page, console)
     for audit in evaluated.leakage:
         console.print(f"leakage audit: {audit}", highlight=False, soft_wrap=True)

@@ -93,7 +93,7 @@ def work():
     for number in range(3):
         print("x" * 100_000, os.fsdecode(b"caf\\xe9"), flush=True)
         print("y" * 100_000, file=sys.stderr, flush=True)
-        Console().print("z" * 100_000)
+        Console().print("z " * 20_000, highlight=False)
     pathlib.Path(sys.argv[1]).write_text("done")
 
 code = exit_code(work)
