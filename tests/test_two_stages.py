@@ -415,7 +415,9 @@ def test_the_run_of_another_user_is_evaluated_into_a_folder_of_ones_own(world_co
     assert after == before
     figures = json.loads((out / "test" / "metrics.json").read_text())
     assert figures["operating_point"]["threshold"] == 0.25
-    assert {path.name for path in out.iterdir()} == {"operating_point.json", "validation", "test"}
+    assert {path.name for path in out.iterdir()} == {
+        "operating_point.json", "training_images.json", "validation", "test",
+    }  # fmt: skip
     calibration.path(out).unlink()
     evaluate(run, "test", data_mesh(), console, out=out, gallery=0)
     figures = json.loads((out / "test" / "metrics.json").read_text())

@@ -178,6 +178,7 @@ def predict(
     stage2: Path | None = None,
     out: Path = Path("predictions"),
     overlays: Literal["none", "called", "all"] = "none",
+    report: bool = False,
     batch_size: int | None = None,
     overwrite: bool = False,
     ignore_unreadable: bool = False,
@@ -194,6 +195,8 @@ def predict(
       out: folder for predictions.csv and predictions.json, and for overlays.
       overlays: draw where the detector saw a fracture: on the images that it calls fractured, or
         on all.
+      report: write predictions.html, too: one page with every image, what is said of it and why,
+        sorted by need, with filters; it needs no network.
       batch_size: images per batch; by default as in training. Accelerators want large ones.
       overwrite: replace the results of an earlier run in that folder.
       ignore_unreadable: exit with 0 even if files could not be read.
@@ -201,9 +204,11 @@ def predict(
     mesh = _devices(own=True)
     from fracjax.workflows.predict import predict_into
 
-    how = {"overlays": overlays, "batch_size": batch_size, "overwrite": overwrite}
+    how = {"overlays": overlays, "report": report}
+    how |= {"batch_size": batch_size, "overwrite": overwrite}
     summary = predict_into(out, stage1, stage2, paths, mesh, main_console(), **how)
-    print_main(f"predictions.csv and predictions.json are in {out}")
+    page = ", predictions.html" if report else ""
+    print_main(f"predictions.csv and predictions.json{page} are in {out}")
     return int(broadcast(bool(summary.unreadable)) and not ignore_unreadable)
 
 

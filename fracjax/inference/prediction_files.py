@@ -107,6 +107,14 @@ class FileShard:
         """Where this process writes what belongs into `path`."""
         return _numbered(path, self.index)
 
+    def append(self, path: Path) -> None:
+        """Append what the others wrote beside the first one's `path`."""
+        with path.open("ab") as file:
+            for number in range(1, self.count):
+                part = _numbered(path, number)
+                file.write(part.read_bytes())
+                part.unlink()
+
     def join(self, table: Path, results: Path) -> list[dict[str, Any]]:
         """Append what the others wrote to the table of the first; return their results."""
         joined: list[dict[str, Any]] = []

@@ -12,6 +12,7 @@ from fracjax.errors import InputError
 from fracjax.evaluation import OperatingPoint, binary_report, per_class_report
 from fracjax.evaluation.calibration import recalibration, reliability
 from fracjax.evaluation.subgroups import masks_of, subgroup_report
+from fracjax.inference import training_images
 from fracjax.inference.calibration import about
 from fracjax.inference.evaluate_run import EvaluatedRun, EvaluationRequest, evaluate_run
 from fracjax.inference.model_bundle import epochs_of
@@ -59,6 +60,9 @@ def evaluate(
         raise InputError(f"gallery is {gallery}; write a number of images, or 0 for none")
     request = EvaluationRequest(workdir, part, calibrate=part == "validation", out=out, **options)
     evaluated = evaluate_run(request, mesh)
+    if request.calibrate and evaluated.calibration.point is not None and not evaluated.folds:
+        # For `predict` to know what it may be trusted with.
+        training_images.store(out or workdir, evaluated.dataset, evaluated.bundle.meta)
     run, point = _facts(evaluated), evaluated.calibration.point
     made = _of_classifier(evaluated, run) if point is None else _of_detector(evaluated, run, point)
     figures, tables, sections, in_short = made
