@@ -19,8 +19,8 @@ from fracjax.runtime.sharding import data_mesh
 def prepare(name: str, **options: Any) -> Path:
     """Audit a dataset's images, and write its records, its manifest and its split.
 
-    `name` is phantom, phantom_types, fracatlas, bone_break or folder; the options are the other
-    fields of `fracjax.datasets.request.Request`.
+    `name` is phantom, phantom_types, fracatlas, bone_break, mura, grazpedwri_dx, folder or table;
+    the options are the other fields of `fracjax.datasets.request.Request`.
 
     Returns:
       The prepared dataset's folder.

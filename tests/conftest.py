@@ -4,6 +4,7 @@ The CPU is four devices, of which a default mesh takes the first; tests/multidev
 """
 
 import gc
+import importlib
 import os
 import shutil
 from importlib.metadata import version
@@ -28,6 +29,11 @@ os.environ.setdefault(
 )
 
 import jax  # after the lines above: it reads the environment as it is imported
+
+# While the hook that checks shapes loads a module, Python does not find the bytecode of what that
+# module imports: a thousand files would be compiled in each worker, were they not imported here.
+for name in ("beartype.roar", "flax.nnx", "grain", "optax", "orbax.checkpoint", "rich", "tyro"):
+    importlib.import_module(name)
 
 # Tracing makes millions of objects that live on: to look for garbage after every 700 of them is a
 # sixth of the suite's time.

@@ -36,10 +36,15 @@ QUIET = Console(quiet=True)
 
 @pytest.fixture(scope="module")
 def runs(world, tmp_path_factory):
-    """A detector of two members and a classifier of two folds, trained badly."""
+    """A detector of two members and a classifier of two folds, trained badly.
+
+    In stream mode, whose program does not depend on the number of studies: members, folds and
+    sweep of the detector are one program.
+    """
     root = tmp_path_factory.mktemp("ensembles")
+    streamed = dataclasses.replace(world.stage1.data, mode="stream")
     detector = dataclasses.replace(
-        world.stage1, workdir=root / "detector", ensemble=Ensemble(members=2)
+        world.stage1, workdir=root / "detector", data=streamed, ensemble=Ensemble(members=2)
     )
     types = dataclasses.replace(world.stage2.data, filter=None)
     classifier = dataclasses.replace(world.stage2, workdir=root / "types", data=types, folds=2)

@@ -9,13 +9,13 @@ import pytest
 from rich.console import Console
 from scipy.special import logit
 
-from fracjax.datasets.splits import PARTS, Split, make_split
+from fracjax.datasets.make_split import make_split
+from fracjax.datasets.splits import PARTS, Split
 from fracjax.errors import InputError
 from fracjax.evaluation import Predictions, auc, cascade_report, precision_shift
 from fracjax.inference import calibration
 from fracjax.inference import evaluate_run as judging
 from fracjax.inference.evaluate_run import EvaluationRequest, evaluate_run
-from fracjax.inference.model_bundle import read_metas
 from fracjax.inference.stages import open_detector_gate, open_stages
 from fracjax.loading.dataset_view import open_dataset
 from fracjax.runtime.atomic_files import to_json
@@ -407,10 +407,10 @@ def test_the_run_of_another_user_is_evaluated_into_a_folder_of_ones_own(world_co
     """Its workdir stays as it is; test reads the threshold that validation left in the folder."""
     run, out = world_copy.stage1.workdir, tmp_path / "mine"
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    console = Console(quiet=True)
-    folder = evaluate(run, "validation", data_mesh(), console, rule="fixed:0.25", out=out)
+    how = {"out": out, "gallery": 0}
+    folder = evaluate(run, "validation", data_mesh(), QUIET, rule="fixed:0.25", **how)
     assert folder == out / "validation"
-    evaluate(run, "test", data_mesh(), console, out=out, gallery=0)
+    evaluate(run, "test", data_mesh(), QUIET, **how)
     after = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     assert after == before
     figures = json.loads((out / "test" / "metrics.json").read_text())
@@ -419,9 +419,4 @@ def test_the_run_of_another_user_is_evaluated_into_a_folder_of_ones_own(world_co
         "operating_point.json", "training_images.json", "validation", "test",
     }  # fmt: skip
     calibration.path(out).unlink()
-    evaluate(run, "test", data_mesh(), console, out=out, gallery=0)
-    figures = json.loads((out / "test" / "metrics.json").read_text())
-    assert (
-        figures["operating_point"]["threshold"]
-        == calibration.read(run, read_metas(run)).point.threshold
-    )
+    assert calibration.stored_at(run, out) == calibration.path(run)

@@ -33,6 +33,8 @@ def evaluate(
     threshold: str | None = None,
     views: int | None = None,
     precision: Precision | None = None,
+    per: str | None = None,
+    pool: Literal["mean", "max"] = "mean",
     gallery: int = 12,
     data_dir: Path | None = None,
     out: Path | None = None,
@@ -53,6 +55,10 @@ def evaluate(
         with as many as test has then.
       precision: what the networks compute in, if not in that of their training: bfloat16 is for
         accelerators. A detector's threshold is chosen on validation in that of test.
+      per: column of the dataset, such as patient: the predictions of one are pooled as well, with
+        a threshold (chosen on validation) and intervals of their own. The dataset must have been
+        prepared with --group-by that column.
+      pool: with --per, the mean of the probabilities, or the largest.
       gallery: images of the worst mistakes in the report; 0 for a report without images.
       data_dir: where the prepared datasets are, if not where they were in training.
       cache_dir: folder for decoded images; by default with the dataset or, where that cannot be
@@ -64,10 +70,10 @@ def evaluate(
     if (checkpoint is None) == (compare is None):
         raise InputError("write either --checkpoint DIR or --compare DIR DIR")
     if compare is not None:
-        if (threshold, views, precision) != (None, None, None):
+        if (threshold, views, precision, per) != (None, None, None, None):
             raise InputError(
-                "--compare reads threshold, views and precision as validation stored them: leave "
-                "them out"
+                "--compare reads threshold, views and precision as validation stored them, and "
+                "pools nothing: leave them and --per out"
             )
         return compare_runs(*compare, split=split, out=out, data_dir=data_dir, cache_dir=cache_dir)
     assert checkpoint is not None
@@ -75,6 +81,7 @@ def evaluate(
     from fracjax.workflows.evaluate import evaluate
 
     how = {"rule": threshold, "views": views, "precision": precision, "data_dir": data_dir}
+    how |= {"per": per, "pool": pool}
     folder = evaluate(checkpoint, split, mesh, main_console(), gallery=gallery, out=out, **how)
     print_main(f"report.html, its Markdown, metrics.json and predictions.csv are in {folder}")
 

@@ -1,11 +1,14 @@
 """`fracjax prepare`, `show`, `show-phantoms` and `convert`: what training reads."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
+from fracjax.config.class_names import roles, show_dashes
 from fracjax.datasets.request import Request
+from fracjax.errors import InputError
 
 
 @tyro.conf.configure(tyro.conf.PositionalRequiredArgs)
@@ -19,39 +22,64 @@ def prepare(request: Annotated[Request, tyro.conf.arg(name="")]) -> None:
     # Imported late, so that --help and a misspelt flag are answered at once.
     from fracjax.datasets.prepare import prepare
 
-    print(prepare(request))
+    (positive,), classes = show_dashes([request.positive]), show_dashes(request.classes)
+    print(prepare(replace(request, classes=classes, positive=positive)))
 
 
 def show(
-    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")],
+    names: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE|NAME")],
     /,
-    config: Path,
+    config: Path | None = None,
     data_dir: Path | None = None,
-    part: Literal["train", "validation", "test"] = "train",
-    studies: int = 4,
+    part: Literal["train", "validation", "test"] | None = None,
+    studies: int | None = None,
     out: Path | None = None,
-    seed: int = 0,
+    seed: int | None = None,
 ) -> None:
-    """Draw studies of a prepared dataset before and after each augmentation of a config.
+    """Draw what picture files became, or studies of a prepared dataset, augmented.
+
+    `fracjax show FILE...` draws each file as training and prediction see it, beside the histogram
+    of its greys, and prints its notes. `fracjax show NAME --config CONFIG` draws studies of a
+    prepared dataset before and after each augmentation of a config.
 
     Args:
-      name: prepared dataset, with all of its classes.
+      names: picture files; with --config one prepared dataset, with all of its classes.
       config: config file, or the name of a packaged one; says how images are decoded and
         augmented.
-      data_dir: folder of the prepared datasets; None for the config's.
-      part: of the split.
-      studies: number of studies, of the classes in turn.
-      out: PNG file to write; None for show_NAME.png.
-      seed: of the choice of studies and of every draw.
+      data_dir: with --config: folder of the prepared datasets; None for the config's.
+      part: with --config: of the split; None for train.
+      studies: with --config: number of studies, of the classes in turn; None for 4.
+      out: PNG file to write; None for show_NAME.png, or show_pictures.png of several files.
+      seed: with --config: of the choice of studies and of every draw; None for 0.
     """
+    only = {"data_dir": data_dir, "part": part, "studies": studies, "seed": seed}
+    given = {name: value for name, value in only.items() if value is not None}
+    if config is None:
+        _show_pictures([Path(name) for name in names], out, sorted(given))
+        return
+    if len(names) != 1:
+        raise InputError(f"--config draws one prepared dataset, and {len(names)} are named")
     from fracjax.config.io import load
 
     loaded = load(config)
     from fracjax.workflows.show import show as draw
 
-    path = out or Path(f"show_{name}.png")
-    options = {"data_dir": data_dir, "part": part, "studies": studies, "seed": seed}
-    draw(name, loaded, path, source=config.name, **options)
+    path = out or Path(f"show_{names[0]}.png")
+    classes = draw(names[0], loaded, path, source=config.name, **given)
+    print("\n".join(filter(None, (roles(classes), f"wrote {path}"))))
+
+
+def _show_pictures(files: list[Path], out: Path | None, given: list[str]) -> None:
+    flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+    if flags:
+        raise InputError(f"{flags} without --config: files are drawn as they are; leave it out")
+    if not files:
+        raise InputError("nothing to show: name picture files, or a dataset with --config CONFIG")
+    from fracjax.workflows.show_pictures import printable, show_pictures
+
+    path = out or Path(f"show_{files[0].stem if len(files) == 1 else 'pictures'}.png")
+    for picture in show_pictures(files, path):
+        print(f"{printable(str(picture.path))}: {picture.note or 'no notes'}")
     print(f"wrote {path}")
 
 

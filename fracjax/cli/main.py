@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from fracjax import __version__
+from fracjax.config.class_names import hide_dashes
 
 COMMANDS = {
     "prepare": ("data", "audit a dataset's images; write records, a manifest and a split"),
-    "show": ("data", "draw studies of a prepared dataset before and after each augmentation"),
+    "show": ("data", "draw what picture files became, or a dataset's studies, augmented"),
     "show-phantoms": ("data", "draw a sheet of phantoms, one of each kind"),
     "convert": ("data", "convert a Keras file of ImageNet weights"),
     "train": ("train", "train a run, or continue one that was cut short"),
@@ -73,6 +74,8 @@ def _run(name: str, words: Sequence[str], prog: str) -> int | None:
         return command(words, prog)
     import tyro
 
+    if name == "prepare":
+        words = hide_dashes(words, "--classes", "--positive")
     return tyro.cli(command, args=words, prog=prog)
 
 

@@ -15,3 +15,4 @@ from fracjax.config.schema import Precision as Precision
 from fracjax.config.schema import Sweep as Sweep
 from fracjax.config.schema import Train as Train
 from fracjax.config.schema import fold_of as fold_of
+from fracjax.config.schema import value_of as value_of

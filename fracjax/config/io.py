@@ -14,6 +14,7 @@ from typing import Any
 import tyro
 
 from fracjax.config import GROUPS, Config, Phase
+from fracjax.config.class_names import hide_dashes, show_dashes
 from fracjax.config.rules import check
 from fracjax.errors import InputError
 
@@ -37,8 +38,11 @@ def load(
         `Config`, or a value that is out of range.
       SystemExit: from the parser of the overrides, which prints the nearest right field.
     """
-    page = {"args": list(overrides), "description": description, "prog": prog}
+    words = hide_dashes(overrides, "--data.classes")
+    page = {"args": words, "description": description, "prog": prog}
     result = tyro.cli(Config, default=_get_config(find(config)), **page)
+    data = dataclasses.replace(result.data, classes=show_dashes(result.data.classes))
+    result = dataclasses.replace(result, data=data)
     return check(from_dict(to_dict(result)))  # where `none` becomes None
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from fracjax.config import Bound, Config
+from fracjax.config.class_names import class_key, flag_words, roles, says_the_opposite
 from fracjax.errors import InputError
 
 _Field = tuple[str, Any, Any, list[Bound]]
@@ -40,17 +41,22 @@ def _joint_problems(config: Config) -> list[str]:
     """What fields cannot be together."""
     seed, folds, members = config.train.seed, config.folds, config.ensemble.members
     rates, seeds = config.sweep.learning_rates, config.sweep.seeds
+    classes = config.data.classes
     rules = {
+        f"data.classes makes {roles(classes)}, the opposite of what the names say: write "
+        f"data.classes {flag_words(classes[::-1])}": says_the_opposite(classes),
+        f"data.classes is {', '.join(classes)}: two names that differ in case or Unicode form only "
+        "are one class": len(set(map(class_key, classes))) < len(set(classes)),
         f"train.seed is {seed}: with one for each network it must stay below {2**31:,}": (
             seed + max(members, seeds) > 2**31
         ),
         f"folds is {folds} and ensemble.members {members}: the networks of a run are one or the "
-        "other": folds > 1 and members > 1,
-        f"folds is {folds}, so data.fold must be none": folds > 1 and config.data.fold is not None,
+        "other": folds != 0 and members > 1,
+        f"folds is {folds}, so data.fold must be none": folds != 0 and config.data.fold is not None,
         f"sweep.learning_rates is {', '.join(map(str, rates))} alone: write it as "
         "phases.0.learning_rate, or more of them to compare": len(rates) == seeds == 1,
         "a sweep compares runs of one network: leave out folds and ensemble.members, and train "
-        "them with what the sweep finds": (rates or seeds > 1) and (folds or members > 1),
+        "them with what the sweep finds": (rates or seeds > 1) and (folds != 0 or members > 1),
         "data.oversample and loss.class_weights balanced both make up for rare classes: choose one "
         "of them": config.data.oversample and config.loss.class_weights == "balanced",
     }

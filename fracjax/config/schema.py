@@ -66,12 +66,13 @@ class Data:
     fold: Annotated[
         str | None,
         Bound(
-            "neither none nor like 2/5, the second of five folds",
-            lambda x: fold_of(x) is not None or x is None,
+            "neither none nor like 2/5, the second of five folds, nor like source=clinic_b",
+            lambda x: x is None or bool(fold_of(x) or value_of(x)),
         ),
     ] = None
     """`2/5`: validate on the second of five folds of the training and validation studies, and train
-    on the other four. `none`: the split as it is."""
+    on the other four. `source=clinic_b`: validate on those whose column `source` says clinic_b, and
+    train on all others. `none`: the split as it is."""
     subset: Annotated[float, ABOVE_0, Bound("above 1, which is all studies", lambda x: x <= 1)] = (
         1.0
     )
@@ -86,6 +87,12 @@ def fold_of(fold: str | None) -> tuple[int, int] | None:
     found = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", fold or "")
     number, count = (int(found[1]), int(found[2])) if found else (1, 0)
     return (number, count) if number <= count and count >= 2 else None
+
+
+def value_of(fold: str | None) -> tuple[str, str] | None:
+    """`("source", "clinic_b")` of "source=clinic_b"; None of what names no column and value."""
+    column, _, value = (fold or "").partition("=")
+    return (column, value) if column and value else None
 
 
 Precision = Literal["float32", "tensorfloat32", "bfloat16"]
@@ -271,12 +278,15 @@ class Config:
     train: Train = field(default_factory=Train)
     ensemble: Ensemble = field(default_factory=Ensemble)
     folds: Annotated[
-        int,
-        AT_LEAST_0,
+        int | str,
+        Bound("below 0", lambda n: isinstance(n, str) or n >= 0),
         Bound("which leaves nothing to train on; write 0, or 2 or more", lambda n: n != 1),
+        Bound("neither a number nor a column", lambda n: n != ""),
     ] = 0
     """Cross-validation: train so many networks at once, each validated on one of as many folds of
-    the training and validation studies; 0 is off. The test studies stay apart."""
+    the training and validation studies; 0 is off. A column, such as source, in place of a number:
+    each is validated on the studies of one value (leave-one-source-out). The test studies stay
+    apart."""
     sweep: Sweep = field(default_factory=Sweep)
 
 

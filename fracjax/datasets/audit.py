@@ -5,7 +5,7 @@ A truncated JPEG decodes leniently with a grey strip at the bottom. In FracAtlas
 """
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -27,6 +27,7 @@ class _File:
     row: ManifestRow
     links: tuple[str, ...] = ()
     pixels: str = ""  # digest of the 8-bit grey pixels, the same for all eight flips and rotations
+    depth: int | None = None  # bits, where the file declares none
     fingerprint: tuple[UInt64[np.ndarray, "8"], UInt8[np.ndarray, "64 64"]] | None = None
 
     @property
@@ -46,7 +47,7 @@ def examine(studies: Sequence[Study], similarity: float | None) -> list[Manifest
 
     Also refused: pixel-identical images (flips and rotations included) under two labels, all of
     them, because nothing here can tell which label is true; and a study name that is not unique.
-    Without a `similarity`, as in `near_duplicate_groups`, every study is a group of its own.
+    Groups are as of `near_duplicate_groups`; the pixel-identical are always of one.
     """
     with capture_decoder_warnings():
         files = in_threads(_decode, studies, "Decoding every image")
@@ -69,11 +70,24 @@ def examine(studies: Sequence[Study], similarity: float | None) -> list[Manifest
     taken = [file for file in files if file.taken]
     for file, first in zip(taken, _first_of_group(taken, similarity), strict=True):
         file.row = replace(file.row, group=taken[first].row.study)
+    _note_depths(taken)
     for same in _alike(taken, lambda file: file.row.group):
         labels = sorted({file.row.label for file in same})
         for file in same if len(labels) > 1 else ():
             file.note(f"its group has {len(labels)} labels: {', '.join(labels)}")
     return [file.row for file in files]
+
+
+def _note_depths(taken: Sequence[_File]) -> None:
+    """Files that declare no depth are of one detector, as a rule: who differs is noted."""
+    depths = Counter(file.depth for file in taken if file.depth)
+    usual, count = depths.most_common(1)[0] if depths else (None, 0)
+    for file in taken:
+        if file.depth not in (None, usual):
+            file.note(
+                f"depth: nothing is declared; read as {file.depth} bits, but {count} other files "
+                f"here as {usual}"
+            )
 
 
 def _decode(study: Study) -> _File:
@@ -92,13 +106,13 @@ def _take(file: _File, study: Study) -> None:
         raise Unreadable(study.problem)
     data = study.read()
     file.row = replace(file.row, sha256=hashlib.sha256(data).hexdigest() if data else "")
-    decoded = read_image(data, lambda data: ((image := open_image(data)).kind, image), study.path)
+    decoded = read_image(data, lambda data: ((image := open_image(data)), image), study.path)
     if isinstance(decoded, Rejection):
         raise Unreadable(decoded.reason)
-    image, complaint = decoded
+    image, doubts = decoded
     upright = image.upright()
     grey = np.asarray(upright.convert("L"))
-    file.fingerprint = fingerprint(grey)
+    file.fingerprint, file.depth = fingerprint(grey), image.assumed_depth
     views = [repr(view.shape).encode() + view.tobytes() for view in dihedral(grey)]
     file.pixels = min(hashlib.blake2b(view, digest_size=16).hexdigest() for view in views)
     turned = "" if image.orientation == 1 else f"EXIF orientation {image.orientation}"
@@ -109,7 +123,7 @@ def _take(file: _File, study: Study) -> None:
         orientation=image.orientation,
         channels=3 if has_colour(upright) else 1,
     )
-    file.note(complaint, turned)
+    file.note(doubts, turned)
 
 
 def _alike(files: Sequence[_File], key: Callable[[_File], str]) -> list[list[_File]]:
@@ -122,9 +136,10 @@ def _alike(files: Sequence[_File], key: Callable[[_File], str]) -> list[list[_Fi
 
 def _first_of_group(taken: Sequence[_File], similarity: float | None) -> Sequence[int]:
     """For each file the place of the first of its near-duplicate group."""
-    if similarity is None or not taken:
-        return range(len(taken))
+    if not taken:
+        return []
     both = zip(*(file.fingerprint for file in taken if file.fingerprint), strict=True)
     hashes, thumbnails = (np.stack(of_all) for of_all in both)
-    links = [file.links for file in taken]
+    # The same pixels may have no structure to compare, as black exports have none.
+    links = [(*file.links, file.pixels) for file in taken]
     return near_duplicate_groups(hashes, thumbnails, similarity=similarity, links=links).tolist()

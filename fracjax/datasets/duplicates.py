@@ -60,20 +60,22 @@ def near_duplicate_groups(
     hashes: UInt64[np.ndarray, "n 8"],
     thumbnails: UInt8[np.ndarray, "n side side"],
     *,
-    similarity: float,
+    similarity: float | None,
     links: Sequence[Sequence[Hashable]] = (),
 ) -> Int[np.ndarray, "n"]:
     """For each image, by its `fingerprint`, the index of the first image of its group.
 
-    `similarity` is the smallest correlation of the fine structure, 0 to 1, that joins a pair.
+    `similarity` is the smallest correlation of the fine structure, 0 to 1, that joins a pair; with
+    None none is joined for its looks.
     Images that share one of their `links` are joined, alike or not.
     """
     joined = scipy.cluster.hierarchy.DisjointSet(range(len(hashes)))
-    pairs = candidates_between(hashes, hashes)
-    first, second, turn = pairs[:, pairs[0] < pairs[1]]
-    alike = fine_similarity(thumbnails, first, second, turn) >= similarity
-    for a, b in zip(first[alike].tolist(), second[alike].tolist(), strict=True):
-        joined.merge(a, b)
+    if similarity is not None:
+        pairs = candidates_between(hashes, hashes)
+        first, second, turn = pairs[:, pairs[0] < pairs[1]]
+        alike = fine_similarity(thumbnails, first, second, turn) >= similarity
+        for a, b in zip(first[alike].tolist(), second[alike].tolist(), strict=True):
+            joined.merge(a, b)
     seen: dict[Hashable, int] = {}
     for index, keys in enumerate(links):
         for key in keys:

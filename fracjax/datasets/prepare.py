@@ -6,15 +6,19 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
 
+from fracjax.config.class_names import roles
 from fracjax.datasets.audit import examine
+from fracjax.datasets.columns import check_values, given_parts, with_columns
 from fracjax.datasets.duplicates import similarity_of
+from fracjax.datasets.earlier import kept_parts, read_earlier
+from fracjax.datasets.make_split import make_split
 from fracjax.datasets.phantom.dataset import phantoms
 from fracjax.datasets.prepared import (
     DECODED,
@@ -23,6 +27,7 @@ from fracjax.datasets.prepared import (
     SPLITS,
     STUDIES,
     TAKEN,
+    VERSION,
     ManifestRow,
     open_records,
     refusals_by_reason,
@@ -33,10 +38,17 @@ from fracjax.datasets.sources.archive import Contents, Study
 from fracjax.datasets.sources.bone_break import bone_break
 from fracjax.datasets.sources.folder import folder
 from fracjax.datasets.sources.fracatlas import fracatlas
-from fracjax.datasets.splits import make_split
+from fracjax.datasets.sources.grazpedwri import grazpedwri
+from fracjax.datasets.sources.mura import mura
+from fracjax.datasets.sources.table import table
 from fracjax.errors import InputError
 
-_VERSION = "1.0.0"  # of the records
+_PUBLISHED = {
+    "fracatlas": fracatlas,
+    "bone_break": bone_break,
+    "mura": mura,
+    "grazpedwri_dx": grazpedwri,
+}
 
 
 @dataclass(frozen=True)
@@ -46,23 +58,32 @@ class Summary:
     directory: Path  # DATA_DIR/NAME
     taken: dict[str, int]  # class -> number of studies taken, in the order of the classes
     refused: dict[str, int]  # kind of reason -> number of files
-    near_duplicates: tuple[int, int]  # groups of two or more, and the studies in them
+    noted: int  # files taken with a note in the manifest
+    groups: tuple[int, int]  # of two studies or more, and the studies in them
+    group_by: str  # column that they go by, beside near duplicates; else empty
+    kept: int  # studies that keep the part of an earlier preparation
     counts: dict[str, dict[str, int]] = field(repr=False)  # part -> class -> number of studies
     split_hash: str  # SHA-256 of the split
     # why -> number of hidden files and folders and those of services, which have no row
     skipped: dict[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        groups, members = self.near_duplicates
+        groups, members = self.groups
+        by = "near-duplicate groups"
+        if self.group_by:
+            by = f"groups by {self.group_by} and near duplicates"
+        kept = f" ({self.kept:,} studies keep the part they had)" if self.kept else ""
         refused = ", ".join(f"{count} {reason}" for reason, count in self.refused.items())
         skipped = ", ".join(f"{count} {reason}" for reason, count in self.skipped.items())
         lines = [
             f"studies taken: {sum(self.taken.values()):,}",
             *(f"  {name}: {count:,}" for name, count in self.taken.items()),
+            *filter(None, [roles(tuple(self.taken))]),
             f"files refused: {sum(self.refused.values()):,}" + (f" ({refused})" if refused else ""),
+            f"files with a note: {self.noted:,}" + (f" (see {MANIFEST})" if self.noted else ""),
             *([f"skipped, without a row: {skipped}"] if skipped else []),
-            f"near-duplicate groups: {groups:,} ({members:,} studies)",
-            f"split {self.split_hash[:12]}:",
+            f"{by}: {groups:,} ({members:,} studies)",
+            f"split {self.split_hash[:12]}{kept}:",
             *(
                 f"  {part}: {sum(count.values()):,} "
                 f"({', '.join(f'{name} {count[name]:,}' for name in self.taken)})"
@@ -76,7 +97,7 @@ class Summary:
 
 
 def prepare(request: Request) -> Summary:
-    """Audit, write, split.
+    """Audit, write, split. Over an earlier preparation it adds studies, and the others keep parts.
 
     Everything is written beside its destination and renamed at the end, so that an interrupted
     run leaves whatever was there before, or nothing.
@@ -84,21 +105,28 @@ def prepare(request: Request) -> Summary:
     check(request)
     destination = request.destination
     _check_replaceable(destination, request.source)
+    earlier = read_earlier(destination)
     request.data_dir.mkdir(parents=True, exist_ok=True)
     # A leading dot, and on the same disk: a rename must not become a copy.
     with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=request.data_dir) as scratch:
         contents = _contents(request)
+        request = replace(request, group_by=request.group_by or contents.group_by or None)
+        contents = with_columns(contents, request)
         rows = examine(contents.studies, similarity_of(contents.name))
         _check_classes(contents.classes, rows)
         kept = [row for row in rows if row.status == TAKEN]
         labels, groups = [row.label for row in kept], [row.group for row in kept]
         names = [row.study for row in kept]
-        split = make_split(names, labels, groups, fractions=request.fractions, seed=request.seed)
         both = zip(contents.studies, rows, strict=True)
         taken = {study.study: study for study, row in both if row.status == TAKEN}
+        check_values(request, taken.values())
+        given = given_parts(taken)
+        kept_as = kept_parts(earlier, request, contents.classes, rows, given)
+        how = {"fractions": request.fractions, "seed": request.seed}
+        split = make_split(names, labels, groups, given=given, kept=kept_as, **how)
         written = write_records(contents, taken, Path(scratch))
         write_manifest(rows, written / MANIFEST)
-        _write_studies(contents.classes, taken, written)
+        _write_studies(contents.classes, request.group_by or "", taken, written)
         split.save(written / SPLITS)
         if destination.exists():
             destination.rename(Path(scratch) / "replaced")
@@ -108,7 +136,10 @@ def prepare(request: Request) -> Summary:
         directory=destination,
         taken={name: count[name] for name in contents.classes},
         refused=refusals_by_reason(rows),
-        near_duplicates=(len(sizes), sum(sizes)),
+        noted=sum(bool(row.note) for row in kept),
+        groups=(len(sizes), sum(sizes)),
+        group_by=request.group_by or "",
+        kept=len(kept_as),
         counts={part: dict(classes) for part, classes in split.counts.items()},
         split_hash=split.hash,
         skipped=dict(contents.skipped),
@@ -120,8 +151,10 @@ def _contents(request: Request) -> Contents:
         return phantoms(request.name, count=request.count, side=request.side, seed=request.seed)
     assert request.source is not None  # as `check` has seen
     if request.name == "folder":
-        return folder(request.source, request.classes, request.attributes)
-    return {"fracatlas": fracatlas, "bone_break": bone_break}[request.name](request.source)
+        return folder(request, request.source)
+    if request.name == "table":
+        return table(request, request.source)
+    return _PUBLISHED[request.name](request.source)
 
 
 def _check_classes(classes: Sequence[str], rows: Sequence[ManifestRow]) -> None:
@@ -149,7 +182,7 @@ def write_records(contents: Contents, taken: Mapping[str, Study], data_dir: Path
 
 
 class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    VERSION = tfds.core.Version(_VERSION)
+    VERSION = tfds.core.Version(VERSION)
     # Else tfds looks for a list of URLs beside our code, with an import it does not declare.
     code_path = None
 
@@ -176,7 +209,9 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             yield name, {"study": name, "image": study.read()}
 
 
-def _write_studies(classes: Sequence[str], taken: Mapping[str, Study], directory: Path) -> None:
+def _write_studies(
+    classes: Sequence[str], group_by: str, taken: Mapping[str, Study], directory: Path
+) -> None:
     """What opening needs, in the order of the records, so that it reads no image."""
     studies = {}
     for record in open_records(directory):
@@ -186,7 +221,7 @@ def _write_studies(classes: Sequence[str], taken: Mapping[str, Study], directory
             "boxes": study.boxes.astype(np.float32).tolist(),
             "masks": [mask.tolist() for mask in study.masks],
         }
-    content = {"classes": classes, "studies": studies}
+    content = {"classes": classes, "group_by": group_by, "studies": studies}
     (directory / STUDIES).write_text(json.dumps(content, ensure_ascii=False) + "\n", "utf-8")
 
 
@@ -198,7 +233,8 @@ def _check_replaceable(destination: Path, source: Path | None) -> None:
             "move it, or choose another --data-dir"
         )
     if destination.exists():
-        ours = {MANIFEST, SPLITS, STUDIES, DECODED, _VERSION}
+        records = {path.name for path in destination.glob("[0-9].[0-9].[0-9]")}  # of any version
+        ours = {MANIFEST, SPLITS, STUDIES, DECODED, *records}
         if foreign := sorted({path.name for path in destination.iterdir()} - ours):
             raise InputError(
                 f"{destination} holds what no preparation wrote: {', '.join(foreign[:5])}; "

@@ -20,6 +20,8 @@ STUDIES = "studies.json"  # what the records hold beside image and label, in the
 DECODED = "decoded"  # folder for a cache of decoded images; a new preparation drops it
 EVERYTHING = "studies"  # the one split of the records ("all" is reserved); see splits.json
 TAKEN, REFUSED = "taken", "refused"
+# Of the records, and the folder's name: raise the first number when they read differently.
+VERSION = "2.0.0"
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ class Prepared:
     classes: tuple[str, ...]  # in the order of their indices
     study: np.ndarray  # unique name of each record
     label: Int32[np.ndarray, "n"]  # index into `classes`
-    group: np.ndarray  # near-duplicate group of each
+    # group of each: near duplicates, and what shares a value of `group_by`
+    group: np.ndarray
     sha256: np.ndarray  # of each encoded image, in hexadecimal
     # whether it has colour; a grey image may still be stored with three channels
     colour: Bool[np.ndarray, "n"]
@@ -84,6 +87,8 @@ class Prepared:
     boxes: list[Float32[np.ndarray, "_ 4"]]
     # per record one outline per box, (y, x) points as the same fractions; may be empty
     masks: list[tuple[Float32[np.ndarray, "_ 2"], ...]]
+    # column by which studies were grouped beside near duplicates, such as patient; else empty
+    group_by: str = ""
 
     def __len__(self) -> int:
         return len(self.study)
@@ -118,12 +123,19 @@ def open_prepared(name: str, data_dir: Path) -> Prepared:
     for path in (directory, directory / MANIFEST, directory / SPLITS):
         if not path.exists():
             raise InputError(f"dataset {name!r} is not prepared: no {path}; {way_out}")
-    if not any(directory.glob("*/dataset_info.json")):
+    versions = [path.parent.name for path in directory.glob("*/dataset_info.json")]
+    if not versions:
         raise InputError(f"dataset {name!r}: no records in {directory}; {way_out}")
+    if VERSION not in versions:
+        raise InputError(
+            f"dataset {name!r} was prepared by another version (records of {max(versions)}, this "
+            f"one's are {VERSION}), which took other files or greys; {way_out}"
+        )
     file = STUDIES
     try:
         content = json.loads((directory / STUDIES).read_text("utf-8"))
         classes, studies = tuple(content["classes"]), content["studies"]
+        group_by = content["group_by"]
         file = MANIFEST
         manifest = read_manifest(directory / MANIFEST)
         row_of = {row.study: row for row in manifest if row.status == TAKEN}
@@ -151,6 +163,7 @@ def open_prepared(name: str, data_dir: Path) -> Prepared:
         },
         boxes=[np.array(study["boxes"], np.float32).reshape(-1, 4) for study in known],
         masks=[tuple(np.array(mask, np.float32) for mask in study["masks"]) for study in known],
+        group_by=group_by,
     )
 
 
@@ -159,8 +172,7 @@ def open_records(directory: Path) -> Any:
     # Here, not above: it takes its time to import, and only images need it.
     import tensorflow_datasets as tfds
 
-    version = max(path.parent for path in directory.glob("*/dataset_info.json"))
     encoded = {"image": tfds.decode.SkipDecoding()}
-    builder = tfds.builder_from_directory(str(version))
+    builder = tfds.builder_from_directory(str(directory / VERSION))
     # tfds decorates the method and thereby hides its signature.
     return builder.as_data_source(split=EVERYTHING, decoders=encoded)  # pyright: ignore

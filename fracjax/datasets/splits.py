@@ -1,29 +1,24 @@
 """Train, validation and test by group of near duplicates: made once, written down, checked on load.
 
-A group lies whole in one part. The split is a JSON file whose hash every checkpoint carries. Folds
-for cross-validation are cut from train and validation; the test part stays apart.
+A group lies whole in one part. The split is a JSON file whose hash every checkpoint carries.
 """
 
 import hashlib
 import json
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 import numpy as np
-from jaxtyping import Int, Shaped
+from jaxtyping import Int
 
+from fracjax.datasets.columns import some
 from fracjax.datasets.prepared import Prepared
-from fracjax.datasets.request import FRACTIONS
 from fracjax.errors import InputError
 
 PARTS = ("train", "validation", "test")
-_FOLDS = 20  # 14 + 3 + 3 of them are 70/15/15 exactly; each other fraction is met within 2.5 %
-_SHOWN = 5
-
-T = TypeVar("T")
+_OF_FILE = ("the split leaks", "make it again with `fracjax prepare`")
 
 
 @dataclass(frozen=True)
@@ -50,13 +45,13 @@ class Split:
             "studies have no part": group.keys() - self.assignment.keys(),
         }
         found = {what: sorted(names) for what, names in differ.items() if names}
-        problems = [f"{len(names)} {what}: {_some(names)}" for what, names in found.items()]
+        problems = [f"{len(names)} {what}: {some(names)}" for what, names in found.items()]
         if problems:
             raise InputError(
                 f"the split is not of dataset {prepared.name}: {'; '.join(problems)}; "
                 "use the split written beside it, or prepare the dataset again"
             )
-        _check_leakage(self.assignment, group)
+        refuse_leaks(self.assignment, group, *_OF_FILE)
 
     def indices(self, prepared: Prepared, part: str) -> Int[np.ndarray, "n"]:
         """Indices of the records of one of `PARTS`, in the order of the records."""
@@ -99,7 +94,7 @@ class Split:
             raise InputError(f"{path}: not a split file ({error!r}); {again}") from error
         if unknown := sorted(set(split.assignment.values()) - set(PARTS)):
             raise InputError(f"{path}: parts {unknown}, expected {', '.join(PARTS)}; {again}")
-        _check_leakage(split.assignment, split.group)
+        refuse_leaks(split.assignment, split.group, *_OF_FILE)
         if split.hash != written:
             raise InputError(
                 f"{path}: changed since it was written: its content has the hash "
@@ -108,105 +103,13 @@ class Split:
         return split
 
 
-def make_split(
-    study: Sequence[str],
-    label: Sequence[str],
-    group: Sequence[str],
-    *,
-    fractions: tuple[float, float, float] = FRACTIONS,
-    seed: int = 0,
-) -> Split:
-    """Split studies, which have unique names, by group, stratified by label.
-
-    The parts are runs of the folds of scikit-learn's StratifiedGroupKFold, which keeps groups whole
-    and classes balanced: 20, or as many as the rarest class has groups. The seed shuffles the
-    groups.
-
-    Raises:
-      InputError: bad fractions, a class with fewer than three groups or absent from a part.
-    """
-    if len(fractions) != 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
-        raise InputError(
-            f"--fractions {' '.join(map(str, fractions))}: expected three numbers above 0 that "
-            f"add up to 1 (train, validation, test), such as 0.7 0.15 0.15"
-        )
-    if repeated := [name for name, times in Counter(study).items() if times > 1]:
-        raise InputError(f"studies are duplicated: {_some(repeated)}")
-    groups = _groups_of_class(label, group)
-    if scarce := [f"{name} has {n}" for name, n in sorted(groups.items()) if n < 3]:
-        raise InputError(
-            "too few groups of near duplicates to have one in each of three parts: "
-            f"{', '.join(scarce)}; add studies or leave the class out"
-        )
-    part_of_fold = np.repeat(PARTS, _folds_of_part(fractions, min(_FOLDS, *groups.values())))
-    cut = _stratified(label, group, part_of_fold.size, seed)
-    assignment: dict[str, str] = {
-        study[int(i)]: part
-        for part, (_, members) in zip(part_of_fold.tolist(), cut, strict=True)
-        for i in members
-    }
-    counted = Counter((assignment[s], name) for s, name in zip(study, label, strict=True))
-    counts = {part: {name: counted[part, name] for name in sorted(groups)} for part in PARTS}
-    absent = [f"{name} from {part}" for part in PARTS for name, n in counts[part].items() if not n]
-    if absent:
-        raise InputError(
-            f"a class is absent: {', '.join(absent)}; add studies of it, leave the class out, "
-            f"try another --seed or larger --fractions (now {fractions})"
-        )
-    return Split(assignment, dict(zip(study, group, strict=True)), seed, fractions, counts)
-
-
-def fold_indices(
-    label: Int[np.ndarray, " n"],
-    group: Shaped[np.ndarray, " n"],
-    *,
-    fold: tuple[int, int],
-    seed: int,
-    source: str,
-) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " v"]]:
-    """Rows to train on and rows to validate on; over all folds each row is validated on once.
-
-    The folds have the classes in like fractions, and groups whole. `fold` is its number, from 1,
-    and how many there are; the seed, which shuffles the groups, is the same for all of a run.
-    """
-    number, of = fold
-    fewest = min(_groups_of_class(label.tolist(), group.tolist()).values())
-    if fewest < of:
-        fewer = f"write --folds {fewest} or less, or " if fewest > 1 else ""
-        raise InputError(
-            f"{of} folds of {source} need {of} near-duplicate groups of every class, but its "
-            f"smallest class has {fewest}; {fewer}leave the class out"
-        )
-    return _stratified(label, group, of, seed)[number - 1]
-
-
-def _stratified(label: Any, group: Any, folds: int, seed: int) -> list[tuple[Any, Any]]:
-    # Here, not above: it takes its time to import, and who reads a split makes none.
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    cutter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    return list(cutter.split(np.zeros(len(label)), label, group))
-
-
-def _groups_of_class(label: Sequence[T], group: Sequence[Any]) -> Counter[T]:
-    return Counter(name for name, _ in set(zip(label, group, strict=True)))
-
-
-def _folds_of_part(fractions: Sequence[float], folds: int) -> list[int]:
-    """Folds for each part, at least one, nearest to the fractions (largest remainder)."""
-    exact = np.array(fractions) * folds
-    given = np.maximum(1, (exact + 1e-9).astype(int))
-    while given.sum() < folds:
-        given[np.argmax(exact - given)] += 1
-    while given.sum() > folds:
-        given[np.argmax(np.where(given > 1, given - exact, -np.inf))] -= 1
-    return given.tolist()
-
-
-def _check_leakage(assignment: Mapping[str, str], group: Mapping[str, str]) -> None:
+def refuse_leaks(
+    assignment: Mapping[str, str], group: Mapping[str, str], what: str, way_out: str
+) -> None:
+    """Refuse groups with studies in two parts, naming them; of study -> part, study -> group."""
     members = defaultdict(list)
-    for study, its in group.items():
-        members[its].append(study)
+    for study in assignment:
+        members[group[study]].append(study)
     leaks = [
         ", ".join(f"{study} in {assignment[study]}" for study in sorted(its))
         for its in members.values()
@@ -214,11 +117,6 @@ def _check_leakage(assignment: Mapping[str, str], group: Mapping[str, str]) -> N
     ]
     if leaks:
         raise InputError(
-            f"the split leaks {len(leaks)} group(s) of near duplicates across its parts: "
-            f"{_some(leaks, '; ')}; make it again with `fracjax prepare`"
+            f"{what} {len(leaks)} group(s) of near duplicates, or of what belongs together, across "
+            f"its parts: {some(leaks, '; ')}; {way_out}"
         )
-
-
-def _some(names: Sequence[str], between: str = ", ") -> str:
-    more = len(names) - _SHOWN
-    return between.join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 from numpy.typing import ArrayLike
 
 from fracjax.evaluation import confusion, metrics
@@ -12,8 +12,9 @@ from fracjax.evaluation.bootstrap import Resampled
 from fracjax.evaluation.delong import auc_estimate
 from fracjax.evaluation.intervals import (
     Estimate,
+    count_groups,
+    fraction,
     mover,
-    proportion,
     undefined,
     wilson,
     wilson_f1,
@@ -52,8 +53,9 @@ class AtThreshold:
 class BinaryReport:
     """A detector's metrics; `Estimate.method` says how each interval was made."""
 
+    classes: tuple[str, ...]  # names of the negative and of the positive class
     n: int
-    n_positive: int  # fractures among the n studies
+    n_positive: int  # studies of the positive one
     n_groups: int  # near-duplicate groups, the unit of the bootstrap
     # fraction of studies with a fracture; what average precision would be by chance.
     prevalence: Estimate
@@ -73,54 +75,60 @@ def binary_report(
     scores: ArrayLike,
     operating_point: OperatingPoint,
     groups: ArrayLike | None = None,
+    classes: tuple[str, ...] = ("negative", "positive"),
     **resampling: int,
 ) -> BinaryReport:
     """Every metric of a detector at its operating point, and separately at 0.5.
 
-    Proportions have Wilson's interval, the AUC DeLong's, likelihood ratios Simel's, and all others
-    the bootstrap's over `groups`. With one class absent, what needs it is undefined, not an error.
-    The operating point is chosen elsewhere (on validation). Scores are probabilities, for 0.5 to
-    mean anything.
+    Proportions have Wilson's interval, the AUC DeLong's, likelihood ratios Simel's, all of them by
+    `groups`, and all others the bootstrap's over these. With one class absent, what needs it is
+    undefined, not an error. The operating point is chosen elsewhere (on validation). Scores are
+    probabilities, for 0.5 to mean anything. `classes` are the names of 0 and 1, for those who show
+    the report.
     """
     sample = Sample.checked(labels, scores, groups)
     n, n_positive = sample.n, sample.n_positive
     missing = missing_class(n_positive, n)
     rules = ((operating_point.threshold, operating_point.rule), (0.5, "fixed:0.5"))
-    cells = [
-        confusion.one_hot_cells(sample.labels, metrics.calls(sample.scores, threshold), 2)
-        for threshold, _ in rules
-    ]
+    calls = [metrics.calls(sample.scores, threshold) for threshold, _ in rules]
+    cells = [confusion.one_hot_cells(sample.labels, called, 2) for called in calls]
     made = sample.bootstrap(_metrics, np.hstack(cells), **resampling)
     at_operating_point, at_half = (
-        _at(cell.sum(axis=0), threshold, rule, made[slice(column, column + 4)])
-        for cell, (threshold, rule), column in zip(cells, rules, (3, 7), strict=True)
+        _at(sample, called, threshold, rule, made[slice(column, column + 4)])
+        for called, (threshold, rule), column in zip(calls, rules, (3, 7), strict=True)
     )
+    # Where resampling sees no spread, a group counts as one study.
+    positive_groups = count_groups(sample.groups[sample.labels == 1])
 
     def partial_auc_interval() -> tuple[float, float]:
         # A mean over fractures, too, of the fraction of those false positive rates that find each.
         chance = MAX_FPR / 2
         mean = chance + (2 * made.value[1] - 1) * (1 - chance)
-        low, high = wilson_of_mean(mean, n_positive)
+        low, high = wilson_of_mean(mean, positive_groups)
         return (1 + (low - chance) / (1 - chance)) / 2, (1 + (high - chance) / (1 - chance)) / 2
 
-    over_fractures = "Wilson, over fractures"
+    over_fractures = "Wilson, over positive studies"
     return BinaryReport(
+        classes=classes,
         n=n,
         n_positive=n_positive,
         n_groups=made.n_groups,
-        prevalence=proportion(n_positive, n),
-        auc=auc_estimate(sample.labels, sample.scores),
+        prevalence=fraction(sample.labels == 1, sample.groups),
+        auc=auc_estimate(sample.labels, sample.scores, sample.groups),
         partial_auc=made.estimate(1, over_fractures, partial_auc_interval, missing),
         # A mean over fractures of something at most 1, and here 1 for each: their number counts
         # (the binomial interval of Boyd, Eng and Page 2013, in Wilson's form).
         average_precision=made.estimate(
-            0, over_fractures, lambda: wilson(n_positive, n_positive), missing
+            0, over_fractures, lambda: wilson(positive_groups, positive_groups), missing
         ),
         brier=(
             undefined(n, "none", "the scores are not probabilities")
             if sample.scores.min() < 0 or sample.scores.max() > 1
             else made.estimate(
-                2, "Wilson, of a mean", lambda: wilson_of_mean(made.value[2], n), missing
+                2,
+                "Wilson, of a mean",
+                lambda: wilson_of_mean(made.value[2], made.n_groups),
+                missing,
             )
         ),
         at_operating_point=at_operating_point,
@@ -148,14 +156,24 @@ def _metrics(
 
 
 def _at(
-    counts: Float[np.ndarray, "4"], threshold: float, rule: str, made: Resampled
+    sample: Sample,
+    called: Bool[np.ndarray, " n"],
+    threshold: float,
+    rule: str,
+    made: Resampled,
 ) -> AtThreshold:
-    tn, fp, fn, tp = map(int, counts)
-    n = made.n
-    sensitivity = proportion(tp, tp + fn, empty="no fracture")
-    specificity = proportion(tn, tn + fp, empty="no normal study")
-    precision = proportion(tp, tp + fp, empty="no study is called positive")
-    npv = proportion(tn, tn + fn, empty="no study is called negative")
+    n, fracture, groups = sample.n, sample.labels == 1, sample.groups
+    right = called == fracture
+    (tn, fp), (fn, tp) = confusion.confusion_matrix(sample.labels, called, 2).tolist()
+
+    def rate(among: Bool[np.ndarray, " n"], empty: str) -> Estimate:
+        return fraction(right[among], groups[among], empty=empty)
+
+    sensitivity = rate(fracture, "no positive study")
+    specificity = rate(~fracture, "no negative study")
+    precision = rate(called, "no study is called positive")
+    npv = rate(~called, "no study is called negative")
+    involved = fracture | called
 
     def j_interval(scale: float, shift: float) -> tuple[float, float]:
         return mover([sensitivity, specificity], scale=scale, shift=shift)
@@ -169,12 +187,17 @@ def _at(
     missing = missing_class(tp + fn, n)
     alike = {0: "no study is called positive", n: "every study is called positive"}
     by_mover = "MOVER of Wilson's"
-    positive, negative = likelihood_ratios(np.array([[tn, fp], [fn, tp]]))
+    positive, negative = likelihood_ratios(sample.labels, called, groups)
+
+    def f1_interval() -> tuple[float, float]:
+        share = count_groups(groups[involved]) / involved.sum()
+        return wilson_f1(share * tp, share * (fp + fn))
+
     return AtThreshold(
         threshold=threshold,
         rule=rule,
         matrix=((tn, fp), (fn, tp)),
-        accuracy=proportion(tn + tp, n),
+        accuracy=fraction(right, groups),
         sensitivity=sensitivity,
         specificity=specificity,
         precision=precision,
@@ -182,8 +205,8 @@ def _at(
         f1=made.estimate(
             0,
             "Wilson, carried over to F1",
-            lambda: wilson_f1(tp, fp + fn),
-            "" if tp + fp + fn else "no fracture, and none called",
+            f1_interval,
+            "" if tp + fp + fn else "no positive study, and none called",
         ),
         youden_j=made.estimate(1, by_mover, lambda: j_interval(1.0, -1.0), missing),
         balanced_accuracy=made.estimate(2, by_mover, lambda: j_interval(0.5, 0.0), missing),

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
 from fracjax.evaluation.bootstrap import Resampled, bootstrap
-from fracjax.evaluation.intervals import Estimate, Z, proportion, undefined, wilson_of_mean
+from fracjax.evaluation.intervals import Estimate, Z, fraction, undefined, wilson_of_mean
 from fracjax.evaluation.validation import (
     Groups,
     Labels,
@@ -33,7 +33,7 @@ class ReliabilityBin:
     high: float
     n: int  # studies in it; 0 is possible, and the rest is then undefined
     mean_score: float | None  # mean of their probabilities; None without a study
-    # fraction of them with a fracture; Wilson's interval takes studies as independent.
+    # fraction of them with a fracture, with Wilson's interval by group.
     observed: Estimate
 
 
@@ -83,11 +83,11 @@ def reliability(
     columns = np.hstack([np.eye(bins)[in_width] * gap, np.eye(bins)[in_mass] * gap, gap**2])
     made = bootstrap(_means, sample.groups, columns, **resampling)
     return Reliability(
-        bins=tuple(_bins(y, p, width, in_width)),
-        equal_mass=tuple(b for b in _bins(y, p, mass, in_mass) if b.n),
+        bins=tuple(_bins(sample, width, in_width)),
+        equal_mass=tuple(b for b in _bins(sample, mass, in_mass) if b.n),
         ece=_error(made[slice(bins)]),
         ece_equal_mass=_error(made[slice(bins, 2 * bins)]),
-        brier=made.estimate(-1, _BY_WILSON, lambda: wilson_of_mean(made.value[-1], made.n)),
+        brier=made.estimate(-1, _BY_WILSON, lambda: wilson_of_mean(made.value[-1], made.n_groups)),
     )
 
 
@@ -95,15 +95,14 @@ def _means(values: Float[Array, "n m"], weights: Float[Array, "n"]) -> Float[Arr
     return weights @ values / weights.sum()
 
 
-def _bins(
-    labels: Labels, probabilities: Scores, edges: Float[np.ndarray, "m1"], at: Groups
-) -> list[ReliabilityBin]:
+def _bins(sample: Sample, edges: Float[np.ndarray, "m1"], at: Groups) -> list[ReliabilityBin]:
     bins = []
     for i, (low, high) in enumerate(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)):
         here = at == i
         n = int(here.sum())
-        mean = float(probabilities[here].mean()) if n else None
-        observed = proportion(int(labels[here].sum()), n, empty="no study in this bin")
+        mean = float(sample.scores[here].mean()) if n else None
+        fractures, groups = sample.labels[here] == 1, sample.groups[here]
+        observed = fraction(fractures, groups, empty="no study in this bin")
         bins.append(ReliabilityBin(low, high, n, mean, observed))
     return bins
 
@@ -117,7 +116,7 @@ def _error(gaps: Resampled) -> Estimate:
     errors = np.abs(gaps.draws).sum(axis=1)
     lower, upper = np.quantile(errors, [0.025, 0.975])
     if upper - lower < 1e-12:
-        low, high = wilson_of_mean(value, n)
+        low, high = wilson_of_mean(value, gaps.n_groups)
         return Estimate(value, low, high, n, _BY_WILSON, "the same in every resample")
     by_chance = np.quantile(np.abs(gaps.draws - gaps.value).sum(axis=1), 0.95)
     low = max(0.0, float(2 * value - upper)) if value > by_chance else 0.0

@@ -10,7 +10,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from fracjax.errors import InputError
 from fracjax.evaluation import confusion, validation
@@ -18,9 +18,9 @@ from fracjax.evaluation.bootstrap import Resampled, bootstrap
 from fracjax.evaluation.curves import Band, pointwise
 from fracjax.evaluation.intervals import (
     Estimate,
+    fraction,
     fraction_of_odds,
     mover,
-    proportion,
     times,
     wilson,
 )
@@ -50,6 +50,7 @@ class CascadeOutcome:
 class CascadeReport:
     """Both stages on the same n studies, all of them fractures."""
 
+    detector_classes: tuple[str, ...]  # names of its negative and of its positive class
     n: int
     threshold: float
     passed: Estimate  # fraction of the studies that reach the classifier: score >= threshold
@@ -73,25 +74,25 @@ def cascade_report(
         raise InputError("the threshold is NaN; expected a number")
     passed = calls(detector.aligned_to(classifier).fracture_score, threshold)
     right = classifier.called == classifier.label
+    group = validation.group_indices(classifier.groups, classifier.n)
 
     def outcome(name: str, of_class: np.ndarray) -> CascadeOutcome:
         n = int(of_class.sum())
         parts = (passed & right, passed & ~right, ~passed, ~passed & right)
         return CascadeOutcome(
-            name, n, *(proportion(int((of_class & part).sum()), n) for part in parts)
+            name, n, *(fraction(part[of_class], group[of_class]) for part in parts)
         )
 
     def classify(chosen: np.ndarray) -> PerClassReport:
-        label, called, group = (
-            of[chosen] for of in (classifier.label, classifier.called, classifier.groups)
-        )
-        return per_class_report(label, called, classifier.classes, group, **resampling)
+        label, called, its = (of[chosen] for of in (classifier.label, classifier.called, group))
+        return per_class_report(label, called, classifier.classes, its, **resampling)
 
     everything = np.ones(classifier.n, bool)
     return CascadeReport(
+        detector_classes=detector.classes,
         n=classifier.n,
         threshold=threshold,
-        passed=proportion(int(passed.sum()), classifier.n),
+        passed=fraction(passed, group),
         rows=tuple(
             outcome(name, classifier.label == i) for i, name in enumerate(classifier.classes)
         ),
@@ -118,6 +119,7 @@ class TypeCall:
 class EndToEnd:
     """The cascade on fractures of known type and on normal studies."""
 
+    detector_classes: tuple[str, ...]  # names of its negative and of its positive class
     prevalence: float  # fraction of fractures for which the precisions hold
     n_fractures: int
     n_normal: int
@@ -131,6 +133,9 @@ class Normals:
 
     passed: Bool[np.ndarray, "m"]  # called a fracture by the detector
     called: Int[np.ndarray, "m"]  # type that the classifier calls, passed or not
+    groups: Shaped[np.ndarray, "m"] | None = None  # of each; None if every study stands alone
+    # names of the detector's negative class, which is theirs, and of its positive one.
+    detector_classes: tuple[str, ...] = ("negative", "positive")
 
 
 def end_to_end(
@@ -141,25 +146,29 @@ def end_to_end(
     p a / (p b + (1 - p) f), with a the fraction of the fractures that pass and are rightly called
     so, b of those that pass and are called so, and f that of the normal studies that pass and are
     called so. Intervals are MOVER's of the Wilson intervals of the fractions, which know what few
-    false alarms, or none, leave open; the bootstrap does not. Studies count as independent, and the
-    prevalence as known. Fractures and normal studies may be of two datasets, which differ in more
-    than fractures.
+    false alarms, or none, leave open; the bootstrap does not. Groups enter by the design effect,
+    and the prevalence counts as known. Fractures and normal studies may be of two datasets, which
+    differ in more than fractures.
 
     `passed` says which fractures the detector lets through, in the order of `classifier`, which is
     of all fractures. The prevalence, that of fractures, lies above 0 and below 1.
     """
-    validation.check_prevalence(prevalence, [] if normals.passed.size else ["no normal study"])
+    validation.check_prevalence(prevalence, [] if normals.passed.size else ["no negative study"])
     n, m = classifier.n, normals.passed.size
     right = classifier.called == classifier.label
+    group = validation.group_indices(classifier.groups, n)
+    normal_group = validation.group_indices(normals.groups, m)
     rows = []
     for i, name in enumerate(classifier.classes):
         called = passed & (classifier.called == i)
-        good, fractures = int((called & right).sum()), int(called.sum())
-        alarms = int((normals.passed & (normals.called == i)).sum())
-        parts = [proportion(good, n), proportion(fractures - good, n), proportion(alarms, m)]
+        alarm = normals.passed & (normals.called == i)
+        good, fractures, alarms = (int(s.sum()) for s in (called & right, called, alarm))
+        parts = [fraction(called & right, group), fraction(called & ~right, group)]
+        parts.append(fraction(alarm, normal_group))
         precision = _precision(fractures + alarms, prevalence, parts)
         rows.append(TypeCall(name, good, fractures, alarms, precision))
-    return EndToEnd(prevalence, n, m, proportion(int(normals.passed.sum()), m), tuple(rows))
+    alarms = fraction(normals.passed, normal_group)
+    return EndToEnd(normals.detector_classes, prevalence, n, m, alarms, tuple(rows))
 
 
 def _precision(called: int, prevalence: float, parts: list[Estimate]) -> Estimate:
@@ -215,22 +224,22 @@ def cascade_sweep(
     k, groups = len(classifier.classes), validation.group_indices(classifier.groups, classifier.n)
     cells = confusion.one_hot_cells(classifier.label, classifier.called, k)
     made = bootstrap(_fractions, groups, passes, cells, **resampling)
-    t, n = thresholds.size, classifier.n
+    t = thresholds.size
     passed, found, precision = (made[slice(i * t, (i + 1) * t)] for i in range(3))
 
-    def fraction(curve: Resampled) -> Band:
-        return pointwise(
-            thresholds, curve, "Wilson", lambda i: wilson(round(float(curve.value[i]) * n), n)
-        )
+    def band(curve: Resampled) -> Band:
+        # Where no spread is seen, a group counts as one study.
+        m = curve.n_groups
+        return pointwise(thresholds, curve, "Wilson", lambda i: wilson(curve.value[i] * m, m))
 
     def of_classes(i: int) -> tuple[float, float]:
-        matrix = (passes[:, i] @ cells).reshape(k, k)
-        called = zip(np.diagonal(matrix).astype(int), matrix.sum(0).astype(int), strict=True)
-        return mover([proportion(int(right), int(m)) for right, m in called], scale=1 / k)
+        chosen, right = passes[:, i] > 0, classifier.called == classifier.label
+        called = [chosen & (classifier.called == j) for j in range(k)]
+        return mover([fraction(right[its], groups[its]) for its in called], scale=1 / k)
 
     return CascadeSweep(
-        fraction(passed),
-        fraction(found),
+        band(passed),
+        band(found),
         pointwise(thresholds, precision, "MOVER over classes", of_classes),
     )
 

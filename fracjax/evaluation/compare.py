@@ -1,8 +1,8 @@
 """Two networks on the same studies: paired tests, for two detectors or two classifiers.
 
 Near-duplicate groups make studies dependent. Every difference and every test here takes a group as
-one piece of evidence; the Wilson and DeLong intervals of each network alone do not. Each p-value is
-that of one test, not corrected for there being several. Calls are compared by McNemar's exact test
+one piece of evidence, as does the interval of each network alone. Each p-value is that of one test,
+not corrected for there being several. Calls are compared by McNemar's exact test
 and Tango's interval: only studies that one of the two networks calls rightly and the other wrongly
 tell them apart.
 """
@@ -13,7 +13,7 @@ from functools import partial
 import jax.numpy as jnp
 import numpy as np
 import scipy
-from jaxtyping import Array, Bool, Float, Integer
+from jaxtyping import Array, Bool, Float
 
 from fracjax.evaluation import confusion, metrics, validation
 from fracjax.evaluation.bootstrap import Interval, Resampled, bootstrap
@@ -21,9 +21,11 @@ from fracjax.evaluation.delong import auc_difference, auc_estimate
 from fracjax.evaluation.intervals import (
     Estimate,
     Z,
+    count_groups,
+    design_effect,
+    fraction,
     mover,
     mover_difference,
-    proportion,
     undefined,
     wilson,
     wilson_f1,
@@ -86,20 +88,21 @@ def compare_detectors(
     made = bootstrap(_of_detectors, group, *arrays, **resampling)
     missing = missing_class(n_positive, n)
     errors = [(int((c & (y == 1)).sum()), int((c != (y == 1)).sum())) for c in called]
-    nothing = "" if all(sum(one) for one in errors) else "no fracture, and none called"
-    precision = partial(wilson, n_positive, n_positive)
-    f1 = [partial(wilson_f1, *one) for one in errors]
-    squares = [partial(wilson_of_mean, float(value), n) for value in made.value[4:]]
+    nothing = "" if all(sum(one) for one in errors) else "no positive study, and none called"
+    found = max(count_groups(group[y == 1]), 1)
+    precision = partial(wilson, found, found)
+    f1 = [partial(wilson_f1, *(made.n_groups / n * np.array(one))) for one in errors]
+    squares = [partial(wilson_of_mean, float(value), made.n_groups) for value in made.value[4:]]
     difference, p_value = auc_difference(y, scores[0], scores[1], group)
     test = "" if p_value is None else difference.method
-    alone = [auc_estimate(y, s) for s in scores]
+    alone = [auc_estimate(y, s, group) for s in scores]
     rows = (
         Difference("AUC", alone[0], alone[1], difference, p_value, test),
         _bootstrapped(
-            "average precision", made[:2], "Wilson, over fractures", 2 * [precision], missing
+            "average precision", made[:2], "Wilson, over positive studies", 2 * [precision], missing
         ),
-        _paired("sensitivity", right, group, y == 1, "no fracture"),
-        _paired("specificity", right, group, y == 0, "no normal study"),
+        _paired("sensitivity", right, group, y == 1, "no positive study"),
+        _paired("specificity", right, group, y == 0, "no negative study"),
         _paired("accuracy", right, group, y >= 0, "no studies"),
         _bootstrapped("F1", made[2:4], "Wilson, carried over to F1", f1, nothing),
         _bootstrapped("Brier score", made[4:], "Wilson, as of a proportion", squares, ""),
@@ -118,11 +121,12 @@ def compare_classifiers(first: Predictions, second: Predictions, **resampling: i
     matrices = cells.sum(axis=0).reshape(2, k, k).astype(np.int64)
     present = ((matrices.sum(1) + matrices.sum(2)) > 0).all(axis=0)
     absent = [name for name, known in zip(first.classes, present, strict=True) if not known]
+    made = bootstrap(_macro_f1, group, cells, **resampling)
     macro_f1 = _bootstrapped(
         "macro F1",
-        bootstrap(_macro_f1, group, cells, **resampling),
+        made,
         "MOVER over classes",
-        [partial(_macro_f1_interval, matrix) for matrix in matrices],
+        [partial(_macro_f1_interval, made.n_groups / made.n * matrix) for matrix in matrices],
         f"undefined for {', '.join(absent)}" if absent else "",
     )
     accuracy = _paired("accuracy", right, group, y >= 0, "no studies")
@@ -153,8 +157,8 @@ def _paired(name: str, right: list[Right], groups: Groups, among: Right, empty: 
     test = "McNemar, exact, by group" if by_group else "McNemar, exact"
     return Difference(
         name,
-        proportion(int(first.sum()), group.size, empty=empty),
-        proportion(int(second.sum()), group.size, empty=empty),
+        fraction(first, group, empty=empty),
+        fraction(second, group, empty=empty),
         difference,
         mcnemar(first, second, group) if group.size else None,
         test if group.size else "",
@@ -178,10 +182,11 @@ def _bootstrapped(
     return Difference(name, first, second, difference, p_value, "bootstrap by group")
 
 
-def _macro_f1_interval(matrix: Integer[np.ndarray, "k k"]) -> tuple[float, float]:
+def _macro_f1_interval(matrix: Float[np.ndarray, "k k"]) -> tuple[float, float]:
     counts = zip(matrix.diagonal().tolist(), (matrix + matrix.T).sum(0).tolist(), strict=True)
     parts = [
-        Estimate(2 * tp / both, *wilson_f1(tp, both - 2 * tp), both, "") for tp, both in counts
+        Estimate(2 * tp / both, *wilson_f1(tp, both - 2 * tp), round(both), "")
+        for tp, both in counts
     ]
     return mover(parts, scale=1 / len(parts))
 
@@ -243,19 +248,6 @@ def paired_difference(
     low, high = tango(only_second, only_first, n)
     method = "Tango" if effect == 1 else f"Tango, design effect {effect:.2f}"
     return Estimate(float(gain.mean()), low, high, gain.size, method)
-
-
-def design_effect(values: Float[np.ndarray, "n"], groups: Groups) -> float:
-    """By how much groups raise the variance of the mean, compared with independent studies.
-
-    At least 1. Where the values show no spread, or there is one group, a group counts as one study.
-    """
-    deviations = values - values.mean()
-    sums = np.bincount(groups, deviations)[np.unique(groups)]
-    if sums.size in (1, values.size) or not deviations.any():
-        return values.size / sums.size
-    alone = np.sum(deviations**2) * values.size / (values.size - 1)
-    return max(1.0, float(np.sum(sums**2) * sums.size / (sums.size - 1) / alone))
 
 
 def tango(only_second: float, only_first: float, n: float) -> tuple[float, float]:

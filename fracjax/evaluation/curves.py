@@ -10,7 +10,14 @@ from numpy.typing import ArrayLike
 
 from fracjax.evaluation import metrics
 from fracjax.evaluation.bootstrap import Resampled
-from fracjax.evaluation.intervals import mover_difference, proportion, times, wilson, wilson_of_mean
+from fracjax.evaluation.intervals import (
+    count_groups,
+    fraction,
+    mover_difference,
+    times,
+    wilson,
+    wilson_of_mean,
+)
 from fracjax.evaluation.validation import Sample
 
 
@@ -55,12 +62,13 @@ def roc_band(
     """
     sample = Sample.checked(labels, scores, groups, both_classes=True)
     made = sample.bootstrap(_roc, **resampling)
+    positive_groups = count_groups(sample.groups[sample.labels == 1])
 
     def closed_form(i: int) -> tuple[float, float]:
         certain = _FRACTIONS[i] == 1
-        return (1.0, 1.0) if certain else wilson_of_mean(made.value[i], sample.n_positive)
+        return (1.0, 1.0) if certain else wilson_of_mean(made.value[i], positive_groups)
 
-    return pointwise(_FRACTIONS, made, "Wilson over fractures", closed_form)
+    return pointwise(_FRACTIONS, made, "Wilson over positive studies", closed_form)
 
 
 def pr_band(
@@ -77,7 +85,9 @@ def pr_band(
     made, called = both[slice(m)], both.value[m:]
 
     def closed_form(i: int) -> tuple[float, float]:
-        return wilson(round(made.value[i] * called[i]), int(called[i]))
+        # No spread is seen: a group counts as one study.
+        share = made.n_groups / made.n
+        return wilson(share * round(made.value[i] * called[i]), share * called[i])
 
     return pointwise(_FRACTIONS[1:], made, "Wilson over studies called", closed_form)
 
@@ -92,13 +102,13 @@ def decision_curve(
     (MOVER). One class may be absent.
     """
     sample = Sample.checked(labels, probabilities, groups, probabilities=True)
-    y, n, prevalence = sample.labels, sample.n, sample.n_positive / sample.n
+    y, prevalence = sample.labels, sample.n_positive / sample.n
     made = sample.bootstrap(_decision, **resampling)
 
     def closed_form(i: int) -> tuple[float, float]:
         called = metrics.calls(sample.scores, _THRESHOLDS[i])
         price = _THRESHOLDS[i] / (1 - _THRESHOLDS[i])
-        false, hits = (proportion(int((called & (y == label)).sum()), n) for label in (0, 1))
+        false, hits = (fraction(called & (y == label), sample.groups) for label in (0, 1))
         return mover_difference(times(price, false), hits)
 
     return DecisionCurve(

@@ -1,8 +1,8 @@
 """Metrics with their number of studies and their 95 % intervals, and the intervals in closed form.
 
-Closed forms (of proportions, F1, sums of independent estimates) take studies as independent. Where
-they come in near-duplicate groups, `bootstrap` resamples the groups; the intervals here are then a
-little too narrow.
+Studies of a group (a patient, near duplicates) are no independent evidence. The closed forms here
+count them by the design effect, as `bootstrap` does by resampling whole groups: of ten images of a
+patient that agree, one counts.
 """
 
 import math
@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Integer
 
 LEVEL = 0.95
 Z = 1.959963984540054
@@ -76,24 +75,63 @@ def _mapped(estimate: Estimate, function: Callable[[float], float]) -> Estimate:
     return replace(estimate, value=value, low=low, high=high)
 
 
-def wilson(successes: int, n: int) -> tuple[float, float]:
-    """Wilson's score interval for a proportion (SciPy's); n > 0.
+def wilson(successes: float | int, n: float | int) -> tuple[float, float]:
+    """Wilson's score interval for a proportion; n > 0. Counts over a design effect are fractions.
 
     Source: Wilson 1927; recommended by Brown, Cai and DasGupta 2001 for any n.
     """
-    low, high = scipy.stats.binomtest(successes, n).proportion_ci(LEVEL, method="wilson")
+    fraction, more = successes / n, Z**2 / n
+    centre = fraction + more / 2
+    half = (more * (fraction * (1 - fraction) + more / 4)) ** 0.5
+    low = 0.0 if successes == 0 else (centre - half) / (1 + more)
+    high = 1.0 if successes == n else (centre + half) / (1 + more)
     return float(low), float(high)
 
 
-def proportion(successes: int, n: int, *, empty: str = "no studies") -> Estimate:
-    """A proportion with Wilson's interval; undefined, with the note `empty`, when n is 0."""
+def proportion(
+    successes: int, n: int, *, empty: str = "no studies", effect: float = 1.0
+) -> Estimate:
+    """A proportion with Wilson's interval; undefined, with the note `empty`, when n is 0.
+
+    The counts enter the interval divided by `effect`, the `design_effect` of their groups.
+    """
     if n == 0:
         return undefined(0, "Wilson", empty)
-    low, high = wilson(int(successes), int(n))
-    return Estimate(float(successes / n), low, high, int(n), "Wilson")
+    low, high = wilson(successes / effect, n / effect)
+    method = "Wilson" if effect == 1 else f"Wilson, design effect {effect:.2f}"
+    return Estimate(float(successes / n), low, high, int(n), method)
 
 
-def wilson_f1(tp: int, errors: int) -> tuple[float, float]:
+def fraction(
+    hits: Bool[np.ndarray, " n"], groups: Integer[np.ndarray, " n"], *, empty: str = "no studies"
+) -> Estimate:
+    """The fraction of hits among studies, their groups numbered, with Wilson's interval.
+
+    Source: Rao and Scott 1992, Biometrics 48:577-585 (counts over the design effect).
+    """
+    effect = design_effect(hits.astype(float), groups) if hits.size else 1.0
+    return proportion(int(hits.sum()), hits.size, empty=empty, effect=effect)
+
+
+def design_effect(values: Float[np.ndarray, " n"], groups: Integer[np.ndarray, " n"]) -> float:
+    """By how much groups raise the variance of the mean, compared with independent studies.
+
+    At least 1. Where the values show no spread, or there is one group, a group counts as one study.
+    """
+    deviations = values - values.mean()
+    sums = np.bincount(groups, deviations)[np.unique(groups)]
+    if sums.size in (1, values.size) or not deviations.any():
+        return values.size / sums.size
+    alone = np.sum(deviations**2) * values.size / (values.size - 1)
+    return max(1.0, float(np.sum(sums**2) * sums.size / (sums.size - 1) / alone))
+
+
+def count_groups(groups: Integer[np.ndarray, " n"]) -> int:
+    """How many groups there are: as many studies count in a closed form that sees no spread."""
+    return np.unique(groups).size
+
+
+def wilson_f1(tp: float | int, errors: float | int) -> tuple[float, float]:
     """Interval for F1 = 2 TP / (2 TP + FP + FN), where errors = FP + FN and TP + errors > 0.
 
     F1 rises with TP / (TP + FP + FN), a proportion: its Wilson interval is carried over.

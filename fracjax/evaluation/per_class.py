@@ -5,12 +5,15 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 from numpy.typing import ArrayLike
 
 from fracjax.evaluation import confusion, validation
 from fracjax.evaluation.bootstrap import Resampled, bootstrap
-from fracjax.evaluation.intervals import Estimate, mover, proportion, wilson_f1
+from fracjax.evaluation.intervals import Estimate, count_groups, fraction, mover, wilson_f1
+from fracjax.evaluation.validation import Groups
+
+Hits = Bool[np.ndarray, " n"]
 
 
 @dataclass(frozen=True)
@@ -54,15 +57,16 @@ def per_class_report(
 ) -> PerClassReport:
     """Every metric of a classifier, per class and as macro averages.
 
-    Accuracy, precision and recall have Wilson's interval; F1 and the macro averages the
-    bootstrap's over `groups`. Labels and predictions (the called classes) are int[n], 0 .. k-1.
+    Accuracy, precision and recall have Wilson's interval by `groups`; F1 and the macro averages the
+    bootstrap's over these. Labels and predictions (the called classes) are int[n], 0 .. k-1.
     """
     k = len(classes)
     y, called = validation.class_indices(labels, predictions, k)
     cells = confusion.one_hot_cells(y, called, k)
     matrix = confusion.confusion_matrix(y, called, k)
-    made = bootstrap(_metrics, validation.group_indices(groups, y.size), cells, **resampling)
-    rows = tuple(_row(name, matrix, i, made) for i, name in enumerate(classes))
+    group = validation.group_indices(groups, y.size)
+    made = bootstrap(_metrics, group, cells, **resampling)
+    rows = tuple(_row(name, y == i, called == i, group, i, made) for i, name in enumerate(classes))
 
     def macro(metric: str, column: int) -> Estimate:
         parts: list[Estimate] = [getattr(row, metric) for row in rows]
@@ -75,7 +79,7 @@ def per_class_report(
         n_groups=made.n_groups,
         classes=tuple(classes),
         matrix=tuple(map(tuple, matrix.tolist())),
-        accuracy=proportion(int(np.trace(matrix)), y.size),
+        accuracy=fraction(y == called, group),
         rows=rows,
         macro_precision=macro("precision", k),
         macro_recall=macro("recall", k + 1),
@@ -92,20 +96,29 @@ def _metrics(cells: Float[Array, "n cells"], weights: Float[Array, "n"]) -> Floa
     return jnp.append(f1, jnp.stack([confusion.macro(a) for a in averages]))
 
 
-def _row(name: str, matrix: np.ndarray, i: int, made: Resampled) -> ClassFigures:
-    right, support, called = int(matrix[i, i]), int(matrix[i].sum()), int(matrix[:, i].sum())
-    others = made.n - support
+def _row(
+    name: str, of_class: Hits, called: Hits, groups: Groups, i: int, made: Resampled
+) -> ClassFigures:
+    right, involved = of_class & called, of_class | called
+
+    def f1_interval() -> tuple[float, float]:
+        # Resampling sees no spread: a group counts as one study.
+        share = count_groups(groups[involved]) / involved.sum()
+        return wilson_f1(share * right.sum(), share * (of_class ^ called).sum())
+
     return ClassFigures(
         name=name,
-        support=support,
-        called=called,
-        precision=proportion(right, called, empty="never called"),
-        recall=proportion(right, support, empty="no study of this class"),
-        specificity=proportion(others - called + right, others, empty="no study of another class"),
+        support=int(of_class.sum()),
+        called=int(called.sum()),
+        precision=fraction(of_class[called], groups[called], empty="never called"),
+        recall=fraction(called[of_class], groups[of_class], empty="no study of this class"),
+        specificity=fraction(
+            ~called[~of_class], groups[~of_class], empty="no study of another class"
+        ),
         f1=made.estimate(
             i,
             "Wilson, carried over to F1",
-            lambda: wilson_f1(right, support + called - 2 * right),
-            "" if support + called else "neither present nor called",
+            f1_interval,
+            "" if involved.any() else "neither present nor called",
         ),
     )

@@ -8,9 +8,10 @@ from jaxtyping import Bool, Shaped
 
 from fracjax.evaluation import validation
 from fracjax.evaluation.delong import auc_estimate
-from fracjax.evaluation.intervals import Estimate, proportion, undefined
+from fracjax.evaluation.intervals import Estimate, fraction, undefined
 from fracjax.evaluation.metrics import calls
 from fracjax.evaluation.predictions import Predictions
+from fracjax.evaluation.validation import Groups, Labels, Scores
 
 MIN_OF_A_CLASS = 10  # studies of a class without which its metrics are not given
 MOST_VALUES = 8  # of an attribute that makes subgroups of itself
@@ -40,12 +41,12 @@ def subgroup_report(
 ) -> tuple[Subgroup, ...]:
     """Prevalence, AUC, sensitivity and specificity of every subgroup, in the order of `masks`.
 
-    Masks are as of `masks_of`. Intervals are Wilson's and DeLong's, which take studies as
-    independent: with near-duplicate groups they are a little too narrow. With fewer than
+    Masks are as of `masks_of`. Intervals are Wilson's and DeLong's, by group. With fewer than
     `MIN_OF_A_CLASS` fractures there is no sensitivity and no AUC, with as few normal studies no
     specificity and no AUC. No two rows are tested against each other.
     """
     score = predictions.fracture_score
+    groups = validation.group_indices(predictions.groups, predictions.n)
     rows = [(name, value, mask) for name, parts in masks.items() for value, mask in parts.items()]
     shapes = [
         f"{name}: {value} is {mask.dtype}{mask.shape}; expected bool({predictions.n},)"
@@ -54,7 +55,7 @@ def subgroup_report(
     ]
     validation.raise_problems(shapes, "the masks of subgroups")
     return tuple(
-        _subgroup(name, value, predictions.label[mask], score[mask], threshold)
+        _subgroup(name, value, predictions.label[mask], score[mask], groups[mask], threshold)
         for name, value, mask in rows
     )
 
@@ -105,28 +106,36 @@ def _of_values(column: np.ndarray) -> dict:
 
 
 def _subgroup(
-    attribute: str, value: str, labels: np.ndarray, scores: np.ndarray, threshold: float
+    attribute: str,
+    value: str,
+    labels: Labels,
+    scores: Scores,
+    groups: Groups,
+    threshold: float,
 ) -> Subgroup:
     n, n_positive = labels.size, int(labels.sum())
     right = calls(scores, threshold) == (labels == 1)
-    sensitivity = _rate(right[labels == 1], "fracture", "fractures")
-    specificity = _rate(right[labels == 0], "normal study", "normal studies")
+    fracture = labels == 1
+    sensitivity = _rate(right[fracture], groups[fracture], "positive study", "positive studies")
+    specificity = _rate(right[~fracture], groups[~fracture], "negative study", "negative studies")
     few = "; ".join(rate.note for rate in (sensitivity, specificity) if rate.note)
     return Subgroup(
         attribute=attribute,
         value=value,
         n=n,
         n_positive=n_positive,
-        prevalence=proportion(n_positive, n),
-        auc=undefined(n, "DeLong, logit scale", few) if few else auc_estimate(labels, scores),
+        prevalence=fraction(fracture, groups),
+        auc=undefined(n, "DeLong, logit scale", few)
+        if few
+        else auc_estimate(labels, scores, groups),
         sensitivity=sensitivity,
         specificity=specificity,
     )
 
 
-def _rate(right: Bool[np.ndarray, "n"], one: str, many: str) -> Estimate:
+def _rate(right: Bool[np.ndarray, "n"], groups: Groups, one: str, many: str) -> Estimate:
     n = right.size
     if n < MIN_OF_A_CLASS:
         note = f"{n} {one if n == 1 else many}; a figure needs {MIN_OF_A_CLASS}"
         return undefined(n, "Wilson", note)
-    return proportion(int(right.sum()), n)
+    return fraction(right, groups)

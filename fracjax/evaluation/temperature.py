@@ -15,7 +15,7 @@ from jaxtyping import Float, Integer
 from numpy.typing import ArrayLike
 
 from fracjax.evaluation import validation
-from fracjax.evaluation.intervals import LEVEL
+from fracjax.evaluation.intervals import LEVEL, design_effect
 from fracjax.evaluation.predictions import Predictions
 
 RANGE = (0.05, 20.0)  # of the temperatures tried
@@ -30,8 +30,8 @@ class Temperature:
     # T; above 1 the network was too sure of itself. 1, where none is found; `note` says why.
     value: float
     n: int  # studies it was fitted on
-    # its 95 % interval (profile likelihood, studies as independent); None where there is none, or
-    # beyond the temperatures tried.
+    # its 95 % interval (profile likelihood, by group); None where there is none, or beyond the
+    # temperatures tried.
     low: float | None
     high: float | None
     note: str = ""
@@ -44,16 +44,22 @@ class Temperature:
         return cls(**data)
 
 
-def fit_temperature(labels: ArrayLike, probabilities: ArrayLike) -> Temperature:
+def fit_temperature(
+    labels: ArrayLike, probabilities: ArrayLike, groups: ArrayLike | None = None
+) -> Temperature:
     """The temperature that makes the true classes of these studies most probable.
 
     It minimises the mean of -log softmax(log p / T)[true class] over T from 0.05 to 20; in 1 / T
     that is convex, so there is one minimum. Labels are int[n], 0 .. k-1; probabilities float[n, k].
 
-    Source: Guo, Pleiss, Sun and Weinberger 2017, ICML, section 4.2.
+    Groups enter the interval by the design effect on the score, the loss's slope in log T.
+
+    Source: Guo, Pleiss, Sun and Weinberger 2017, ICML, section 4.2; groups: Rotnitzky and Jewell
+    1990, Biometrika 77:485-497.
     """
     y, p = _checked(labels, probabilities)
     n, k = p.shape
+    group = validation.group_indices(groups, n)
     if missing := sorted(set(range(k)) - set(y.tolist())):
         classes = ", ".join(map(str, missing))
         return Temperature(1.0, n, None, None, f"no study of class {classes} (of 0 .. {k - 1})")
@@ -74,7 +80,9 @@ def fit_temperature(labels: ArrayLike, probabilities: ArrayLike) -> Temperature:
             else f"above {RANGE[1]:g}: the probabilities say nothing of the classes"
         )
         return Temperature(1.0, n, None, None, f"the maximum-likelihood temperature is {what}")
-    limit = best.fun + scipy.stats.chi2.ppf(LEVEL, 1) / 2
+    expected = (scipy.special.softmax(logits / np.exp(best.x), axis=1) * logits).sum(axis=1)
+    slope = logits[np.arange(n), y] - expected
+    limit = best.fun + design_effect(slope, group) * scipy.stats.chi2.ppf(LEVEL, 1) / 2
 
     def end(bound: float) -> float | None:
         if loss(bound) <= limit:

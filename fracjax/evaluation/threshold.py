@@ -12,8 +12,8 @@ from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
 from fracjax.errors import InputError
-from fracjax.evaluation import confusion, metrics, validation
-from fracjax.evaluation.intervals import Estimate, proportion
+from fracjax.evaluation import metrics, validation
+from fracjax.evaluation.intervals import Estimate, fraction
 from fracjax.evaluation.metrics import Floats, Labels
 from fracjax.evaluation.validation import Sample
 
@@ -91,7 +91,7 @@ def choose_threshold(
         if made.n_groups > 1:  # a single group leaves nothing to resample
             low, high = _interval(made.draws[:, 0])
     called = metrics.calls(sample.scores, threshold)
-    (tn, fp), (fn, tp) = confusion.confusion_matrix(sample.labels, called, 2).tolist()
+    fracture, groups = sample.labels == 1, sample.groups
     return OperatingPoint(
         threshold=threshold,
         low=low,
@@ -100,8 +100,8 @@ def choose_threshold(
         n=sample.n,
         n_positive=sample.n_positive,
         n_groups=int(sample.groups.max()) + 1,
-        sensitivity=proportion(tp, tp + fn),
-        specificity=proportion(tn, tn + fp),
+        sensitivity=fraction(called[fracture], groups[fracture]),
+        specificity=fraction(~called[~fracture], groups[~fracture]),
     )
 
 

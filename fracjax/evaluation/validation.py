@@ -139,19 +139,19 @@ class Sample:
 def missing_class(n_positive: int, n: int) -> str:
     """Which of both classes has no study among n, as a note; "" where both have some."""
     if n_positive == 0:
-        return f"no fracture among {n}"
-    return f"no normal study among {n}" if n_positive == n else ""
+        return f"no positive study among {n}"
+    return f"no negative study among {n}" if n_positive == n else ""
 
 
 def _problems(
     y: np.ndarray, s: np.ndarray, both_classes: bool, probabilities: bool
 ) -> Iterator[str]:
-    wrong = [*label_problems(y, "scores", s, "0 (normal) or 1 (fracture)", 2)]
+    wrong = [*label_problems(y, "scores", s, "0 (negative) or 1 (positive)", 2)]
     yield from wrong
     if y.size == 0:
         yield "no studies"
     elif both_classes and not wrong and (y == y[0]).all():
-        name = "normal study (label 0)" if y[0] else "fracture (label 1)"
+        name = "negative study (label 0)" if y[0] else "positive study (label 1)"
         yield f"no {name} among {y.size}: a rate over it would be 0/0"
     if s.dtype.kind not in _NUMERIC:
         yield f"scores are of type {s.dtype}; expected numbers"

@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Integer, Shaped
 from fracjax.errors import InputError
 from fracjax.evaluation import Estimate
 from fracjax.evaluation.bootstrap import RESAMPLES, Resampled, bootstrap
-from fracjax.evaluation.intervals import proportion, wilson
+from fracjax.evaluation.intervals import count_groups, fraction, wilson
 from fracjax.evaluation.validation import group_indices
 from fracjax.loading.regions import Regions
 
@@ -205,8 +205,8 @@ def _estimate(
     defined = ~np.isnan(values)
     n, kept = int(defined.sum()), values[defined]
     if hits or n == 0:
-        return proportion(int(kept.sum()), n, empty="no study with a box and a map")
-    mean, n_groups = kept.mean(keepdims=True), len(np.unique(group[defined]))
+        return fraction(kept > 0, group[defined], empty="no study with a box and a map")
+    mean, n_groups = kept.mean(keepdims=True), count_groups(group[defined])
     made = Resampled(mean, draws[:, None], n, n_groups)
     # Scores between 0 and 1 vary no more than hits with the same mean.
-    return made.estimate(0, "Wilson", lambda: wilson(round(float(mean[0]) * n), n))
+    return made.estimate(0, "Wilson", lambda: wilson(float(mean[0]) * n_groups, n_groups))

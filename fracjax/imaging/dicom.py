@@ -1,58 +1,114 @@
-"""A DICOM file to the grey levels that a viewer shows at first: modality, then VOI, then polarity.
+"""A DICOM file to the image that a viewer shows at first: what is stored, polarity, padding.
 
-Source: DICOM PS3.3, C.7.6.3 (pixels), C.11.1 (modality LUT), C.11.2 (VOI LUT and windows).
-The two look-ups are ours: pydicom's wraps indices where 12 bits become 8, and scales a window's
-output by a range that a negative slope turns over.
+Source: DICOM PS3.3, C.7.6.3 (pixels), C.7.5.1.1.2 (padding), C.8.11 (digital X-ray).
 """
 
 import io
+import struct
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import scipy
-from jaxtyping import Bool, Float, Integer, UInt8
+from jaxtyping import Bool, Integer, UInt8
 
 from fracjax.imaging.codestream import Coded, coded_header
-from fracjax.imaging.grey_levels import Unreadable, check_size, eight_bits, nominal_range
+from fracjax.imaging.grey_levels import Unreadable, check_size, eight_bits, grey_range
+from fracjax.imaging.lut import displayed, numbers
+from fracjax.imaging.sample_bits import SampleBits
 
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
 _NEEDED = ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "PhotometricInterpretation")
+_MARK = b"DICM"
+# Digital, mammography and intra-oral X-ray images "for processing" (PS3.4, B.5).
+_FOR_PROCESSING = tuple(f"1.2.840.10008.5.1.4.1.1.1.{kind}.1" for kind in ("1", "2", "3"))
+_EXTENDED = (
+    "unusual DICOM: JPEG Extended of 12 bits is not read, for no decoder here refuses damaged "
+    "ones; convert it (`dcmdjpeg FILE OUT` of dcmtk)"
+)
 
 
 def is_dicom(data: bytes) -> bool:
-    """Whether the file has the mark of DICOM after its preamble of 128 bytes."""
-    return data[128:132] == b"DICM"
+    """Whether a file is DICOM by its first 132 bytes: its mark, or, where that is lost, its tags.
+
+    Without preamble and mark it begins with an element of group 2 or 8 (PS3.10, 7.1; PS3.5, 7.1).
+    """
+    if data[128:132] == _MARK or data.startswith(_MARK):
+        return True
+    (little_group, little_element), (big_group, big_element) = (
+        struct.unpack(f"{order}HH", data[:4].ljust(4, b"\0")) for order in "<>"
+    )
+    explicit = data[4:6].isalpha() and data[4:6].isupper()  # its VR
+    short = data[5:8] == bytes(3)  # or the length of implicit VR
+    return len(data) >= 132 and (
+        (little_group in (2, 8) and little_element < 0x20 and (explicit or short))
+        or (big_group in (2, 8) and big_element < 0x20 and explicit)
+    )
 
 
-def decode_dicom(data: bytes) -> UInt8[np.ndarray, "h w"] | UInt8[np.ndarray, "h w 3"]:
+def decode_dicom(
+    data: bytes, notes: list[str] | None = None
+) -> UInt8[np.ndarray, "h w"] | UInt8[np.ndarray, "h w 3"]:
     """The one image of a file, as it is displayed: grey, or RGB.
 
-    Grey: stored values through the modality LUT or rescale, then the first VOI LUT, or else the
-    first window; without either, the full range of the stored values (`nominal_range`).
-    MONOCHROME1 is inverted. Padding is black.
+    Grey as `lut.displayed` makes it of the stored values, whose range without a window is
+    `grey_range`. MONOCHROME1 is inverted. Padding that touches the border is black. What is
+    doubtful is appended to `notes`.
 
     Raises:
       Unreadable: several frames, none, too many pixels, or a kind that is not read.
       Exception: whatever pydicom and its decoders raise for a damaged file.
     """
     # Here, not above: most datasets have no DICOM file, and pydicom takes its time to import.
-    from pydicom import dcmread
     from pydicom.pixels import apply_color_lut, pixel_array
-    from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit
+    from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, RLELossless
 
-    _check_not_deflated(data)
-    file = dcmread(io.BytesIO(data))
-    _check(file)
+    notes = [] if notes is None else notes
+    file = _read(data, notes)
+    coded = _check(file)
+    _note_processing(file, notes)
+    syntax = file.file_meta.TransferSyntaxUID
+    if syntax == JPEGExtended12Bit and coded and coded.bits > 8:
+        raise Unreadable(_EXTENDED)
+    bits = SampleBits.of(file, compressed=syntax.is_encapsulated and syntax != RLELossless)
+    grey = file.PhotometricInterpretation in _GREY
+    if grey and bits.in_words:
+        file.BitsStored, file.HighBit = file.BitsAllocated, file.BitsAllocated - 1
     # Of lossy JPEG gdcm may end the process where Pillow raises.
-    lossy = file.file_meta.TransferSyntaxUID in (JPEGBaseline8Bit, JPEGExtended12Bit)
+    lossy = syntax in (JPEGBaseline8Bit, JPEGExtended12Bit)
     stored = pixel_array(file, index=0, decoding_plugin="pillow" if lossy else "")
-    if file.PhotometricInterpretation in _GREY:
-        return _grey(stored, file)
+    if grey:
+        return _grey(bits.values(stored, notes) if bits.in_words else stored, bits, file, notes)
     if file.PhotometricInterpretation == "PALETTE COLOR":
         stored = apply_color_lut(stored, file)[..., :3]
-    return stored if stored.dtype == np.uint8 else eight_bits(stored, *nominal_range(stored))
+    if stored.dtype == np.uint8:
+        return stored
+    limits = grey_range(stored, bits.declared)
+    notes.extend(limits.notes)
+    return eight_bits(stored, limits.low, limits.high)
+
+
+def _read(data: bytes, notes: list[str]) -> Any:
+    """The elements of a file, its transfer syntax made up for if that is lost."""
+    from pydicom import dcmread
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    if data[128:132] != _MARK:
+        notes.append("no DICOM preamble: read from its first element on")
+        data = bytes(128) + _MARK + data.removeprefix(_MARK)
+    _check_not_deflated(data)
+    file = dcmread(io.BytesIO(data))
+    if getattr(file, "file_meta", None) is None:
+        file.file_meta = FileMetaDataset()
+    if not file.file_meta.get("TransferSyntaxUID"):
+        implicit, little = file.original_encoding
+        syntax = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+        syntax = syntax if little else ExplicitVRBigEndian
+        file.file_meta.TransferSyntaxUID = syntax
+        notes.append(f"no transfer syntax: read as {syntax.name}")
+    return file
 
 
 def _check_not_deflated(data: bytes) -> None:
@@ -67,8 +123,8 @@ def _check_not_deflated(data: bytes) -> None:
         raise Unreadable("deflated DICOM: may unpack to any size; save it uncompressed")
 
 
-def _check(file: Any) -> None:
-    """Refuse what is not one image of a usual kind, before it is decoded."""
+def _check(file: Any) -> Coded | None:
+    """Refuse what is not one image of a usual kind, before it is decoded; what is compressed."""
     if "PixelData" not in file:
         raise Unreadable("no pixel data: the DICOM file is cut off, or holds no image")
     if (frames := int(file.get("NumberOfFrames") or 1)) > 1:
@@ -76,15 +132,18 @@ def _check(file: Any) -> None:
     if lacking := [name for name in _NEEDED if not file.get(name)]:
         raise Unreadable(f"incomplete DICOM: no {', '.join(lacking)}")
     check_size(file.Columns, file.Rows)
-    if file.PhotometricInterpretation not in _GREY + _COLOUR:
+    shown_as = str(file.PhotometricInterpretation).strip().upper()
+    if shown_as not in _GREY + _COLOUR:
         raise Unreadable(
             f"unusual DICOM: photometric interpretation {file.PhotometricInterpretation}, "
             f"expected one of {', '.join(_GREY + _COLOUR)}"
         )
+    if file.PhotometricInterpretation != shown_as:  # as some write it, in small letters
+        file.PhotometricInterpretation = shown_as
     if file.BitsAllocated not in (8, 16):
         raise Unreadable(f"unusual DICOM: {file.BitsAllocated} bits per value, expected 8 or 16")
     if not file.file_meta.TransferSyntaxUID.is_encapsulated:
-        return
+        return None
     # A compressed image has a size of its own, which decoders believe first.
     from pydicom.encaps import generate_frames
 
@@ -92,87 +151,61 @@ def _check(file: Any) -> None:
     claimed = Coded(file.Columns, file.Rows, file.SamplesPerPixel, file.BitsAllocated)
     if coded and (replace(coded, bits=claimed.bits) != claimed or coded.bits > claimed.bits):
         raise Unreadable(f"contradictory DICOM: {claimed} by its header, {coded} as compressed")
+    return coded
 
 
-def _grey(stored: Integer[np.ndarray, "h w"], file: Any) -> UInt8[np.ndarray, "h w"]:
+def _note_processing(file: Any, notes: list[str]) -> None:
+    intent = str(file.get("PresentationIntentType") or "").strip().upper()
+    if intent == "FOR PROCESSING" or file.get("SOPClassUID") in _FOR_PROCESSING:
+        related = str(file.get("PixelIntensityRelationship") or "unknown")
+        notes.append(
+            "FOR PROCESSING: a detector's raw values, not what a radiologist is shown "
+            f"(relationship to the X-ray intensity: {related})"
+        )
+
+
+def _grey(
+    stored: Integer[np.ndarray, "h w"], bits: SampleBits, file: Any, notes: list[str]
+) -> UInt8[np.ndarray, "h w"]:
     padding = _padding(stored, file)
     exposed = stored if padding.all() else stored[~padding]
+    limits = grey_range(exposed, bits.declared)
+    if bits.declared is None and limits.high < 2 ** (bits.stored - 1) - 1:
+        read_as = f"read from {limits.low:.0f} to {limits.high:.0f}"
+        claim = f"depth: BitsStored is {bits.stored}, 99 % of the values are of fewer; {read_as}"
+        limits = replace(limits, notes=(claim, *limits.notes))
     low, high = int(stored.min()), int(stored.max())
     # The grey of each level that occurs, not of each pixel: there are 65,536 at most.
     levels = np.arange(low, high + 1, dtype=np.float64)
-    grey = _voi(*_modality(levels, nominal_range(exposed), file), file)
-    if file.PhotometricInterpretation == "MONOCHROME1":
+    grey = displayed(levels, limits, file, notes)
+    if _is_inverted(file, notes):
         grey = 255 - grey
     image = grey[stored.astype(np.int32) - low]
     image[padding] = 0
     return image
 
 
+def _is_inverted(file: Any, notes: list[str]) -> bool:
+    """Whether low values are white: either of two elements says so (PS3.3, C.7.6.3.1.2, C.11.6)."""
+    white_is_low = file.PhotometricInterpretation == "MONOCHROME1"
+    shape = str(file.get("PresentationLUTShape") or "").strip().upper()
+    if shape in ("IDENTITY", "INVERSE") and (shape == "INVERSE") != white_is_low:
+        notes.append(
+            f"polarity: {file.PhotometricInterpretation} contradicts the presentation LUT shape "
+            f"{shape}; inverted, as one of the two says"
+        )
+    return white_is_low or shape == "INVERSE"
+
+
 def _padding(stored: Integer[np.ndarray, "h w"], file: Any) -> Bool[np.ndarray, "h w"]:
-    """Where nothing was exposed, by the file's own word."""
-    value = file.get("PixelPaddingValue")
-    if value is None:
+    """Where nothing was exposed, by the file's own word: only what touches the border."""
+    names = ("PixelPaddingValue", "PixelPaddingRangeLimit")
+    first, *limit = [number for name in names for number in numbers(file, name)[:1]] or [np.nan]
+    if not np.isfinite([first, *limit]).all():
         return np.zeros(stored.shape, bool)
-    limit = file.get("PixelPaddingRangeLimit")
     # Signed values are often written as unsigned ones: 63536 for -2000.
-    ends = np.array([value, value if limit is None else limit], np.int64).astype(stored.dtype)
-    return (stored >= ends.min()) & (stored <= ends.max())
-
-
-def _modality(
-    levels: Float[np.ndarray, "n"], limits: tuple[float, float], file: Any
-) -> tuple[Float[np.ndarray, "n"], tuple[float, float]]:
-    """Stored levels in the modality's unit, and what black and white are there."""
-    if luts := file.get("ModalityLUTSequence"):
-        values, highest = _look_up(levels, luts[0], file)
-        return values, (0.0, highest)
-    slope = float(file.get("RescaleSlope") or 1)
-    intercept = float(file.get("RescaleIntercept") or 0)
-    ends = sorted(slope * limit + intercept for limit in limits)
-    return slope * levels + intercept, (ends[0], ends[1])
-
-
-def _voi(
-    values: Float[np.ndarray, "n"], limits: tuple[float, float], file: Any
-) -> UInt8[np.ndarray, "n"]:
-    """The grey of each value."""
-    if luts := file.get("VOILUTSequence"):
-        values, highest = _look_up(values, luts[0], file)
-        return eight_bits(values, 0.0, highest)
-    centre, width = _first(file.get("WindowCenter")), _first(file.get("WindowWidth"))
-    function = file.get("VOILUTFunction") or "LINEAR"
-    # Written without a meaning: a window must be wider than nothing, and a linear one than 1.
-    if centre is None or width is None or width < (1 if function == "LINEAR" else 1e-6):
-        return eight_bits(values, *limits)
-    match function:
-        case "LINEAR":
-            half = max(width - 1, 1e-6) / 2  # a width of 1 is a step
-            return eight_bits(values, centre - 0.5 - half, centre - 0.5 + half)
-        case "LINEAR_EXACT":
-            return eight_bits(values, centre - width / 2, centre + width / 2)
-        case "SIGMOID":
-            return eight_bits(scipy.special.expit(4 * (values - centre) / width), 0.0, 1.0)
-    raise Unreadable(
-        f"unusual DICOM: VOI LUT function {function}, expected LINEAR, LINEAR_EXACT or SIGMOID"
-    )
-
-
-def _look_up(
-    values: Float[np.ndarray, "n"], lut: Any, file: Any
-) -> tuple[Float[np.ndarray, "n"], float]:
-    """The table's entry for each value, and the highest entry that it could have."""
-    count, first, bits = lut.LUTDescriptor
-    count = count or 2**16
-    data = lut.LUTData
-    if isinstance(data, bytes):
-        order = "<" if file.original_encoding[1] is not False else ">"
-        data = np.frombuffer(data, f"{order}u2" if len(data) >= 2 * count else "u1")
-    table = np.atleast_1d(np.asarray(data, np.float64))[:count]
-    index = np.rint(values - first).clip(0, len(table) - 1).astype(np.int64)
-    return table[index], 2.0**bits - 1
-
-
-def _first(value: Any) -> float | None:
-    """The first of one or several numbers, or None where there is none."""
-    values = [] if value is None or value == "" else np.atleast_1d(np.asarray(value, np.float64))
-    return float(values[0]) if len(values) else None
+    ends = np.array([first, *limit]).astype(np.int64).astype(stored.dtype)
+    regions, _ = scipy.ndimage.label((stored >= ends.min()) & (stored <= ends.max()))
+    border = (regions[0], regions[-1], regions[:, 0], regions[:, -1])
+    touching = np.setdiff1d(np.concatenate(border), [0])
+    return np.isin(regions, touching)

@@ -119,16 +119,7 @@ def _begins_as_image(head: bytes) -> bool:
     if head[:2] == b"BM" and head[6:10] == bytes(4):
         return struct.unpack_from("<I", head.ljust(18, b"\0"), 14)[0] in (12, 40, 52, 56, 64, 108,
                                                                           124)  # fmt: skip
-    return _begins_as_bare_dicom(head)
-
-
-def _begins_as_bare_dicom(head: bytes) -> bool:
-    """DICOM without preamble and mark: the first element is of group 2 or 8, its value short."""
-    if len(head) < 132:
-        return False
-    group, element, length = struct.unpack_from("<HHI", head)
-    explicit = head[4:6].isalpha() and head[4:6].isupper()
-    return group in (2, 8) and element <= 0x18 and (explicit or length <= 64)
+    return False
 
 
 def printable(path: str | Path) -> str:

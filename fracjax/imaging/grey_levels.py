@@ -1,11 +1,17 @@
-"""What the numbers in a file mean: how many are too many, and which grey each of them is."""
+"""What the numbers in a file mean: how many are too many, and which grey each of them is.
+
+The rules, each with its source, are in docs/pictures.md.
+"""
+
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Num, UInt8
 from PIL import Image, ImageChops
 
 MAX_PIXELS = 2**30 // 12  # Pillow's own limit; a radiograph has a fifth of it
-BIT_DEPTHS = (8, 10, 12, 14, 16)  # of detectors and of the files written from them
+BIT_DEPTHS = (8, 12, 14, 16)  # of files that declare nothing: a detector of 10 bits says so
+OUTLIERS = 0.01  # the part of the pixels at either end that does not set the depth
 COLOUR_DIFFERENCE = 20  # grey levels between two channels; the chroma noise of JPEG stays below
 COLOUR_FRACTION = 0.001  # of the pixels
 
@@ -23,17 +29,76 @@ def check_size(width: int, height: int) -> None:
         )
 
 
-def nominal_range(values: Num[np.ndarray, "..."]) -> tuple[float, float]:
-    """The range of the detector that gave such whole numbers: which of them is black, which white.
+@dataclass(frozen=True)
+class Declared:
+    """How many bits a file says that its values have, where it says more than its container."""
 
-    The smallest of 8, 10, 12, 14 and 16 bits that holds them: many radiographs come as 12 bits in
-    a file of 16, whose full range would leave them nearly black. Not their own minimum and maximum:
-    one marker, or one dead pixel, would set the contrast.
+    name: str  # of the element, tag or chunk that says so
+    bits: int
+    signed: bool = False  # whether one of the bits is of the sign
+    beyond: int = 0  # the least depth, where the values need more bits than that
+
+
+@dataclass(frozen=True)
+class GreyRange:
+    """Which stored value is black and which is white, and what is doubtful about it."""
+
+    low: float
+    high: float
+    notes: tuple[str, ...] = ()
+    assumed: int | None = None  # the depth, bits, where none is declared
+    brightest: int = 0  # the value above which 1 % lie
+
+
+def grey_range(values: Num[np.ndarray, "..."], declared: Declared | None = None) -> GreyRange:
+    """Black and white of whole numbers that no window or table gives a meaning.
+
+    What a file declares is a lower bound. Without it, or where more than 1 % of the values are
+    above, the smallest of 8, 12, 14 and 16 bits that holds the other 99 %. Never the minimum and
+    maximum themselves: one marker, or one dead pixel, would set the contrast, and two exposures of
+    one limb would come out in two greys. Negative values count as such if more than 1 % are so:
+    zero is in the middle of the range then.
     """
-    low, high = int(values.min()), int(values.max())
-    needed = max(high, -low - 1).bit_length() + (low < 0)
-    bits = next((depth for depth in BIT_DEPTHS if depth >= needed), needed)
-    return (-(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1) if low < 0 else (0.0, 2.0**bits - 1)
+    low, high = _quantiles(values)
+    signed = low < 0
+    needed = max(high, -low - 1 if signed else 0).bit_length() + signed
+    usual = usual_depth(needed)
+    notes = []
+    bits = usual
+    if declared is not None:
+        own = declared.bits - (declared.signed and not signed)  # one bit is of the sign
+        bits = own if needed <= own else max(usual, declared.beyond)
+        if bits > own:
+            notes.append(
+                f"depth: {declared.name} is {declared.bits}, but 99 % of the values need {needed} "
+                f"bits; read as {bits}"
+            )
+        elif usual < own:
+            notes.append(
+                f"depth: {declared.name} is {declared.bits}, but 99 % of the values fit into "
+                f"{usual} bits; read as declared, and dark"
+            )
+    black, white = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+    beyond = int(((values < black) | (values > white)).sum())
+    if beyond:
+        notes.append(
+            f"depth: {beyond:,} of {values.size:,} values lie outside {black} to {white} "
+            f"({values.min()} to {values.max()}) and are clipped"
+        )
+    assumed = bits if declared is None else None
+    return GreyRange(float(black), float(white), tuple(notes), assumed, high)
+
+
+def usual_depth(bits: int) -> int:
+    """The smallest of 8, 12, 14 and 16 bits that so many fit into; themselves if none is."""
+    return next((depth for depth in BIT_DEPTHS if depth >= bits), bits)
+
+
+def _quantiles(values: Num[np.ndarray, "..."]) -> tuple[int, int]:
+    """The values below and above which 1 % lie."""
+    tail = int(OUTLIERS * values.size)
+    ordered = np.partition(values, (tail, values.size - 1 - tail), axis=None)
+    return int(ordered[tail]), int(ordered[values.size - 1 - tail])
 
 
 def eight_bits(
@@ -42,6 +107,14 @@ def eight_bits(
     """Grey levels 0 (at `low` and below) to 255 (at `high` and above), rounded to the nearest."""
     grey = (values.astype(np.float32) - np.float32(low)) * np.float32(255 / (high - low))
     return np.rint(grey.clip(0, 255)).astype(np.uint8)
+
+
+def single_grey(image: Image.Image) -> str:
+    """A note, if all pixels are alike."""
+    levels = [place % 256 for place, count in enumerate(image.histogram()) if count]
+    if len(levels) > len(image.getbands()):
+        return ""
+    return f"one single grey: every pixel is {', '.join(map(str, levels))}"
 
 
 def has_colour(image: Image.Image) -> bool:

@@ -1,7 +1,7 @@
 """An encoded file to an upright 8-bit image: one definition, for the audit and for prediction.
 
 Colour stays colour. Palettes and CMYK become RGB. An alpha channel is ignored: under it lie the
-pixels that were exposed. Grey of more than 8 bits is scaled by `grey_levels.nominal_range`.
+pixels that were exposed. Grey of more than 8 bits is scaled by `grey_levels.grey_range`.
 """
 
 import io
@@ -12,23 +12,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath, PurePosixPath
 from typing import TypeVar
 
-import numpy as np
-from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from rich.console import Console
 from rich.progress import track
 
 from fracjax.imaging.decoder_warnings import decoder_warnings
+from fracjax.imaging.deep_grey import has_deep_colour, refuse_black, scaled_grey
 from fracjax.imaging.dicom import decode_dicom, is_dicom
-from fracjax.imaging.grey_levels import Unreadable, check_size, eight_bits, nominal_range
+from fracjax.imaging.grey_levels import Unreadable, check_size, single_grey
 
 KIND_OF_SUFFIX = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF",
                   ".bmp": "BMP", ".dcm": "DICOM", ".dicom": "DICOM"}  # fmt: skip
-# Of these kinds many a sound radiograph has a slightly invalid tag.
-LENIENT_KINDS = ("DICOM", "TIFF")
 MAX_FILE_BYTES = 256 * 2**20  # a radiograph is far smaller; a zip member may claim any size
 _KINDS = ("JPEG", "PNG", "TIFF", "BMP")  # that Pillow reads
 _ORIENTATION = 0x0112  # EXIF and TIFF tag
-_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF tag and its value
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -66,6 +63,10 @@ class DecodedImage:
     stored: Image.Image
     turn: Image.Transpose | None = None
     scale: int = 1
+    notes: tuple[str, ...] = ()  # what is doubtful about its greys, each as `kind: details`
+    # the depth, bits, that was taken for its own, because it declares none; None for any other.
+    assumed_depth: int | None = None
+    orientation_lost: bool = False  # whether its EXIF names an orientation that cannot be read
 
     def upright(self) -> Image.Image:
         """The image as displayed."""
@@ -113,28 +114,29 @@ def check_bytes(size: int) -> None:
 
 
 def read_image(
-    data: bytes, decode: Callable[[bytes], tuple[str, T]], name: str | PurePath = ""
+    data: bytes, decode: Callable[[bytes], tuple[DecodedImage, T]], name: str | PurePath = ""
 ) -> tuple[T, str] | Rejection:
     """Decode one file, or say why not: as strictly in prediction as in the audit of a dataset.
 
-    `decode` gives the kind of the file and what is wanted of it, or raises `Unreadable`. With what
-    it gave comes a note: what the decoder complained of, and that the suffix of the `name` promises
-    another kind. Of other kinds than DICOM and TIFF a complaint is a reason not to take the file,
-    for its orientation may be lost. Call it within `capture_decoder_warnings`.
+    `decode` gives the file's image and what is wanted of it, or raises `Unreadable`. With what it
+    gave comes the note: what is doubtful, what the decoder complained of, and that the suffix of
+    the `name` promises another kind. A complaint is no reason not to take a file, unless its
+    orientation is lost. Call it within `capture_decoder_warnings`.
     """
     if not data:
         return Rejection("empty: zero bytes")
     with decoder_warnings() as complaints:
         try:
-            kind, image = decode(data)
+            opened, wanted = decode(data)
         except Unreadable as error:
             return Rejection(str(error))
-    if complaints and kind not in LENIENT_KINDS:
-        return Rejection(f"does not decode: {complaints[0]}")
-    suffix = PurePath(name).suffix.lower()
-    if KIND_OF_SUFFIX.get(suffix, kind) != kind:
-        complaints = [*complaints, f"named {suffix}, the content is {kind}"]
-    return image, "; ".join(complaints)
+    if opened.orientation_lost:
+        complaint = complaints[0] if complaints else "damaged EXIF."
+        return Rejection(f"does not decode: {complaint} Its orientation is lost; save it upright")
+    suffix, lies = PurePath(name).suffix.lower(), []
+    if KIND_OF_SUFFIX.get(suffix, opened.kind) != opened.kind:
+        lies = [f"named {suffix}, the content is {opened.kind}"]
+    return wanted, "; ".join((*opened.notes, *complaints, *lies))
 
 
 def open_image(data: bytes, *, grey: bool = False, at_least: int | None = None) -> DecodedImage:
@@ -146,10 +148,13 @@ def open_image(data: bytes, *, grey: bool = False, at_least: int | None = None) 
     """
     try:
         if is_dicom(data):
-            image = Image.fromarray(decode_dicom(data))
-            opened = DecodedImage("DICOM", 1, image.width, image.height, image)
+            notes: list[str] = []
+            image = Image.fromarray(decode_dicom(data, notes))
+            opened = DecodedImage("DICOM", 1, image.width, image.height, image, notes=(*notes,))
         else:
             opened = _open(data, grey, at_least)
+        if single := single_grey(opened.stored):
+            opened = replace(opened, notes=(*opened.notes, single))
         return replace(opened, stored=opened.stored.convert("L")) if grey else opened
     except Unreadable:
         raise
@@ -180,8 +185,9 @@ def _open(data: bytes, grey: bool, at_least: int | None) -> DecodedImage:
                 f"multi-frame: {pages} images in one {kind}, expected one; "
                 "save each as its own file"
             )
-        deep_colour = _has_deep_colour(image)  # before a PNG loads itself to find its EXIF
+        deep_colour = has_deep_colour(image)  # before a PNG loads itself to find its EXIF
         orientation = image.getexif().get(_ORIENTATION, 1)
+        orientation_lost = _is_orientation_lost(image)
         whole = image.size
         if kind == "JPEG":
             image.draft("L" if grey else None, None if at_least is None else (at_least, at_least))
@@ -191,15 +197,31 @@ def _open(data: bytes, grey: bool, at_least: int | None) -> DecodedImage:
         turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
         if scale == 1:
             whole = image.size
-        stored = _grey_or_rgb(image)
-    if deep_colour and np.asarray(stored).max() < 2**6:
-        raise Unreadable(
-            "16-bit colour of fewer bits: only the upper 8 of 16 are read, and they are nearly "
-            "black; save it as 8-bit colour or 16-bit grey"
-        )
+        limits = None
+        if image.mode.startswith("I"):  # 16 bits and more, where convert("L") would clip
+            stored, limits = scaled_grey(image, data)
+        else:
+            stored = _grey_or_rgb(image)
+    if deep_colour:
+        refuse_black(stored)
     width, height = whole[::-1] if turn in _QUARTER_TURNS else whole
     orientation = orientation if orientation in range(1, 9) else 1
-    return DecodedImage(kind, orientation, width, height, stored, turn, scale)
+    notes, assumed = (limits.notes, limits.assumed) if limits else ((), None)
+    return DecodedImage(
+        kind, orientation, width, height, stored, turn, scale, notes, assumed, orientation_lost
+    )
+
+
+def _is_orientation_lost(image: Image.Image) -> bool:
+    """Whether the EXIF has an entry of orientation, and Pillow could not read it."""
+    exif = image.info.get("exif", b"").removeprefix(b"Exif\0\0")
+    order = "little" if exif.startswith(b"II") else "big"
+    start = int.from_bytes(exif[4:8], order)
+    count = int.from_bytes(exif[start : start + 2], order)
+    # One entry after the other, of 12 bytes, begins with its tag (TIFF 6.0, 2).
+    places = range(start + 2, min(start + 2 + 12 * count, len(exif)), 12)
+    tags = {int.from_bytes(exif[at : at + 2], order) for at in places}
+    return _ORIENTATION in tags and _ORIENTATION not in image.getexif()
 
 
 def _grey_or_rgb(image: Image.Image) -> Image.Image:
@@ -213,19 +235,4 @@ def _grey_or_rgb(image: Image.Image) -> Image.Image:
             return image.convert("RGBA").convert("RGB")
         case "F":
             raise Unreadable("floating point: expected whole numbers; save it as 16-bit grey")
-        case mode if mode.startswith("I"):  # 16 bits and more, where convert("L") would clip
-            deep = np.asarray(image)
-            grey = eight_bits(deep, *nominal_range(deep))
-            # Pillow turns a TIFF in which zero is white over for 8 bits, and not for 16.
-            tags = image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
-            return Image.fromarray(255 - grey if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else grey)
     return image.convert("RGB")
-
-
-def _has_deep_colour(image: ImageFile.ImageFile) -> bool:
-    """Whether Pillow is about to drop the lower half of 16 bits, as it does for colour."""
-    if image.mode.startswith("I"):
-        return False
-    layouts = (tile.args if isinstance(tile.args, str) else (tile.args or [""])[0]
-               for tile in image.tile)  # fmt: skip
-    return any(str(layout).endswith((";16B", ";16L", ";16N")) for layout in layouts)

@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 
 from fracjax.imaging.read import DecodedImage, open_image
 
-DECODE_VERSION = 2  # raise it with every change that alters pixels
+DECODE_VERSION = 3  # raise it with every change that alters pixels
 # A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size if that is still so many times the side that
 # is asked for. Against the full decode, in grey levels: on radiographs no pixel differs by more
 # than 12, and the mean by no more than 0.5; on noise and checkerboards, the worst there is, 32 and
@@ -39,8 +39,8 @@ def decode(data: bytes, form: ImageFormat) -> UInt8[np.ndarray, "side side c"]:
 
 def decode_each(
     data: bytes, forms: Sequence[ImageFormat]
-) -> tuple[str, list[UInt8[np.ndarray, "_ _ _"]]]:
-    """The kind of a file, and what `decode` makes of it in each form, to the bit.
+) -> tuple[DecodedImage, list[UInt8[np.ndarray, "_ _ _"]]]:
+    """A file's image, and what `decode` makes of it in each form, to the bit.
 
     It is decoded once for all forms; a JPEG once for each that differs, because the form says how
     little of one is decoded.
@@ -52,7 +52,7 @@ def decode_each(
         for form in {*forms} - {coloured}
     }
     squares[coloured] = _square(opened, coloured)
-    return opened.kind, [squares[form] for form in forms]
+    return opened, [squares[form] for form in forms]
 
 
 def _open(data: bytes, form: ImageFormat) -> DecodedImage:

@@ -14,6 +14,7 @@ from typing import Any
 from fracjax.config import Precision
 from fracjax.errors import InputError
 from fracjax.evaluation import OperatingPoint
+from fracjax.evaluation.pool_by import Pool, PooledPoint
 from fracjax.evaluation.temperature import Temperature
 from fracjax.inference.model_bundle import ModelBundle, epochs_of, is_cross_validation
 from fracjax.runtime.atomic_files import read_json, to_json, write_json
@@ -30,6 +31,7 @@ class Calibration:
     temperature: Temperature  # what the logits are divided by; the threshold is one of such scores
     test_views: int  # views of each study whose probabilities are averaged
     precision: Precision  # what the networks compute in
+    pooled: PooledPoint | None = None  # where predictions were pooled, too
 
     def apply_to(self, bundle: ModelBundle) -> ModelBundle:
         """The same networks, their probabilities as they were when the threshold was chosen."""
@@ -98,9 +100,20 @@ def read(
         if point and not (0 <= point.threshold <= 1 or point.threshold == math.inf):
             raise ValueError(f"the threshold is {point.threshold}, not a probability")
         temperature = Temperature.from_dict(record["temperature"])
-        return Calibration(point, temperature, int(record["test_views"]), precision)
+        pooled = _read_pooled(record.get("pooled"))
+        return Calibration(point, temperature, int(record["test_views"]), precision, pooled)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{place} is damaged ({error}); {hint}") from error
+
+
+def _read_pooled(record: dict[str, Any] | None) -> PooledPoint | None:
+    if record is None:
+        return None
+    point, pool = record["point"], record["pool"]
+    if pool not in typing.get_args(Pool):
+        raise ValueError(f"predictions are pooled by {pool}")
+    point = None if point is None else OperatingPoint.from_dict(point)
+    return PooledPoint(record["column"], pool, point)
 
 
 def read_if_stored(

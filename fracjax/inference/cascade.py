@@ -86,5 +86,8 @@ def _normals(
     normal = seen_by_detector.label == 0
     scores = detector.bundle.predict(seen_by_detector.take(normal)).fracture_score
     seen_by_classifier = own.part(part, classifier.meta.form).take(normal)
-    normals = Normals(detector.point.calls(scores), classifier.predict(seen_by_classifier).called)
+    typed = classifier.predict(seen_by_classifier)
+    normals = Normals(
+        detector.point.calls(scores), typed.called, typed.groups, detector.bundle.meta.classes
+    )
     return normals, 1 - float(normal.mean())

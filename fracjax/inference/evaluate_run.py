@@ -12,6 +12,7 @@ from fracjax.config import Precision
 from fracjax.datasets.leakage import Leakage, Studies, audit_leakage
 from fracjax.errors import InputError
 from fracjax.evaluation import Predictions, aggregate, choose_threshold, parse_rule
+from fracjax.evaluation.pool_by import Pool, PooledPoint, check_within_groups, pool_by, unit_names
 from fracjax.evaluation.precision_shift import (
     PrecisionShift,
     check_precision_shift,
@@ -57,6 +58,10 @@ class EvaluationRequest:
     data_dir: Path | None = None
     # where threshold and temperature are stored, and read from if they are there; else the run.
     out: Path | None = None
+    # column, such as patient, of whose values the predictions are pooled as well, and how. Of a
+    # detector they have a threshold of their own, chosen on validation.
+    per: str | None = None
+    pool: Pool = "mean"
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +78,7 @@ class EvaluatedRun:
     leakage: tuple[Leakage, ...]  # the audits that the studies passed
     # from another precision, if these predictions are not float32 of a run in float32.
     precision_shift: PrecisionShift | None
+    pooled: Predictions | None  # those of each patient as one, if they were asked for
     folds: bool  # each network predicted other studies, those that it was not trained on
 
     @property
@@ -107,6 +113,9 @@ def evaluate_run(request: EvaluationRequest, mesh: Mesh) -> EvaluatedRun:
     chosen = _calibrated(bundle, joined, rule) if request.calibrate else stored
     chosen = chosen or _uncalibrated(bundle)
     predictions = scaled(joined, chosen.temperature.value)
+    pooled = _pooled(request, dataset, predictions)
+    if pooled is not None and (request.calibrate or chosen.point is None):
+        chosen = dataclasses.replace(chosen, pooled=_pooled_point(request, pooled, rule))
     own, now, shift = bundle.meta.config.model.precision, bundle.precision, None
     other = other_precision(own, now)
     # The other may be the same arithmetic on this platform: then nothing moves.
@@ -120,8 +129,29 @@ def evaluate_run(request: EvaluationRequest, mesh: Mesh) -> EvaluatedRun:
         calibration.store(request.out or request.workdir, chosen, metas)
     bundle = chosen.apply_to(bundle)
     return EvaluatedRun(
-        bundle, part, dataset, examples, each, predictions, chosen, leakage, shift, folds
+        bundle, part, dataset, examples, each, predictions, chosen, leakage, shift, pooled, folds
     )
+
+
+def _pooled(
+    request: EvaluationRequest, dataset: Dataset, predictions: Predictions
+) -> Predictions | None:
+    """One prediction for each value of the column that is asked for."""
+    if request.per is None:
+        return None
+    prepared = dataset.prepared
+    # Of all parts: a patient of whom each part has one image is in one group of each.
+    columns = {**prepared.attributes, "group": prepared.group}
+    check_within_groups(unit_names(columns, request.per), prepared.group, request.per)
+    return pool_by(predictions, request.per, request.pool)
+
+
+def _pooled_point(request: EvaluationRequest, pooled: Predictions, rule: str | None) -> PooledPoint:
+    assert request.per is not None
+    point = None
+    if rule is not None:
+        point = choose_threshold(rule, pooled.label, pooled.fracture_score, pooled.groups)
+    return PooledPoint(request.per, request.pool, point)
 
 
 def _checked_rule(request: EvaluationRequest, meta: CheckpointMetadata) -> str | None:
@@ -162,6 +192,11 @@ def _stored(request: EvaluationRequest, metas: Sequence[CheckpointMetadata]) -> 
         )
         if asked not in (None, own)
     )
+    per, pooled = request.per, stored.pooled
+    there = None if pooled is None else (pooled.column, pooled.pool)
+    if per and stored.point and there != (per, request.pool):
+        command = evaluate_command(request.workdir, f"--per {per} --pool {request.pool}")
+        _refuse([f"no threshold per {per} ({request.pool}) was chosen; run `{command}` first"])
     return stored
 
 
@@ -214,7 +249,7 @@ def _predict_each(bundle: ModelBundle, examples: tuple[Examples, ...]) -> tuple[
 
 def _calibrated(bundle: ModelBundle, joined: Predictions, rule: str | None) -> Calibration:
     """The temperature of these studies and, by the rule, the threshold of their scaled scores."""
-    temperature = fit_temperature(joined.label, joined.probabilities)
+    temperature = fit_temperature(joined.label, joined.probabilities, joined.groups)
     point = None
     if rule is not None:
         seen = scaled(joined, temperature.value)

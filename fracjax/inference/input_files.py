@@ -85,7 +85,7 @@ class DecodedFile:
 
     path: Path  # the file, as it was named or found
     reason: str = ""  # why it was refused, `kind: details`; empty where it was not
-    note: str = ""  # what its decoder complained of, and went on
+    note: str = ""  # what is doubtful about its greys, and what its decoder complained of
     # the square of each form that was asked for, uint8[side, side, c]; none where it was refused.
     images: tuple[UInt8[np.ndarray, "..."], ...] = ()
 

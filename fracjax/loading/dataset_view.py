@@ -2,18 +2,23 @@
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, Shaped
 
-from fracjax.config import Data, fold_of
+from fracjax.config import Data, fold_of, value_of
+from fracjax.config.class_names import as_known, class_key, flag_words, roles
+from fracjax.datasets.folds import fold_indices, left_out_indices
 from fracjax.datasets.prepared import Prepared, open_prepared
-from fracjax.datasets.splits import Split, fold_indices
+from fracjax.datasets.splits import Split
 from fracjax.errors import InputError
 from fracjax.imaging.resize import ImageFormat
 from fracjax.loading.batch import Examples
 from fracjax.loading.decoded_cache import open_decoded
+
+_MOST_SOURCES = 30  # networks that are trained at once
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class Dataset:
           InputError: the part holds no study of one of the classes, or a record does not decode.
         """
         index = self.indices(name)
-        label = self._class_of()[self.prepared.label[index]]
+        label = self.labels(index)
         absent = [c for i, c in enumerate(self.data.classes) if not np.any(label == i)]
         if absent:
             raise InputError(
@@ -66,25 +71,73 @@ class Dataset:
 
     def indices(self, name: str) -> Int[np.ndarray, " n"]:
         """Records of a part that are of a wanted class; of a fold, if the config names one."""
-        fold = fold_of(self.data.fold)
-        parts = [name] if fold is None or name == "test" else ["train", "validation"]
-        pool = np.sort(np.concatenate([self.split.indices(self.prepared, p) for p in parts]))
-        pool = pool[self._class_of()[self.prepared.label[pool]] >= 0]
-        if fold is None or name == "test":
-            return pool
-        train, validation = fold_indices(
-            self.prepared.label[pool],
-            self.prepared.group[pool],
-            fold=fold,
-            seed=self.split.seed,
-            source=self.prepared.name,
-        )
-        return pool[train if name == "train" else validation]
+        fold, source = fold_of(self.data.fold), value_of(self.data.fold)
+        if name == "test" or (fold or source) is None:
+            return self._of_classes(name)
+        pool, group = self._pool, self.prepared.group[self._pool]
+        if source is None:
+            how = {"fold": fold, "seed": self.split.seed, "source": self.prepared.name}
+            rows = fold_indices(self.prepared.label[pool], group, **how)
+        else:
+            column, value = source
+            if value not in (known := self.sources(column)):
+                raise InputError(
+                    f"data.fold is {self.data.fold}: no study of training and validation has this "
+                    f"{column}; they have {', '.join(known)}"
+                )
+            rows = left_out_indices(self._column(column)[pool], group, value)
+        return pool[rows[0 if name == "train" else 1]]
 
-    def _class_of(self) -> Int[np.ndarray, " k"]:
-        """Of each class of the dataset its number in the config; -1 where it is left out."""
-        kept = self.data.classes
-        return np.array([kept.index(c) if c in kept else -1 for c in self.prepared.classes])
+    def sources(self, column: str) -> list[str]:
+        """Values of a column among training and validation, each of which can be left out once.
+
+        Raises:
+          InputError: no such column, a study without a value, a single value or very many, or one
+            without a study of every class, on which nothing can be validated.
+        """
+        value, what = self._column(column)[self._pool], f"leaving out one {column} at a time"
+        label, known = self.prepared.label[self._pool], sorted(set(value.tolist()))
+        classes = set(label.tolist())
+        lacking = [v for v in known if set(label[value == v].tolist()) < classes]
+        problems = {
+            f"{(value == '').sum()} studies have none": "" in known,
+            f"all studies have {known[0]!r}": len(known) == 1,
+            f"there are {len(known)}, and each trains a network: at most {_MOST_SOURCES}": (
+                len(known) > _MOST_SOURCES
+            ),
+            f"{', '.join(lacking[:5])}: not of every class, so nothing can be validated there": (
+                bool(lacking)
+            ),
+        }
+        if found := [problem for problem, broken in problems.items() if broken]:
+            raise InputError(f"{what}, of {self.prepared.name}: {'; '.join(found)}")
+        return known
+
+    @cached_property
+    def _pool(self) -> Int[np.ndarray, " n"]:
+        """Records of training and validation of wanted classes, from which folds are cut."""
+        parts = [self._of_classes(part) for part in ("train", "validation")]
+        return np.sort(np.concatenate(parts))
+
+    def _of_classes(self, part: str) -> Int[np.ndarray, " n"]:
+        index = self.split.indices(self.prepared, part)
+        return index[self.labels(index) >= 0]
+
+    def _column(self, name: str) -> Shaped[np.ndarray, " n"]:
+        """A column of the dataset as text; refused if there is none."""
+        if name not in self.prepared.attributes:
+            there = ", ".join(self.prepared.attributes) or "none"
+            raise InputError(
+                f"{self.prepared.name} has no column {name!r}; its columns are {there}"
+            )
+        return np.char.strip(self.prepared.attributes[name].astype(str))
+
+    def labels(self, index: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+        """Of records the number of their class in the config; -1 where it is left out."""
+        kept = [class_key(name) for name in self.data.classes]
+        known = map(class_key, self.prepared.classes)
+        number = np.array([kept.index(key) if key in kept else -1 for key in known])
+        return number[self.prepared.label[index]]
 
 
 def open_dataset(data: Data, data_dir: Path | None = None) -> Dataset:
@@ -96,11 +149,18 @@ def open_dataset(data: Data, data_dir: Path | None = None) -> Dataset:
     """
     prepared = open_prepared(data.name, data_dir or data.dir)
     known = prepared.classes
-    unknown = [c for c in data.classes if c not in known]
+    meant = as_known(data.classes, known)
+    unknown = [c for c, name in zip(data.classes, meant, strict=True) if name is None]
     if unknown:
         raise InputError(
             f"{data.name} has no class {', '.join(map(repr, unknown))}; its {len(known)} classes "
             f"are {', '.join(map(repr, known))}: correct data.classes"
+        )
+    if len(known) == 2 and meant == known[::-1]:
+        raise InputError(
+            f"{data.name} was prepared with {roles(known)}, and data.classes makes it "
+            f"{roles(data.classes)}: write data.classes {flag_words(known)}, or prepare it again "
+            f"with --classes {flag_words(meant)}"
         )
     split = Split.load(prepared.directory / data.split)
     split.check(prepared)

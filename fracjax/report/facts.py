@@ -27,7 +27,9 @@ class DataFacts:
     fractions: Sequence[float]  # of the parts of the split, in order
     split_hash: str
     seed: int
-    groups: Sequence[int]  # sizes of the groups of near duplicates
+    # sizes of the groups: near duplicates, and studies that share a value of `group_by`
+    groups: Sequence[int]
+    group_by: str  # column that studies were grouped by, such as patient; else empty
     audits: Sequence[str]  # each leakage audit in a sentence
     audit_table: Table  # the same in numbers
     compared: bool  # the audits compared images, and not files only

@@ -39,10 +39,14 @@ def report_members(
     return MembersReport(each, spreads, together)
 
 
-def members_table(report: MembersReport, n: Sequence[int]) -> Table:
-    """A row per network (of `n` studies each), of mean and standard deviation, of all as one."""
+def members_table(report: MembersReport, n: Sequence[int], names: Sequence[str] = ()) -> Table:
+    """A row per network (of `n` studies each), of mean and standard deviation, of all as one.
+
+    `names` are those of the networks, if they have any.
+    """
+    names = names or [f"network {i}" for i in range(1, len(n) + 1)]
     rows: list[tuple[str | Estimate, ...]] = [
-        (f"network {i}", *figures.values()) for i, figures in enumerate(report.each, 1)
+        (name, *figures.values()) for name, figures in zip(names, report.each, strict=True)
     ]
     rows.append(("mean ± standard deviation", *map(str, report.mean_and_sd.values())))
     for how, figures in report.together.items():

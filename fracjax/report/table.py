@@ -125,6 +125,11 @@ def pluralise(n: int, one: str) -> str:
     return f"{n:,} {one if n == 1 else many}"
 
 
+def studies_of(n: int, name: str) -> str:
+    """`1 fracture study`, `9 fracture studies`, of a class by its name."""
+    return pluralise(n, f"{name} study")
+
+
 def _kind(cells: tuple[str | Estimate, ...], *, first: bool) -> str:
     texts = [cell for cell in cells if isinstance(cell, str)]
     if len(texts) < len(cells):

@@ -6,7 +6,7 @@ from fracjax.evaluation import BinaryReport, CascadeReport, Estimate, PerClassRe
 from fracjax.evaluation.cascade import EndToEnd
 from fracjax.evaluation.compare import Comparison
 from fracjax.evaluation.subgroups import Subgroup
-from fracjax.report.table import Table
+from fracjax.report.table import Table, pluralise, studies_of
 
 _AT_THRESHOLD = {
     "accuracy": "accuracy",
@@ -26,7 +26,8 @@ _AT_THRESHOLD = {
 def binary_tables(report: BinaryReport) -> tuple[Table, Table]:
     """A detector's figures: those without a threshold, and those at the two thresholds."""
     both = (report.at_operating_point, report.at_half)
-    title = f"{report.n} studies, {report.n_positive} fractures, {report.n_groups} groups"
+    title = f"{report.n} studies, {report.n_positive} of them {report.classes[1]}, "
+    title += pluralise(report.n_groups, "group")
     overall = {
         "AUC": report.auc,
         "partial AUC, specificity ≥ 0.9": report.partial_auc,
@@ -59,7 +60,7 @@ def subgroup_table(subgroups: Sequence[Subgroup]) -> Table:
         (f"{s.attribute}: {s.value} ({s.n_positive} / {s.n})", s.auc, s.sensitivity, s.specificity)
         for s in subgroups
     )
-    header = ("subgroup (fractures / n)", "AUC", "sensitivity", "specificity")
+    header = ("subgroup (positive / n)", "AUC", "sensitivity", "specificity")
     return Table("Subgroups at the operating point", header, rows)
 
 
@@ -79,8 +80,9 @@ def comparison_tables(report: Comparison) -> tuple[Table, Table]:
 
 def cascade_tables(report: CascadeReport) -> tuple[Table, Table]:
     """The outcome of each true class, and the classifier without and with the filter."""
+    every = studies_of(report.n, report.detector_classes[1])
     outcomes = Table(
-        f"Cascade: {report.n} studies with a fracture, detector at {report.threshold:.4g}",
+        f"Cascade: {every}, detector at {report.threshold:.4g}",
         ("true class", "found", "mistyped", "missed"),
         tuple((o.name, o.found, o.mistyped, o.missed) for o in (*report.rows, report.total)),
     )
@@ -119,6 +121,8 @@ def end_to_end_table(report: EndToEnd) -> Table:
         (row.name, row.precision, *map(str, (row.right, row.fractures - row.right, row.alarms)))
         for row in report.rows
     )
-    of = f"{report.n_fractures} fractures, {report.n_normal} normal studies, at {at} fractures"
+    negative, positive = report.detector_classes
+    of = f"{studies_of(report.n_fractures, positive)}, {studies_of(report.n_normal, negative)}"
+    of += f", at {at} {positive}"
     header = ("called", f"precision at {at}", "right", "mistyped", "alarms")
     return Table(f"End to end: {of}", header, rows)

@@ -15,6 +15,7 @@ import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 
 from fracjax.config import Config, io
+from fracjax.config.class_names import flag_words, roles, says_the_opposite
 from fracjax.errors import InputError
 from fracjax.imaging.resize import ImageFormat
 from fracjax.models.backbone import ImageSpec, leaf_shapes
@@ -22,7 +23,7 @@ from fracjax.runtime.atomic_files import read_json
 from fracjax.runtime.sharding import replicated
 from fracjax.training.step import TrainState
 
-VERSION = 2
+VERSION = 3
 """Of what a checkpoint holds and of how its run draws its randomness. Raise it with every change
 after which a run cannot go on, or be evaluated, as it was trained."""
 
@@ -184,11 +185,18 @@ def read_meta(workdir: Path, which: str = "best") -> CheckpointMetadata:
             f"{found}, this one's of {VERSION}); train it again into another --workdir"
         )
     try:
-        return CheckpointMetadata.from_dict(values)
+        meta = CheckpointMetadata.from_dict(values)
     except InputError as error:
         raise InputError(f"{workdir}: {error}; {again}") from error
     except (KeyError, TypeError) as error:
         raise InputError(f"{path} is damaged ({error!r}); {again}") from error
+    if says_the_opposite(meta.classes):
+        raise InputError(
+            f"{workdir} was trained with {roles(meta.classes)}, the opposite of what the names "
+            "say: every figure of it is of the wrong class. Train it again into another --workdir, "
+            f"with --data.classes {flag_words(meta.classes[::-1])}"
+        )
+    return meta
 
 
 def restore_network(workdir: Path, like: dict[str, Any], mesh: Mesh) -> dict[str, Any]:

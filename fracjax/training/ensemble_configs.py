@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fracjax.config import Config, Ensemble, Sweep
+from fracjax.loading.dataset_view import open_dataset
 
 MEMBER = "member_"
 
@@ -11,25 +12,34 @@ MEMBER = "member_"
 def member_configs(config: Config) -> list[Config]:
     """The config of each network of a run, as it would be trained alone.
 
-    Member i has the seed `train.seed` + i; fold i of cross-validation has the seed of the run; a
-    sweep has a run for each learning rate and seed. Each has a folder in the workdir. A run of one
-    network is that network's, workdir included.
+    Member i has the seed `train.seed` + i; fold i of cross-validation has the seed of the run, and
+    where folds go by a column, the prepared dataset says how many there are; a sweep has a run for
+    each learning rate and seed. Each has a folder in the workdir. A run of one network is that
+    network's, workdir included.
     """
     if is_sweep(config):
         return _swept(config)
-    count = config.folds or config.ensemble.members
+    folds = _folds(config)
+    count = len(folds) or config.ensemble.members
     if count == 1:
         return [config]
     alone = replace(config, ensemble=Ensemble(), folds=0)
     configs = []
     for i in range(count):
         own = replace(alone, workdir=config.workdir / f"{MEMBER}{i + 1}")
-        if config.folds:
-            own = replace(own, data=replace(own.data, fold=f"{i + 1}/{config.folds}"))
+        if folds:
+            own = replace(own, data=replace(own.data, fold=folds[i]))
         else:
             own = replace(own, train=replace(own.train, seed=own.train.seed + i))
         configs.append(own)
     return configs
+
+
+def _folds(config: Config) -> list[str]:
+    if isinstance(config.folds, int):
+        return [f"{i + 1}/{config.folds}" for i in range(config.folds)]
+    sources = open_dataset(config.data).sources(config.folds)
+    return [f"{config.folds}={value}" for value in sources]
 
 
 def is_sweep(config: Config) -> bool:

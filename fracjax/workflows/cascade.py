@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from fracjax.config.class_names import print_roles
 from fracjax.inference.calibration import about
 from fracjax.inference.cascade import Cascade
 from fracjax.report.page import Page
@@ -20,6 +21,7 @@ def report_cascade(cascade: Cascade, folder: Path, console: Console) -> None:
     stages, report = cascade.stages, cascade.report
     stages.warn_if_mismatched(console)
     detector, classifier = stages.bundles
+    print_roles(console, detector.meta.classes)
     source = {
         "part": cascade.part,
         "stage1": about(detector),

@@ -5,6 +5,7 @@ from pathlib import Path
 from jax.sharding import Mesh
 from rich.console import Console
 
+from fracjax.config.class_names import print_roles
 from fracjax.errors import InputError
 from fracjax.evaluation import Comparison, compare_classifiers, compare_detectors
 from fracjax.inference.calibration import about
@@ -37,6 +38,7 @@ def compare(
     _check_comparable(first, second)
     requests = [EvaluationRequest(run, part, data_dir=data_dir) for run in (first, second)]
     runs = [evaluate_run(request, mesh) for request in requests]
+    print_roles(console, runs[0].bundle.meta.classes)
     predictions = (runs[0].predictions, runs[1].predictions)
     one, other = (run.calibration.point for run in runs)
     if one is None or other is None:

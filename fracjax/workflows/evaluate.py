@@ -1,15 +1,18 @@
 """One checkpoint on one part of its split: predictions, figures, and the report that shows them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from jax.sharding import Mesh
 from rich.console import Console
 
+from fracjax.config import value_of
+from fracjax.config.class_names import print_roles
 from fracjax.datasets.sources import fracatlas
 from fracjax.errors import InputError
-from fracjax.evaluation import OperatingPoint, binary_report, per_class_report
+from fracjax.evaluation import OperatingPoint, Predictions, binary_report, per_class_report
 from fracjax.evaluation.calibration import recalibration, reliability
 from fracjax.evaluation.subgroups import masks_of, subgroup_report
 from fracjax.inference import training_images
@@ -63,13 +66,22 @@ def evaluate(
     if request.calibrate and evaluated.calibration.point is not None and not evaluated.folds:
         # For `predict` to know what it may be trusted with.
         training_images.store(out or workdir, evaluated.dataset, evaluated.bundle.meta)
+    print_roles(console, evaluated.bundle.meta.classes)
     run, point = _facts(evaluated), evaluated.calibration.point
     made = _of_classifier(evaluated, run) if point is None else _of_detector(evaluated, run, point)
     figures, tables, sections, in_short = made
+    if evaluated.pooled is not None:
+        per, shown = _per_unit(evaluated, evaluated.pooled)
+        figures["per"] = per
+        tables += shown
+        assert evaluated.calibration.pooled is not None, "evaluate_run came first"
+        sections.append(performance.pooled_section(evaluated.calibration.pooled, shown))
     side_by_side, each = None, evaluated.each
     if len(each) > 1:
         members = report_members(each, point, run.temperature.value, folds=evaluated.folds)
-        side_by_side = members_table(members, [one.n for one in each])
+        sources = [meta.config.data.fold for meta in evaluated.bundle.metas]
+        names = [f"{fold} left out" for fold in sources if value_of(fold)]
+        side_by_side = members_table(members, [one.n for one in each], names)
         tables.append(side_by_side)
         figures["members"] = to_json(members)
     sections.append(training_section(run, side_by_side))
@@ -89,10 +101,27 @@ def evaluate(
     for audit in evaluated.leakage:
         console.print(f"leakage audit: {audit}", highlight=False, soft_wrap=True)
     evaluated.predictions.to_csv(folder / "predictions.csv")
+    if evaluated.pooled is not None:
+        evaluated.pooled.to_csv(folder / "predictions_pooled.csv")
     for number, one in enumerate(each if side_by_side else (), 1):
         # As each gives them: their mean, scaled, is predictions.csv.
         one.to_csv(folder / f"member_{number}.csv")
     return folder
+
+
+def _per_unit(evaluated: EvaluatedRun, pooled: Predictions) -> tuple[dict[str, Any], list[Table]]:
+    """The figures of pooled predictions, for metrics.json and as tables."""
+    chosen, groups = evaluated.calibration.pooled, pooled.groups
+    assert chosen is not None, "evaluate_run came first"
+    title, about = f"Per {chosen.column} ({chosen.pool} of its images)", to_json(chosen)
+    if chosen.point is not None:
+        report = binary_report(pooled.label, pooled.fracture_score, chosen.point, groups)
+        tables = list(binary_tables(report))
+    else:
+        report = per_class_report(pooled.label, pooled.called, pooled.classes, groups)
+        tables = [per_class_table(report)]
+    tables = [replace(table, title=f"{title}. {table.title}") for table in tables]
+    return about | {"figures": to_json(report)}, tables
 
 
 def _page(evaluated: EvaluatedRun, run: RunFacts, sections: Sequence[Section]) -> Page:
@@ -137,7 +166,7 @@ def _facts(evaluated: EvaluatedRun) -> RunFacts:
 def _of_detector(evaluated: EvaluatedRun, run: RunFacts, point: OperatingPoint) -> Results:
     predictions = evaluated.predictions
     data = (predictions.label, predictions.fracture_score)
-    report = binary_report(*data, point, predictions.groups)
+    report = binary_report(*data, point, predictions.groups, predictions.classes)
     columns = _SUBGROUPS.get(evaluated.dataset.prepared.name)
     masks = masks_of(predictions.attributes, predictions.label, columns)
     subgroups = subgroup_report(predictions, masks, point.threshold)

@@ -7,6 +7,7 @@ import numpy as np
 from jax.sharding import Mesh
 from rich.console import Console
 
+from fracjax.config.class_names import print_roles
 from fracjax.errors import InputError
 from fracjax.explain.cam import Method
 from fracjax.explain.localisation import LocalisationReport, best_levels, localisation_report
@@ -57,6 +58,7 @@ def explain_run(
             f"{workdir} is a cross-validation, whose networks have each trained on what the others "
             "validate on; name one of its folders, or another run"
         )
+    print_roles(console, trained.meta.classes)
     dataset = open_as_trained(trained.meta, data_dir)
     target: Target = "positive" if len(trained.meta.classes) == 2 else "called"
     maps_of = partial(explain, trained, target=target, method=method)

@@ -6,6 +6,7 @@ from pathlib import Path
 from jax.sharding import Mesh
 from rich.console import Console
 
+from fracjax.config.class_names import print_roles
 from fracjax.export.card import card, file_entry
 from fracjax.export.onnx import ONNX
 from fracjax.export.program import STABLEHLO, refuse_impossible
@@ -42,6 +43,7 @@ def export_into(
     for check in (refuse_impossible, *(each.refuse_impossible for each in formats)):
         check(stages)
     stages.warn_if_mismatched(console)
+    print_roles(console, stages.detector.bundle.meta.classes)
     images = images_of(stages, check_on, data_dir)
     folder.mkdir(parents=True, exist_ok=True)
     checked, entries = {}, {}

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from fracjax.datasets.leakage import Leakage
-from fracjax.datasets.prepared import TAKEN, read_manifest, refusals_by_reason
+from fracjax.datasets.prepared import read_manifest, refusals_by_reason
 from fracjax.datasets.request import DRAWN
 from fracjax.inference.model_bundle import ModelBundle, epochs_of
 from fracjax.loading.dataset_view import Dataset
@@ -56,10 +57,10 @@ def data_facts(dataset: Dataset, leakage: Sequence[Leakage]) -> DataFacts:
     prepared, split, kept = dataset.prepared, dataset.split, dataset.data.classes
     rows = read_manifest(prepared.manifest_path)
     refused = dict(refusals_by_reason(rows))
-    if left_out := sum(row.status == TAKEN and row.label not in kept for row in rows):
+    if left_out := int((dataset.labels(np.arange(len(prepared))) < 0).sum()):
         refused["not refused: of a class that this run leaves out"] = left_out
     labels = {
-        part: Counter(prepared.classes[i] for i in prepared.label[dataset.indices(part)])
+        part: Counter(kept[i] for i in dataset.labels(dataset.indices(part)))
         for part in ("train", "validation", "test")
     }
     audits = tuple(
@@ -84,6 +85,7 @@ def data_facts(dataset: Dataset, leakage: Sequence[Leakage]) -> DataFacts:
         split_hash=split.hash,
         seed=split.seed,
         groups=list(Counter(prepared.group.tolist()).values()),
+        group_by=prepared.group_by,
         audits=[str(audit) for audit in leakage],
         audit_table=Table("Leakage audit", header, audits),
         compared=any(audit.similarity is not None for audit in leakage),

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import track
 
 import fracjax
+from fracjax.config.class_names import print_roles
 from fracjax.errors import InputError
 from fracjax.explain.maps import explain
 from fracjax.imaging.file_tree import NOT_ENTERED
@@ -124,6 +125,7 @@ def predict_into(
         check_shared(folder)
     stages = open_stages(stage1, stage2, mesh)
     stages.warn_if_mismatched(console)
+    print_roles(console, stages.detector.bundle.meta.classes)
     run_on_main(lambda: _clear(folder), "cleared")
     files, summary = shard.of(found.files), Summary(found)
     detector, waiting = stages.detector.bundle, []  # for their overlays
@@ -194,6 +196,8 @@ def show_summary(summary: Summary, console: Console) -> None:
     beside["folders not entered, since they are read already"] = summary.not_entered
     if counts := ", ".join(f"{count} {what}" for what, count in beside.items() if count):
         say(f"  besides: {counts}; {JSON} names them")
+    if noted := len(summary.each("note")):
+        say(f"  with a note: {noted}; {CSV} has them")
     for what, key in (("called", "decision"), ("of those", "type")):
         if most := Counter(summary.each(key)).most_common():
             say(f"{what}: " + ", ".join(f"{name} {n}" for name, n in most))
@@ -246,6 +250,9 @@ def _header(stages: Stages, summary: Summary) -> dict[str, Any]:
         "stage1": about(stages.detector.bundle),
         "stage2": None if stages.classifier is None else about(stages.classifier),
         "trained_behind_this_detector": stages.matched if stages.classifier else None,
+        "classes": dict(
+            zip(("negative", "positive"), stages.detector.bundle.meta.classes, strict=True)
+        ),
         "operating_point": to_json(stages.detector.point),
         "device": f"{device.platform} {device.device_kind}",
         "files": len(found.files),

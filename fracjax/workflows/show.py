@@ -64,11 +64,12 @@ def show(
     part: Literal["train", "validation", "test"] = "train",
     studies: int = 4,
     seed: int = 0,
-) -> None:
+) -> tuple[str, ...]:
     """Draw studies of a prepared dataset as a config has them decoded and augmented.
 
     All classes of the dataset are taken, whatever the config says, each in turn; `source` is what
-    to call the config, and `seed` is of the choice of studies and of every draw.
+    to call the config, and `seed` is of the choice of studies and of every draw. Returns the
+    dataset's classes.
     """
     directory = data_dir or config.data.dir
     classes = open_prepared(name, directory).classes
@@ -85,6 +86,7 @@ def show(
     of = [f"{examples.study[row]} ({classes[examples.label[row]]})" for row in rows]
     title = f"{name}, {part}, as {source} has it; (off): not in there, at a typical strength"
     contact_sheet_png(shown, path, title=title, studies=", ".join(of))
+    return classes
 
 
 def panels(

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from fracjax.config import Config, io
+from fracjax.config.class_names import print_roles
 from fracjax.errors import InputError
 from fracjax.inference.stages import DetectorGate, open_detector_gate
 from fracjax.training.checkpoint import CheckpointMetadata, config_path
@@ -31,6 +32,7 @@ def fit(config: Config, console: Console, *, profile_steps: int = 0) -> list[Che
     Raises:
       InputError: bad input, before anything is overwritten; or a loss that is not finite.
     """
+    print_roles(console, config.data.classes)
     return fit_members(config, console, open_detector=_open_detector, profile_steps=profile_steps)
 
 
@@ -48,6 +50,7 @@ def show_config(config: Config, console: Console) -> None:
     """Print the resolved config, every field; refused if it asks for what cannot be."""
     check_config(config)
     console.print_json(json.dumps(io.to_dict(config)))
+    print_roles(console, config.data.classes)
 
 
 def show_model(config: Config, console: Console) -> None:

@@ -119,6 +119,11 @@ def test_impossible_values_are_refused_all_at_once():
     [
         (Config(folds=1), "folds is 1, which leaves nothing to train on; write 0, or 2 or more"),
         (Config(folds=-1), "folds is -1, below 0"),
+        (Config(folds=""), "folds is , neither a number nor a column"),
+        (
+            Config(folds="source", data=Data(fold="2/5")),
+            "folds is source, so data.fold must be none",
+        ),
         (
             Config(folds=5, ensemble=Ensemble(members=3)),
             "folds is 5 and ensemble.members 3: the networks of a run are one or the other",
@@ -184,19 +189,21 @@ def test_what_no_run_can_have_is_refused_by_itself(bad, message):
 
 
 @pytest.mark.parametrize(
-    "fold", ["6/5", "0/5", "1/1", "2", "2/", "a/b", "02/5", "2/5 ", "-1/5", ""]
+    "fold", ["6/5", "0/5", "1/1", "2", "2/", "a/b", "02/5", "2/5 ", "-1/5", "", "=b", "source="]
 )
 def test_a_fold_that_there_is_not_is_refused(fold):
     with pytest.raises(InputError) as error:
         check(Config(data=Data(fold=fold)))
     expected = f"data.fold is {fold}, neither none nor like 2/5, the second of five folds"
-    assert str(error.value) == f"bad config: {expected}"
+    assert str(error.value) == f"bad config: {expected}, nor like source=clinic_b"
 
 
 @pytest.mark.parametrize(
     "config",
     [
         Config(folds=2),
+        Config(folds="source"),
+        Config(data=Data(fold="source=clinic b")),
         Config(ensemble=Ensemble(members=2), data=Data(subset=1.0, fold="5/5")),
         Config(loss=Loss(focal_gamma=1.0, label_smoothing=0.0)),
         Config(loss=Loss(focal_gamma=0.0, label_smoothing=0.99)),

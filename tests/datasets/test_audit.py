@@ -124,10 +124,17 @@ def broken_exif() -> bytes:
     return encode(picture(0), exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x02\x01\x12")
 
 
-def test_a_warning_about_a_jpeg_is_a_fault_for_its_orientation_may_be_lost():
+def test_a_jpeg_is_refused_where_its_orientation_is_lost_and_else_the_damage_is_a_note():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        assert reason("a.jpg", broken_exif()).startswith("does not decode: Corrupt EXIF data.")
+        lost = reason("a.jpg", broken_exif())
+        assert lost.startswith("does not decode: Corrupt EXIF data.")
+        assert lost.endswith("Its orientation is lost; save it upright")
+        harmless = broken_exif().replace(b"\x02\x01\x12", b"\x02\x01\x0f")  # the maker's name
+        assert taken("a.jpg", harmless).note.startswith("Corrupt EXIF data.")
+        # The orientation's tag as a value is none.
+        maker = encode(picture(0), exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x02\x01\x0f\x01\x12")
+        assert taken("a.jpg", maker).note.startswith("Corrupt EXIF data.")
 
 
 def test_a_warning_about_the_tags_of_a_dicom_file_is_a_note_and_printed_nowhere(caplog):

@@ -11,12 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fracjax.config import Data
+from fracjax.config.class_names import class_key
 from fracjax.datasets.phantom.drawing import draw
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.prepared import SPLITS, Prepared, open_prepared
 from fracjax.datasets.request import Request
 from fracjax.datasets.sources import bone_break
 from fracjax.errors import InputError
+from fracjax.loading.dataset_view import open_dataset
+from tests.cli_runner import run_cli
 from tests.datasets.dicoms import dicom
 from tests.datasets.trees import encode, fracatlas_tree, picture, write, zipped
 
@@ -124,9 +128,12 @@ def test_fracatlas_whose_table_and_folders_disagree(tmp_path):
             lambda t: t.replace("hand,", "arm,"),
             "header with image_id, hand, .*'arm'",
         ),
-        (lambda t: t.replace("IMG0000003.jpg,1", "IMG0000003.jpg,x"), "IMG0000003.jpg: .*hand='x'"),
+        (
+            lambda t: t.replace("IMG0000003.jpg,1", "IMG0000003.jpg,x"),
+            "dataset.csv: .*line 5: IMG0000003.jpg: .*hand='x'",
+        ),
         (lambda t: t.replace("IMG0000004", "IMG0000003"), "line 6: IMG0000003.jpg is duplicated"),
-        (lambda t: t.strip()[:-1] + "7", "IMG0000013.jpg: fractured=7, expected 0 or 1"),
+        (lambda t: t.strip()[:-1] + "7", "line 15: IMG0000013.jpg: fractured=7, expected 0 or 1"),
     ],
 )
 def test_a_bad_table_is_refused_with_its_lines(tmp_path, damage, expected):
@@ -247,15 +254,15 @@ def test_a_users_folders_with_attributes(tmp_path):
     assert set(prepared.label[[s.startswith("broken") for s in prepared.study]]) == {1}
 
 
-def test_folders_in_alphabetical_order_with_their_rubbish_named(tmp_path):
+def test_rubbish_in_a_users_folders_is_refused_by_name(tmp_path):
     root = folder_tree(tmp_path / "mine")
     write(root / "healthy" / "Thumbs.db", b"rubbish")
     write(root / "healthy" / "empty.jpg", b"")
     write(root / "healthy" / "notes.txt", b"rubbish")
     write(root / "broken" / "@eaDir" / "b0.png", b"rubbish")
     write(root / "broken" / ".cache" / "b0.png", encode(picture(99), "PNG"))
-    summary = prepare(Request("folder", source=root, data_dir=tmp_path))
-    assert summary.taken == {"broken": 5, "healthy": 5}
+    summary = prepare(Request("folder", source=root, data_dir=tmp_path, positive="broken"))
+    assert summary.taken == {"healthy": 5, "broken": 5}
     assert summary.refused == {"not a picture": 1, "empty": 1}
     assert summary.skipped == {"of a service": 2, "hidden": 1}
     assert "skipped, without a row: 1 hidden, 2 of a service" in str(summary)
@@ -265,13 +272,13 @@ def test_folders_in_alphabetical_order_with_their_rubbish_named(tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("named", [{"classes": ("Healthy", "broken")}, {"positive": "broken"}])
 @pytest.mark.parametrize("form", ["zip", "folder"])
-def test_one_folder_on_top(form, tmp_path):
+def test_one_folder_on_top(form, named, tmp_path):
     """As in a zip of the folder itself."""
     root = folder_tree(tmp_path / "export" / "mine")
     source = zipped(root, "mine") if form == "zip" else tmp_path / "export"
-    classes = ("healthy", "broken")
-    prepare(Request("folder", source=source, data_dir=tmp_path, classes=classes))
+    prepare(Request("folder", source=source, data_dir=tmp_path, **named))
     prepared = open_prepared("folder", tmp_path)
     assert {str(study) for study in prepared.study} == {
         *(f"healthy/h{i}.jpg" for i in range(5)),
@@ -283,7 +290,7 @@ def test_one_folder_on_top(form, tmp_path):
 def test_one_folder_on_top_may_be_a_class_and_what_lies_in_it_patients(tmp_path):
     for patient in ("p1", "p2"):
         write(tmp_path / "mine" / "broken" / patient / "a.jpg", encode(picture(0)))
-    with pytest.raises(InputError, match=r"fewer than two classes; .*found the folders broken"):
+    with pytest.raises(InputError, match="fewer than two classes; found 'broken'"):
         prepare(Request("folder", source=tmp_path / "mine", data_dir=tmp_path))
 
 
@@ -295,7 +302,7 @@ def test_names_that_are_no_utf8_that_are_long_and_links(tmp_path):
     (root / "broken" / "elsewhere").symlink_to(
         write(tmp_path / "other" / "b.jpg", encode(picture(0))).parent
     )
-    prepare(Request("folder", source=root, data_dir=tmp_path))
+    prepare(Request("folder", source=root, data_dir=tmp_path, positive="broken"))
     prepared = open_prepared("folder", tmp_path)
     rows = manifest(prepared)
     assert rows["healthy/caf\\xe9"]["status"] == "taken"
@@ -320,23 +327,98 @@ def test_a_bad_csv_is_refused_with_all_its_lines(tmp_path, text, expected):
     with pytest.raises(InputError, match=expected):
         prepare(
             Request(
-                "folder", source=folder_tree(tmp_path / "mine"), data_dir=tmp_path, attributes=table
+                "folder", source=folder_tree(tmp_path / "mine"), data_dir=tmp_path,
+                attributes=table, positive="broken",
             )
-        )
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize(
     "classes, expected",
     [
-        (("healthy", "brokn"), "no folder for class brokn; .*found the folders broken, healthy"),
-        (("healthy", "healthy"), "a class is named twice"),
+        (("healthy", "brokn"), "there is no class 'brokn'; found 'broken', 'healthy'"),
+        (("healthy", "Healthy"), "a class is named twice"),
         (("healthy",), "fewer than two classes"),
+        ((), "which of two classes is negative must be said: write --classes healthy broken; "),
+        (
+            ("broken", "healthy"),
+            "negative: broken, positive: healthy is the opposite of what the names say: "
+            "write --classes healthy broken, or rename",
+        ),
     ],
 )
 def test_wrong_classes_are_refused(tmp_path, classes, expected):
     root = folder_tree(tmp_path / "mine")
     with pytest.raises(InputError, match=expected):
         prepare(Request("folder", source=root, data_dir=tmp_path, classes=classes))
+
+
+@pytest.mark.parametrize("positive", ["healthy", "brokn"])
+def test_a_wrong_positive_class_is_refused(tmp_path, positive):
+    root = folder_tree(tmp_path / "mine")
+    with pytest.raises(InputError, match=r"opposite of what|'brokn' is none of the classes"):
+        prepare(Request("folder", source=root, data_dir=tmp_path, positive=positive))
+
+
+def class_folders(root: Path, *names: str) -> Path:
+    for place, name in enumerate(names):
+        for i in range(3):
+            write(root / name / f"{i}.png", encode(picture(10 * place + i), "PNG"))
+    return root
+
+
+@pytest.mark.parametrize(
+    "folders, words, classes",
+    [
+        (("+ve", "-ve"), ("--classes", "-ve", "+ve"), ("-ve", "+ve")),
+        (("+ve", "-ve"), ("--positive", "+ve"), ("-ve", "+ve")),
+        (("None", "fracture"), ("--classes", "None", "fracture"), ("None", "fracture")),
+        (("none", "spiral"), ("--positive", "spiral"), ("none", "spiral")),
+        (("Fracture", "Normal"), ("--classes", "normal", "FRACTURE"), ("normal", "FRACTURE")),
+        (
+            ("intakt", "brüchig"),
+            ("--classes", "intakt", "bru\u0308chig"),
+            ("intakt", "bru\u0308chig"),
+        ),
+        (("intakt", "bru\u0308chig"), ("--positive", "brüchig"), ("intakt", "brüchig")),
+    ],
+)
+def test_class_names_of_any_spelling(tmp_path, folders, words, classes):
+    root = class_folders(tmp_path / "mine", *folders)
+    made = run_cli("prepare", "folder", "--source", root, "--data-dir", tmp_path, *words)
+    assert made.returncode == 0, made.stderr
+    assert f"negative: {classes[0]}, positive: {classes[1]}\n" in made.stdout
+    prepared = open_prepared("folder", tmp_path)
+    assert prepared.classes == classes
+    positive = [s for s, i in zip(prepared.study, prepared.label, strict=True) if i]
+    (folder,) = {study.split("/")[0] for study in positive}
+    assert class_key(folder) == class_key(classes[1])
+
+
+def test_folders_that_spell_one_class_in_two_ways_are_one(tmp_path):
+    root = class_folders(tmp_path / "mine", "Hand", "foot", "hand", "fu\u0308r", "für")
+    prepare(Request("folder", source=root, data_dir=tmp_path))
+    prepared = open_prepared("folder", tmp_path)
+    assert prepared.classes == ("foot", "für", "Hand")
+    assert np.bincount(prepared.label).tolist() == [3, 6, 6]
+
+
+def test_a_config_cannot_turn_the_roles_of_a_prepared_dataset(tmp_path):
+    root = class_folders(tmp_path / "mine", "a", "b")
+    prepare(Request("folder", source=root, data_dir=tmp_path, classes=("b", "a")))
+
+    def train_labels(*classes: str) -> dict[str, int]:
+        data = Data("folder", dir=tmp_path, classes=classes, image_size=8)
+        part = open_dataset(data).part("train")
+        return {s[0]: int(label) for s, label in zip(part.study, part.label, strict=True)}
+
+    assert train_labels("b", "a") == train_labels("B", "A") == {"b": 0, "a": 1}
+    expected = (
+        "folder was prepared with negative: b, positive: a, and data.classes makes it "
+        "negative: A, positive: b: write data.classes b a, or prepare it again with --classes a b"
+    )
+    with pytest.raises(InputError, match=expected):
+        train_labels("A", "b")
 
 
 def test_a_class_with_nothing_usable_is_refused(tmp_path):

@@ -7,9 +7,9 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from fracjax.config import Data, fold_of
+from fracjax.datasets.folds import fold_indices, left_out_indices
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.request import Request
-from fracjax.datasets.splits import fold_indices
 from fracjax.errors import InputError
 from fracjax.loading.dataset_view import open_dataset
 
@@ -133,3 +133,50 @@ def test_a_class_that_is_left_out_is_in_no_fold(tmp_path):
     plain = _parts(data, "none")
     together = [len(p["train"]) + len(p["validation"]) for p in (parts, plain)]
     assert together[0] == together[1]
+
+
+def test_leaving_out_a_source_by_hand():
+    # The third study is of another source, but of a group that the source left out has a part of.
+    value, group = np.array(["a", "a", "b", "b"]), np.array(["g", "h", "h", "i"])
+    train, validation = left_out_indices(value, group, "a")
+    assert (train.tolist(), validation.tolist()) == ([3], [0, 1])
+    train, validation = left_out_indices(value, group, "b")
+    assert (train.tolist(), validation.tolist()) == ([0], [2, 3])
+
+
+@pytest.fixture(scope="module")
+def limbs(tmp_path_factory):
+    """Phantoms, whose limbs have one bone or two."""
+    data_dir = tmp_path_factory.mktemp("limbs")
+    prepare(Request("phantom", data_dir=data_dir, count=40, side=32))
+    return Data("phantom", dir=data_dir)
+
+
+def test_each_source_is_validated_on_once_and_the_test_part_is_left_alone(limbs):
+    whole = open_dataset(limbs)
+    bones, sources = whole.prepared.attributes["bones"].astype(str), whole.sources("bones")
+    assert sources == sorted(set(bones))
+    validated = []
+    for value in sources:
+        dataset = open_dataset(dataclasses.replace(limbs, fold=f"bones={value}"))
+        train, validation = dataset.indices("train"), dataset.indices("validation")
+        assert set(bones[validation]) == {value}
+        assert value not in bones[train]
+        assert_array_equal(dataset.indices("test"), whole.indices("test"))
+        assert dataset.split_hash != whole.split_hash
+        validated += validation.tolist()
+    pool = [*whole.indices("train").tolist(), *whole.indices("validation").tolist()]
+    assert sorted(validated) == sorted(pool)
+
+
+def test_sources_that_cannot_be_left_out_are_refused_with_the_reason(limbs):
+    dataset = open_dataset(limbs)
+    for column, reason in {
+        "clinic": r"no column 'clinic'; its columns are .*bones",
+        "seed": r"there are 3\d, and each trains a network: at most 30; .*: not of every class",
+        "fracture_type": r"Avulsion fracture, .*: not of every class",
+    }.items():
+        with pytest.raises(InputError, match=reason):
+            dataset.sources(column)
+    with pytest.raises(InputError, match=r"no study of training and validation has this bones"):
+        open_dataset(dataclasses.replace(limbs, fold="bones=9")).indices("train")

@@ -82,7 +82,9 @@ def test_an_interrupted_preparation_keeps_the_earlier_one_and_a_whole_one_replac
     tmp_path, source, summary, copy, monkeypatch
 ):
     write(copy / DECODED / "cache", b"x")
-    request = Request("fracatlas", source=source, data_dir=tmp_path, seed=7)
+    request = Request(
+        "fracatlas", source=source, data_dir=tmp_path, seed=7, replace=True, new_split=True
+    )
     for step in ("records", "split"):
         with monkeypatch.context() as patch:
             interrupt(patch, step)
@@ -115,12 +117,23 @@ def interrupt(monkeypatch, step: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "lost", ["manifest.csv", "splits.json", "studies.json", "1.0.0/dataset_info.json"]
+    "lost", ["manifest.csv", "splits.json", "studies.json", "2.0.0/dataset_info.json"]
 )
 def test_an_incomplete_dataset_does_not_open(tmp_path, copy, lost):
     (copy / lost).unlink()
     with pytest.raises(InputError, match=r"fracjax prepare fracatlas"):
         open_prepared("fracatlas", tmp_path)
+
+
+def test_records_of_another_version_are_refused_and_may_be_replaced(tmp_path, copy):
+    (copy / "2.0.0").rename(copy / "1.0.0")
+    expected = r"another version \(records of 1.0.0, this one's are 2.0.0\), .*fracjax prepare frac"
+    with pytest.raises(InputError, match=expected):
+        open_prepared("fracatlas", tmp_path)
+    prepare_module._check_replaceable(copy, None)
+    (copy / "mine").mkdir()
+    with pytest.raises(InputError, match="holds what no preparation wrote: mine"):
+        prepare_module._check_replaceable(copy, None)
 
 
 def test_a_manifest_of_an_earlier_version_is_answered_with_the_command(tmp_path, copy):
@@ -140,7 +153,7 @@ def test_a_manifest_of_an_earlier_version_is_answered_with_the_command(tmp_path,
 
 
 def test_opening_reads_no_image(tmp_path, copy):
-    for records in copy.glob("1.0.0/*array_record*"):
+    for records in copy.glob("2.0.0/*array_record*"):
         records.write_bytes(b"")
     dataset = open_dataset(Data("fracatlas", dir=tmp_path, classes=("normal", "fracture")))
     assert len(dataset.prepared) == 14
@@ -191,8 +204,8 @@ def test_two_copies_of_one_picture_lie_in_one_part(tmp_path):
             pixels = picture(100 * i + (label == "b"), 200, 160)
             write(root / label / f"{i}.jpg", encode(pixels))
             write(root / label / f"{i}_again.jpg", encode(pixels[::-1].copy(), quality=60))
-    summary = prepare(Request("folder", source=root, data_dir=tmp_path))
-    assert summary.near_duplicates == (24, 48)
+    summary = prepare(Request("folder", source=root, data_dir=tmp_path, classes=("a", "b")))
+    assert summary.groups == (24, 48)
     split = Split.load(tmp_path / "folder" / "splits.json")
     for study, part in split.assignment.items():
         assert split.assignment[study.replace("_again", "")] == part
@@ -205,6 +218,7 @@ def test_the_command_prints_what_it_did_or_one_line(tmp_path, source):
         "studies taken: 14",
         "  normal: 8",
         "files refused: 0",
+        "files with a note: 0",
         "near-duplicate groups: 0 (0 studies)",
         f"manifest: {tmp_path / 'fracatlas' / 'manifest.csv'}",
     ):

@@ -4,8 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fracjax.datasets.make_split import make_split
 from fracjax.datasets.prepared import Prepared
-from fracjax.datasets.splits import PARTS, Split, make_split
+from fracjax.datasets.splits import PARTS, Split
 from fracjax.errors import InputError
 
 

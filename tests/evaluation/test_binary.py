@@ -147,7 +147,7 @@ def test_a_perfect_detector_has_no_interval_of_zero_width():
             assert e.low > (0.6 if name.endswith("mcc") else 0.75), name
             assert e.high == pytest.approx(1, abs=1e-12), name
     assert report.at_half.youden_j.method == "MOVER of Wilson's"
-    assert report.average_precision.method == "Wilson, over fractures"
+    assert report.average_precision.method == "Wilson, over positive studies"
     assert report.at_half.f1.note == "the same in every resample"
 
 
@@ -187,7 +187,7 @@ def test_one_class_alone_leaves_undefined_what_needs_the_other():
     ranking = (report.auc, report.partial_auc, report.average_precision)
     for e in (*ranking, half.youden_j, half.mcc, half.positive_likelihood_ratio):
         assert e.value is None
-        assert e.note == "no normal study among 3"
+        assert e.note == "no negative study among 3"
     assert report.at_half.specificity.value is None
     assert report.at_half.specificity.n == 0
     assert report.at_half.f1.value == 4 / 5
@@ -219,7 +219,7 @@ def test_the_order_of_constant_scores_is_chance_with_an_interval():
     e = report.partial_auc
     assert e.value == pytest.approx(0.5, abs=1e-15)
     assert e.low < 0.5 < e.high
-    assert e.method == "Wilson, over fractures"
+    assert e.method == "Wilson, over positive studies"
 
 
 def test_undefined_resamples_are_counted():

@@ -66,7 +66,9 @@ def test_a_type_that_is_never_called_is_undefined_and_impossible_input_refused()
     report = end_to_end(np.ones(2, bool), classifier, _normals([False], [1]), 0.1)
     assert report.rows[1].precision.value is None
     assert report.rows[1].precision.note == "never called"
-    with pytest.raises(ValueError, match=r"(?s)prevalence:\n- it is 1; expected .*no normal study"):
+    with pytest.raises(
+        ValueError, match=r"(?s)prevalence:\n- it is 1; expected .*no negative study"
+    ):
         end_to_end(np.ones(2, bool), classifier, _normals([], np.zeros(0, int)), 1.0)
 
 

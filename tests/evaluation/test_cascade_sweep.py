@@ -48,8 +48,8 @@ def test_bands_hold_the_curve_and_the_json_is_strict():
         assert known.sum() > 5
         assert (band.low[known] <= band.y[known] + 1e-12).all()
         assert (band.y[known] <= band.high[known] + 1e-12).all()
-    # Where all pass, in every resample too, the interval is Wilson's: 40 of 40.
-    assert sweep.passed.low[0] == pytest.approx(0.9124, abs=1e-4)
+    # Where all pass, in every resample too, the interval is Wilson's of 20 groups: 20 of 20.
+    assert sweep.passed.low[0] == pytest.approx(20 / (20 + 1.96**2), abs=1e-4)
     assert "20 groups" in sweep.passed.method
     written = json.dumps(to_json(sweep.columns()), allow_nan=False)
     assert json.loads(written)["found"][0] == pytest.approx(sweep.found.y[0])

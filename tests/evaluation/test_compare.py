@@ -196,7 +196,7 @@ def test_one_class_is_undefined_where_it_has_to_be():
             None,
             "",
         )
-        assert "no normal study" in rows[name].difference.note
+        assert "no negative study" in rows[name].difference.note
     assert rows["sensitivity"].p_value is not None
     assert json.loads(json.dumps(to_json(made), allow_nan=False))["n"] == 20
 

@@ -30,8 +30,8 @@ def test_the_curves_are_the_figures_and_have_their_areas():
     assert_allclose(pr.y.mean(), sk.average_precision_score(y, s), atol=0.02)
     assert (roc.n, roc.method) == (
         200,
-        "bootstrap of 200 groups, 2000 resamples, pointwise; Wilson over fractures where all are "
-        "the same",
+        "bootstrap of 200 groups, 2000 resamples, pointwise; Wilson over positive studies where "
+        "all are the same",
     )
 
 
@@ -97,7 +97,7 @@ def test_refusals():
     y, s = _set(20)
     with pytest.raises(ValueError, match=r"2 of 20 are not within 0 .. 1: 1.5, -0.5"):
         decision_curve(y, np.r_[1.5, -0.5, s[2:]])
-    with pytest.raises(ValueError, match="no fracture"):
+    with pytest.raises(ValueError, match="no positive study"):
         roc_band(np.zeros(20, int), s)
     with pytest.raises(ValueError, match=r"groups have shape \(19,\)"):
         pr_band(y, s, np.arange(19))

@@ -12,7 +12,7 @@ from fracjax.evaluation import auc
 from fracjax.evaluation.delong import (
     auc_difference,
     auc_estimate,
-    delong_variance,
+    auc_variance,
     difference_variance,
 )
 from fracjax.evaluation.intervals import mover_difference
@@ -71,7 +71,7 @@ def test_a_constant_has_no_say():
     # Against a scorer that knows nothing the variance is that of the one AUC.
     y, scores, _ = _studies()
     variance = difference_variance(y, np.zeros(90), scores, np.arange(90))
-    assert_allclose(variance, delong_variance(y, scores), rtol=1e-12)
+    assert_allclose(variance, auc_variance(y, scores, np.arange(90)), rtol=1e-12)
 
 
 def test_scale_and_order_of_studies_change_nothing_and_sides_change_the_sign():
@@ -133,7 +133,7 @@ def test_without_a_variance_the_interval_is_as_if_independent_and_there_is_no_p(
     estimate, p_value = auc_difference(y, first, second, np.arange(20))
     assert p_value is None
     assert estimate.method == "MOVER of both AUCs"
-    alone = [auc_estimate(y, s) for s in (first, second)]
+    alone = [auc_estimate(y, s, np.arange(y.size)) for s in (first, second)]
     assert estimate.value == alone[1].value - alone[0].value
     assert (estimate.low, estimate.high) == mover_difference(*alone)
     assert estimate.low <= estimate.value <= estimate.high
@@ -143,7 +143,7 @@ def test_without_a_variance_the_interval_is_as_if_independent_and_there_is_no_p(
 def test_one_class_is_undefined_and_says_which():
     scores = np.arange(3.0)
     estimate, p_value = auc_difference(np.ones(3, int), scores, scores, np.arange(3))
-    assert (estimate.value, estimate.note, p_value) == (None, "no normal study among 3", None)
+    assert (estimate.value, estimate.note, p_value) == (None, "no negative study among 3", None)
 
 
 def test_coverage_and_level():

@@ -11,7 +11,7 @@ from scipy.stats import norm
 from fracjax.evaluation import Estimate, auc
 from fracjax.evaluation.delong import (
     auc_estimate,
-    delong_variance,
+    auc_variance,
     newcombe_auc,
     structural_components,
 )
@@ -110,7 +110,7 @@ def test_delong_by_hand():
     v10, v01 = structural_components(y, s)
     assert v10.tolist() == [1, 0.5]
     assert v01.tolist() == [0.5, 1]
-    assert delong_variance(y, s) == 0.125 / 2 + 0.125 / 2
+    assert auc_variance(y, s, np.arange(y.size)) == 0.125 / 2 + 0.125 / 2
 
 
 def test_delong_equals_its_definition_and_is_blind_to_scale():
@@ -119,8 +119,8 @@ def test_delong_equals_its_definition_and_is_blind_to_scale():
         y = (np.arange(90) % 3 == 0).astype(int)
         psi = (np.sign(scores[y == 1][:, None] - scores[y == 0]) + 1) / 2
         slow = psi.mean(1).var(ddof=1) / 30 + psi.mean(0).var(ddof=1) / 60
-        assert_allclose(delong_variance(y, scores), slow, rtol=1e-12)
-        assert_allclose(delong_variance(y, np.exp(scores)), slow, rtol=1e-12)
+        assert_allclose(auc_variance(y, scores, np.arange(90)), slow, rtol=1e-12)
+        assert_allclose(auc_variance(y, np.exp(scores), np.arange(90)), slow, rtol=1e-12)
         v10, v01 = structural_components(y, scores)
         assert_allclose([v10.mean(), v01.mean()], auc(y, scores), atol=1e-14)
 
@@ -129,9 +129,13 @@ def test_auc_interval_is_delong_s_on_the_logit_scale():
     rng = np.random.default_rng(1)
     y = (np.arange(100) < 30).astype(int)
     s = rng.normal(size=100) + y
-    estimate = auc_estimate(y, s)
+    estimate = auc_estimate(y, s, np.arange(y.size))
     logit = np.log(estimate.value / (1 - estimate.value))
-    half = 1.959964 * delong_variance(y, s) ** 0.5 / (estimate.value * (1 - estimate.value))
+    half = (
+        1.959964
+        * auc_variance(y, s, np.arange(y.size)) ** 0.5
+        / (estimate.value * (1 - estimate.value))
+    )
     ends = 1 / (1 + np.exp(-np.array([logit - half, logit + half])))
     assert_allclose([estimate.low, estimate.high], ends, atol=1e-6)
     assert estimate.n == 100
@@ -158,7 +162,7 @@ def test_newcombe_solves_its_equation():
     ],
 )
 def test_an_auc_without_delong_variance_still_has_a_width(y, s, value):
-    estimate = auc_estimate(y, s)
+    estimate = auc_estimate(y, s, np.arange(y.size))
     assert estimate.value == pytest.approx(value, abs=1e-15)
     assert estimate.method == "Newcombe"
     assert estimate.low <= estimate.value <= estimate.high
@@ -166,8 +170,11 @@ def test_an_auc_without_delong_variance_still_has_a_width(y, s, value):
 
 
 def test_auc_of_one_class_is_undefined_and_says_which():
-    assert auc_estimate(np.ones(3, int), np.arange(3.0)).note == "no normal study among 3"
-    assert auc_estimate(np.zeros(3, int), np.arange(3.0)).value is None
+    assert (
+        auc_estimate(np.ones(3, int), np.arange(3.0), np.arange(3)).note
+        == "no negative study among 3"
+    )
+    assert auc_estimate(np.zeros(3, int), np.arange(3.0), np.arange(3)).value is None
 
 
 def test_coverage_near_auc_1():
@@ -176,6 +183,7 @@ def test_coverage_near_auc_1():
     y = (np.arange(80) < 20).astype(int)
     covered = 0
     for _ in range(200):
-        estimate = auc_estimate(y, rng.normal(size=80) + y * np.sqrt(2) * norm.ppf(0.97))
+        s = rng.normal(size=80) + y * np.sqrt(2) * norm.ppf(0.97)
+        estimate = auc_estimate(y, s, np.arange(80))
         covered += estimate.low <= 0.97 <= estimate.high
     assert 0.88 < covered / 200 < 0.99

@@ -11,8 +11,8 @@ from numpy.testing import assert_allclose
 from scipy.stats import binomtest
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
-from fracjax.evaluation.compare import design_effect, mcnemar, paired_difference, tango
-from fracjax.evaluation.intervals import wilson
+from fracjax.evaluation.compare import mcnemar, paired_difference, tango
+from fracjax.evaluation.intervals import design_effect, wilson
 
 
 def _calls(both, only_first, only_second, neither):
@@ -141,5 +141,5 @@ def test_design_effect():
 
 def test_a_difference_over_nothing_is_undefined():
     nothing = np.zeros(0, bool)
-    estimate = paired_difference(nothing, nothing, np.zeros(0, int), empty="no fracture")
-    assert (estimate.value, estimate.n, estimate.note) == (None, 0, "no fracture")
+    estimate = paired_difference(nothing, nothing, np.zeros(0, int), empty="no positive study")
+    assert (estimate.value, estimate.n, estimate.note) == (None, 0, "no positive study")

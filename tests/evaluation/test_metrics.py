@@ -181,15 +181,15 @@ def test_turning_labels_and_scores_round_changes_nothing_and_float32_keeps_its_t
     "labels, scores, messages",
     [
         # scikit-learn warns and returns nan or 0 where a class is absent; we refuse.
-        ([1, 1], [0.1, 0.2], ["no normal study (label 0) among 2: a rate over it would be 0/0"]),
-        ([0, 0], [0.1, 0.2], ["no fracture (label 1) among 2"]),
+        ([1, 1], [0.1, 0.2], ["no negative study (label 0) among 2: a rate over it would be 0/0"]),
+        ([0, 0], [0.1, 0.2], ["no positive study (label 1) among 2"]),
         ([], [], ["no studies"]),
         ([0, 1], [0.1, np.nan], ["1 of 2 scores are not finite"]),
         ([0, 1], [0.1, np.inf], ["1 of 2 scores are not finite"]),
         ([0, 1, 1], [0.1, 0.2], ["labels have shape (3,) and scores (2,)"]),
         ([[0, 1]], [[0.1, 0.2]], ["labels have shape (1, 2)"]),
-        ([0, 2, -1], [0.1, 0.2, 0.3], ["labels must be 0 (normal) or 1 (fracture); found -1, 2"]),
-        ([0, np.nan], [0.1, 0.2], ["labels must be 0 (normal) or 1 (fracture); found nan"]),
+        ([0, 2, -1], [0.1, 0.2, 0.3], ["labels must be 0 (negative) or 1 (positive); found -1, 2"]),
+        ([0, np.nan], [0.1, 0.2], ["labels must be 0 (negative) or 1 (positive); found nan"]),
         (["a", "b"], ["x", "y"], ["labels are of type <U1", "scores are of type <U1"]),
         ([0, 3], [np.nan], ["3 problems with", "shape", "found 3", "not finite"]),  # all at once
     ],

@@ -74,8 +74,11 @@ def test_coverage():
 
 def test_undefined_says_why():
     half = proportion(5, 10)
-    none = proportion(0, 0, empty="no fracture")
-    assert [e.note for e in at_prevalence(none, half, 0.1)] == ["no fracture", "no fracture"]
+    none = proportion(0, 0, empty="no positive study")
+    assert [e.note for e in at_prevalence(none, half, 0.1)] == [
+        "no positive study",
+        "no positive study",
+    ]
     ppv, npv = at_prevalence(proportion(0, 10), proportion(10, 10), 0.1)
     assert (ppv.value, ppv.note) == (None, "no study is called positive")
     assert npv.value == pytest.approx(0.9)
@@ -101,7 +104,9 @@ def test_other_prevalences_are_refused(prevalence, message):
 
 
 def _ratios(tn, fp, fn, tp):
-    return likelihood_ratios(np.array([[tn, fp], [fn, tp]]))
+    labels = np.repeat([0, 0, 1, 1], [tn, fp, fn, tp])
+    called = np.repeat([False, True, False, True], [tn, fp, fn, tp])
+    return likelihood_ratios(labels, called, np.arange(labels.size))
 
 
 def test_likelihood_ratios_by_hand():
@@ -134,11 +139,11 @@ def test_counts_of_0_have_an_interval_all_the_same():
     assert positive.low < 1 < positive.high
     assert (negative.value, negative.note) == (None, "every study is called positive")
     positive, negative = _ratios(0, 40, 5, 15)
-    assert negative.note.startswith("infinite, no normal study passes; at least ")
+    assert negative.note.startswith("infinite, no negative study passes; at least ")
     positive, _ = _ratios(40, 0, 20, 0)
     assert (positive.value, positive.note) == (None, "no study is called positive")
 
 
 def test_a_class_that_is_absent():
-    assert [e.note for e in _ratios(0, 0, 3, 4)] == ["no normal study among 7"] * 2
-    assert [e.note for e in _ratios(3, 4, 0, 0)] == ["no fracture among 7"] * 2
+    assert [e.note for e in _ratios(0, 0, 3, 4)] == ["no negative study among 7"] * 2
+    assert [e.note for e in _ratios(3, 4, 0, 0)] == ["no positive study among 7"] * 2

@@ -81,8 +81,8 @@ def test_certain_probabilities_have_a_place():
     [
         ([0, 0, 1, 1], [0.1, 0.2, 0.3, 0.4], "a threshold parts the classes without error"),
         ([0, 0, 1, 1], [0.9, 0.4, 0.4, 0.3], "a threshold parts the classes without error"),
-        ([1, 1], [0.1, 0.2], "no normal study among 2"),
-        ([0, 0], [0.1, 0.2], "no fracture among 2"),
+        ([1, 1], [0.1, 0.2], "no negative study among 2"),
+        ([0, 0], [0.1, 0.2], "no positive study among 2"),
     ],
 )
 def test_undefined_says_why(y, p, note):

@@ -38,9 +38,9 @@ def test_by_hand():
     assert (rows[0].sensitivity.value, rows[0].sensitivity.n) == (0.9, 10)
     assert (rows[0].sensitivity.low, rows[0].sensitivity.high) == wilson(9, 10)
     assert (rows[0].specificity.value, rows[0].specificity.n) == (0.8, 20)
-    assert rows[0].auc == auc_estimate(np.array(label[:30]), np.array(left))
+    assert rows[0].auc == auc_estimate(np.array(label[:30]), np.array(left), np.arange(30))
     assert rows[0].prevalence.value == 10 / 30
-    few = "3 fractures; a figure needs 10"
+    few = "3 positive studies; a figure needs 10"
     assert (rows[1].sensitivity.value, rows[1].sensitivity.note) == (None, few)
     assert (rows[1].auc.value, rows[1].auc.note) == (None, few)
     assert rows[1].specificity.value == 1
@@ -58,14 +58,20 @@ def test_the_threshold_itself_is_positive():
     "positive, negative, sensitivity, specificity, auc",
     [
         (MIN_OF_A_CLASS, MIN_OF_A_CLASS, "", "", ""),
-        (1, 30, "1 fracture; a figure needs 10", "", "1 fracture; a figure needs 10"),
-        (30, 0, "", "0 normal studies; a figure needs 10", "0 normal studies; a figure needs 10"),
+        (1, 30, "1 positive study; a figure needs 10", "", "1 positive study; a figure needs 10"),
+        (
+            30,
+            0,
+            "",
+            "0 negative studies; a figure needs 10",
+            "0 negative studies; a figure needs 10",
+        ),
         (
             9,
             1,
-            "9 fractures; a figure needs 10",
-            "1 normal study; a figure needs 10",
-            "9 fractures; a figure needs 10; 1 normal study; a figure needs 10",
+            "9 positive studies; a figure needs 10",
+            "1 negative study; a figure needs 10",
+            "9 positive studies; a figure needs 10; 1 negative study; a figure needs 10",
         ),
     ],
 )

@@ -177,7 +177,7 @@ def test_rules_that_do_not_exist(rule, message):
 
 
 def test_a_class_must_not_be_absent():
-    with pytest.raises(ValueError, match="no fracture"):
+    with pytest.raises(ValueError, match="no positive study"):
         choose_threshold("fixed:0.5", np.zeros(3, int), S[:3])
 
 

@@ -48,7 +48,6 @@ def bad_files() -> dict[str, tuple[bytes, str]]:
         "cut.bmp": (encode(picture(0), "BMP")[:-700], "truncated: "),
         "cut.dcm": (dicom(picture(0))[:-700], "does not decode: The number of bytes of pixel data"),
         "frames.dcm": (dicom(picture(0), Rows=48, NumberOfFrames=2), "multi-frame: 2 frames"),
-        "bare.dcm": (dicom(picture(0))[132:], "not a picture: the content is neither "),
         "float.tif": (encode(picture(0).astype(np.float32), "TIFF"), "floating point: "),
     }
 
@@ -62,7 +61,7 @@ def prepared(tmp_path_factory) -> Prepared:
         write(root / "mine" / "healthy" / f"{i}.jpg", encode(picture(100 + i)))
     for name, (data, _) in bad_files().items():
         write(root / "mine" / "broken" / name, data)
-    prepare(Request("folder", source=root / "mine", data_dir=root))
+    prepare(Request("folder", source=root / "mine", data_dir=root, positive="broken"))
     return open_prepared("folder", root)
 
 

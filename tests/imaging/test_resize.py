@@ -185,6 +185,6 @@ def test_several_forms_share_what_they_can_and_are_those_of_one_to_the_bit(
         decode_module, "open_image", lambda *a, **k: opened.append(1) or open_image(*a, **k)
     )
     found, squares = decode_each(data, forms)
-    assert (found, len(opened)) == (kind, decodings)
+    assert (found.kind, len(opened)) == (kind, decodings)
     for square, expected in zip(squares, alone, strict=True):
         assert_array_equal(square, expected)

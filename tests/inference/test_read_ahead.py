@@ -89,7 +89,7 @@ def _with_complaint(kind: str) -> bytes:
     return encoded(file)
 
 
-def test_a_complaint_is_a_note_of_dicom_and_a_reason_of_the_rest(tmp_path, caplog):
+def test_a_complaint_is_a_note_and_a_reason_where_an_orientation_is_lost(tmp_path, caplog):
     """As in the audit: no network was trained on such a JPEG."""
     files = [write(tmp_path / kind, _with_complaint(kind)) for kind in ("DICOM", "JPEG")]
     with warnings.catch_warnings(record=True) as printed:

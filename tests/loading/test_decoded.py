@@ -153,7 +153,7 @@ def test_a_row_that_the_file_lost_meanwhile_is_an_error(tmp_path):
 
 def test_a_dataset_with_its_store_may_be_prepared_again(prepared, tmp_path):
     open_decoded(prepared, FORM)
-    prepare(Request(name="phantom", data_dir=tmp_path, count=20, side=32, seed=1))
+    prepare(Request(name="phantom", data_dir=tmp_path, count=20, side=32, seed=1, replace=True))
     again = open_prepared("phantom", tmp_path)
     store = open_decoded(again, FORM)
     assert_array_equal(store[np.array([0])][0], decode(again.image_bytes(0), FORM))

@@ -39,7 +39,7 @@ from fracjax.report.table import Table
 EVIL = '<b>&"a$b$|_*`[x](y)'
 METHOD = "bootstrap of 90 groups, 200 resamples"
 KNOWN = Estimate(0.912, 0.884, 0.941, 613, "Wilson")
-UNDEFINED = undefined(0, "Wilson", "no fracture")
+UNDEFINED = undefined(0, "Wilson", "no positive study")
 NO_INTERVAL = Estimate(0.5, None, None, 3, "bootstrap", "a single group: nothing to resample")
 
 _rng = np.random.default_rng(0)

@@ -121,7 +121,7 @@ def test_roc_says_its_finding_and_the_numbers_of_its_marks():
 def test_curves_of_one_class_are_undefined_with_the_reason():
     for draw in (roc_chart, pr_chart):
         chart = draw(EMPTY, ONE_CLASS)
-        assert "undefined: no fracture" in _words(chart)
+        assert "undefined: no positive study" in _words(chart)
         assert "it is undefined with" in chart.alt
         assert all(cell.value is None for row in chart.table.rows[2:] for cell in row[2:])  # pyright: ignore[reportAttributeAccessIssue]
 

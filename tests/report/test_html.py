@@ -135,7 +135,7 @@ def test_names_that_look_like_markup_are_text(text, tree):
 def test_what_is_undefined_says_so_and_why(tree):
     words = " ".join("".join(tree.text).split())
     assert not re.search(r"\bnan\b|\bNone\b|\binf\b", words)
-    assert "undefined: no fracture" in words
+    assert "undefined: no positive study" in words
     # Equal reasons share a note: of four rows, one is whole, one has no interval, and two are 0/0.
     notes = [li["id"] for li in tree.all("li") if li.get("id", "").startswith("_t-tables-1-")]
     assert notes == ["_t-tables-1-1", "_t-tables-1-2"]
@@ -171,7 +171,7 @@ def test_json_is_strict_and_whole(tmp_path):
     table = read["sections"][2]["blocks"][0]
     assert table["rows"][0][1]["value"] == 0.912
     assert table["rows"][1][1]["value"] is None
-    assert table["rows"][1][1]["note"] == "no fracture"
+    assert table["rows"][1][1]["note"] == "no positive study"
     assert "png" not in json.dumps(read)
     assert read["sections"][1]["blocks"][0]["alt"].startswith("ROC curve of")
 

@@ -58,7 +58,7 @@ def test_what_is_undefined_says_so_and_why(written):
     text = written.read_text()
     assert "| b | undefined<sup>1</sup> n=0 | 2 |" in text
     assert "| c | 0.500<sup>2</sup> n=3 | 3 |" in text
-    assert "<sup>1</sup> undefined: no fracture" in text
+    assert "<sup>1</sup> undefined: no positive study" in text
     assert "<sup>2</sup> no interval: a single group: nothing to resample" in text
     assert "> [!WARNING]\n> loud" in text
     assert not re.search(r"\bnan\b|\bNone\b", text)

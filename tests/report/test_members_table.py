@@ -142,7 +142,7 @@ def test_a_figure_that_one_network_has_not_is_undefined_and_never_0():
     rows = {row[0]: row[1:] for row in members_table(report, [2, 2]).rows}
     assert rows["mean ± standard deviation"] == ("undefined", "undefined", "1.000 ± 0.000")
     assert members_table(report, [2, 2]).grid().rows[1][1] == Cell(
-        "figure", "undefined", "", 2, "undefined: no fracture among 2", 1
+        "figure", "undefined", "", 2, "undefined: no positive study among 2", 1
     )
 
 

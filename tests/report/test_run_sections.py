@@ -12,7 +12,7 @@ from fracjax.report import facts
 from fracjax.report.charts.training import History
 from fracjax.report.facts import DataFacts, RunFacts, versions
 from fracjax.report.page import Facts
-from fracjax.report.sections.run import YOURS, card_section, claim_section
+from fracjax.report.sections.run import YOURS, card_section, claim_section, data_section
 from fracjax.report.table import Table
 from tests.report.sample_page import KNOWN
 
@@ -27,6 +27,7 @@ DATA = DataFacts(
     split_hash="0123456789abcdef",
     seed=3,
     groups=[1, 2],
+    group_by="",
     audits=["clean"],
     audit_table=Table("Leakage audit", ("evaluated on",), ()),
     compared=True,
@@ -74,12 +75,12 @@ def _card(run: RunFacts) -> dict[str, str]:
         ),
         (
             {"filter": Path("runs/d")},
-            "studies that the detector runs/d calls fractured, in training and validation",
+            "studies that the detector runs/d calls positive, in training and validation",
             "40 studies of hands, those that the detector in runs/d passes",
         ),
         (
             {"filter": Path("runs/d"), "subset": 0.125},
-            "studies that the detector runs/d calls fractured, in training and validation; of "
+            "studies that the detector runs/d calls positive, in training and validation; of "
             "those, 12.5% of the groups of training",
             "40 studies of hands, those that the detector in runs/d passes; of those, 12.5% of the "
             "groups of training",
@@ -114,3 +115,13 @@ def test_a_package_without_metadata_is_named_and_stops_no_report(monkeypatch):
     assert python.startswith("Python 3")
     assert numpy.removeprefix("numpy ")[0].isdigit()
     assert missing == "no-such-package not installed"
+
+
+def test_groups_by_a_column_are_said_to_be_so():
+    data = dataclasses.replace(DATA, files=51)
+    by_patient = dataclasses.replace(data, group_by="patient")
+    said, before = str(data_section(by_patient)), str(data_section(data))
+    assert "Groups by patient" in said
+    assert "Studies of one patient, and near duplicates of any, lie in one part." in said
+    assert "Patients are not known" in before
+    assert "Patients are not known" not in said

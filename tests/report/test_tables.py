@@ -92,7 +92,7 @@ def test_both_thresholds_are_named_and_counted():
     assert table.header[1:] == (f"at {point.threshold:.4g} (sensitivity:0.9)", "at 0.5")
     (tn, fp), (fn, tp) = point.matrix
     assert table.rows[-1][:2] == ("TP / FN / FP / TN", f"{tp} / {fn} / {fp} / {tn}")
-    assert f"{report.n_positive} fractures" in binary_tables(report)[0].title
+    assert f"{report.n_positive} of them positive" in binary_tables(report)[0].title
 
 
 def test_the_comparison_shows_both_sides_and_end_to_end():

@@ -35,6 +35,13 @@ def test_folds_differ_in_fold_and_folder_alone():
         ]
 
 
+def test_folds_by_a_column_are_its_values(world):
+    run = dataclasses.replace(world.stage1, folds="bones")
+    configs = member_configs(run)
+    assert [one.data.fold for one in configs] == [f"bones={value}" for value in (1, 2)]
+    assert all(one.folds == 0 for one in configs)
+
+
 def test_a_sweep_has_a_run_of_each_learning_rate_with_each_seed():
     """The second phase is as far below the first as it was."""
     phases = (Phase(learning_rate=1e-3, cut="head"), Phase(learning_rate=2e-4))

@@ -184,8 +184,23 @@ def test_a_run_of_another_version_is_refused_with_what_to_do(config, tmp_path):
     assert read_meta(tmp_path) == meta
     (path,) = tmp_path.glob("checkpoints/best/*/meta/metadata")
     record = json.loads(path.read_text())
-    for version in (None, 1, 3):
+    for version in (None, 1, 2, 4):
         other = {k: v for k, v in record.items() if k != "version"}
         path.write_text(json.dumps(other if version is None else {**other, "version": version}))
         with pytest.raises(InputError, match=r"another version .*train it again into another"):
             read_meta(tmp_path)
+
+
+def test_a_run_whose_roles_its_names_contradict_is_refused(config, tmp_path):
+    classes = ("fracture", "healthy")
+    data = dataclasses.replace(config.data, classes=classes)
+    own, model = dataclasses.replace(config, workdir=tmp_path, data=data), init(config)
+    with Checkpoints(tmp_path) as checkpoints:
+        meta = CheckpointMetadata(own, model.image, "hash", 1, [], 1, 0.5, 1)
+        checkpoints.save_best(model.initial_state(0, data_mesh(1)), meta)
+    expected = (
+        "negative: fracture, positive: healthy, the opposite of what the names say.* "
+        "--data.classes healthy fracture"
+    )
+    with pytest.raises(InputError, match=expected):
+        read_meta(tmp_path)

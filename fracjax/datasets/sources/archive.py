@@ -1,7 +1,5 @@
 """Where images come from: a folder or the zip it came in, and its studies before their audit."""
 
-import csv
-import io
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +36,8 @@ class Study:
     # names of what it was made from (a figure, an export); studies that share one of them belong to
     # one group, alike or not.
     links: tuple[str, ...] = ()
+    # part of the split that the source gives it; "" where it gives none.
+    part: str = ""
     # why it must be refused, where the source itself shows that; else None
     problem: str | None = None
 
@@ -53,6 +53,8 @@ class Contents:
     homepage: str = ""
     # files and folders of the source that were not looked at, by the reason
     skipped: Mapping[str, int] = field(default_factory=dict)
+    # attribute whose studies belong together if no other is asked for; "" for none
+    group_by: str = ""
 
 
 class Source:
@@ -138,30 +140,3 @@ class Source:
                 f"found {where} (at the top: {', '.join(top) or 'nothing'})"
             )
         return roots[0]
-
-
-def read_table(
-    data: bytes, what: str, key: str, others: Sequence[str] = ()
-) -> tuple[tuple[str, ...], dict[str, dict[str, str]]]:
-    """The columns of a CSV but `key`, and its rows by that column; `others` must be there, too."""
-    try:
-        reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
-        columns, rows = tuple(reader.fieldnames or ()), list(reader)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{what}: not a readable CSV in UTF-8: {error}") from error
-    if len(set(columns)) < len(columns) or not {key, *others} <= set(columns):
-        found = ", ".join(map(repr, columns)) or "nothing"
-        wanted = ", ".join((key, *others))
-        raise InputError(f"{what}: expected a header with {wanted}, each once; found {found}")
-    table: dict[str, dict[str, str]] = {}
-    problems = []
-    for line, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
-            problems.append(f"line {line} has not {len(columns)} fields")
-        elif (name := row.pop(key).replace("\\", "/")) in table:
-            problems.append(f"line {line}: {name} is duplicated")
-        else:
-            table[name] = row
-    if problems:
-        raise InputError(f"{what}: " + "; ".join(problems[:20]))
-    return tuple(column for column in columns if column != key), table

@@ -4,31 +4,37 @@ The CSV of attributes has a column `filename`, the path below ROOT (`fracture/a.
 file name where that is unique; every other column becomes a text attribute.
 """
 
+import unicodedata
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from fracjax.datasets.sources.archive import Contents, Source, Study, read_table
+from fracjax.config.class_names import as_known, class_key
+from fracjax.datasets.request import Request, classes_of
+from fracjax.datasets.sources.archive import Contents, Source, Study
+from fracjax.datasets.sources.csv_table import CsvTable, files_of, read_table
 from fracjax.errors import InputError
 
 
-def folder(path: Path, classes: tuple[str, ...] | None, attributes: Path | None) -> Contents:
+def folder(request: Request, path: Path) -> Contents:
     """What a folder of the user, or a zip of its content, holds.
 
-    `classes` are names of class folders, the negative class first; None for all of them, in
-    alphabetical order. `attributes` is the CSV.
+    Folders whose names differ in case or Unicode form only are one class.
     """
-    source = Source(path)
-    top = _top(source, classes)
+    source, attributes = Source(path), request.attributes
+    top = _top(source, request)
     names = [name.removeprefix(top) for name in source.names]
-    found = sorted({name.split("/")[0] for name in names if "/" in name})
-    chosen = classes or tuple(found)
-    _check_classes(chosen, found, path / top)
-    columns, table = (), {}
+    folders = sorted({name.split("/")[0] for name in names if "/" in name})
+    # A zip or disk of macOS spells names in NFD; nobody types them so.
+    distinct = {class_key(name): unicodedata.normalize("NFC", name) for name in folders[::-1]}
+    chosen = classes_of(request, tuple(distinct[key] for key in sorted(distinct)))
+    class_of = dict(zip(folders, as_known(folders, chosen), strict=True))
+    files = {
+        name: label for name in names if "/" in name and (label := class_of[name.split("/")[0]])
+    }
+    columns, rows = (), {}
     if attributes is not None:
-        what = f"--attributes {attributes}"
-        columns, table = read_table(attributes.read_bytes(), what, "filename")
-    files = [name for name in names if "/" in name and name.split("/")[0] in chosen]
-    rows = _rows(table, files, path)
+        table = read_table(attributes.read_bytes(), f"--attributes {attributes}", "filename")
+        columns, rows = table.columns, _rows(table, list(files), path)
     return Contents(
         name="folder",
         description="A user's own radiographs, one folder per class.",
@@ -37,62 +43,43 @@ def folder(path: Path, classes: tuple[str, ...] | None, attributes: Path | None)
             Study(
                 study=file,
                 path=top + file,
-                label=file.split("/")[0],
+                label=label,
                 read=partial(source.read, top + file),
                 attributes=rows.get(file, dict.fromkeys(columns, "")),
             )
-            for file in files
+            for file, label in files.items()
         ],
         skipped=source.skipped,
     )
 
 
-def _top(source: Source, classes: tuple[str, ...] | None) -> str:
+def _top(source: Source, request: Request) -> str:
     """The folder with "/" that the class folders lie in, as in a zip of ROOT itself; often "".
 
-    A folder is entered only for the classes that were named, for it may be a class, and what lies
-    in it patients.
+    A folder is entered only for classes that were named, for it may be a class, and what lies in it
+    patients.
     """
     top = source.one_folder_on_top()
-    if not top or (classes is None and source.path.is_dir()):
+    named = {class_key(name) for name in (*request.classes, request.positive) if name}
+    if not top or class_key(top[:-1]) in named or (not named and source.path.is_dir()):
         return ""
-    wanted = {top + name for name in classes or ()}
-    inside = {"/".join(name.split("/")[:2]) for name in source.names}
-    return top if wanted <= inside and top[:-1] not in (classes or ()) else ""
+    inside = {class_key(name.split("/")[1]) for name in source.names if name.count("/") > 1}
+    return top if named <= inside else ""
 
 
-def _rows(
-    table: dict[str, dict[str, str]], files: list[str], root: Path
-) -> dict[str, dict[str, str]]:
+def _rows(table: CsvTable, files: list[str], root: Path) -> dict[str, dict[str, str]]:
     """Path -> its row. Images without one keep empty attributes."""
-    places: dict[str, list[str]] = {file: [file] for file in files}
-    for file in files:
-        places.setdefault(PurePosixPath(file).name, []).append(file)
     problems, rows = [], {}
-    for name, row in table.items():
-        match places.get(name, []):
+    for name, where in files_of(table.rows, files).items():
+        match where:
             case [file]:
-                rows[file] = row
+                rows[file] = table.rows[name]
             case []:
                 problems.append(f"{name} is no file below {root}")
-            case where:
+            case _:
                 problems.append(f"{name} is ambiguous: {', '.join(where)}")
     if problems:
         raise InputError(
             f"--attributes: {len(problems)} rows match no single image: " + "; ".join(problems[:20])
         )
     return rows
-
-
-def _check_classes(chosen: tuple[str, ...], found: list[str], source: Path) -> None:
-    absent = [name for name in chosen if name not in found]
-    checks = {
-        f"no folder for class {', '.join(absent)}": absent,
-        "a class is named twice": len(set(chosen)) < len(chosen),
-        "fewer than two classes": len(chosen) < 2,
-    }
-    if problems := [problem for problem, wrong in checks.items() if wrong]:
-        raise InputError(
-            f"--source {source}: {'; '.join(problems)}; expected {source}/<class>/*.jpg, "
-            f"found the folders {', '.join(found) or '(none)'}"
-        )

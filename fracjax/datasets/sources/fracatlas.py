@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from fracjax.datasets.sources.archive import NO_BOXES, Contents, Source, Study, read_table
+from fracjax.datasets.sources.archive import NO_BOXES, Contents, Source, Study
+from fracjax.datasets.sources.csv_table import read_table
 from fracjax.errors import InputError
 
 CLASSES = ("normal", "fracture")
@@ -86,16 +87,17 @@ def fracatlas(path: Path) -> Contents:
 def _read_table(data: bytes, path: str) -> dict[str, dict[str, int]]:
     """File name -> the integer columns of dataset.csv."""
     wanted = (*FLAGS, "fractured")
-    _, rows = read_table(data, path, "image_id", wanted)
+    table = read_table(data, path, "image_id", wanted)
     problems = []
-    for name, row in rows.items():
+    for name, row in table.rows.items():
+        where = f"line {table.line[name]}: {name}"
         if bad := [f"{flag}={row[flag]!r}" for flag in wanted if not row[flag].strip().isdecimal()]:
-            problems.append(f"{name}: not a whole number: {', '.join(bad)}")
+            problems.append(f"{where}: not a whole number: {', '.join(bad)}")
         elif int(row["fractured"]) not in (0, 1):
-            problems.append(f"{name}: fractured={row['fractured']}, expected 0 or 1")
+            problems.append(f"{where}: fractured={row['fractured']}, expected 0 or 1")
     if problems:
         raise InputError(f"{path}: {len(problems)} bad lines: " + "; ".join(problems))
-    return {name: {flag: int(row[flag]) for flag in wanted} for name, row in rows.items()}
+    return {name: {flag: int(row[flag]) for flag in wanted} for name, row in table.rows.items()}
 
 
 def _read_outlines(data: bytes, path: str) -> dict[str, Outlines]:

@@ -14,7 +14,7 @@ from fracjax.evaluation.intervals import complement, undefined
 from fracjax.report.charts.canvas import canvas, to_svg, whiskers
 from fracjax.report.page import Chart
 from fracjax.report.svg import BLUE, GREEN, MUTED, ORANGE, PAPER
-from fracjax.report.table import Table, pluralise, threshold_text
+from fracjax.report.table import Table, pluralise, studies_of, threshold_text
 
 _ROWS = 21  # of a table behind a curve
 _DASHES, _DOTS = (0, (5, 2)), (0, (1, 1.5))
@@ -23,13 +23,15 @@ _SWEPT = ("fraction that passes", "end-to-end accuracy", "macro precision of wha
 
 def roc_chart(band: Band, report: BinaryReport) -> Chart:
     """`curves.roc_band` of the same studies, with the operating point and 0.5 as marks."""
-    of = f"{pluralise(report.n_positive, 'fracture')}, {report.n - report.n_positive:,} normal"
+    negative, positive = report.classes
+    of = studies_of(report.n_positive, positive)
+    of += f", {studies_of(report.n - report.n_positive, negative)}"
     return _over_all_thresholds(
         band,
         report,
         title="ROC curve",
         area=("AUC", "area under the curve", report.auc),
-        labels=("1 − specificity (false alarms)", "sensitivity (fractures found)"),
+        labels=("1 − specificity (false alarms)", f"sensitivity ({positive} found)"),
         point=lambda at: (complement(at.specificity), at.sensitivity),
         words=lambda at: {"sensitivity": at.sensitivity, "specificity": at.specificity},
         of=of,
@@ -40,7 +42,7 @@ def roc_chart(band: Band, report: BinaryReport) -> Chart:
 
 def pr_chart(band: Band, report: BinaryReport) -> Chart:
     """`curves.pr_band` of the same studies, with the operating point, 0.5 and the prevalence."""
-    of = f"{pluralise(report.n_positive, 'fracture')} among {pluralise(report.n, 'study')}"
+    of = f"{studies_of(report.n_positive, report.classes[1])} among {report.n:,}"
     at = report.n_positive / report.n
     by_chance = f"chance is the prevalence, {report.prevalence.figure}"
     return _over_all_thresholds(
@@ -48,7 +50,7 @@ def pr_chart(band: Band, report: BinaryReport) -> Chart:
         report,
         title="Precision-recall curve",
         area=("AP", "average precision", report.average_precision),
-        labels=("recall (fractures found)", "precision (calls that are right)"),
+        labels=(f"recall ({report.classes[1]} found)", "precision (calls that are right)"),
         point=lambda at: (at.sensitivity, at.precision),
         words=lambda at: {"recall": at.sensitivity, "precision": at.precision},
         of=of,
@@ -71,7 +73,10 @@ def _over_all_thresholds(
     caption: str,
 ) -> Chart:
     """What the two have in common; `chance` is a line's two ends, its label, and a sentence."""
-    missing = {0: "no fracture", report.n: "no normal study"}.get(report.n_positive, "no curve")
+    negative, positive = report.classes
+    missing = {0: f"no {positive} study", report.n: f"no {negative} study"}.get(
+        report.n_positive, "no curve"
+    )
     at = report.at_operating_point
     marks = [(f"operating point {threshold_text(at.threshold)} ({at.rule})", at)]
     if at.threshold != 0.5:
@@ -127,7 +132,7 @@ def decision_chart(curve: DecisionCurve, threshold: float) -> Chart:
     return Chart(
         drawing,
         _decision_alt(curve, threshold),
-        f"Decision curve of {pluralise(model.n, 'study')}. Net benefit: fractures found per "
+        f"Decision curve of {pluralise(model.n, 'study')}. Net benefit: true finds per "
         "study, less the false alarms weighed by the odds of the threshold. The strip is the "
         f"95 % interval ({model.method}).",
         Table("Decision curve", header, rows),
@@ -178,7 +183,7 @@ def sweep_chart(sweep: CascadeSweep, threshold: float) -> Chart:
         f"The cascade over the detector's threshold. {point} "
         "From the lowest threshold to the highest, end-to-end accuracy goes from "
         f"{_estimate_at(accuracy, 0).figure} to {_estimate_at(accuracy, -1).figure}.",
-        f"{pluralise(passed.n, 'fracture')} through the cascade, at every threshold of the "
+        f"{pluralise(passed.n, 'study')} through the cascade, at every threshold of the "
         f"detector. Strips are 95 % intervals ({passed.method}).",
         Table("Cascade over thresholds", ("threshold", *_SWEPT), rows),
     )

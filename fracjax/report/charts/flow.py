@@ -1,4 +1,4 @@
-"""Two flows: of the files into the parts of the split, and of the fractures through the cascade."""
+"""Two flows: of the files into the parts of the split, and of the studies through the cascade."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from fracjax.evaluation import CascadeOutcome, CascadeReport
 from fracjax.report.charts.canvas import WIDTH, Number, canvas, text_width, to_svg, wrapped
 from fracjax.report.page import Chart
 from fracjax.report.svg import BLUE, MUTED, ORANGE, PANEL, PAPER, PURPLE, RULE
-from fracjax.report.table import Table, pluralise, threshold_text
+from fracjax.report.table import Table, pluralise, studies_of, threshold_text
 
 Point = tuple[Number, Number]
 LARGE = 13  # units, of the letters of counts
@@ -107,12 +107,12 @@ _OUTCOMES = {
 
 
 def cascade_flow_chart(report: CascadeReport) -> Chart:
-    """The way of all fractures as boxes, and below it the outcome of each true class as a bar."""
+    """The way of all studies as boxes, and below it the outcome of each true class as a bar."""
     found, mistyped, missed = _counts(report.total)
     top, row, width = 2 * _HIGH + 58, _LINE + _BAR + 11, (WIDTH - 2 * _GAP) / 3
     with _diagram(top + 22 + row * len(report.rows)) as (figure, axes):
         for column, y, count, name in (
-            (0, 0, report.n, "fractures"),
+            (0, 0, report.n, "studies"),
             (1, 0, report.n - missed, "passed"),
             (2, 0, found, "found"),
             (1, _HIGH + _GAP, missed, "missed"),
@@ -135,8 +135,9 @@ def cascade_flow_chart(report: CascadeReport) -> Chart:
         for i, outcome in enumerate(report.rows):
             _bar(axes, top + 14 + i * row, outcome)
         drawing = to_svg(figure)
+    every = studies_of(report.n, report.detector_classes[1])
     alt = (
-        f"Of {pluralise(report.n, 'fracture')} the detector misses {missed} and passes "
+        f"Of {every} the detector misses {missed} and passes "
         f"{report.n - missed}; of these {found} are given the right type, {mistyped} a wrong one."
     )
     if known := [row for row in report.rows if row.missed.value is not None]:
@@ -149,7 +150,7 @@ def cascade_flow_chart(report: CascadeReport) -> Chart:
     return Chart(
         drawing,
         alt,
-        f"{pluralise(report.n, 'fracture')} through the cascade, the detector at "
+        f"{every} through the cascade, the detector at "
         f"{threshold_text(report.threshold)}. Below: the fate of each true class, with the number "
         "of studies in each piece.",
         Table("Through the cascade", ("true class", "n", *_OUTCOMES), rows),

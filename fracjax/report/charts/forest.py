@@ -49,7 +49,7 @@ def forest_chart(
             axes.axvline(total.value, color=ORANGE, linestyle=(0, (4, 3)), linewidth=1.2)
         if total.low is not None and total.high is not None:
             axes.axvspan(total.low, total.high, color=ORANGE, alpha=0.13, linewidth=0)
-        _write(axes, 0, -5, "n / fractures", color=MUTED)
+        _write(axes, 0, -5, "n / positive", color=MUTED)
         _write(axes, WIDTH, -5, "95 % interval", color=MUTED, ha="right")
         y, pairs = 0.0, zip(subgroups, figures, strict=True)
         for attribute, rows in groupby(pairs, lambda pair: pair[0].attribute):
@@ -71,7 +71,7 @@ def forest_chart(
         _alt(subgroups, figures, total, name),
         f"{title}. Squares with whiskers: value and 95 % interval; diamond and dashed line: over "
         "all studies. Where there are too few, it says so instead.",
-        Table(title, ("subgroup", "n", "fractures", name), rows),
+        Table(title, ("subgroup", "n", overall.classes[1], name), rows),
     )
 
 

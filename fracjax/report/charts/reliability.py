@@ -15,8 +15,8 @@ def reliability_chart(
     reliability: Reliability,
     title: str = "Reliability",
     *,
-    score: str = "probability of a fracture",
-    observed: str = "fraction of fractures",
+    score: str = "probability of the positive class",
+    observed: str = "fraction that is positive",
 ) -> Chart:
     """Bins of equal width as points with Wilson's whiskers; below, how many studies are in each."""
     bins = reliability.bins

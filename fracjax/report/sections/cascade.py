@@ -6,6 +6,7 @@ from fracjax.report.charts.confusion import confusion_chart
 from fracjax.report.charts.curves import sweep_chart
 from fracjax.report.charts.flow import cascade_flow_chart
 from fracjax.report.page import Section, text
+from fracjax.report.table import studies_of
 from fracjax.report.tables import cascade_tables, end_to_end_table, misses_table
 
 
@@ -17,15 +18,16 @@ def outcomes_section(report: CascadeReport) -> Section:
     )
     outcomes, _ = cascade_tables(report)
     blocks = (cascade_flow_chart(report), outcomes, misses_table(report), words)
-    return Section("fates", "What becomes of each fracture", blocks)
+    return Section("fates", f"What becomes of each {report.detector_classes[1]} study", blocks)
 
 
 def filter_section(report: CascadeReport) -> Section:
     """The classifier with and without the detector in front."""
     words = text(
-        "Precision with the filter is end to end: of all fractures that are called so, the "
+        "Precision with the filter is end to end: of all studies that are called so, the "
         "fraction that is so. Recall with the filter is among those that passed; the fates above "
-        "have that of all. Every study here has a fracture; the next table adds false alarms."
+        f"have that of all. Every study here is {report.detector_classes[1]}; the next table adds "
+        "false alarms."
     )
     sides = {"Without the filter": report.without_filter, "With the filter": report.with_filter}
     charts = (confusion_chart(side.matrix, side.classes, title) for title, side in sides.items())
@@ -36,15 +38,17 @@ def filter_section(report: CascadeReport) -> Section:
 
 def end_to_end_section(report: EndToEnd, name: str, part: str) -> Section:
     """What a called type is worth when the normal studies of the detector's dataset come, too."""
+    negative, positive = report.detector_classes
     words = text(
-        f"The {report.n_normal} normal studies of {name} ({part}) went through both "
+        f"The {studies_of(report.n_normal, negative)} of {name} ({part}) went through both "
         f"stages: {report.alarms.figure} of them pass the detector, and each is then called some "
         "type, wrongly. Precision here counts them, each set weighed so that "
-        f"{report.prevalence:.1%} are fractures, as in {name}: it is not the quotient of the "
-        "counts beside it. Fractures and normal studies are of two datasets, which differ in more "
-        "than the fracture."
+        f"{report.prevalence:.1%} are {positive}, as in {name}: it is not the quotient of the "
+        f"counts beside it. The {positive} and the {negative} studies are of two datasets, which "
+        "differ in more than that."
     )
-    return Section("end-to-end", "When normal studies come, too", (end_to_end_table(report), words))
+    title = f"When {negative} studies come, too"
+    return Section("end-to-end", title, (end_to_end_table(report), words))
 
 
 def sweep_section(sweep: CascadeSweep, threshold: float) -> Section:

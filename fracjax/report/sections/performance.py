@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from fracjax.evaluation import BinaryReport, OperatingPoint, PerClassReport, Predictions
 from fracjax.evaluation.calibration import Recalibration, Reliability
 from fracjax.evaluation.curves import decision_curve, pr_band, roc_band
+from fracjax.evaluation.pool_by import PooledPoint
 from fracjax.evaluation.predictive_values import at_prevalence
 from fracjax.evaluation.subgroups import Subgroup
 from fracjax.evaluation.temperature import RANGE, Temperature
@@ -25,7 +26,8 @@ def threshold_section(run: RunFacts, point: OperatingPoint, report: BinaryReport
     """Everything at the operating point, and separately at 0.5."""
     at, half = report.at_operating_point, report.at_half
     between = "" if None in (point.low, point.high) else f" [{point.low:.3g}, {point.high:.3g}]"
-    on = f"{point.n} validation studies, {point.n_positive} with a fracture"
+    classes = run.config.data.classes
+    on = f"{point.n} validation studies, {point.n_positive} of them {classes[1]}"
     facts = {
         "Threshold": f"{threshold_text(point.threshold)}{between}",
         "Rule": point.rule,
@@ -35,15 +37,15 @@ def threshold_section(run: RunFacts, point: OperatingPoint, report: BinaryReport
         "Temperature": temperature_text(run.temperature),
     }
     words = text(
-        "A study is called fractured when its score reaches the threshold. Scores are the "
+        f"A study is called {classes[1]} when its score reaches the threshold. Scores are the "
         "network's probabilities after division of their log-odds by the temperature; that changes "
         "no order, and 0.5 stays 0.5."
     )
-    classes, title = run.config.data.classes, f"Confusion at {threshold_text(at.threshold)}"
+    title = f"Confusion at {threshold_text(at.threshold)}"
     rows = tuple(
         (f"{p:.0%}", *at_prevalence(at.sensitivity, at.specificity, p)) for p in _PREVALENCES
     )
-    header = ("fraction of fractures", "precision (PPV)", "NPV")
+    header = (f"fraction of {classes[1]}", "precision (PPV)", "NPV")
     after = text(
         "The last table takes sensitivity and specificity from here to other prevalences, "
         "as if the studies there were as easy and as hard as these."
@@ -58,6 +60,18 @@ def threshold_section(run: RunFacts, point: OperatingPoint, report: BinaryReport
         after,
     )
     return Section("threshold", "Operating point", blocks)
+
+
+def pooled_section(pooled: PooledPoint, tables: Sequence[Table]) -> Section:
+    """The figures of patients, or of whatever a column names, each as one."""
+    column, how = pooled.column, "mean" if pooled.pool == "mean" else "largest"
+    words = f"Here all studies of one {column} are one: its probabilities are the {how} of theirs."
+    of_detector = (
+        " It is fractured if one of them is, and called so at a threshold of its own, which was "
+        "chosen on validation as that of single studies was."
+    )
+    words += of_detector if pooled.point is not None else ""
+    return Section("pooled", f"Per {column}", (text(words), *tables))
 
 
 def classes_section(report: PerClassReport) -> Section:
@@ -91,7 +105,10 @@ def calibration_section(
         "threshold: who acts at a probability of 0.1 holds nine false alarms to be worth one find. "
         "Where the model lies below another line, it is better to call every study, or none."
     )
-    charts = (reliability_chart(made), decision_chart(decision_curve(*data), threshold))
+    score = f"probability of {predictions.classes[1]}"
+    observed = f"fraction that is {predictions.classes[1]}"
+    drawn = reliability_chart(made, score=score, observed=observed)
+    charts = (drawn, decision_chart(decision_curve(*data), threshold))
     return Section("calibration", "What a probability means", (*charts, table, words))
 
 
@@ -113,9 +130,9 @@ def confidence_section(made: Reliability, temperature: Temperature) -> Section:
 def subgroup_section(subgroups: Sequence[Subgroup], report: BinaryReport) -> Section:
     """The same figures on parts of the studies."""
     words = text(
-        "A subgroup with too few fractures, or too few normal studies, has no figure: it would be "
-        "noise. Intervals are of each subgroup alone; about one in twenty misses the true value. "
-        "What the dataset does not record cannot be seen here."
+        f"A subgroup with too few {report.classes[1]} studies, or too few {report.classes[0]} "
+        "studies, has no figure: it would be noise. Intervals are of each subgroup alone; about "
+        "one in twenty misses the true value. What the dataset does not record cannot be seen here."
     )
     metrics = ("auc", "sensitivity", "specificity")
     charts = (forest_chart(subgroups, report, metric) for metric in metrics)
@@ -147,7 +164,7 @@ def mistakes_section(
         blocks += [localisation, words]
     notes = (
         *(() if drawn else ("These are images of patients: treat this file as you treat them.",)),
-        "A map shows where the network looked, not why; a bright spot on a fracture proves no "
+        "A map shows where the network looked, not why; a bright spot on a finding proves no "
         "understanding of it.",
     )
     return Section("mistakes", "The worst mistakes", (*blocks, Prose(notes, "note")))

@@ -18,12 +18,22 @@ YOURS = "yours to answer"
 _PUBLISHED = {
     "fracatlas": "FracAtlas (Abedeen et al. 2023), radiographs of three hospitals in Bangladesh",
     "bone_break": "Bone Break Classification (Roboflow Universe), figures from the web",
+    "mura": "MURA (Rajpurkar et al. 2017), radiographs of the upper limb, Stanford Hospital",
+    "grazpedwri_dx": "GRAZPEDWRI-DX (Nagy et al. 2022), wrists of children, Graz",
 }
 _PRECISIONS = {
     "float32": "float32",
     "tensorfloat32": "float32, multiplied as TensorFloat-32 where the device can",
     "bfloat16": "bfloat16 in convolutions and matrix products, float32 elsewhere",
 }
+
+
+def _who(data: DataFacts) -> str:
+    if data.group_by:
+        return f"Studies of one {data.group_by}, and near duplicates of any, lie in one part."
+    if data.drawn:
+        return "Phantoms are drawn one by one, so their images are not compared."
+    return "Patients are not known here: two studies of one person may still lie in two parts."
 
 
 def data_section(data: DataFacts) -> Section:
@@ -33,16 +43,14 @@ def data_section(data: DataFacts) -> Section:
     facts = (
         ("Dataset", data.name),
         ("Split", f"{data.split_hash[:12]}, seed {data.seed}, by group"),
-        ("Near duplicates", near),
+        (f"Groups by {data.group_by}" if data.group_by else "Near duplicates", near),
         *(("Audit", audit) for audit in data.audits),
     )
     images = ", and no image that is nearly another's, turned or mirrored"
     words = text(
         "The audit was made anew for this report: no file and no group may be on both "
         f"sides{images if data.compared else ''}. One such pair and there would be no report.",
-        "Phantoms are drawn one by one, so their images are not compared."
-        if data.drawn
-        else "Patients are not known here: two studies of one person may still lie in two parts.",
+        _who(data),
     )
     chart = data_flow_chart(data.files, data.refused, data.parts)
     return Section("data", "The data", (chart, Facts(facts), words, data.audit_table))
@@ -73,7 +81,7 @@ def card_section(run: RunFacts, performance: str) -> Section:
     caveats = "one dataset, no external test; labels are taken as they are given"
     if not run.data.drawn:
         caveats += "; two studies of one patient may lie on both sides"
-    task = f"name the type of a fracture: {', '.join(data.classes)}"
+    task = f"name the class: {', '.join(data.classes)}"
     if run.point:
         task = f"score a radiograph for {data.classes[1]} against {data.classes[0]}"
     precisions = [_PRECISIONS[run.precision], run.precision_shift]
@@ -124,7 +132,7 @@ def _answers(run: RunFacts, sections: Collection[str]) -> dict[str, str]:
     detector, n = run.point is not None, len(run.histories)
     fractions = "/".join(f"{fraction:.0%}" for fraction in run.data.fractions)
     kind = "vision transformer" if config.model.name.startswith("vit") else "convolutional network"
-    passed = f"studies that the detector {data.filter} calls fractured, in training and validation"
+    passed = f"studies that the detector {data.filter} calls positive, in training and validation"
     selected = "; of those, ".join(filter(None, (passed if data.filter else "", run.subset)))
     weights = "random"
     if file := config.model.weights:
@@ -135,6 +143,8 @@ def _answers(run: RunFacts, sections: Collection[str]) -> dict[str, str]:
         drawn, constructed = "drawn limbs: no patient", "by construction"
         variability = f"none: {constructed}"
         source = f"{drawn}, no acquisition, the truth known by construction"
+    by = run.data.group_by
+    disjoint = f"{by}, by the column of that name" if by else "patients are not known"
     figures = "under Operating point" if detector else "under The classes"
     failures = "under The worst mistakes"
     return {
@@ -143,7 +153,7 @@ def _answers(run: RunFacts, sections: Collection[str]) -> dict[str, str]:
         "Background, intended use and role": YOURS,
         "Aims and hypotheses": YOURS,
         "Prospective or retrospective": drawn,
-        "Goal of the study": "detect a fracture"
+        "Goal of the study": f"detect {data.classes[1]} studies among {data.classes[0]}"
         if detector
         else f"tell apart {', '.join(data.classes)}",
         "Sources of the data": source,
@@ -163,7 +173,7 @@ def _answers(run: RunFacts, sections: Collection[str]) -> dict[str, str]:
         "How studies were assigned to partitions": f"{fractions}, stratified by class, seed "
         f"{run.data.seed}",
         "Level at which partitions are disjoint": "groups of near duplicates, by perceptual hash "
-        "and correlation; patients are not known",
+        f"and correlation; {disjoint}",
         "Intended sample size": YOURS,
         "The model in detail": f"{config.model.name}; `fracjax train --dry-run` prints it by block",
         "Software and versions": versions(),

@@ -1,8 +1,9 @@
 """The first screen of a report: what was found, in plain words, and how far to trust it."""
 
+from fracjax.config.class_names import roles
 from fracjax.evaluation import BinaryReport, CascadeReport, Estimate, PerClassReport
 from fracjax.report.page import KeyFigure, KeyFigures, Prose, Section, text
-from fracjax.report.table import threshold_text
+from fracjax.report.table import pluralise, studies_of, threshold_text
 
 _RESEARCH = (
     "Research code, not a medical device. No figure here is a reason to read a radiograph in "
@@ -25,18 +26,20 @@ def detector_summary(part: str, report: BinaryReport) -> Section:
     """What a detector finds, misses and marks for nothing."""
     at = report.at_operating_point
     (tn, fp), (fn, tp) = at.matrix
-    found, alarms = f"{tp} of {tp + fn} fractures", f"{fp} of {tn + fp} normal studies"
+    negative, positive = report.classes
+    found = f"{tp} of {studies_of(tp + fn, positive)}"
+    alarms = f"{fp} of {studies_of(tn + fp, negative)}"
     right = (
-        f"{tp} of the {tp + fp} studies called fractured have a fracture; of all, "
-        f"{report.n_positive} of {report.n} have one."
+        f"{tp} of the {pluralise(tp + fp, 'study')} called {positive} are {positive}; of all, "
+        f"{report.n_positive} of {report.n} are."
     )
     above = (
-        "How often a random fracture scores higher than a random normal study: 0.5 is a coin, 1 is "
-        "perfect. No threshold is involved."
+        f"How often a random {positive} study scores higher than a random {negative} study: 0.5 is "
+        "a coin, 1 is perfect. No threshold is involved."
     )
     figures = (
         ("Sensitivity", at.sensitivity, f"{found} are found; {fn} would be missed."),
-        ("Specificity", at.specificity, f"{alarms} are wrongly called fractured."),
+        ("Specificity", at.specificity, f"{alarms} are wrongly called {positive}."),
         ("Precision", at.precision, right),
         ("AUC", report.auc, above),
     )
@@ -46,7 +49,8 @@ def detector_summary(part: str, report: BinaryReport) -> Section:
     return _summary(
         figures,
         f"At its threshold of {threshold_text(at.threshold)} ({_rule(at.rule)}) the detector finds "
-        f"{found} and calls {alarms} fractured. {_CHOSEN_ON[part]} The threshold {chosen}.",
+        f"{found} and calls {alarms} {positive}. {_CHOSEN_ON[part]} The threshold {chosen}.",
+        f"The classes: {roles(report.classes)}.",
         _intervals(report.n, report.n_groups),
     )
 
@@ -75,19 +79,20 @@ def cascade_summary(part: str, report: CascadeReport, *, same_filter: bool) -> S
     `part` is of the classifier's split; with `same_filter` the classifier was trained on what this
     detector lets through.
     """
-    total = report.total
+    total, (negative, positive) = report.total, report.detector_classes
+    every = studies_of(report.n, positive)
     other = "The classifier was not trained on what this detector lets through."
     alone = "Missed, although the classifier alone would have typed them rightly."
     figures = (
-        ("Found and rightly typed", total.found, f"Of all {report.n} fractures, end to end."),
+        ("Found and rightly typed", total.found, f"Of all {every}, end to end."),
         ("Mistyped", total.mistyped, "Found by the detector, and called another type."),
-        ("Missed", total.missed, "Called normal by the detector, so never typed."),
+        ("Missed", total.missed, f"Called {negative} by the detector, so never typed."),
         ("Lost by the detector", total.lost, alone),
     )
     return _summary(
         figures,
         f"The detector at {threshold_text(report.threshold)} lets {report.passed.figure} of the "
-        f"fractures through to the classifier. {_CASCADE_CHOSEN_ON[part]}",
+        f"{every} through to the classifier. {_CASCADE_CHOSEN_ON[part]}",
         *(() if same_filter else (other,)),
     )
 
@@ -112,8 +117,8 @@ def _intervals(n: int, n_groups: int) -> str:
         "such sets of studies. For other hospitals, machines and patients it may well lie outside."
     )
     grouped = (
-        f" The {n} studies lie in {n_groups} groups of near duplicates. The bootstrap resamples "
-        "the groups; intervals of proportions and of the AUC take studies as independent, and are "
-        "a little too narrow."
+        f" The {n} studies lie in {n_groups} groups (near duplicates and what else belongs "
+        "together, such as the images of a patient). Studies of a group are no independent "
+        "evidence, and every interval counts them so."
     )
     return words if n_groups == n else words + grouped

@@ -1,0 +1,89 @@
+"""A sheet of what picture files became: each beside the histogram of its greys, with its notes."""
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from fracjax.errors import InputError
+from fracjax.imaging.decoder_warnings import capture_decoder_warnings
+from fracjax.imaging.read import Rejection, open_image, read_bytes, read_image
+
+MOST = 40  # pictures on a sheet
+_WIDTH, _HEIGHT, _DPI = 10, 2.6, 100  # inches of the sheet and of a row; pixels to the inch
+_WRAP = 74  # letters of a note's line
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A file as preparation and prediction see it."""
+
+    path: Path
+    kind: str = ""  # JPEG, PNG, TIFF, BMP or DICOM
+    pixels: UInt8[np.ndarray, "h w *c"] | None = None  # as displayed; None where it is refused
+    note: str = ""  # what is doubtful, or why it is refused
+
+
+def show_pictures(paths: Sequence[Path], out: Path) -> list[Picture]:
+    """Draw files as they are read for training and prediction, each with its grey levels and notes.
+
+    Raises:
+      InputError: a path is no file, or there are more than a sheet holds.
+    """
+    if problems := [f"{path}: no such file" for path in paths if not path.is_file()]:
+        raise InputError(
+            f"{'; '.join(problems)}; name picture files, or a prepared dataset with --config CONFIG"
+        )
+    if len(paths) > MOST:
+        raise InputError(f"{len(paths)} files, and a sheet holds {MOST}: name fewer at a time")
+    with capture_decoder_warnings():
+        pictures = [_read(path) for path in paths]
+    size = (_WIDTH, _HEIGHT * len(pictures))
+    figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
+    rows = figure.subplots(len(pictures), 2, squeeze=False, width_ratios=(1, 2))
+    for picture, (shown, levels) in zip(pictures, rows, strict=True):
+        _draw(picture, shown, levels)
+    figure.savefig(out, metadata={"Software": None})
+    return pictures
+
+
+def _read(path: Path) -> Picture:
+    try:
+        data = read_bytes(path)
+    except OSError as error:
+        return Picture(path, note=f"refused: unreadable: {error.strerror or error}")
+    read = read_image(data, lambda data: ((image := open_image(data)), image))
+    if isinstance(read, Rejection):
+        return Picture(path, note=f"refused: {read.reason}")
+    image, note = read
+    return Picture(path, image.kind, np.asarray(image.upright()), note)
+
+
+def printable(name: str) -> str:
+    """A name that any font and terminal takes: bytes that are no UTF-8 become question marks."""
+    return name.encode("utf-8", "replace").decode()
+
+
+def _draw(picture: Picture, shown: Axes, levels: Axes) -> None:
+    shown.set_axis_off()
+    name = printable(picture.path.name)
+    title = f"{name} (refused)"
+    if picture.pixels is not None:
+        height, width = picture.pixels.shape[:2]
+        shown.imshow(picture.pixels, cmap="gray", vmin=0, vmax=255)
+        grey = picture.pixels if picture.pixels.ndim == 2 else picture.pixels.mean(axis=-1)
+        levels.hist(grey.ravel(), bins=128, range=(0, 256), color="#4C72B0")
+        title = f"{name}: {picture.kind}, {width} x {height}, mean {grey.mean():.0f}"
+    else:
+        shown.text(0.5, 0.5, "refused", ha="center", va="center", color="#B00020")
+    levels.set_xlim(0, 255)
+    levels.set_yticks([])
+    # As it is: a file's name or note may hold what matplotlib takes for a formula.
+    levels.set_title(title, fontsize=9, loc="left", parse_math=False)
+    noted = textwrap.fill(picture.note or "no notes", _WRAP)
+    levels.set_xlabel(f"grey level\n{noted}", fontsize=8, parse_math=False)

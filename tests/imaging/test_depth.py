@@ -1,0 +1,196 @@
+"""Which stored value is black and which is white, where no window says so; and what is doubted."""
+
+import io
+import zlib
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from PIL import Image, TiffImagePlugin
+
+from fracjax.datasets.audit import examine
+from fracjax.datasets.sources.archive import Study
+from fracjax.imaging.grey_levels import Declared, Unreadable, grey_range
+from fracjax.imaging.read import open_image
+from fracjax.imaging.resize import ImageFormat
+from fracjax.inference.input_files import read_ahead
+from tests.datasets.dicoms import dicom
+from tests.datasets.trees import encode, picture, write
+
+# 12 bits, up to some 3000 of 4095, as an exposure is.
+LIMB = picture(0).astype(np.uint16) * 12
+GREY = np.rint(LIMB * (255 / 4095))
+
+
+def shown(data: bytes) -> tuple[np.ndarray, str]:
+    file = open_image(data)
+    return np.asarray(file.upright()), "; ".join(file.notes)
+
+
+def with_some(values: np.ndarray, value: int, count: int) -> np.ndarray:
+    changed = values.copy()
+    changed.flat[:count] = value
+    return changed
+
+
+def png(values: np.ndarray, sbit: int | None = None) -> bytes:
+    data = encode(values, "PNG")
+    if sbit is None:
+        return data
+    chunk = b"sBIT" + bytes([sbit])
+    chunk = b"\0\0\0\1" + chunk + zlib.crc32(chunk).to_bytes(4, "big")
+    return data[:33] + chunk + data[33:]  # behind IHDR
+
+
+def tiff(values: np.ndarray, most: int) -> bytes:
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[281] = most
+    return encode(values, "TIFF", tiffinfo=tags)
+
+
+WRITERS = [
+    png,
+    lambda values: encode(values, "TIFF"),
+    lambda values: dicom(values, BitsStored=16),
+    lambda values: dicom(values.astype(np.int32).clip(0, 32767).astype(np.int16)),
+]
+
+
+@pytest.mark.parametrize("writer", WRITERS, ids=["PNG", "TIFF", "DICOM", "signed"])
+@pytest.mark.parametrize("value, count", [(4096, 1), (65535, 1), (65535, 60)])
+def test_a_dead_pixel_or_a_marker_sets_no_contrast(writer, value, count):
+    found, note = shown(writer(with_some(LIMB, value, count)))
+    assert_array_equal(found.flat[count:], GREY.flat[count:])
+    assert set(found.flat[:count]) == {255}
+    assert f"depth: {count} of 7,680 values lie outside 0 to 4095" in note
+
+
+@pytest.mark.parametrize("count", [1, 60])
+def test_a_few_negative_values_leave_zero_black(count):
+    found, note = shown(dicom(with_some(LIMB.astype(np.int16), -1, count)))
+    assert_array_equal(found.flat[count:], GREY.flat[count:])
+    assert not found.flat[:count].any()
+    assert f"{count} of 7,680 values lie outside 0 to 4095 (-1 to 3060) and are clipped" in note
+
+
+def test_manifest_and_predictions_say_the_same_of_a_doubtful_file(tmp_path):
+    data = png(with_some(LIMB, 65535, 1))
+    path = write(tmp_path / "a.png", data)
+    (row,) = examine([Study("a", "a.png", "x", lambda: data)], None)
+    (file,) = read_ahead([path], [ImageFormat(16), ImageFormat(32, channels=3)], ahead=1)
+    assert row.status == "taken"
+    assert (
+        row.note
+        == file.note
+        == ("depth: 1 of 7,680 values lie outside 0 to 4095 (0 to 65535) and are clipped")
+    )
+
+
+def test_files_of_another_depth_than_the_rest_that_declare_nothing_are_noted():
+    deep = [picture(i).astype(np.uint16) * (12 if i else 60) for i in range(4)]
+    files = {f"{i}.png": png(values) for i, values in enumerate(deep)} | {"4.png": png(deep[0], 14)}
+    rows = examine([Study(n, n, "x", lambda d=d: d) for n, d in files.items()], None)
+    first, *rest = [row.note for row in rows]
+    expected = "depth: nothing is declared; read as 14 bits, but 3 other files here as 12"
+    assert first.endswith(expected)
+    assert not any("nothing is declared" in note for note in rest)
+
+
+def test_two_exposures_of_one_limb_come_out_in_one_scale():
+    limb = picture(1).astype(float) / 255
+    for writer in (*WRITERS[:3], lambda values: dicom(values, BitsStored=12)):
+        greys = [shown(writer((limb * most).astype(np.uint16)))[0].mean() for most in (1000, 1100)]
+        assert greys[1] / greys[0] == pytest.approx(1.1, abs=0.01)
+
+
+def test_a_declared_depth_is_kept_though_the_values_are_fewer():
+    dark = LIMB // 3  # 1020 of 4095
+    found, note = shown(dicom(dark, BitsStored=12))
+    assert_array_equal(found, np.rint(dark * (255 / 4095)))
+    assert note == ""
+    found, note = shown(dicom(LIMB, BitsStored=14))
+    assert_array_equal(found, np.rint(LIMB * (255 / 16383)))
+    assert note == (
+        "depth: BitsStored is 14, but 99 % of the values fit into 12 bits; read as declared, and "
+        "dark"
+    )
+
+
+def test_a_container_declares_nothing_and_its_claim_is_noted():
+    found, note = shown(dicom(LIMB, BitsStored=16))
+    assert_array_equal(found, GREY)
+    assert note == ("depth: BitsStored is 16, 99 % of the values are of fewer; read from 0 to 4095")
+
+
+def test_significant_bits_of_a_png():
+    dark = LIMB // 16
+    assert_array_equal(shown(png(dark, 12))[0], np.rint(dark * (255 / 4095)))  # else 8 bits
+    assert_array_equal(shown(png(LIMB * 16, 12))[0], np.rint(LIMB * (255 / 4095.9375)))  # shifted
+    assert_array_equal(shown(png(dark * 16, 10))[0], np.rint(dark * 16 * (255 / 65535)))
+
+
+def test_tags_of_a_tiff():
+    dark = LIMB // 16
+    found, note = shown(tiff(dark, 4095))
+    assert_array_equal(found, np.rint(dark * (255 / 4095)))
+    assert note.startswith("depth: MaxSampleValue is 12, but 99 % of the values fit into 8 bits")
+    found, note = shown(tiff(LIMB, 255))
+    assert_array_equal(found, GREY)
+    assert note.startswith("depth: MaxSampleValue is 8, but 99 % of the values need 12 bits; read")
+    assert_array_equal(shown(tiff(LIMB, 65535))[0], GREY)  # no more than the container
+
+
+def test_twelve_bits_packed_in_a_tiff():
+    values = (np.arange(64, dtype=np.uint16) * 4).reshape(8, 8)
+    packed = bytearray()
+    for low, high in values.reshape(-1, 2).astype(int):
+        packed += bytes([low >> 4, (low & 15) << 4 | high >> 8, high & 255])
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    data = io.BytesIO()
+    Image.fromarray(values).save(data, "TIFF", tiffinfo=tags)
+    written = bytearray(data.getvalue())
+    at = written.index(values.tobytes())
+    written[at : at + 128] = bytes(packed) + bytes(32)
+    for tag, old, new in ((258, 16, 12), (279, 128, 96)):
+        entry = written.index(tag.to_bytes(2, "little"))
+        place = entry + 8
+        assert written[place] == old
+        written[place] = new
+    assert_array_equal(shown(bytes(written))[0], np.rint(values * (255 / 4095)))
+
+
+def test_ranges_of_what_is_declared():
+    def of(low: int, high: int, declared: Declared) -> tuple[float, float, int]:
+        found = grey_range(np.array([low, high]), declared)
+        return found.low, found.high, len(found.notes)
+
+    signed = Declared("BitsStored", 12, signed=True)
+    assert of(-2000, 1500, signed) == (-2048, 2047, 0)
+    assert of(0, 2000, signed) == (0, 2047, 0)  # one bit is of the sign
+    assert of(0, 900, Declared("BitsStored", 10)) == (0, 1023, 0)
+    assert of(0, 5000, Declared("BitsStored", 12)) == (0, 16383, 1)
+    assert of(0, 5000, Declared("sBIT", 12, beyond=16)) == (0, 65535, 1)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "BMP"])
+def test_one_single_grey_is_noted(kind):
+    assert shown(encode(np.full((16, 16), 7, np.uint8), kind))[1].startswith("one single grey: ")
+    assert shown(encode(picture(0), kind))[1] == ""
+    assert "one single grey" in shown(dicom(LIMB, WindowCenter=60000, WindowWidth=10))[1]
+
+
+def test_colour_of_sixteen_bits_in_separate_planes_is_refused():
+    """Pillow would take each half of a value for one."""
+    data = bytearray(b"II*\0\x08\0\0\0")
+    entries = [(256, 3, 1, 4), (257, 3, 1, 4), (258, 3, 3, 200), (259, 3, 1, 1), (262, 3, 1, 2),
+               (273, 4, 3, 208), (277, 3, 1, 3), (278, 3, 1, 4), (279, 4, 3, 220),
+               (284, 3, 1, 2)]  # fmt: skip
+    data += len(entries).to_bytes(2, "little")
+    for tag, kind, count, value in entries:
+        data += tag.to_bytes(2, "little") + kind.to_bytes(2, "little")
+        data += count.to_bytes(4, "little") + value.to_bytes(4, "little")
+    data += bytes(200 - len(data)) + np.array([16, 16, 16, 0], "<u2").tobytes()
+    data += np.array([240, 272, 304, 32, 32, 32], "<u4").tobytes()
+    data += bytes(240 - len(data)) + (np.arange(48, dtype="<u2") * 999).tobytes()
+    with pytest.raises(Unreadable, match="16-bit colour in separate planes; save it as 8-bit"):
+        open_image(bytes(data))
