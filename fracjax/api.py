@@ -58,6 +58,8 @@ def evaluate(
     split: Literal["validation", "test"],
     *,
     threshold: str | None = None,
+    per: str | None = None,
+    pool: Literal["mean", "max"] = "mean",
     data_dir: Path | None = None,
     out: Path | None = None,
     console: Console | None = None,
@@ -65,9 +67,10 @@ def evaluate(
     """Predict one part of a run's dataset, and write report, figures and predictions of it.
 
     Validation chooses the temperature and a detector's threshold, by the rule `threshold` (youden,
-    sensitivity:X or fixed:X) or that of the run's config; test reads them. The prepared datasets
-    are in `data_dir`, by default where they were in training. With `out` nothing is written into
-    the workdir: results go to `out`/SPLIT, threshold and temperature to `out`.
+    sensitivity:X or fixed:X) or that of the run's config; test reads them. `per` names a column,
+    such as patient, of whose values the predictions are pooled as well. The prepared datasets are
+    in `data_dir`, by default where they were in training. With `out` nothing is written into the
+    workdir: results go to `out`/SPLIT, threshold and temperature to `out`.
 
     Returns:
       What is in `WORKDIR/evaluation/SPLIT/metrics.json`.
@@ -79,8 +82,8 @@ def evaluate(
     from fracjax.workflows.evaluate import evaluate as evaluate_run
 
     screen = console or Console(quiet=True)
-    options = {"rule": threshold, "data_dir": data_dir, "out": out}
-    folder = evaluate_run(workdir, split, data_mesh(), screen, **options)
+    how = {"rule": threshold, "per": per, "pool": pool, "data_dir": data_dir, "out": out}
+    folder = evaluate_run(workdir, split, data_mesh(), screen, **how)
     return read_json(folder / "metrics.json", "evaluate the run again")
 
 

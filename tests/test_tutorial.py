@@ -39,7 +39,9 @@ def test_every_command_of_the_tutorial_runs_and_leaves_what_the_page_names(
             assert program == "fracjax"
             if words[0] == "train":
                 words += SMALL
-            assert main(words) == 0, f"{line}\n{capsys.readouterr().err}"
+            code, shown = main(words), capsys.readouterr()
+            assert code == 0, f"{line}\n{shown.err}"
+            assert "negative: healthy, positive: fracture\n" in shown.out, line
     assert [name for name in WRITTEN if not (tmp_path / name).exists()] == []
     assert list((tmp_path / "predictions" / "overlays").glob("*.png"))
 

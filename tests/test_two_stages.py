@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import io
 import json
 
 import numpy as np
@@ -285,7 +286,9 @@ def test_two_runs_are_compared_study_by_study(world, world_copy, tmp_path):
     assert own.calibration.point is not None
     point = dataclasses.replace(own.calibration.point, threshold=0.0)
     calibration.store(copy, dataclasses.replace(own.calibration, point=point), own.bundle.metas)
-    compare(stage1.workdir, copy, "test", data_mesh(), QUIET, tmp_path / "out")
+    shown = Console(file=io.StringIO(), record=True)
+    compare(stage1.workdir, copy, "test", data_mesh(), shown, tmp_path / "out")
+    assert "negative: healthy, positive: fracture\n" in shown.export_text()
     rows = {row["name"]: row for row in _metrics(tmp_path / "out")["figures"]["rows"]}
     assert rows["AUC"]["difference"]["value"] == 0
     assert rows["sensitivity"]["second"]["value"] == 1

@@ -72,8 +72,8 @@ def evaluate(
     if compare is not None:
         if (threshold, views, precision, per) != (None, None, None, None):
             raise InputError(
-                "--compare reads threshold, views and precision as validation stored them, and "
-                "pools nothing: leave them and --per out"
+                "--compare reads threshold, views and precision as validation stored them: leave "
+                "them out, and --per, too"
             )
         return compare_runs(*compare, split=split, out=out, data_dir=data_dir, cache_dir=cache_dir)
     assert checkpoint is not None

@@ -120,7 +120,9 @@ def role_of(name: str) -> Role:
         found = {-1} if -1 not in found else set()
     elif negated and not found:
         found = {-1}  # no implant
-    return {frozenset({1}): "positive", frozenset({-1}): "negative"}.get(frozenset(found), "")
+    if found == {1}:
+        return "positive"
+    return "negative" if found == {-1} else ""
 
 
 def _plain(name: str) -> str:

@@ -33,7 +33,8 @@ def with_columns(contents: Contents, request: Request) -> Contents:
     Raises:
       InputError: no such column, a value that names no part, a part given twice, a reserved name.
     """
-    columns = list(contents.studies[0].attributes) if contents.studies else []
+    # Files that are not taken may have none.
+    columns = list(next((s.attributes for s in contents.studies if s.attributes), {}))
     there = f"the columns are {', '.join(columns) or '(none)'}"
     problems = []
     if _RESERVED in columns:
@@ -49,39 +50,37 @@ def with_columns(contents: Contents, request: Request) -> Contents:
         problems.append(
             f"--split-by {request.split_by}: the folders on top are parts already; leave it out"
         )
-    studies = contents.studies
-    if not problems:
-        if request.group_by is not None:
-            studies = [_linked(study, request.group_by) for study in studies]
-        if request.split_by is not None:
-            studies = [
-                replace(study, part=part_named(_value(study, request.split_by)))
-                for study in studies
-            ]
-        if request.new_split:
-            studies = [replace(study, part="") for study in studies]
     if problems:
         raise InputError("; ".join(problems))
-    return replace(contents, studies=studies)
+
+    def read(study: Study) -> Study:
+        if request.group_by is not None and (value := _value(study, request.group_by)):
+            study = replace(study, links=(*study.links, f"{request.group_by} = {value}"))
+        if request.split_by is not None:
+            study = replace(study, part=part_named(_value(study, request.split_by)))
+        return replace(study, part="") if request.new_split else study
+
+    return replace(contents, studies=list(map(read, contents.studies)))
 
 
 def check_values(request: Request, taken: Iterable[Study]) -> None:
     """Refuse studies without the value that a flag asks for, all of them at once."""
-    studies = list(taken)
-    problems = []
+    studies, problems = list(taken), []
     if (column := request.group_by) is not None:
         missing = [study.path for study in studies if not _value(study, column)]
-        problems.append((missing, f"--group-by {column}: %s no value: %s"))
+        if missing:
+            problems.append(f"--group-by {column}: {_have(missing)} no value: {some(missing)}")
     if (column := request.split_by) is not None:
         wrong = [
             f"{study.path} ({_value(study, column) or 'no value'})"
             for study in studies
             if not study.part
         ]
-        problems.append((wrong, f"--split-by {column}: %s no part, as train, val or test is: %s"))
-    found = [text % (_have(len(names)), some(names)) for names, text in problems if names]
-    if found:
-        raise InputError(f"{'; '.join(found)}; complete the column, or leave these images out")
+        if wrong:
+            what = f"no part, as train, val or test is: {some(wrong)}"
+            problems.append(f"--split-by {column}: {_have(wrong)} {what}")
+    if problems:
+        raise InputError(f"{'; '.join(problems)}; complete the column, or leave these images out")
 
 
 def given_parts(taken: Mapping[str, Study]) -> dict[str, str]:
@@ -89,17 +88,12 @@ def given_parts(taken: Mapping[str, Study]) -> dict[str, str]:
     return {name: study.part for name, study in taken.items() if study.part}
 
 
-def _linked(study: Study, column: str) -> Study:
-    value = _value(study, column)
-    return replace(study, links=(*study.links, f"{column} = {value}")) if value else study
-
-
 def _value(study: Study, column: str) -> str:
     return str(study.attributes.get(column, "")).strip()
 
 
-def _have(count: int) -> str:
-    return "1 image has" if count == 1 else f"{count} images have"
+def _have(names: Sequence[str]) -> str:
+    return "1 image has" if len(names) == 1 else f"{len(names)} images have"
 
 
 def some(names: Sequence[str], between: str = ", ") -> str:

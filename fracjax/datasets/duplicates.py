@@ -91,10 +91,15 @@ def candidates_between(
 ) -> Int[np.ndarray, "3 p"]:
     """Pairs i of ours, j of theirs within `HASH_DISTANCE`, and which turn of j is nearest to i."""
     parts = [np.zeros((3, 0), np.int64)]
-    for start in range(0, len(ours), 1024):
-        apart = np.bitwise_count(ours[start : start + 1024, None, :1] ^ theirs)
-        i, j = np.nonzero(apart.min(axis=-1) <= HASH_DISTANCE)
-        parts.append(np.stack([i + start, j, apart[i, j].argmin(axis=-1)]))
+    turns = np.ascontiguousarray(theirs.T)
+    for start in range(0, len(ours), 64):  # which the cache holds, as it would not all turns
+        here = ours[start : start + 64, :1]
+        least = np.bitwise_count(here ^ turns[0])
+        for turn in turns[1:]:
+            np.minimum(least, np.bitwise_count(here ^ turn), out=least)
+        i, j = np.nonzero(least <= HASH_DISTANCE)
+        nearest = np.bitwise_count(here[i] ^ theirs[j]).argmin(axis=-1)
+        parts.append(np.stack([i + start, j, nearest]))
     return np.concatenate(parts, axis=1)
 
 

@@ -53,7 +53,8 @@ def make_split(
     refuse_leaks(given, group_of, "the given split leaks", _OF_GIVEN)
     may_be = open_to(given)
     options = {name: may_be[given.get(name, "")] for name in study}
-    fixed = {name: parts[0] for name, parts in options.items() if len(parts) == 1} | (kept or {})
+    fixed = {name: parts[0] for name, parts in options.items() if len(parts) == 1}
+    fixed |= kept or {}
     refuse_leaks(fixed, group_of, "what is there and what is new leak", _OF_KEPT)
     part_of_group = {group_of[name]: part for name, part in fixed.items()}
     free = [i for i, its in enumerate(group) if its not in part_of_group]

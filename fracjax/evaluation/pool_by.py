@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Shaped
 
+from fracjax.errors import InputError
 from fracjax.evaluation import validation
 from fracjax.evaluation.predictions import Predictions
 from fracjax.evaluation.threshold import OperatingPoint
@@ -46,8 +47,10 @@ def pool_by(predictions: Predictions, column: str, how: Pool) -> Predictions:
     if k == 2:
         np.maximum.at(label, unit, predictions.label)
     elif (mixed := predictions.label != label[unit]).any():
-        problem = f"studies of several classes: {validation.quote(np.unique(values[mixed]))}"
-        validation.raise_problems([problem], f"the values of {column}")
+        which = validation.quote(np.unique(values[mixed]))
+        raise InputError(
+            f"column {column}: studies of several classes have the same value: {which}"
+        )
     if how == "mean":
         p = np.zeros((names.size, k))
         np.add.at(p, unit, predictions.probabilities)
@@ -69,11 +72,10 @@ def unit_names(
 ) -> Shaped[np.ndarray, " n"]:
     """A column of the studies as text; refused where it, or a value of it, is missing."""
     if column not in attributes:
-        there = f"there is none; there are {', '.join(attributes) or 'none'}"
-        validation.raise_problems([there], f"the column {column}")
+        raise InputError(f"no column {column}; there are {', '.join(attributes) or 'none'}")
     values = np.char.strip(attributes[column].astype(str))
-    missing = [f"{(values == '').sum()} studies have none"] if "" in values else []
-    validation.raise_problems(missing, f"the values of {column}")
+    if "" in values:
+        raise InputError(f"column {column}: {(values == '').sum()} studies have no value")
     return values
 
 
@@ -84,8 +86,8 @@ def check_within_groups(
     pairs = np.unique(np.stack([values, groups.astype(str)]), axis=1)
     names, counts = np.unique(pairs[0], return_counts=True)
     if (apart := names[counts > 1]).size:
-        problem = (
-            f"studies of {apart.size} lie in several groups ({validation.quote(apart)}), so that "
-            f"some may have been trained on; prepare the dataset with --group-by {column}"
+        raise InputError(
+            f"column {column}: the studies of {apart.size} values lie in several groups "
+            f"({validation.quote(apart)}), so that some may have been trained on; prepare the "
+            f"dataset with --group-by {column}"
         )
-        validation.raise_problems([problem], f"the values of {column}")

@@ -134,9 +134,8 @@ def _table(place: Any, name: str, signed: bool, file: Any, notes: list[str]) -> 
         first -= 2**16
     needed = int(entries.max()).bit_length()
     filled = next(depth for depth in _TABLE_DEPTHS if depth >= needed)
-    bits = claimed or filled
-    if filled != claimed and not (filled == 8 and claimed < 8 and needed <= claimed):
-        bits = filled
+    bits = claimed if needed <= claimed <= filled else filled
+    if bits != claimed:
         notes.append(
             f"{what}: its descriptor says {claimed} bits, its entries fill {filled} "
             f"(up to {int(entries.max())}); white is {2**bits - 1}"

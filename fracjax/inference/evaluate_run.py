@@ -150,6 +150,12 @@ def _pooled_point(request: EvaluationRequest, pooled: Predictions, rule: str | N
     assert request.per is not None
     point = None
     if rule is not None:
+        if np.unique(pooled.label).size == 1:
+            raise InputError(
+                f"by {request.per} all {pooled.n} of {request.part} are "
+                f"{pooled.classes[pooled.label[0]]} (one is {pooled.classes[1]} if any of its "
+                "studies is), so there is no threshold to choose: leave --per out"
+            )
         point = choose_threshold(rule, pooled.label, pooled.fracture_score, pooled.groups)
     return PooledPoint(request.per, request.pool, point)
 

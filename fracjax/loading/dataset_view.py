@@ -160,7 +160,7 @@ def open_dataset(data: Data, data_dir: Path | None = None) -> Dataset:
         raise InputError(
             f"{data.name} was prepared with {roles(known)}, and data.classes makes it "
             f"{roles(data.classes)}: write data.classes {flag_words(known)}, or prepare it again "
-            f"with --classes {flag_words(meant)}"
+            f"with --classes {flag_words(known[::-1])}"
         )
     split = Split.load(prepared.directory / data.split)
     split.check(prepared)

@@ -75,7 +75,7 @@ def evaluate(
         figures["per"] = per
         tables += shown
         assert evaluated.calibration.pooled is not None, "evaluate_run came first"
-        sections.append(performance.pooled_section(evaluated.calibration.pooled, shown))
+        sections.append(performance.pooled_section(evaluated.calibration.pooled, run, shown))
     side_by_side, each = None, evaluated.each
     if len(each) > 1:
         members = report_members(each, point, run.temperature.value, folds=evaluated.folds)
@@ -115,7 +115,8 @@ def _per_unit(evaluated: EvaluatedRun, pooled: Predictions) -> tuple[dict[str, A
     assert chosen is not None, "evaluate_run came first"
     title, about = f"Per {chosen.column} ({chosen.pool} of its images)", to_json(chosen)
     if chosen.point is not None:
-        report = binary_report(pooled.label, pooled.fracture_score, chosen.point, groups)
+        data = (pooled.label, pooled.fracture_score)
+        report = binary_report(*data, chosen.point, groups, pooled.classes)
         tables = list(binary_tables(report))
     else:
         report = per_class_report(pooled.label, pooled.called, pooled.classes, groups)

@@ -22,6 +22,7 @@ def test_a_dry_run_prints_config_and_network_without_data(tmp_path):
     assert answer.returncode == 0, answer.stderr
     assert '"batch_size": 24' in answer.stdout
     assert '"name": "phantom"' in answer.stdout
+    assert "negative: healthy, positive: fracture\n" in answer.stdout
     lines = [line.split("│") for line in answer.stdout.splitlines() if "│" in line]
     rows = {cells[1].strip(): [cell.strip() for cell in cells[2:5]] for cells in lines}
     assert rows["head"][2] == "trained"
@@ -42,7 +43,7 @@ def test_a_dry_run_prints_config_and_network_without_data(tmp_path):
         ("train --profile 0", "--profile is 0; write how many steps to trace"),
         ("evaluate --checkpoint nowhere --split test", "not a run"),
         ("evaluate --split test", "write either --checkpoint DIR or --compare DIR DIR"),
-        ("evaluate --compare a b --split test --views 2", "as validation stored them: leave them"),
+        ("evaluate --compare a b --split test --views 2", "as validation stored them"),
         ("compare nowhere nowhere --split test", "nowhere"),
         ("cascade --stage1 nowhere --stage2 nowhere", "not a run"),
         ("explain --checkpoint nowhere", "not a run"),

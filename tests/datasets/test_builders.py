@@ -287,6 +287,19 @@ def test_one_folder_on_top(form, named, tmp_path):
     assert set(manifest(prepared)) == {f"mine/{study}" for study in prepared.study}
 
 
+def test_one_folder_on_top_of_the_parts_of_a_split(tmp_path):
+    export = tmp_path / "export"
+    for at, part in enumerate(("train", "val", "test")):
+        for i in range(3):
+            seed = 10 * at + i
+            write(export / "mine" / part / "healthy" / f"{i}.jpg", encode(picture(seed)))
+            write(export / "mine" / part / "broken" / f"{i}.jpg", encode(picture(50 + seed)))
+    request = Request("folder", source=export, data_dir=tmp_path, positive="broken")
+    assert {part: sum(n.values()) for part, n in prepare(request).counts.items()} == {
+        "train": 6, "validation": 6, "test": 6
+    }  # fmt: skip
+
+
 def test_one_folder_on_top_may_be_a_class_and_what_lies_in_it_patients(tmp_path):
     for patient in ("p1", "p2"):
         write(tmp_path / "mine" / "broken" / patient / "a.jpg", encode(picture(0)))

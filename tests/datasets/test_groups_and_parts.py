@@ -141,6 +141,50 @@ def test_a_given_split_that_leaks_is_refused_with_the_pairs(root):
         prepare(request(root, attributes=attributes, split_by="part"))
 
 
+def parted(root: Path) -> Path:
+    """The same images below folders of their parts."""
+    top = root.parent / "parted"
+    for name, part in given(root).items():
+        write(top / part / name, (root / name).read_bytes())
+    return top
+
+
+def test_folders_of_parts_on_top_are_a_given_split(root):
+    top = parted(root)
+    prepare(request(top))
+    prepared, split = opened(root)
+    assert prepared.classes == CLASSES
+    meant = {"Train": "train", "valid": "validation", "TEST": "test"}
+    assert split.assignment == {f"{part}/{name}": meant[part] for name, part in given(root).items()}
+    assert [sum(count.values()) for count in split.counts.values()] == [18, 9, 9]
+    with pytest.raises(InputError, match=r"--split-by x: .*the folders on top are parts already"):
+        prepare(request(top, split_by="x"))
+    prepare(request(top, new_split=True, replace=True))
+    _, anew = opened(root)
+    assert anew.assignment.keys() == split.assignment.keys()
+    assert anew.assignment != split.assignment
+
+
+def test_folders_of_parts_that_leak_or_have_strangers_are_refused(root):
+    top = parted(root)
+    write(top / "TEST" / "normal" / "copy.png", (root / "normal" / "0_0.png").read_bytes())
+    with pytest.raises(InputError, match=r"copy.png in test, Train/normal/0_0.png in train"):
+        prepare(request(top))
+    write(top / "more" / "normal" / "a.png", b"")
+    (top / "Train").rename(top / "dev")
+    with pytest.raises(
+        InputError, match=r"TEST, dev, valid are parts .*; more beside .*; there is no train"
+    ):
+        prepare(request(top))
+
+
+def test_classes_may_be_called_as_parts_are_if_they_are_written(root):
+    for part, label in zip(("train", "test"), CLASSES, strict=True):
+        (root / label).rename(root / part)
+    named = Request("folder", source=root, data_dir=root.parent / "data", classes=("train", "test"))
+    assert prepare(named).taken == {"train": 24, "test": 12}
+
+
 def test_black_exports_are_one_group_however_they_are_stored():
     black = np.zeros((40, 40), np.uint8)
     stored = [encode(black, "PNG", compress_level=level) for level in (0, 1, 9)]

@@ -1,5 +1,6 @@
 # Estimates may be None; a None fails the test anyway.
 # pyright: reportOptionalOperand=false, reportOperatorIssue=false, reportArgumentType=false
+# pyright: reportCallIssue=false
 """Ten images of a patient that say the same are one piece of evidence: in every interval."""
 
 from dataclasses import fields, is_dataclass

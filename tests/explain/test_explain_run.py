@@ -63,7 +63,9 @@ def test_overlays_and_scores_of_the_fractures(run):
     names = sorted(path.name for path in folder.glob("*.png"))
     assert names == [f"001_{broken[0]}.png", f"002_{broken[-1]}.png"]
     assert figures["figures"]["best"] is not None  # from validation
-    assert "HiResCAM against the findings" in console.export_text()
+    shown = console.export_text()
+    assert "HiResCAM against the findings" in shown
+    assert "negative: healthy, positive: fracture\n" in shown
 
 
 def test_what_cannot_be_explained_is_refused(run):

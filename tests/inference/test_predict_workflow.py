@@ -128,6 +128,7 @@ def test_the_json_says_where_the_figures_come_from(clinic, runs, stages, tmp_pat
     assert header["stage1"]["temperature"] == 1.7
     assert header["stage1"]["split_hash"] == "split"
     assert header["stage1"]["epoch"] == [1, 1]
+    assert header["classes"] == {"negative": "healthy", "positive": "fracture"}
     assert header["stage2"]["classes"] == list(TYPES)
     assert header["trained_behind_this_detector"] is True
     assert header["complete"] is True

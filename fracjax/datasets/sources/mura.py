@@ -50,7 +50,7 @@ def mura(path: Path) -> Contents:
 
 def _image(source: Source, root: str, file: str, listed: dict[str, str]) -> Study:
     problem, label = None, ""
-    attributes = dict.fromkeys(("part", "patient", "visit", "published_part"), "")
+    attributes: dict[str, str] = dict.fromkeys(("part", "patient", "visit", "published_part"), "")
     if found := _IMAGE.fullmatch(file):
         name, part, body, patient, visit, called = found.groups()
         label = CLASSES[called == "positive"]

@@ -62,13 +62,13 @@ def threshold_section(run: RunFacts, point: OperatingPoint, report: BinaryReport
     return Section("threshold", "Operating point", blocks)
 
 
-def pooled_section(pooled: PooledPoint, tables: Sequence[Table]) -> Section:
+def pooled_section(pooled: PooledPoint, run: RunFacts, tables: Sequence[Table]) -> Section:
     """The figures of patients, or of whatever a column names, each as one."""
     column, how = pooled.column, "mean" if pooled.pool == "mean" else "largest"
     words = f"Here all studies of one {column} are one: its probabilities are the {how} of theirs."
     of_detector = (
-        " It is fractured if one of them is, and called so at a threshold of its own, which was "
-        "chosen on validation as that of single studies was."
+        f" It is {run.config.data.classes[1]} if one of them is, and called so at a threshold of "
+        "its own, which was chosen on validation as that of single studies was."
     )
     words += of_detector if pooled.point is not None else ""
     return Section("pooled", f"Per {column}", (text(words), *tables))
