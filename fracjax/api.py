@@ -61,6 +61,7 @@ def evaluate(
     per: str | None = None,
     pool: Literal["mean", "max"] = "mean",
     data_dir: Path | None = None,
+    out: Path | None = None,
     console: Console | None = None,
 ) -> dict[str, Any]:
     """Predict one part of a run's dataset, and write report, figures and predictions of it.
@@ -68,7 +69,8 @@ def evaluate(
     Validation chooses the temperature and a detector's threshold, by the rule `threshold` (youden,
     sensitivity:X or fixed:X) or that of the run's config; test reads them. `per` names a column,
     such as patient, of whose values the predictions are pooled as well. The prepared datasets are
-    in `data_dir`, by default where they were in training.
+    in `data_dir`, by default where they were in training. With `out` nothing is written into the
+    workdir: results go to `out`/SPLIT, threshold and temperature to `out`.
 
     Returns:
       What is in `WORKDIR/evaluation/SPLIT/metrics.json`.
@@ -80,7 +82,7 @@ def evaluate(
     from fracjax.workflows.evaluate import evaluate as evaluate_run
 
     screen = console or Console(quiet=True)
-    how = {"rule": threshold, "per": per, "pool": pool, "data_dir": data_dir}
+    how = {"rule": threshold, "per": per, "pool": pool, "data_dir": data_dir, "out": out}
     folder = evaluate_run(workdir, split, data_mesh(), screen, **how)
     return read_json(folder / "metrics.json", "evaluate the run again")
 

@@ -19,6 +19,7 @@ WRITTEN = (
     "runs/mine/evaluation/test/metrics.json",
     "runs/mine/evaluation/test/predictions.csv",
     "predictions/predictions.csv",
+    "predictions/predictions.html",
 )
 # The page's network shows no more; that of docs/api.md is compiled by its test, too.
 SMALL = shlex.split("--phases.0.epochs 1 --data.image-size 32 --model.width 0.05")

@@ -404,3 +404,22 @@ def test_the_threshold_holds_for_the_precision_it_was_chosen_in(world_copy, monk
     calibration.path(copy).write_text(json.dumps(record))
     with pytest.raises(InputError, match=r"'precision'.*--split validation"):
         open_detector_gate(copy, data_mesh())
+
+
+def test_the_run_of_another_user_is_evaluated_into_a_folder_of_ones_own(world_copy, tmp_path):
+    """Its workdir stays as it is; test reads the threshold that validation left in the folder."""
+    run, out = world_copy.stage1.workdir, tmp_path / "mine"
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    how = {"out": out, "gallery": 0}
+    folder = evaluate(run, "validation", data_mesh(), QUIET, rule="fixed:0.25", **how)
+    assert folder == out / "validation"
+    evaluate(run, "test", data_mesh(), QUIET, **how)
+    after = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    assert after == before
+    figures = json.loads((out / "test" / "metrics.json").read_text())
+    assert figures["operating_point"]["threshold"] == 0.25
+    assert {path.name for path in out.iterdir()} == {
+        "operating_point.json", "training_images.json", "validation", "test",
+    }  # fmt: skip
+    calibration.path(out).unlink()
+    assert calibration.stored_at(run, out) == calibration.path(run)

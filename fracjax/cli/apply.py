@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from fracjax.cli.process import keep_caches_in
 from fracjax.config import Precision
 from fracjax.errors import InputError
 from fracjax.runtime.multihost import broadcast, main_console, print_main, start
@@ -17,7 +18,8 @@ Split = Literal["validation", "test"]
 
 # JAX and workflows are imported late, so that --help and a misspelt flag are answered at once, and
 # after `start`, which several processes need before JAX looks for its devices.
-def _devices(*, own: bool = False) -> "Mesh":
+def _devices(*, own: bool = False, cache_dir: Path | None = None) -> "Mesh":
+    keep_caches_in(cache_dir)
     start()
     from fracjax.runtime.sharding import data_mesh
 
@@ -36,6 +38,7 @@ def evaluate(
     gallery: int = 12,
     data_dir: Path | None = None,
     out: Path | None = None,
+    cache_dir: Path | None = None,
 ) -> None:
     """Evaluate one run, or compare two. Validation settles threshold and temperature.
 
@@ -58,7 +61,11 @@ def evaluate(
       pool: with --per, the mean of the probabilities, or the largest.
       gallery: images of the worst mistakes in the report; 0 for a report without images.
       data_dir: where the prepared datasets are, if not where they were in training.
-      out: with --compare, folder to write to; by default SECOND/comparison/SPLIT.
+      cache_dir: folder for decoded images; by default with the dataset or, where that cannot be
+        written, the user's ~/.cache/fracjax.
+      out: folder to write to, where the run is another user's: OUT/SPLIT has the results, and
+        validation stores the threshold in OUT, where test reads it before that of the run; by
+        default CHECKPOINT/evaluation/SPLIT. With --compare by default SECOND/comparison/SPLIT.
     """
     if (checkpoint is None) == (compare is None):
         raise InputError("write either --checkpoint DIR or --compare DIR DIR")
@@ -68,15 +75,14 @@ def evaluate(
                 "--compare reads threshold, views and precision as validation stored them: leave "
                 "them out, and --per, too"
             )
-        return compare_runs(*compare, split=split, out=out, data_dir=data_dir)
-    if checkpoint is None or out is not None:
-        raise InputError("--out is for --compare; an evaluation lies in its run's workdir")
-    mesh = _devices()
+        return compare_runs(*compare, split=split, out=out, data_dir=data_dir, cache_dir=cache_dir)
+    assert checkpoint is not None
+    mesh = _devices(cache_dir=cache_dir)
     from fracjax.workflows.evaluate import evaluate
 
     how = {"rule": threshold, "views": views, "precision": precision, "data_dir": data_dir}
     how |= {"per": per, "pool": pool}
-    folder = evaluate(checkpoint, split, mesh, main_console(), gallery=gallery, **how)
+    folder = evaluate(checkpoint, split, mesh, main_console(), gallery=gallery, out=out, **how)
     print_main(f"report.html, its Markdown, metrics.json and predictions.csv are in {folder}")
 
 
@@ -87,6 +93,7 @@ def compare(
     split: Split,
     out: Path | None = None,
     data_dir: Path | None = None,
+    cache_dir: Path | None = None,
 ) -> None:
     """Compare two runs on the studies of one split, pair by pair.
 
@@ -96,8 +103,10 @@ def compare(
       split: part to compare on.
       out: folder to write to; by default SECOND/comparison/SPLIT.
       data_dir: where the prepared datasets are, if not where they were in training.
+      cache_dir: folder for decoded images; by default with the dataset or, where that cannot be
+        written, the user's ~/.cache/fracjax.
     """
-    mesh = _devices()
+    mesh = _devices(cache_dir=cache_dir)
     from fracjax.workflows.compare import compare
 
     folder = out or second / "comparison" / split
@@ -114,6 +123,7 @@ def cascade(
     split: Split = "test",
     out: Path | None = None,
     data_dir: Path | None = None,
+    cache_dir: Path | None = None,
 ) -> None:
     """Evaluate both stages together: the classifier with and without the detector's filter.
 
@@ -123,8 +133,10 @@ def cascade(
       split: part of the classifier's dataset.
       out: folder to write to; by default STAGE2/cascade/SPLIT.
       data_dir: where the prepared datasets are, if not where they were in training.
+      cache_dir: folder for decoded images; by default with the dataset or, where that cannot be
+        written, the user's ~/.cache/fracjax.
     """
-    mesh = _devices()
+    mesh = _devices(cache_dir=cache_dir)
     from fracjax.inference.cascade import run_cascade
     from fracjax.inference.stages import open_stages
     from fracjax.workflows.cascade import report_cascade
@@ -142,6 +154,7 @@ def explain(
     studies: int = 12,
     out: Path | None = None,
     data_dir: Path | None = None,
+    cache_dir: Path | None = None,
 ) -> None:
     """Where did the network look? Maps over images, and their score against boxes and outlines.
 
@@ -153,8 +166,10 @@ def explain(
       studies: overlays to write, of studies spread evenly over those that are explained.
       out: folder to write to; by default CHECKPOINT/explanation/SPLIT/METHOD.
       data_dir: where the prepared datasets are, if not where they were in training.
+      cache_dir: folder for decoded images; by default with the dataset or, where that cannot be
+        written, the user's ~/.cache/fracjax.
     """
-    mesh = _devices()
+    mesh = _devices(cache_dir=cache_dir)
     from fracjax.workflows.explain import explain_run
 
     folder = out or checkpoint / "explanation" / split / method
@@ -170,6 +185,7 @@ def predict(
     stage2: Path | None = None,
     out: Path = Path("predictions"),
     overlays: Literal["none", "called", "all"] = "none",
+    report: bool = False,
     batch_size: int | None = None,
     overwrite: bool = False,
     ignore_unreadable: bool = False,
@@ -186,6 +202,8 @@ def predict(
       out: folder for predictions.csv and predictions.json, and for overlays.
       overlays: draw where the detector saw a fracture: on the images that it calls fractured, or
         on all.
+      report: write predictions.html, too: one page with every image, what is said of it and why,
+        sorted by need, with filters; it needs no network.
       batch_size: images per batch; by default as in training. Accelerators want large ones.
       overwrite: replace the results of an earlier run in that folder.
       ignore_unreadable: exit with 0 even if files could not be read.
@@ -193,9 +211,11 @@ def predict(
     mesh = _devices(own=True)
     from fracjax.workflows.predict import predict_into
 
-    how = {"overlays": overlays, "batch_size": batch_size, "overwrite": overwrite}
+    how = {"overlays": overlays, "report": report}
+    how |= {"batch_size": batch_size, "overwrite": overwrite}
     summary = predict_into(out, stage1, stage2, paths, mesh, main_console(), **how)
-    print_main(f"predictions.csv and predictions.json are in {out}")
+    page = ", predictions.html" if report else ""
+    print_main(f"predictions.csv and predictions.json{page} are in {out}")
     return int(broadcast(bool(summary.unreadable)) and not ignore_unreadable)
 
 

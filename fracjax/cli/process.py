@@ -1,22 +1,67 @@
 """What a command's process is given at its start, and how it answers its user at its end."""
 
+import io
 import logging
+import os
 import re
 import sys
 import traceback
 from collections.abc import Callable
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
 from fracjax.errors import InputError
 from fracjax.runtime import compilation_cache
 from fracjax.runtime.huge_pages import start_in_huge_pages
 from fracjax.runtime.multihost import fail, finish, is_multihost, process_index_count
+from fracjax.runtime.user_cache import VARIABLE
 
 
 def set_up() -> None:
-    """Huge pages, for which the process may start again, and programs that are compiled once."""
+    """Huge pages, for which the process may start again; what is printed and kept meanwhile."""
     start_in_huge_pages()
+    keep_on_after_closed_pipe()
     compilation_cache.enable()
+
+
+def keep_caches_in(folder: Path | None) -> None:
+    """Have this process, and those that it starts, keep what can be made again there."""
+    if folder is not None:
+        os.environ[VARIABLE] = str(folder.absolute())
+
+
+class _Pipe(io.FileIO):
+    """A file descriptor that takes everything, also when nobody reads it any more."""
+
+    def write(self, data: Any) -> int | None:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
+            return len(data)
+
+
+def keep_on_after_closed_pipe() -> None:
+    """Let the work go on when who reads its screen leaves, as `| head` does: files are its results.
+
+    A name that the screen cannot show is no reason to end, either.
+    """
+    for name in ("stdout", "stderr"):
+        old = getattr(sys, name)
+        try:
+            old.flush()
+            raw = _Pipe(old.fileno(), "w", closefd=False)
+        except (AttributeError, OSError, ValueError):  # closed from the start, or no file
+            continue
+        new = io.TextIOWrapper(
+            io.BufferedWriter(raw),
+            encoding=old.encoding,
+            errors="backslashreplace",
+            line_buffering=old.line_buffering,
+        )
+        setattr(sys, name, new)
 
 
 def exit_code(command: Callable[[], int | None]) -> int:

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from fracjax.cli.process import keep_caches_in
 from fracjax.config import io
 from fracjax.errors import InputError
 from fracjax.runtime.multihost import main_console, print_main, start
@@ -15,7 +16,8 @@ fracjax train --config stage1 [--dry-run] [--data.batch-size 16 ...]
 --config names a config of the package, stage1 by default, or is the path of your own: a Python file
 with get_config(). --dry-run prints the resolved config and the network's table, and touches no
 data. --profile [STEPS] writes a trace of five steps, or of so many, into WORKDIR/profile, for
-Perfetto or XProf. All else are fields of the config:
+Perfetto or XProf. --cache-dir DIR keeps decoded images there and not with the dataset; where that
+cannot be written, they are in ~/.cache/fracjax. All else are fields of the config:
 """
 
 
@@ -25,7 +27,9 @@ def train(words: Sequence[str], prog: str) -> None:
     parser.add_argument("--config", default="stage1")
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--profile", nargs="?", const="5", metavar="STEPS")
+    parser.add_argument("--cache-dir", type=Path)
     flags, overrides = parser.parse_known_args(words)
+    keep_caches_in(flags.cache_dir)
     steps = 0 if flags.profile is None else _steps(flags.profile)
     try:
         config = io.load(flags.config, overrides, _TRAIN, prog=prog)
@@ -55,14 +59,19 @@ def _steps(text: str) -> int:
 
 
 def two_stages(
-    stage1: Path = Path("phantom_stage1"), stage2: Path = Path("phantom_stage2")
+    stage1: Path = Path("phantom_stage1"),
+    stage2: Path = Path("phantom_stage2"),
+    cache_dir: Path | None = None,
 ) -> None:
     """The whole job in one command: detector, threshold, classifier, cascade.
 
     Args:
       stage1: config of the detector: a file, or the name of a packaged one.
       stage2: config of the classifier; it is trained on what the detector lets through.
+      cache_dir: folder for decoded images; by default with the dataset or, where that cannot be
+        written, the user's ~/.cache/fracjax.
     """
+    keep_caches_in(cache_dir)
     configs = io.load(stage1), io.load(stage2)
     start()
     from fracjax.workflows.two_stages import run_two_stages

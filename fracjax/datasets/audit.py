@@ -8,7 +8,6 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 
 import numpy as np
 from jaxtyping import UInt8, UInt64
@@ -18,7 +17,7 @@ from fracjax.datasets.prepared import REFUSED, TAKEN, ManifestRow
 from fracjax.datasets.sources.archive import Study
 from fracjax.imaging.decoder_warnings import capture_decoder_warnings
 from fracjax.imaging.grey_levels import Unreadable, has_colour
-from fracjax.imaging.read import KIND_OF_SUFFIX, Rejection, in_threads, open_image, read_image
+from fracjax.imaging.read import Rejection, in_threads, open_image, read_image
 
 
 @dataclass
@@ -105,13 +104,9 @@ def _decode(study: Study) -> _File:
 def _take(file: _File, study: Study) -> None:
     if study.problem:
         raise Unreadable(study.problem)
-    suffix = PurePosixPath(study.path).suffix.lower()
-    if suffix not in KIND_OF_SUFFIX:
-        named = f"its suffix is {suffix}" if suffix else "it has no suffix"
-        raise Unreadable(f"not a picture: {named}, expected {', '.join(KIND_OF_SUFFIX)}")
     data = study.read()
     file.row = replace(file.row, sha256=hashlib.sha256(data).hexdigest() if data else "")
-    decoded = read_image(data, lambda data: ((image := open_image(data)), image), suffix)
+    decoded = read_image(data, lambda data: ((image := open_image(data)), image), study.path)
     if isinstance(decoded, Rejection):
         raise Unreadable(decoded.reason)
     image, doubts = decoded

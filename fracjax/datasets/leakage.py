@@ -10,6 +10,7 @@ from zipfile import BadZipFile
 import numpy as np
 from jaxtyping import Float32, Int, UInt8, UInt64
 
+from fracjax.datasets.cache_folder import cache_folder
 from fracjax.datasets.duplicates import (
     HASH_DISTANCE,
     candidates_between,
@@ -17,7 +18,7 @@ from fracjax.datasets.duplicates import (
     fingerprint,
     similarity_of,
 )
-from fracjax.datasets.prepared import DECODED, Prepared
+from fracjax.datasets.prepared import Prepared
 from fracjax.errors import InputError
 from fracjax.imaging.read import in_threads, open_image
 from fracjax.runtime.atomic_files import replacing
@@ -133,12 +134,11 @@ def fingerprints(
         upright = open_image(prepared.image_bytes(index), grey=True).upright()
         return fingerprint(np.asarray(upright))
 
-    path = prepared.directory / DECODED / "fingerprints.npz"
+    path = cache_folder(prepared, "fingerprints.npz") / "fingerprints.npz"
     if not path.exists():
         prepared.open_images()
         what = f"Fingerprints of {prepared.name}, for the leakage audit"
         hashes, thumbnails = zip(*in_threads(of_record, range(len(prepared)), what), strict=True)
-        path.parent.mkdir(exist_ok=True)
         with replacing(path) as unfinished, unfinished.open("wb") as file:
             np.savez(file, hashes=np.stack(hashes), thumbnails=np.stack(thumbnails))
     try:

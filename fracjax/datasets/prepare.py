@@ -64,6 +64,8 @@ class Summary:
     kept: int  # studies that keep the part of an earlier preparation
     counts: dict[str, dict[str, int]] = field(repr=False)  # part -> class -> number of studies
     split_hash: str  # SHA-256 of the split
+    # why -> number of hidden files and folders and those of services, which have no row
+    skipped: dict[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
         groups, members = self.groups
@@ -72,12 +74,14 @@ class Summary:
             by = f"groups by {self.group_by} and near duplicates"
         kept = f" ({self.kept:,} studies keep the part they had)" if self.kept else ""
         refused = ", ".join(f"{count} {reason}" for reason, count in self.refused.items())
+        skipped = ", ".join(f"{count} {reason}" for reason, count in self.skipped.items())
         lines = [
             f"studies taken: {sum(self.taken.values()):,}",
             *(f"  {name}: {count:,}" for name, count in self.taken.items()),
             *filter(None, [roles(tuple(self.taken))]),
             f"files refused: {sum(self.refused.values()):,}" + (f" ({refused})" if refused else ""),
             f"files with a note: {self.noted:,}" + (f" (see {MANIFEST})" if self.noted else ""),
+            *([f"skipped, without a row: {skipped}"] if skipped else []),
             f"{by}: {groups:,} ({members:,} studies)",
             f"split {self.split_hash[:12]}{kept}:",
             *(
@@ -138,6 +142,7 @@ def prepare(request: Request) -> Summary:
         kept=len(kept_as),
         counts={part: dict(classes) for part, classes in split.counts.items()},
         split_hash=split.hash,
+        skipped=dict(contents.skipped),
     )
 
 

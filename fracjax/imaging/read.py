@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import TypeVar
 
 from PIL import Image, UnidentifiedImageError
@@ -114,13 +114,13 @@ def check_bytes(size: int) -> None:
 
 
 def read_image(
-    data: bytes, decode: Callable[[bytes], tuple[DecodedImage, T]], suffix: str | None = None
+    data: bytes, decode: Callable[[bytes], tuple[DecodedImage, T]], name: str | PurePath = ""
 ) -> tuple[T, str] | Rejection:
     """Decode one file, or say why not: as strictly in prediction as in the audit of a dataset.
 
-    `decode` gives the file's image and what is wanted of it, or raises `Unreadable`; the kind must
-    be that of the `suffix`, if there is one. With what it gave comes the note: what is doubtful,
-    and what the decoder complained of. A complaint is no reason not to take a file, unless its
+    `decode` gives the file's image and what is wanted of it, or raises `Unreadable`. With what it
+    gave comes the note: what is doubtful, what the decoder complained of, and that the suffix of
+    the `name` promises another kind. A complaint is no reason not to take a file, unless its
     orientation is lost. Call it within `capture_decoder_warnings`.
     """
     if not data:
@@ -130,12 +130,13 @@ def read_image(
             opened, wanted = decode(data)
         except Unreadable as error:
             return Rejection(str(error))
-    if suffix is not None and opened.kind != KIND_OF_SUFFIX[suffix]:
-        return Rejection(f"wrong suffix: named {suffix}, the content is {opened.kind}; rename it")
     if opened.orientation_lost:
         complaint = complaints[0] if complaints else "damaged EXIF."
         return Rejection(f"does not decode: {complaint} Its orientation is lost; save it upright")
-    return wanted, "; ".join((*opened.notes, *complaints))
+    suffix, lies = PurePath(name).suffix.lower(), []
+    if KIND_OF_SUFFIX.get(suffix, opened.kind) != opened.kind:
+        lies = [f"named {suffix}, the content is {opened.kind}"]
+    return wanted, "; ".join((*opened.notes, *complaints, *lies))
 
 
 def open_image(data: bytes, *, grey: bool = False, at_least: int | None = None) -> DecodedImage:

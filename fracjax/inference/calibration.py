@@ -18,6 +18,7 @@ from fracjax.evaluation.pool_by import Pool, PooledPoint
 from fracjax.evaluation.temperature import Temperature
 from fracjax.inference.model_bundle import ModelBundle, epochs_of, is_cross_validation
 from fracjax.runtime.atomic_files import read_json, to_json, write_json
+from fracjax.runtime.multihost import run_on_main
 from fracjax.training.checkpoint import CheckpointMetadata
 
 
@@ -46,10 +47,16 @@ def path(workdir: Path) -> Path:
     return workdir / "operating_point.json"
 
 
+def stored_at(workdir: Path, out: Path | None = None) -> Path:
+    """The file that `read` reads."""
+    return path(out) if out is not None and path(out).is_file() else path(workdir)
+
+
 def store(workdir: Path, chosen: Calibration, metas: Sequence[CheckpointMetadata]) -> None:
-    """Keep it with what it was chosen on: checkpoints, split, validation."""
+    """Keep it in a folder, the run's or another, with what it was chosen on."""
     record = to_json(chosen)
     record = {"operating_point": record.pop("point"), **record, **_chosen_on(metas)}
+    run_on_main(lambda: workdir.mkdir(parents=True, exist_ok=True), "folder")
     write_json(path(workdir), record)
 
 
@@ -63,20 +70,24 @@ def _chosen_on(metas: Sequence[CheckpointMetadata]) -> dict[str, Any]:
     }
 
 
-def read(workdir: Path, metas: Sequence[CheckpointMetadata]) -> Calibration:
+def read(
+    workdir: Path, metas: Sequence[CheckpointMetadata], out: Path | None = None
+) -> Calibration:
     """What was stored; refused if it is of another checkpoint, split or part than validation.
 
-    A detector's has a threshold.
+    A detector's has a threshold. What was stored in `out`, where a run is not to be changed, goes
+    before what is stored with the run.
     """
-    hint = f"run `{evaluate_command(workdir)}` first"
-    if not path(workdir).is_file():
+    hint = f"run `{evaluate_command(workdir, *(['--out', str(out)] if out else []))}` first"
+    place = stored_at(workdir, out)
+    if not place.is_file():
         raise InputError(f"{workdir} has no threshold yet; {hint}")
-    record = read_json(path(workdir), hint)
+    record = read_json(place, hint)
     expected = _chosen_on(metas)
     stale = [f"{k} is {record.get(k)}, not {v}" for k, v in expected.items() if record.get(k) != v]
     if stale:
         raise InputError(
-            f"the threshold of {workdir} is not this checkpoint's: {'; '.join(stale)}; {hint}"
+            f"the threshold of {place.parent} is not this checkpoint's: {'; '.join(stale)}; {hint}"
         )
     try:
         point, precision = record["operating_point"], record["precision"]
@@ -92,7 +103,7 @@ def read(workdir: Path, metas: Sequence[CheckpointMetadata]) -> Calibration:
         pooled = _read_pooled(record.get("pooled"))
         return Calibration(point, temperature, int(record["test_views"]), precision, pooled)
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path(workdir)} is damaged ({error}); {hint}") from error
+        raise InputError(f"{place} is damaged ({error}); {hint}") from error
 
 
 def _read_pooled(record: dict[str, Any] | None) -> PooledPoint | None:
@@ -105,11 +116,13 @@ def _read_pooled(record: dict[str, Any] | None) -> PooledPoint | None:
     return PooledPoint(record["column"], pool, point)
 
 
-def read_if_stored(workdir: Path, metas: Sequence[CheckpointMetadata]) -> Calibration | None:
+def read_if_stored(
+    workdir: Path, metas: Sequence[CheckpointMetadata], out: Path | None = None
+) -> Calibration | None:
     """What was stored; None before validation, and of folds, whose mean it does not fit."""
-    if not path(workdir).is_file() or is_cross_validation(metas):
+    if not stored_at(workdir, out).is_file() or is_cross_validation(metas):
         return None
-    return read(workdir, metas)
+    return read(workdir, metas, out)
 
 
 def evaluate_command(workdir: Path, *options: str) -> str:

@@ -56,6 +56,8 @@ class EvaluationRequest:
     precision: Precision | None = None
     # where the prepared datasets are now; the config's `data.dir` by default.
     data_dir: Path | None = None
+    # where threshold and temperature are stored, and read from if they are there; else the run.
+    out: Path | None = None
     # column, such as patient, of whose values the predictions are pooled as well, and how. Of a
     # detector they have a threshold of their own, chosen on validation.
     per: str | None = None
@@ -124,7 +126,7 @@ def evaluate_run(request: EvaluationRequest, mesh: Mesh) -> EvaluatedRun:
         if other == own:
             check_precision_shift(shift, bundle.workdir, read=stored is not None)
     if request.calibrate:
-        calibration.store(request.workdir, chosen, metas)
+        calibration.store(request.out or request.workdir, chosen, metas)
     bundle = chosen.apply_to(bundle)
     return EvaluatedRun(
         bundle, part, dataset, examples, each, predictions, chosen, leakage, shift, pooled, folds
@@ -182,8 +184,8 @@ def _stored(request: EvaluationRequest, metas: Sequence[CheckpointMetadata]) -> 
     """What validation chose, if it fits the request; None of a classifier without it."""
     if len(metas[0].classes) == 2:
         refuse_folds(request.workdir, metas)
-        stored = calibration.read(request.workdir, metas)
-    elif (stored := calibration.read_if_stored(request.workdir, metas)) is None:
+        stored = calibration.read(request.workdir, metas, request.out)
+    elif (stored := calibration.read_if_stored(request.workdir, metas, request.out)) is None:
         return None
     # A threshold holds for scores that come about as those it was chosen on.
     what = "temperature was fitted" if stored.point is None else "threshold was chosen"

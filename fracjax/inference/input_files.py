@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -13,20 +13,20 @@ from jaxtyping import UInt8
 
 from fracjax.errors import InputError
 from fracjax.imaging.decoder_warnings import capture_decoder_warnings
-from fracjax.imaging.dicom import is_dicom
-from fracjax.imaging.read import Rejection, is_image_name, read_bytes, read_image
+from fracjax.imaging.file_tree import ARCHIVES, Found, printable, walk, why_no_image
+from fracjax.imaging.read import Rejection, read_bytes, read_image
 from fracjax.imaging.resize import ImageFormat, decode_each
-
-_NO_IMAGE = "DICOMDIR"  # a table of contents that has the mark of DICOM
 
 
 @dataclass(frozen=True)
 class FileList:
     """Files to predict, and what lies beside them."""
 
-    files: tuple[Path, ...]  # each file once, in the order in which it was named first
-    # what folders hold besides: no image by name and content, hidden, or our own.
-    skipped: tuple[Path, ...]
+    # each file once, in the order in which it was named first; and folders that were not entered.
+    files: tuple[Path, ...]
+    refused: Mapping[Path, str]  # of these, why they cannot be read, where that is known already
+    # what folders hold besides, and why it is skipped: hidden, of a service, no image, our own.
+    skipped: Mapping[Path, str]
     repeated: tuple[Path, ...]  # further paths that lead to one of the files
 
 
@@ -34,8 +34,9 @@ def find_files(paths: Sequence[Path], leave_out: Path | None = None) -> FileList
     """All files that paths name: files as they are, whatever their names, and folders' images.
 
     A folder is walked with all folders in it, by name, links included, but for `leave_out`, which
-    results are written to. Of its files those count that have an image's suffix, and those with the
-    mark of DICOM, which often have no suffix.
+    results are written to. Of its files those count that begin as an image or DICOM, whatever they
+    are called, and those that are named as an image. A folder in it that cannot be listed, or that
+    was entered before, is refused by its name, among the files.
 
     Raises:
       InputError: naming each path that does not exist, each folder that cannot be listed, and each
@@ -44,61 +45,38 @@ def find_files(paths: Sequence[Path], leave_out: Path | None = None) -> FileList
     if not paths:
         raise InputError("nothing to predict: name files or folders")
     files: dict[str, Path] = {}
-    skipped: list[Path] = []
+    refused: dict[Path, str] = {}
+    skipped: dict[Path, str] = {}
     repeated: list[Path] = []
     problems = []
-    ours = leave_out and os.path.realpath(leave_out)
     for path in paths:
-        if not path.exists():
-            problems.append(f"{path}: no such file or folder")
+        if not os.path.lexists(path):  # which does not mind a name that is too long
+            problems.append(f"{printable(path)}: no such file or folder")
             continue
-        try:
-            inside = list(_images(path, skipped, ours)) if path.is_dir() else [path]
-        except OSError as error:
-            problems.append(f"{error.filename}: cannot be listed ({error.strerror})")
-            continue
-        if not inside:
-            problems.append(f"{path}: a folder without an image")
-        for file in inside:
-            if files.setdefault(os.path.realpath(file), file) is not file:
-                repeated.append(file)
+        inside = [Found(path)]
+        if os.path.isdir(path):
+            inside = [_judged(found) for found in walk(path, leave_out)]
+        if not any(found.kind == "file" for found in inside):
+            reasons = {it.path: it.reason for it in inside if it.kind == "refused"}
+            reasons = reasons or {path: "a folder without an image"}
+            problems += [f"{printable(where)}: {reason}" for where, reason in reasons.items()]
+        for found in inside:
+            if found.kind == "skipped":
+                skipped[found.path] = found.reason
+            # A folder is not the same as where its link leads to.
+            elif found.kind == "refused":
+                refused[found.path] = found.reason
+                files[os.path.abspath(found.path)] = found.path
+            elif files.setdefault(os.path.realpath(found.path), found.path) is not found.path:
+                repeated.append(found.path)
     if problems:
         raise InputError(f"nothing was predicted: {'; '.join(problems)}")
-    return FileList(tuple(files.values()), tuple(skipped), tuple(repeated))
+    return FileList(tuple(files.values()), refused, skipped, tuple(repeated))
 
 
-def _images(folder: Path, skipped: list[Path], ours: str | None) -> Iterator[Path]:
-    def raise_problems(error: OSError) -> None:
-        raise error
-
-    seen = {os.path.realpath(folder)}
-    for place, folders, names in os.walk(folder, onerror=raise_problems, followlinks=True):
-        folders.sort()
-        for name in tuple(folders):
-            below = Path(place, name)
-            real = os.path.realpath(below)
-            if name.startswith(".") or real == ours:
-                skipped.append(below)
-                folders.remove(name)
-            elif real in seen:  # a link to where we have been, or shall not come out of
-                folders.remove(name)
-            seen.add(real)
-        for name in sorted(names):
-            file = Path(place, name)
-            if name.startswith(".") or not (is_image_name(name) or _has_mark(file)):
-                skipped.append(file)
-            else:
-                yield file
-
-
-def _has_mark(file: Path) -> bool:
-    if file.name == _NO_IMAGE or not file.is_file():
-        return False
-    try:
-        with file.open("rb") as opened:
-            return is_dicom(opened.read(132))
-    except OSError:
-        return False
+def _judged(found: Found) -> Found:
+    reason = why_no_image(found.path) if found.kind == "file" else ""
+    return Found(found.path, "skipped", reason) if reason else found
 
 
 @dataclass(eq=False)
@@ -118,7 +96,9 @@ def read(path: Path, forms: Sequence[ImageFormat]) -> DecodedFile:
         data = read_bytes(path)
     except OSError as error:
         return DecodedFile(path, f"unreadable: {error.strerror or error}")
-    decoded = read_image(data, lambda data: decode_each(data, forms))
+    if path.suffix.lower() in ARCHIVES:
+        return DecodedFile(path, "archive: unpack it, and name its folder")
+    decoded = read_image(data, lambda data: decode_each(data, forms), path)
     if isinstance(decoded, Rejection):
         return DecodedFile(path, decoded.reason)
     images, note = decoded

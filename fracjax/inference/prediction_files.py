@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fracjax.imaging.file_tree import NOT_ENTERED
 from fracjax.inference.input_files import DecodedFile
 from fracjax.runtime.atomic_files import replacing
 
@@ -26,11 +27,18 @@ class Result(DecodedFile):
     # probability of each type, by name; likewise.
     types: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def status(self) -> str:
+        """`read`, `unreadable`, or `not entered`: a folder whose files are in other rows."""
+        if self.reason.startswith(NOT_ENTERED):
+            return NOT_ENTERED
+        return "unreadable" if self.reason else "read"
+
     def to_dict(self) -> dict[str, Any]:
         """A dict that strict JSON can hold; the images are left out."""
         return {
             "path": str(self.path),
-            "status": "unreadable" if self.reason else "read",
+            "status": self.status,
             "probability": self.probability,
             "decision": self.decision,
             "type": self.type,
@@ -98,6 +106,14 @@ class FileShard:
     def path(self, path: Path) -> Path:
         """Where this process writes what belongs into `path`."""
         return _numbered(path, self.index)
+
+    def append(self, path: Path) -> None:
+        """Append what the others wrote beside the first one's `path`."""
+        with path.open("ab") as file:
+            for number in range(1, self.count):
+                part = _numbered(path, number)
+                file.write(part.read_bytes())
+                part.unlink()
 
     def join(self, table: Path, results: Path) -> list[dict[str, Any]]:
         """Append what the others wrote to the table of the first; return their results."""

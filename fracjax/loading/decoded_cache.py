@@ -2,6 +2,7 @@
 
 `DATA_DIR/NAME/decoded/<digest>.npy` holds the uint8 images of all records in their order. The
 digest is of everything that shapes them, so a file is never out of date; delete the folder at will.
+Where the dataset cannot be written, the file lies in a folder of the user (`cache_folder`).
 """
 
 import hashlib
@@ -17,7 +18,8 @@ from jaxtyping import UInt8
 from rich.console import Console
 from rich.progress import track
 
-from fracjax.datasets.prepared import DECODED, Prepared
+from fracjax.datasets.cache_folder import cache_folder
+from fracjax.datasets.prepared import Prepared
 from fracjax.errors import InputError
 from fracjax.imaging.resize import DECODE_VERSION, ImageFormat, decode
 from fracjax.loading.batch import StoredRows, write_rows
@@ -36,12 +38,11 @@ def open_decoded(prepared: Prepared, form: ImageFormat) -> StoredRows:
     libraries = {name: version(name) for name in ("pillow", "pydicom", "python-gdcm")}
     content = repr((shape, libraries)) + "\n".join(prepared.sha256.tolist())
     digest = hashlib.sha256(content.encode()).hexdigest()[:32]
-    path = prepared.directory / DECODED / f"{digest}.npy"
+    path = cache_folder(prepared, f"{digest}.npy") / f"{digest}.npy"
 
     def make() -> None:
         if path.exists():
             return
-        path.parent.mkdir(exist_ok=True)
         with FileLock(path.with_suffix(".lock")):
             if not path.exists():  # the run that had the lock before may have made it
                 _write(prepared, form, path)
@@ -78,5 +79,5 @@ def _write(prepared: Prepared, form: ImageFormat, path: Path) -> None:
         need = count * form.side**2 * form.channels / 2**30
         raise InputError(
             f"{path} cannot be written ({error}): the decoded images take {need:.2f} GiB; make "
-            "room there, or move the dataset and name its new data.dir"
+            "room there, or name another folder with --cache-dir"
         ) from error

@@ -30,7 +30,7 @@ def write(page: Page, folder: Path) -> Path:
         for number, block in enumerate(section.blocks, 1):
             parts += _block(block, folder, f"{section.id}-{number}")
     path = folder / "report.md"
-    path.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    path.write_text("\n\n".join(parts) + "\n", "utf-8", "backslashreplace")
     return path
 
 

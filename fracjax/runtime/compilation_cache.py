@@ -16,6 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from fracjax.runtime.user_cache import user_cache
+
 MOST_BYTES = 2 * 2**30  # of all that is kept; beyond it, what was used longest ago goes
 _FAILED = re.compile(r"Error (reading|writing) persistent compilation cache entry for '([^']+)'")
 
@@ -49,12 +51,8 @@ def enable() -> None:
 
 
 def cache_root(environment: Mapping[str, str]) -> Path:
-    """The folder of the programs of all machines.
-
-    Source: XDG Base Directory Specification, which says to ignore relative paths.
-    """
-    base = Path(environment.get("XDG_CACHE_HOME", ""))
-    return (base if base.is_absolute() else Path.home() / ".cache") / "fracjax" / "xla"
+    """The folder of the programs of all machines."""
+    return user_cache(environment) / "xla"
 
 
 def machine() -> str:

@@ -15,6 +15,7 @@ from fracjax.errors import InputError
 from fracjax.evaluation import OperatingPoint, Predictions, binary_report, per_class_report
 from fracjax.evaluation.calibration import recalibration, reliability
 from fracjax.evaluation.subgroups import masks_of, subgroup_report
+from fracjax.inference import training_images
 from fracjax.inference.calibration import about
 from fracjax.inference.evaluate_run import EvaluatedRun, EvaluationRequest, evaluate_run
 from fracjax.inference.model_bundle import epochs_of
@@ -47,19 +48,24 @@ def evaluate(
     console: Console,
     *,
     gallery: int = 12,
+    out: Path | None = None,
     **options: Any,
 ) -> Path:
     """Predict one part, and write and show every figure of it.
 
     A detector's threshold and the temperature are chosen and stored when the part is validation,
     and only read when it is test. `gallery` images of the worst mistakes stand in the report; 0
-    makes one without images. The options are the other fields of `EvaluationRequest`. Returns the
-    folder that holds predictions.csv, metrics.json and the report; raises as `evaluate_run`.
+    makes one without images. With `out` nothing is written into the workdir. The options are the
+    other fields of `EvaluationRequest`. Returns the folder that holds predictions.csv, metrics.json
+    and the report; raises as `evaluate_run`.
     """
     if gallery < 0:
         raise InputError(f"gallery is {gallery}; write a number of images, or 0 for none")
-    request = EvaluationRequest(workdir, part, calibrate=part == "validation", **options)
+    request = EvaluationRequest(workdir, part, calibrate=part == "validation", out=out, **options)
     evaluated = evaluate_run(request, mesh)
+    if request.calibrate and evaluated.calibration.point is not None and not evaluated.folds:
+        # For `predict` to know what it may be trusted with.
+        training_images.store(out or workdir, evaluated.dataset, evaluated.bundle.meta)
     print_roles(console, evaluated.bundle.meta.classes)
     run, point = _facts(evaluated), evaluated.calibration.point
     made = _of_classifier(evaluated, run) if point is None else _of_detector(evaluated, run, point)
@@ -90,7 +96,7 @@ def evaluate(
         "leakage": to_json(evaluated.leakage),
         "moved_by_precision": to_json(evaluated.precision_shift),
     }
-    folder, page = workdir / "evaluation" / part, _page(evaluated, run, sections)
+    folder, page = (out or workdir / "evaluation") / part, _page(evaluated, run, sections)
     folder = write_report(folder, {"source": source, **figures}, tables, page, console)
     for audit in evaluated.leakage:
         console.print(f"leakage audit: {audit}", highlight=False, soft_wrap=True)

@@ -68,7 +68,8 @@ def explain_run(
     folder.mkdir(parents=True, exist_ok=True)
     shown = np.unique(np.linspace(0, len(examples) - 1, studies).round().astype(int))
     for number, (place, image) in enumerate(zip(shown, examples.images(shown), strict=True), 1):
-        name = str(examples.study[place]).replace("/", "_")
+        # As much of it as a disk takes, four bytes a letter; its end is the file.
+        name = str(examples.study[place]).replace("/", "_")[-60:]
         png = overlay_png(image, maps[place], where.boxes[place])
         (folder / f"{number:03d}_{name}.png").write_bytes(png)
     if not where.boxed.any():

@@ -35,7 +35,7 @@ def write_report(
     write_json(folder / "metrics.json", metrics)
     for table in tables:
         console.print(table.rich())
-    (folder / "report.html").write_text(html.render(page), encoding="utf-8")
+    (folder / "report.html").write_text(html.render(page), "utf-8", "backslashreplace")
     write_json(folder / "report.json", to_dict(page))
     markdown.write(page, folder / "markdown")
     return folder

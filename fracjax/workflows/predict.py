@@ -19,6 +19,8 @@ import fracjax
 from fracjax.config.class_names import print_roles
 from fracjax.errors import InputError
 from fracjax.explain.maps import explain
+from fracjax.imaging.file_tree import NOT_ENTERED
+from fracjax.inference import training_images
 from fracjax.inference.calibration import about
 from fracjax.inference.input_files import FileList, find_files
 from fracjax.inference.model_bundle import ModelBundle
@@ -41,9 +43,12 @@ from fracjax.runtime.multihost import (
     process_index_count,
     run_on_main,
 )
+from fracjax.workflows.prediction_page import PAGE, TAGS, ImageTags, image_tags, write_page
 
 NOTICE = "research code, not a medical device"
 CSV, JSON, OVERLAYS = "predictions.csv", "predictions.json", "overlays"
+
+_FILES = (CSV, JSON, PAGE, TAGS)
 
 Wanted = Literal["none", "called", "all"]
 """Of which files to draw an overlay: of none, of those called fractured, of all that were read."""
@@ -61,12 +66,18 @@ class Summary:
     @property
     def unreadable(self) -> Counter[str]:
         """Files that were not read, by the kind of reason."""
-        return Counter(reason.partition(":")[0] for reason in self.each("reason"))
+        reasons = (it["reason"] for it in self.results if it["status"] == "unreadable")
+        return Counter(reason.partition(":")[0] for reason in reasons)
 
     @property
     def read(self) -> int:
         """Files that were read."""
-        return len(self.results) - self.unreadable.total()
+        return self.each("status").count("read")
+
+    @property
+    def not_entered(self) -> int:
+        """Folders that links lead to again."""
+        return self.each("status").count(NOT_ENTERED)
 
     def each(self, key: str) -> list[str]:
         """What the results say by one key, where they say something."""
@@ -82,6 +93,7 @@ def predict_into(
     console: Console,
     *,
     overlays: Wanted = "none",
+    report: bool = False,
     batch_size: int | None = None,
     overwrite: bool = False,
 ) -> Summary:
@@ -90,6 +102,9 @@ def predict_into(
     Each line of the CSV is there as soon as its file is done, also if the process is killed; the
     JSON at the end, also if it is interrupted. `overlays/ROW_NAME.png` belongs to the file in that
     row of the CSV, counted from 1.
+
+    `report` writes a page of them, too, with overlays of what is called fractured. Images that are
+    unlike those of training, where the run knows these, have a note.
 
     Of several processes each predicts a part of the files on devices of its own, beside the CSV in
     one with its number, and the first one puts the results together.
@@ -101,8 +116,8 @@ def predict_into(
     found = find_files(paths, leave_out=folder)
     check_same_on_all_hosts({"files": "\n".join(map(str, found.files))})
     shard = FileShard(*process_index_count(), len(found.files))
-    parts = [part.name for name in (CSV, JSON) for part in parts_of(folder / name)]
-    refuse_existing(folder, (CSV, JSON, OVERLAYS, *parts), overwrite)
+    parts = [part.name for name in _FILES for part in parts_of(folder / name)]
+    refuse_existing(folder, (*_FILES, OVERLAYS, *parts), overwrite)
     if batch_size is not None and batch_size < 1:
         raise InputError(f"batch_size is {batch_size}; write 1 or more, or leave it out")
     if shard.count > 1:
@@ -114,25 +129,36 @@ def predict_into(
     run_on_main(lambda: _clear(folder), "cleared")
     files, summary = shard.of(found.files), Summary(found)
     detector, waiting = stages.detector.bundle, []  # for their overlays
-    how = {"batch_size": batch_size, "keep_images": overlays != "none", "meter": summary.meter}
+    training = training_images.read(stage1, detector.meta.split_hash)
+    keep = report or overlays != "none" or training is not None
+    how = {"batch_size": batch_size, "keep_images": keep, "meter": summary.meter}
     types = stages.classifier.meta.classes if stages.classifier else ()
     table = shard.path(folder / CSV)
     with (
         closing(predict_files(stages, files, **how)) as results,
         results_table(table, stages.detector.point.threshold, types) as add,
+        image_tags(shard.path(folder / TAGS), report) as tags,
     ):
+        draw = partial(_draw, detector, None if overlays == "none" else folder / OVERLAYS, tags)
         try:
             shown = track(results, "Predicting", total=len(files), console=console, transient=True)
             for row, result in enumerate(shown, shard.first + 1):
+                result.reason = found.refused.get(result.path, result.reason)
+                if training is not None and result.images:
+                    unlike = training.unlike(result.images[0])
+                    result.note = "; ".join(filter(None, (result.note, unlike)))
                 add(result)
                 summary.results.append(result.to_dict())
+                if tags is not None:
+                    tags.add(row, result)
                 called = result.decision == detector.meta.classes[1]
-                if result.images and (called or overlays == "all"):
+                wanted = called and (report or overlays != "none")
+                if result.images and (wanted or overlays == "all"):
                     waiting.append((row, result))
                 if len(waiting) == detector.batch_size:  # for there to be one program
-                    _draw(detector, waiting, folder / OVERLAYS)
+                    draw(waiting)
                     waiting = []
-            _draw(detector, waiting, folder / OVERLAYS)
+            draw(waiting)
         except KeyboardInterrupt as stop:
             kept = f"{len(summary.results)} of {len(found.files)} files are in {table}"
             kept += f" and {shard.path(folder / JSON).name}"
@@ -141,11 +167,18 @@ def predict_into(
             raise KeyboardInterrupt(f"interrupted: {kept}") from stop
         finally:
             write_results(shard.path(folder / JSON), _header(stages, summary), summary.results)
+            if tags is not None:
+                tags.close()
+                if shard.count == 1:
+                    write_page(folder, stages, training, summary.results, len(found.files))
     # This waits for all: what they found is on the disk then.
     summary.meter = ThroughputMeter(*max(allgather([summary.meter.seconds, summary.meter.waited])))
     if shard.count > 1 and shard.index == 0:
         summary.results += shard.join(folder / CSV, folder / JSON)
         write_results(folder / JSON, _header(stages, summary), summary.results)
+        if report:
+            shard.append(folder / TAGS)
+            write_page(folder, stages, training, summary.results, len(found.files))
     show_summary(summary, console)
     return summary
 
@@ -154,12 +187,14 @@ def show_summary(summary: Summary, console: Console) -> None:
     """Print what became of the files, and how fast."""
     say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
     found, unreadable, meter = summary.found, summary.unreadable, summary.meter
-    say(f"{len(found.files)} files: {summary.read} read, {unreadable.total()} unreadable")
+    files = len(found.files) - summary.not_entered
+    say(f"{files} files: {summary.read} read, {unreadable.total()} unreadable")
     for kind, count in unreadable.most_common():
         say(f"  {kind}: {count}")
-    beside = {"skipped in folders": len(found.skipped), "named again": len(found.repeated)}
-    if any(beside.values()):
-        counts = ", ".join(f"{count} {what}" for what, count in beside.items() if count)
+    beside = Counter(f"skipped as {reason}" for reason in found.skipped.values())
+    beside["named again"] = len(found.repeated)
+    beside["folders not entered, since they are read already"] = summary.not_entered
+    if counts := ", ".join(f"{count} {what}" for what, count in beside.items() if count):
         say(f"  besides: {counts}; {JSON} names them")
     if noted := len(summary.each("note")):
         say(f"  with a note: {noted}; {CSV} has them")
@@ -174,11 +209,15 @@ def show_summary(summary: Summary, console: Console) -> None:
     say(f"{NOTICE[0].upper()}{NOTICE[1:]}.")
 
 
-def _draw(detector: ModelBundle, waiting: list[tuple[int, Result]], folder: Path) -> None:
-    """Overlays of a batch of files, each with its row."""
+def _draw(
+    detector: ModelBundle,
+    folder: Path | None,
+    tags: ImageTags | None,
+    waiting: list[tuple[int, Result]],
+) -> None:
+    """Overlays of a batch of files, each with its row; into the folder and the page, if any."""
     if not waiting:
         return
-    folder.mkdir(exist_ok=True)
     # A file's name in letters that any disk takes, and not too many of them.
     plain = [(row, re.sub(r"[^\w-]+", "_", file.path.stem)[:40]) for row, file in waiting]
     names = np.array([f"{row:06d}_{name}" for row, name in plain])
@@ -186,14 +225,19 @@ def _draw(detector: ModelBundle, waiting: list[tuple[int, Result]], folder: Path
     none = np.zeros(len(names), np.int64)
     examples = Examples(study=names, image=images, label=none, group=names)
     maps = explain(detector, examples, target="positive")
-    for name, image, seen in zip(names, images, maps, strict=True):
-        (folder / f"{name}.png").write_bytes(overlay_png(image, seen))
+    for name, image, seen, (row, _) in zip(names, images, maps, waiting, strict=True):
+        png = overlay_png(image, seen)
+        if folder is not None:
+            folder.mkdir(exist_ok=True)
+            (folder / f"{name}.png").write_bytes(png)
+        if tags is not None:
+            tags.add_overlay(row, png)
 
 
 def _clear(folder: Path) -> None:
     """Remove the results of an earlier run: what is left of it must not look like this one's."""
     folder.mkdir(parents=True, exist_ok=True)
-    results = [part for name in (CSV, JSON) for part in (folder / name, *parts_of(folder / name))]
+    results = [part for name in _FILES for part in (folder / name, *parts_of(folder / name))]
     for path in (*results, *(folder / OVERLAYS).glob("[0-9]*_*.png")):
         path.unlink(missing_ok=True)
 
@@ -217,6 +261,6 @@ def _header(stages: Stages, summary: Summary) -> dict[str, Any]:
         "unreadable": dict(summary.unreadable),
         "decisions": dict(Counter(summary.each("decision"))),
         "types": dict(Counter(summary.each("type"))),
-        "skipped": [str(path) for path in found.skipped],
+        "skipped": {str(path): reason for path, reason in found.skipped.items()},
         "repeated": [str(path) for path in found.repeated],
     }

@@ -43,7 +43,6 @@ def test_a_dry_run_prints_config_and_network_without_data(tmp_path):
         ("train --profile 0", "--profile is 0; write how many steps to trace"),
         ("evaluate --checkpoint nowhere --split test", "not a run"),
         ("evaluate --split test", "write either --checkpoint DIR or --compare DIR DIR"),
-        ("evaluate --checkpoint a --split test --out b", "--out is for --compare"),
         ("evaluate --compare a b --split test --views 2", "as validation stored them"),
         ("compare nowhere nowhere --split test", "nowhere"),
         ("cascade --stage1 nowhere --stage2 nowhere", "not a run"),

@@ -1,5 +1,9 @@
 """What a process says as it ends, above all when it is one of several."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from fracjax.cli import process
@@ -77,3 +81,34 @@ def test_a_fault_of_ours_is_a_traceback():
 
 def test_what_a_command_returns_is_its_code():
     assert [exit_code(lambda: None), exit_code(lambda: 1)] == [0, 1]
+
+
+WORK = """
+import os, pathlib, sys
+from rich.console import Console
+from fracjax.cli.process import exit_code, keep_on_after_closed_pipe
+keep_on_after_closed_pipe()
+
+def work():
+    for number in range(3):
+        print("x" * 100_000, os.fsdecode(b"caf\\xe9"), flush=True)
+        print("y" * 100_000, file=sys.stderr, flush=True)
+        Console().print("z " * 20_000, highlight=False)
+    pathlib.Path(sys.argv[1]).write_text("done")
+
+code = exit_code(work)
+sys.stdout.flush()
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize("closed", ["stdout", "stderr", "both"])
+def test_a_closed_pipe_loses_nothing(closed, tmp_path):
+    read, write = os.pipe()
+    os.close(read)
+    ends = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    ends |= {name: write for name in ends if closed in (name, "both")}
+    done = subprocess.run([sys.executable, "-c", WORK, tmp_path / "file"], check=False, **ends)
+    os.close(write)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "file").read_text() == "done"

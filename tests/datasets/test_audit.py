@@ -1,4 +1,5 @@
 import hashlib
+import os
 import warnings
 import zlib
 from pathlib import Path
@@ -11,8 +12,9 @@ from fracjax.datasets.audit import examine
 from fracjax.datasets.duplicates import dihedral
 from fracjax.datasets.prepared import ManifestRow
 from fracjax.datasets.sources.archive import Source, Study
+from fracjax.imaging import file_tree
 from tests.datasets.dicoms import dataset, encoded
-from tests.datasets.trees import encode, picture
+from tests.datasets.trees import encode, picture, write
 
 
 def study(path: str, data: bytes, label: str = "normal", name: str | None = None) -> Study:
@@ -58,6 +60,19 @@ def test_a_good_file_is_taken_with_its_facts():
     assert (row.note, row.group) == ("", "a/b.jpg")
 
 
+@pytest.mark.parametrize(
+    ("name", "note"),
+    [
+        ("a.png", "named .png, the content is JPEG"),
+        ("a.jpg", ""),
+        ("1.2.840.113619", ""),
+        ("IM0001", ""),
+    ],
+)
+def test_the_content_says_what_a_file_is_and_not_its_suffix(name, note):
+    assert taken(name, encode(picture(0))).note == note
+
+
 def test_size_is_that_of_the_displayed_picture():
     exif = Image.Exif()
     exif[0x0112] = 6  # a quarter turn
@@ -84,10 +99,8 @@ def test_strict_even_where_the_process_decodes_leniently(monkeypatch):
     [
         ("a.jpg", b"", "empty: zero bytes"),
         ("a.jpg", b"hello", "not a picture: the content is neither JPEG, PNG, TIFF, BMP nor DICOM"),
-        ("Thumbs.db", b"x", "not a picture: its suffix is .db, expected .jpg, .jpeg, .png, .tif"),
-        ("README", b"x", "not a picture: it has no suffix, expected .jpg, .jpeg, .png"),
-        ("a.jpg", encode(picture(0), "PNG"), "wrong suffix: named .jpg, the content is PNG"),
-        ("a.png", encode(picture(0)), "wrong suffix: named .png, the content is JPEG"),
+        ("notes.txt", b"x", "not a picture: the content is neither JPEG, PNG"),
+        ("README", b"x", "not a picture: the content is neither JPEG, PNG"),
         ("a.png", encode(picture(0), "PNG")[:-900], "truncated: "),
         ("a.png", huge_png(), "decompression bomb: "),
         ("a.jpg", encode(picture(0), "GIF"), "not a picture: "),
@@ -147,18 +160,47 @@ def test_a_warning_about_the_tags_of_a_tiff_is_a_note():
     )
 
 
-def test_a_directory_posing_as_a_picture_and_a_broken_link_are_refused(tmp_path: Path):
+def test_a_folder_named_as_a_picture_is_entered_and_a_broken_link_is_refused(tmp_path: Path):
     (tmp_path / "folder.dcm").mkdir()
-    (tmp_path / "folder.jpg").mkdir()
+    write(tmp_path / "folder.jpg" / "a", encode(picture(0)))
     (tmp_path / "link.jpg").symlink_to(tmp_path / "nowhere")
     source = Source(tmp_path)
-    assert source.names == ["folder.dcm", "folder.jpg", "link.jpg"]
+    assert source.names == ["folder.jpg/a", "link.jpg"]
     studies = [Study(n, n, "x", lambda n=n: source.read(n)) for n in source.names]
     assert [row.reason for row in examine(studies, None)] == [
-        "unreadable: a directory, not a file",
-        "unreadable: a directory, not a file",
+        "",
         "unreadable: not a file (a broken link, a pipe or a device)",
     ]
+
+
+def test_a_folder_that_is_not_entered_has_a_row(tmp_path: Path, monkeypatch):
+    for label in ("a", "b"):
+        write(tmp_path / label / "1.png", encode(picture(0), "PNG"))
+    (tmp_path / "a" / "loop").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "a" / "locked").mkdir()
+    list_folder = os.listdir
+
+    def listdir(folder):
+        if Path(folder).name == "locked":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return list_folder(folder)
+
+    monkeypatch.setattr(file_tree.os, "listdir", listdir)
+    source = Source(tmp_path)
+    studies = [Study(n, n, n[0], lambda n=n: source.read(n)) for n in source.names]
+    reasons = {row.path: row.reason for row in examine(studies, None)}
+    assert set(reasons) == {"a/1.png", "b/1.png", "a/loop", "a/locked"}
+    assert reasons["a/loop"] == f"not entered: it is {tmp_path}, which is read already"
+    assert reasons["a/locked"] == "unreadable: a folder that cannot be listed (Permission denied)"
+
+
+def test_a_folder_that_lies_in_two_classes_by_a_link_is_a_label_conflict(tmp_path: Path):
+    write(tmp_path / "a" / "patient" / "1.png", encode(picture(0), "PNG"))
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "patient").symlink_to(tmp_path / "a" / "patient", target_is_directory=True)
+    source = Source(tmp_path)
+    studies = [Study(n, n, n[0], lambda n=n: source.read(n)) for n in source.names]
+    assert [row.reason[:14] for row in examine(studies, None)] == ["label conflict"] * 2
 
 
 @pytest.mark.parametrize("turn", range(8))

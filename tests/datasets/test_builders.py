@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import os
 import shutil
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from fracjax.datasets.sources import bone_break
 from fracjax.errors import InputError
 from fracjax.loading.dataset_view import open_dataset
 from tests.cli_runner import run_cli
+from tests.datasets.dicoms import dicom
 from tests.datasets.trees import encode, fracatlas_tree, picture, write, zipped
 
 
@@ -256,14 +258,70 @@ def test_rubbish_in_a_users_folders_is_refused_by_name(tmp_path):
     root = folder_tree(tmp_path / "mine")
     write(root / "healthy" / "Thumbs.db", b"rubbish")
     write(root / "healthy" / "empty.jpg", b"")
-    (root / "broken" / "folder.png").mkdir()
+    write(root / "healthy" / "notes.txt", b"rubbish")
+    write(root / "broken" / "@eaDir" / "b0.png", b"rubbish")
+    write(root / "broken" / ".cache" / "b0.png", encode(picture(99), "PNG"))
     summary = prepare(Request("folder", source=root, data_dir=tmp_path, positive="broken"))
     assert summary.taken == {"healthy": 5, "broken": 5}
-    assert summary.refused == {"unreadable": 1, "not a picture": 1, "empty": 1}
+    assert summary.refused == {"not a picture": 1, "empty": 1}
+    assert summary.skipped == {"of a service": 2, "hidden": 1}
+    assert "skipped, without a row: 1 hidden, 2 of a service" in str(summary)
     rows = manifest(open_prepared("folder", tmp_path))
     assert {path for path, row in rows.items() if row["status"] == "refused"} == {
-        "healthy/Thumbs.db", "healthy/empty.jpg", "broken/folder.png",
+        "healthy/notes.txt", "healthy/empty.jpg",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("named", [{"classes": ("Healthy", "broken")}, {"positive": "broken"}])
+@pytest.mark.parametrize("form", ["zip", "folder"])
+def test_one_folder_on_top(form, named, tmp_path):
+    """As in a zip of the folder itself."""
+    root = folder_tree(tmp_path / "export" / "mine")
+    source = zipped(root, "mine") if form == "zip" else tmp_path / "export"
+    prepare(Request("folder", source=source, data_dir=tmp_path, **named))
+    prepared = open_prepared("folder", tmp_path)
+    assert {str(study) for study in prepared.study} == {
+        *(f"healthy/h{i}.jpg" for i in range(5)),
+        *(f"broken/deep/b{i}.png" for i in range(5)),
+    }
+    assert set(manifest(prepared)) == {f"mine/{study}" for study in prepared.study}
+
+
+def test_one_folder_on_top_of_the_parts_of_a_split(tmp_path):
+    export = tmp_path / "export"
+    for at, part in enumerate(("train", "val", "test")):
+        for i in range(3):
+            seed = 10 * at + i
+            write(export / "mine" / part / "healthy" / f"{i}.jpg", encode(picture(seed)))
+            write(export / "mine" / part / "broken" / f"{i}.jpg", encode(picture(50 + seed)))
+    request = Request("folder", source=export, data_dir=tmp_path, positive="broken")
+    assert {part: sum(n.values()) for part, n in prepare(request).counts.items()} == {
+        "train": 6, "validation": 6, "test": 6
+    }  # fmt: skip
+
+
+def test_one_folder_on_top_may_be_a_class_and_what_lies_in_it_patients(tmp_path):
+    for patient in ("p1", "p2"):
+        write(tmp_path / "mine" / "broken" / patient / "a.jpg", encode(picture(0)))
+    with pytest.raises(InputError, match="fewer than two classes; found 'broken'"):
+        prepare(Request("folder", source=tmp_path / "mine", data_dir=tmp_path))
+
+
+def test_names_that_are_no_utf8_that_are_long_and_links(tmp_path):
+    root = folder_tree(tmp_path / "mine")
+    odd, long = os.fsdecode(b"caf\xe9"), "x" * 250
+    write(root / "healthy" / odd, encode(picture(20)))
+    write(root / "healthy" / long / long, dicom(picture(21)))
+    (root / "broken" / "elsewhere").symlink_to(
+        write(tmp_path / "other" / "b.jpg", encode(picture(0))).parent
+    )
+    prepare(Request("folder", source=root, data_dir=tmp_path, positive="broken"))
+    prepared = open_prepared("folder", tmp_path)
+    rows = manifest(prepared)
+    assert rows["healthy/caf\\xe9"]["status"] == "taken"
+    assert rows[f"healthy/{long}/{long}"]["status"] == "taken"
+    assert rows["broken/elsewhere/b.jpg"]["reason"].startswith("label conflict")
+    assert "healthy/caf\\xe9" in prepared.study
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from rich.console import Console
 import fracjax
 from fracjax.cli.main import main
 from fracjax.errors import InputError
+from fracjax.imaging.resize import decode
+from fracjax.inference import training_images
 from fracjax.inference.predict_files import predict_files
 from fracjax.inference.prediction_files import Result
 from fracjax.inference.stages import Stages
@@ -58,7 +61,9 @@ def _run(clinic: Path, runs, out: Path, **options):
 
 
 def _rows(out: Path) -> list[dict[str, str]]:
-    with (out / "predictions.csv").open(newline="", encoding="utf-8") as file:
+    with (out / "predictions.csv").open(
+        newline="", encoding="utf-8", errors="surrogateescape"
+    ) as file:
         return list(csv.DictReader(file))
 
 
@@ -89,12 +94,27 @@ def test_csv_and_json_say_the_same_of_every_file(clinic, runs, stages, tmp_path)
             assert row[f"p:{name}"] == (str(listed["types"][name]) if listed["types"] else "")
     assert {row["reason"].partition(":")[0] for row in rows} == {"", "truncated", "not a picture"}
     assert (summary.read, summary.unreadable) == (8, {"truncated": 1, "not a picture": 1})
-    assert written["skipped"] == [str(clinic / "notes.txt")]
+    assert written["skipped"] == {str(clinic / "notes.txt"): "no image"}
     assert not (out / "overlays").exists()
     assert "10 files: 8 read, 2 unreadable" in text
     assert "truncated: 1" in text
     assert "images/s; the device waited for images" in text
     assert "Research code, not a medical device." in text
+
+
+@pytest.mark.usefixtures("opened")
+def test_a_folder_that_was_not_entered_has_a_row_and_loses_nothing(clinic, runs, tmp_path):
+    (clinic / "a" / "back").symlink_to(clinic, target_is_directory=True)
+    summary, text = _run(clinic, runs, tmp_path / "out")
+    rows = _rows(tmp_path / "out")
+    assert len(rows) == 11
+    row = next(row for row in rows if row["status"] == "not entered")
+    assert Path(row["path"]) == clinic / "a" / "back"
+    assert row["reason"] == f"not entered: it is {clinic}, which is read already"
+    assert (row["probability"], row["decision"]) == ("", "")
+    assert (summary.read, summary.unreadable.total()) == (8, 2)
+    assert "10 files: 8 read, 2 unreadable" in text
+    assert "1 folders not entered, since they are read already" in text
 
 
 @pytest.mark.usefixtures("opened")
@@ -278,3 +298,63 @@ def test_the_command_from_folder_to_exit_code(clinic, runs, tmp_path, monkeypatc
     assert main([*words, "--overwrite", "--ignore-unreadable"]) == 0
     whole = ["predict", "--stage1", str(runs[0]), str(clinic / "0.png"), "--out", "whole"]
     assert main(whole) == 0
+
+
+@pytest.mark.usefixtures("opened")
+def test_a_page_shows_every_file_with_its_answer_and_where_the_threshold_is_from(
+    clinic, runs, tmp_path
+):
+    odd = os.fsdecode(b"caf\xe9.png")
+    write(clinic / odd, encode(picture(11), "PNG"))
+    out = tmp_path / "out"
+    _run(clinic, runs, out, report=True)
+    text = (out / "predictions.html").read_text("utf-8")
+    data = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    results = {one["row"]: one for one in json.loads(data[1])["results"]}
+    rows = _rows(out)
+    assert len(results) == len(rows) == 11
+    for number, row in enumerate(rows, 1):
+        one = results[number]
+        assert one["decision"] == (row["decision"] or None)
+        assert one["reason"] == row["reason"]
+        assert (f'id="i{number}"' in text) == (row["status"] == "read")
+        assert (f'id="o{number}"' in text) == (row["decision"] == "fracture")
+    assert str(clinic / "caf\\xe9.png") in {one["path"] for one in results.values()}
+    assert "chosen by the rule fixed:" in text
+    assert "on the 20 validation studies of phantom, 10 of them fracture" in text
+    assert "Whether images are like those of training is not known here" in text
+    assert sorted(path.name for path in out.iterdir()) == [
+        "predictions.csv", "predictions.html", "predictions.json"
+    ]  # fmt: skip
+    with pytest.raises(InputError, match=r"already holds .*predictions.html"):
+        _run(clinic, runs, out)
+    _run(clinic, runs, out, overwrite=True)
+    assert not (out / "predictions.html").exists()  # it would be an earlier run's
+
+
+@pytest.mark.usefixtures("opened")
+def test_an_image_unlike_those_of_training_is_noted(clinic, runs, stages, tmp_path, monkeypatch):
+    form = stages.detector.bundle.meta.form
+    training = np.stack([decode(encode(picture(seed), "PNG"), form) for seed in range(30)])
+    known = training_images.ranges_of(training_images.measure(training), "split")
+    monkeypatch.setattr(training_images, "read", lambda *_: known)
+    write(clinic / "dark.png", encode(picture(3) // 10, "PNG"))
+    _run(clinic, runs, tmp_path / "out", report=True)
+    notes = {Path(row["path"]).name: row["note"] for row in _rows(tmp_path / "out")}
+    assert notes["dark.png"].startswith("unlike the training images: darker (mean grey ")
+    assert not any(notes[f"{seed}.png"] for seed in range(6))
+    text = (tmp_path / "out" / "predictions.html").read_text("utf-8")
+    assert "images are unlike the 30 of training" in text
+
+
+@pytest.mark.usefixtures("opened")
+def test_a_page_of_an_interrupted_prediction_says_so(clinic, runs, tmp_path, monkeypatch):
+    def interrupted(*args, **named):
+        yield next(predict_files(*args, **named))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(predict, "predict_files", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        _run(clinic, runs, tmp_path / "out", report=True)
+    text = (tmp_path / "out" / "predictions.html").read_text("utf-8")
+    assert "Only 1 of 10 files were predicted" in text

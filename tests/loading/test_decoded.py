@@ -1,14 +1,17 @@
 """The store of decoded pictures: made once, shared, never half read."""
 
 import dataclasses
+import os
 import pickle
 import shutil
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from fracjax.datasets import cache_folder
 from fracjax.datasets import prepared as prepared_module
 from fracjax.datasets.leakage import fingerprints
 from fracjax.datasets.prepare import prepare
@@ -167,3 +170,59 @@ def test_a_full_disk_leaves_nothing_and_says_what_is_needed(prepared, monkeypatc
     with pytest.raises(InputError, match=r"cannot be written \(.*No space left.*make room there"):
         open_decoded(prepared, FORM)
     assert not list((prepared.directory / "decoded").glob("*.unfinished"))
+
+
+@pytest.fixture
+def read_only(prepared, monkeypatch, tmp_path):
+    """The dataset is on a disk that is only read, also for root; the user has a home."""
+    may = os.access
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(
+        cache_folder.os,
+        "access",
+        lambda path, mode: not Path(path).is_relative_to(prepared.directory) and may(path, mode),
+    )
+    return prepared
+
+
+def test_what_cannot_be_kept_with_the_dataset_is_kept_with_the_user(read_only, tmp_path, calls):
+    before = sorted(read_only.directory.rglob("*"))
+    store = open_decoded(read_only, FORM)
+    kept = tmp_path / "home" / "fracjax" / "decoded"
+    assert store.path.is_relative_to(kept)
+    hashes, _ = fingerprints(read_only)
+    assert len(hashes) == len(read_only)
+    assert sorted(path.name for path in store.path.parent.iterdir()) == sorted(
+        ["fingerprints.npz", store.path.name, store.path.with_suffix(".lock").name]
+    )
+    assert sorted(read_only.directory.rglob("*")) == before
+    assert open_decoded(read_only, FORM).path == store.path
+    assert len(calls) == 20
+    other = dataclasses.replace(read_only, sha256=read_only.sha256[::-1])
+    assert cache_folder.cache_folder(other, "fingerprints.npz") != store.path.parent
+
+
+def test_what_is_there_already_is_read_where_it_is(prepared, monkeypatch, tmp_path):
+    store = open_decoded(prepared, FORM)
+    monkeypatch.setenv("FRACJAX_CACHE_DIR", str(tmp_path / "mine"))
+    assert open_decoded(prepared, FORM).path == store.path
+    elsewhere = open_decoded(prepared, dataclasses.replace(FORM, side=8)).path
+    assert elsewhere.is_relative_to(tmp_path / "mine" / "decoded")
+
+
+def test_the_lock_of_another_user_is_not_waited_for(prepared, monkeypatch, tmp_path):
+    path = open_decoded(prepared, FORM).path
+    path.unlink()
+    may = os.access
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    lock = path.with_suffix(".lock")
+    monkeypatch.setattr(
+        cache_folder.os, "access", lambda at, mode: Path(at) != lock and may(at, mode)
+    )
+    assert open_decoded(prepared, FORM).path.is_relative_to(tmp_path / "home")
+
+
+def test_where_nothing_can_be_written_the_flag_is_named(read_only, monkeypatch):
+    monkeypatch.setattr(cache_folder.os, "access", lambda *_: False)
+    with pytest.raises(InputError, match=r"kept neither in .* name one with --cache-dir"):
+        open_decoded(read_only, FORM)

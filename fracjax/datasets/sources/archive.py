@@ -1,6 +1,7 @@
 """Where images come from: a folder or the zip it came in, and its studies before their audit."""
 
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -9,7 +10,9 @@ import numpy as np
 from jaxtyping import Float
 
 from fracjax.errors import InputError
-from fracjax.imaging.read import check_bytes, is_image_name, read_bytes
+from fracjax.imaging.file_tree import Found, printable, walk, why_skipped
+from fracjax.imaging.grey_levels import Unreadable
+from fracjax.imaging.read import check_bytes, read_bytes
 
 NO_BOXES = np.zeros((0, 4), np.float32)
 
@@ -48,6 +51,8 @@ class Contents:
     classes: tuple[str, ...]  # in the order of their indices
     studies: Sequence[Study]  # one for each file
     homepage: str = ""
+    # files and folders of the source that were not looked at, by the reason
+    skipped: Mapping[str, int] = field(default_factory=dict)
     # attribute whose studies belong together if no other is asked for; "" for none
     group_by: str = ""
 
@@ -57,49 +62,75 @@ class Source:
 
     Attributes:
       path: the folder or the zip.
-      names: sorted paths with "/" of every file, and of directories that pose as images.
+      names: sorted paths with "/" of every file, and of folders that are not entered; a name that
+        is no UTF-8 as `printable` writes it.
+      skipped: how many hidden files and folders and those of services there are besides.
     """
 
     def __init__(self, path: Path):
         self.path = Path(path)
+        self.skipped: Counter[str] = Counter()
         self._zip: zipfile.ZipFile | None = None
+        # Of a folder what lies at a name, of a zip the member.
+        self._places: dict[str, Found | zipfile.ZipInfo] = {}
         if self.path.is_dir():
-            files = self.path.rglob("*")
-            entries = [(p.relative_to(self.path).as_posix(), p.is_dir()) for p in files]
+            for found in walk(self.path):
+                if found.kind == "skipped":
+                    self.skipped[found.reason] += 1
+                else:
+                    self._add(found.path.relative_to(self.path).as_posix(), found)
         elif zipfile.is_zipfile(self.path):
             self._zip = zipfile.ZipFile(self.path)
-            entries = [(i.filename.rstrip("/"), i.is_dir()) for i in self._zip.infolist()]
+            for member in self._zip.infolist():
+                if reason := why_skipped(PurePosixPath(member.filename).parts):
+                    self.skipped[reason] += not member.is_dir()
+                elif not member.is_dir():
+                    self._add(member.filename, member)
         else:
             found = "a file that is not a zip" if self.path.exists() else "nothing"
             raise InputError(
                 f"--source {self.path}: found {found}, expected a zip or its unpacked folder"
             )
-        self.names = sorted({name for name, is_dir in entries if not is_dir or is_image_name(name)})
+        self.names = sorted(self._places)
+
+    def _add(self, path: str, place: Found | zipfile.ZipInfo) -> None:
+        name = printable(path)
+        if name in self._places and isinstance(place, Found):
+            raise InputError(f"--source {self.path}: two files are called {name}; rename one")
+        self._places[name] = place
 
     def read(self, name: str) -> bytes:
         """The bytes of one file.
 
         Raises:
-          OSError: it cannot be read (a directory, no permission, damaged, encrypted, too large).
+          OSError: it cannot be read (no permission, damaged, encrypted, too large).
+          Unreadable: a folder that was not entered.
         """
-        if self._zip is None:
-            return read_bytes(self.path / name)
+        match self._places[name]:
+            case Found(reason=reason) if reason:
+                raise Unreadable(reason)
+            case Found(path=path):
+                return read_bytes(path)
+            case member:
+                assert self._zip is not None
         try:
-            check_bytes(self._zip.getinfo(name).file_size)
-            return self._zip.read(name)
-        except KeyError:
-            raise OSError("a directory, not a file") from None
+            check_bytes(member.file_size)
+            return self._zip.read(member)
         except (RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
             raise OSError(f"cannot be read from the zip: {error}") from error
 
+    def one_folder_on_top(self) -> str:
+        """The folder, with "/" at its end, that all names lie in; "" if there is no such one."""
+        tops = {name.partition("/")[:2] for name in self.names}
+        return "".join(tops.pop()) if len(tops) == 1 and all(slash for _, slash in tops) else ""
+
     def root_of(self, inside: Sequence[str], what: str) -> str:
         """The one prefix ("" or ending in "/") under which every path of `inside` exists."""
-        names = [name for name in self.names if not name.startswith("__MACOSX")]
-        places = [(name, ("/" + name).find("/" + inside[0])) for name in names]
+        places = [(name, ("/" + name).find("/" + inside[0])) for name in self.names]
         roots = sorted(
             prefix
             for prefix in {name[:at] for name, at in places if at >= 0}
-            if all(any(name.startswith(prefix + part) for name in names) for part in inside)
+            if all(any(name.startswith(prefix + part) for name in self.names) for part in inside)
         )
         if len(roots) != 1:
             where = f"{len(roots)} such places: {roots}" if roots else "no such place"

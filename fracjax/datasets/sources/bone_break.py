@@ -38,6 +38,7 @@ def bone_break(path: Path) -> Contents:
         name="bone_break",
         description="Bone Break Classification: radiographs of fractures of ten types.",
         homepage="https://www.kaggle.com/datasets/pkdarabi/bone-break-classification-image-dataset",
+        skipped=source.skipped,
         classes=CLASSES,
         studies=[
             _study(source, file, file.removeprefix(root), label)

@@ -1,4 +1,4 @@
-"""A user's own images: ROOT/<class>/**/*.{jpg,png,tif,bmp,dcm}, with or without attributes.
+"""A user's own images: ROOT/<class>/**/*, whatever they are called, with or without attributes.
 
 Or ROOT/<part>/<class>/**/*, the folders on top called as parts of a split are (train, val, test):
 that split is then taken.
@@ -26,16 +26,17 @@ def folder(request: Request, path: Path) -> Contents:
     Folders whose names differ in case or Unicode form only are one class.
     """
     source, attributes = Source(path), request.attributes
-    depth = int(_has_parts(source.names, request))  # of the class among the folders of a path
-    folders = sorted({name.split("/")[depth] for name in source.names if name.count("/") > depth})
-    visible = [name for name in folders if not name.startswith((".", "__MACOSX"))]
+    top = _top(source, request)
+    names = [name.removeprefix(top) for name in source.names]
+    depth = int(_has_parts(names, request))  # of the class among the folders of a path
+    folders = sorted({name.split("/")[depth] for name in names if name.count("/") > depth})
     # A zip or disk of macOS spells names in NFD; nobody types them so.
-    distinct = {class_key(name): unicodedata.normalize("NFC", name) for name in visible[::-1]}
+    distinct = {class_key(name): unicodedata.normalize("NFC", name) for name in folders[::-1]}
     chosen = classes_of(request, tuple(distinct[key] for key in sorted(distinct)))
     class_of = dict(zip(folders, as_known(folders, chosen), strict=True))
     files = {
         name: label
-        for name in source.names
+        for name in names
         if name.count("/") > depth and (label := class_of[name.split("/")[depth]])
     }
     columns, rows = (), {}
@@ -49,21 +50,37 @@ def folder(request: Request, path: Path) -> Contents:
         studies=[
             Study(
                 study=file,
-                path=file,
+                path=top + file,
                 label=label,
-                read=partial(source.read, file),
+                read=partial(source.read, top + file),
                 attributes=rows.get(file, dict.fromkeys(columns, "")),
                 part=part_named(file.split("/")[0]) if depth else "",
             )
             for file, label in files.items()
         ],
+        skipped=source.skipped,
     )
+
+
+def _top(source: Source, request: Request) -> str:
+    """The folder with "/" that the class folders lie in, as in a zip of ROOT itself; often "".
+
+    A folder is entered only for classes that were named, for it may be a class, and what lies in it
+    patients.
+    """
+    top = source.one_folder_on_top()
+    named = {class_key(name) for name in (*request.classes, request.positive) if name}
+    if not top or part_named(top[:-1]) or class_key(top[:-1]) in named:
+        return ""
+    inside = {class_key(name.split("/")[1]) for name in source.names if name.count("/") > 1}
+    parts = any(map(part_named, inside))
+    asked = named <= inside if named else not source.path.is_dir()
+    return top if parts or asked else ""
 
 
 def _has_parts(names: Sequence[str], request: Request) -> bool:
     """Whether the folders on top are parts of a split. Classes may have such names, if written."""
     top = sorted({name.split("/")[0] for name in names if "/" in name})
-    top = [name for name in top if not name.startswith((".", "__MACOSX"))]
     parts, others = [], []
     for name in top:
         (parts if part_named(name) else others).append(name)

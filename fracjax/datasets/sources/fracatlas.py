@@ -78,6 +78,7 @@ def fracatlas(path: Path) -> Contents:
         name="fracatlas",
         description="FracAtlas: radiographs, fractured or normal, with boxes and outlines.",
         homepage="https://figshare.com/articles/dataset/The_dataset/22363012",
+        skipped=source.skipped,
         classes=CLASSES,
         studies=studies,
     )

@@ -72,6 +72,7 @@ def grazpedwri(path: Path) -> Contents:
 
     return Contents(
         name="grazpedwri_dx",
+        skipped=source.skipped,
         description="GRAZPEDWRI-DX: radiographs of children's wrists, with boxes of fractures.",
         homepage="https://doi.org/10.6084/m9.figshare.14825193",
         classes=CLASSES,

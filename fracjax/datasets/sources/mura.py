@@ -29,7 +29,7 @@ def mura(path: Path) -> Contents:
         listed |= _read_labels(source.read(root + table), root + table)
     inner = [file.removeprefix(root) for file in source.names if file.startswith(root)]
     images = [file for file in inner if file.startswith(("train/", "valid/"))]
-    studies = [_image(source, root, file, listed) for file in images if "/." not in file]
+    studies = [_image(source, root, file, listed) for file in images]
     present = {found[1] for study in studies if (found := _IMAGE.fullmatch(study.study))}
     studies += [
         Study(study=name, path=name, label=label, read=partial(source.read, name),
@@ -39,6 +39,7 @@ def mura(path: Path) -> Contents:
     ]  # fmt: skip
     return Contents(
         name="mura",
+        skipped=source.skipped,
         description="MURA: radiographs of the upper limb, of normal or abnormal studies.",
         homepage="https://aimi.stanford.edu/datasets/mura-msk-xrays",
         classes=CLASSES,

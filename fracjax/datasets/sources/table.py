@@ -31,6 +31,7 @@ def table(request: Request, path: Path) -> Contents:
     all_known = all(row.get("patient", "").strip() for row in read.rows.values())
     return Contents(
         name="table",
+        skipped=source.skipped,
         group_by="patient" if all_known else "",
         description="A user's own radiographs, with a table of their labels.",
         classes=chosen,
