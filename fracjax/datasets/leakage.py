@@ -4,7 +4,7 @@ The split keeps groups of near duplicates whole. This audit does not take its wo
 files themselves, and the images, across the parts.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from zipfile import BadZipFile
 
 import numpy as np
@@ -61,14 +61,22 @@ class Studies:
         return self.prepared.study[self.index].tolist()
 
 
-def audit_leakage(seen: Studies, evaluated: Studies) -> Leakage:
-    """Compare what a model was fitted or chosen on (by validation) with what is to be predicted.
+@dataclass(frozen=True)
+class Comparison:
+    """Studies to be predicted, laid against those that a model has seen."""
 
-    Refused, all pairs named, if a group (of one dataset), a file or a lookalike is on both sides.
-    """
-    problems = _shared(seen, evaluated, "sha256", "identical files")
-    if seen.prepared.name == evaluated.prepared.name:  # groups are named within their dataset
-        problems = _shared(seen, evaluated, "group", "of one group") + problems
+    # place among the evaluated studies, and in words what it shares with which of the seen ones
+    shared: tuple[tuple[int, str], ...]
+    similarity: float | None  # as of `Leakage`, these three
+    compared: int
+    nearest: float | None
+
+
+def compare_studies(seen: Studies, evaluated: Studies) -> Comparison:
+    """Find each group (of one dataset), each file and each lookalike that is on both sides."""
+    shared = _shared(seen, evaluated, "sha256", "identical files")
+    if _versions_of_one(seen.prepared, evaluated.prepared):  # groups are named within their dataset
+        shared = _shared(seen, evaluated, "group", "of one group") + shared
     one, other = (similarity_of(it.prepared.name) for it in (seen, evaluated))
     # The larger of two: what tells figures of the web apart would join any two hands.
     similarity = None if one is None or other is None else max(one, other)
@@ -76,30 +84,66 @@ def audit_leakage(seen: Studies, evaluated: Studies) -> Leakage:
     if similarity is not None:
         i, j, alike = _lookalikes(seen, evaluated)
         compared, nearest = len(alike), float(alike.max()) if len(alike) else None
-        problems += [
-            f"{evaluated.names[b]} and {seen.names[a]}: near duplicates, correlation {c:.2f}"
+        shared += [
+            (b, f"{evaluated.names[b]} and {seen.names[a]}: near duplicates, correlation {c:.2f}")
             for a, b, c in zip(i.tolist(), j.tolist(), alike.tolist(), strict=True)
             if c >= similarity
         ]
-    if problems:
+    return Comparison(tuple(shared), similarity, compared, nearest)
+
+
+def audit_leakage(
+    seen: Studies,
+    evaluated: Studies,
+    way_out: str = "Prepare the dataset again, and train again",
+) -> Leakage:
+    """Compare what a model was fitted or chosen on (by validation) with what is to be predicted.
+
+    Refused, all pairs named, with the `way_out`, if a group (of one dataset), a file or a lookalike
+    is on both sides.
+    """
+    found = compare_studies(seen, evaluated)
+    if problems := [words for _, words in found.shared]:
         shown = "\n".join(f"- {problem}" for problem in problems[:_SHOWN])
         more = f"\nand {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
         raise InputError(
             f"leakage: {len(problems)} pair(s) of {evaluated.what} and {seen.what} are the same or "
-            "nearly so, and figures on them would be too good; no figure was made. Prepare the "
-            f"dataset again, and train again\n{shown}{more}"
+            f"nearly so, and figures on them would be too good; no figure was made. {way_out}\n"
+            f"{shown}{more}"
         )
     counts = len(seen.index), len(evaluated.index)
-    return Leakage(seen.what, evaluated.what, *counts, similarity, compared, nearest)
+    how = found.similarity, found.compared, found.nearest
+    return Leakage(seen.what, evaluated.what, *counts, *how)
 
 
-def _shared(seen: Studies, evaluated: Studies, column: str, why: str) -> list[str]:
-    """One line for every evaluated study whose `column` is also that of a seen one."""
+def leave_out_seen(seen: Studies, evaluated: Studies) -> tuple[Studies, dict[str, str]]:
+    """The evaluated studies of groups that share nothing with the seen ones.
+
+    And of each other one why it is left out: what it shares, or that one of its group does.
+    """
+    why: dict[int, str] = {}
+    for place, words in compare_studies(seen, evaluated).shared:
+        why.setdefault(place, words)
+    group = evaluated.prepared.group[evaluated.index]
+    mates = np.flatnonzero(np.isin(group, group[list(why)]))
+    names = evaluated.names
+    gone = {names[i]: why.get(i, f"{names[i]}: of a group with one of these") for i in mates}
+    return replace(evaluated, index=np.delete(evaluated.index, mates)), gone
+
+
+def _versions_of_one(one: Prepared, other: Prepared) -> bool:
+    """Whether two are one dataset, or two preparations of one: of one name, with a file in both."""
+    here = one.directory.resolve() == other.directory.resolve()
+    return here or (one.name == other.name and bool(np.intersect1d(one.sha256, other.sha256).size))
+
+
+def _shared(seen: Studies, evaluated: Studies, column: str, why: str) -> list[tuple[int, str]]:
+    """Place of every evaluated study whose `column` is also that of a seen one, and a line."""
     ours, theirs = (getattr(it.prepared, column)[it.index].tolist() for it in (seen, evaluated))
     first = {key: name for key, name in reversed(list(zip(ours, seen.names, strict=True)))}
     return [
-        f"{name} and {first[key]}: {why}"
-        for key, name in zip(theirs, evaluated.names, strict=True)
+        (place, f"{name} and {first[key]}: {why}")
+        for place, (key, name) in enumerate(zip(theirs, evaluated.names, strict=True))
         if key in first
     ]
 

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from fracjax.config.class_names import roles
-from fracjax.datasets.audit import examine
+from fracjax.datasets.audit import check_classes, examine
 from fracjax.datasets.columns import check_values, given_parts, with_columns
 from fracjax.datasets.duplicates import similarity_of
 from fracjax.datasets.earlier import kept_parts, read_earlier
@@ -28,7 +28,6 @@ from fracjax.datasets.prepared import (
     STUDIES,
     TAKEN,
     VERSION,
-    ManifestRow,
     open_records,
     refusals_by_reason,
     write_manifest,
@@ -113,7 +112,7 @@ def prepare(request: Request) -> Summary:
         request = replace(request, group_by=request.group_by or contents.group_by or None)
         contents = with_columns(contents, request)
         rows = examine(contents.studies, similarity_of(contents.name))
-        _check_classes(contents.classes, rows)
+        check_classes(contents.classes, rows)
         kept = [row for row in rows if row.status == TAKEN]
         labels, groups = [row.label for row in kept], [row.group for row in kept]
         names = [row.study for row in kept]
@@ -155,17 +154,6 @@ def _contents(request: Request) -> Contents:
     if request.name == "table":
         return table(request, request.source)
     return _PUBLISHED[request.name](request.source)
-
-
-def _check_classes(classes: Sequence[str], rows: Sequence[ManifestRow]) -> None:
-    if absent := sorted(set(classes) - {row.label for row in rows if row.status == TAKEN}):
-        refused = [row for row in rows if row.status != TAKEN]
-        shown = "; ".join(f"{row.path}: {row.reason}" for row in refused[:3])
-        first = f", first: {shown}" if shown else ""
-        raise InputError(
-            f"no usable image of: {', '.join(absent)} ({len(refused)} of {len(rows)} files refused"
-            f"{first}); add images or leave the class out"
-        )
 
 
 def write_records(contents: Contents, taken: Mapping[str, Study], data_dir: Path) -> Path:

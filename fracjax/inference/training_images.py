@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from fracjax.errors import InputError
+from fracjax.loading.batch import Examples
 from fracjax.loading.dataset_view import Dataset
 from fracjax.runtime.atomic_files import read_json, write_json
 from fracjax.runtime.multihost import run_on_main
@@ -37,6 +38,10 @@ class TrainingImages:
     high: tuple[float, ...]
     n: int  # training images
     split_hash: str
+
+    def outside(self, figures: Float[np.ndarray, "n 5"]) -> Bool[np.ndarray, " n"]:
+        """Which measured images lie outside of a range, and so have words from `unlike`."""
+        return ((figures < np.array(self.low)) | (figures > np.array(self.high))).any(axis=1)
 
     def unlike(self, image: UInt8[np.ndarray, "side side c"]) -> str:
         """In what an image lies outside of the ranges, in words; empty where it does not.
@@ -71,6 +76,12 @@ def measure(images: UInt8[np.ndarray, "n side side c"]) -> Float[np.ndarray, "n 
     return np.stack(figures, axis=1).astype(np.float64)
 
 
+def measure_all(examples: Examples) -> Float[np.ndarray, "n 5"]:
+    """`measure` of the images of examples, few of them in memory at a time."""
+    rows = np.array_split(np.arange(len(examples)), -(-len(examples) // _CHUNK))
+    return np.concatenate([measure(examples.images(part)) for part in rows])
+
+
 def ranges_of(figures: Float[np.ndarray, "n 5"], split_hash: str) -> TrainingImages:
     """The ranges of measured training images."""
     low = np.quantile(figures, OUTSIDE, axis=0, method="lower")
@@ -85,10 +96,7 @@ def path(folder: Path) -> Path:
 
 def store(folder: Path, dataset: Dataset, meta: CheckpointMetadata) -> None:
     """Measure the training images of a run, as its network sees them, and keep their ranges."""
-    examples = dataset.part("train", meta.form)
-    rows = np.array_split(np.arange(len(examples)), -(-len(examples) // _CHUNK))
-    figures = np.concatenate([measure(examples.images(part)) for part in rows])
-    found = ranges_of(figures, dataset.split_hash)
+    found = ranges_of(measure_all(dataset.part("train", meta.form)), dataset.split_hash)
     run_on_main(lambda: folder.mkdir(parents=True, exist_ok=True), "folder")
     write_json(path(folder), {name: getattr(found, name) for name in found.__dataclass_fields__})
 
