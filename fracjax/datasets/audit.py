@@ -14,7 +14,7 @@ from jaxtyping import UInt8, UInt64
 
 from fracjax.datasets.duplicates import dihedral, fingerprint, near_duplicate_groups
 from fracjax.datasets.prepared import REFUSED, TAKEN, ManifestRow
-from fracjax.datasets.sources.archive import Study
+from fracjax.datasets.sources.archive import Contents, Study
 from fracjax.errors import InputError
 from fracjax.imaging.decoder_warnings import capture_decoder_warnings
 from fracjax.imaging.grey_levels import Unreadable, has_colour
@@ -79,12 +79,13 @@ def examine(studies: Sequence[Study], similarity: float | None) -> list[Manifest
     return [file.row for file in files]
 
 
-def check_classes(classes: Sequence[str], rows: Sequence[ManifestRow]) -> None:
-    """Refuse a class of which no file was taken; why the first ones were not is said."""
-    if absent := sorted(set(classes) - {row.label for row in rows if row.status == TAKEN}):
+def check_classes(contents: Contents, rows: Sequence[ManifestRow]) -> None:
+    """Refuse a class of which no file was taken, and say why the first ones were not."""
+    if absent := sorted(set(contents.classes) - {row.label for row in rows if row.status == TAKEN}):
         refused = [row for row in rows if row.status != TAKEN]
         shown = "; ".join(f"{row.path}: {row.reason}" for row in refused[:3])
         first = f", first: {shown}" if shown else ""
+        first += "".join(f"; {n} skipped as {why}" for why, n in contents.skipped.items())
         raise InputError(
             f"no usable image of: {', '.join(absent)} ({len(refused)} of {len(rows)} files refused"
             f"{first}); add images or leave the class out"

@@ -112,7 +112,7 @@ def prepare(request: Request) -> Summary:
         request = replace(request, group_by=request.group_by or contents.group_by or None)
         contents = with_columns(contents, request)
         rows = examine(contents.studies, similarity_of(contents.name))
-        check_classes(contents.classes, rows)
+        check_classes(contents, rows)
         kept = [row for row in rows if row.status == TAKEN]
         labels, groups = [row.label for row in kept], [row.group for row in kept]
         names = [row.study for row in kept]
