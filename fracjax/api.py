@@ -55,8 +55,11 @@ def fit(config: Config, *, console: Console | None = None) -> Path:
 
 def evaluate(
     workdir: Path,
-    split: Literal["validation", "test"],
+    split: Literal["validation", "test", "all"] | None = None,
     *,
+    on: Path | None = None,
+    classes: Sequence[str] = (),
+    leave_out_seen: bool = False,
     threshold: str | None = None,
     per: str | None = None,
     pool: Literal["mean", "max"] = "mean",
@@ -64,7 +67,7 @@ def evaluate(
     out: Path | None = None,
     console: Console | None = None,
 ) -> dict[str, Any]:
-    """Predict one part of a run's dataset, and write report, figures and predictions of it.
+    """Predict a part of a run's dataset, or another one; write report, figures and predictions.
 
     Validation chooses the temperature and a detector's threshold, by the rule `threshold` (youden,
     sensitivity:X or fixed:X) or that of the run's config; test reads them. `per` names a column,
@@ -72,17 +75,24 @@ def evaluate(
     in `data_dir`, by default where they were in training. With `out` nothing is written into the
     workdir: results go to `out`/SPLIT, threshold and temperature to `out`.
 
+    `on` is another dataset for an external test: the name or path of a prepared one, or a folder
+    with one folder per class. `split` is then a part of it, None for all; `classes` are the names
+    there of the run's classes, in their order, if they differ; `leave_out_seen` leaves out what the
+    run has seen. Results go to `WORKDIR/evaluation/on_DATASET`.
+
     Returns:
       What is in `WORKDIR/evaluation/SPLIT/metrics.json`.
 
     Raises:
-      InputError: no run there, or the dataset is not the one of its training.
+      InputError: no run there, the dataset is not the one of its training, or another one shares
+        studies or no classes with it.
     """
     from fracjax.runtime.atomic_files import read_json
     from fracjax.workflows.evaluate import evaluate as evaluate_run
 
     screen = console or Console(quiet=True)
     how = {"rule": threshold, "per": per, "pool": pool, "data_dir": data_dir, "out": out}
+    how |= {"on": on, "classes": tuple(classes), "leave_out_seen": leave_out_seen}
     folder = evaluate_run(workdir, split, data_mesh(), screen, **how)
     return read_json(folder / "metrics.json", "evaluate the run again")
 

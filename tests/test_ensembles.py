@@ -17,7 +17,8 @@ from fracjax.evaluation import Predictions
 from fracjax.evaluation.aggregate import mean
 from fracjax.evaluation.temperature import scaled
 from fracjax.inference.cascade import run_cascade
-from fracjax.inference.evaluate_run import EvaluationRequest, evaluate_run
+from fracjax.inference.evaluate_run import evaluate_run
+from fracjax.inference.evaluation_request import EvaluationRequest
 from fracjax.inference.model_bundle import open_run
 from fracjax.inference.stages import open_detector_gate, open_stages
 from fracjax.loading import dataset_view

@@ -12,7 +12,8 @@ from rich.console import Console
 from fracjax.errors import InputError
 from fracjax.evaluation import Predictions
 from fracjax.evaluation.pool_by import pool_by
-from fracjax.inference.evaluate_run import EvaluationRequest, _pooled_point, evaluate_run
+from fracjax.inference.evaluate_run import _pooled_point, evaluate_run
+from fracjax.inference.evaluation_request import EvaluationRequest
 from fracjax.runtime.sharding import data_mesh
 from fracjax.workflows.evaluate import evaluate
 

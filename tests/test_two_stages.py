@@ -16,7 +16,8 @@ from fracjax.errors import InputError
 from fracjax.evaluation import Predictions, auc, cascade_report, precision_shift
 from fracjax.inference import calibration
 from fracjax.inference import evaluate_run as judging
-from fracjax.inference.evaluate_run import EvaluationRequest, evaluate_run
+from fracjax.inference.evaluate_run import evaluate_run
+from fracjax.inference.evaluation_request import EvaluationRequest
 from fracjax.inference.stages import open_detector_gate, open_stages
 from fracjax.loading.dataset_view import open_dataset
 from fracjax.runtime.atomic_files import to_json

@@ -7,6 +7,7 @@ import tyro
 
 from fracjax.cli.process import keep_caches_in
 from fracjax.config import Precision
+from fracjax.config.class_names import show_dashes
 from fracjax.errors import InputError
 from fracjax.runtime.multihost import broadcast, main_console, print_main, start
 
@@ -27,8 +28,11 @@ def _devices(*, own: bool = False, cache_dir: Path | None = None) -> "Mesh":
 
 
 def evaluate(
-    split: Split,
+    split: Literal["validation", "test", "all"] | None = None,
     checkpoint: Path | None = None,
+    on: Path | None = None,
+    classes: tuple[str, ...] = (),
+    leave_out_seen: bool = False,
     compare: tuple[Path, Path] | None = None,
     threshold: str | None = None,
     views: int | None = None,
@@ -44,8 +48,15 @@ def evaluate(
 
     Args:
       split: part to evaluate on. The temperature, and a detector's threshold, are chosen and stored
-        on validation, and only read on test.
+        on validation, and only read on test. With --on a part of that dataset, or all of it, which
+        is what None stands for; they are only read then.
       checkpoint: workdir of a trained run.
+      on: another dataset for an external test: the name of a prepared one, the path of one, or a
+        folder (or zip) with one folder per class. No threshold is chosen there.
+      classes: with --on, the names there of the run's classes, in the order of the run (of two the
+        negative one first), if they differ.
+      leave_out_seen: with --on, leave out studies that training or validation has, too, with their
+        groups; without it they end the evaluation.
       compare: workdirs of two runs on one split, both evaluated on validation before; the same as
         the command `compare`.
       threshold: with --split validation, how to choose it: youden, sensitivity:X or fixed:X; by
@@ -63,9 +74,10 @@ def evaluate(
       data_dir: where the prepared datasets are, if not where they were in training.
       cache_dir: folder for decoded images; by default with the dataset or, where that cannot be
         written, the user's ~/.cache/fracjax.
-      out: folder to write to, where the run is another user's: OUT/SPLIT has the results, and
-        validation stores the threshold in OUT, where test reads it before that of the run; by
-        default CHECKPOINT/evaluation/SPLIT. With --compare by default SECOND/comparison/SPLIT.
+      out: folder to write to, where the run is another user's: OUT/SPLIT (OUT/on_DATASET) has the
+        results, and validation stores the threshold in OUT, where test reads it before that of the
+        run; by default CHECKPOINT/evaluation/SPLIT (or on_DATASET). With --compare by default
+        SECOND/comparison/SPLIT.
     """
     if (checkpoint is None) == (compare is None):
         raise InputError("write either --checkpoint DIR or --compare DIR DIR")
@@ -75,13 +87,21 @@ def evaluate(
                 "--compare reads threshold, views and precision as validation stored them: leave "
                 "them out, and --per, too"
             )
+        if on is not None or classes or leave_out_seen:
+            raise InputError(
+                "--compare is of two runs on their own dataset: leave --on, --classes and "
+                "--leave-out-seen out, and evaluate each run --on the other dataset"
+            )
+        if split not in ("validation", "test"):
+            raise InputError("--split validation or test is needed with --compare")
         return compare_runs(*compare, split=split, out=out, data_dir=data_dir, cache_dir=cache_dir)
     assert checkpoint is not None
     mesh = _devices(cache_dir=cache_dir)
     from fracjax.workflows.evaluate import evaluate
 
     how = {"rule": threshold, "views": views, "precision": precision, "data_dir": data_dir}
-    how |= {"per": per, "pool": pool}
+    how |= {"per": per, "pool": pool, "on": on, "leave_out_seen": leave_out_seen}
+    how["classes"] = show_dashes(classes)
     folder = evaluate(checkpoint, split, mesh, main_console(), gallery=gallery, out=out, **how)
     print_main(f"report.html, its Markdown, metrics.json and predictions.csv are in {folder}")
 

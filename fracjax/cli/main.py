@@ -20,7 +20,7 @@ COMMANDS = {
     "convert": ("data", "convert a Keras file of ImageNet weights"),
     "train": ("train", "train a run, or continue one that was cut short"),
     "two-stages": ("train", "train and evaluate detector, classifier and cascade, one by one"),
-    "evaluate": ("apply", "evaluate a run on validation or test, with a report"),
+    "evaluate": ("apply", "evaluate a run on validation, test or another dataset, with a report"),
     "compare": ("apply", "compare two evaluated runs on one split"),
     "cascade": ("apply", "evaluate both stages together"),
     "explain": ("apply", "draw where the network looked, and score it against boxes"),
@@ -74,7 +74,7 @@ def _run(name: str, words: Sequence[str], prog: str) -> int | None:
         return command(words, prog)
     import tyro
 
-    if name == "prepare":
+    if name in ("prepare", "evaluate"):
         words = hide_dashes(words, "--classes", "--positive")
     return tyro.cli(command, args=words, prog=prog)
 

@@ -125,10 +125,10 @@ def leave_out_seen(seen: Studies, evaluated: Studies) -> tuple[Studies, dict[str
     for place, words in compare_studies(seen, evaluated).shared:
         why.setdefault(place, words)
     group = evaluated.prepared.group[evaluated.index]
-    mates = np.flatnonzero(np.isin(group, group[list(why)]))
+    mates = np.flatnonzero(np.isin(group, group[list(why)])).tolist()
     names = evaluated.names
     gone = {names[i]: why.get(i, f"{names[i]}: of a group with one of these") for i in mates}
-    return replace(evaluated, index=np.delete(evaluated.index, mates)), gone
+    return replace(evaluated, index=np.delete(evaluated.index, np.array(mates, int))), gone
 
 
 def _versions_of_one(one: Prepared, other: Prepared) -> bool:

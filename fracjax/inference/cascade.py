@@ -7,9 +7,9 @@ from fracjax.datasets.leakage import Leakage, audit_leakage
 from fracjax.errors import InputError
 from fracjax.evaluation import CascadeReport, Predictions, cascade_report
 from fracjax.evaluation.cascade import CascadeSweep, EndToEnd, Normals, cascade_sweep, end_to_end
-from fracjax.inference.evaluate_run import audit_part, open_as_trained, studies_of
 from fracjax.inference.model_bundle import ModelBundle, is_cross_validation
 from fracjax.inference.stages import DetectorGate, Stages
+from fracjax.inference.trained_dataset import audit_part, open_as_trained, studies_of
 from fracjax.loading.dataset_view import Dataset
 
 

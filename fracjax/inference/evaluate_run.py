@@ -1,18 +1,17 @@
 """A run's networks on one part of their dataset, as validation calibrated them."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jax.sharding import Mesh
 
-from fracjax.config import Precision
-from fracjax.datasets.leakage import Leakage, Studies, audit_leakage
+from fracjax.datasets.leakage import Leakage
 from fracjax.errors import InputError
-from fracjax.evaluation import Predictions, aggregate, choose_threshold, parse_rule
-from fracjax.evaluation.pool_by import Pool, PooledPoint, check_within_groups, pool_by, unit_names
+from fracjax.evaluation import Predictions, aggregate, choose_threshold
+from fracjax.evaluation.drift import Drift
+from fracjax.evaluation.pool_by import PooledPoint, check_within_groups, pool_by, unit_names
 from fracjax.evaluation.precision_shift import (
     PrecisionShift,
     check_precision_shift,
@@ -21,47 +20,22 @@ from fracjax.evaluation.precision_shift import (
 )
 from fracjax.evaluation.temperature import Temperature, fit_temperature, scaled
 from fracjax.inference import calibration
-from fracjax.inference.calibration import Calibration, evaluate_command
+from fracjax.inference.calibration import Calibration
+from fracjax.inference.drift import measure_drift
+from fracjax.inference.evaluation_request import EvaluationRequest, checked_rule, stored_for
+from fracjax.inference.external import External, open_external
 from fracjax.inference.model_bundle import (
     ModelBundle,
     is_cross_validation,
     open_run,
     read_metas,
-    refuse_folds,
 )
+from fracjax.inference.trained_dataset import audit_part, open_as_trained
 from fracjax.loading.batch import Examples
-from fracjax.loading.dataset_view import Dataset, open_dataset
+from fracjax.loading.dataset_view import Dataset
 from fracjax.models.precision import effective_precision
 from fracjax.ops.backend import platform
 from fracjax.training.checkpoint import CheckpointMetadata
-
-_SEEN_BEFORE = {"validation": ("train",), "test": ("train", "validation")}
-
-
-@dataclass(frozen=True)
-class EvaluationRequest:
-    """What to evaluate, and how."""
-
-    workdir: Path  # the run
-    part: str  # validation or test
-    # fit the temperature and choose a detector's threshold, and store both; else they are read. On
-    # validation only.
-    calibrate: bool = False
-    # how to choose the threshold on validation; the config's `threshold` by default.
-    rule: str | None = None
-    # views of each study whose probabilities are averaged; by default the config's
-    # `augment.test_views`, and on test what validation was evaluated with.
-    views: int | None = None
-    # what the networks compute in; by default the config's `model.precision`, likewise.
-    precision: Precision | None = None
-    # where the prepared datasets are now; the config's `data.dir` by default.
-    data_dir: Path | None = None
-    # where threshold and temperature are stored, and read from if they are there; else the run.
-    out: Path | None = None
-    # column, such as patient, of whose values the predictions are pooled as well, and how. Of a
-    # detector they have a threshold of their own, chosen on validation.
-    per: str | None = None
-    pool: Pool = "mean"
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +43,9 @@ class EvaluatedRun:
     """Predictions of one part, and all that they come from."""
 
     bundle: ModelBundle  # the networks, at the temperature and the views below
-    part: str  # validation or test
-    dataset: Dataset  # that the networks were trained on; of folds, that of the first
+    part: str  # of `dataset`; of an external one, test has what is evaluated
+    # that the networks were trained on, or the external one; of folds, that of the first
+    dataset: Dataset
     examples: tuple[Examples, ...]  # studies that each network predicted
     each: tuple[Predictions, ...]  # predictions of each network as it gives them, at temperature 1
     predictions: Predictions  # of all networks together, at the temperature
@@ -80,15 +55,26 @@ class EvaluatedRun:
     precision_shift: PrecisionShift | None
     pooled: Predictions | None  # those of each patient as one, if they were asked for
     folds: bool  # each network predicted other studies, those that it was not trained on
+    # of an external evaluation what it was made on, how it differs from training and validation.
+    external: External | None = None
+    drift: Drift | None = None
 
     @property
     def title(self) -> str:
         """Dataset and part."""
-        return f"{self.bundle.meta.config.data.name}, {self.part}"
+        own = self.bundle.meta.config.data.name
+        if self.external is None:
+            return f"{own}, {self.part}"
+        return f"{self.external.name}, external test of a run on {own}"
+
+    @property
+    def trained(self) -> Dataset:
+        """The dataset that the networks were trained on."""
+        return self.dataset if self.external is None else self.external.trained
 
 
 def evaluate_run(request: EvaluationRequest, mesh: Mesh) -> EvaluatedRun:
-    """Predict one part, with a leakage audit before.
+    """Predict one part, or another dataset, with a leakage audit before.
 
     Raises:
       InputError: what is asked for cannot be, no run there, its dataset is gone or split otherwise,
@@ -96,8 +82,8 @@ def evaluate_run(request: EvaluationRequest, mesh: Mesh) -> EvaluatedRun:
         precision is another than that of training and moves probabilities.
     """
     part, metas = request.part, read_metas(request.workdir)
-    rule = _checked_rule(request, metas[0])  # before minutes are spent on predictions
-    stored = None if request.calibrate else _stored(request, metas)
+    rule = checked_rule(request, metas[0])  # before minutes are spent on predictions
+    stored = None if request.calibrate else stored_for(request, metas)
     bundle = open_run(request.workdir, mesh, metas)
     if stored is not None:
         bundle = stored.apply_to(bundle)
@@ -105,7 +91,12 @@ def evaluate_run(request: EvaluationRequest, mesh: Mesh) -> EvaluatedRun:
         views = bundle.test_views if request.views is None else request.views
         bundle = dataclasses.replace(bundle, test_views=views)
         bundle = bundle.in_precision(request.precision or bundle.precision)
-    dataset, examples, leakage = _studies(bundle, request)
+    external = None if request.on is None else _external(request, request.on, metas[0])
+    if external is None:
+        dataset, examples, leakage = _studies(bundle, request.part, request.data_dir)
+    else:
+        dataset, part, leakage = external.dataset, "test", (external.leakage,)
+        examples = (dataset.part(part, bundle.meta.form),) * len(metas)
     folds = is_cross_validation(metas) and part == "validation"
     join = aggregate.pooled if folds else aggregate.mean
     each = _predict_each(bundle, examples)
@@ -128,9 +119,27 @@ def evaluate_run(request: EvaluationRequest, mesh: Mesh) -> EvaluatedRun:
     if request.calibrate:
         calibration.store(request.out or request.workdir, chosen, metas)
     bundle = chosen.apply_to(bundle)
-    return EvaluatedRun(
-        bundle, part, dataset, examples, each, predictions, chosen, leakage, shift, pooled, folds
-    )
+    drift = None
+    if external is not None:
+        validation = _on_validation(bundle, chosen, request.data_dir)
+        drift = measure_drift(external, bundle.meta, validation, predictions, chosen.point)
+    own = bundle, part, dataset, examples, each, predictions, chosen, leakage, shift, pooled
+    return EvaluatedRun(*own, folds, external, drift)
+
+
+def _external(request: EvaluationRequest, on: Path, meta: CheckpointMetadata) -> External:
+    how = {"data_dir": request.data_dir, "leave_out": request.leave_out_seen}
+    return open_external(on, request.part, request.classes, meta, **how)
+
+
+def _on_validation(bundle: ModelBundle, chosen: Calibration, data_dir: Path | None) -> Predictions:
+    """The run's own validation studies, predicted as those of another dataset are.
+
+    Of folds each study by the network that was not trained on it.
+    """
+    _, examples, _ = _studies(bundle, "validation", data_dir)
+    join = aggregate.pooled if is_cross_validation(bundle.metas) else aggregate.mean
+    return scaled(join(_predict_each(bundle, examples)), chosen.temperature.value)
 
 
 def _pooled(
@@ -160,59 +169,8 @@ def _pooled_point(request: EvaluationRequest, pooled: Predictions, rule: str | N
     return PooledPoint(request.per, request.pool, point)
 
 
-def _checked_rule(request: EvaluationRequest, meta: CheckpointMetadata) -> str | None:
-    """By which a threshold is to be chosen; None of a classifier, which has none."""
-    detector = len(meta.classes) == 2
-    problems = {
-        f"the part is {request.part!r}, expected validation or test": (
-            request.part not in _SEEN_BEFORE
-        ),
-        f"found calibration on {request.part}, expected on validation: a threshold and a "
-        "temperature are chosen there only": request.calibrate and request.part != "validation",
-        f"threshold is {request.rule}: a rule chooses a detector's threshold, on validation only; "
-        "leave it out": request.rule is not None and not (detector and request.calibrate),
-        f"views is {request.views}; write 1, the study as it is, or more": (
-            request.views is not None and request.views < 1
-        ),
-    }
-    _refuse(problem for problem, broken in problems.items() if broken)
-    parse_rule(rule := request.rule or meta.config.threshold)
-    return rule if detector else None
-
-
-def _stored(request: EvaluationRequest, metas: Sequence[CheckpointMetadata]) -> Calibration | None:
-    """What validation chose, if it fits the request; None of a classifier without it."""
-    if len(metas[0].classes) == 2:
-        refuse_folds(request.workdir, metas)
-        stored = calibration.read(request.workdir, metas, request.out)
-    elif (stored := calibration.read_if_stored(request.workdir, metas, request.out)) is None:
-        return None
-    # A threshold holds for scores that come about as those it was chosen on.
-    what = "temperature was fitted" if stored.point is None else "threshold was chosen"
-    _refuse(
-        f"{name} is {asked}, but the {what} on {scores}; run "
-        f"`{evaluate_command(request.workdir, f'--{name} {asked}')}` first, or leave {name} out"
-        for name, asked, own, scores in (
-            ("views", request.views, stored.test_views, f"the mean of {stored.test_views} view(s)"),
-            ("precision", request.precision, stored.precision, f"scores in {stored.precision}"),
-        )
-        if asked not in (None, own)
-    )
-    per, pooled = request.per, stored.pooled
-    there = None if pooled is None else (pooled.column, pooled.pool)
-    if per and stored.point and there != (per, request.pool):
-        command = evaluate_command(request.workdir, f"--per {per} --pool {request.pool}")
-        _refuse([f"no threshold per {per} ({request.pool}) was chosen; run `{command}` first"])
-    return stored
-
-
-def _refuse(problems: Iterable[str]) -> None:
-    if text := "; ".join(problems):
-        raise InputError(text)
-
-
 def _studies(
-    bundle: ModelBundle, request: EvaluationRequest
+    bundle: ModelBundle, part: str, data_dir: Path | None
 ) -> tuple[Dataset, tuple[Examples, ...], tuple[Leakage, ...]]:
     """What each network of a run is evaluated on.
 
@@ -222,31 +180,12 @@ def _studies(
     opened: dict[str | None, tuple[Dataset, Examples, Leakage]] = {}  # by fold
     for meta in bundle.metas:
         if meta.config.data.fold not in opened:
-            dataset = open_as_trained(meta, request.data_dir)
-            audit = audit_part(dataset, request.part)
-            examples = dataset.part(request.part, meta.form)
+            dataset = open_as_trained(meta, data_dir)
+            audit = audit_part(dataset, part)
+            examples = dataset.part(part, meta.form)
             opened[meta.config.data.fold] = (dataset, examples, audit)
     datasets, _, leakage = zip(*opened.values(), strict=True)
     return datasets[0], tuple(opened[m.config.data.fold][1] for m in bundle.metas), leakage
-
-
-def open_as_trained(meta: CheckpointMetadata, data_dir: Path | None) -> Dataset:
-    """The dataset that a network was trained on, split as it was then."""
-    dataset = open_dataset(meta.config.data, data_dir)
-    meta.check_split(dataset.split_hash)
-    return dataset
-
-
-def audit_part(dataset: Dataset, part: str) -> Leakage:
-    """Refuse a part that shares a study or a near duplicate with training, or with validation."""
-    return audit_leakage(studies_of(dataset, *_SEEN_BEFORE[part]), studies_of(dataset, part))
-
-
-def studies_of(dataset: Dataset, *parts: str) -> Studies:
-    """The studies of some parts, as an audit names them."""
-    name = f"{' and '.join(parts)} of {dataset.prepared.name}"
-    index = np.concatenate([dataset.indices(part) for part in parts])
-    return Studies(name, dataset.prepared, index)
 
 
 def _predict_each(bundle: ModelBundle, examples: tuple[Examples, ...]) -> tuple[Predictions, ...]:

@@ -41,7 +41,7 @@ class TrainingImages:
 
     def outside(self, figures: Float[np.ndarray, "n 5"]) -> Bool[np.ndarray, " n"]:
         """Which measured images lie outside of a range, and so have words from `unlike`."""
-        return ((figures < np.array(self.low)) | (figures > np.array(self.high))).any(axis=1)
+        return np.any((figures < np.array(self.low)) | (figures > np.array(self.high)), axis=1)
 
     def unlike(self, image: UInt8[np.ndarray, "side side c"]) -> str:
         """In what an image lies outside of the ranges, in words; empty where it does not.

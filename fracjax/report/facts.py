@@ -40,8 +40,19 @@ class DataFacts:
 
 
 @dataclass(frozen=True)
+class ExternalFacts:
+    """Another dataset than that of training, and what was evaluated of it."""
+
+    name: str  # its name, with its part if it is not all of it
+    path: str  # where it lies
+    data: DataFacts  # of it; the one part is what is evaluated
+    left_out: Mapping[str, str]  # studies that the run has seen, and why each is left out
+    notes: Sequence[str]  # what a careful reader should know, in sentences
+
+
+@dataclass(frozen=True)
 class RunFacts:
-    """A run on one part of its dataset."""
+    """A run on one part of its dataset, or on another one."""
 
     config: Config  # that it was trained with; of several networks, that of the first
     channels: int  # of the images that its networks take
@@ -50,16 +61,23 @@ class RunFacts:
     precision_shift: str  # what another would make of the figures, in a sentence, if tried
     point: OperatingPoint | None  # a detector's, chosen on validation; None of a classifier
     temperature: Temperature
-    part: str
+    part: str  # validation or test; or external
     n: int  # studies of the part that were predicted
-    data: DataFacts  # what it was trained and evaluated on
+    data: DataFacts  # what it was trained on and, if it is not external, evaluated on
     histories: Mapping[str, History]  # how each network was trained, by its name
+    external: ExternalFacts | None = None  # what it was evaluated on, if it is another dataset
 
     @property
     def subset(self) -> str:
         """How much of the training studies training has; "" for all."""
         fraction = self.config.data.subset
         return "" if fraction == 1 else f"{100 * fraction:g}% of the groups of training"
+
+    @property
+    def evaluated_on(self) -> str:
+        """How many studies of what it was evaluated on."""
+        what = self.part if self.external is None else f"{self.external.name}, another dataset"
+        return f"{self.n} studies of {what}"
 
 
 def versions() -> str:

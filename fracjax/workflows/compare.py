@@ -9,7 +9,8 @@ from fracjax.config.class_names import print_roles
 from fracjax.errors import InputError
 from fracjax.evaluation import Comparison, compare_classifiers, compare_detectors
 from fracjax.inference.calibration import about
-from fracjax.inference.evaluate_run import EvaluatedRun, EvaluationRequest, evaluate_run
+from fracjax.inference.evaluate_run import EvaluatedRun, evaluate_run
+from fracjax.inference.evaluation_request import EvaluationRequest
 from fracjax.inference.model_bundle import read_metas
 from fracjax.report.page import Page, Section, text
 from fracjax.report.sections.run import data_section

@@ -17,20 +17,28 @@ from fracjax.evaluation.calibration import recalibration, reliability
 from fracjax.evaluation.subgroups import masks_of, subgroup_report
 from fracjax.inference import training_images
 from fracjax.inference.calibration import about
-from fracjax.inference.evaluate_run import EvaluatedRun, EvaluationRequest, evaluate_run
+from fracjax.inference.evaluate_run import EvaluatedRun, evaluate_run
+from fracjax.inference.evaluation_request import EvaluationRequest
 from fracjax.inference.model_bundle import epochs_of
 from fracjax.report.charts.training import History
 from fracjax.report.facts import RunFacts
 from fracjax.report.members_table import members_table, report_members
 from fracjax.report.page import Page, Section
 from fracjax.report.sections import performance
+from fracjax.report.sections.external import (
+    drift_section,
+    external_data_section,
+    fractions_table,
+    shifts_table,
+)
 from fracjax.report.sections.run import card_section, claim_section, data_section, training_section
 from fracjax.report.sections.summary import classifier_summary, detector_summary
-from fracjax.report.table import Table
+from fracjax.report.table import Table, threshold_text
 from fracjax.report.tables import binary_tables, per_class_table, subgroup_table
 from fracjax.runtime.atomic_files import to_json
 from fracjax.training.checkpoint import newest, read_meta
 from fracjax.training.ensemble_configs import member_dirs
+from fracjax.workflows.external import described, external_facts, show_external
 from fracjax.workflows.mistakes import find_mistakes
 from fracjax.workflows.pages import data_facts, run_text, today, write_report
 
@@ -43,7 +51,7 @@ Results = tuple[dict[str, Any], list[Table], list[Section], str]
 
 def evaluate(
     workdir: Path,
-    part: str,
+    part: str | None,
     mesh: Mesh,
     console: Console,
     *,
@@ -51,17 +59,22 @@ def evaluate(
     out: Path | None = None,
     **options: Any,
 ) -> Path:
-    """Predict one part, and write and show every figure of it.
+    """Predict one part, or another dataset, and write and show every figure of it.
 
     A detector's threshold and the temperature are chosen and stored when the part is validation,
-    and only read when it is test. `gallery` images of the worst mistakes stand in the report; 0
-    makes one without images. With `out` nothing is written into the workdir. The options are the
-    other fields of `EvaluationRequest`. Returns the folder that holds predictions.csv, metrics.json
-    and the report; raises as `evaluate_run`.
+    and only read when it is test, or of another dataset (`on`), of which None is all studies.
+    `gallery` images of the worst mistakes stand in the report; 0 makes one without images. With
+    `out` nothing is written into the workdir. The options are the other fields of
+    `EvaluationRequest`. Returns the folder that holds predictions.csv, metrics.json and the report;
+    raises as `evaluate_run`.
     """
     if gallery < 0:
         raise InputError(f"gallery is {gallery}; write a number of images, or 0 for none")
-    request = EvaluationRequest(workdir, part, calibrate=part == "validation", out=out, **options)
+    on = options.get("on")
+    if part is None and on is None:
+        raise InputError("--split validation or test is needed, unless --on names another dataset")
+    calibrate = part == "validation" and on is None
+    request = EvaluationRequest(workdir, part or "all", calibrate=calibrate, out=out, **options)
     evaluated = evaluate_run(request, mesh)
     if request.calibrate and evaluated.calibration.point is not None and not evaluated.folds:
         # For `predict` to know what it may be trusted with.
@@ -84,22 +97,33 @@ def evaluate(
         side_by_side = members_table(members, [one.n for one in each], names)
         tables.append(side_by_side)
         figures["members"] = to_json(members)
+    external = evaluated.external
+    if run.external is not None:
+        assert evaluated.drift is not None, "evaluate_run came first"
+        figures["drift"] = to_json(evaluated.drift)
+        tables += [fractions_table(evaluated.drift), shifts_table(evaluated.drift)]
+        sections.append(drift_section(evaluated.drift, run, run.external))
     sections.append(training_section(run, side_by_side))
     # Folds see different studies: no one network, and no one set of them, made these mistakes.
     if gallery and not evaluated.folds:
         sections.append(find_mistakes(evaluated, gallery))
     names = {section.id for section in sections}
-    sections += [data_section(run.data), card_section(run, in_short), claim_section(run, names)]
+    of_data = external_data_section(run.external) if run.external else data_section(run.data)
+    sections += [of_data, card_section(run, in_short), claim_section(run, names)]
     source = {
-        "part": part,
+        "part": request.part,
+        "external": None if external is None else described(external),
         **about(evaluated.bundle),
         "leakage": to_json(evaluated.leakage),
         "moved_by_precision": to_json(evaluated.precision_shift),
     }
-    folder, page = (out or workdir / "evaluation") / part, _page(evaluated, run, sections)
+    name = request.part if external is None else external.folder_name
+    folder, page = (out or workdir / "evaluation") / name, _page(evaluated, run, sections)
     folder = write_report(folder, {"source": source, **figures}, tables, page, console)
     for audit in evaluated.leakage:
         console.print(f"leakage audit: {audit}", highlight=False, soft_wrap=True)
+    if external is not None:
+        show_external(external, folder, console)
     evaluated.predictions.to_csv(folder / "predictions.csv")
     if evaluated.pooled is not None:
         evaluated.pooled.to_csv(folder / "predictions_pooled.csv")
@@ -126,12 +150,20 @@ def _per_unit(evaluated: EvaluatedRun, pooled: Predictions) -> tuple[dict[str, A
 
 
 def _page(evaluated: EvaluatedRun, run: RunFacts, sections: Sequence[Section]) -> Page:
+    trained = [("Split", evaluated.bundle.meta.split_hash[:12])]
+    if run.external is not None:
+        trained = [("Trained on", f"{run.data.name}, split {run.data.split_hash[:12]}")]
+        if run.point is not None:
+            chosen = (
+                f"{threshold_text(run.point.threshold)}, chosen on validation of {run.data.name}"
+            )
+            trained.append(("Threshold", chosen))
     return Page(
         f"{'Detector' if run.point else 'Classifier'} on {evaluated.title}",
         (
             ("Checkpoint", run_text(evaluated.bundle)),
-            ("Studies", f"{run.n} of {run.part}"),
-            ("Split", evaluated.bundle.meta.split_hash[:12]),
+            ("Studies", f"{run.n} of {run.external.name if run.external else run.part}"),
+            *trained,
             ("Made", today()),
         ),
         tuple(sections),
@@ -140,7 +172,7 @@ def _page(evaluated: EvaluatedRun, run: RunFacts, sections: Sequence[Section]) -
 
 def _facts(evaluated: EvaluatedRun) -> RunFacts:
     """What a report says of a run."""
-    trained = evaluated.bundle
+    trained, external = evaluated.bundle, evaluated.external
     # The last checkpoint has the epochs after the best one, too, if it is still there.
     metas = [
         read_meta(where, "last" if newest(where, "last") else "best")
@@ -157,10 +189,11 @@ def _facts(evaluated: EvaluatedRun) -> RunFacts:
         precision_shift="" if evaluated.precision_shift is None else str(evaluated.precision_shift),
         point=evaluated.calibration.point,
         temperature=evaluated.calibration.temperature,
-        part=evaluated.part,
+        part="external" if external else evaluated.part,
         n=evaluated.predictions.n,
-        data=data_facts(evaluated.dataset, evaluated.leakage),
+        data=data_facts(evaluated.trained, () if external else evaluated.leakage),
         histories=histories,
+        external=external_facts(external) if external else None,
     )
 
 

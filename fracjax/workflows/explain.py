@@ -13,8 +13,8 @@ from fracjax.explain.cam import Method
 from fracjax.explain.localisation import LocalisationReport, best_levels, localisation_report
 from fracjax.explain.maps import Target, explain
 from fracjax.inference.calibration import about
-from fracjax.inference.evaluate_run import open_as_trained
 from fracjax.inference.model_bundle import ModelBundle, is_cross_validation, open_run
+from fracjax.inference.trained_dataset import open_as_trained
 from fracjax.loading.batch import Examples
 from fracjax.loading.dataset_view import Dataset
 from fracjax.loading.regions import Regions, regions

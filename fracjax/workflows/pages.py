@@ -52,7 +52,11 @@ def today() -> str:
     return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
-def data_facts(dataset: Dataset, leakage: Sequence[Leakage]) -> DataFacts:
+def data_facts(
+    dataset: Dataset,
+    leakage: Sequence[Leakage],
+    parts: Sequence[str] = ("train", "validation", "test"),
+) -> DataFacts:
     """What a report says of a dataset, its split, and the audits that it passed."""
     prepared, split, kept = dataset.prepared, dataset.split, dataset.data.classes
     rows = read_manifest(prepared.manifest_path)
@@ -60,8 +64,7 @@ def data_facts(dataset: Dataset, leakage: Sequence[Leakage]) -> DataFacts:
     if left_out := int((dataset.labels(np.arange(len(prepared))) < 0).sum()):
         refused["not refused: of a class that this run leaves out"] = left_out
     labels = {
-        part: Counter(kept[i] for i in dataset.labels(dataset.indices(part)))
-        for part in ("train", "validation", "test")
+        part: Counter(kept[i] for i in dataset.labels(dataset.indices(part))) for part in parts
     }
     audits = tuple(
         (

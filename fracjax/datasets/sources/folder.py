@@ -8,7 +8,7 @@ file name where that is unique; every other column becomes a text attribute.
 """
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -20,10 +20,15 @@ from fracjax.datasets.sources.csv_table import CsvTable, files_of, read_table
 from fracjax.errors import InputError
 
 
-def folder(request: Request, path: Path) -> Contents:
+def folder(
+    request: Request,
+    path: Path,
+    choose: Callable[[Sequence[str]], tuple[str, ...]] | None = None,
+) -> Contents:
     """What a folder of the user, or a zip of its content, holds.
 
-    Folders whose names differ in case or Unicode form only are one class.
+    Folders whose names differ in case or Unicode form only are one class. `choose` says which of
+    those that are there to take, in their order; by default `classes_of` the request.
     """
     source, attributes = Source(path), request.attributes
     top = _top(source, request)
@@ -32,7 +37,8 @@ def folder(request: Request, path: Path) -> Contents:
     folders = sorted({name.split("/")[depth] for name in names if name.count("/") > depth})
     # A zip or disk of macOS spells names in NFD; nobody types them so.
     distinct = {class_key(name): unicodedata.normalize("NFC", name) for name in folders[::-1]}
-    chosen = classes_of(request, tuple(distinct[key] for key in sorted(distinct)))
+    found = tuple(distinct[key] for key in sorted(distinct))
+    chosen = classes_of(request, found) if choose is None else choose(found)
     class_of = dict(zip(folders, as_known(folders, chosen), strict=True))
     inside = {
         top + name: label

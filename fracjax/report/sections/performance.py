@@ -32,7 +32,7 @@ def threshold_section(run: RunFacts, point: OperatingPoint, report: BinaryReport
         "Threshold": f"{threshold_text(point.threshold)}{between}",
         "Rule": point.rule,
         "Measured on" if point.rule.startswith("fixed") else "Chosen on": f"{on} "
-        f"(split {run.data.split_hash[:12]})",
+        f"({run.data.name}, split {run.data.split_hash[:12]})",
         "On those studies": f"sensitivity {point.sensitivity}, specificity {point.specificity}",
         "Temperature": temperature_text(run.temperature),
     }

@@ -78,7 +78,8 @@ def card_section(run: RunFacts, performance: str) -> Section:
     """Facts in the order of the paper's card; `performance` has the main figures in one line."""
     config, data = run.config, run.config.data
     passed = f", those that the detector in {data.filter} passes" if data.filter else ""
-    caveats = "one dataset, no external test; labels are taken as they are given"
+    caveats = "one dataset, no external test" if run.external is None else "one external dataset"
+    caveats += "; labels are taken as they are given"
     if run.data.group_by:
         caveats += f"; studies are kept apart by {run.data.group_by} and by their looks alone"
     elif not run.data.drawn:
@@ -106,7 +107,7 @@ def card_section(run: RunFacts, performance: str) -> Section:
         + (f"; of those, {run.subset}" if run.subset else ""),
         "Chosen on": f"{run.data.count('validation')} studies of validation{passed}: "
         + ("epoch, threshold and temperature" if run.point else "epoch, temperature"),
-        "Evaluated on": f"{run.n} studies of {run.part}: {performance}",
+        "Evaluated on": f"{run.evaluated_on}: {performance}",
         "Factors": "what the dataset records; age, sex, machine and hospital only where it does",
         "Ethics": "a missed fracture harms; a false alarm costs time and dose. Which of the two "
         "weighs more is in the threshold, and was not asked of patients",
@@ -149,6 +150,13 @@ def _answers(run: RunFacts, sections: Collection[str]) -> dict[str, str]:
     disjoint = f"{by}, by the column of that name" if by else "patients are not known"
     figures = "under Operating point" if detector else "under The classes"
     failures = "under The worst mistakes"
+    robustness = "under Drift" if run.external else YOURS
+    internal, external = (
+        run.evaluated_on,
+        "none: every study is of the dataset that the networks were trained on",
+    )
+    if run.external:
+        internal, external = "in the run's own report on test", f"{run.evaluated_on}; under Drift"
     return {
         "Title: says that it is AI, and of which kind": f"deep learning: a {kind}",
         "Abstract: design, methods, results, conclusions": YOURS,
@@ -186,11 +194,10 @@ def _answers(run: RunFacts, sections: Collection[str]) -> dict[str, str]:
         "Metrics": "under Operating point and All thresholds" if detector else figures,
         "Significance and uncertainty": "95 % intervals on every figure; each table names how they "
         "were made",
-        "Robustness or sensitivity": "under Subgroups" if "subgroups" in sections else YOURS,
+        "Robustness or sensitivity": "under Subgroups" if "subgroups" in sections else robustness,
         "Explainability": f"class activation maps, {failures}" if "mistakes" in sections else YOURS,
-        "Evaluation on internal data": f"{run.n} studies of {run.part}",
-        "Testing on external data": "none: every study is of the dataset that the networks were "
-        "trained on",
+        "Evaluation on internal data": internal,
+        "Testing on external data": external,
         "Registration of a trial": YOURS,
         "Numbers included and excluded": "under The data",
         "Demographic and clinical characteristics by partition": drawn,

@@ -15,6 +15,8 @@ _CHOSEN_ON = {
     "validation, was chosen on them, so their figures are a little too good.",
     "test": "No network was trained on these studies, and no epoch and no temperature chosen on "
     "them.",
+    "external": "These studies are of another dataset: no network was trained on it, and no epoch, "
+    "no temperature and no threshold was chosen on it.",
 }
 _CASCADE_CHOSEN_ON = _CHOSEN_ON | {
     "validation": "The classifier's epoch and temperature were chosen on these studies, so its "
