@@ -38,12 +38,13 @@ def show(
 ) -> None:
     """Draw what picture files became, or studies of a prepared dataset, augmented.
 
-    `fracjax show FILE...` draws each file as training and prediction see it, beside the histogram
-    of its greys, and prints its notes. `fracjax show NAME --config CONFIG` draws studies of a
-    prepared dataset before and after each augmentation of a config.
+    `fracjax show FILE...` draws each file, and those of each folder, as training and prediction see
+    it, beside the histogram of its greys, and prints its notes. `fracjax show NAME --config CONFIG`
+    draws studies of a prepared dataset before and after each augmentation of a config.
 
     Args:
-      names: picture files; with --config one prepared dataset, with all of its classes.
+      names: picture files, or folders of them; with --config one prepared dataset, with all of its
+        classes.
       config: config file, or the name of a packaged one; says how images are decoded and
         augmented.
       data_dir: with --config: folder of the prepared datasets; None for the config's.
@@ -75,11 +76,12 @@ def _show_pictures(files: list[Path], out: Path | None, given: list[str]) -> Non
         raise InputError(f"{flags} without --config: files are drawn as they are; leave it out")
     if not files:
         raise InputError("nothing to show: name picture files, or a dataset with --config CONFIG")
-    from fracjax.workflows.show_pictures import printable, show_pictures
+    from fracjax.imaging.file_tree import printable
+    from fracjax.workflows.show_pictures import show_pictures
 
     path = out or Path(f"show_{files[0].stem if len(files) == 1 else 'pictures'}.png")
     for picture in show_pictures(files, path):
-        print(f"{printable(str(picture.path))}: {picture.note or 'no notes'}")
+        print(f"{printable(picture.path)}: {picture.note or 'no notes'}")
     print(f"wrote {path}")
 
 

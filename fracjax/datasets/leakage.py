@@ -31,7 +31,7 @@ class Leakage:
     """What was compared, all of it clean: what is not clean is an error."""
 
     seen: str  # what the model has seen, such as "train and validation of fracatlas"
-    evaluated: str  # what it is judged by
+    evaluated: str  # what it is evaluated on
     n_seen: int  # studies
     n_evaluated: int
     # from which correlation of the fine structure two images are near duplicates; None where images

@@ -113,7 +113,7 @@ def prepare(request: Request) -> Summary:
         request = replace(request, group_by=request.group_by or contents.group_by or None)
         contents = with_columns(contents, request)
         rows = examine(contents.studies, similarity_of(contents.name))
-        _check_classes(contents.classes, rows)
+        _check_classes(contents, rows)
         kept = [row for row in rows if row.status == TAKEN]
         labels, groups = [row.label for row in kept], [row.group for row in kept]
         names = [row.study for row in kept]
@@ -157,11 +157,12 @@ def _contents(request: Request) -> Contents:
     return _PUBLISHED[request.name](request.source)
 
 
-def _check_classes(classes: Sequence[str], rows: Sequence[ManifestRow]) -> None:
-    if absent := sorted(set(classes) - {row.label for row in rows if row.status == TAKEN}):
+def _check_classes(contents: Contents, rows: Sequence[ManifestRow]) -> None:
+    if absent := sorted(set(contents.classes) - {row.label for row in rows if row.status == TAKEN}):
         refused = [row for row in rows if row.status != TAKEN]
         shown = "; ".join(f"{row.path}: {row.reason}" for row in refused[:3])
         first = f", first: {shown}" if shown else ""
+        first += "".join(f"; {n} skipped as {why}" for why, n in contents.skipped.items())
         raise InputError(
             f"no usable image of: {', '.join(absent)} ({len(refused)} of {len(rows)} files refused"
             f"{first}); add images or leave the class out"

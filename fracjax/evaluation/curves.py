@@ -84,8 +84,8 @@ def pr_band(
 
     def closed_form(i: int) -> tuple[float, float]:
         # No spread is seen: a group counts as one study.
-        share = made.n_groups / made.n
-        return wilson(share * round(made.value[i] * called[i]), share * called[i])
+        fraction = made.n_groups / made.n
+        return wilson(fraction * round(made.value[i] * called[i]), fraction * called[i])
 
     return pointwise(_FRACTIONS[1:], made, "Wilson over studies called", closed_form)
 

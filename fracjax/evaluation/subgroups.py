@@ -64,13 +64,15 @@ def masks_of(
     attributes: Mapping[str, Shaped[np.ndarray, " n"]],
     labels: Shaped[np.ndarray, " n"],
     flags: Mapping[str, tuple[str, ...]] | None = None,
+    group_by: str = "",
 ) -> Masks:
     """Which studies make which subgroup.
 
     `flags` such as `{"view": ("frontal", "lateral"), "hardware": ("hardware",)}` make an attribute
     of several columns of 0 and 1, each a value, or of one, with the values "no" and "yes". Without
     them every attribute of text, whole numbers or booleans with 2 to `MOST_VALUES` values is taken,
-    but for "group", and for those that follow the label (each value has studies of one class only).
+    but for "group", for those that follow the label (each value has studies of one class only), and
+    for the column `group_by`: each of its values is one group, which has no interval of its own.
     """
     if flags is not None:
         wanted = [column for columns in flags.values() for column in columns]
@@ -80,7 +82,8 @@ def masks_of(
             [f"no column {c}{found}" for c in absent], "the attributes of subgroups"
         )
         return {name: _of_flags(attributes, columns) for name, columns in flags.items()}
-    masks = {name: _of_values(column) for name, column in attributes.items() if name != "group"}
+    others = {name: attributes[name] for name in attributes if name not in ("group", group_by)}
+    masks = {name: _of_values(column) for name, column in others.items()}
     return {
         name: parts
         for name, parts in masks.items()

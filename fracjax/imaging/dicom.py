@@ -73,13 +73,16 @@ def decode_dicom(
         raise Unreadable(_EXTENDED)
     bits = SampleBits.of(file, compressed=syntax.is_encapsulated and syntax != RLELossless)
     grey = file.PhotometricInterpretation in _GREY
-    if grey and bits.in_words:
+    # Of a codec that packs no more than the value's bits, there are no others.
+    wider = coded is not None and coded.bits == file.BitsAllocated > bits.stored
+    in_words = grey and (bits.in_words or wider)
+    if in_words:  # else decoders drop the other bits, or take them for the value's
         file.BitsStored, file.HighBit = file.BitsAllocated, file.BitsAllocated - 1
     # Of lossy JPEG gdcm may end the process where Pillow raises.
     lossy = syntax in (JPEGBaseline8Bit, JPEGExtended12Bit)
     stored = pixel_array(file, index=0, decoding_plugin="pillow" if lossy else "")
     if grey:
-        return _grey(bits.values(stored, notes) if bits.in_words else stored, bits, file, notes)
+        return _grey(bits.values(stored, notes) if in_words else stored, bits, file, notes)
     if file.PhotometricInterpretation == "PALETTE COLOR":
         stored = apply_color_lut(stored, file)[..., :3]
     if stored.dtype == np.uint8:

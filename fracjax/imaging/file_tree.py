@@ -8,7 +8,7 @@ import os
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from fracjax.imaging.dicom import is_dicom
@@ -22,7 +22,7 @@ _SERVICE = {
 }  # fmt: skip
 ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".tgz", ".gz", ".bz2", ".xz")
 NOT_ENTERED = "not entered"  # kind of the reason where nothing is lost
-_HEAD = 1024  # bytes that say what a file is
+HEAD = 1024  # bytes that say what a file is
 _TABLE_OF_CONTENTS = b"1.2.840.10008.1.3.10"  # SOP class of a DICOMDIR; PS3.3, F.2
 # Of kinds that are read, and of those that a user would take for one.
 _STARTS = (
@@ -96,19 +96,23 @@ def why_no_image(path: Path) -> str:
     To be read is also what cannot be opened, what is named as an image and is none, and a picture
     of a kind that we do not read: that its reading fails is said in its own row.
     """
-    named = is_image_name(path.name)
     if not path.is_file():  # a pipe would be waited for
         return ""
     try:
         with path.open("rb") as opened:
-            head = opened.read(_HEAD)
+            return why_not_by_head(path.name, opened.read(HEAD))
     except OSError:
         return ""
+
+
+def why_not_by_head(name: str, head: bytes) -> str:
+    """The same of a file of this name, by its first `HEAD` bytes."""
+    path = PurePosixPath(name)
     if is_dicom(head):
         # PS3.10, 8.6 gives it its name, and disks their suffixes and cases.
         contents = _TABLE_OF_CONTENTS in head or path.stem.casefold() == "dicomdir"
         return "a DICOM table of contents" if contents else ""
-    if named or _begins_as_image(head) or path.suffix.lower() in ARCHIVES:
+    if is_image_name(name) or _begins_as_image(head) or path.suffix.lower() in ARCHIVES:
         return ""
     return "no image"
 

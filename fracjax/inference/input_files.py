@@ -70,7 +70,7 @@ def find_files(paths: Sequence[Path], leave_out: Path | None = None) -> FileList
             elif files.setdefault(os.path.realpath(found.path), found.path) is not found.path:
                 repeated.append(found.path)
     if problems:
-        raise InputError(f"nothing was predicted: {'; '.join(problems)}")
+        raise InputError(f"nothing was read: {'; '.join(problems)}")
     return FileList(tuple(files.values()), refused, skipped, tuple(repeated))
 
 
@@ -92,12 +92,12 @@ class DecodedFile:
 
 def read(path: Path, forms: Sequence[ImageFormat]) -> DecodedFile:
     """Decode one file, in full, or say why not; as strictly as the audit of a dataset."""
+    if path.suffix.lower() in ARCHIVES and path.is_file():  # before one is too large to be read
+        return DecodedFile(path, "archive: unpack it, and name its folder")
     try:
         data = read_bytes(path)
     except OSError as error:
         return DecodedFile(path, f"unreadable: {error.strerror or error}")
-    if path.suffix.lower() in ARCHIVES:
-        return DecodedFile(path, "archive: unpack it, and name its folder")
     decoded = read_image(data, lambda data: decode_each(data, forms), path)
     if isinstance(decoded, Rejection):
         return DecodedFile(path, decoded.reason)

@@ -168,8 +168,9 @@ def _of_detector(evaluated: EvaluatedRun, run: RunFacts, point: OperatingPoint) 
     predictions = evaluated.predictions
     data = (predictions.label, predictions.fracture_score)
     report = binary_report(*data, point, predictions.groups, predictions.classes)
-    columns = _SUBGROUPS.get(evaluated.dataset.prepared.name)
-    masks = masks_of(predictions.attributes, predictions.label, columns)
+    prepared = evaluated.dataset.prepared
+    columns = _SUBGROUPS.get(prepared.name)
+    masks = masks_of(predictions.attributes, predictions.label, columns, prepared.group_by)
     subgroups = subgroup_report(predictions, masks, point.threshold)
     made, line = reliability(*data, predictions.groups), recalibration(*data, predictions.groups)
     figures = {

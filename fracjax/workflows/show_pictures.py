@@ -1,5 +1,6 @@
 """A sheet of what picture files became: each beside the histogram of its greys, with its notes."""
 
+import os
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ from matplotlib.figure import Figure
 
 from fracjax.errors import InputError
 from fracjax.imaging.decoder_warnings import capture_decoder_warnings
+from fracjax.imaging.file_tree import printable
 from fracjax.imaging.read import Rejection, open_image, read_bytes, read_image
+from fracjax.inference.input_files import find_files
 
 MOST = 40  # pictures on a sheet
 _WIDTH, _HEIGHT, _DPI = 10, 2.6, 100  # inches of the sheet and of a row; pixels to the inch
@@ -32,17 +35,28 @@ class Picture:
 def show_pictures(paths: Sequence[Path], out: Path) -> list[Picture]:
     """Draw files as they are read for training and prediction, each with its grey levels and notes.
 
+    Of folders the images are drawn that prediction would read.
+
     Raises:
-      InputError: a path is no file, or there are more than a sheet holds.
+      InputError: there is no such file, or there are more than a sheet holds.
     """
-    if problems := [f"{path}: no such file" for path in paths if not path.is_file()]:
+    if absent := [path for path in paths if not os.path.lexists(path)]:
         raise InputError(
-            f"{'; '.join(problems)}; name picture files, or a prepared dataset with --config CONFIG"
+            f"no such file or folder: {', '.join(map(printable, absent))}; name picture files, "
+            "folders of them, or a prepared dataset with --config CONFIG"
         )
-    if len(paths) > MOST:
-        raise InputError(f"{len(paths)} files, and a sheet holds {MOST}: name fewer at a time")
+    found = find_files(paths)
+    if len(found.files) > MOST:
+        raise InputError(
+            f"{len(found.files)} files, and a sheet holds {MOST}: name fewer at a time"
+        )
     with capture_decoder_warnings():
-        pictures = [_read(path) for path in paths]
+        pictures = [
+            Picture(path, note=f"refused: {reason}")
+            if (reason := found.refused.get(path))
+            else _read(path)
+            for path in found.files
+        ]
     size = (_WIDTH, _HEIGHT * len(pictures))
     figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
     rows = figure.subplots(len(pictures), 2, squeeze=False, width_ratios=(1, 2))
@@ -62,11 +76,6 @@ def _read(path: Path) -> Picture:
         return Picture(path, note=f"refused: {read.reason}")
     image, note = read
     return Picture(path, image.kind, np.asarray(image.upright()), note)
-
-
-def printable(name: str) -> str:
-    """A name that any font and terminal takes: bytes that are no UTF-8 become question marks."""
-    return name.encode("utf-8", "replace").decode()
 
 
 def _draw(picture: Picture, shown: Axes, levels: Axes) -> None:

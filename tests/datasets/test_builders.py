@@ -254,22 +254,27 @@ def test_a_users_folders_with_attributes(tmp_path):
     assert set(prepared.label[[s.startswith("broken") for s in prepared.study]]) == {1}
 
 
-def test_rubbish_in_a_users_folders_is_refused_by_name(tmp_path):
+@pytest.mark.parametrize("form", ["zip", "folder"])
+def test_rubbish_in_a_users_folders_is_refused_by_name_or_counted(form, tmp_path):
     root = folder_tree(tmp_path / "mine")
     write(root / "healthy" / "Thumbs.db", b"rubbish")
     write(root / "healthy" / "empty.jpg", b"")
     write(root / "healthy" / "notes.txt", b"rubbish")
     write(root / "broken" / "@eaDir" / "b0.png", b"rubbish")
     write(root / "broken" / ".cache" / "b0.png", encode(picture(99), "PNG"))
-    summary = prepare(Request("folder", source=root, data_dir=tmp_path, positive="broken"))
+    write(root / "broken" / "DICOMDIR", dicom(picture(0)))
+    write(root / "broken" / "scan.jpg", b"rubbish")
+    source = zipped(root, "x") if form == "zip" else root
+    summary = prepare(Request("folder", source=source, data_dir=tmp_path, positive="broken"))
     assert summary.taken == {"healthy": 5, "broken": 5}
-    assert summary.refused == {"not a picture": 1, "empty": 1}
-    assert summary.skipped == {"of a service": 2, "hidden": 1}
-    assert "skipped, without a row: 1 hidden, 2 of a service" in str(summary)
+    assert summary.refused == {"empty": 1, "not a picture": 1}
+    assert summary.skipped["no image"] == summary.skipped["a DICOM table of contents"] == 1
+    assert "1 no image" in str(summary)
     rows = manifest(open_prepared("folder", tmp_path))
-    assert {path for path, row in rows.items() if row["status"] == "refused"} == {
-        "healthy/notes.txt", "healthy/empty.jpg",
-    }  # fmt: skip
+    refused = {path.removeprefix("x/") for path, row in rows.items() if row["status"] == "refused"}
+    assert refused == {"broken/scan.jpg", "healthy/empty.jpg"}
+    if form == "folder":  # of a file system's own folders nothing is entered
+        assert (summary.skipped["of a service"], summary.skipped["hidden"]) == (2, 1)
 
 
 @pytest.mark.parametrize("named", [{"classes": ("Healthy", "broken")}, {"positive": "broken"}])

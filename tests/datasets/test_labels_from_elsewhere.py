@@ -15,6 +15,7 @@ from fracjax.datasets.request import Request
 from fracjax.errors import InputError
 from fracjax.imaging.read import open_image
 from tests.cli_runner import run_cli
+from tests.datasets.dicoms import dicom
 from tests.datasets.trees import encode, picture, write, zipped
 
 
@@ -105,6 +106,34 @@ def test_rows_and_files_that_do_not_agree_are_refused_by_name(tmp_path):
         "other/extra.png": "no label: line 13 of labels.csv has none",
         "gone.png": "missing: line 14 of labels.csv names it, no such file",
         "2024/00/IM0009.png": "no label: not in labels.csv",
+    }
+
+
+def test_an_export_of_a_pacs(tmp_path):
+    """DICOM by UIDs without suffix, in nested folders, among what is no image."""
+    root = tmp_path / "export"
+    uids = [f"1.2.840.{i + 1}.7" for i in range(6)]
+    for i, uid in enumerate(uids):
+        write(root / f"P{i // 2}" / f"1.9.{i}" / uid, dicom(picture(i)))
+    write(root / "DICOMDIR", dicom(picture(0)))
+    write(root / "P0" / uids[0].removesuffix(".7") / "notes", b"Dear colleague,")
+    write(root / "P0" / f"{uids[1]}.txt", b"Dear colleague,")
+    write(root / "P0" / "1.2.840.99.1", dicom(picture(9)))
+    rows = [f"{uid},{'ab'[i % 2]},p{i // 2}" for i, uid in enumerate(uids)]
+    # The front of a UID is another's, and no name of this file without its suffix.
+    rows += ["1.2.840.99,a,p9", "notes,b,p9"]
+    labels = labelled(tmp_path / "labels.csv", *rows, header="file,label,patient")
+    request = Request("table", source=root, labels=labels, data_dir=tmp_path, positive="b")
+    summary = prepare(request)
+    assert (summary.taken, summary.group_by) == ({"a": 3, "b": 3}, "patient")
+    assert summary.skipped == {"a DICOM table of contents": 1, "no image": 1}
+    prepared = open_prepared("table", tmp_path)
+    assert {study.split("/")[-1] for study in prepared.study.tolist()} == {*uids}
+    reasons = {path: reason.split(":")[0] for path, reason in refused(prepared).items()}
+    assert reasons == {
+        "1.2.840.99": "missing",
+        "P0/1.2.840.1/notes": "not a picture",
+        "P0/1.2.840.99.1": "no label",
     }
 
 

@@ -147,6 +147,13 @@ def test_columns_that_are_not_there_are_refused():
     assert "no column leg; found hand" in str(error.value)
 
 
+def test_what_studies_are_grouped_by_is_no_subgroup():
+    attributes = {"patient": np.array(["p", "p", "q", "q"]), "view": np.array(["a", "b", "b", "a"])}
+    labels = np.array([0, 1, 0, 1])
+    assert [*masks_of(attributes, labels)] == ["patient", "view"]
+    assert [*masks_of(attributes, labels, group_by="patient")] == ["view"]
+
+
 def test_masks_of_another_shape_are_refused():
     predictions = _predictions([0, 1], [0.1, 0.2])
     with pytest.raises(ValueError, match=r"side: left is bool\(3,\); expected bool\(2,\)"):

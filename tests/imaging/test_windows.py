@@ -240,6 +240,28 @@ def test_pictures_for_processing_are_noted(elements):
     assert not shown(dicom(LIMB, BitsStored=12, PresentationIntentType="FOR PRESENTATION"))[1]
 
 
+@pytest.mark.parametrize(
+    "syntax", ["JPEGLosslessProcess14_1", "JPEGLSLossless", "JPEG2000Lossless", "RLELossless"]
+)
+@pytest.mark.parametrize("window", [{}, {"WindowCenter": 2048, "WindowWidth": 4096}])
+def test_bits_above_the_value_are_left_out_and_noted_in_compressed_files_too(syntax, window):
+    """Codecs drop them, or hand them over as a part of the value, which is white then."""
+    from pydicom import dcmread
+
+    high = LIMB.copy()
+    high.flat[:800] |= 0x4000
+    file = dcmread(io.BytesIO(transcoded(dicom(high, **window), syntax)))
+    file.BitsStored, file.HighBit = 12, 11
+    found, note = shown(encoded(file))
+    assert_array_equal(found, shown(dicom(LIMB, BitsStored=12, **window))[0])
+    assert note == (
+        "bits: 800 of 7,680 values have bits set beside the 12 of BitsStored that no overlay "
+        "claims; they are left out"
+    )
+    plain = transcoded(dicom(LIMB, BitsStored=12, **window), syntax)
+    assert shown(plain)[1] == ""
+
+
 def test_jpeg_extended_of_twelve_bits_is_refused_with_what_to_do():
     from pydicom import dcmread
     from pydicom.uid import JPEGExtended12Bit

@@ -112,7 +112,7 @@ def test_everything_that_is_wrong_is_said_at_once(tree):
     with pytest.raises(InputError) as error:
         find_files([tree / "nothing.png", tree / "*.jpg", tree / "empty", tree / "a.JPG"])
     text = str(error.value)
-    assert text.startswith("nothing was predicted: ")
+    assert text.startswith("nothing was read: ")
     assert f"{tree / 'nothing.png'}: no such file or folder" in text
     assert f"{tree / '*.jpg'}: no such file or folder" in text
     assert f"{tree / 'empty'}: a folder without an image" in text

@@ -313,6 +313,7 @@ def test_a_page_shows_every_file_with_its_answer_and_where_the_threshold_is_from
     _run(clinic, runs, out, report=True)
     text = (out / "predictions.html").read_text("utf-8")
     data = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    assert data is not None
     results = {one["row"]: one for one in json.loads(data[1])["results"]}
     rows = _rows(out)
     assert len(results) == len(rows) == 11

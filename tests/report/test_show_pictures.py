@@ -36,11 +36,20 @@ def test_a_sheet_has_a_row_for_each_file_read_or_refused(tmp_path):
 
 
 def test_what_is_no_file_and_too_many_are_refused(tmp_path):
-    with pytest.raises(InputError, match=r"nowhere.png: no such file; .*gone.dcm: no such file; "):
+    with pytest.raises(
+        InputError, match=r"no such file or folder: .*nowhere.png, .*gone.dcm; name"
+    ):
         show_pictures([tmp_path / "nowhere.png", tmp_path / "gone.dcm"], tmp_path / "a.png")
-    file = write(tmp_path / "a.png", encode(picture(0), "PNG"))
+    for number in range(MOST + 1):
+        write(tmp_path / "many" / f"{number}.png", b"not looked at")
     with pytest.raises(InputError, match=f"{MOST + 1} files, and a sheet holds {MOST}"):
-        show_pictures([file] * (MOST + 1), tmp_path / "b.png")
+        show_pictures([tmp_path / "many"], tmp_path / "b.png")
+
+
+def test_of_a_folder_what_prediction_would_read_is_shown(tmp_path):
+    uid = write(tmp_path / "export" / "P1" / "1.2.3.4", dicom(picture(1)))
+    write(tmp_path / "export" / "README", b"Dear colleague,")
+    assert [it.path for it in show_pictures([tmp_path / "export"], tmp_path / "a.png")] == [uid]
 
 
 def test_the_command(tmp_path, monkeypatch):

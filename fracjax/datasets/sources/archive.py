@@ -2,7 +2,7 @@
 
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -10,7 +10,15 @@ import numpy as np
 from jaxtyping import Float
 
 from fracjax.errors import InputError
-from fracjax.imaging.file_tree import Found, printable, walk, why_skipped
+from fracjax.imaging.file_tree import (
+    HEAD,
+    Found,
+    printable,
+    walk,
+    why_no_image,
+    why_not_by_head,
+    why_skipped,
+)
 from fracjax.imaging.grey_levels import Unreadable
 from fracjax.imaging.read import check_bytes, read_bytes
 
@@ -64,7 +72,7 @@ class Source:
       path: the folder or the zip.
       names: sorted paths with "/" of every file, and of folders that are not entered; a name that
         is no UTF-8 as `printable` writes it.
-      skipped: how many hidden files and folders and those of services there are besides.
+      skipped: how many files and folders are left out besides, by the reason.
     """
 
     def __init__(self, path: Path):
@@ -118,6 +126,25 @@ class Source:
             return self._zip.read(member)
         except (RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
             raise OSError(f"cannot be read from the zip: {error}") from error
+
+    def why_no_image(self, name: str) -> str:
+        """Why a file is no image, by its content, as in prediction; empty if it is to be read."""
+        match self._places[name]:
+            case Found(path=path, kind=kind):
+                return why_no_image(path) if kind == "file" else ""
+            case member:
+                assert self._zip is not None
+        try:
+            with self._zip.open(member) as opened:
+                return why_not_by_head(name, opened.read(HEAD))
+        except (OSError, RuntimeError, NotImplementedError, zipfile.BadZipFile):
+            return ""  # that its reading fails is said in its own row
+
+    def skip(self, names: Iterable[str]) -> list[str]:
+        """Those of the files that are images; the others are counted in `skipped`."""
+        reasons = {name: self.why_no_image(name) for name in names}
+        self.skipped.update(filter(None, reasons.values()))
+        return [name for name, reason in reasons.items() if not reason]
 
     def one_folder_on_top(self) -> str:
         """The folder, with "/" at its end, that all names lie in; "" if there is no such one."""

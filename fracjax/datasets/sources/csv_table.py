@@ -59,11 +59,13 @@ def files_of(names: Iterable[str], files: Iterable[str]) -> dict[str, list[str]]
     """Of each name in a table the files that it may mean: one, if all is well.
 
     A name is a file's path, or else its last part, or that without its suffix; in any Unicode form.
+    The last number of a UID is no suffix: it would be another UID that is left.
     """
     places: list[dict[str, list[str]]] = [{}, {}, {}]
     for file in files:
         path = PurePosixPath(unicodedata.normalize("NFC", file))
-        for by, spelt in zip(places, (str(path), path.name, path.stem), strict=True):
+        stem = path.name if path.suffix[1:].isdigit() else path.stem
+        for by, spelt in zip(places, (str(path), path.name, stem), strict=True):
             by.setdefault(spelt, []).append(file)
     return {name: next(filter(None, (by.get(_plain(name)) for by in places)), []) for name in names}
 

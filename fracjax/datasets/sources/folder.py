@@ -34,11 +34,12 @@ def folder(request: Request, path: Path) -> Contents:
     distinct = {class_key(name): unicodedata.normalize("NFC", name) for name in folders[::-1]}
     chosen = classes_of(request, tuple(distinct[key] for key in sorted(distinct)))
     class_of = dict(zip(folders, as_known(folders, chosen), strict=True))
-    files = {
-        name: label
+    inside = {
+        top + name: label
         for name in names
         if name.count("/") > depth and (label := class_of[name.split("/")[depth]])
     }
+    files = {name.removeprefix(top): inside[name] for name in source.skip(inside)}
     columns, rows = (), {}
     if attributes is not None:
         table = read_table(attributes.read_bytes(), f"--attributes {attributes}", "filename")

@@ -31,18 +31,22 @@ def table(request: Request, path: Path) -> Contents:
     all_known = all(row.get("patient", "").strip() for row in read.rows.values())
     return Contents(
         name="table",
-        skipped=source.skipped,
         group_by="patient" if all_known else "",
         description="A user's own radiographs, with a table of their labels.",
         classes=chosen,
         studies=list(_studies(source, files, read, chosen, labels.name)),
+        skipped=source.skipped,
     )
 
 
 def _studies(
     source: Source, files: list[str], read: CsvTable, classes: tuple[str, ...], labels: str
 ) -> Iterator[Study]:
-    places = files_of(read.rows, files)
+    images = [file for file in files if not source.why_no_image(file)]
+    places = files_of(read.rows, images)
+    # A name may mean what is no image only where it means no image; that has a row then.
+    absent = [name for name, where in places.items() if not where]
+    places |= files_of(absent, sorted({*files} - {*images}))
     rows_of: dict[str, list[str]] = {}
     for name, where in places.items():
         for file in where:
@@ -85,6 +89,5 @@ def _studies(
             problem = f"ambiguous: lines {lines} of {labels} may mean {where[0]}"
         single = len(where) == 1 and len(rows_of[where[0]]) == 1
         yield study(where[0] if single else name, row, label or "", problem)
-    for file in files:
-        if file not in rows_of:
-            yield study(file, {}, "", f"no label: not in {labels}")
+    for file in source.skip(file for file in files if file not in rows_of):
+        yield study(file, {}, "", f"no label: not in {labels}")
