@@ -122,6 +122,5 @@ def predict_files(
     from fracjax.workflows.predict import predict_into
 
     mesh, screen = data_mesh(own=True), console or Console(quiet=True)
-    how = {"features": features, "overwrite": overwrite}
-    predict_into(out, stage1, stage2, paths, mesh, screen, **how)
+    predict_into(out, stage1, stage2, paths, mesh, screen, features=features, overwrite=overwrite)
     return out / "predictions.csv"
