@@ -108,7 +108,8 @@ class Model:
     ] = "basic_cnn"
     """Backbone."""
     weights: Path | None = None
-    """Converted backbone weights (`fracjax convert`), or `none` for random ones."""
+    """Converted backbone weights (`fracjax convert`); the workdir of a run of one network, to go on
+    from its best one; or `none` for random ones."""
     head: Literal["sigmoid", "softmax"] = "sigmoid"
     """Head of two classes: one logit with a sigmoid, or two with a softmax. More classes always
     have a softmax."""
