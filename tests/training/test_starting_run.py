@@ -76,10 +76,12 @@ def test_what_cannot_be_a_start_is_refused_by_what_is_wrong(world, tmp_path):
     several = tmp_path / "ensemble"
     (several / "member_1").mkdir(parents=True)
     (several / "member_2").mkdir()
+    large = dataclasses.replace(world.stage1.data, image_size=32)
+    mobile = dataclasses.replace(world.stage1, data=large)
     for config, message in (
         (_from(world.stage1, several, run), "2 networks; name one of them, such as .*member_1"),
         (_from(world.stage1, tmp_path, run), "no run to start from: .*not a run"),
-        (_from(world.stage1, there, run, name="mobilenet_v2", width=1.0), "--model.name basic_cnn"),
+        (_from(mobile, there, run, name="mobilenet_v2", width=1.0), "--model.name basic_cnn"),
         (_from(world.stage1, there, run, width=0.125), "model.width is 0.0625, here 0.125"),
     ):
         with pytest.raises(InputError, match=message):
