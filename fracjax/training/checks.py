@@ -70,6 +70,11 @@ def check_cached_views(config: Config) -> None:
             "freeze.cached-views keeps features of single images, which cannot be mixed: write "
             "--augment.mixup 0 --augment.cutmix 0, or --freeze.cached-views 0"
         )
+    if ":" in config.model.name:
+        raise InputError(
+            "freeze.cached-views keeps what is constant, and nothing is known of "
+            f"{config.model.name}: write --freeze.cached-views 0"
+        )
     if config.model.name == "efficientnet_b0" and config.model.drop_path > 0:
         raise InputError(
             "freeze.cached-views keeps what is constant, but EfficientNet-B0 drops branches below "

@@ -20,7 +20,7 @@ from rich.console import Console
 from fracjax.config import Config, io
 from fracjax.errors import InputError
 from fracjax.loading.dataset_view import SEEN_BEFORE, open_dataset
-from fracjax.models.build import IMAGES
+from fracjax.models.build import images_of
 from fracjax.runtime.atomic_files import write_json
 from fracjax.runtime.multihost import check_same_on_all_hosts, check_shared
 from fracjax.runtime.sharding import data_mesh, replicate
@@ -72,7 +72,7 @@ def fit_members(
     new = [
         CheckpointMetadata(
             config=one,
-            image=IMAGES[one.model.name],
+            image=images_of(one.model.name),
             split_hash=view.split_hash,
             channels=view.form.channels,
             filter=detector.identity if detector else None,
