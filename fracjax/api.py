@@ -112,6 +112,7 @@ def predict_files(
     stage2: Path | None = None,
     *,
     out: Path = Path("predictions"),
+    features: bool = False,
     overwrite: bool = False,
     console: Console | None = None,
 ) -> Path:
@@ -119,7 +120,8 @@ def predict_files(
 
     `paths` are JPEG, PNG, TIFF, BMP and DICOM files, and folders, in which they are looked for.
     `stage1` is the workdir of a detector, evaluated on validation; `stage2` of a classifier, which
-    says the type of what the detector calls fractured.
+    says the type of what the detector calls fractured. `features` writes features.npz, too: what
+    enters the head of each, with paths and row numbers (docs/evaluation.md).
 
     Returns:
       The path of predictions.csv, a row for each file, beside which predictions.json lies.
@@ -130,5 +132,5 @@ def predict_files(
     from fracjax.workflows.predict import predict_into
 
     mesh, screen = data_mesh(own=True), console or Console(quiet=True)
-    predict_into(out, stage1, stage2, paths, mesh, screen, overwrite=overwrite)
+    predict_into(out, stage1, stage2, paths, mesh, screen, features=features, overwrite=overwrite)
     return out / "predictions.csv"

@@ -1,7 +1,6 @@
 """`evaluate --on DATASET`: a run on another dataset, at its own threshold and temperature."""
 
 import json
-import shutil
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -13,14 +12,11 @@ from PIL import Image
 from rich.console import Console
 from sklearn.metrics import brier_score_loss, confusion_matrix, roc_auc_score
 
-from fracjax.cli.main import main
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.prepared import open_prepared
 from fracjax.datasets.request import Request
-from fracjax.errors import InputError
 from fracjax.evaluation import Predictions
 from fracjax.inference.calibration import path as calibration_path
-from fracjax.inference.external import match_classes
 from fracjax.runtime.sharding import data_mesh
 from fracjax.workflows.evaluate import evaluate
 

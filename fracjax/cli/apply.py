@@ -206,6 +206,7 @@ def predict(
     out: Path = Path("predictions"),
     overlays: Literal["none", "called", "all"] = "none",
     report: bool = False,
+    features: bool = False,
     batch_size: int | None = None,
     overwrite: bool = False,
     ignore_unreadable: bool = False,
@@ -224,6 +225,8 @@ def predict(
         on all.
       report: write predictions.html, too: one page with every image, what is said of it and why,
         sorted by need, with filters; it needs no network.
+      features: write features.npz, too: of every file that was read the numbers that enter the
+        head of the detector, and of what it calls fractured those of the classifier.
       batch_size: images per batch; by default as in training. Accelerators want large ones.
       overwrite: replace the results of an earlier run in that folder.
       ignore_unreadable: exit with 0 even if files could not be read.
@@ -231,11 +234,11 @@ def predict(
     mesh = _devices(own=True)
     from fracjax.workflows.predict import predict_into
 
-    how = {"overlays": overlays, "report": report}
+    how = {"overlays": overlays, "report": report, "features": features}
     how |= {"batch_size": batch_size, "overwrite": overwrite}
     summary = predict_into(out, stage1, stage2, paths, mesh, main_console(), **how)
-    page = ", predictions.html" if report else ""
-    print_main(f"predictions.csv and predictions.json{page} are in {out}")
+    also = ", predictions.html" * report + ", features.npz" * features
+    print_main(f"predictions.csv and predictions.json{also} are in {out}")
     return int(broadcast(bool(summary.unreadable)) and not ignore_unreadable)
 
 

@@ -100,20 +100,25 @@ def show_phantoms(out: Path, seed: int = 0, side: int = 256) -> None:
 
 
 def convert(
-    file: tyro.conf.Positional[Path], model: str | None = None, out: Path | None = None
+    file: tyro.conf.Positional[Path],
+    model: str | None = None,
+    out: Path | None = None,
+    leave_out_head: bool = False,
 ) -> None:
-    """Convert a Keras file of ImageNet weights, once, into the file that training reads.
+    """Convert a Keras file, of ImageNet weights or your own, into the file that training reads.
 
     Args:
       file: the .h5, .weights.h5 or .keras file that Keras wrote, with or without the top.
       model: the network it is of; by default it is told by the names in the file.
       out: the file to write; by default weights/MODEL.npz.
+      leave_out_head: take the backbone of a model that you put a head of your own on: dense layers
+        and norms that are not the backbone's are left out, and named.
     """
     from fracjax.pretrained.convert import convert, network_of
 
     model = model or network_of(file)
     out = out or Path("weights") / f"{model}.npz"
-    provenance = convert(file, model=model, out=out)
+    provenance = convert(file, model=model, out=out, leave_out_head=leave_out_head)
     left_out = ", ".join(provenance.left_out) or "nothing"
     print(f"read  {file}: {model}  (sha256 {provenance.sha256}; left out: {left_out})")
     print(f"      {provenance.published}")

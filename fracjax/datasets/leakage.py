@@ -40,8 +40,11 @@ class Leakage:
     # pairs of images whose perceptual hashes are close, and that were laid over each other
     compared: int
     nearest: float | None  # largest correlation among them; None without such a pair
+    unknown: str = ""  # why nothing could be compared, in a sentence; empty where it was
 
     def __str__(self) -> str:
+        if self.unknown:
+            return self.unknown
         found = f"{self.n_evaluated} studies of {self.evaluated}: no file"
         found += "" if self.similarity is None else ", no near duplicate"
         return f"{found} and no group in common with {self.n_seen} of {self.seen}"

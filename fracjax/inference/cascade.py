@@ -9,8 +9,9 @@ from fracjax.evaluation import CascadeReport, Predictions, cascade_report
 from fracjax.evaluation.cascade import CascadeSweep, EndToEnd, Normals, cascade_sweep, end_to_end
 from fracjax.inference.model_bundle import ModelBundle, is_cross_validation
 from fracjax.inference.stages import DetectorGate, Stages
-from fracjax.inference.trained_dataset import audit_part, open_as_trained, studies_of
-from fracjax.loading.dataset_view import Dataset
+from fracjax.inference.trained_dataset import audit_part, open_as_trained
+from fracjax.loading.dataset_view import Dataset, studies_of
+from fracjax.training import starting_run
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,14 @@ def run_cascade(stages: Stages, part: str, data_dir: Path | None = None) -> Casc
     )
     # Neither stage may have seen the fractures, nor the normal studies of the detector's dataset.
     fractures, normal = (studies_of(it, part) for it in (dataset, own))
+    metas, where = (classifier.meta, detector.bundle.meta), data_dir
     leakage = (
-        audit_part(dataset, part),
+        *audit_part(metas[0], dataset, part, where),
         audit_leakage(studies_of(own, "train", "validation"), fractures),
-        audit_part(own, part),
+        *starting_run.audit(metas[1].started_from, dataset, part, where),
+        *audit_part(metas[1], own, part, where),
         audit_leakage(studies_of(dataset, "train", "validation"), normal),
+        *starting_run.audit(metas[0].started_from, own, part, where),
     )
     detected = detector.bundle.detect(dataset.part(part, detector.bundle.meta.form))
     typed = classifier.predict(dataset.part(part, classifier.meta.form))

@@ -1,6 +1,7 @@
 """A run's networks on one part of their dataset, as validation calibrated them."""
 
 import dataclasses
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +36,7 @@ from fracjax.loading.batch import Examples
 from fracjax.loading.dataset_view import Dataset
 from fracjax.models.precision import effective_precision
 from fracjax.ops.backend import platform
+from fracjax.training import starting_run
 from fracjax.training.checkpoint import CheckpointMetadata
 
 
@@ -95,7 +97,9 @@ def evaluate_run(request: EvaluationRequest, mesh: Mesh) -> EvaluatedRun:
     if external is None:
         dataset, examples, leakage = _studies(bundle, request.part, request.data_dir)
     else:
-        dataset, part, leakage = external.dataset, "test", (external.leakage,)
+        dataset, part = external.dataset, "test"
+        of_starts = starting_run.audit(metas[0].started_from, dataset, part, request.data_dir)
+        leakage = (external.leakage, *of_starts)
         examples = (dataset.part(part, bundle.meta.form),) * len(metas)
     folds = is_cross_validation(metas) and part == "validation"
     join = aggregate.pooled if folds else aggregate.mean
@@ -177,15 +181,16 @@ def _studies(
     The folds of a cross-validation validate each on its own studies: each study is predicted by the
     one network that did not train on it.
     """
-    opened: dict[str | None, tuple[Dataset, Examples, Leakage]] = {}  # by fold
+    opened: dict[str | None, tuple[Dataset, Examples, tuple[Leakage, ...]]] = {}  # by fold
     for meta in bundle.metas:
         if meta.config.data.fold not in opened:
             dataset = open_as_trained(meta, data_dir)
-            audit = audit_part(dataset, part)
+            audits = audit_part(meta, dataset, part, data_dir)
             examples = dataset.part(part, meta.form)
-            opened[meta.config.data.fold] = (dataset, examples, audit)
-    datasets, _, leakage = zip(*opened.values(), strict=True)
-    return datasets[0], tuple(opened[m.config.data.fold][1] for m in bundle.metas), leakage
+            opened[meta.config.data.fold] = (dataset, examples, audits)
+    datasets, _, audits = zip(*opened.values(), strict=True)
+    examples = tuple(opened[m.config.data.fold][1] for m in bundle.metas)
+    return datasets[0], examples, tuple(itertools.chain(*audits))
 
 
 def _predict_each(bundle: ModelBundle, examples: tuple[Examples, ...]) -> tuple[Predictions, ...]:

@@ -12,7 +12,7 @@ from fracjax.inference import calibration
 from fracjax.inference.calibration import Calibration, evaluate_command
 from fracjax.inference.external import EXTERNAL_PARTS
 from fracjax.inference.model_bundle import refuse_folds
-from fracjax.inference.trained_dataset import SEEN_BEFORE
+from fracjax.loading.dataset_view import SEEN_BEFORE
 from fracjax.training.checkpoint import CheckpointMetadata
 
 

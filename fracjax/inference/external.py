@@ -15,8 +15,8 @@ from fracjax.datasets.leakage import Leakage, Studies, audit_leakage, leave_out_
 from fracjax.datasets.prepared import MANIFEST, SPLITS, Prepared, open_prepared
 from fracjax.datasets.splits import Split
 from fracjax.errors import InputError
-from fracjax.inference.trained_dataset import open_as_trained, studies_of
-from fracjax.loading.dataset_view import Dataset
+from fracjax.inference.trained_dataset import open_as_trained
+from fracjax.loading.dataset_view import Dataset, studies_of
 from fracjax.runtime.multihost import check_same_on_all_hosts
 from fracjax.training.checkpoint import CheckpointMetadata
 

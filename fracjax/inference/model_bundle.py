@@ -20,13 +20,14 @@ from fracjax.evaluation import Predictions
 from fracjax.evaluation.temperature import scale_probabilities
 from fracjax.imaging.resize import ImageFormat
 from fracjax.loading.batch import Examples, ImageStore
-from fracjax.models.backbone import ImageSpec
+from fracjax.models.backbone import HEAD, ImageSpec
 from fracjax.runtime.multihost import check_same_on_all_hosts
 from fracjax.runtime.randomness import stream
+from fracjax.runtime.sharding import batch_sharding
 from fracjax.training import checkpoint, losses
 from fracjax.training.checkpoint import CheckpointMetadata
 from fracjax.training.ensemble_configs import member_dirs, swept_dirs
-from fracjax.training.forward import Forward, make_forward, predict_logits
+from fracjax.training.forward import POOLED, Forward, make_forward, predict_logits
 from fracjax.training.model import abstract, variables_of
 from fracjax.training.sweep import refuse_sweep
 
@@ -106,6 +107,20 @@ class ModelBundle:
         drawn_by = [None if key is None else (key, index) for key in self._view_keys()]
         return [[self.forward(own, images, by) for by in drawn_by] for own in self.networks]
 
+    def features(self, images: jax.Array) -> list[list[jax.Array]]:
+        """As `logits`: what enters the head of each network, float32[b, d], of each view."""
+        forward = _forward(self.config, self.meta.image, self.mesh, stop=POOLED)
+        return dataclasses.replace(self, forward=forward).logits(images)
+
+    def logits_of(self, features: Sequence[Sequence[jax.Array]]) -> list[list[jax.Array]]:
+        """What the heads make of such features: `logits`."""
+        head = _forward(self.config, self.meta.image, self.mesh, start=HEAD)
+        place = batch_sharding(self.mesh)
+        return [
+            [head(own, jax.device_put(view, place), None) for view in views]
+            for own, views in zip(self.networks, features, strict=True)
+        ]
+
     def probabilities_of(self, logits: Sequence[Sequence[np.ndarray]]) -> Float[np.ndarray, "b k"]:
         """What `probabilities` makes of such logits, once they are fetched."""
         return self._joined([_mean_of_views(views) for views in logits])
@@ -167,17 +182,21 @@ def open_run(workdir: Path, mesh: Mesh, metas: tuple[CheckpointMetadata, ...] = 
     )
 
 
-def _forward(config: Config, image: ImageSpec, mesh: Mesh) -> Forward:
-    """One program for all networks of a kind: a command opens its runs more than once."""
+def _forward(config: Config, image: ImageSpec, mesh: Mesh, **places: str) -> Forward:
+    """One program for all networks of a kind: a command opens its runs more than once.
+
+    `places` are the `start` and `stop` of `make_forward`.
+    """
     of = config.data
     data = Data(classes=of.classes, image_size=of.image_size, colormap=of.colormap)
-    return _program(Config(data=data, model=config.model, augment=config.augment), image, mesh)
+    like = Config(data=data, model=config.model, augment=config.augment)
+    return _program(like, image, mesh, **places)
 
 
 @functools.lru_cache(maxsize=8)
-def _program(config: Config, image: ImageSpec, mesh: Mesh) -> Forward:
-    seen_as = {"image": image, "colormap": config.data.colormap, "policy": config.augment}
-    return make_forward(abstract(config).model, mesh=mesh, **seen_as)
+def _program(config: Config, image: ImageSpec, mesh: Mesh, **places: str) -> Forward:
+    how: dict[str, Any] = {"colormap": config.data.colormap, "policy": config.augment, **places}
+    return make_forward(abstract(config).model, image=image, mesh=mesh, **how)
 
 
 def check_images(images: ImageStore, form: ImageFormat) -> None:

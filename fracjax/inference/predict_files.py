@@ -11,10 +11,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
+from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float32, UInt8
 
 from fracjax.errors import InputError
 from fracjax.inference.input_files import read_ahead
@@ -67,6 +68,7 @@ def predict_files(
     *,
     batch_size: int | None = None,
     keep_images: bool = False,
+    keep_features: bool = False,
     meter: ThroughputMeter | None = None,
 ) -> Generator[Result, None, None]:
     """What the stages say of each file, in the order of the files; lazily, in bounded memory.
@@ -77,14 +79,18 @@ def predict_files(
     whatever other files there are: as of the first study of a part.
 
     Batches of either stage hold `batch_size` images, by default as in training. `keep_images`
-    leaves in each result what the detector saw; the `meter` is told how long the devices waited for
-    images. Close what is returned if it is not used up: its threads end then.
+    leaves in each result what the detector saw, `keep_features` what entered the heads; the `meter`
+    is told how long the devices waited for images. Close what is returned if it is not used up: its
+    threads end then.
     """
     meter = meter or ThroughputMeter()
     fetching = ThreadPoolExecutor(1, "fetch")
     devices = stages.detector.bundle.mesh.size
     whole = batch_size and -(-batch_size // devices) * devices  # what they can share
-    programs = [_Program(it, whole or it.batch_size, fetching, meter) for it in stages.bundles]
+    programs = [
+        _Program(it, whole or it.batch_size, fetching, meter, keep_features)
+        for it in stages.bundles
+    ]
     forms = [bundle.meta.form for bundle in stages.bundles]
     ahead = (_IN_FLIGHT + 1) * programs[0].batch_size
     reads = read_ahead(files, forms, ahead=ahead)
@@ -107,6 +113,13 @@ def predict_files(
         fetching.shutdown(cancel_futures=True)
 
 
+class _Answer(NamedTuple):
+    """What a stage says of a batch."""
+
+    probabilities: Float[np.ndarray, "m k"]
+    features: Float32[np.ndarray, "m ..."] | None  # what entered the heads, if it is wanted
+
+
 @dataclass(frozen=True)
 class _Program:
     """A stage that takes batches of one size, and has the answers fetched meanwhile."""
@@ -115,15 +128,20 @@ class _Program:
     batch_size: int  # smaller batches are filled up, so that there is one program
     fetching: ThreadPoolExecutor
     meter: ThroughputMeter
+    keep_features: bool = False
 
-    def start(
-        self, images: Sequence[UInt8[np.ndarray, "side side c"]]
-    ) -> Future[Float[np.ndarray, "n k"]]:
-        """Give the devices a batch; probabilities of its images, when they are there."""
+    def start(self, images: Sequence[UInt8[np.ndarray, "side side c"]]) -> Future[_Answer]:
+        """Give the devices a batch; what is said of its images, when it is there."""
         batch = np.stack([*images, *[images[0]] * (self.batch_size - len(images))])
         started = perf_counter()
-        logits = self.bundle.logits(jax.device_put(batch, batch_sharding(self.bundle.mesh)))
-        return self.fetching.submit(self._fetch, logits, len(images), started)
+        seen = jax.device_put(batch, batch_sharding(self.bundle.mesh))
+        if not self.keep_features:
+            return self.fetching.submit(
+                self._fetch, self.bundle.logits(seen), [], len(images), started
+            )
+        features = self.bundle.features(seen)
+        logits, shown = self.bundle.logits_of(features), [views[0] for views in features]
+        return self.fetching.submit(self._fetch, logits, shown, len(images), started)
 
     def warm_up(self) -> None:
         """Compile the program, on a black image."""
@@ -131,16 +149,22 @@ class _Program:
         self.start([np.zeros((form.side, form.side, form.channels), np.uint8)]).result()
 
     def _fetch(
-        self, logits: list[list[jax.Array]], count: int, started: float
-    ) -> Float[np.ndarray, "n k"]:
-        fetched = jax.device_get(logits)
+        self,
+        logits: list[list[jax.Array]],
+        features: list[jax.Array],
+        count: int,
+        started: float,
+    ) -> _Answer:
+        fetched, each = jax.device_get((logits, features))
         self.meter.finished(started)
         if not all(np.isfinite(view).all() for views in fetched for view in views):
             raise InputError(
                 f"{self.bundle.workdir} answers with numbers that are not finite: its network is "
                 "damaged; train it again, or restore its checkpoints"
             )
-        return self.bundle.probabilities_of(fetched)[:count]
+        joined = each[0] if len(each) == 1 else np.stack(each, axis=1) if each else None
+        probabilities = self.bundle.probabilities_of(fetched)[:count]
+        return _Answer(probabilities, None if joined is None else joined[:count])
 
 
 def _detected(
@@ -149,8 +173,10 @@ def _detected(
     """The files with the detector's answer."""
     classes, point = stages.detector.bundle.meta.classes, stages.detector.point
     runs = _runs(files, lambda file: not file.reason, program.batch_size)
-    for run, batch, probabilities in _answered(runs, program, 0):
+    for run, batch, (probabilities, features) in _answered(runs, program, 0):
         scores = probabilities[:, 1]
+        for file, row in zip(batch, () if features is None else features, strict=False):
+            file.features = row
         for file, score, called in zip(batch, scores, point.calls(scores), strict=True):
             file.probability, file.decision = float(score), classes[int(called)]
             if not called or stages.classifier is None:
@@ -164,7 +190,9 @@ def _typed(
     """The files with the classifier's answer, where they passed the detector."""
     fracture, types = (bundle.meta.classes for bundle in stages.bundles)
     runs = _runs(files, lambda file: file.decision == fracture[1], program.batch_size, window)
-    for run, batch, probabilities in _answered(runs, program, 1):
+    for run, batch, (probabilities, features) in _answered(runs, program, 1):
+        for file, row in zip(batch, () if features is None else features, strict=False):
+            file.features_stage2 = row
         for file, row in zip(batch, probabilities, strict=True):
             file.types = dict(zip(types, map(float, row), strict=True))
             file.type = max(file.types, key=file.types.__getitem__)
@@ -198,11 +226,11 @@ def _runs(
 
 def _answered(
     runs: Iterable[_Run], program: _Program, which: int
-) -> Iterator[tuple[list[Result], list[Result], Float[np.ndarray, "m k"]]]:
-    """The files of each run, its batch, and the probabilities of that, of the images `which`."""
-    nothing: Future[np.ndarray] = Future()
-    nothing.set_result(np.zeros((0, 2)))
-    flying: deque[tuple[_Run, Future[np.ndarray]]] = deque()
+) -> Iterator[tuple[list[Result], list[Result], _Answer]]:
+    """The files of each run, its batch, and the answer to that, to the images `which`."""
+    nothing: Future[_Answer] = Future()
+    nothing.set_result(_Answer(np.zeros((0, 2)), None))
+    flying: deque[tuple[_Run, Future[_Answer]]] = deque()
     for run in runs:
         images = [file.images[which] for file in run[1]]
         flying.append((run, program.start(images) if images else nothing))

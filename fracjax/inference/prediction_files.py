@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float32
+
 from fracjax.imaging.file_tree import NOT_ENTERED
 from fracjax.inference.input_files import DecodedFile
 from fracjax.runtime.atomic_files import replacing
@@ -26,6 +29,10 @@ class Result(DecodedFile):
     type: str | None = None
     # probability of each type, by name; likewise.
     types: dict[str, float] = field(default_factory=dict)
+    # what entered the detector's head, float32[d], or [members, d] of several networks, and the
+    # classifier's, if they are kept: of the image as it is, whatever views are averaged.
+    features: Float32[np.ndarray, "..."] | None = None
+    features_stage2: Float32[np.ndarray, "..."] | None = None
 
     @property
     def status(self) -> str:
@@ -35,7 +42,7 @@ class Result(DecodedFile):
         return "unreadable" if self.reason else "read"
 
     def to_dict(self) -> dict[str, Any]:
-        """A dict that strict JSON can hold; the images are left out."""
+        """A dict that strict JSON can hold; images and features are left out."""
         return {
             "path": str(self.path),
             "status": self.status,

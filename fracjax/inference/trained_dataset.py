@@ -2,14 +2,10 @@
 
 from pathlib import Path
 
-import numpy as np
-
-from fracjax.datasets.leakage import Leakage, Studies, audit_leakage
-from fracjax.loading.dataset_view import Dataset, open_dataset
+from fracjax.datasets.leakage import Leakage, audit_leakage
+from fracjax.loading.dataset_view import SEEN_BEFORE, Dataset, open_dataset, studies_of
+from fracjax.training import starting_run
 from fracjax.training.checkpoint import CheckpointMetadata
-
-SEEN_BEFORE = {"validation": ("train",), "test": ("train", "validation")}
-"""The parts that may be evaluated, and of each those that a network was fitted or chosen on."""
 
 
 def open_as_trained(meta: CheckpointMetadata, data_dir: Path | None) -> Dataset:
@@ -19,13 +15,12 @@ def open_as_trained(meta: CheckpointMetadata, data_dir: Path | None) -> Dataset:
     return dataset
 
 
-def audit_part(dataset: Dataset, part: str) -> Leakage:
-    """Refuse a part that shares a study or a near duplicate with training, or with validation."""
-    return audit_leakage(studies_of(dataset, *SEEN_BEFORE[part]), studies_of(dataset, part))
+def audit_part(
+    meta: CheckpointMetadata, dataset: Dataset, part: str, data_dir: Path | None
+) -> tuple[Leakage, ...]:
+    """Refuse a part that shares a study or a near duplicate with training, or with validation.
 
-
-def studies_of(dataset: Dataset, *parts: str) -> Studies:
-    """The studies of some parts, as an audit names them."""
-    name = f"{' and '.join(parts)} of {dataset.prepared.name}"
-    index = np.concatenate([dataset.indices(part) for part in parts])
-    return Studies(name, dataset.prepared, index)
+    Also with those of the runs that the network was started from.
+    """
+    own = audit_leakage(studies_of(dataset, *SEEN_BEFORE[part]), studies_of(dataset, part))
+    return own, *starting_run.audit(meta.started_from, dataset, part, data_dir)

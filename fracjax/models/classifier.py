@@ -40,12 +40,19 @@ class Classifier(nnx.Module):
         `rngs`, a key or streams for dropout, is needed in training mode only. Images that are
         plainly not in that range are refused but under `jax.jit`, where there are no values.
         """
+        streams = nnx.Rngs(dropout=rngs) if isinstance(rngs, jax.Array) else rngs
+        features = self.pooled(x, rngs=streams, start=start)
+        return self.head(self.dropout(features, rngs=streams))
+
+    def pooled(
+        self, x: Float[Array, "b *map"], *, rngs: nnx.Rngs | None = None, start: str | None = None
+    ) -> Float[Array, "b d"]:
+        """What enters dropout and head, one vector of float32 or wider for each image."""
         if start is None and not isinstance(x, Tracer):
             self.image.check(x)
-        streams = nnx.Rngs(dropout=rngs) if isinstance(rngs, jax.Array) else rngs
-        features = x if start == HEAD else self.backbone(x, start=start, rngs=streams)
+        features = x if start == HEAD else self.backbone(x, start=start, rngs=rngs)
         # The sum over the map, and the head, in float32 whatever the layers before compute in.
         features = features.astype(jnp.promote_types(features.dtype, jnp.float32))
         if features.ndim == 4:
             features = features.mean(axis=(1, 2))
-        return self.head(self.dropout(features, rngs=streams))
+        return features

@@ -19,20 +19,23 @@ import numpy as np
 
 from fracjax.errors import InputError
 
-_BATCH_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
+BATCH_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 # What `vars/0, 1, ...` are, by the layer's class and the number of its variables.
 _VARIABLES = {
     **{(kind, 1): ("kernel",) for kind in ("conv2d", "depthwise_conv2d", "dense")},
     **{(kind, 2): ("kernel", "bias") for kind in ("conv2d", "depthwise_conv2d", "dense")},
-    ("batch_normalization", 3): _BATCH_NORM[1:],
-    ("batch_normalization", 4): _BATCH_NORM,
+    ("batch_normalization", 3): BATCH_NORM[1:],
+    ("batch_normalization", 4): BATCH_NORM,
     ("normalization", 3): ("mean", "variance", "count"),
 }
 _IN_ZIP = "model.weights.h5"
 
 
-def read(path: Path) -> dict[str, np.ndarray]:
+def read(path: Path) -> dict[str, dict[str, np.ndarray]]:
     """Every weight of a Keras file of either layout, by "layer/variable": "conv2d_5/kernel".
+
+    They are by network: "" is that of the file, others are its layers, whose own may be called as
+    layers beside them.
 
     Raises:
       InputError: the file is missing, is no HDF5 file, is cut short, or holds no Keras weights.
@@ -69,8 +72,8 @@ def _hdf5(path: Path) -> Path | io.BytesIO:
         return io.BytesIO(archive.read(_IN_ZIP))
 
 
-def _read_keras_3(file: h5py.File, source: Path) -> dict[str, np.ndarray]:
-    arrays: dict[str, np.ndarray] = {}
+def _read_keras_3(file: h5py.File, source: Path) -> dict[str, dict[str, np.ndarray]]:
+    arrays: dict[str, dict[str, np.ndarray]] = {}
     nameless: list[str] = []
 
     def visit(path: str, group: h5py.Group | h5py.Dataset) -> None:
@@ -83,8 +86,10 @@ def _read_keras_3(file: h5py.File, source: Path) -> dict[str, np.ndarray]:
             return
         kind = re.sub(r"_\d+$", "", container)
         names = _VARIABLES.get((kind, len(group)), tuple(sorted(group, key=int)))
+        # "layers/functional/layers/conv2d/vars" is of the network "layers/functional".
+        network = arrays.setdefault(path.rpartition("layers/")[0].rstrip("/"), {})
         for index, name in enumerate(names):
-            arrays[f"{group.attrs['name']}/{name}"] = np.asarray(group[str(index)])
+            network[f"{group.attrs['name']}/{name}"] = np.asarray(group[str(index)])
 
     file.visititems(visit)
     if nameless:
@@ -96,18 +101,19 @@ def _read_keras_3(file: h5py.File, source: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _read_legacy(group: Any) -> dict[str, np.ndarray]:
-    arrays = {}
+def _read_legacy(group: Any) -> dict[str, dict[str, np.ndarray]]:
+    arrays: dict[str, dict[str, np.ndarray]] = {}
     for layer in map(_text, group.attrs.get("layer_names", ())):
         names = [_text(name) for name in group[layer].attrs["weight_names"]]
         # The path may repeat the layer or a scope: "conv2d_1/kernel:0", "conv2d_1_1/kernel:0". Only
         # where it has several, the layer is a network, and they are its own layers.
         scopes = {name.rpartition("/")[0] for name in names}
+        network = arrays.setdefault(layer if len(scopes) > 1 else "", {}) if names else {}
         for name in names:
             scope, _, variable = name.partition(":")[0].rpartition("/")
             inside = scope.rpartition("/")[2] if len(scopes) > 1 else layer
             variable = "kernel" if variable == "depthwise_kernel" else variable
-            arrays[f"{inside}/{variable}"] = np.asarray(group[layer][name])
+            network[f"{inside}/{variable}"] = np.asarray(group[layer][name])
     return arrays
 
 

@@ -66,6 +66,7 @@ class RunFacts:
     data: DataFacts  # what it was trained on and, if it is not external, evaluated on
     histories: Mapping[str, History]  # how each network was trained, by its name
     external: ExternalFacts | None = None  # what it was evaluated on, if it is another dataset
+    start: str = ""  # the run that its networks were started from, in words
 
     @property
     def subset(self) -> str:

@@ -20,6 +20,7 @@ from fracjax.models.classifier import Classifier
 from fracjax.runtime.sharding import batch_sharding, replicated
 from fracjax.runtime.stopwatch import Stopwatch
 
+POOLED = "pooled"  # the place where `make_forward` stops for the features that enter the head
 _AHEAD = 2  # batches whose logits are not waited for
 
 DrawnBy = tuple[jax.Array, jax.Array | np.ndarray]
@@ -52,8 +53,8 @@ def make_forward(
     """Build `forward({"params": ..., "batch_stats": ...}, images, drawn_by) -> logits`.
 
     The model may be in any mode. With `start` the images are features that enter this block; with
-    `stop`, a block or `head`, what enters it is returned, in float16, not logits. Views are drawn
-    from `policy`.
+    `stop`, a block or `head`, what enters it is returned, in float16, not logits; with `pooled`
+    what enters the head's dense layer, float32[b, d]. Views are drawn from `policy`.
     """
     view = nnx.view(model, deterministic=True, use_running_average=True, raise_if_not_found=False)
     graph, _, _, rest = nnx.split(view, nnx.Param, nnx.BatchStat, ...)
@@ -66,6 +67,8 @@ def make_forward(
             key, index = drawn_by
             images = augment(key, images, policy, jnp.asarray(index))
         seen = network_input(images, image, colormap)
+        if stop == POOLED:
+            return net.pooled(seen)
         if stop is not None:
             return net.backbone(seen, stop=None if stop == HEAD else stop).astype(jnp.float16)
         return net(seen)

@@ -38,6 +38,7 @@ from fracjax.report.tables import binary_tables, per_class_table, subgroup_table
 from fracjax.runtime.atomic_files import to_json
 from fracjax.training.checkpoint import newest, read_meta
 from fracjax.training.ensemble_configs import member_dirs
+from fracjax.training.starting_run import describe
 from fracjax.workflows.external import described, external_facts, show_external
 from fracjax.workflows.mistakes import find_mistakes
 from fracjax.workflows.pages import data_facts, run_text, today, write_report
@@ -194,6 +195,7 @@ def _facts(evaluated: EvaluatedRun) -> RunFacts:
         data=data_facts(evaluated.trained, () if external else evaluated.leakage),
         histories=histories,
         external=external_facts(external) if external else None,
+        start=describe(trained.meta.started_from[0]) if trained.meta.started_from else "",
     )
 
 

@@ -22,6 +22,7 @@ from fracjax.explain.maps import explain
 from fracjax.imaging.file_tree import NOT_ENTERED
 from fracjax.inference import training_images
 from fracjax.inference.calibration import about
+from fracjax.inference.feature_files import FEATURES, ROWS, feature_rows
 from fracjax.inference.input_files import FileList, find_files
 from fracjax.inference.model_bundle import ModelBundle
 from fracjax.inference.predict_files import ThroughputMeter, predict_files
@@ -48,7 +49,7 @@ from fracjax.workflows.prediction_page import PAGE, TAGS, ImageTags, image_tags,
 NOTICE = "research code, not a medical device"
 CSV, JSON, OVERLAYS = "predictions.csv", "predictions.json", "overlays"
 
-_FILES = (CSV, JSON, PAGE, TAGS)
+_FILES = (CSV, JSON, PAGE, TAGS, FEATURES, *ROWS)
 
 Wanted = Literal["none", "called", "all"]
 """Of which files to draw an overlay: of none, of those called fractured, of all that were read."""
@@ -62,6 +63,7 @@ class Summary:
     results: list[dict[str, Any]] = field(default_factory=list)
     # the time it took; of several processes, the slowest one's.
     meter: ThroughputMeter = field(default_factory=ThroughputMeter)
+    features: str = ""  # what is in the file of features; empty if there is none
 
     @property
     def unreadable(self) -> Counter[str]:
@@ -94,6 +96,7 @@ def predict_into(
     *,
     overlays: Wanted = "none",
     report: bool = False,
+    features: bool = False,
     batch_size: int | None = None,
     overwrite: bool = False,
 ) -> Summary:
@@ -103,8 +106,9 @@ def predict_into(
     JSON at the end, also if it is interrupted. `overlays/ROW_NAME.png` belongs to the file in that
     row of the CSV, counted from 1.
 
-    `report` writes a page of them, too, with overlays of what is called fractured. Images that are
-    unlike those of training, where the run knows these, have a note.
+    `report` writes a page of them, too, with overlays of what is called fractured, and `features`
+    the file of `FeatureRows`. Images that are unlike those of training, where the run knows these,
+    have a note.
 
     Of several processes each predicts a part of the files on devices of its own, beside the CSV in
     one with its number, and the first one puts the results together.
@@ -132,12 +136,14 @@ def predict_into(
     training = training_images.read(stage1, detector.meta.split_hash)
     keep = report or overlays != "none" or training is not None
     how = {"batch_size": batch_size, "keep_images": keep, "meter": summary.meter}
+    how |= {"keep_features": features}
     types = stages.classifier.meta.classes if stages.classifier else ()
     table = shard.path(folder / CSV)
     with (
         closing(predict_files(stages, files, **how)) as results,
         results_table(table, stages.detector.point.threshold, types) as add,
         image_tags(shard.path(folder / TAGS), report) as tags,
+        feature_rows(folder, shard, stages.bundles, features) as vectors,
     ):
         draw = partial(_draw, detector, None if overlays == "none" else folder / OVERLAYS, tags)
         try:
@@ -149,6 +155,8 @@ def predict_into(
                     result.note = "; ".join(filter(None, (result.note, unlike)))
                 add(result)
                 summary.results.append(result.to_dict())
+                if vectors is not None:
+                    vectors.add(row, result)
                 if tags is not None:
                     tags.add(row, result)
                 called = result.decision == detector.meta.classes[1]
@@ -171,6 +179,10 @@ def predict_into(
                 tags.close()
                 if shard.count == 1:
                     write_page(folder, stages, training, summary.results, len(found.files))
+            if vectors is not None:
+                vectors.close()
+                if shard.count == 1:
+                    summary.features = vectors.write(summary.results)
     # This waits for all: what they found is on the disk then.
     summary.meter = ThroughputMeter(*max(allgather([summary.meter.seconds, summary.meter.waited])))
     if shard.count > 1 and shard.index == 0:
@@ -179,6 +191,9 @@ def predict_into(
         if report:
             shard.append(folder / TAGS)
             write_page(folder, stages, training, summary.results, len(found.files))
+        if vectors is not None:
+            vectors.append()
+            summary.features = vectors.write(summary.results)
     show_summary(summary, console)
     return summary
 
@@ -201,6 +216,8 @@ def show_summary(summary: Summary, console: Console) -> None:
     for what, key in (("called", "decision"), ("of those", "type")):
         if most := Counter(summary.each(key)).most_common():
             say(f"{what}: " + ", ".join(f"{name} {n}" for name, n in most))
+    if summary.features:
+        say(summary.features)
     if summary.read and meter.seconds:
         say(
             f"{summary.read / meter.seconds:.1f} images/s; the device waited for images "

@@ -108,7 +108,8 @@ def test_a_closed_pipe_loses_nothing(closed, tmp_path):
     os.close(read)
     ends = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     ends |= {name: write for name in ends if closed in (name, "both")}
-    done = subprocess.run([sys.executable, "-c", WORK, tmp_path / "file"], check=False, **ends)
+    command = [sys.executable, "-c", WORK, str(tmp_path / "file")]
+    done = subprocess.run(command, check=False, stdout=ends["stdout"], stderr=ends["stderr"])
     os.close(write)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "file").read_text() == "done"

@@ -110,7 +110,7 @@ def test_each_stage_and_the_filter_see_pictures_of_their_own_form(monkeypatch):
     stages, asked = _stages(classifier, detector), object.__new__(_Asked)
     monkeypatch.setattr(cascade, "open_as_trained", lambda *_: asked)
     for name in ("studies_of", "audit_part", "audit_leakage"):
-        monkeypatch.setattr(cascade, name, lambda *_: None)
+        monkeypatch.setattr(cascade, name, lambda *_: ())
     with pytest.raises(InterruptedError):
         cascade.run_cascade(stages, "test")
     assert detector.__dict__["seen"] == [SMALL]

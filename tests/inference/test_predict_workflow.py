@@ -7,8 +7,10 @@ import os
 import re
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 from PIL import Image
 from rich.console import Console
 
@@ -17,8 +19,9 @@ from fracjax.cli.main import main
 from fracjax.errors import InputError
 from fracjax.imaging.resize import decode
 from fracjax.inference import training_images
+from fracjax.inference.feature_files import FeatureRows
 from fracjax.inference.predict_files import predict_files
-from fracjax.inference.prediction_files import Result
+from fracjax.inference.prediction_files import FileShard, Result
 from fracjax.inference.stages import Stages
 from fracjax.runtime.atomic_files import to_json
 from fracjax.runtime.sharding import data_mesh
@@ -310,6 +313,7 @@ def test_a_page_shows_every_file_with_its_answer_and_where_the_threshold_is_from
     _run(clinic, runs, out, report=True)
     text = (out / "predictions.html").read_text("utf-8")
     data = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    assert data is not None
     results = {one["row"]: one for one in json.loads(data[1])["results"]}
     rows = _rows(out)
     assert len(results) == len(rows) == 11
@@ -358,3 +362,98 @@ def test_a_page_of_an_interrupted_prediction_says_so(clinic, runs, tmp_path, mon
         _run(clinic, runs, tmp_path / "out", report=True)
     text = (tmp_path / "out" / "predictions.html").read_text("utf-8")
     assert "Only 1 of 10 files were predicted" in text
+
+
+@pytest.mark.usefixtures("opened")
+def test_the_heads_make_the_scores_of_the_features(clinic, runs, stages, tmp_path):
+    """With one view: of the detector's two networks, at its temperature, and of the classifier."""
+    out = tmp_path / "out"
+    _, text = _run(clinic, runs, out, features=True)
+    rows, found = _rows(out), np.load(out / "features.npz")
+    read = [i for i, row in enumerate(rows, 1) if row["status"] == "read"]
+    typed = [i for i, row in enumerate(rows, 1) if row["type"]]
+    assert found["row"].tolist() == read
+    assert found["row_stage2"].tolist() == typed
+    assert 0 < len(typed) < len(read) < len(rows)
+    assert found["path"].tolist() == [rows[i - 1]["path"] for i in read]
+    assert found["path_stage2"].tolist() == [rows[i - 1]["path"] for i in typed]
+    detector, classifier = stages.bundles
+    features, of_types = found["features"], found["features_stage2"]
+    assert features.dtype == of_types.dtype == np.float32
+    heads = [
+        [jax.tree.map(np.asarray, own["params"]["head"]) for own in bundle.networks]
+        for bundle in stages.bundles
+    ]
+    assert features.shape == (8, 2, heads[0][0]["kernel"].shape[0])
+    assert of_types.shape == (len(typed), heads[1][0]["kernel"].shape[0])
+    assert np.ptp(features, axis=0).max() > 0
+    logits = [features[:, i] @ head["kernel"] + head["bias"] for i, head in enumerate(heads[0])]
+    mean = np.mean([1 / (1 + np.exp(-one[:, 0])) for one in logits], axis=0)
+    odds = (mean / (1 - mean)) ** (1 / detector.temperature)
+    said = [float(rows[i - 1]["probability"]) for i in read]
+    assert_allclose(odds / (1 + odds), said, atol=1e-5)
+    powers = np.exp(of_types @ heads[1][0]["kernel"] + heads[1][0]["bias"])
+    said = [[float(rows[i - 1][f"p:{name}"]) for name in TYPES] for i in typed]
+    assert classifier.temperature == 1
+    assert_allclose(powers / powers.sum(axis=1, keepdims=True), said, atol=1e-5)
+    sizes = f"features 8 × 2 × {features.shape[2]}, features_stage2 {len(typed)} × "
+    assert sizes in text
+    assert sorted(path.name for path in out.iterdir()) == [
+        "features.npz", "predictions.csv", "predictions.json"
+    ]  # fmt: skip
+    with pytest.raises(InputError, match=r"already holds .*features.npz"):
+        _run(clinic, runs, out)
+    _run(clinic, runs, out, overwrite=True)
+    assert not (out / "features.npz").exists()  # it would be an earlier run's
+
+
+@pytest.mark.usefixtures("opened")
+def test_features_of_an_interrupted_prediction_are_those_of_its_rows(
+    clinic, runs, tmp_path, monkeypatch
+):
+    def interrupted(*args, **named):
+        for number, result in enumerate(predict_files(*args, **named)):
+            if number == 3:
+                raise KeyboardInterrupt
+            yield result
+
+    monkeypatch.setattr(predict, "predict_files", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        _run(clinic, runs, tmp_path / "out", features=True)
+    found = np.load(tmp_path / "out" / "features.npz")
+    assert found["path"].tolist() == [row["path"] for row in _rows(tmp_path / "out")]
+    assert found["features"].shape[:2] == (3, 2)
+
+
+def test_features_of_several_processes_are_joined(stages, tmp_path):
+    """The third of their four files was not read."""
+    bundle, vectors = stages.bundles[0], {}
+    each = [FeatureRows(tmp_path, FileShard(index, 2, 4), [bundle]) for index in (0, 1)]
+    for rows, numbers in zip(each, ((1, 2), (4,)), strict=True):
+        for row in numbers:
+            vectors[row] = np.full((2, _width(bundle)), row, np.float32)
+            rows.add(row, Result(Path(f"{row}.png"), features=vectors[row]))
+        rows.close()
+    each[0].append()
+    said = each[0].write([{"path": f"{row}.png"} for row in range(1, 5)])
+    assert said == f"features 3 × 2 × {_width(bundle)} (files × numbers) in features.npz"
+    found = np.load(tmp_path / "features.npz")
+    assert found["row"].tolist() == [1, 2, 4]
+    assert found["path"].tolist() == ["1.png", "2.png", "4.png"]
+    np.testing.assert_array_equal(found["features"], list(vectors.values()))
+    assert [path.name for path in tmp_path.iterdir()] == ["features.npz"]
+
+
+def test_features_of_no_readable_file_are_an_empty_array(stages, tmp_path):
+    rows = FeatureRows(tmp_path, FileShard(0, 1, 1), stages.bundles)
+    rows.add(1, Result(tmp_path / "cut.jpg", "truncated: it ends early"))
+    rows.close()
+    rows.write([{"path": "cut.jpg"}])
+    found = np.load(tmp_path / "features.npz")
+    assert found["features"].shape == (0, 2, _width(stages.bundles[0]))
+    assert found["features_stage2"].shape == (0, _width(stages.bundles[1]))
+    assert found["path"].dtype.kind == "U"
+
+
+def _width(bundle) -> int:
+    return bundle.networks[0]["params"]["head"]["kernel"].shape[0]

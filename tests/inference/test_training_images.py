@@ -40,7 +40,9 @@ def test_what_is_of_another_split_is_not_used_and_what_is_damaged_is_refused(tmp
     assert read(tmp_path, "a") is None
     record = {"low": [0] * 5, "high": [1] * 5, "n": 3, "split_hash": "a"}
     file.write_text(json.dumps(record))
-    assert read(tmp_path, "a").n == 3
+    known = read(tmp_path, "a")
+    assert known is not None
+    assert known.n == 3
     assert read(tmp_path, "b") is None
     file.write_text(json.dumps(record | {"low": [0]}))
     with pytest.raises(InputError, match=r"damaged .*--split validation` again"):

@@ -143,6 +143,93 @@ def test_a_file_of_no_known_network_is_refused_with_what_was_looked_for(tmp_path
     assert "--model" in message
 
 
+HEAD = {
+    **{f"batch_normalization_1/{v}": (32,) for v in ("gamma", "beta", "moving_mean")},
+    "batch_normalization_1/moving_variance": (32,),
+    **{"dense/kernel": (2048, 64), "dense/bias": (64,), "mine/kernel": (64, 2), "mine/bias": (2,)},
+}
+"""A norm and dense layers; the norm has the name and the size of one of InceptionV3's."""
+
+
+def write_nested(path: Path, inside: dict[str, np.ndarray], beside: dict[str, np.ndarray]) -> None:
+    """As Keras 2 saves `Sequential([base, pooling, Dense, ...])`: the base is one layer."""
+    write_keras_2(path, beside)
+    with h5py.File(path, "r+") as file:
+        for name, array in inside.items():
+            file[f"base/{name}:0"] = array
+        file["base"].attrs["weight_names"] = [f"{name}:0".encode() for name in inside]
+        layers = list(dict.fromkeys(name.split("/")[0] for name in beside))
+        file.attrs["layer_names"] = [name.encode() for name in ("base", *layers)]
+
+
+def with_own_head(path: Path, *, nested: bool) -> dict[str, np.ndarray]:
+    """An InceptionV3 of its own arrays in a file with `HEAD`; nested, two norms have one name."""
+    base = keras_arrays("inception_v3")
+    base = {n: a for n, a in base.items() if not n.startswith("predictions/")}
+    # The first of a class has no number; of a flat network numbers go on where the base ended.
+    base = {re.sub("(conv2d|normalization)_0/", r"\1/", n): a for n, a in base.items()}
+    head = {name: np.full(shape, -1, np.float32) for name, shape in HEAD.items()}
+    if nested:
+        write_nested(path, base, head)
+    else:
+        head = {n.replace("normalization_1/", "normalization_94/"): a for n, a in head.items()}
+        write_keras_2(path, base | head)
+    return base
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_head_of_ones_own_is_left_out_by_name_if_one_says_so(tmp_path, nested):
+    with_own_head(tmp_path / "net.h5", nested=nested)
+    write_keras_2(tmp_path / "base.h5", keras_arrays("inception_v3"))
+    convert(tmp_path / "base.h5", model="inception_v3", out=tmp_path / "base.npz")
+    done = run_cli("convert", tmp_path / "net.h5", "--out", tmp_path / "net.npz")
+    norm = "outside: batch_normalization_1" if nested else "batch_normalization_94"
+    assert done.returncode == 2
+    assert f"If {norm}, dense, mine are your own head" in done.stderr
+    assert not (tmp_path / "net.npz").exists()
+    command = ("convert", tmp_path / "net.h5", "--out", tmp_path / "net.npz", "--leave-out-head")
+    done = run_cli(*command)
+    assert done.returncode == 0, done.stderr
+    assert "mine/kernel, mine/bias" in done.stdout
+    ours, base = (store.load(tmp_path / f"{n}.npz", model="inception_v3") for n in ("net", "base"))
+    jax.tree.map(assert_array_equal, ours[0], base[0])
+    head = {name.rpartition("/")[0] for name in ours[1].left_out}
+    assert head == {norm, "dense", "mine"}
+
+
+@pytest.mark.parametrize(
+    ("extra", "shape"),
+    [
+        ("stem/kernel", (1, 1, 1, 3)),  # makes three channels of one
+        ("stem/gamma", (3,)),  # a norm of the images
+        ("stem/mean", (5,)),
+        ("stem/bias", (5,)),  # a dense layer cut in two
+    ],
+)
+def test_what_may_stand_before_the_backbone_is_never_left_out(tmp_path, extra, shape):
+    base = keras_arrays("inception_v3")
+    beside = {"dense/kernel": np.zeros((2048, 2), "f4"), extra: np.zeros(shape, "f4")}
+    write_nested(tmp_path / "net.h5", base, beside)
+    with pytest.raises(InputError) as error:
+        convert(
+            tmp_path / "net.h5", model="inception_v3", out=tmp_path / "o.npz", leave_out_head=True
+        )
+    lines = str(error.value).splitlines()
+    assert lines[0].endswith("1 problems with its weights:")
+    assert lines[1] == f"+ not in the model: {extra} {shape}"
+    assert "--leave-out-head leaves out dense layers and norms behind the backbone" in lines[2]
+
+
+def test_a_backbone_that_lacks_a_layer_is_refused_with_its_head_left_out(tmp_path):
+    base = keras_arrays("mobilenet_v2")
+    del base["Conv_1/kernel"]
+    write_nested(tmp_path / "net.h5", base, {"mine/kernel": np.zeros((1280, 2), "f4")})
+    with pytest.raises(InputError, match=r"not in the source: backbone/Conv_1/conv/kernel"):
+        convert(
+            tmp_path / "net.h5", model="mobilenet_v2", out=tmp_path / "o.npz", leave_out_head=True
+        )
+
+
 def test_wrong_shapes_and_missing_layers_are_all_listed_and_nothing_is_written(tmp_path, shapes):
     wrong = dict(shapes)
     wrong["backbone/stem/conv2/conv/kernel"] = (3, 3, 32, 31)

@@ -7,10 +7,16 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from fracjax.errors import InputError
-from fracjax.pretrained.keras_h5 import by_build_order, read
+from fracjax.pretrained import keras_h5
+from fracjax.pretrained.keras_h5 import by_build_order
 from tests.paths import GOLDENS
 
 recipe = runpy.run_path(str(GOLDENS / "recipe.py"))
+
+
+def read(path) -> dict[str, np.ndarray]:
+    """The arrays of all networks of a file, of which no two have one name here."""
+    return {k: array for network in keras_h5.read(path).values() for k, array in network.items()}
 
 
 @pytest.fixture
@@ -95,6 +101,16 @@ def test_a_trained_network_within_a_network_is_read_without_its_optimiser(name):
     assert {name: array.shape for name, array in arrays.items()} == shapes
     for name, array in arrays.items():
         assert_array_equal(array, recipe["weight"](name, shapes[name]))
+
+
+@pytest.mark.parametrize(
+    ("name", "inside"),
+    [("keras_nested.keras", "layers/functional"), ("keras_nested_legacy.h5", "backbone")],
+)
+def test_arrays_of_a_network_within_a_network_are_apart_from_those_beside_it(name, inside):
+    networks = keras_h5.read(GOLDENS / name)
+    assert networks.keys() == {"", inside}
+    assert networks[""].keys() == {"out/kernel", "out/bias"}
 
 
 def test_anonymous_layers_are_renumbered_by_rank_not_by_text():
