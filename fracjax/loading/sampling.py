@@ -1,6 +1,7 @@
 """Which studies an epoch visits, and in which order: drawn on the device from seed and epoch."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -57,7 +58,8 @@ def subset_rows(
     rng = numpy_generator(stream(seed, "subset"))
     names, first = np.unique(group, return_index=True)
     kept = names[:0]
-    enters = {}  # the fraction that takes a group; of two at the very same, `round` takes even sums
+    # The fraction that takes a group; of two at the very same, `round` takes even sums.
+    enters: dict[Any, tuple[float, bool]] = {}
     for name in np.unique(label):
         its = rng.permutation(names[label[first] == name])
         kept = np.append(kept, its[: max(1, round(fraction * len(its)))])
@@ -66,7 +68,7 @@ def subset_rows(
     for name in np.unique(label):
         its = np.unique(group[label == name])
         if not np.isin(its, kept).any():
-            kept = np.append(kept, [min(its.tolist(), key=enters.__getitem__)])
+            kept = np.append(kept, [min(its.tolist(), key=lambda one: enters[one])])
     return np.flatnonzero(np.isin(group, kept))
 
 
