@@ -4,28 +4,24 @@ A file in `configs/` builds a `Config` in `get_config()`; `fracjax.config.io.loa
 applies the command line's overrides; `fracjax.config.rules.check` refuses what is out of range.
 """
 
-import re
 import typing
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-
-@dataclass(frozen=True)
-class Bound:
-    """What a value of a field must satisfy, beside its type."""
-
-    broken: str  # ends the sentence "data.batch_size is 0, ..." about a value that does not
-    holds: Callable[[Any], bool]  # whether a value does
-
-
-ABOVE_0 = Bound("not above 0", lambda x: x > 0)
-AT_LEAST_0 = Bound("below 0", lambda x: x >= 0)
-AT_LEAST_1 = Bound("below 1", lambda x: x >= 1)
-UNIQUE = Bound("which names one twice", lambda names: len(set(names)) == len(names))
-AT_MOST_ALL = Bound("above 1, which is all studies", lambda x: x <= 1)
-Fraction = Annotated[float, Bound("not in [0, 1)", lambda x: 0 <= x < 1)]
+from fracjax.config.bounds import (
+    ABOVE_0,
+    AT_LEAST_0,
+    AT_LEAST_1,
+    AT_MOST_ALL,
+    BACKBONES,
+    UNIQUE,
+    Bound,
+    Fraction,
+    fold_of,
+    is_backbone,
+    value_of,
+)
 
 
 @dataclass(frozen=True)
@@ -82,19 +78,6 @@ class Data:
     frequent as the largest."""
 
 
-def fold_of(fold: str | None) -> tuple[int, int] | None:
-    """`(2, 5)` of "2/5"; None of what is no fold."""
-    found = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", fold or "")
-    number, count = (int(found[1]), int(found[2])) if found else (1, 0)
-    return (number, count) if number <= count and count >= 2 else None
-
-
-def value_of(fold: str | None) -> tuple[str, str] | None:
-    """`("source", "clinic_b")` of "source=clinic_b"; None of what names no column and value."""
-    column, _, value = (fold or "").partition("=")
-    return (column, value) if column and value else None
-
-
 Precision = Literal["float32", "tensorfloat32", "bfloat16"]
 """What the layers of a network compute in."""
 
@@ -103,12 +86,18 @@ Precision = Literal["float32", "tensorfloat32", "bfloat16"]
 class Model:
     """Which network, and the weights it starts from."""
 
-    name: Literal[
-        "basic_cnn", "inception_v3", "efficientnet_b0", "mobilenet_v2", "vit_ti16", "vit_s16"
+    name: Annotated[
+        str,
+        Bound(
+            f"not one of {', '.join(BACKBONES)}, nor module:Class of your own",
+            is_backbone,
+        ),
     ] = "basic_cnn"
-    """Backbone."""
+    """Backbone: basic_cnn, inception_v3, efficientnet_b0, mobilenet_v2, vit_ti16, vit_s16, or your
+    own as module:Class."""
     weights: Path | None = None
-    """Converted backbone weights (`fracjax convert`), or `none` for random ones."""
+    """Converted backbone weights (`fracjax convert`); the workdir of a run of one network, to go on
+    from its best one; or `none` for random ones."""
     head: Literal["sigmoid", "softmax"] = "sigmoid"
     """Head of two classes: one logit with a sigmoid, or two with a softmax. More classes always
     have a softmax."""

@@ -11,6 +11,7 @@ from jaxtyping import Int, Shaped
 from fracjax.config import Data, fold_of, value_of
 from fracjax.config.class_names import as_known, class_key, flag_words, roles
 from fracjax.datasets.folds import fold_indices, left_out_indices
+from fracjax.datasets.leakage import Studies
 from fracjax.datasets.prepared import Prepared, open_prepared
 from fracjax.datasets.splits import Split
 from fracjax.errors import InputError
@@ -18,6 +19,8 @@ from fracjax.imaging.resize import ImageFormat
 from fracjax.loading.batch import Examples
 from fracjax.loading.decoded_cache import open_decoded
 
+SEEN_BEFORE = {"validation": ("train",), "test": ("train", "validation")}
+"""The parts that may be evaluated, and of each those that a network was fitted or chosen on."""
 _MOST_SOURCES = 30  # networks that are trained at once
 
 
@@ -165,3 +168,10 @@ def open_dataset(data: Data, data_dir: Path | None = None) -> Dataset:
     split = Split.load(prepared.directory / data.split)
     split.check(prepared)
     return Dataset(data, prepared, split)
+
+
+def studies_of(dataset: Dataset, *parts: str) -> Studies:
+    """The studies of some parts, as an audit names them."""
+    name = f"{' and '.join(parts)} of {dataset.prepared.name}"
+    index = np.concatenate([dataset.indices(part) for part in parts])
+    return Studies(name, dataset.prepared, index)

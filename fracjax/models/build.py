@@ -13,6 +13,7 @@ from fracjax.models.classifier import Classifier
 from fracjax.models.efficientnet_b0 import EfficientNetB0
 from fracjax.models.inception_v3 import InceptionV3
 from fracjax.models.mobilenet_v2 import MobileNetV2
+from fracjax.models.own_backbone import arguments, check_built, own_backbone
 from fracjax.models.precision import set_compute_dtype
 from fracjax.models.vit import PATCH, ViT
 
@@ -43,18 +44,28 @@ def build(model: Model, *, outputs: int, image_size: int, rngs: nnx.Rngs) -> Cla
         a patch, no outputs, a width or dropped paths where the backbone has none.
     """
     check(model, outputs=outputs, image_size=image_size)
-    kind, options = _BACKBONES[model.name]
-    backbone = kind(**options(model, image_size), rngs=rngs)
+    if ":" in model.name:
+        kind = own_backbone(model.name)
+        backbone = kind(**arguments(kind, model, image_size), rngs=rngs)
+    else:
+        kind, options = _BACKBONES[model.name]
+        backbone = kind(**options(model, image_size), rngs=rngs)
     net = Classifier(backbone, outputs=outputs, dropout=model.dropout, rngs=rngs)
     return set_compute_dtype(net, model.precision)
 
 
+def images_of(name: str) -> ImageSpec:
+    """The images that a backbone takes, one of the package or a user's own."""
+    return own_backbone(name).IMAGE if ":" in name else IMAGES[name]
+
+
 def check(model: Model, *, outputs: int, image_size: int) -> None:
     """Refuse what `build` would refuse, at no cost."""
-    if model.name not in IMAGES:
+    own = own_backbone(model.name) if ":" in model.name else None
+    if own is None and model.name not in IMAGES:
         raise InputError(f"no backbone {model.name!r}; model.name is one of {', '.join(IMAGES)}")
-    smallest = IMAGES[model.name].smallest
-    problems = []
+    smallest, problems = images_of(model.name).smallest, []
+    takes = {} if own is None else arguments(own, model, image_size)
     asked = f"data.image_size is {image_size}, but {model.name}"
     if image_size < smallest:
         problems.append(f"{asked} needs {smallest} pixels or more")
@@ -67,9 +78,11 @@ def check(model: Model, *, outputs: int, image_size: int) -> None:
         problems.append(f"{outputs} outputs; a model needs 1 (sigmoid) or one per class")
     for field, only in (("width", "basic_cnn"), ("drop_path", "efficientnet_b0")):
         value, standard = getattr(model, field), getattr(Model, field)
-        if value != standard and model.name != only:
+        if value != standard and model.name != only and field not in takes:
             problems.append(
                 f"model.{field} is {value}, but only {only} has one: leave it at {standard}"
             )
     if problems:
         raise InputError("impossible model: " + "; ".join(problems))
+    if own is not None:
+        check_built(own, model, image_size)

@@ -81,9 +81,11 @@ def _arrays_of(
     known = {network: _by_names_of(table, arrays) for network, arrays in networks.items()}
     best = max(known, key=lambda network: len(known[network].keys() & table.names.values()))
     found = known.pop(best)
+    layers = {name.rpartition("/")[0] for name in found}
     for network in known:  # by their own names: numbers go on from one network to the next
         for name, array in networks[network].items():
-            found[f"{network or 'outside'}: {name}" if name in found else name] = array
+            is_taken = name.rpartition("/")[0] in layers
+            found[f"{network or 'outside'}: {name}" if is_taken else name] = array
     return found
 
 

@@ -54,6 +54,7 @@ class RunFacts:
     n: int  # studies of the part that were predicted
     data: DataFacts  # what it was trained and evaluated on
     histories: Mapping[str, History]  # how each network was trained, by its name
+    start: str = ""  # the run that its networks were started from, in words
 
     @property
     def subset(self) -> str:

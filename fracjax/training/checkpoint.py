@@ -47,6 +47,8 @@ class CheckpointMetadata:
     step: int = 0
     # figures of that epoch so far (`Metrics.sums`).
     sums: dict[str, list[float | int]] = field(default_factory=dict)
+    # the run that the network was started from, the one that that was, ... (`starting_run.Start`).
+    started_from: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -66,6 +68,12 @@ class CheckpointMetadata:
             raise InputError(
                 f"{self.config.workdir} was trained on what the detector {self.filter} lets "
                 f"through, but data.filter is now {new.filter}; train into another --workdir"
+            )
+        if _starts(new) != _starts(self):
+            raise InputError(
+                f"{self.config.workdir} was started from {_starts(self) or 'no other run'}, and "
+                f"model.weights is now {_starts(new) or 'no run'}; restore that run, or train into "
+                "another --workdir"
             )
         if new.channels != self.channels:
             raise InputError(
@@ -99,6 +107,14 @@ class CheckpointMetadata:
         config, image = io.from_dict(values["config"]), ImageSpec(**values["image"])
         own = {name: value for name, value in values.items() if name != "version"}
         return cls(**{**own, "config": config, "image": image})
+
+
+def _starts(meta: CheckpointMetadata) -> str:
+    """What a network was started from, wherever it lies now."""
+    return ", before it ".join(
+        f"epoch {start['epoch']} of a run on split {start['split_hash'][:12]}"
+        for start in meta.started_from
+    )
 
 
 def config_path(workdir: Path) -> Path:

@@ -10,7 +10,7 @@ from fracjax.errors import InputError
 from fracjax.evaluation import parse_rule
 from fracjax.pretrained import store
 from fracjax.runtime.sharding import check_batch
-from fracjax.training import checkpoint
+from fracjax.training import checkpoint, starting_run
 from fracjax.training.checkpoint import CheckpointMetadata
 from fracjax.training.ensemble_configs import (
     MEMBER,
@@ -40,7 +40,9 @@ _KEPT = ("last", "best")
 def check_before_training(config: Config, mesh: Mesh) -> None:
     """Refuse what can be refused without a dataset and without a detector."""
     check_config(config)
-    if config.model.weights is not None:  # their arrays are not read
+    if (workdir := starting_run.starting_run(config)) is not None:
+        starting_run.check(workdir, config)
+    elif config.model.weights is not None:  # their arrays are not read
         store.check(config.model.weights, model=config.model.name)
     check_batch(config.data.batch_size, mesh)
     check_workdir(config)
@@ -73,6 +75,11 @@ def check_cached_views(config: Config) -> None:
         raise InputError(
             "freeze.cached-views keeps features of single images, which cannot be mixed: write "
             "--augment.mixup 0 --augment.cutmix 0, or --freeze.cached-views 0"
+        )
+    if ":" in config.model.name:
+        raise InputError(
+            "freeze.cached-views keeps what is constant, and nothing is known of "
+            f"{config.model.name}: write --freeze.cached-views 0"
         )
     if config.model.name == "efficientnet_b0" and config.model.drop_path > 0:
         raise InputError(

@@ -19,19 +19,19 @@ from rich.console import Console
 
 from fracjax.config import Config, io
 from fracjax.errors import InputError
-from fracjax.loading.dataset_view import open_dataset
-from fracjax.models.build import IMAGES
+from fracjax.loading.dataset_view import SEEN_BEFORE, open_dataset
+from fracjax.models.build import images_of
 from fracjax.runtime.atomic_files import write_json
 from fracjax.runtime.multihost import check_same_on_all_hosts, check_shared
 from fracjax.runtime.sharding import data_mesh, replicate
 from fracjax.runtime.stopwatch import Stopwatch
 from fracjax.runtime.workdir_lock import only_writer
-from fracjax.training import checkpoint, checks
+from fracjax.training import checkpoint, checks, starting_run
 from fracjax.training.checkpoint import CheckpointMetadata
 from fracjax.training.ensemble_configs import is_sweep, member_configs
 from fracjax.training.forward import logits_of, make_forward
 from fracjax.training.loaders import Loader, make_loader
-from fracjax.training.model import init
+from fracjax.training.model import TrainableModel, init
 from fracjax.training.progress import Bar, Profile
 from fracjax.training.step import Metrics, stack_trees, unstack_trees
 from fracjax.training.trainer import RunLog, Trainer
@@ -72,10 +72,11 @@ def fit_members(
     new = [
         CheckpointMetadata(
             config=one,
-            image=IMAGES[one.model.name],
+            image=images_of(one.model.name),
             split_hash=view.split_hash,
             channels=view.form.channels,
             filter=detector.identity if detector else None,
+            started_from=starting_run.starts_of(one),
         )
         for one, view in zip(configs, views, strict=True)
     ]
@@ -87,6 +88,10 @@ def fit_members(
                 f"{config.workdir} is trained: nothing was profiled; name another --workdir"
             )
         return done
+    for view in views:
+        for part in SEEN_BEFORE:
+            for unknown in starting_run.audit(new[0].started_from, view, part)[1]:
+                console.print(unknown, highlight=False, soft_wrap=True)
     examples = examples_of(configs, dataset, detector)
     config.workdir.mkdir(parents=True, exist_ok=True)
     with ExitStack() as opened:
@@ -103,7 +108,7 @@ def fit_members(
                 f"{mesh.size} device(s)",
                 highlight=False,
             )
-            model, folder = init(meta.config), config.workdir / "features"
+            model, folder = _initial(meta, mesh, console), config.workdir / "features"
             data = make_training_data(meta.config, model, train, validation, mesh, console, folder)
             opened.enter_context(log := RunLog(meta.config.workdir))
             trainers.append(Trainer(meta, model, data, log, mesh, ends_alone=is_sweep(config)))
@@ -112,6 +117,15 @@ def fit_members(
         profile = Profile(config.workdir / "profile", profile_steps, console)
         train_epochs(trainers, mesh, console, profile)
     return [trainer.meta for trainer in trainers]
+
+
+def _initial(meta: CheckpointMetadata, mesh: Mesh, console: Console) -> TrainableModel:
+    if not meta.started_from:
+        return init(meta.config)
+    start = meta.started_from[0]
+    said = f"{meta.config.workdir}: starts from {starting_run.describe(start)}"
+    console.print(said, highlight=False, soft_wrap=True)
+    return init(meta.config, starting_run.network(meta.config, start, mesh))
 
 
 def _create_workdir(config: Config) -> None:

@@ -76,8 +76,11 @@ def abstract(config: Config) -> TrainableModel:
     return TrainableModel(model, tuple(freezes))
 
 
-def init(config: Config) -> TrainableModel:
+def init(config: Config, start: dict[str, Any] | None = None) -> TrainableModel:
     """The model of a config with random arrays, or with those of a weights file and a random head.
+
+    `start` has the arrays of a run that `model.weights` names instead, by "params" and
+    "batch_stats"; the head is drawn if it has none.
 
     Raises:
       InputError: as `abstract`; or the weights do not fit.
@@ -85,12 +88,15 @@ def init(config: Config) -> TrainableModel:
     shapes = abstract(config)
     graph, _, _, rest = nnx.split(shapes.model, nnx.Param, nnx.BatchStat, ...)
     params, batch_stats = variables_of(shapes.model).values()
-    if config.model.weights is not None:
+    if start is not None:
+        params, batch_stats = params | start["params"], batch_stats | start["batch_stats"]
+    elif config.model.weights is not None:
         params, batch_stats = store.load_into(
             params, batch_stats, config.model.weights, model=config.model.name
         )
-    drawn = _draw(**_sizes(config))(stream(config.train.seed, "init"))
-    params, batch_stats = params | drawn["params"], batch_stats | drawn["batch_stats"]
+    if start is None or "head" not in start["params"]:
+        drawn = _draw(**_sizes(config))(stream(config.train.seed, "init"))
+        params, batch_stats = params | drawn["params"], batch_stats | drawn["batch_stats"]
     return TrainableModel(nnx.merge(graph, params, batch_stats, rest), shapes.freezes)
 
 

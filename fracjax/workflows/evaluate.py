@@ -31,6 +31,7 @@ from fracjax.report.tables import binary_tables, per_class_table, subgroup_table
 from fracjax.runtime.atomic_files import to_json
 from fracjax.training.checkpoint import newest, read_meta
 from fracjax.training.ensemble_configs import member_dirs
+from fracjax.training.starting_run import describe
 from fracjax.workflows.mistakes import find_mistakes
 from fracjax.workflows.pages import data_facts, run_text, today, write_report
 
@@ -161,6 +162,7 @@ def _facts(evaluated: EvaluatedRun) -> RunFacts:
         n=evaluated.predictions.n,
         data=data_facts(evaluated.dataset, evaluated.leakage),
         histories=histories,
+        start=describe(trained.meta.started_from[0]) if trained.meta.started_from else "",
     )
 
 

@@ -86,12 +86,13 @@ def card_section(run: RunFacts, performance: str) -> Section:
     task = f"name the class: {', '.join(data.classes)}"
     if run.point:
         task = f"score a radiograph for {data.classes[1]} against {data.classes[0]}"
+    weights = run.start or f"{config.model.weights or 'random'} weights"
     precisions = [_PRECISIONS[run.precision], run.precision_shift]
     if config.model.precision != run.precision:
         precisions.insert(1, f"trained in {config.model.precision}")
     rows = {
         "Model": f"{config.model.name}, networks: {len(run.histories)}, epoch {run.epoch}, started "
-        f"from {config.model.weights or 'random'} weights",
+        f"from {weights}",
         "Task": task,
         "Made with": versions(),
         "Licence": "the code Apache-2.0; weights and data have their own",
@@ -137,7 +138,9 @@ def _answers(run: RunFacts, sections: Collection[str]) -> dict[str, str]:
     passed = f"studies that the detector {data.filter} calls positive, in training and validation"
     selected = "; of those, ".join(filter(None, (passed if data.filter else "", run.subset)))
     weights = "random"
-    if file := config.model.weights:
+    if run.start:
+        weights = run.start
+    elif file := config.model.weights:
         weights = f"ImageNet weights converted from Keras ({file.name}), random head"
     unknown = f"{name}, {run.data.studies} studies; their source is {YOURS}"
     source, drawn, constructed, variability = _PUBLISHED.get(name, unknown), YOURS, YOURS, YOURS
