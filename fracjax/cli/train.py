@@ -17,7 +17,8 @@ fracjax train --config stage1 [--dry-run] [--data.batch-size 16 ...]
 with get_config(). --dry-run prints the resolved config and the network's table, and touches no
 data. --profile [STEPS] writes a trace of five steps, or of so many, into WORKDIR/profile, for
 Perfetto or XProf. --cache-dir DIR keeps decoded images there and not with the dataset; where that
-cannot be written, they are in ~/.cache/fracjax. All else are fields of the config:
+cannot be written, they are in ~/.cache/fracjax. --data.subset 0.1 0.2 0.5 1, with several values,
+trains one network on each fraction and draws the learning curve. All else are fields of the config:
 """
 
 
@@ -38,6 +39,7 @@ def train(words: Sequence[str], prog: str) -> None:
         console = main_console()
         # Imported late, so that --help and a misspelt flag are answered at once.
         from fracjax.training.ensemble_configs import is_sweep
+        from fracjax.workflows.learning_curve import show_learning_curve
         from fracjax.workflows.sweep import show_sweep
         from fracjax.workflows.train import fit, show_config, show_model, show_run
 
@@ -47,6 +49,8 @@ def train(words: Sequence[str], prog: str) -> None:
         else:
             metas = fit(config, console, profile_steps=steps)
             show_result = show_sweep if is_sweep(config) else show_run
+            if config.sweep.subsets:
+                show_result = show_learning_curve
             show_result(config.workdir, metas, console)
     except InputError as error:
         raise type(error)(io.fields_as_flags(str(error))) from error

@@ -17,6 +17,7 @@ class Bound:
 ABOVE_0 = Bound("not above 0", lambda x: x > 0)
 AT_LEAST_0 = Bound("below 0", lambda x: x >= 0)
 AT_LEAST_1 = Bound("below 1", lambda x: x >= 1)
+AT_MOST_ALL = Bound("above 1, which is all studies", lambda x: x <= 1)
 UNIQUE = Bound("which names one twice", lambda names: len(set(names)) == len(names))
 Fraction = Annotated[float, Bound("not in [0, 1)", lambda x: 0 <= x < 1)]
 

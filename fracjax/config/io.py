@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import itertools
 import json
 import re
 import runpy
@@ -38,12 +39,22 @@ def load(
         `Config`, or a value that is out of range.
       SystemExit: from the parser of the overrides, which prints the nearest right field.
     """
-    words = hide_dashes(overrides, "--data.classes")
+    words = hide_dashes(_with_subsets(overrides), "--data.classes")
     page = {"args": words, "description": description, "prog": prog}
     result = tyro.cli(Config, default=_get_config(find(config)), **page)
     data = dataclasses.replace(result.data, classes=show_dashes(result.data.classes))
     result = dataclasses.replace(result, data=data)
     return check(from_dict(to_dict(result)))  # where `none` becomes None
+
+
+def _with_subsets(words: Sequence[str]) -> list[str]:
+    """A command line whose several values of `--data.subset` are those of `--sweep.subsets`."""
+    written: list[str] = []
+    for i, word in enumerate(words):
+        values = itertools.takewhile(lambda value: not value.startswith("--"), words[i + 1 :])
+        several = word == "--data.subset" and len(list(values)) > 1
+        written += ["--data.subset=1", "--sweep.subsets"] if several else [word]
+    return written
 
 
 def packaged() -> dict[str, Path]:

@@ -13,6 +13,7 @@ from fracjax.config.bounds import (
     ABOVE_0,
     AT_LEAST_0,
     AT_LEAST_1,
+    AT_MOST_ALL,
     BACKBONES,
     UNIQUE,
     Bound,
@@ -69,10 +70,9 @@ class Data:
     """`2/5`: validate on the second of five folds of the training and validation studies, and train
     on the other four. `source=clinic_b`: validate on those whose column `source` says clinic_b, and
     train on all others. `none`: the split as it is."""
-    subset: Annotated[float, ABOVE_0, Bound("above 1, which is all studies", lambda x: x <= 1)] = (
-        1.0
-    )
-    """Fraction of the near-duplicate groups to train on, drawn by `train.seed`."""
+    subset: Annotated[float, ABOVE_0, AT_MOST_ALL] = 1.0
+    """Fraction of the near-duplicate groups to train on, drawn by `train.seed`. Several, as in
+    `--data.subset 0.1 0.2 0.5 1`, are a learning curve."""
     oversample: bool = False
     """Show studies of the smaller classes again, other ones in each epoch, until every class is as
     frequent as the largest."""
@@ -245,6 +245,9 @@ class Sweep:
     factor. Empty: that of the config."""
     seeds: Annotated[int, AT_LEAST_1] = 1
     """Runs of each, with the seeds `train.seed`, `train.seed` + 1, ..."""
+    subsets: Annotated[tuple[Annotated[float, ABOVE_0, AT_MOST_ALL], ...], UNIQUE] = ()
+    """A learning curve: fractions, each in place of `data.subset`, trained one after the other.
+    `--data.subset 0.1 0.2 0.5 1` writes them here."""
 
 
 @dataclass(frozen=True)

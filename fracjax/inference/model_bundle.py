@@ -26,7 +26,7 @@ from fracjax.runtime.randomness import stream
 from fracjax.runtime.sharding import batch_sharding
 from fracjax.training import checkpoint, losses
 from fracjax.training.checkpoint import CheckpointMetadata
-from fracjax.training.ensemble_configs import member_dirs, swept_dirs
+from fracjax.training.ensemble_configs import member_dirs, subset_dirs, swept_dirs
 from fracjax.training.forward import POOLED, Forward, make_forward, predict_logits
 from fracjax.training.model import abstract, variables_of
 from fracjax.training.sweep import refuse_sweep
@@ -153,9 +153,14 @@ def is_cross_validation(metas: Sequence[CheckpointMetadata]) -> bool:
 
 
 def read_metas(workdir: Path) -> tuple[CheckpointMetadata, ...]:
-    """What the best checkpoint of each network of a run says of it; refuses a sweep."""
+    """What the best checkpoint of each network of a run says of it; refuses several to compare."""
     if swept_dirs(workdir):
         refuse_sweep(workdir)
+    if subsets := subset_dirs(workdir):
+        raise InputError(
+            f"{workdir} is a learning curve: {len(subsets)} networks on more and more studies, "
+            f"none to average; name the folder of one: {', '.join(map(str, subsets))}"
+        )
     metas = tuple(checkpoint.read_meta(folder) for folder in member_dirs(workdir))
     facts = json.dumps([meta.to_dict() for meta in metas])
     check_same_on_all_hosts({f"the run in {workdir}": facts})

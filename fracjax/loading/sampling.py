@@ -1,6 +1,7 @@
 """Which studies an epoch visits, and in which order: drawn on the device from seed and epoch."""
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -51,18 +52,23 @@ def subset_rows(
     """Rows of a fraction of the groups of every class, at least one group of each, in order.
 
     A group that lies in two classes is drawn with the first of them; a class that would be left
-    with none has one of its groups added.
+    with none has that of its groups added which a larger fraction takes first. So the subsets of
+    one seed are nested: a larger fraction has all rows of a smaller one.
     """
     rng = numpy_generator(stream(seed, "subset"))
     names, first = np.unique(group, return_index=True)
     kept = names[:0]
+    # The fraction that takes a group; of two at the very same, `round` takes even sums.
+    enters: dict[Any, tuple[float, bool]] = {}
     for name in np.unique(label):
-        its = names[label[first] == name]
-        kept = np.append(kept, rng.permutation(its)[: max(1, round(fraction * len(its)))])
+        its = rng.permutation(names[label[first] == name])
+        kept = np.append(kept, its[: max(1, round(fraction * len(its)))])
+        for place, one in enumerate(its.tolist()):
+            enters[one] = ((place + 0.5) / len(its), place % 2 == 0)
     for name in np.unique(label):
-        its = group[label == name]
+        its = np.unique(group[label == name])
         if not np.isin(its, kept).any():
-            kept = np.append(kept, rng.choice(its, 1))
+            kept = np.append(kept, [min(its.tolist(), key=lambda one: enters[one])])
     return np.flatnonzero(np.isin(group, kept))
 
 

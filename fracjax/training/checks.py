@@ -12,7 +12,13 @@ from fracjax.pretrained import store
 from fracjax.runtime.sharding import check_batch
 from fracjax.training import checkpoint, starting_run
 from fracjax.training.checkpoint import CheckpointMetadata
-from fracjax.training.ensemble_configs import MEMBER, is_sweep, member_configs, swept_dirs
+from fracjax.training.ensemble_configs import (
+    MEMBER,
+    is_sweep,
+    member_configs,
+    subset_dirs,
+    swept_dirs,
+)
 from fracjax.training.model import abstract
 from fracjax.training.schedule import next_epoch
 
@@ -89,6 +95,8 @@ def check_workdir(config: Config) -> None:
     there = {config.workdir, *config.workdir.glob(f"{MEMBER}*")}
     if not is_sweep(config):  # one may grow by rates and by seeds
         there.update(swept_dirs(config.workdir))
+    if not config.sweep.subsets:  # one may grow by fractions
+        there.update(subset_dirs(config.workdir))
     others = [p.name for p in there - expected if any(checkpoint.newest(p, w) for w in _KEPT)]
     if others:
         raise InputError(

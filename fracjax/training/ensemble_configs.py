@@ -1,4 +1,4 @@
-"""The networks of a run: one, an ensemble's members, a cross-validation's folds, a sweep's runs."""
+"""The networks of a run: one, those of an ensemble, of folds, of a sweep, of a learning curve."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +7,7 @@ from fracjax.config import Config, Ensemble, Sweep
 from fracjax.loading.dataset_view import open_dataset
 
 MEMBER = "member_"
+_SUBSET = "subset_"
 
 
 def member_configs(config: Config) -> list[Config]:
@@ -14,9 +15,11 @@ def member_configs(config: Config) -> list[Config]:
 
     Member i has the seed `train.seed` + i; fold i of cross-validation has the seed of the run, and
     where folds go by a column, the prepared dataset says how many there are; a sweep has a run for
-    each learning rate and seed. Each has a folder in the workdir. A run of one network is that
-    network's, workdir included.
+    each learning rate and seed, a learning curve one for each fraction, the smallest first. Each
+    has a folder in the workdir. A run of one network is that network's, workdir included.
     """
+    if config.sweep.subsets:
+        return [_on_subset(config, float(one)) for one in sorted(config.sweep.subsets)]
     if is_sweep(config):
         return _swept(config)
     folds = _folds(config)
@@ -60,6 +63,16 @@ def _swept(config: Config) -> list[Config]:
             train = replace(config.train, seed=seed)
             configs.append(replace(alone, workdir=workdir, phases=phases, train=train))
     return configs
+
+
+def _on_subset(config: Config, fraction: float) -> Config:
+    data, workdir = replace(config.data, subset=fraction), config.workdir / f"{_SUBSET}{fraction}"
+    return replace(config, workdir=workdir, data=data, sweep=Sweep())
+
+
+def subset_dirs(workdir: Path) -> list[Path]:
+    """The folders of the networks of a learning curve; none if it is none."""
+    return sorted(path for path in workdir.glob(f"{_SUBSET}[0-9]*") if path.is_dir())
 
 
 def swept_dirs(workdir: Path) -> list[Path]:

@@ -72,7 +72,7 @@ def examples_of(
 ) -> list[tuple[Examples, Examples]]:
     """What each network of a run trains and validates on; refuses a class without an example."""
 
-    @functools.cache  # members of an ensemble share them
+    @functools.cache  # members of an ensemble share them, and subsets what the detector says
     def parts(data: Data) -> tuple[Examples, Examples]:
         own = dataclasses.replace(dataset, data=data)
         train, validation = own.part("train"), own.part("validation")
@@ -84,7 +84,7 @@ def examples_of(
 
     out = []
     for config in configs:
-        train, validation = parts(config.data)
+        train, validation = parts(dataclasses.replace(config.data, subset=1.0))
         fraction, seed = config.data.subset, config.train.seed
         if fraction < 1:
             train = train.take(subset_rows(train.label, train.group, fraction=fraction, seed=seed))

@@ -13,8 +13,10 @@ from fracjax.config import Config, io
 from fracjax.config.class_names import print_roles
 from fracjax.errors import InputError
 from fracjax.inference.stages import DetectorGate, open_detector_gate
+from fracjax.runtime.sharding import data_mesh
 from fracjax.training.checkpoint import CheckpointMetadata, config_path
-from fracjax.training.checks import check_config
+from fracjax.training.checks import check_before_training, check_config
+from fracjax.training.ensemble_configs import member_configs
 from fracjax.training.loop import fit_members
 from fracjax.training.model import summarise_phases
 
@@ -22,7 +24,8 @@ from fracjax.training.model import summarise_phases
 def fit(config: Config, console: Console, *, profile_steps: int = 0) -> list[CheckpointMetadata]:
     """Train every network of a run, behind its detector if `data.filter` names one.
 
-    A run that was cut short goes on; one that is over is not trained again.
+    A run that was cut short goes on; one that is over is not trained again. The networks of a
+    learning curve are trained one after the other, as each has other steps.
 
     `profile_steps` steps are traced with JAX's profiler, into `WORKDIR/profile`.
 
@@ -33,10 +36,21 @@ def fit(config: Config, console: Console, *, profile_steps: int = 0) -> list[Che
       InputError: bad input, before anything is overwritten; or a loss that is not finite.
     """
     print_roles(console, config.data.classes)
-    return fit_members(config, console, open_detector=_open_detector, profile_steps=profile_steps)
+    one_by_one = [config]
+    if config.sweep.subsets:
+        check_before_training(config, data_mesh())  # all of them, before the first is trained
+        one_by_one = member_configs(config)
+    return [
+        meta
+        for one in one_by_one
+        for meta in fit_members(
+            one, console, open_detector=open_detector, profile_steps=profile_steps
+        )
+    ]
 
 
-def _open_detector(workdir: Path, mesh: Mesh) -> DetectorGate:
+def open_detector(workdir: Path, mesh: Mesh) -> DetectorGate:
+    """The detector that `data.filter` names; refused with what to do if it is none."""
     try:
         return open_detector_gate(workdir, mesh)
     except InputError as error:

@@ -34,6 +34,11 @@ def run_two_stages(stage1: Config, stage2: Config, console: Console) -> Path:
             "give its config first, then that of stage 2"
         )
     for number, config in enumerate((stage1, stage2), 1):
+        if config.sweep.subsets:
+            raise InputError(
+                f"stage {number} is a learning curve: train it with `fracjax train`, and leave "
+                "sweep.subsets out here"
+            )
         if is_sweep(config):
             raise InputError(
                 f"stage {number} is a sweep: train it with `fracjax train`, and give the learning "

@@ -167,6 +167,41 @@ def test_impossible_values_are_refused_all_at_once():
         ),
         (Config(data=Data(subset=0.0)), "data.subset is 0.0, not above 0"),
         (Config(data=Data(subset=1.1)), "data.subset is 1.1, above 1, which is all studies"),
+        (
+            Config(sweep=Sweep(subsets=(0.1, 0.0, 1.5))),
+            "sweep.subsets.1 is 0.0, not above 0; sweep.subsets.2 is 1.5, above 1, which is all "
+            "studies",
+        ),
+        (
+            Config(sweep=Sweep(subsets=(0.1, 0.5, 0.1))),
+            "sweep.subsets is (0.1, 0.5, 0.1), which names one twice",
+        ),
+        (
+            Config(sweep=Sweep(subsets=(0.5,))),
+            "sweep.subsets is 0.5 alone: write it as data.subset, or more of them for a learning "
+            "curve",
+        ),
+        *(
+            (
+                dataclasses.replace(Config(sweep=Sweep(subsets=(0.5, 1.0))), **other),
+                "sweep.subsets is 0.5, 1.0, a learning curve of one network for each: leave out "
+                "sweep.learning_rates, sweep.seeds, folds and ensemble.members",
+            )
+            for other in (
+                {"sweep": Sweep((0.1, 0.2), subsets=(0.5, 1.0))},
+                {"sweep": Sweep(seeds=2, subsets=(0.5, 1.0))},
+                {"folds": 5},
+                {"folds": "source"},
+                {"ensemble": Ensemble(members=2)},
+            )
+        ),
+        (
+            Config(sweep=Sweep(subsets=(0.5,)), data=Data(subset=0.2), folds=5),
+            "sweep.subsets is 0.5 alone: write it as data.subset, or more of them for a learning "
+            "curve; data.subset is 0.2 and sweep.subsets 0.5: they are one or the other; "
+            "sweep.subsets is 0.5, a learning curve of one network for each: leave out "
+            "sweep.learning_rates, sweep.seeds, folds and ensemble.members",
+        ),
         (Config(loss=Loss(label_smoothing=1.0)), "loss.label_smoothing is 1.0, not in [0, 1)"),
         (
             Config(loss=Loss(focal_gamma=0.5)),
@@ -244,6 +279,20 @@ def test_learning_rates_are_read_from_the_command_line(tmp_path):
     assert load(path, flags).sweep == Sweep((1e-3, 0.1), seeds=2)
 
 
+def test_several_subsets_are_a_learning_curve_and_one_is_a_subset(tmp_path):
+    path = _file(tmp_path, "def get_config(): return Config(data=Data(subset=0.7))")
+    several = load(path, ["--data.subset", "0.1", "1", "0.5", "--data.batch-size", "4"])
+    assert several == Config(
+        data=Data(batch_size=4, subset=1.0), sweep=Sweep(subsets=(0.1, 1.0, 0.5))
+    )
+    for flags in (["--data.subset", "0.5"], ["--data.subset=0.5"]):
+        assert load(path, [*flags, "--data.batch-size", "4"]) == Config(
+            data=Data(batch_size=4, subset=0.5)
+        )
+    with pytest.raises(InputError, match=r"sweep.subsets.1 is -0.5, not above 0"):
+        load(path, ["--data.subset", "0.1", "-0.5"])
+
+
 def test_learning_rates_of_another_type_are_refused():
     bad = Config()
     object.__setattr__(bad.sweep, "learning_rates", (0.1, "x", True))
@@ -259,7 +308,7 @@ def test_several_phases_survive_json():
         data=Data(filter=Path("runs/x"), fold="1/2", subset=0.5, oversample=True),
         loss=Loss(label_smoothing=0.1, focal_gamma=2.0, class_weights="balanced"),
         ensemble=Ensemble(members=3),
-        sweep=Sweep((1e-3, 0.1), seeds=2),
+        sweep=Sweep((1e-3, 0.1), seeds=2, subsets=(0.1, 1.0)),
     )
     again = io.from_dict(json.loads(json.dumps(io.to_dict(config))))
     assert again == config

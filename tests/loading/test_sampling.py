@@ -116,6 +116,19 @@ def test_a_class_whose_groups_all_lie_in_another_one_too_is_not_lost():
     assert drawn == {(0, 2), (0, 1, 2)}
 
 
+def test_a_larger_subset_of_one_seed_has_all_of_a_smaller_one():
+    # Every study of class 2 shares its group with one of class 0 or 1, where it is drawn.
+    label = np.append(np.repeat([0, 1], [30, 21]), np.full(6, 2))
+    group = np.append(np.arange(51), [3, 9, 27, 31, 40, 50])
+    for seed in range(20):
+        before = np.array([], int)
+        for fraction in (0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.8, 1.0):
+            rows = subset_rows(label, group, fraction=fraction, seed=seed)
+            assert set(label[rows]) == {0, 1, 2}
+            assert set(before) <= set(rows)
+            before = rows
+
+
 # In batches
 
 

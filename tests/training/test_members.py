@@ -5,7 +5,13 @@ from pathlib import Path
 
 from fracjax.config import Config, Data, Ensemble, Phase, Sweep, Train, io
 from fracjax.config.rules import check
-from fracjax.training.ensemble_configs import is_sweep, member_configs, member_dirs, swept_dirs
+from fracjax.training.ensemble_configs import (
+    is_sweep,
+    member_configs,
+    member_dirs,
+    subset_dirs,
+    swept_dirs,
+)
 
 RUN = Config(workdir=Path("runs/x"), data=Data(subset=0.8), train=Train(seed=7))
 
@@ -81,8 +87,27 @@ def test_the_folders_of_a_sweep_are_no_members(tmp_path):
     assert member_dirs(tmp_path) == [tmp_path]
 
 
+def test_a_learning_curve_has_a_network_for_each_fraction_the_smallest_first(tmp_path):
+    run = dataclasses.replace(
+        RUN, workdir=tmp_path, data=Data(), sweep=Sweep(subsets=(1.0, 0.05, 0.5))
+    )
+    configs = member_configs(run)
+    assert [c.workdir.name for c in configs] == ["subset_0.05", "subset_0.5", "subset_1.0"]
+    assert [c.data.subset for c in configs] == [0.05, 0.5, 1.0]
+    assert {c.train.seed for c in configs} == {7}
+    for one in configs:
+        one.workdir.mkdir()
+    (tmp_path / "subset_of_mine").mkdir()
+    assert subset_dirs(tmp_path) == [one.workdir for one in configs]
+
+
 def test_each_network_could_be_trained_alone():
-    for run in ({"ensemble": Ensemble(members=3)}, {"folds": 3}, {"sweep": Sweep((0.1, 1.0), 2)}):
+    for run in (
+        {"ensemble": Ensemble(members=3)},
+        {"folds": 3},
+        {"sweep": Sweep((0.1, 1.0), 2)},
+        {"sweep": Sweep(subsets=(0.1, 1.0))},
+    ):
         for one in member_configs(dataclasses.replace(RUN, **run)):
             assert member_configs(check(one)) == [one]
 
