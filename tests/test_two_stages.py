@@ -14,8 +14,7 @@ from fracjax.datasets.make_split import make_split
 from fracjax.datasets.splits import PARTS, Split
 from fracjax.errors import InputError
 from fracjax.evaluation import Predictions, auc, cascade_report, precision_shift
-from fracjax.inference import calibration
-from fracjax.inference import evaluate_run as judging
+from fracjax.inference import calibration, trained_dataset
 from fracjax.inference.evaluate_run import evaluate_run
 from fracjax.inference.evaluation_request import EvaluationRequest
 from fracjax.inference.stages import open_detector_gate, open_stages
@@ -206,7 +205,7 @@ def test_studies_that_have_leaked_are_named_and_no_figure_is_made(world, monkeyp
     sha256 = prepared.sha256.copy()
     sha256[other] = sha256[first]
     leaky = dataclasses.replace(opened, prepared=dataclasses.replace(prepared, sha256=sha256))
-    monkeypatch.setattr(judging, "open_dataset", lambda *_: leaky)
+    monkeypatch.setattr(trained_dataset, "open_dataset", lambda *_: leaky)
     names = f"{prepared.study[other]} and {prepared.study[first]}: identical files"
     with pytest.raises(InputError, match=names):
         evaluate(stage1.workdir, "test", data_mesh(), QUIET)
@@ -328,7 +327,7 @@ def test_another_split_than_that_of_training_is_refused(world, tmp_path, monkeyp
     names = [prepared.classes[i] for i in prepared.label]
     make_split(prepared.study.tolist(), names, prepared.group.tolist(), seed=7).save(tmp_path / "s")
     other = dataclasses.replace(dataset, split=Split.load(tmp_path / "s"))
-    monkeypatch.setattr(judging, "open_dataset", lambda *_: other)
+    monkeypatch.setattr(trained_dataset, "open_dataset", lambda *_: other)
     with pytest.raises(InputError, match=r"was trained on split .*, but the split file of phantom"):
         evaluate(stage1.workdir, "validation", data_mesh(), QUIET)
 

@@ -143,7 +143,7 @@ def test_branches_are_dropped_by_picture_in_training_alone():
     reason="FRACJAX_WEIGHTS does not name the real weights",
 )
 def test_real_mobilenet_knows_its_photos():
-    arrays = keras_h5.read(REAL / "mobilenet_v2_imagenet.weights.h5")
+    (arrays,) = keras_h5.read(REAL / "mobilenet_v2_imagenet.weights.h5").values()
 
     def array_of(name, shape):
         assert arrays[name].shape == shape
