@@ -1,6 +1,8 @@
 """`evaluate --on DATASET`: a run on another dataset, at its own threshold and temperature."""
 
+import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -10,15 +12,22 @@ import pytest
 from numpy.testing import assert_allclose
 from PIL import Image
 from rich.console import Console
-from sklearn.metrics import brier_score_loss, confusion_matrix, roc_auc_score
+from sklearn.metrics import accuracy_score, brier_score_loss, confusion_matrix, roc_auc_score
 
+from fracjax.config import io
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.prepared import open_prepared
 from fracjax.datasets.request import Request
+from fracjax.errors import InputError
 from fracjax.evaluation import Predictions
 from fracjax.inference.calibration import path as calibration_path
+from fracjax.inference.evaluate_run import evaluate_run
+from fracjax.inference.evaluation_request import EvaluationRequest
+from fracjax.inference.external import match_classes, open_external
 from fracjax.runtime.sharding import data_mesh
+from fracjax.training.checkpoint import read_meta
 from fracjax.workflows.evaluate import evaluate
+from tests.cli_runner import run_cli
 
 QUIET = Console(quiet=True)
 
@@ -74,3 +83,204 @@ def test_figures_are_those_of_scikit_learn_from_the_predictions(world, others, t
     assert "external test of a run on phantom" in page
     assert "chosen on validation of phantom" in page
     assert "No network was trained on these studies" not in page
+
+
+def test_a_labelled_folder_gives_the_same_figures_whatever_its_names_alphabet(
+    world, others, tmp_path
+):
+    """`broken` comes first in the alphabet, and is the second class of the run."""
+    folder = shutil.copytree(others / "clinic", tmp_path / "clinic")
+    (folder / "healthy" / "empty.png").write_bytes(b"")
+    (folder / "implant").mkdir()
+    shutil.copy(next((folder / "broken").iterdir()), folder / "implant" / "x.png")
+    words = ["evaluate", "--checkpoint", world.stage1.workdir, "--on", folder, "--gallery", "0"]
+    refused = run_cli(*words, "--out", tmp_path)
+    assert refused.returncode == 2
+    assert "there is no class 'fracture'; it has 'broken', 'healthy', 'implant'" in refused.stderr
+    assert refused.stderr.rstrip().endswith("in this order: --classes healthy broken")
+    said = run_cli(*words, "--out", tmp_path, "--classes", "healthy", "broken")
+    assert said.returncode == 0, said.stderr
+    assert "Folders of no class of the run were not read: implant." in said.stdout
+    assert "files refused: 1 (" in said.stdout
+    found = json.loads((tmp_path / "on_clinic" / "metrics.json").read_text())
+    same, _ = on(world, others / "phantom", out=tmp_path)
+    assert found["figures"]["auc"]["value"] == same["figures"]["auc"]["value"]
+    matrices = [it["figures"]["at_operating_point"]["matrix"] for it in (found, same)]
+    assert matrices[0] == matrices[1]
+    assert found["source"]["external"]["classes"] == ["healthy", "broken"]
+    assert "empty.png" in (tmp_path / "on_clinic" / "manifest.csv").read_text()
+
+
+def test_a_classifier_is_tested_elsewhere_too(world, tmp_path):
+    prepare(Request("phantom_types", data_dir=tmp_path / "data", count=120, side=32, seed=5))
+    folder = evaluate(
+        world.stage2.workdir,
+        None,
+        data_mesh(),
+        QUIET,
+        gallery=0,
+        out=tmp_path,
+        on=tmp_path / "data" / "phantom_types",
+    )
+    found = json.loads((folder / "metrics.json").read_text())
+    kept = Predictions.from_csv(folder / "predictions.csv")
+    assert kept.n == 36  # of its ten classes the run has three
+    assert kept.classes == world.stage2.data.classes
+    assert found["figures"]["accuracy"]["value"] == accuracy_score(kept.label, kept.called)
+    names = [row["name"] for row in found["drift"]["fractions"]]
+    assert [f"prevalence of {name}" for name in kept.classes] == names[:3]
+
+
+def test_what_the_run_has_seen_is_refused_or_left_out(world, phantoms, tmp_path):
+    workdir, mesh = world.stage1.workdir, data_mesh()
+    with pytest.raises(
+        InputError, match=r"is the dataset that the run was trained on.*--split tes"
+    ):
+        evaluate_run(EvaluationRequest(workdir, "all", on=Path("phantom")), mesh)
+    copy = shutil.copytree(phantoms / "phantom", tmp_path / "copy")
+    with pytest.raises(
+        InputError, match=r"(?s)68 pair\(s\).*Write --leave-out-seen.*identical fil"
+    ):
+        evaluate_run(EvaluationRequest(workdir, "all", on=copy), mesh)
+    meta = read_meta(workdir)
+    left = open_external(copy, "all", (), meta, leave_out=True)
+    own = left.trained
+    kept = left.dataset.prepared.study[left.dataset.indices("test")].tolist()
+    assert kept == own.prepared.study[own.indices("test")].tolist()
+    assert sorted([*kept, *left.left_out]) == sorted(own.prepared.study.tolist())
+    assert left.notes == ("12 of these studies are files of the test part of phantom, too.",)
+    with pytest.raises(InputError, match="no study of healthy, fracture, without which"):
+        open_external(copy, "validation", (), meta, leave_out=True)
+
+
+def test_what_the_run_was_started_from_has_seen_is_left_out_too(world, others, tmp_path):
+    meta = read_meta(world.stage1.workdir)
+    config = dataclasses.replace(
+        meta.config, data=dataclasses.replace(meta.config.data, dir=others)
+    )
+    hashed = json.loads((others / "phantom" / "splits.json").read_text())["sha256"]
+    start = {"config": io.to_dict(config), "split_hash": hashed, "epoch": 1, "head": True}
+    meta = dataclasses.replace(meta, started_from=[start])
+    copy = shutil.copytree(others / "phantom", tmp_path / "copy")
+    with pytest.raises(InputError, match=r"(?s)pair\(s\).*Write --leave-out-seen"):
+        open_external(copy, "all", (), meta)
+    found = open_external(copy, "all", (), meta, leave_out=True)
+    split = json.loads((others / "phantom" / "splits.json").read_text())["studies"]
+    seen = {study for study, its in split.items() if its["part"] != "test"}
+    assert found.left_out.keys() == seen
+    assert len(found.leakage) == 2
+
+
+def test_darker_images_are_found_to_have_drifted(world, others, tmp_path):
+    write_folder(tmp_path / "dark", others, ("healthy", "fracture"), lambda grey: grey // 3)
+    mesh = data_mesh()
+    shifts = {}
+    for where in (others / "phantom", tmp_path / "dark"):
+        found = evaluate_run(EvaluationRequest(world.stage1.workdir, "all", on=where), mesh)
+        assert found.drift is not None
+        rows = (*found.drift.shifts, *found.drift.fractions)
+        shifts[where.name] = {row.name: row for row in rows}
+    same, dark = shifts["phantom"], shifts["dark"]
+    assert not any(same[name].beyond_chance for name in ("mean grey", "width (pixels)"))
+    assert dark["mean grey"].beyond_chance
+    assert dark["mean grey"].ks == 1
+    assert dark["mean grey"].higher.value == 0
+    assert dark["unlike the training images"].here.value == 1
+    assert same["width (pixels)"].ks == dark["width (pixels)"].ks == 0
+    assert same["prevalence of fracture"].difference.value == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"on": Path("nowhere")},
+            r"no prepared dataset of that name .*there are: phantom, phantom",
+        ),
+        ({"on": Path("clinic"), "part": "train"}, "part is 'train', expected all or validation or"),
+        ({"on": Path("clinic"), "part": "test"}, "has no parts: leave --split out for all"),
+        ({"on": Path("clinic"), "calibrate": True}, "calibration on another dataset"),
+        ({"on": Path("clinic"), "rule": "youden"}, "a rule chooses a detector's threshold, on"),
+        (
+            {"on": Path("clinic"), "views": 4},
+            "views is 4, but the threshold was chosen on the mean",
+        ),
+        ({"on": Path("clinic"), "per": "group"}, r"no threshold per group \(mean\) was chosen"),
+        ({"on": Path("clinic"), "classes": ("a",)}, "--classes names 1, and the run has 2"),
+        ({"part": "test", "classes": ("a", "b")}, "--classes without --on"),
+        ({"part": "all", "leave_out_seen": True}, "part is 'all'.*--leave-out-seen without --on"),
+    ],
+)
+def test_refusals(world, others, changes, said):
+    request = EvaluationRequest(world.stage1.workdir, "all", classes=("healthy", "broken"))
+    if "on" not in changes:
+        request = dataclasses.replace(request, classes=())
+    elif changes["on"] == Path("clinic"):
+        changes = changes | {"on": others / "clinic"}
+    with pytest.raises(InputError, match=said):
+        evaluate_run(dataclasses.replace(request, **changes), data_mesh())
+
+
+def test_without_a_part_or_another_dataset_the_command_says_what_is_needed(world, tmp_path):
+    workdir = world.stage1.workdir
+    said = run_cli("evaluate", "--checkpoint", workdir)
+    assert said.returncode == 2
+    assert "--split validation or test is needed" in said.stderr
+    said = run_cli("evaluate", "--compare", workdir, workdir, "--on", tmp_path, "--split", "test")
+    assert "evaluate each run --on the other dataset" in said.stderr
+
+
+def test_a_name_that_is_two_things_is_refused(world, others, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(others / "phantom", tmp_path / "phantom_types")
+    with pytest.raises(InputError, match=r"phantom_types, and there is .*, too: write the one"):
+        open_external(Path("phantom_types"), "all", (), read_meta(world.stage1.workdir))
+
+
+RUN = ("normal", "fracture")
+
+
+@pytest.mark.parametrize(
+    ("asked", "known", "in_roles", "found"),
+    [
+        ((), ("fracture", "normal"), False, ("normal", "fracture")),
+        ((), ("NORMAL", "other", "Fracture"), False, ("NORMAL", "Fracture")),
+        (("-", "+"), ("+", "-"), False, ("-", "+")),
+        (("healthy", "broken"), ("healthy", "broken"), True, ("healthy", "broken")),
+    ],
+)
+def test_classes_are_matched_by_name(asked, known, in_roles, found):
+    assert match_classes(asked, RUN, known, what="--on x", in_roles=in_roles) == found
+
+
+@pytest.mark.parametrize(
+    ("asked", "known", "in_roles", "said"),
+    [
+        ((), ("a", "b"), True, "has negative: a, positive: b, and .* --classes a b$"),
+        ((), ("a", "b"), False, "--classes NEGATIVE POSITIVE$"),
+        (
+            (),
+            ("broken", "intact"),
+            False,
+            "no class 'normal', 'fracture'.*--classes intact broken$",
+        ),
+        (("broken", "intact"), ("broken", "intact"), False, "opposite .* --classes intact broken"),
+        (("a", "A"), ("a", "b"), False, "named twice"),
+        ((), ("fracture", "normal"), True, "prepared with negative: fracture, .* prepare it again"),
+        (
+            ("b", "a"),
+            ("a", "b"),
+            True,
+            "prepared with negative: a, positive: b, .* prepare it again",
+        ),
+        (("a", "b", "c"), ("a", "b", "c"), False, "--classes names 3, and the run has 2"),
+    ],
+)
+def test_classes_that_do_not_match_are_refused_with_what_to_type(asked, known, in_roles, said):
+    with pytest.raises(InputError, match=said):
+        match_classes(asked, RUN, known, what="--on x", in_roles=in_roles)
+
+
+def test_of_more_classes_those_without_a_counterpart_are_named():
+    with pytest.raises(InputError, match=r"--classes a b NAME_OF_C$"):
+        match_classes((), ("a", "b", "c"), ("a", "b", "d"), what="--on x")

@@ -5,7 +5,7 @@ import tempfile
 import weakref
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ class LabelledFolder(Prepared):
     """
 
     studies: Sequence[Study] = ()  # in the order of the records
+    skipped: Mapping[str, int] = field(default_factory=dict)  # files without a row, by the reason
 
     def image_bytes(self, index: int) -> bytes:
         """The encoded image of one record, byte for byte the file."""
@@ -66,6 +67,7 @@ def open_labelled(
         boxes=[study.boxes.astype(np.float32) for study in studies],
         masks=[() for _ in studies],
         studies=studies,
+        skipped=dict(contents.skipped),
     )
     weakref.finalize(opened, shutil.rmtree, place, ignore_errors=True)
     write_manifest(rows, place / MANIFEST)

@@ -41,13 +41,16 @@ class Leakage:
     compared: int
     nearest: float | None  # largest correlation among them; None without such a pair
     unknown: str = ""  # why nothing could be compared, in a sentence; empty where it was
+    groups: bool = True  # both sides are of one dataset, whose groups were compared, too
 
     def __str__(self) -> str:
         if self.unknown:
             return self.unknown
-        found = f"{self.n_evaluated} studies of {self.evaluated}: no file"
-        found += "" if self.similarity is None else ", no near duplicate"
-        return f"{found} and no group in common with {self.n_seen} of {self.seen}"
+        kinds = {"near duplicate": self.similarity is not None, "group": self.groups}
+        no = ["no file", *(f"no {kind}" for kind, compared in kinds.items() if compared)]
+        found = " and ".join(filter(None, (", ".join(no[:-1]), no[-1])))
+        seen = f"{self.n_seen} of {self.seen}"
+        return f"{self.n_evaluated} studies of {self.evaluated}: {found} in common with {seen}"
 
 
 @dataclass(frozen=True)
@@ -70,15 +73,17 @@ class Comparison:
 
     # place among the evaluated studies, and in words what it shares with which of the seen ones
     shared: tuple[tuple[int, str], ...]
-    similarity: float | None  # as of `Leakage`, these three
+    similarity: float | None  # as of `Leakage`, these four
     compared: int
     nearest: float | None
+    groups: bool
 
 
 def compare_studies(seen: Studies, evaluated: Studies) -> Comparison:
     """Find each group (of one dataset), each file and each lookalike that is on both sides."""
     shared = _shared(seen, evaluated, "sha256", "identical files")
-    if _versions_of_one(seen.prepared, evaluated.prepared):  # groups are named within their dataset
+    groups = _versions_of_one(seen.prepared, evaluated.prepared)
+    if groups:  # they are named within their dataset
         shared = _shared(seen, evaluated, "group", "of one group") + shared
     one, other = (similarity_of(it.prepared.name) for it in (seen, evaluated))
     # The larger of two: what tells figures of the web apart would join any two hands.
@@ -92,7 +97,7 @@ def compare_studies(seen: Studies, evaluated: Studies) -> Comparison:
             for a, b, c in zip(i.tolist(), j.tolist(), alike.tolist(), strict=True)
             if c >= similarity
         ]
-    return Comparison(tuple(shared), similarity, compared, nearest)
+    return Comparison(tuple(shared), similarity, compared, nearest, groups)
 
 
 def audit_leakage(
@@ -116,7 +121,7 @@ def audit_leakage(
         )
     counts = len(seen.index), len(evaluated.index)
     how = found.similarity, found.compared, found.nearest
-    return Leakage(seen.what, evaluated.what, *counts, *how)
+    return Leakage(seen.what, evaluated.what, *counts, *how, groups=found.groups)
 
 
 def leave_out_seen(seen: Studies, evaluated: Studies) -> tuple[Studies, dict[str, str]]:

@@ -36,7 +36,6 @@ from fracjax.loading.batch import Examples
 from fracjax.loading.dataset_view import Dataset
 from fracjax.models.precision import effective_precision
 from fracjax.ops.backend import platform
-from fracjax.training import starting_run
 from fracjax.training.checkpoint import CheckpointMetadata
 
 
@@ -97,9 +96,7 @@ def evaluate_run(request: EvaluationRequest, mesh: Mesh) -> EvaluatedRun:
     if external is None:
         dataset, examples, leakage = _studies(bundle, request.part, request.data_dir)
     else:
-        dataset, part = external.dataset, "test"
-        of_starts = starting_run.audit(metas[0].started_from, dataset, part, request.data_dir)
-        leakage = (external.leakage, *of_starts)
+        dataset, part, leakage = external.dataset, "test", external.leakage
         examples = (dataset.part(part, bundle.meta.form),) * len(metas)
     folds = is_cross_validation(metas) and part == "validation"
     join = aggregate.pooled if folds else aggregate.mean

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int
 
 from fracjax.config.class_names import as_known, flag_words, role_of, roles, says_the_opposite
-from fracjax.datasets.labelled_folder import LabelledFolder, open_labelled, split_of
+from fracjax.datasets.labelled_folder import open_labelled, split_of
 from fracjax.datasets.leakage import Leakage, Studies, audit_leakage, leave_out_seen
 from fracjax.datasets.prepared import MANIFEST, SPLITS, Prepared, open_prepared
 from fracjax.datasets.splits import Split
@@ -18,6 +18,7 @@ from fracjax.errors import InputError
 from fracjax.inference.trained_dataset import open_as_trained
 from fracjax.loading.dataset_view import Dataset, studies_of
 from fracjax.runtime.multihost import check_same_on_all_hosts
+from fracjax.training import starting_run
 from fracjax.training.checkpoint import CheckpointMetadata
 
 EXTERNAL_PARTS = ("all", "validation", "test")
@@ -32,7 +33,8 @@ class External:
     part: str  # of it, one of `EXTERNAL_PARTS`
     trained: Dataset  # what the run was trained on; of folds, without them
     dataset: Dataset  # the other one; the studies to evaluate are its test part, and no others are
-    leakage: Leakage  # the audit of these against training and validation
+    # the audits of these against training and validation, of the run and of those it started from
+    leakage: tuple[Leakage, ...]
     left_out: dict[str, str]  # studies that are left out since they were seen -> why
     notes: tuple[str, ...]  # what a careful reader should know besides
 
@@ -47,12 +49,6 @@ class External:
         """Of the folder that an evaluation on it is written to."""
         name = f"on_{self.path.absolute().name}"
         return name if self.part == "all" else f"{name}_{self.part}"
-
-    @property
-    def manifest(self) -> Path | None:
-        """Of a labelled folder, whose manifest is kept nowhere else."""
-        prepared = self.dataset.prepared
-        return prepared.manifest_path if isinstance(prepared, LabelledFolder) else None
 
 
 def open_external(
@@ -103,20 +99,26 @@ def open_external(
     known = view.labels(index) >= 0
     _check_present(view, index[known], f"{part} of {on}")
     seen = studies_of(trained, "train", "validation")
-    evaluated, left_out = Studies(f"{part} of {prepared.name}", prepared, index[known]), {}
+    evaluated = Studies(f"{part} of {prepared.name}", prepared, index[known])
+    left_out: dict[str, str] = {}
     if leave_out:
-        evaluated, left_out = leave_out_seen(seen, evaluated)
+        starts = (starting_run.seen_by(start, "test", data_dir) for start in meta.started_from)
+        for theirs in (seen, *starts):
+            if isinstance(theirs, Studies):
+                evaluated, gone = leave_out_seen(theirs, evaluated)
+                left_out |= gone
         what = f"what is left of --on {on} without the studies that {run} has seen"
         _check_present(view, evaluated.index, what)
     way_out = "Write --leave-out-seen to evaluate the others"
-    leakage = audit_leakage(seen, evaluated, way_out)
+    own = audit_leakage(seen, evaluated, way_out)
     names = set(evaluated.names)
     part_of = {s: "test" if s in names else "left out" for s in prepared.study.tolist()}
     dataset = dataclasses.replace(view, split=split_of(prepared, part_of))
+    of_starts = starting_run.audit(meta.started_from, dataset, "test", data_dir, way_out)
     unread = f"Folders of no class of the run were not read: {', '.join(others)}." if others else ""
     notes = unread, _in_test(trained, evaluated), _shared_values(trained, evaluated)
     said = tuple(filter(None, notes))
-    return External(path, part, trained, dataset, leakage, left_out, said)
+    return External(path, part, trained, dataset, (own, *of_starts), left_out, said)
 
 
 def match_classes(

@@ -110,7 +110,11 @@ def network(config: Config, start: Start, mesh: Mesh) -> dict[str, Any]:
 
 
 def audit(
-    starts: Sequence[Start], dataset: Dataset, part: str, data_dir: Path | None = None
+    starts: Sequence[Start],
+    dataset: Dataset,
+    part: str,
+    data_dir: Path | None = None,
+    way_out: str = "Start from other weights, or leave these studies out",
 ) -> tuple[Leakage, ...]:
     """Compare a part with what the runs that a network was started from were trained on.
 
@@ -118,28 +122,48 @@ def audit(
     nothing is known, and the audit says so.
 
     Raises:
-      InputError: studies have leaked, or a dataset is split otherwise than it was.
+      InputError: studies have leaked (`way_out` says what to do), or a dataset is split otherwise
+        than it was.
     """
-    return tuple(_audit(start, studies_of(dataset, part), part, data_dir) for start in starts)
+    how = part, data_dir, way_out
+    return tuple(_audit(start, studies_of(dataset, part), *how) for start in starts)
 
 
-def _audit(start: Start, evaluated: Studies, part: str, data_dir: Path | None) -> Leakage:
+def _audit(
+    start: Start, evaluated: Studies, part: str, data_dir: Path | None, way_out: str
+) -> Leakage:
+    seen = seen_by(start, part, data_dir)
+    if isinstance(seen, Studies):
+        return audit_leakage(seen, evaluated, way_out)
+    what = _trained(start)
+    unknown = f"whether {evaluated.what} shares studies with {what}, is not known: {seen}"
+    return Leakage(what, evaluated.what, 0, len(evaluated.index), None, 0, None, unknown)
+
+
+def seen_by(start: Start, part: str, data_dir: Path | None = None) -> Studies | str:
+    """What a run had seen that is no study of `part`; or, where its dataset is gone, why not.
+
+    Raises:
+      InputError: its dataset is split otherwise than it was.
+    """
     config = io.from_dict(start["config"])
-    what = f"{config.data.name}, which {config.workdir} was trained on"
     try:
         theirs = open_dataset(config.data, data_dir)
     except InputError as error:
-        unknown = f"whether {evaluated.what} shares studies with {what}, is not known: {error}"
-        return Leakage(what, evaluated.what, 0, len(evaluated.index), None, 0, None, unknown)
+        return str(error)
     if theirs.split_hash != start["split_hash"]:
         raise InputError(
-            f"{what} on split {start['split_hash'][:12]}, has split {theirs.split_hash[:12]} "
-            f"now: whether its network has seen {evaluated.what} cannot be told; restore that "
-            "split file, or start from other weights"
+            f"{_trained(start)} on split {start['split_hash'][:12]}, has split "
+            f"{theirs.split_hash[:12]} now: whether its network has seen the studies to evaluate "
+            "cannot be told; restore that split file, or start from other weights"
         )
     seen = studies_of(theirs, *SEEN_BEFORE[part])
-    named = Studies(f"{seen.what} (of {config.workdir})", seen.prepared, seen.index)
-    return audit_leakage(named, evaluated, "Start from other weights, or leave these studies out")
+    return Studies(f"{seen.what} (of {config.workdir})", seen.prepared, seen.index)
+
+
+def _trained(start: Start) -> str:
+    config = start["config"]
+    return f"{config['data']['name']}, which {config['workdir']} was trained on"
 
 
 def _backbone_shapes(config: Config) -> dict[str, tuple[int, ...]]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from fracjax.datasets.labelled_folder import LabelledFolder
 from fracjax.datasets.prepared import MANIFEST, read_manifest, refusals_by_reason
 from fracjax.inference.external import External
 from fracjax.report.facts import ExternalFacts
@@ -25,14 +26,14 @@ def external_facts(external: External) -> ExternalFacts:
         "seen by the run": seen,
         "of another part": len(prepared) - evaluated - seen - of_no_class,
     }
-    facts = data_facts(dataset, [external.leakage], ("test",))
+    facts = data_facts(dataset, external.leakage, ("test",))
     refused = dict(refusals_by_reason(read_manifest(prepared.manifest_path)))
     refused |= {f"not refused: {why}": n for why, n in others.items() if n}
     facts = replace(facts, refused=refused, parts={"evaluated": facts.parts["test"]})
     notes = list(external.notes)
-    if external.manifest is not None:
-        noted = sum(bool(row.note) for row in read_manifest(external.manifest))
-        notes.append(f"{pluralise(noted, 'file')} with a note, in manifest.csv beside this report.")
+    if isinstance(prepared, LabelledFolder):
+        noted = sum(bool(row.note) for row in read_manifest(prepared.manifest_path))
+        notes.append(f"{pluralise(noted, 'file')} with a note, in {MANIFEST} beside this report.")
     return ExternalFacts(external.name, str(external.path), facts, external.left_out, notes)
 
 
@@ -53,13 +54,18 @@ def show_external(external: External, folder: Path, console: Console) -> None:
     if external.left_out:
         n = pluralise(len(external.left_out), "study")
         lines.append(f"left out, since the run has seen them: {n} (metrics.json names them)")
-    if external.manifest is not None:
-        shutil.copy(external.manifest, folder / MANIFEST)
-        rows = read_manifest(external.manifest)
+    prepared = external.dataset.prepared
+    if isinstance(prepared, LabelledFolder):
+        # Its own is in a temporary folder.
+        shutil.copy(prepared.manifest_path, folder / MANIFEST)
+        rows = read_manifest(prepared.manifest_path)
         reasons = refusals_by_reason(rows)
         why = ", ".join(f"{n} {reason}" for reason, n in reasons.items())
         lines.append(f"files refused: {sum(reasons.values())}" + (f" ({why})" if why else ""))
         noted = sum(bool(row.note) for row in rows)
         lines.append(f"files with a note: {noted} ({MANIFEST} has all)")
+        if prepared.skipped:
+            skipped = ", ".join(f"{n} {reason}" for reason, n in prepared.skipped.items())
+            lines.append(f"skipped, without a row: {skipped}")
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)

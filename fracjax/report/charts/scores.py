@@ -43,12 +43,17 @@ def scores_chart(histograms: Sequence[Histogram], *, what: str, of: str, here: s
         (f"{made.name}, {i / len(made.here):.2f} to {(i + 1) / len(made.here):.2f}", f"{a}", f"{b}")
         for made in histograms
         for i, (a, b) in enumerate(zip(made.reference, made.here, strict=True))
+        if a or b
     )
     return Chart(
         drawing,
         f"Histograms of the {what}. {said}.",
         f"How many of the studies have such a {what}: bars here, the line on {of}.",
-        Table(f"{what[0].upper()}{what[1:]}, here and on {of}", ("bin", of, "here"), rows),
+        Table(
+            f"{what[0].upper()}{what[1:]}, here and on {of}",
+            ("bin that has studies", of, "here"),
+            rows,
+        ),
     )
 
 
