@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,10 @@ from sklearn.metrics import brier_score_loss, confusion_matrix, roc_auc_score
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.prepared import open_prepared
 from fracjax.datasets.request import Request
+from fracjax.errors import InputError
 from fracjax.evaluation import Predictions
 from fracjax.inference.calibration import path as calibration_path
+from fracjax.loading.dataset_view import open_dataset
 from fracjax.runtime.sharding import data_mesh
 from fracjax.workflows.evaluate import evaluate
 
@@ -33,18 +34,21 @@ def others(tmp_path_factory) -> Path:
 
 
 def write_folder(
-    folder: Path, data_dir: Path, names: tuple[str, str], change: Callable = lambda grey: grey
+    folder: Path, data_dir: Path, names: tuple[str, str], change: Callable | None = None
 ) -> None:
-    """The phantoms of a data_dir as PNG files, in a folder for each class."""
+    """The phantoms of a data_dir in a folder for each class: the same files, or changed ones."""
     prepared = open_prepared("phantom", data_dir)
     for i in range(len(prepared)):
-        grey = np.asarray(Image.open(BytesIO(prepared.image_bytes(i))).convert("L"))
         place = folder / names[prepared.label[i]] / f"{prepared.study[i]}.png"
         place.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(change(grey)).save(place)
+        place.write_bytes(prepared.image_bytes(i))
+        if change is not None:
+            with Image.open(place) as image:
+                changed = change(np.asarray(image.convert("L")))
+            Image.fromarray(changed).save(place)
 
 
-def on(world, where: Path, *, out: Path, **options) -> tuple[dict, Path]:
+def on(world, where: Path | None, *, out: Path, **options) -> tuple[dict, Path]:
     workdir = world.stage1.workdir
     options = {"part": None, "gallery": 0} | options
     folder = evaluate(
@@ -74,3 +78,56 @@ def test_figures_are_those_of_scikit_learn_from_the_predictions(world, others, t
     assert "external test of a run on phantom" in page
     assert "chosen on validation of phantom" in page
     assert "No network was trained on these studies" not in page
+
+
+def test_a_folder_is_matched_by_names_and_darker_images_are_seen_as_drift(world, others, tmp_path):
+    def darker(grey: np.ndarray) -> np.ndarray:
+        return (grey // 3).astype(np.uint8)
+
+    # In alphabetical order "broken" comes first: names, not places, say which is which.
+    names = ("healthy", "broken")
+    same, folder = on(world, others / "clinic", out=tmp_path, classes=names)
+    predictions = Predictions.from_csv(folder / "predictions.csv")
+    broken = [study.startswith("broken/") for study in predictions.study]
+    assert predictions.label.tolist() == broken
+    assert predictions.classes == ("healthy", "fracture")
+    assert (folder / "manifest.csv").is_file()
+    write_folder(tmp_path / "dark", others, names, darker)
+    dark, _ = on(world, tmp_path / "dark", out=tmp_path, classes=names)
+
+    def grey(found: dict) -> dict:
+        return next(one for one in found["drift"]["shifts"] if one["name"] == "mean grey")
+
+    assert grey(same)["ks"] <= grey(same)["ks_by_chance"]
+    assert grey(dark)["ks"] > grey(dark)["ks_by_chance"]
+    assert grey(dark)["higher"]["value"] < 0.1
+
+
+def test_what_cannot_be_an_external_test_is_refused_with_what_to_type(world, others, tmp_path):
+    own, names = world.stage1.data.dir / "phantom", ("healthy", "broken")
+    copy = tmp_path / "copy"
+    write_folder(copy, world.stage1.data.dir, ("healthy", "fracture"))
+    for where, options, message in (
+        (own, {}, "is the dataset that the run was trained on: leave --on out"),
+        (copy, {}, r"leakage: \d+ pair.* Write --leave-out-seen"),
+        (others / "clinic", {}, r"no class 'fracture'; .* --classes healthy broken"),
+        (others / "clinic", {"classes": names[::-1]}, "is the opposite of what the names say"),
+        (others / "clinic", {"classes": names, "part": "test"}, "has no parts: leave --split out"),
+        (others / "clinic", {"classes": names, "rule": "youden"}, "on validation only; leave it"),
+        (tmp_path / "absent", {}, "no prepared dataset of that name in .*, and no such folder"),
+    ):
+        with pytest.raises(InputError, match=message):
+            on(world, where, out=tmp_path / "out", **options)
+    with pytest.raises(InputError, match="--classes and --leave-out-seen without --on"):
+        on(world, None, out=tmp_path, part="test", classes=names, leave_out_seen=True)
+
+
+def test_what_the_run_has_seen_is_left_out_with_its_group_if_one_says_so(world, tmp_path):
+    """Of a copy of its own dataset the test part remains, and drift is none."""
+    write_folder(tmp_path / "copy", world.stage1.data.dir, ("healthy", "fracture"))
+    found, folder = on(world, tmp_path / "copy", out=tmp_path, leave_out_seen=True)
+    kept = Predictions.from_csv(folder / "predictions.csv")
+    dataset = open_dataset(world.stage1.data)
+    own = dataset.prepared.study[dataset.indices("test")]
+    assert {Path(name).stem for name in kept.study} <= {Path(name).stem for name in own}
+    assert kept.n + len(found["source"]["external"]["left_out"]) == len(dataset.prepared)

@@ -194,7 +194,7 @@ def _facts(evaluated: EvaluatedRun) -> RunFacts:
         n=evaluated.predictions.n,
         data=data_facts(evaluated.trained, () if external else evaluated.leakage),
         histories=histories,
-        external=external_facts(external) if external else None,
+        external=external_facts(external, evaluated.leakage) if external else None,
         start=describe(trained.meta.started_from[0]) if trained.meta.started_from else "",
     )
 

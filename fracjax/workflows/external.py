@@ -1,6 +1,7 @@
 """What an evaluation on another dataset says of it: for its report, for metrics.json, on screen."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from fracjax.datasets.leakage import Leakage
 from fracjax.datasets.prepared import MANIFEST, read_manifest, refusals_by_reason
 from fracjax.inference.external import External
 from fracjax.report.facts import ExternalFacts
@@ -15,7 +17,7 @@ from fracjax.report.table import pluralise
 from fracjax.workflows.pages import data_facts
 
 
-def external_facts(external: External) -> ExternalFacts:
+def external_facts(external: External, leakage: Sequence[Leakage]) -> ExternalFacts:
     """What a report says of another dataset than that of training."""
     dataset, prepared = external.dataset, external.dataset.prepared
     of_no_class = int((dataset.labels(np.arange(len(prepared))) < 0).sum())
@@ -25,7 +27,7 @@ def external_facts(external: External) -> ExternalFacts:
         "seen by the run": seen,
         "of another part": len(prepared) - evaluated - seen - of_no_class,
     }
-    facts = data_facts(dataset, [external.leakage], ("test",))
+    facts = data_facts(dataset, leakage, ("test",))
     refused = dict(refusals_by_reason(read_manifest(prepared.manifest_path)))
     refused |= {f"not refused: {why}": n for why, n in others.items() if n}
     facts = replace(facts, refused=refused, parts={"evaluated": facts.parts["test"]})
