@@ -6,8 +6,8 @@ from pathlib import Path
 from rich.console import Console
 
 from fracjax.evaluation.learning_curve import learning_curve
-from fracjax.inference.evaluate_run import audit_part, open_as_trained
 from fracjax.inference.model_bundle import open_run
+from fracjax.inference.trained_dataset import audit_part, open_as_trained
 from fracjax.report import html
 from fracjax.report.page import Page, Section
 from fracjax.report.sections.learning_curve import answers, learning_section, tables
@@ -35,7 +35,7 @@ def show_learning_curve(
     """
     mesh, configs = data_mesh(), [meta.config for meta in metas]
     dataset = open_as_trained(metas[0], None)
-    audit = audit_part(dataset, "validation")
+    audits = audit_part(metas[0], dataset, "validation", None)
     detector = None if (path := configs[0].data.filter) is None else open_detector(path, mesh)
     examples = examples_of(configs, dataset, detector)
     predictions = [
@@ -66,7 +66,7 @@ def show_learning_curve(
         facts,
         (
             learning_section(curve),
-            data_section(data_facts(dataset, [audit])),
+            data_section(data_facts(dataset, audits)),
             Section("use", "Use", (NOT_A_DEVICE,)),
         ),
     )
