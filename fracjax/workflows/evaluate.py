@@ -30,6 +30,7 @@ from fracjax.report.sections.external import (
     external_data_section,
     fractions_table,
     shifts_table,
+    values_table,
 )
 from fracjax.report.sections.run import card_section, claim_section, data_section, training_section
 from fracjax.report.sections.summary import classifier_summary, detector_summary
@@ -102,7 +103,7 @@ def evaluate(
     if run.external is not None:
         assert evaluated.drift is not None, "evaluate_run came first"
         figures["drift"] = to_json(evaluated.drift)
-        tables += [fractions_table(evaluated.drift), shifts_table(evaluated.drift)]
+        tables += [of(evaluated.drift) for of in (fractions_table, values_table, shifts_table)]
         sections.append(drift_section(evaluated.drift, run, run.external))
     sections.append(training_section(run, side_by_side))
     # Folds see different studies: no one network, and no one set of them, made these mistakes.

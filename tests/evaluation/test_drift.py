@@ -5,6 +5,7 @@ import pytest
 import scipy
 from numpy.testing import assert_allclose
 
+from fracjax.evaluation.delong import auc_estimate
 from fracjax.evaluation.drift import fraction_shift, histogram, shift_of
 from fracjax.evaluation.intervals import LEVEL
 
@@ -57,9 +58,11 @@ def test_without_drift_chance_is_exceeded_in_one_of_twenty_sets_or_fewer_also_of
 
 def test_groups_of_both_sides_are_apart_although_they_have_one_name():
     values, groups = np.arange(8.0), np.repeat([0, 1], 4)
-    named = shift_of("x", "t", (values, groups), (values + 1, groups))
-    apart = shift_of("x", "t", (values, groups), (values + 1, groups + 2))
-    assert named == apart
+    found = shift_of("x", "t", (values, groups), (values + 1, groups))
+    labels, scores = np.repeat([0, 1], 8), np.concatenate([values, values + 1])
+    apart = auc_estimate(labels, scores, np.repeat([0, 1, 2, 3], 4))
+    assert found.higher == apart
+    assert found.higher != auc_estimate(labels, scores, np.tile(groups, 2))
 
 
 def test_a_fraction_by_hand_with_newcombes_interval():

@@ -27,6 +27,7 @@ def drift_section(drift: Drift, run: RunFacts, external: ExternalFacts) -> Secti
             ),
             Prose((_beyond(drift),), "note"),
             fractions_table(drift),
+            values_table(drift),
             shifts_table(drift),
             text(
                 "Higher here: how often a random study here has a higher value than a random "
@@ -51,20 +52,28 @@ def fractions_table(drift: Drift) -> Table:
     return Table("Fractions, here against the reference", header, rows)
 
 
+def values_table(drift: Drift) -> Table:
+    """Where values lie, there and here."""
+    rows = tuple(
+        (f"{row.name} ({row.of})", _quantiles(row.reference), _quantiles(row.here))
+        for row in drift.shifts
+    )
+    header = ("value (reference)", "reference", "here")
+    return Table("Values: median [5 %, 95 % quantile]", header, rows)
+
+
 def shifts_table(drift: Drift) -> Table:
-    """Where values lie, there and here, and how far apart both are."""
+    """How far apart values are."""
     rows = tuple(
         (
             f"{row.name} ({row.of})",
-            _quantiles(row.reference),
-            _quantiles(row.here),
             row.higher,
             f"{row.ks:.3f} (chance: {row.ks_by_chance:.3f})",
         )
         for row in drift.shifts
     )
-    header = ("value (reference)", "reference", "here", "higher here", "distance")
-    return Table("Values: median [5 %, 95 % quantile], here against the reference", header, rows)
+    header = ("value (reference)", "higher here", "distance")
+    return Table("Values, here against the reference", header, rows)
 
 
 def external_data_section(external: ExternalFacts) -> Section:
