@@ -16,16 +16,20 @@ from fracjax.report.table import format_estimate
 LARGEST = 640  # pixels of a side; a photo is shown no larger than that
 
 
-def render(page: Page) -> str:
-    """One self-contained file; its policy forbids it to fetch or run anything."""
-    environment = jinja2.Environment(
+def templates() -> jinja2.Environment:
+    """Those of the package: what is put into them is escaped, what is missing is an error."""
+    return jinja2.Environment(
         loader=jinja2.PackageLoader("fracjax.report"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    numbers = count(1)
+
+
+def render(page: Page) -> str:
+    """One self-contained file; its policy forbids it to fetch or run anything."""
+    environment, numbers = templates(), count(1)
     environment.filters |= {
         "format_estimate": format_estimate,
         # Ids of sections begin with a letter, so that none is like these.

@@ -15,12 +15,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
 from fracjax.report import svg
+from fracjax.report.html import templates
 from fracjax.runtime.atomic_files import replacing
 
 SIDE, QUALITY = 256, 78  # of a JPEG in the page: pixels at most, and Pillow's number
@@ -65,26 +65,23 @@ def need(result: Mapping[str, Any], positive: str) -> tuple[int, float]:
 
 def write(path: Path, page: PredictionPage, images: Path) -> None:
     """Write the page, with a file of image tags in it."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("fracjax.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     positive = page.classes[1]
     rows = [dict(result, row=row) for row, result in enumerate(page.results, 1)]
     rows.sort(key=lambda result: need(result, positive))
     data = {"positive": positive, "threshold": _finite(page.threshold), "results": rows}
     script = (files("fracjax.report") / "templates" / "predictions.js").read_text("utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    text = environment.get_template("predictions.html").render(
-        page=page,
-        colours=svg.css,
-        data=json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
-        script=script,
-        digest=digest,
-        images=_IMAGES,
+    text = (
+        templates()
+        .get_template("predictions.html")
+        .render(
+            page=page,
+            colours=svg.css,
+            data=json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
+            script=script,
+            digest=digest,
+            images=_IMAGES,
+        )
     )
     before, after = text.split(_IMAGES)
     with replacing(path) as unfinished, unfinished.open("wb") as file:
