@@ -13,7 +13,7 @@ from functools import partial
 import jax.numpy as jnp
 import numpy as np
 import scipy
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from fracjax.evaluation import confusion, metrics, validation
 from fracjax.evaluation.bootstrap import Interval, Resampled, bootstrap
@@ -93,11 +93,8 @@ def compare_detectors(
     precision = partial(wilson, found, found)
     f1 = [partial(wilson_f1, *(made.n_groups / n * np.array(one))) for one in errors]
     squares = [partial(wilson_of_mean, float(value), made.n_groups) for value in made.value[4:]]
-    difference, p_value = auc_difference(y, scores[0], scores[1], group)
-    test = "" if p_value is None else difference.method
-    alone = [auc_estimate(y, s, group) for s in scores]
     rows = (
-        Difference("AUC", alone[0], alone[1], difference, p_value, test),
+        compare_auc(y, (scores[0], scores[1]), group),
         _bootstrapped(
             "average precision", made[:2], "Wilson, over positive studies", 2 * [precision], missing
         ),
@@ -108,6 +105,18 @@ def compare_detectors(
         _bootstrapped("Brier score", made[4:], "Wilson, as of a proportion", squares, ""),
     )
     return _comparison(rows, right, group)
+
+
+def compare_auc(
+    label: Int[np.ndarray, " n"],
+    scores: tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]],
+    groups: Groups,
+) -> Difference:
+    """The AUC of two scores of the same studies, by DeLong."""
+    difference, p_value = auc_difference(label, *scores, groups)
+    test = "" if p_value is None else difference.method
+    first, second = (auc_estimate(label, one, groups) for one in scores)
+    return Difference("AUC", first, second, difference, p_value, test)
 
 
 def compare_classifiers(first: Predictions, second: Predictions, **resampling: int) -> Comparison:

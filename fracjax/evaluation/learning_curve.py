@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fracjax.evaluation.compare import Difference, compare_classifiers
-from fracjax.evaluation.delong import auc_difference, auc_estimate
+from fracjax.evaluation.compare import Difference, compare_auc, compare_classifiers
+from fracjax.evaluation.delong import auc_estimate
 from fracjax.evaluation.intervals import Estimate
 from fracjax.evaluation.predictions import Predictions
 from fracjax.evaluation.validation import group_indices
@@ -39,7 +39,9 @@ def learning_curve(
     last = predictions[-1]
     aligned = [one.aligned_to(last) for one in predictions]
     if len(last.classes) == 2:
-        gains: tuple[Difference, ...] = (_auc_gain(*aligned[-2:]),)
+        groups, (before, _) = group_indices(last.groups, last.n), aligned[-2:]
+        scores = before.fracture_score, last.fracture_score
+        gains: tuple[Difference, ...] = (compare_auc(last.label, scores, groups),)
         figures = [(_auc(one),) for one in aligned]
     else:
         gains = compare_classifiers(*aligned[-2:]).rows
@@ -53,10 +55,3 @@ def learning_curve(
 
 def _auc(one: Predictions) -> Estimate:
     return auc_estimate(one.label, one.fracture_score, group_indices(one.groups, one.n))
-
-
-def _auc_gain(first: Predictions, second: Predictions) -> Difference:
-    scores, groups = (first.fracture_score, second.fracture_score), second.groups
-    made, p_value = auc_difference(second.label, *scores, group_indices(groups, second.n))
-    test = "" if p_value is None else made.method
-    return Difference("AUC", _auc(first), _auc(second), made, p_value, test)
