@@ -28,6 +28,7 @@ from fracjax.datasets.prepared import (
     STUDIES,
     TAKEN,
     VERSION,
+    counted,
     open_records,
     refusals_by_reason,
     write_manifest,
@@ -72,8 +73,7 @@ class Summary:
         if self.group_by:
             by = f"groups by {self.group_by} and near duplicates"
         kept = f" ({self.kept:,} studies keep the part they had)" if self.kept else ""
-        refused = ", ".join(f"{count} {reason}" for reason, count in self.refused.items())
-        skipped = ", ".join(f"{count} {reason}" for reason, count in self.skipped.items())
+        refused, skipped = counted(self.refused), counted(self.skipped)
         lines = [
             f"studies taken: {sum(self.taken.values()):,}",
             *(f"  {name}: {count:,}" for name, count in self.taken.items()),

@@ -67,6 +67,11 @@ def refusals_by_reason(rows: Sequence[ManifestRow]) -> dict[str, int]:
     )
 
 
+def counted(numbers: Mapping[str, int]) -> str:
+    """Kinds with their numbers, in a line."""
+    return ", ".join(f"{count} {kind}" for kind, count in numbers.items())
+
+
 @dataclass(frozen=True)
 class Prepared:
     """Records of one dataset. Picklable: a worker opens the files anew."""

@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 
 from fracjax.datasets.labelled_folder import LabelledFolder
-from fracjax.datasets.prepared import MANIFEST, read_manifest, refusals_by_reason
+from fracjax.datasets.prepared import MANIFEST, counted, read_manifest, refusals_by_reason
 from fracjax.inference.external import External
 from fracjax.report.facts import ExternalFacts
 from fracjax.report.table import pluralise
@@ -27,12 +27,13 @@ def external_facts(external: External) -> ExternalFacts:
         "of another part": len(prepared) - evaluated - seen - of_no_class,
     }
     facts = data_facts(dataset, external.leakage, ("test",))
-    refused = dict(refusals_by_reason(read_manifest(prepared.manifest_path)))
+    rows = read_manifest(prepared.manifest_path)
+    refused = refusals_by_reason(rows)
     refused |= {f"not refused: {why}": n for why, n in others.items() if n}
     facts = replace(facts, refused=refused, parts={"evaluated": facts.parts["test"]})
     notes = list(external.notes)
     if isinstance(prepared, LabelledFolder):
-        noted = sum(bool(row.note) for row in read_manifest(prepared.manifest_path))
+        noted = sum(bool(row.note) for row in rows)
         notes.append(f"{pluralise(noted, 'file')} with a note, in {MANIFEST} beside this report.")
     return ExternalFacts(external.name, str(external.path), facts, external.left_out, notes)
 
@@ -60,12 +61,11 @@ def show_external(external: External, folder: Path, console: Console) -> None:
         shutil.copy(prepared.manifest_path, folder / MANIFEST)
         rows = read_manifest(prepared.manifest_path)
         reasons = refusals_by_reason(rows)
-        why = ", ".join(f"{n} {reason}" for reason, n in reasons.items())
+        why = counted(reasons)
         lines.append(f"files refused: {sum(reasons.values())}" + (f" ({why})" if why else ""))
         noted = sum(bool(row.note) for row in rows)
         lines.append(f"files with a note: {noted} ({MANIFEST} has all)")
         if prepared.skipped:
-            skipped = ", ".join(f"{n} {reason}" for reason, n in prepared.skipped.items())
-            lines.append(f"skipped, without a row: {skipped}")
+            lines.append(f"skipped, without a row: {counted(prepared.skipped)}")
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
