@@ -114,24 +114,23 @@ class FileShard:
         """Where this process writes what belongs into `path`."""
         return _numbered(path, self.index)
 
-    def append(self, path: Path) -> None:
-        """Append what the others wrote beside the first one's `path`."""
+    def append(self, path: Path, *, header: bool = False) -> None:
+        """Append what the others wrote beside the first one's `path`, without a `header` line."""
         with path.open("ab") as file:
             for number in range(1, self.count):
                 part = _numbered(path, number)
-                file.write(part.read_bytes())
+                data = part.read_bytes()
+                file.write(data.partition(b"\n")[2] if header else data)
                 part.unlink()
 
     def join(self, table: Path, results: Path) -> list[dict[str, Any]]:
         """Append what the others wrote to the table of the first; return their results."""
         joined: list[dict[str, Any]] = []
-        with table.open("ab") as file:
-            for number in range(1, self.count):
-                part, its_results = _numbered(table, number), _numbered(results, number)
-                file.write(part.read_bytes().partition(b"\n")[2])  # without the names of columns
-                joined += json.loads(its_results.read_text())["results"]
-                part.unlink()
-                its_results.unlink()
+        self.append(table, header=True)
+        for number in range(1, self.count):
+            part = _numbered(results, number)
+            joined += json.loads(part.read_text())["results"]
+            part.unlink()
         return joined
 
 

@@ -146,6 +146,14 @@ def predict_into(
         feature_rows(folder, shard, stages.bundles, features) as vectors,
     ):
         draw = partial(_draw, detector, None if overlays == "none" else folder / OVERLAYS, tags)
+
+        def write_rest() -> None:
+            """What is made of all results, once they are there."""
+            if report:
+                write_page(folder, stages, training, summary.results, len(found.files))
+            if vectors is not None:
+                summary.features = vectors.write(summary.results)
+
         try:
             shown = track(results, "Predicting", total=len(files), console=console, transient=True)
             for row, result in enumerate(shown, shard.first + 1):
@@ -177,12 +185,10 @@ def predict_into(
             write_results(shard.path(folder / JSON), _header(stages, summary), summary.results)
             if tags is not None:
                 tags.close()
-                if shard.count == 1:
-                    write_page(folder, stages, training, summary.results, len(found.files))
             if vectors is not None:
                 vectors.close()
-                if shard.count == 1:
-                    summary.features = vectors.write(summary.results)
+            if shard.count == 1:
+                write_rest()
     # This waits for all: what they found is on the disk then.
     summary.meter = ThroughputMeter(*max(allgather([summary.meter.seconds, summary.meter.waited])))
     if shard.count > 1 and shard.index == 0:
@@ -190,10 +196,9 @@ def predict_into(
         write_results(folder / JSON, _header(stages, summary), summary.results)
         if report:
             shard.append(folder / TAGS)
-            write_page(folder, stages, training, summary.results, len(found.files))
         if vectors is not None:
             vectors.append()
-            summary.features = vectors.write(summary.results)
+        write_rest()
     show_summary(summary, console)
     return summary
 
