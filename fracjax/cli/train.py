@@ -39,7 +39,6 @@ def train(words: Sequence[str], prog: str) -> None:
         console = main_console()
         # Imported late, so that --help and a misspelt flag are answered at once.
         from fracjax.training.ensemble_configs import is_sweep
-        from fracjax.workflows.learning_curve import show_learning_curve
         from fracjax.workflows.sweep import show_sweep
         from fracjax.workflows.train import fit, show_config, show_model, show_run
 
@@ -48,10 +47,14 @@ def train(words: Sequence[str], prog: str) -> None:
             show_model(config, console)
         else:
             metas = fit(config, console, profile_steps=steps)
-            show_result = show_sweep if is_sweep(config) else show_run
             if config.sweep.subsets:
-                show_result = show_learning_curve
-            show_result(config.workdir, metas, console)
+                # Later still: it draws, and other runs need not wait for what draws.
+                from fracjax.workflows.learning_curve import show_learning_curve
+
+                show_learning_curve(config.workdir, metas, console)
+            else:
+                show_result = show_sweep if is_sweep(config) else show_run
+                show_result(config.workdir, metas, console)
     except InputError as error:
         raise type(error)(io.fields_as_flags(str(error))) from error
 
