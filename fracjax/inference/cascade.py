@@ -55,14 +55,14 @@ def run_cascade(stages: Stages, part: str, data_dir: Path | None = None) -> Casc
     )
     # Neither stage may have seen the fractures, nor the normal studies of the detector's dataset.
     fractures, normal = (studies_of(it, part) for it in (dataset, own))
-    metas, where = (classifier.meta, detector.bundle.meta), data_dir
+    typing, detecting = classifier.meta, detector.bundle.meta
     leakage = (
-        *audit_part(metas[0], dataset, part, where),
+        *audit_part(typing, dataset, part, data_dir),
         audit_leakage(studies_of(own, "train", "validation"), fractures),
-        *starting_run.audit(metas[1].started_from, dataset, part, where),
-        *audit_part(metas[1], own, part, where),
+        *starting_run.audit(detecting.started_from, dataset, part, data_dir),
+        *audit_part(detecting, own, part, data_dir),
         audit_leakage(studies_of(dataset, "train", "validation"), normal),
-        *starting_run.audit(metas[0].started_from, own, part, where),
+        *starting_run.audit(typing.started_from, own, part, data_dir),
     )
     detected = detector.bundle.detect(dataset.part(part, detector.bundle.meta.form))
     typed = classifier.predict(dataset.part(part, classifier.meta.form))

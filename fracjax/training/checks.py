@@ -40,10 +40,9 @@ _KEPT = ("last", "best")
 def check_before_training(config: Config, mesh: Mesh) -> None:
     """Refuse what can be refused without a dataset and without a detector."""
     check_config(config)
-    if (workdir := starting_run.starting_run(config)) is not None:
-        starting_run.check(workdir, config)
-    elif config.model.weights is not None:  # their arrays are not read
-        store.check(config.model.weights, model=config.model.name)
+    weights = config.model.weights
+    if starting_run.starting_run(config) is None and weights is not None:
+        store.check(weights, model=config.model.name)  # their arrays are not read
     check_batch(config.data.batch_size, mesh)
     check_workdir(config)
 

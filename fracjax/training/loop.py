@@ -31,7 +31,7 @@ from fracjax.training.checkpoint import CheckpointMetadata
 from fracjax.training.ensemble_configs import is_sweep, member_configs
 from fracjax.training.forward import logits_of, make_forward
 from fracjax.training.loaders import Loader, make_loader
-from fracjax.training.model import TrainableModel, init
+from fracjax.training.model import init
 from fracjax.training.progress import Bar, Profile
 from fracjax.training.step import Metrics, stack_trees, unstack_trees
 from fracjax.training.trainer import RunLog, Trainer
@@ -88,10 +88,15 @@ def fit_members(
                 f"{config.workdir} is trained: nothing was profiled; name another --workdir"
             )
         return done
-    for view in views:
+    say = partial(console.print, highlight=False, soft_wrap=True)
+    starts, start = new[0].started_from, None  # of each network, as they differ in no such field
+    for view in {view.data.fold: view for view in views}.values():
         for part in SEEN_BEFORE:
-            for audit in starting_run.audit(new[0].started_from, view, part):
-                console.print(f"leakage audit: {audit}", highlight=False, soft_wrap=True)
+            for audit in starting_run.audit(starts, view, part):
+                say(f"leakage audit: {audit}")
+    if starts:
+        say(f"{config.workdir}: starts from {starting_run.describe(starts[0])}")
+        start = starting_run.network(config, starts[0], mesh)
     examples = examples_of(configs, dataset, detector)
     config.workdir.mkdir(parents=True, exist_ok=True)
     with ExitStack() as opened:
@@ -108,7 +113,7 @@ def fit_members(
                 f"{mesh.size} device(s)",
                 highlight=False,
             )
-            model, folder = _initial(meta, mesh, console), config.workdir / "features"
+            model, folder = init(meta.config, start), config.workdir / "features"
             data = make_training_data(meta.config, model, train, validation, mesh, console, folder)
             opened.enter_context(log := RunLog(meta.config.workdir))
             trainers.append(Trainer(meta, model, data, log, mesh, ends_alone=is_sweep(config)))
@@ -117,15 +122,6 @@ def fit_members(
         profile = Profile(config.workdir / "profile", profile_steps, console)
         train_epochs(trainers, mesh, console, profile)
     return [trainer.meta for trainer in trainers]
-
-
-def _initial(meta: CheckpointMetadata, mesh: Mesh, console: Console) -> TrainableModel:
-    if not meta.started_from:
-        return init(meta.config)
-    start = meta.started_from[0]
-    said = f"{meta.config.workdir}: starts from {starting_run.describe(start)}"
-    console.print(said, highlight=False, soft_wrap=True)
-    return init(meta.config, starting_run.network(meta.config, start, mesh))
 
 
 def _create_workdir(config: Config) -> None:

@@ -15,7 +15,7 @@ from fracjax.loading.dataset_view import SEEN_BEFORE, Dataset, open_dataset, stu
 from fracjax.models.backbone import leaf_shapes
 from fracjax.training import checkpoint
 from fracjax.training.checkpoint import CheckpointMetadata
-from fracjax.training.ensemble_configs import member_dirs, swept_dirs
+from fracjax.training.ensemble_configs import member_dirs, subset_dirs, swept_dirs
 from fracjax.training.model import abstract, variables_of
 
 Start = dict[str, Any]
@@ -23,19 +23,17 @@ Start = dict[str, Any]
 `epoch`, and whether the `head` was taken, too. Plain values, fit for JSON."""
 
 
-def starting_run(config: Config) -> Path | None:
-    """The workdir that `model.weights` names; None where it names a converted file, or nothing."""
-    weights = config.model.weights
-    return weights if weights is not None and weights.is_dir() else None
-
-
-def check(workdir: Path, config: Config) -> CheckpointMetadata:
-    """What the run in `workdir` says of itself, if its network can be the start of this config's.
+def starting_run(config: Config) -> CheckpointMetadata | None:
+    """What the run that `model.weights` names says of itself; None where it names none.
 
     Raises:
-      InputError: no run, one of several networks, or one whose backbone is another.
+      InputError: no run there, one of several networks, or one whose backbone is another.
     """
-    if several := [one for one in member_dirs(workdir) + swept_dirs(workdir) if one != workdir]:
+    workdir = config.model.weights
+    if workdir is None or not workdir.is_dir():  # nothing, or a converted file
+        return None
+    folders = (*member_dirs(workdir), *swept_dirs(workdir), *subset_dirs(workdir))
+    if several := [one for one in folders if one != workdir]:
         raise InputError(
             f"model.weights is {workdir}, a run of {len(several)} networks; name one of them, such "
             f"as {several[0]}"
@@ -69,9 +67,8 @@ def check(workdir: Path, config: Config) -> CheckpointMetadata:
 
 def starts_of(config: Config) -> list[Start]:
     """What a run of this config starts from, what that one was started from, and so on."""
-    if (workdir := starting_run(config)) is None:
+    if (meta := starting_run(config)) is None:
         return []
-    meta = check(workdir, config)
     own = {
         "config": io.to_dict(meta.config),
         "split_hash": meta.split_hash,
@@ -97,9 +94,9 @@ def network(config: Config, start: Start, mesh: Mesh) -> dict[str, Any]:
     Raises:
       InputError: the run has another epoch now.
     """
-    workdir = starting_run(config)
-    assert workdir is not None, "check came first"
-    meta = check(workdir, config)
+    meta, workdir = starting_run(config), config.model.weights
+    assert meta is not None, "it has a start"
+    assert workdir is not None, "it has a start"
     if meta.epoch != start["epoch"]:
         raise InputError(f"{workdir} is being trained: its best epoch has changed; start again")
     like = variables_of(abstract(meta.config).model)
