@@ -1,6 +1,7 @@
 """`config.model` → Classifier."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from flax import nnx
@@ -44,28 +45,32 @@ def build(model: Model, *, outputs: int, image_size: int, rngs: nnx.Rngs) -> Cla
         a patch, no outputs, a width or dropped paths where the backbone has none.
     """
     check(model, outputs=outputs, image_size=image_size)
-    if ":" in model.name:
-        kind = own_backbone(model.name)
-        backbone = kind(**arguments(kind, model, image_size), rngs=rngs)
-    else:
-        kind, options = _BACKBONES[model.name]
-        backbone = kind(**options(model, image_size), rngs=rngs)
+    kind, options = _backbone(model.name)
+    backbone = kind(**options(model, image_size), rngs=rngs)
     net = Classifier(backbone, outputs=outputs, dropout=model.dropout, rngs=rngs)
     return set_compute_dtype(net, model.precision)
 
 
 def images_of(name: str) -> ImageSpec:
     """The images that a backbone takes, one of the package or a user's own."""
-    return own_backbone(name).IMAGE if ":" in name else IMAGES[name]
+    return _backbone(name)[0].IMAGE
+
+
+def _backbone(name: str) -> tuple[type[Any], Callable[[Model, int], dict[str, Any]]]:
+    if ":" not in name:
+        return _BACKBONES[name]
+    kind = own_backbone(name)
+    return kind, partial(arguments, kind)
 
 
 def check(model: Model, *, outputs: int, image_size: int) -> None:
     """Refuse what `build` would refuse, at no cost."""
-    own = own_backbone(model.name) if ":" in model.name else None
-    if own is None and model.name not in IMAGES:
+    own = ":" in model.name
+    if not own and model.name not in IMAGES:
         raise InputError(f"no backbone {model.name!r}; model.name is one of {', '.join(IMAGES)}")
-    smallest, problems = images_of(model.name).smallest, []
-    takes = {} if own is None else arguments(own, model, image_size)
+    kind, options = _backbone(model.name)
+    takes = options(model, image_size) if own else {}
+    smallest, problems = kind.IMAGE.smallest, []
     asked = f"data.image_size is {image_size}, but {model.name}"
     if image_size < smallest:
         problems.append(f"{asked} needs {smallest} pixels or more")
@@ -84,5 +89,5 @@ def check(model: Model, *, outputs: int, image_size: int) -> None:
             )
     if problems:
         raise InputError("impossible model: " + "; ".join(problems))
-    if own is not None:
-        check_built(own, model, image_size)
+    if own:
+        check_built(kind, model, image_size)
