@@ -55,7 +55,7 @@ def find_files(paths: Sequence[Path], leave_out: Path | None = None) -> FileList
             continue
         inside = [Found(path)]
         if os.path.isdir(path):
-            inside = [_judged(found) for found in walk(path, leave_out)]
+            inside = [_looked_into(found) for found in walk(path, leave_out)]
         if not any(found.kind == "file" for found in inside):
             reasons = {it.path: it.reason for it in inside if it.kind == "refused"}
             reasons = reasons or {path: "a folder without an image"}
@@ -74,7 +74,7 @@ def find_files(paths: Sequence[Path], leave_out: Path | None = None) -> FileList
     return FileList(tuple(files.values()), refused, skipped, tuple(repeated))
 
 
-def _judged(found: Found) -> Found:
+def _looked_into(found: Found) -> Found:
     reason = why_no_image(found.path) if found.kind == "file" else ""
     return Found(found.path, "skipped", reason) if reason else found
 

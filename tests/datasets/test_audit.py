@@ -1,5 +1,4 @@
 import hashlib
-import os
 import warnings
 import zlib
 from pathlib import Path
@@ -12,9 +11,8 @@ from fracjax.datasets.audit import examine
 from fracjax.datasets.duplicates import dihedral
 from fracjax.datasets.prepared import ManifestRow
 from fracjax.datasets.sources.archive import Source, Study
-from fracjax.imaging import file_tree
 from tests.datasets.dicoms import dataset, encoded
-from tests.datasets.trees import encode, picture, write
+from tests.datasets.trees import encode, lock, picture, write
 
 
 def study(path: str, data: bytes, label: str = "normal", name: str | None = None) -> Study:
@@ -178,14 +176,7 @@ def test_a_folder_that_is_not_entered_has_a_row(tmp_path: Path, monkeypatch):
         write(tmp_path / label / "1.png", encode(picture(0), "PNG"))
     (tmp_path / "a" / "loop").symlink_to(tmp_path, target_is_directory=True)
     (tmp_path / "a" / "locked").mkdir()
-    list_folder = os.listdir
-
-    def listdir(folder):
-        if Path(folder).name == "locked":
-            raise PermissionError(13, "Permission denied", str(folder))
-        return list_folder(folder)
-
-    monkeypatch.setattr(file_tree.os, "listdir", listdir)
+    lock("locked", monkeypatch)
     source = Source(tmp_path)
     studies = [Study(n, n, n[0], lambda n=n: source.read(n)) for n in source.names]
     reasons = {row.path: row.reason for row in examine(studies, None)}

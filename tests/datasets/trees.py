@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from fracjax.datasets.sources.fracatlas import FLAGS
+from fracjax.imaging import file_tree
 
 
 def picture(seed: int, height: int = 96, width: int = 80) -> np.ndarray:
@@ -31,6 +33,18 @@ def write(path: Path, data: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     return path
+
+
+def lock(name: str, monkeypatch) -> None:
+    """Folders of this name may not be listed, also where root runs the tests."""
+    list_folder = os.listdir
+
+    def listdir(folder):
+        if Path(folder).name == name:
+            raise PermissionError(13, "Permission denied", str(folder))
+        return list_folder(folder)
+
+    monkeypatch.setattr(file_tree.os, "listdir", listdir)
 
 
 def zipped(folder: Path, prefix: str) -> Path:

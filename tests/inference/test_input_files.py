@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from fracjax.errors import InputError
-from fracjax.imaging import file_tree
 from fracjax.imaging.resize import ImageFormat
 from fracjax.inference.input_files import find_files, read
 from tests.datasets.dicoms import dicom
-from tests.datasets.trees import encode, picture, write
+from tests.datasets.trees import encode, lock, picture, write
 
 PIXELS = np.zeros((4, 4), np.uint8)
 
@@ -124,14 +123,7 @@ def test_everything_that_is_wrong_is_said_at_once(tree):
 @pytest.fixture
 def locked(tree, monkeypatch) -> Path:
     """A folder that may not be listed, also where root runs the tests."""
-    list_folder = os.listdir
-
-    def listdir(folder):
-        if Path(folder).name == "cd":
-            raise PermissionError(13, "Permission denied", str(folder))
-        return list_folder(folder)
-
-    monkeypatch.setattr(file_tree.os, "listdir", listdir)
+    lock("cd", monkeypatch)
     return tree / "cd"
 
 

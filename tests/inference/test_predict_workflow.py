@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 import os
 import re
@@ -54,6 +55,16 @@ def opened(stages, monkeypatch) -> None:
     monkeypatch.setattr(
         predict, "open_stages", lambda _, second, __: stages if second else Stages(stages.detector)
     )
+
+
+def interrupted_after(count: int):
+    """What stands for `predict_files`: its first results, then Ctrl-C."""
+
+    def interrupted(*args, **named):
+        yield from itertools.islice(predict_files(*args, **named), count)
+        raise KeyboardInterrupt
+
+    return interrupted
 
 
 def _run(clinic: Path, runs, out: Path, **options):
@@ -198,13 +209,7 @@ def test_what_is_wrong_is_said_before_a_network_is_opened(
 
 @pytest.mark.usefixtures("opened")
 def test_what_was_finished_is_kept_when_it_is_interrupted(clinic, runs, tmp_path, monkeypatch):
-    def interrupted(*args, **named):
-        for number, result in enumerate(predict_files(*args, **named)):
-            if number == 4:
-                raise KeyboardInterrupt
-            yield result
-
-    monkeypatch.setattr(predict, "predict_files", interrupted)
+    monkeypatch.setattr(predict, "predict_files", interrupted_after(4))
     write(tmp_path / "out" / "predictions.json", b"of an earlier run")
     out = tmp_path / "out"
     said = f"interrupted: 4 of 10 files are in {out}/predictions.csv and predictions.json$"
@@ -353,11 +358,7 @@ def test_an_image_unlike_those_of_training_is_noted(clinic, runs, stages, tmp_pa
 
 @pytest.mark.usefixtures("opened")
 def test_a_page_of_an_interrupted_prediction_says_so(clinic, runs, tmp_path, monkeypatch):
-    def interrupted(*args, **named):
-        yield next(predict_files(*args, **named))
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(predict, "predict_files", interrupted)
+    monkeypatch.setattr(predict, "predict_files", interrupted_after(1))
     with pytest.raises(KeyboardInterrupt):
         _run(clinic, runs, tmp_path / "out", report=True)
     text = (tmp_path / "out" / "predictions.html").read_text("utf-8")
@@ -411,13 +412,7 @@ def test_the_heads_make_the_scores_of_the_features(clinic, runs, stages, tmp_pat
 def test_features_of_an_interrupted_prediction_are_those_of_its_rows(
     clinic, runs, tmp_path, monkeypatch
 ):
-    def interrupted(*args, **named):
-        for number, result in enumerate(predict_files(*args, **named)):
-            if number == 3:
-                raise KeyboardInterrupt
-            yield result
-
-    monkeypatch.setattr(predict, "predict_files", interrupted)
+    monkeypatch.setattr(predict, "predict_files", interrupted_after(3))
     with pytest.raises(KeyboardInterrupt):
         _run(clinic, runs, tmp_path / "out", features=True)
     found = np.load(tmp_path / "out" / "features.npz")
