@@ -252,12 +252,8 @@ def test_all_files_of_several_processes_are_counted_by_the_slowest(
 def test_an_interrupt_of_several_processes_names_what_the_others_left(
     clinic, runs, tmp_path, monkeypatch
 ):
-    def interrupted(*args, **named):
-        yield next(predict_files(*args, **named))
-        raise KeyboardInterrupt
-
     out = tmp_path / "out"
-    monkeypatch.setattr(predict, "predict_files", interrupted)
+    monkeypatch.setattr(predict, "predict_files", interrupted_after(1))
     _as_first_of_two(monkeypatch, out)
     with pytest.raises(
         KeyboardInterrupt, match=r"1 of 10 files .*; what other .*, predictions.csv.0001"
