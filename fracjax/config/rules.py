@@ -8,7 +8,7 @@ import typing
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from fracjax.config import Bound, Config
+from fracjax.config import Bound, Config, Phase
 from fracjax.config.class_names import class_key, flag_words, roles, says_the_opposite
 from fracjax.errors import InputError
 
@@ -67,6 +67,14 @@ def _joint_problems(config: Config) -> list[str]:
         and bool(rates or seeds > 1 or folds != 0 or members > 1),
         "data.oversample and loss.class_weights balanced both make up for rare classes: choose one "
         "of them": config.data.oversample and config.loss.class_weights == "balanced",
+        f"train.keep is highest_auc, and of {len(classes)} classes there is no such AUC: write "
+        "train.keep lowest_loss or last": config.train.keep == "highest_auc" and len(classes) != 2,
+        **{
+            f"phases.{number}.warm_up is {phase.warm_up}, but a {phase.schedule} schedule has no "
+            f"such warm-up: write phases.{number}.schedule cosine, or leave out warm_up": True
+            for number, phase in enumerate(config.phases)
+            if phase.warm_up != Phase.warm_up and phase.schedule != "cosine"
+        },
     }
     return [problem for problem, broken in rules.items() if broken]
 

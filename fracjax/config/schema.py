@@ -22,6 +22,7 @@ from fracjax.config.bounds import (
     is_backbone,
     value_of,
 )
+from fracjax.config.training import Phase, Train
 
 
 @dataclass(frozen=True)
@@ -188,40 +189,6 @@ class Loss:
     usual, values between 0 and 1 have no finite gradient."""
     class_weights: Literal["none", "balanced"] = "none"
     """Weight of a training study: 1, or inversely proportional to the size of its class."""
-
-
-@dataclass(frozen=True)
-class Phase:
-    """One part of training, with an optimiser of its own (Adam, Kingma and Ba 2015)."""
-
-    epochs: Annotated[int, AT_LEAST_1] = 50
-    """Largest number of passes over the training studies."""
-    learning_rate: Annotated[float, ABOVE_0] = 1e-4
-    """Of Adam; with a schedule, its largest value."""
-    cut: str = "none"
-    """First part that trains: none (all of it), a block (mixed9), a Keras layer (249), or head."""
-    schedule: Literal["constant", "one_cycle", "plateau"] = "constant"
-    """The same learning rate throughout; up over the first fifth of the phase's steps, then down to
-    zero; or reduced whenever the validation loss stops falling."""
-
-
-@dataclass(frozen=True)
-class Train:
-    """When to stop, when to slow down, and from which seed."""
-
-    patience: Annotated[int, AT_LEAST_1] = 3
-    """Epochs without a lower validation loss after which a phase stops."""
-    plateau_patience: Annotated[int, AT_LEAST_1] = 10
-    """Epochs without a lower validation loss after which `plateau` reduces the learning rate."""
-    plateau_factor: Annotated[float, ABOVE_0, Bound("not below 1", lambda x: x < 1)] = 0.1
-    """Factor by which it is reduced."""
-    steps_per_dispatch: Annotated[int, AT_LEAST_0] = 0
-    """Training steps per call of the compiled program, in resident mode; 0 is the whole
-    epoch on an accelerator, and 1 on a CPU."""
-    checkpoint_steps: Annotated[int, AT_LEAST_0] = 0
-    """Steps after which the state is saved within an epoch, too; 0 saves after each epoch only."""
-    seed: Annotated[int, AT_LEAST_0] = 0
-    """Seed of the initial weights, the order of the studies, augmentation and dropout."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """What a run leaves behind: its last and its best state, each usable by itself.
 
 `WORKDIR/checkpoints/last/STEP` resumes a run; `WORKDIR/checkpoints/best/EPOCH` is what evaluation
-takes. Both carry a `CheckpointMetadata`: config, classes, input range and the hash of the split.
+takes, of the epoch that `train.keep` names. Both carry a `CheckpointMetadata`: config, classes,
+input range and the hash of the split.
 """
 
 import hashlib
@@ -37,8 +38,8 @@ class CheckpointMetadata:
     split_hash: str  # hash of the split file that it was trained on
     epoch: int = 0  # epochs completed
     history: list[dict[str, Any]] = field(default_factory=list)  # figures of every epoch so far
-    best_epoch: int = 0  # epoch of the lowest validation loss so far
-    best_loss: float = math.inf  # that loss, in nats
+    best_epoch: int = 0  # epoch that `train.keep` makes the result so far; 0 for none yet
+    best_loss: float = math.inf  # its validation loss, in nats
     channels: int = 1  # of the images that the network is trained on: 1 (grey) or 3 (colour)
     # the detector that chose the examples of training (`DetectorGate.identity`), or None.
     filter: dict[str, Any] | None = None
@@ -246,6 +247,8 @@ def _newest(workdir: Path, which: str) -> Path:
     if found := newest(workdir, which):
         return found
     what = "a run without a finished epoch" if config_path(workdir).exists() else "not a run"
+    if newest(workdir, "last"):
+        what = "a run that keeps its last epoch, and is not over"
     raise InputError(
         f"no {which} checkpoint in {workdir}: it is {what}; name the --workdir of a finished "
         "`fracjax train`"

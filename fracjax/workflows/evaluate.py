@@ -181,7 +181,8 @@ def _facts(evaluated: EvaluatedRun) -> RunFacts:
         for where in member_dirs(trained.workdir)
     ]
     histories = {
-        f"network {i}": History(meta.history, meta.best_epoch) for i, meta in enumerate(metas, 1)
+        f"network {i}": History(meta.history, meta.best_epoch, meta.config.train.keep)
+        for i, meta in enumerate(metas, 1)
     }
     return RunFacts(
         config=trained.meta.config,
