@@ -36,12 +36,17 @@ def phase_text(phase: Phase, train: Train) -> str:
 
 def result_text(train: Train) -> str:
     """Which network of a run is its result, and when a phase stops before its epochs are over."""
-    stops = f"a phase stops after {train.patience} epochs without another such"
-    words = f"the {KEPT[train.keep]} is kept"
-    words += "; no epoch is chosen" if train.keep == "last" else f", and {stops}"
-    if not train.average:
-        return words
-    return (
-        f"{words}; validated and kept is the moving average of parameters and BatchNorm statistics "
-        f"(decay {train.average:g})"
-    )
+    if train.keep == "last":
+        words = "the last epoch is kept; none is chosen, and none left out"
+    else:
+        better = "higher" if train.keep == "highest_auc" else "lower"
+        words = (
+            f"the epoch of the {KEPT[train.keep]} is kept, and a phase stops after "
+            f"{train.patience} epochs without a {better} one"
+        )
+    if train.average:
+        words += (
+            "; validated and kept is the moving average of parameters and BatchNorm statistics "
+            f"(decay {train.average:g})"
+        )
+    return words

@@ -95,9 +95,9 @@ def show_model(config: Config, console: Console) -> None:
         table.add_section()
         table.add_row("total", f"{total.parameters:,}", f"{total.trained:,}", "", "", style="bold")
         console.print(table)
-        console.print(f"{phase_text(phase, config.train)}.", highlight=False)
+        console.print(f"{phase_text(phase, config.train)}.", highlight=False, soft_wrap=True)
     words = result_text(config.train)
-    console.print(f"{words[0].upper()}{words[1:]}.", highlight=False)
+    console.print(f"{words[0].upper()}{words[1:]}.", highlight=False, soft_wrap=True)
     console.print("Parameters include the running statistics of BatchNorm, as Keras counts them.")
 
 
