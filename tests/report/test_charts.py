@@ -175,7 +175,7 @@ def test_training_marks_the_best_epoch():
     chart = training_chart({"net": history()})
     assert "lowest validation loss (epoch 3)" in _words(chart)
     assert (
-        "3 of 5 epochs is kept (lowest validation loss): validation loss 0.5000, validation AUC "
+        "epoch 3 of 5 is kept (lowest validation loss): validation loss 0.5000, validation AUC "
         "0.8000" in chart.alt
     )
     by_rule = dataclasses.replace(history(), best_epoch=5, keep="last")

@@ -105,9 +105,9 @@ def _draw(axes: Axes, history: History, metric: str, *, alone: bool) -> None:
 
 def _said(history: History, who: str) -> str:
     """What became of one network, in a sentence."""
-    best, n = history.best, pluralise(len(history.epochs), "epoch")
+    best = history.best
     if best is None:
-        return f"{who}{n}, without a validation loss."
+        return f"{who}{pluralise(len(history.epochs), 'epoch')}, none of them kept."
     parts = [
         f"validation {name.partition(' ')[0]} {_number(best[f'validation_{metric}'])}"
         for metric, name in _METRICS.items()
@@ -116,7 +116,7 @@ def _said(history: History, who: str) -> str:
     last = history.epochs[-1]
     if last is not best and _known(last.get("validation_loss")):
         parts.append(f"validation loss {_number(last['validation_loss'])} after the last")
-    kept = f"{best['epoch']} of {n} is kept ({KEPT[history.keep]})"
+    kept = f"epoch {best['epoch']} of {len(history.epochs)} is kept ({KEPT[history.keep]})"
     return f"{who}{kept}: {', '.join(parts)}."
 
 
