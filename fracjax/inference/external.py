@@ -10,9 +10,17 @@ import numpy as np
 from jaxtyping import Int
 
 from fracjax.config.class_names import as_known, flag_words, role_of, roles, says_the_opposite
+from fracjax.datasets.common_depth import unlike
 from fracjax.datasets.labelled_folder import open_labelled, split_of
 from fracjax.datasets.leakage import Leakage, Studies, audit_leakage, leave_out_seen
-from fracjax.datasets.prepared import MANIFEST, SPLITS, Prepared, open_prepared
+from fracjax.datasets.prepared import (
+    MANIFEST,
+    SPLITS,
+    Prepared,
+    open_prepared,
+    read_manifest,
+    undeclared_bits,
+)
 from fracjax.datasets.splits import Split
 from fracjax.errors import InputError
 from fracjax.inference.trained_dataset import open_as_trained
@@ -88,7 +96,8 @@ def open_external(
         split.check(prepared)
         chosen = choose(prepared.classes, in_roles=True)
     else:
-        prepared, split, others = _labelled(path, on, part, classes or meta.classes, choose)
+        named = classes or meta.classes
+        prepared, split, others = _labelled(path, on, part, named, choose, meta.depth)
         chosen = prepared.classes
     facts = "\n".join([*prepared.sha256.tolist(), *map(str, prepared.label.tolist())])
     check_same_on_all_hosts({f"the studies of {on}": facts})
@@ -116,7 +125,12 @@ def open_external(
     dataset = dataclasses.replace(view, split=split_of(prepared, part_of))
     of_starts = starting_run.audit(meta.started_from, dataset, "test", data_dir, way_out)
     unread = f"Folders of no class of the run were not read: {', '.join(others)}." if others else ""
-    notes = unread, _in_test(trained, evaluated), _shared_values(trained, evaluated)
+    notes = (
+        unread,
+        _depths(meta, evaluated),
+        _in_test(trained, evaluated),
+        _shared_values(trained, evaluated),
+    )
     said = tuple(filter(None, notes))
     return External(path, part, trained, dataset, (own, *of_starts), left_out, said)
 
@@ -207,7 +221,12 @@ def _is_prepared(path: Path) -> bool:
 
 
 def _labelled(
-    path: Path, on: Path, part: str, named: Sequence[str], choose: partial[tuple[str, ...]]
+    path: Path,
+    on: Path,
+    part: str,
+    named: Sequence[str],
+    choose: partial[tuple[str, ...]],
+    depth: int | None,
 ) -> tuple[Prepared, Split, list[str]]:
     """The folder, and the names of its classes that are not taken."""
     found: list[str] = []
@@ -218,7 +237,7 @@ def _labelled(
         return chosen
 
     try:
-        prepared, split = open_labelled(path, named, noting)
+        prepared, split = open_labelled(path, named, noting, depth)
     except InputError as error:  # to prepare a folder its flag is --source
         raise InputError(str(error).replace(f"--source {path}", f"--on {on}")) from error
     if part != "all" and set(split.assignment.values()) == {"test"}:
@@ -236,6 +255,18 @@ def _check_present(view: Dataset, index: Int[np.ndarray, " n"], what: str) -> No
             f"{what} has no study of {', '.join(absent)}, without which figures are undefined: "
             "name a dataset, or a part, that has studies of every class of the run"
         )
+
+
+def _depths(meta: CheckpointMetadata, evaluated: Studies) -> str:
+    """How files that declare no depth are read, where that does not fit all of these studies."""
+    names = set(evaluated.names)
+    rows = [row for row in read_manifest(evaluated.prepared.manifest_path) if row.study in names]
+    bits = undeclared_bits(rows)
+    read = "Files that declare no depth are read as in the training of the run"
+    if meta.depth is None:
+        return f"{read}, each by itself: {len(bits)} of these studies." if bits else ""
+    unfit = unlike(meta.depth, bits)
+    return f"{read}, as {meta.depth} bits: {len(bits)} studies ({unfit})." if unfit else ""
 
 
 def _in_test(trained: Dataset, evaluated: Studies) -> str:

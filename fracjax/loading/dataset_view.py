@@ -45,7 +45,8 @@ class Dataset:
         """What the config has the images of this dataset decoded to."""
         asked = self.data.channels
         colour = self.prepared.colour.any() if asked == "auto" else asked == "colour"
-        return ImageFormat(self.data.image_size, self.data.fit, channels=3 if colour else 1)
+        size, channels = self.data.image_size, 3 if colour else 1
+        return ImageFormat(size, self.data.fit, channels, self.prepared.depth)
 
     def part(self, name: str, form: ImageFormat | None = None) -> Examples:
         """One part of the split, its images in the config's form by default.

@@ -24,7 +24,7 @@ from fracjax.runtime.atomic_files import read_json
 from fracjax.runtime.sharding import replicated
 from fracjax.training.step import TrainState
 
-VERSION = 3
+VERSION = 4
 """Of what a checkpoint holds and of how its run draws its randomness. Raise it with every change
 after which a run cannot go on, or be evaluated, as it was trained."""
 
@@ -41,6 +41,8 @@ class CheckpointMetadata:
     best_epoch: int = 0  # epoch that `train.keep` makes the result so far; 0 for none yet
     best_loss: float = math.inf  # its validation loss, in nats
     channels: int = 1  # of the images that the network is trained on: 1 (grey) or 3 (colour)
+    # bits of the values in files that declare no depth (`ImageFormat.depth`).
+    depth: int | None = None
     # the detector that chose the examples of training (`DetectorGate.identity`), or None.
     filter: dict[str, Any] | None = None
     # steps taken of the epoch that has begun; 0 between epochs. With the seed and the epoch it is
@@ -60,10 +62,10 @@ class CheckpointMetadata:
     def form(self) -> ImageFormat:
         """What the network's images are decoded to."""
         data = self.config.data
-        return ImageFormat(side=data.image_size, fit=data.fit, channels=self.channels)
+        return ImageFormat(data.image_size, data.fit, self.channels, self.depth)
 
     def check_continues(self, new: "CheckpointMetadata") -> None:
-        """Refuse to go on with another split, other channels, another detector or threshold."""
+        """Refuse to go on with another split, other images, another detector or threshold."""
         self.check_split(new.split_hash)
         if new.filter != self.filter:
             raise InputError(
@@ -82,6 +84,16 @@ class CheckpointMetadata:
                 f"{self.config.data.name} now makes {new.channels}; write --data.channels "
                 f"{'grey' if self.channels == 1 else 'colour'} into another --workdir, or prepare "
                 "the dataset as it was"
+            )
+        if new.depth != self.depth:
+            ours, theirs = (
+                f"as {it} bits" if it else "each by itself" for it in (self.depth, new.depth)
+            )
+            keep = f"with --depth {self.depth}" if self.depth else "as it was"
+            raise InputError(
+                f"{self.config.workdir} was trained on files without a declared depth read {ours}, "
+                f"but {self.config.data.name} now has them read {theirs}; prepare the dataset "
+                f"{keep}, or train into another --workdir"
             )
 
     def check_split(self, split_hash: str) -> None:

@@ -167,6 +167,7 @@ def shared_facts(new: list[CheckpointMetadata]) -> dict[str, str]:
         facts |= {
             f"config of {name}": json.dumps(io.to_dict(meta.config)),
             f"split of {name}": meta.split_hash,
+            f"images of {name}": str(meta.form),
             f"checkpoint of {name}": saved.name if saved else "none",
         }
     return facts

@@ -75,6 +75,7 @@ def fit_members(
             image=images_of(one.model.name),
             split_hash=view.split_hash,
             channels=view.form.channels,
+            depth=view.form.depth,
             filter=detector.identity if detector else None,
             started_from=starting_run.starts_of(one),
         )

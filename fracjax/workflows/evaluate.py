@@ -186,7 +186,8 @@ def _facts(evaluated: EvaluatedRun) -> RunFacts:
     }
     return RunFacts(
         config=trained.meta.config,
-        channels=trained.meta.form.channels,
+        channels=trained.meta.channels,
+        depth=trained.meta.depth,
         epoch=epochs_of(trained.metas),
         precision=trained.precision,
         precision_shift="" if evaluated.precision_shift is None else str(evaluated.precision_shift),

@@ -100,8 +100,8 @@ def card_section(run: RunFacts, performance: str) -> Section:
         "under study",
         "Not for": "decisions about patients; other views, bodies, ages or machines than those of "
         "the training data; images that are no plain radiographs",
-        "Input": f"{data.image_size}×{data.image_size} pixels, channels: {run.channels}, 8 bits, "
-        f"image made square by: {data.fit}",
+        "Input": f"{data.image_size}×{data.image_size} pixels, channels: {run.channels}, "
+        f"{run.greys}; image made square by: {data.fit}",
         "Precision": "; ".join(filter(None, precisions)),
         "Training data": f"{run.data.count('train')} studies of {data.name}{passed}"
         + (f"; of those, {run.subset}" if run.subset else ""),
@@ -171,7 +171,7 @@ def _answers(run: RunFacts, sections: Collection[str]) -> dict[str, str]:
         "Sources of the data": source,
         "What was included and excluded": "every file that decodes in full, in one label; refused "
         "files by reason under The data",
-        "Preprocessing": f"grey values to 8 bits, {data.fit} to {data.image_size} pixels, "
+        "Preprocessing": f"grey values to {run.greys}; {data.fit} to {data.image_size} pixels, "
         f"{run.channels} channels, colour map {data.colormap}",
         "Selection of subsets": selected or "all studies of the classes",
         "De-identification": drawn,
