@@ -19,7 +19,7 @@ from fracjax.models.own_backbone import note_if_edited
 from fracjax.pretrained import store
 from fracjax.training import checkpoint
 from fracjax.training.checkpoint import CheckpointMetadata
-from fracjax.training.ensemble_configs import member_dirs, subset_dirs, swept_dirs
+from fracjax.training.ensemble_configs import member_configs, member_dirs, subset_dirs, swept_dirs
 from fracjax.training.model import abstract, variables_of
 
 Start = dict[str, Any]
@@ -37,18 +37,38 @@ def starting_run(config: Config) -> CheckpointMetadata | None:
     workdir = config.model.weights
     if workdir is None or not workdir.is_dir():  # nothing, or a converted file
         return None
-    folders = (*member_dirs(workdir), *swept_dirs(workdir), *subset_dirs(workdir))
-    if several := [one for one in folders if one != workdir]:
-        raise InputError(
-            f"model.weights is {workdir}, a run of {len(several)} networks; name one of them, such "
-            f"as {several[0]}"
-        )
+    _refuse_several(workdir, [*member_dirs(workdir), *swept_dirs(workdir), *subset_dirs(workdir)])
     try:
         meta = checkpoint.read_meta(workdir)
     except InputError as error:
         raise InputError(f"model.weights is {workdir}, no run to start from: {error}") from error
     check_fits(meta.config, config)
     return meta
+
+
+def starts_later(config: Config, source: Config) -> bool:
+    """Whether `model.weights` names a run, or a network of one, that `source` is yet to train.
+
+    Raises:
+      InputError: it does, and that will be several networks, or one whose backbone is another.
+    """
+    workdir = config.model.weights
+    if workdir is None or checkpoint.newest(workdir, "best"):
+        return False
+    configs = {one.workdir.absolute(): one for one in member_configs(source)}
+    if workdir.absolute() == source.workdir.absolute():
+        _refuse_several(workdir, [one for one in configs if one != workdir.absolute()])
+    if found := configs.get(workdir.absolute()):
+        check_fits(found, config)
+    return found is not None
+
+
+def _refuse_several(workdir: Path, folders: Sequence[Path]) -> None:
+    if several := [one for one in folders if one != workdir]:
+        raise InputError(
+            f"model.weights is {workdir}, a run of {len(several)} networks; name one of them, such "
+            f"as {several[0]}"
+        )
 
 
 def check_fits(source: Config, config: Config) -> None:

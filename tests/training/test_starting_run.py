@@ -200,3 +200,18 @@ def test_weights_that_are_others_under_the_same_name_are_refused(world_copy, tmp
     with ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save(moved / "checkpoints" / "best" / "1" / "state", other)
     assert _digest(_from(world_copy.stage1, moved, run)) != new.weights_digest
+
+
+def test_a_run_that_is_yet_to_be_trained_may_be_named_if_it_will_fit(world, tmp_path):
+    stage1 = dataclasses.replace(world.stage1, workdir=tmp_path / "stage1")
+    members = dataclasses.replace(stage1, ensemble=Ensemble(2))
+    run = tmp_path / "stage2"
+    behind = _from(world.stage2, stage1.workdir, run)
+    assert starting_run.starts_later(behind, stage1)
+    assert starting_run.starts_later(_from(behind, stage1.workdir / "member_2", run), members)
+    for weights in (None, world.stage1.workdir, tmp_path / "other"):
+        assert not starting_run.starts_later(_from(behind, weights, run), stage1)
+    with pytest.raises(InputError, match=r"2 networks; name one of them, such as .*member_1"):
+        starting_run.starts_later(behind, members)
+    with pytest.raises(InputError, match=r"model.width is 0.0625 there and 1.0 here"):
+        starting_run.starts_later(_from(behind, stage1.workdir, run, width=1.0), stage1)
