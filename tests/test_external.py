@@ -24,6 +24,7 @@ from fracjax.inference.calibration import path as calibration_path
 from fracjax.inference.evaluate_run import evaluate_run
 from fracjax.inference.evaluation_request import EvaluationRequest
 from fracjax.inference.external import match_classes, open_external
+from fracjax.loading.dataset_view import open_dataset, seen_files
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training.checkpoint import read_meta
 from fracjax.workflows.evaluate import evaluate
@@ -163,7 +164,9 @@ def test_what_the_run_was_started_from_has_seen_is_left_out_too(world, others, t
         meta.config, data=dataclasses.replace(meta.config.data, dir=others)
     )
     hashed = json.loads((others / "phantom" / "splits.json").read_text())["sha256"]
-    start = {"config": io.to_dict(config), "split_hash": hashed, "epoch": 1, "head": True}
+    files = seen_files(open_dataset(config.data))
+    start = {"config": io.to_dict(config), "split_hash": hashed, "epoch": 1, "new_head": ""}
+    start["seen_files"] = files
     meta = dataclasses.replace(meta, started_from=[start])
     copy = shutil.copytree(others / "phantom", tmp_path / "copy")
     with pytest.raises(InputError, match=r"(?s)pair\(s\).*Write --leave-out-seen"):

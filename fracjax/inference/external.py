@@ -1,6 +1,7 @@
 """Another dataset than that of a run's training, for the run to be tested on."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -112,10 +113,9 @@ def open_external(
     left_out: dict[str, str] = {}
     if leave_out:
         starts = (starting_run.seen_by(start, "test", data_dir) for start in meta.started_from)
-        for theirs in (seen, *starts):
-            if isinstance(theirs, Studies):
-                evaluated, gone = leave_out_seen(theirs, evaluated)
-                left_out |= gone
+        for theirs in (seen, *itertools.chain(*starts)):
+            evaluated, gone = leave_out_seen(theirs, evaluated)
+            left_out |= gone
         what = f"what is left of --on {on} without the studies that {run} has seen"
         _check_present(view, evaluated.index, what)
     way_out = "Write --leave-out-seen to evaluate the others"

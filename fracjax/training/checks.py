@@ -24,12 +24,13 @@ from fracjax.training.model import abstract
 from fracjax.training.schedule import next_epoch
 
 # Fields that may differ between the runs that share a workdir: where things lie, and for how long.
-# The detector may lie elsewhere, too: `CheckpointMetadata.check_continues` knows it by what it is.
+# Detector and weights may lie elsewhere: `CheckpointMetadata.check_continues` knows what they are.
 # Both modes, and every number of workers and of steps at a time, give the same batches.
 MAY_CHANGE = (
     "workdir:",
     "data.dir:",
     "data.filter:",
+    "model.weights:",
     "data.mode:",
     "data.workers:",
     "train.steps_per_dispatch:",
@@ -168,6 +169,7 @@ def shared_facts(new: list[CheckpointMetadata]) -> dict[str, str]:
             f"config of {name}": json.dumps(io.to_dict(meta.config)),
             f"split of {name}": meta.split_hash,
             f"images of {name}": str(meta.form),
+            f"weights of {name}": meta.weights_digest,
             f"checkpoint of {name}": saved.name if saved else "none",
         }
     return facts
