@@ -147,6 +147,7 @@ class Trainer:
             seed=self.config.train.seed,
             epoch=self.meta.epoch,
             oversample=how.oversample,
+            positives=how.positives_per_batch,
             class_weights=self.class_weights,
         )
 

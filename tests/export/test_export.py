@@ -20,7 +20,7 @@ import pytest
 from jax import export
 from numpy.testing import assert_allclose
 
-from fracjax.export.program import STABLEHLO, cascade, inputs_of, lower
+from fracjax.export.program import STABLEHLO, cascade, inputs_of, lower, refuse_impossible
 from fracjax.export.verify import compare, images_of
 from fracjax.imaging.resize import ImageFormat, decode, reduced_side
 from fracjax.inference.predict_files import predict_files
@@ -63,6 +63,23 @@ def test_one_file_takes_batches_of_any_size_and_says_what_the_checkpoints_say(
         assert_allclose(found["probability"], scores[:size], atol=1e-6, rtol=0)
         assert_allclose(found["types"], types[:size], atol=1e-6, rtol=0)
         assert np.array_equal(found["called"], called[:size])
+
+
+def test_fixed_views_are_in_the_export(stages, files):
+    """The mean of probabilities, as in the checkpoints; another answer than for one view."""
+    detector, classifier = stages.bundles
+    front = dataclasses.replace(detector, test_views="flip")
+    behind = dataclasses.replace(classifier, test_views="dihedral")
+    both = Stages(dataclasses.replace(stages.detector, bundle=front), behind)
+    refuse_impossible(both)
+    program = lower(both).call
+    arrays = [_of(files[:3], trained.meta.form) for trained in stages.bundles]
+    found = program(*arrays)
+    scores, types = (run.probabilities(a) for run, a in zip((front, behind), arrays, strict=True))
+    assert_allclose(found["probability"], scores[:, 1], atol=1e-6, rtol=0)
+    assert_allclose(found["types"], types, atol=1e-6, rtol=0)
+    assert np.abs(detector.probabilities(arrays[0]) - scores).max() > 1e-3
+    assert np.abs(classifier.probabilities(arrays[1]) - types).max() > 1e-3
 
 
 def test_the_example_of_the_docs_runs_without_fracjax(stages, files, exported):
