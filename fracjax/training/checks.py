@@ -21,6 +21,7 @@ from fracjax.training.ensemble_configs import (
     swept_dirs,
 )
 from fracjax.training.model import abstract
+from fracjax.training.optimizer import has_rates
 from fracjax.training.schedule import next_epoch
 
 # Fields that may differ between the runs that share a workdir: where things lie, and for how long.
@@ -68,6 +69,8 @@ def check_config(config: Config) -> None:
 
 def check_rates(config: Config) -> None:
     """Refuse learning rates of head and blocks where nothing but the head trains."""
+    if not any(map(has_rates, config.phases)):
+        return
     network = abstract(config)
     blocks = {
         path for path in freeze.sizes(network.model, nnx.Param) if path.startswith("backbone")

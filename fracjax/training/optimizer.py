@@ -5,7 +5,7 @@ decoupled weight decay of kernels (AdamW); the learning rate of each block relat
 Frozen leaves are left out of all of it. What is off is no part of the program.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import jax
@@ -36,7 +36,9 @@ def make_optimizer(
     if phase.weight_decay:
         parts.append(optax.add_decayed_weights(phase.weight_decay, mask=kernels))
     if has_rates(phase):
-        scales = {block: optax.scale(rate) for block, rate in block_rates(phase, blocks).items()}
+        rates = block_rates(phase, blocks).items()
+        scales: dict[Hashable, optax.GradientTransformation]
+        scales = {block: optax.scale(rate) for block, rate in rates}
         parts.append(optax.multi_transform(scales, _block_labels))
     return partial_updates(parts[0] if len(parts) == 1 else optax.chain(*parts), spec)
 
