@@ -153,8 +153,10 @@ def test_a_manifest_of_an_earlier_version_is_answered_with_the_command(tmp_path,
 
 
 def test_opening_reads_no_image(tmp_path, copy):
-    for records in copy.glob("2.0.0/*array_record*"):
-        records.write_bytes(b"")
+    records = list(copy.glob(f"{VERSION}/*array_record*"))
+    assert records
+    for path in records:
+        path.write_bytes(b"")
     dataset = open_dataset(Data("fracatlas", dir=tmp_path, classes=("normal", "fracture")))
     assert len(dataset.prepared) == 14
     assert sum(len(dataset.indices(part)) for part in PARTS) == 14
