@@ -110,8 +110,10 @@ def test_of_several_seeds_of_a_classifier_too():
     curve = learning_curve(fractions, sizes, each)
     alone = [compare_classifiers(*each[:2]).rows, compare_classifiers(*each[2:]).rows]
     for i, name in enumerate(("accuracy", "macro F1")):
-        values = [(rows[i].first.value, rows[i].second.value) for rows in alone]
-        assert [point.networks[i] for point in curve.points] == [*map(pytest.approx, values)]
+        values = np.array([(r[i].first.value, r[i].second.value) for r in alone], float)
+        assert [point.networks[i] for point in curve.points] == [
+            *map(pytest.approx, values.tolist())
+        ]
         means = [np.mean(pair) for pair in values]
         assert [point.figures[i].value for point in curve.points] == pytest.approx(means)
         (gain,) = (row for row in curve.gains if row.name == name)
