@@ -116,8 +116,8 @@ class Sweep:
     seeds: Annotated[int, AT_LEAST_1] = 1
     """Runs of each, with the seeds `train.seed`, `train.seed` + 1, ..."""
     subsets: Annotated[tuple[Annotated[float, ABOVE_0, AT_MOST_ALL], ...], UNIQUE] = ()
-    """A learning curve: fractions, each in place of `data.subset`, trained one after the other.
-    `--data.subset 0.1 0.2 0.5 1` writes them here."""
+    """A learning curve: fractions, each in place of `data.subset`, with each of the seeds, trained
+    one after the other. `--data.subset 0.1 0.2 0.5 1` writes them here."""
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ def check_workdir(config: Config) -> None:
     there = {config.workdir, *config.workdir.glob(f"{MEMBER}*")}
     if not is_sweep(config):  # one may grow by rates and by seeds
         there.update(swept_dirs(config.workdir))
-    if not config.sweep.subsets:  # one may grow by fractions
+    if not config.sweep.subsets:  # one may grow by fractions and by seeds
         there.update(subset_dirs(config.workdir))
     others = [p.name for p in there - expected if any(checkpoint.newest(p, w) for w in _KEPT)]
     if others:

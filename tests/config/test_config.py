@@ -184,13 +184,12 @@ def test_impossible_values_are_refused_all_at_once():
         *(
             (
                 dataclasses.replace(Config(sweep=Sweep(subsets=(0.5, 1.0))), **other),
-                "sweep.subsets is 0.5, 1.0, a learning curve of one network for each: leave out "
-                "sweep.learning_rates, sweep.seeds, folds and ensemble.members",
+                "sweep.subsets is 0.5, 1.0, a learning curve of one network for each, and for "
+                "each of sweep.seeds: leave out sweep.learning_rates, folds and ensemble.members",
             )
             for other in (
                 {"sweep": Sweep((0.1, 0.2), subsets=(0.5, 1.0))},
-                {"sweep": Sweep(seeds=2, subsets=(0.5, 1.0))},
-                {"folds": 5},
+                {"sweep": Sweep(seeds=2, subsets=(0.5, 1.0)), "folds": 5},
                 {"folds": "source"},
                 {"ensemble": Ensemble(members=2)},
             )
@@ -219,8 +218,8 @@ def test_impossible_values_are_refused_all_at_once():
             Config(sweep=Sweep(subsets=(0.5,)), data=Data(subset=0.2), folds=5),
             "sweep.subsets is 0.5 alone: write it as data.subset, or more of them for a learning "
             "curve; data.subset is 0.2 and sweep.subsets 0.5: they are one or the other; "
-            "sweep.subsets is 0.5, a learning curve of one network for each: leave out "
-            "sweep.learning_rates, sweep.seeds, folds and ensemble.members",
+            "sweep.subsets is 0.5, a learning curve of one network for each, and for each of "
+            "sweep.seeds: leave out sweep.learning_rates, folds and ensemble.members",
         ),
         (Config(loss=Loss(label_smoothing=1.0)), "loss.label_smoothing is 1.0, not in [0, 1)"),
         (
