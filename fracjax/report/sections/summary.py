@@ -39,10 +39,11 @@ def detector_summary(part: str, report: BinaryReport) -> Section:
         f"How often a random {positive} study scores higher than a random {negative} study: 0.5 is "
         "a coin, 1 is perfect. No threshold is involved."
     )
+    alone = _of_one_class(report)
     figures = (
         ("Sensitivity", at.sensitivity, f"{found} are found; {fn} would be missed."),
         ("Specificity", at.specificity, f"{alarms} are wrongly called {positive}."),
-        ("Precision", at.precision, right),
+        *(() if alone else (("Precision", at.precision, right),)),
         ("AUC", report.auc, above),
     )
     chosen = "was chosen on validation studies"
@@ -53,7 +54,7 @@ def detector_summary(part: str, report: BinaryReport) -> Section:
         f"At its threshold of {threshold_text(at.threshold)} ({_rule(at.rule)}) the detector finds "
         f"{found} and calls {alarms} {positive}. {_CHOSEN_ON[part]} The threshold {chosen}.",
         f"The classes: {roles(report.classes)}.",
-        *_of_one_class(report),
+        *alone,
         _intervals(report.n, report.n_groups),
     )
 
