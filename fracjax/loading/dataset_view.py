@@ -49,18 +49,21 @@ class Dataset:
         size, channels = self.data.image_size, 3 if colour else 1
         return ImageFormat(size, self.data.fit, channels, self.prepared.depth)
 
-    def part(self, name: str, form: ImageFormat | None = None) -> Examples:
+    def part(
+        self, name: str, form: ImageFormat | None = None, *, every_class: bool = True
+    ) -> Examples:
         """One part of the split, its images in the config's form by default.
 
         The whole dataset is decoded the first time that it is asked for.
 
         Raises:
-          InputError: the part holds no study of one of the classes, or a record does not decode.
+          InputError: the part holds no study of one of the classes (unless `every_class` is
+            off), or a record does not decode.
         """
         index = self.indices(name)
         label = self.labels(index)
         absent = [c for i, c in enumerate(self.data.classes) if not np.any(label == i)]
-        if absent:
+        if absent and every_class:
             raise InputError(
                 f"the {name} part of {self.prepared.name} holds no study of {', '.join(absent)}; "
                 "prepare more studies, or leave the class out of data.classes"

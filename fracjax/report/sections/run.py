@@ -142,23 +142,26 @@ def _answers(run: RunFacts, sections: Collection[str]) -> dict[str, str]:
         weights = run.start
     elif file := config.model.weights:
         weights = f"ImageNet weights converted from Keras ({file.name}), random head"
-    unknown = f"{name}, {run.data.studies} studies; their source is {YOURS}"
+    studies = f", {run.data.studies} studies" if run.data.at_hand else ""
+    unknown = f"{name}{studies}; their source is {YOURS}"
     source, drawn, constructed, variability = _PUBLISHED.get(name, unknown), YOURS, YOURS, YOURS
     if run.data.drawn:
         drawn, constructed = "drawn limbs: no patient", "by construction"
         variability = f"none: {constructed}"
         source = f"{drawn}, no acquisition, the truth known by construction"
-    by = run.data.group_by
+    by, gone = run.data.group_by, f"not known here: {name} is not at hand"
     disjoint = f"{by}, by the column of that name" if by else "patients are not known"
+    levels = f"groups of near duplicates, by perceptual hash and correlation; {disjoint}"
+    assigned = f"{fractions}, stratified by class, seed {run.data.seed}"
     figures = "under Operating point" if detector else "under The classes"
     failures = "under The worst mistakes"
-    robustness = "under Drift" if run.external else YOURS
+    robustness = "under Drift" if run.external and run.data.at_hand else YOURS
     internal, external = (
         run.evaluated_on,
         "none: every study is of the dataset that the networks were trained on",
     )
     if run.external:
-        internal, external = "in the run's own report on test", f"{run.evaluated_on}; under Drift"
+        internal, external = "in the run's own report on test", run.evaluated_on
     return {
         "Title: says that it is AI, and of which kind": f"deep learning: a {kind}",
         "Abstract: design, methods, results, conclusions": YOURS,
@@ -182,10 +185,8 @@ def _answers(run: RunFacts, sections: Collection[str]) -> dict[str, str]:
         "Reference standard: who annotated": constructed,
         "Annotation of the test set": constructed,
         "Variability between and within annotators": variability,
-        "How studies were assigned to partitions": f"{fractions}, stratified by class, seed "
-        f"{run.data.seed}",
-        "Level at which partitions are disjoint": "groups of near duplicates, by perceptual hash "
-        f"and correlation; {disjoint}",
+        "How studies were assigned to partitions": assigned if run.data.at_hand else gone,
+        "Level at which partitions are disjoint": levels if run.data.at_hand else gone,
         "Intended sample size": YOURS,
         "The model in detail": f"{config.model.name}; `fracjax train --dry-run` prints it by block",
         "Software and versions": versions(),
