@@ -21,6 +21,7 @@ from fracjax.datasets.sources.archive import Study
 from fracjax.errors import InputError
 from fracjax.imaging.resize import ImageFormat, decode, decode_each
 from fracjax.inference import external_notes
+from fracjax.loading.dataset_view import open_dataset
 from fracjax.models.backbone import ImageSpec
 from fracjax.training import loop
 from fracjax.training.checkpoint import CheckpointMetadata
