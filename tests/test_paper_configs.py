@@ -123,6 +123,8 @@ def test_what_they_have_in_common(path):
     assert config.data.batch_size == 32
     assert (config.data.fit, config.data.channels) == ("stretch", "auto")
     assert config.augment.test_views == 1
+    assert (config.data.positive_share, config.augment.gamma, config.augment.erase) == (0, 0, 0)
+    assert not config.augment.dihedral
     assert config.freeze == Freeze(batch_norm="all")
     assert config.threshold == "youden"
     # Section 9 leaves these to further work; the ensemble was a trial.

@@ -25,12 +25,13 @@ from fracjax.training.optimizer import has_rates
 from fracjax.training.schedule import next_epoch
 
 # Fields that may differ between the runs that share a workdir: where things lie, and for how long.
-# The detector may lie elsewhere, too: `CheckpointMetadata.check_continues` knows it by what it is.
+# Detector and weights may lie elsewhere: `CheckpointMetadata.check_continues` knows what they are.
 # Both modes, and every number of workers and of steps at a time, give the same batches.
 MAY_CHANGE = (
     "workdir:",
     "data.dir:",
     "data.filter:",
+    "model.weights:",
     "data.mode:",
     "data.workers:",
     "train.steps_per_dispatch:",
@@ -120,7 +121,7 @@ def check_workdir(config: Config) -> None:
     there = {config.workdir, *config.workdir.glob(f"{MEMBER}*")}
     if not is_sweep(config):  # one may grow by rates and by seeds
         there.update(swept_dirs(config.workdir))
-    if not config.sweep.subsets:  # one may grow by fractions
+    if not config.sweep.subsets:  # one may grow by fractions and by seeds
         there.update(subset_dirs(config.workdir))
     others = [p.name for p in there - expected if any(checkpoint.newest(p, w) for w in _KEPT)]
     if others:
@@ -170,6 +171,8 @@ def shared_facts(new: list[CheckpointMetadata]) -> dict[str, str]:
         facts |= {
             f"config of {name}": json.dumps(io.to_dict(meta.config)),
             f"split of {name}": meta.split_hash,
+            f"images of {name}": str(meta.form),
+            f"weights of {name}": meta.weights_digest,
             f"checkpoint of {name}": saved.name if saved else "none",
         }
     return facts

@@ -15,6 +15,7 @@ from tensorboardX import SummaryWriter
 from fracjax.errors import InputError
 from fracjax.evaluation import auc
 from fracjax.loading.streaming import BatchSource, steps_per_epoch, training_batches
+from fracjax.models.own_backbone import note_if_edited
 from fracjax.runtime.atomic_files import write_json
 from fracjax.runtime.multihost import broadcast, folder_of_first
 from fracjax.runtime.randomness import root
@@ -104,6 +105,7 @@ class Trainer:
         if resumed := self.log.last(self.state, self._mesh):
             self.state, saved = resumed
             saved.check_continues(new)
+            note_if_edited(config.model.name, saved.source_digest, config.workdir)
             # Where things lie now, and for how long to go on.
             self.meta = dataclasses.replace(saved, config=config)
             within = f", step {self.meta.step} of the next" if self.meta.step else ""
@@ -145,6 +147,7 @@ class Trainer:
             seed=self.config.train.seed,
             epoch=self.meta.epoch,
             oversample=how.oversample,
+            positives=how.positives_per_batch,
             class_weights=self.class_weights,
         )
 

@@ -36,6 +36,7 @@ DATA = DataFacts(
 RUN = RunFacts(
     config=Config(data=Data(name="hands")),
     channels=1,
+    depth=None,
     epoch=2,
     precision="float32",
     precision_shift="",

@@ -100,8 +100,8 @@ def card_section(run: RunFacts, performance: str) -> Section:
         "under study",
         "Not for": "decisions about patients; other views, bodies, ages or machines than those of "
         "the training data; images that are no plain radiographs",
-        "Input": f"{data.image_size}×{data.image_size} pixels, channels: {run.channels}, 8 bits, "
-        f"image made square by: {data.fit}",
+        "Input": f"{data.image_size}×{data.image_size} pixels, channels: {run.channels}, "
+        f"{run.greys}; image made square by: {data.fit}",
         "Precision": "; ".join(filter(None, precisions)),
         "Training data": f"{run.data.count('train')} studies of {data.name}{passed}"
         + (f"; of those, {run.subset}" if run.subset else ""),
@@ -142,23 +142,26 @@ def _answers(run: RunFacts, sections: Collection[str]) -> dict[str, str]:
         weights = run.start
     elif file := config.model.weights:
         weights = f"ImageNet weights converted from Keras ({file.name}), random head"
-    unknown = f"{name}, {run.data.studies} studies; their source is {YOURS}"
+    studies = f", {run.data.studies} studies" if run.data.at_hand else ""
+    unknown = f"{name}{studies}; their source is {YOURS}"
     source, drawn, constructed, variability = _PUBLISHED.get(name, unknown), YOURS, YOURS, YOURS
     if run.data.drawn:
         drawn, constructed = "drawn limbs: no patient", "by construction"
         variability = f"none: {constructed}"
         source = f"{drawn}, no acquisition, the truth known by construction"
-    by = run.data.group_by
+    by, gone = run.data.group_by, f"not known here: {name} is not at hand"
     disjoint = f"{by}, by the column of that name" if by else "patients are not known"
+    levels = f"groups of near duplicates, by perceptual hash and correlation; {disjoint}"
+    assigned = f"{fractions}, stratified by class, seed {run.data.seed}"
     figures = "under Operating point" if detector else "under The classes"
     failures = "under The worst mistakes"
-    robustness = "under Drift" if run.external else YOURS
+    robustness = "under Drift" if run.external and run.data.at_hand else YOURS
     internal, external = (
         run.evaluated_on,
         "none: every study is of the dataset that the networks were trained on",
     )
     if run.external:
-        internal, external = "in the run's own report on test", f"{run.evaluated_on}; under Drift"
+        internal, external = "in the run's own report on test", run.evaluated_on
     return {
         "Title: says that it is AI, and of which kind": f"deep learning: a {kind}",
         "Abstract: design, methods, results, conclusions": YOURS,
@@ -171,7 +174,7 @@ def _answers(run: RunFacts, sections: Collection[str]) -> dict[str, str]:
         "Sources of the data": source,
         "What was included and excluded": "every file that decodes in full, in one label; refused "
         "files by reason under The data",
-        "Preprocessing": f"grey values to 8 bits, {data.fit} to {data.image_size} pixels, "
+        "Preprocessing": f"grey values to {run.greys}; {data.fit} to {data.image_size} pixels, "
         f"{run.channels} channels, colour map {data.colormap}",
         "Selection of subsets": selected or "all studies of the classes",
         "De-identification": drawn,
@@ -182,10 +185,8 @@ def _answers(run: RunFacts, sections: Collection[str]) -> dict[str, str]:
         "Reference standard: who annotated": constructed,
         "Annotation of the test set": constructed,
         "Variability between and within annotators": variability,
-        "How studies were assigned to partitions": f"{fractions}, stratified by class, seed "
-        f"{run.data.seed}",
-        "Level at which partitions are disjoint": "groups of near duplicates, by perceptual hash "
-        f"and correlation; {disjoint}",
+        "How studies were assigned to partitions": assigned if run.data.at_hand else gone,
+        "Level at which partitions are disjoint": levels if run.data.at_hand else gone,
         "Intended sample size": YOURS,
         "The model in detail": f"{config.model.name}; `fracjax train --dry-run` prints it by block",
         "Software and versions": versions(),
