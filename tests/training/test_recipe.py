@@ -15,7 +15,7 @@ from fracjax.loading.dataset_view import open_dataset
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training.checkpoint import read_meta
 from fracjax.training.checks import check_workdir
-from fracjax.training.starting_run import network, starts_of
+from fracjax.training.starting_run import initial_arrays, starts_of
 from tests.training.runs import cut_short, fit, saved
 
 QUIET = Console(quiet=True)
@@ -72,7 +72,7 @@ def test_the_average_is_kept_and_is_what_was_validated(config, straight):
 def test_a_run_that_starts_from_it_starts_from_the_average(config, straight, tmp_path):
     model = dataclasses.replace(config.model, weights=config.workdir)
     after = dataclasses.replace(config, workdir=tmp_path, model=model)
-    start = network(after, starts_of(after)[0], data_mesh())
+    start, _ = initial_arrays(after, starts_of(after), data_mesh())
     jax.tree.map(assert_array_equal, start, saved(config.workdir)["average"])
 
 
