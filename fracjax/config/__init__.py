@@ -14,7 +14,7 @@ from fracjax.config.schema import Ensemble as Ensemble
 from fracjax.config.schema import Freeze as Freeze
 from fracjax.config.schema import Loss as Loss
 from fracjax.config.schema import Model as Model
-from fracjax.config.schema import Phase as Phase
 from fracjax.config.schema import Precision as Precision
 from fracjax.config.schema import Sweep as Sweep
-from fracjax.config.schema import Train as Train
+from fracjax.config.training import Phase as Phase
+from fracjax.config.training import Train as Train

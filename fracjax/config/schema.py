@@ -21,6 +21,7 @@ from fracjax.config.bounds import (
 )
 from fracjax.config.data import COLOURS as COLOURS  # where configs have it from
 from fracjax.config.data import Augment, Data
+from fracjax.config.training import Phase, Train
 
 Precision = Literal["float32", "tensorfloat32", "bfloat16"]
 """What the layers of a network compute in."""
@@ -94,40 +95,6 @@ class Loss:
 
 
 @dataclass(frozen=True)
-class Phase:
-    """One part of training, with an optimiser of its own (Adam, Kingma and Ba 2015)."""
-
-    epochs: Annotated[int, AT_LEAST_1] = 50
-    """Largest number of passes over the training studies."""
-    learning_rate: Annotated[float, ABOVE_0] = 1e-4
-    """Of Adam; with a schedule, its largest value."""
-    cut: str = "none"
-    """First part that trains: none (all of it), a block (mixed9), a Keras layer (249), or head."""
-    schedule: Literal["constant", "one_cycle", "plateau"] = "constant"
-    """The same learning rate throughout; up over the first fifth of the phase's steps, then down to
-    zero; or reduced whenever the validation loss stops falling."""
-
-
-@dataclass(frozen=True)
-class Train:
-    """When to stop, when to slow down, and from which seed."""
-
-    patience: Annotated[int, AT_LEAST_1] = 3
-    """Epochs without a lower validation loss after which a phase stops."""
-    plateau_patience: Annotated[int, AT_LEAST_1] = 10
-    """Epochs without a lower validation loss after which `plateau` reduces the learning rate."""
-    plateau_factor: Annotated[float, ABOVE_0, Bound("not below 1", lambda x: x < 1)] = 0.1
-    """Factor by which it is reduced."""
-    steps_per_dispatch: Annotated[int, AT_LEAST_0] = 0
-    """Training steps per call of the compiled program, in resident mode; 0 is the whole
-    epoch on an accelerator, and 1 on a CPU."""
-    checkpoint_steps: Annotated[int, AT_LEAST_0] = 0
-    """Steps after which the state is saved within an epoch, too; 0 saves after each epoch only."""
-    seed: Annotated[int, AT_LEAST_0] = 0
-    """Seed of the initial weights, the order of the studies, augmentation and dropout."""
-
-
-@dataclass(frozen=True)
 class Ensemble:
     """Several networks of one config, trained in one step."""
 
@@ -149,8 +116,8 @@ class Sweep:
     seeds: Annotated[int, AT_LEAST_1] = 1
     """Runs of each, with the seeds `train.seed`, `train.seed` + 1, ..."""
     subsets: Annotated[tuple[Annotated[float, ABOVE_0, AT_MOST_ALL], ...], UNIQUE] = ()
-    """A learning curve: fractions, each in place of `data.subset`, trained one after the other.
-    `--data.subset 0.1 0.2 0.5 1` writes them here."""
+    """A learning curve: fractions, each in place of `data.subset`, with each of the seeds, trained
+    one after the other. `--data.subset 0.1 0.2 0.5 1` writes them here."""
 
 
 @dataclass(frozen=True)

@@ -150,6 +150,7 @@ def about(bundle: ModelBundle) -> dict[str, Any]:
         "positive_class": meta.classes[1] if len(meta.classes) == 2 else None,
         "trained_behind": meta.filter,
         "image_size": meta.config.data.image_size,
+        "depth": meta.depth,  # by which files that declare none are read; None: each by itself
         "test_views": bundle.test_views,
         "temperature": bundle.temperature,
         "precision": bundle.precision,

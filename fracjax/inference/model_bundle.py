@@ -21,6 +21,7 @@ from fracjax.evaluation.temperature import scale_probabilities
 from fracjax.imaging.resize import ImageFormat
 from fracjax.loading.batch import Examples, ImageStore
 from fracjax.models.backbone import HEAD, ImageSpec
+from fracjax.models.own_backbone import note_if_edited
 from fracjax.runtime.multihost import check_same_on_all_hosts
 from fracjax.runtime.randomness import stream
 from fracjax.runtime.sharding import batch_sharding
@@ -182,6 +183,7 @@ def open_run(workdir: Path, mesh: Mesh, metas: tuple[CheckpointMetadata, ...] = 
     """
     metas = metas or read_metas(workdir)
     config = metas[0].config
+    note_if_edited(config.model.name, metas[0].source_digest, workdir)
     like = variables_of(abstract(config).model)
     return ModelBundle(
         workdir,

@@ -184,23 +184,42 @@ def test_impossible_values_are_refused_all_at_once():
         *(
             (
                 dataclasses.replace(Config(sweep=Sweep(subsets=(0.5, 1.0))), **other),
-                "sweep.subsets is 0.5, 1.0, a learning curve of one network for each: leave out "
-                "sweep.learning_rates, sweep.seeds, folds and ensemble.members",
+                "sweep.subsets is 0.5, 1.0, a learning curve of one network for each, and for "
+                "each of sweep.seeds: leave out sweep.learning_rates, folds and ensemble.members",
             )
             for other in (
                 {"sweep": Sweep((0.1, 0.2), subsets=(0.5, 1.0))},
-                {"sweep": Sweep(seeds=2, subsets=(0.5, 1.0))},
-                {"folds": 5},
+                {"sweep": Sweep(seeds=2, subsets=(0.5, 1.0)), "folds": 5},
                 {"folds": "source"},
                 {"ensemble": Ensemble(members=2)},
             )
         ),
         (
+            Config(data=Data(classes=("a", "b", "c")), train=Train(keep="highest_auc")),
+            "train.keep is highest_auc, and of 3 classes there is no such AUC: write train.keep "
+            "lowest_loss or last",
+        ),
+        (
+            Config(phases=(Phase(schedule="cosine", warm_up=0.2), Phase(warm_up=0.2))),
+            "phases.1.warm_up is 0.2, but a constant schedule has no such warm-up: write "
+            "phases.1.schedule cosine, or leave out warm_up",
+        ),
+        (
+            Config(phases=(Phase(weight_decay=-0.1, second_moment_decay=1.0, clip_norm=-1.0),)),
+            "phases.0.weight_decay is -0.1, below 0; phases.0.second_moment_decay is 1.0, not in "
+            "[0, 1); phases.0.clip_norm is -1.0, below 0",
+        ),
+        (
+            Config(phases=(Phase(head_rate=0.0, block_decay=1.5),), train=Train(average=1.0)),
+            "phases.0.head_rate is 0.0, not above 0; phases.0.block_decay is 1.5, above 1; "
+            "train.average is 1.0, not in [0, 1)",
+        ),
+        (
             Config(sweep=Sweep(subsets=(0.5,)), data=Data(subset=0.2), folds=5),
             "sweep.subsets is 0.5 alone: write it as data.subset, or more of them for a learning "
             "curve; data.subset is 0.2 and sweep.subsets 0.5: they are one or the other; "
-            "sweep.subsets is 0.5, a learning curve of one network for each: leave out "
-            "sweep.learning_rates, sweep.seeds, folds and ensemble.members",
+            "sweep.subsets is 0.5, a learning curve of one network for each, and for each of "
+            "sweep.seeds: leave out sweep.learning_rates, folds and ensemble.members",
         ),
         (Config(loss=Loss(label_smoothing=1.0)), "loss.label_smoothing is 1.0, not in [0, 1)"),
         (
@@ -393,12 +412,14 @@ def test_differences_name_the_phase():
 
 def test_a_phase_that_only_one_config_has_is_a_difference():
     one, two = Config(), Config(phases=(Phase(), Phase(epochs=20, learning_rate=0.5, cut="head")))
-    assert io.differences(one, two) == [
+    differences = io.differences(one, two)
+    assert differences[:4] == [
         "phases.1.epochs: absent != 20",
         "phases.1.learning_rate: absent != 0.5",
         "phases.1.cut: absent != head",
         "phases.1.schedule: absent != constant",
     ]
+    assert len(differences) == len(dataclasses.fields(Phase))
     assert io.differences(two, one)[0] == "phases.1.epochs: 20 != absent"
 
 

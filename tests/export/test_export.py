@@ -185,6 +185,7 @@ def test_the_card_says_what_the_file_is(stages, runs, exported):
     assert card["stage2"]["precision"] == "float32"
     assert card["versions"]["jax"] == jax.__version__
     assert "not a medical device" in card["intended_use"]
+    assert "negative: healthy, positive: fracture\n" in said
     assert "checked on 11 images" in said
 
 
