@@ -3,6 +3,7 @@
 import dataclasses
 import gzip
 import json
+import math
 import re
 import shutil
 import signal
@@ -26,7 +27,10 @@ from fracjax.runtime.sharding import data_mesh
 from fracjax.training.checkpoint import CheckpointMetadata, read_meta
 from fracjax.training.checks import check_config, check_workdir
 from fracjax.training.loop import fit_members
+from fracjax.training.model import abstract
 from fracjax.training.schedule import learning_rates
+from fracjax.training.trainer import RunLog, Trainer
+from fracjax.training.training_data import TrainingData
 from tests.paths import ROOT
 from tests.training.runs import cut_short, fit, saved, scalars
 
@@ -38,7 +42,7 @@ def config(phantoms, tmp_path_factory) -> Config:
     """The head alone, then all: two epochs of five steps each."""
     return Config(
         workdir=tmp_path_factory.mktemp("runs") / "straight",
-        data=Data(dir=phantoms, image_size=16, batch_size=12, mode="stream"),
+        data=Data(dir=phantoms, image_size=16, batch_size=12, mode="stream", positive_share=0.5),
         model=Model(width=0.0625),
         freeze=Freeze(batch_norm="above_cut"),
         augment=Augment(flip=True, brightness=0.1),
@@ -88,6 +92,17 @@ def test_a_run_leaves_config_checkpoints_history_and_events(config, straight):
     written = scalars(config.workdir)
     for epoch, loss in enumerate(losses, 1):
         assert written[epoch, "validation_loss"] == pytest.approx(loss)
+
+
+def test_every_batch_of_a_run_has_its_share_of_positives(config, tmp_path):
+    dataset, model = open_dataset(config.data), abstract(config)
+    train, validation = dataset.part("train"), dataset.part("validation")
+    meta = CheckpointMetadata(config, model.image, "hash", 0, [], 0, math.inf, 1)
+    with RunLog(tmp_path) as log:
+        data = TrainingData([train], validation, None)
+        batches = list(Trainer(meta, model, data, log, data_mesh(1)).batches())
+    assert len(batches) == -(-len(train) // 12)
+    assert {int(batch["label"].sum()) for batch in batches} == {6}  # by chance from 3 to 9
 
 
 def test_the_learning_rates_are_those_of_the_schedule_of_each_phase(config, straight):
