@@ -33,6 +33,8 @@ class DataFacts:
     audits: Sequence[str]  # each leakage audit in a sentence
     audit_table: Table  # the same in numbers
     compared: bool  # the audits compared images, and not files only
+    # whether it was at hand; else its name, its split's hash and the sizes of parts are known
+    at_hand: bool = True
 
     def count(self, part: str) -> int:
         """Studies of a part."""
@@ -48,6 +50,7 @@ class ExternalFacts:
     data: DataFacts  # of it; the one part is what is evaluated
     left_out: Mapping[str, str]  # studies that the run has seen, and why each is left out
     notes: Sequence[str]  # what a careful reader should know, in sentences
+    gone: str  # why what the run was trained on is not at hand; empty where it is
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class RunFacts:
 
     config: Config  # that it was trained with; of several networks, that of the first
     channels: int  # of the images that its networks take
+    depth: int | None  # bits of the values in files that declare no depth; None: each by its own
     epoch: int | list[int]  # of the weights, of each network
     precision: str  # what the networks computed in
     precision_shift: str  # what another would make of the figures, in a sentence, if tried
@@ -67,6 +71,12 @@ class RunFacts:
     histories: Mapping[str, History]  # how each network was trained, by its name
     external: ExternalFacts | None = None  # what it was evaluated on, if it is another dataset
     start: str = ""  # the run that its networks were started from, in words
+
+    @property
+    def greys(self) -> str:
+        """What greys are made of more than 8 bits."""
+        common = f"; files that declare no depth read as {self.depth} bits" if self.depth else ""
+        return f"8 bits{common}"
 
     @property
     def subset(self) -> str:

@@ -9,8 +9,9 @@ from fracjax.report.page import Prose, Section, text
 from fracjax.report.table import Table, missing_reason
 
 _HOW_TO_READ = (
-    "These are validation studies, on which each network chose its epoch: the figures of all are a "
-    "little too good, and alike. No test study was seen.",
+    "These are validation studies, on which each network chose its epoch, unless its config keeps "
+    "the last one: the figures of all are a little too good, and alike. No test study was "
+    "seen.",
     "All were trained by one config, for as many epochs: with fewer studies that is fewer steps, "
     "too.",
 )
