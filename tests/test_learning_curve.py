@@ -95,7 +95,8 @@ def test_of_several_seeds_a_figure_is_their_mean_beside_their_standard_deviation
     assert second.sd == (pytest.approx(abs(areas[2] - areas[3]) / 2**0.5),)
     gain = np.mean(areas[2:]) - np.mean(areas[:2])
     assert curve.gains[0].difference.value == pytest.approx(gain)
-    assert answers(curve)[0].endswith("It rose with 1 of 2 seeds; the figures are their means.")
+    gain_says = answers(curve)[0]
+    assert "(the mean; with 1 of 2 seeds it rose); the interval" in gain_says
     table = learning_chart(curve).table
     assert table.header == ("fraction", "training studies", "AUC", "AUC, SD")
     assert [row[3] for row in table.rows] == [f"{point.sd[0]:.3f}" for point in curve.points]
@@ -103,6 +104,24 @@ def test_of_several_seeds_a_figure_is_their_mean_beside_their_standard_deviation
     assert "the mean of 2 networks that differ in their seed" in said
     assert "--sweep.seeds" not in said
     assert "--sweep.seeds 3" in str(learning_section(_curve(0.01, 0.05, 0.09)).blocks[-1])
+
+
+@pytest.mark.parametrize(
+    ("last", "words"),
+    [
+        ((0.7, 0.8), "More data still helped: AUC changed by 0.050 [0.01, 0.09] from 80 to 160 tr"),
+        ((0.5, 0.8), "The seeds do not agree: AUC changed by 0.050 [0.01, 0.09] from 80 to 160 tr"),
+    ],
+)
+def test_an_interval_answers_where_the_seeds_agree(last, words):
+    curve = _curve(0.01, 0.05, 0.09)
+    points = [
+        dataclasses.replace(point, networks=(of,), sd=(0.1,))
+        for point, of in zip(curve.points, ((0.6, 0.7), last), strict=True)
+    ]
+    (said, _) = answers(dataclasses.replace(curve, points=tuple(points)))
+    assert said.startswith(words)
+    assert f"with {sum(b > a for a, b in zip((0.6, 0.7), last, strict=True))} of 2 seeds" in said
 
 
 def test_of_several_seeds_of_a_classifier_too():

@@ -32,7 +32,7 @@ def learning_chart(curve: LearningCurve) -> Chart:
             axes.errorbar(x, values, yerr=ends, color=colour, capsize=3, label=name, **style)
             if curve.seeds > 1:
                 dots = np.array([[p.n_train, v] for p in known for v in p.networks[i]], float).T
-                axes.scatter(*dots, s=9, color=colour, alpha=0.5, linewidths=0)
+                axes.scatter(*dots, s=22, color=colour, marker="x", linewidths=1.2)
         shown = _spread_out(sizes)
         axes.set_xticks(shown, [f"{n:,}" for n in shown])
         axes.xaxis.set_minor_locator(NullLocator())
@@ -72,7 +72,7 @@ def learning_table(curve: LearningCurve) -> Table:
 def _marks(curve: LearningCurve) -> str:
     if curve.seeds == 1:
         return "Each mark is one network"
-    return f"Each mark is the mean of {curve.seeds} networks, which are the dots"
+    return f"Each mark is the mean of {curve.seeds} networks, which are the crosses"
 
 
 def _spread_out(sizes: Sequence[int]) -> list[int]:

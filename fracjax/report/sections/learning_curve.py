@@ -1,5 +1,7 @@
 """The section of a learning curve, and the answer to: do I need more data?"""
 
+from collections.abc import Sequence
+
 from fracjax.evaluation.compare import Difference
 from fracjax.evaluation.learning_curve import LearningCurve
 from fracjax.report.charts.learning import learning_chart, learning_table
@@ -59,24 +61,29 @@ def answers(curve: LearningCurve) -> tuple[str, ...]:
     end = f"What more than {last:,} would give is not in these figures: none is extrapolated."
     by_seed = zip(*(point.networks for point in curve.points[-2:]), strict=True)
     both = zip(curve.gains, by_seed, strict=True)
-    return *(_answer(gain, before, last) + _of_seeds(*each) for gain, each in both), end
+    return *(_answer(gain, _rises(*each), before, last) for gain, each in both), end
 
 
-def _of_seeds(before: tuple[float | None, ...], last: tuple[float | None, ...]) -> str:
-    """In how many of several seeds the figure rose."""
-    if len(last) == 1 or None in before + last:
-        return ""
-    rose = sum(b < a for b, a in zip(before, last, strict=True) if b is not None and a is not None)
-    return f" It rose with {rose} of {len(last)} seeds; the figures are their means."
+def _rises(before: Sequence[float | None], last: Sequence[float | None]) -> list[bool]:
+    """Of each seed whether the figure rose, where it is defined."""
+    pairs = zip(before, last, strict=True)
+    return [b > a for a, b in pairs if a is not None and b is not None]
 
 
-def _answer(gain: Difference, before: int, last: int) -> str:
+def _answer(gain: Difference, rises: list[bool], before: int, last: int) -> str:
     made = gain.difference
     span = f"from {before:,} to {last:,} training studies"
     if made.value is None or made.low is None or made.high is None:
         return f"{gain.name} cannot be compared {span}; {missing_reason(made)}."
     figure = made.figure.replace("-", "−")
     said = f"{gain.name} changed by {figure} {span}, on {made.n:,} validation studies"
+    if len(rises) > 1:
+        said += f" (the mean; with {sum(rises)} of {len(rises)} seeds it rose)"
+        if not made.low <= 0 <= made.high and len(set(rises)) > 1:
+            return (
+                f"The seeds do not agree: {said}; the interval leaves out 0, but is of these "
+                "networks alone. Train more seeds."
+            )
     if made.low > 0:
         return f"More data still helped: {said}; the interval lies above 0."
     if made.high < 0:
