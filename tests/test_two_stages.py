@@ -360,6 +360,23 @@ def test_the_threshold_holds_for_as_many_views_as_it_was_chosen_on(world, world_
         evaluate(copy, "test", data_mesh(), QUIET, views=1)
 
 
+def test_fixed_views_go_with_the_threshold_that_was_chosen_on_them(world_copy):
+    copy = world_copy.stage1.workdir
+    with pytest.raises(InputError, match=r"views is flip, but .* mean of 1 view\(s\)"):
+        evaluate(copy, "test", data_mesh(), QUIET, views="flip")
+    evaluate_run(EvaluationRequest(copy, "validation", calibrate=True, views="flip"), data_mesh())
+    gate = open_detector_gate(copy, data_mesh())
+    assert (gate.bundle.test_views, gate.identity["test_views"]) == ("flip", "flip")
+    with pytest.raises(InputError, match=r"views is 1, but .* on the mean of the fixed views flip"):
+        evaluate(copy, "test", data_mesh(), QUIET, views=1)
+    record = json.loads(calibration.path(copy).read_text())
+    assert record["test_views"] == "flip"
+    for wrong in ("flop", 0, 2.5):
+        calibration.path(copy).write_text(json.dumps({**record, "test_views": wrong}))
+        with pytest.raises(InputError, match=rf"is damaged \(the views are {wrong}\)"):
+            open_detector_gate(copy, data_mesh())
+
+
 def test_the_threshold_holds_for_the_precision_it_was_chosen_in(world_copy, monkeypatch):
     copy = world_copy.stage1.workdir
     with pytest.raises(

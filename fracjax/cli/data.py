@@ -35,6 +35,7 @@ def show(
     studies: int | None = None,
     out: Path | None = None,
     seed: int | None = None,
+    depth: int | None = None,
 ) -> None:
     """Draw what picture files became, or studies of a prepared dataset, augmented.
 
@@ -52,14 +53,18 @@ def show(
       studies: with --config: number of studies, of the classes in turn; None for 4.
       out: PNG file to write; None for show_NAME.png, or show_pictures.png of several files.
       seed: with --config: of the choice of studies and of every draw; None for 0.
+      depth: of files: the bits by which files that declare none are read, as `fracjax prepare`
+        printed them of a dataset; None for each by itself.
     """
     only = {"data_dir": data_dir, "part": part, "studies": studies, "seed": seed}
     given = {name: value for name, value in only.items() if value is not None}
     if config is None:
-        _show_pictures([Path(name) for name in names], out, sorted(given))
+        _show_pictures([Path(name) for name in names], out, depth, sorted(given))
         return
     if len(names) != 1:
         raise InputError(f"--config draws one prepared dataset, and {len(names)} are named")
+    if depth is not None:
+        raise InputError("--depth is for files: a prepared dataset has its own; leave it out")
     from fracjax.config.io import load
 
     loaded = load(config)
@@ -70,7 +75,9 @@ def show(
     print("\n".join(filter(None, (roles(classes), f"wrote {path}"))))
 
 
-def _show_pictures(files: list[Path], out: Path | None, given: list[str]) -> None:
+def _show_pictures(
+    files: list[Path], out: Path | None, depth: int | None, given: list[str]
+) -> None:
     flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
     if flags:
         raise InputError(f"{flags} without --config: files are drawn as they are; leave it out")
@@ -80,7 +87,7 @@ def _show_pictures(files: list[Path], out: Path | None, given: list[str]) -> Non
     from fracjax.workflows.show_pictures import show_pictures
 
     path = out or Path(f"show_{files[0].stem if len(files) == 1 else 'pictures'}.png")
-    for picture in show_pictures(files, path):
+    for picture in show_pictures(files, path, depth):
         print(f"{printable(picture.path)}: {picture.note or 'no notes'}")
     print(f"wrote {path}")
 

@@ -12,23 +12,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import UInt8, UInt64
 
+from fracjax.datasets.common_depth import common_depth
 from fracjax.datasets.duplicates import dihedral, fingerprint, near_duplicate_groups
-from fracjax.datasets.prepared import REFUSED, TAKEN, ManifestRow
+from fracjax.datasets.prepared import REFUSED, TAKEN, ManifestRow, undeclared_bits
 from fracjax.datasets.sources.archive import Contents, Study
 from fracjax.errors import InputError
 from fracjax.imaging.decoder_warnings import capture_decoder_warnings
-from fracjax.imaging.grey_levels import Unreadable, has_colour
-from fracjax.imaging.read import Rejection, in_threads, open_image, read_image
+from fracjax.imaging.grey_levels import Unreadable, has_colour, usual_depth
+from fracjax.imaging.read import DecodedImage, Rejection, in_threads, open_image, read_image
 
 
 @dataclass
 class _File:
     """A study's row of the manifest and, if it is taken, what it is compared by."""
 
+    study: Study
     row: ManifestRow
-    links: tuple[str, ...] = ()
+    doubts: str = ""  # about its greys, as it is read: they begin its note
     pixels: str = ""  # digest of the 8-bit grey pixels, the same for all eight flips and rotations
-    depth: int | None = None  # bits, where the file declares none
     fingerprint: tuple[UInt64[np.ndarray, "8"], UInt8[np.ndarray, "64 64"]] | None = None
 
     @property
@@ -43,8 +44,16 @@ class _File:
         self.row = replace(self.row, note="; ".join(filter(None, (self.row.note, *texts))))
 
 
-def examine(studies: Sequence[Study], similarity: float | None) -> list[ManifestRow]:
+def examine(
+    studies: Sequence[Study],
+    similarity: float | None,
+    depth_of: Callable[[Sequence[int]], int | None] = common_depth,
+) -> list[ManifestRow]:
     """Decode every file of a source, and group those that are taken: their rows, in order.
+
+    `depth_of` is given the bits that each file without a declared depth needs, and returns the one
+    that all of them are read by, or None. What is compared is read by each file's own values, as in
+    the leakage audit, so that the dataset's depth hides no copy.
 
     Also refused: pixel-identical images (flips and rotations included) under two labels, all of
     them, because nothing here can tell which label is true; and a study name that is not unique.
@@ -69,13 +78,16 @@ def examine(studies: Sequence[Study], similarity: float | None) -> list[Manifest
             else:
                 file.note(f"pixel-identical to {', '.join(row.study for row in others)}")
     taken = [file for file in files if file.taken]
+    _read_alike(taken, depth_of(undeclared_bits([file.row for file in taken])))
     for file, first in zip(taken, _first_of_group(taken, similarity), strict=True):
         file.row = replace(file.row, group=taken[first].row.study)
-    _note_depths(taken)
     for same in _alike(taken, lambda file: file.row.group):
         labels = sorted({file.row.label for file in same})
         for file in same if len(labels) > 1 else ():
             file.note(f"its group has {len(labels)} labels: {', '.join(labels)}")
+    for file in taken:
+        note = "; ".join(filter(None, (file.doubts, file.row.note)))
+        file.row = replace(file.row, note=note)
     return [file.row for file in files]
 
 
@@ -92,22 +104,31 @@ def check_classes(contents: Contents, rows: Sequence[ManifestRow]) -> None:
         )
 
 
-def _note_depths(taken: Sequence[_File]) -> None:
-    """Files that declare no depth are of one detector, as a rule: who differs is noted."""
-    depths = Counter(file.depth for file in taken if file.depth)
-    usual, count = depths.most_common(1)[0] if depths else (None, 0)
-    for file in taken:
-        if file.depth not in (None, usual):
+def _read_alike(taken: Sequence[_File], depth: int | None) -> None:
+    """Files that declare no depth are read by the one of all of them: what is doubtful then."""
+    deep = [file for file in taken if file.row.undeclared_bits]
+    own = [usual_depth(file.row.undeclared_bits) for file in deep]
+    others = [file for file, bits in zip(deep, own, strict=True) if bits != depth]
+    if depth is not None:
+        with capture_decoder_warnings():
+            how = f"Decoding what is not of {depth} bits"
+            found = in_threads(lambda file: _read(file, file.study.read(), depth), others, how)
+        for file, (_, doubts) in zip(others, found, strict=True):
+            file.doubts = doubts
+        return
+    usual, count = Counter(own).most_common(1)[0] if own else (0, 0)
+    for file, bits in zip(deep, own, strict=True):
+        if bits != usual:
             file.note(
-                f"depth: nothing is declared; read as {file.depth} bits, but {count} other files "
-                f"here as {usual}"
+                f"depth: nothing is declared; read as {bits} bits, but {count} other files here "
+                f"as {usual}"
             )
 
 
 def _decode(study: Study) -> _File:
-    file = _File(ManifestRow(study.path, TAKEN, "", study.study, study.label), study.links)
+    file = _File(study, ManifestRow(study.path, TAKEN, "", study.study, study.label))
     try:
-        _take(file, study)
+        _take(file)
     except OSError as error:
         file.refuse(f"unreadable: {error}")
     except Unreadable as error:
@@ -115,29 +136,39 @@ def _decode(study: Study) -> _File:
     return file
 
 
-def _take(file: _File, study: Study) -> None:
-    if study.problem:
-        raise Unreadable(study.problem)
-    data = study.read()
+def _take(file: _File) -> None:
+    if file.study.problem:
+        raise Unreadable(file.study.problem)
+    data = file.study.read()
     file.row = replace(file.row, sha256=hashlib.sha256(data).hexdigest() if data else "")
-    decoded = read_image(data, lambda data: ((image := open_image(data)), image), study.path)
-    if isinstance(decoded, Rejection):
-        raise Unreadable(decoded.reason)
-    image, doubts = decoded
+    image, file.doubts = _read(file, data)
     upright = image.upright()
     grey = np.asarray(upright.convert("L"))
-    file.fingerprint, file.depth = fingerprint(grey), image.assumed_depth
+    file.fingerprint = fingerprint(grey)
     views = [repr(view.shape).encode() + view.tobytes() for view in dihedral(grey)]
     file.pixels = min(hashlib.blake2b(view, digest_size=16).hexdigest() for view in views)
-    turned = "" if image.orientation == 1 else f"EXIF orientation {image.orientation}"
     file.row = replace(
         file.row,
         width=image.width,
         height=image.height,
         orientation=image.orientation,
         channels=3 if has_colour(upright) else 1,
+        undeclared_bits=image.undeclared_bits,
+        note="" if image.orientation == 1 else f"EXIF orientation {image.orientation}",
     )
-    file.note(doubts, turned)
+
+
+def _read(file: _File, data: bytes, depth: int | None = None) -> tuple[DecodedImage, str]:
+    """The image of a file, and what is doubtful about it."""
+
+    def decode(data: bytes) -> tuple[DecodedImage, DecodedImage]:
+        image = open_image(data, depth=depth)
+        return image, image
+
+    decoded = read_image(data, decode, file.row.path)
+    if isinstance(decoded, Rejection):
+        raise Unreadable(decoded.reason)
+    return decoded
 
 
 def _alike(files: Sequence[_File], key: Callable[[_File], str]) -> list[list[_File]]:
@@ -155,5 +186,5 @@ def _first_of_group(taken: Sequence[_File], similarity: float | None) -> Sequenc
     both = zip(*(file.fingerprint for file in taken if file.fingerprint), strict=True)
     hashes, thumbnails = (np.stack(of_all) for of_all in both)
     # The same pixels may have no structure to compare, as black exports have none.
-    links = [(*file.links, file.pixels) for file in taken]
+    links = [(*file.study.links, file.pixels) for file in taken]
     return near_duplicate_groups(hashes, thumbnails, similarity=similarity, links=links).tolist()

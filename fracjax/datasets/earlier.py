@@ -5,10 +5,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fracjax.datasets.columns import some
+from fracjax.datasets.common_depth import how_read
 from fracjax.datasets.make_split import open_to
-from fracjax.datasets.prepared import MANIFEST, SPLITS, STUDIES, TAKEN, ManifestRow
+from fracjax.datasets.prepared import MANIFEST, SPLITS, STUDIES, TAKEN, ManifestRow, undeclared_bits
 from fracjax.datasets.request import Request
 from fracjax.errors import InputError
 
@@ -25,6 +27,8 @@ class Earlier:
     part: Mapping[str, str]  # study -> its part of the split
     seed: int
     fractions: tuple[float, ...]
+    depth: int | None
+    read_as: str  # how files that declare no depth are read; empty if there are none, or not known
 
 
 def read_earlier(directory: Path) -> Earlier | None:
@@ -49,6 +53,8 @@ def read_earlier(directory: Path) -> Earlier | None:
             {study: entry["part"] for study, entry in split["studies"].items()},
             split["seed"],
             tuple(split["fractions"]),
+            content.get("depth"),
+            _read_as(content, rows),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
@@ -57,23 +63,35 @@ def read_earlier(directory: Path) -> Earlier | None:
         ) from error
 
 
+def _read_as(content: Mapping[str, Any], rows: Sequence[Mapping[str, str]]) -> str:
+    if "depth" not in content:  # of a version before there was one
+        return ""
+    needed = [int(row["undeclared_bits"]) for row in rows]
+    return how_read(content["depth"], [bits for bits in needed if bits])
+
+
 def kept_parts(
     earlier: Earlier | None,
     request: Request,
     classes: Sequence[str],
     rows: Sequence[ManifestRow],
     given: Mapping[str, str],
+    depth: int | None,
 ) -> dict[str, str]:
     """Study -> the part it had and keeps: of all that are there again, unless `--new-split`.
 
-    `given` are parts that the source gives now.
+    `given` are parts that the source gives now, `depth` that of files that declare none.
 
     Raises:
       InputError: something there would be replaced, and `--replace` was not written.
     """
     if earlier is None:
         return {}
-    if not request.replace and (problems := list(_changes(earlier, request, classes, rows, given))):
+    problems = [
+        *_changes(earlier, request, classes, rows, given),
+        *_other_depth(earlier, rows, depth),
+    ]
+    if problems and not request.replace:
         raise InputError(
             f"{earlier.directory} is prepared already, and this would replace some of it: "
             f"{'; '.join(problems)}. Write --replace to have it so; the studies that stay keep "
@@ -86,6 +104,17 @@ def kept_parts(
     kept = {study: part for study, part in earlier.part.items() if study in now}
     may_be = open_to(given)
     return {name: part for name, part in kept.items() if part in may_be[given.get(name, "")]}
+
+
+def _other_depth(earlier: Earlier, rows: Sequence[ManifestRow], depth: int | None) -> Iterator[str]:
+    """Whether files that declare no depth would be read otherwise, which changes their greys."""
+    now = how_read(depth, undeclared_bits(rows))
+    if earlier.read_as and now != earlier.read_as:
+        keep = f" (--depth {earlier.depth} keeps that)" if earlier.depth else ""
+        yield (
+            f"files without a declared depth are read {now or 'each by itself'}, and were "
+            f"{earlier.read_as}{keep}"
+        )
 
 
 def _changes(

@@ -35,19 +35,23 @@ class LabelledFolder(Prepared):
 
 
 def open_labelled(
-    path: Path, named: Sequence[str], choose: Callable[[Sequence[str]], tuple[str, ...]]
+    path: Path,
+    named: Sequence[str],
+    choose: Callable[[Sequence[str]], tuple[str, ...]],
+    depth: int | None,
 ) -> tuple[LabelledFolder, Split]:
     """Audit a folder, or a zip, of one folder per class, and open what is taken.
 
     `choose` is given the names of the classes that are there, and returns those to take in their
-    order; `named` are those that a user expects there. The parts are those of folders on top
-    (train, val, test); without them every study is of test.
+    order; `named` are those that a user expects there. Files that declare no depth are read by this
+    `depth`, None for each by itself. The parts are those of folders on top (train, val, test);
+    without them every study is of test.
 
     Raises:
       InputError: no such folder or class, or a class without a usable image.
     """
     contents = folder(Request("folder", path, classes=tuple(named)), path, choose)
-    rows = examine(contents.studies, similarity_of(contents.name))
+    rows = examine(contents.studies, similarity_of(contents.name), lambda _: depth)
     check_classes(contents, rows)
     both = zip(contents.studies, rows, strict=True)
     taken = [(study, row) for study, row in both if row.status == TAKEN]
@@ -68,6 +72,7 @@ def open_labelled(
         masks=[() for _ in studies],
         studies=studies,
         skipped=dict(contents.skipped),
+        depth=depth,
     )
     weakref.finalize(opened, shutil.rmtree, place, ignore_errors=True)
     write_manifest(rows, place / MANIFEST)

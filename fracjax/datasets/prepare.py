@@ -16,6 +16,7 @@ import tensorflow_datasets as tfds
 from fracjax.config.class_names import roles
 from fracjax.datasets.audit import check_classes, examine
 from fracjax.datasets.columns import check_values, given_parts, with_columns
+from fracjax.datasets.common_depth import common_depth, described
 from fracjax.datasets.duplicates import similarity_of
 from fracjax.datasets.earlier import kept_parts, read_earlier
 from fracjax.datasets.make_split import make_split
@@ -31,6 +32,7 @@ from fracjax.datasets.prepared import (
     counted,
     open_records,
     refusals_by_reason,
+    undeclared_bits,
     write_manifest,
 )
 from fracjax.datasets.request import DRAWN, Request, check
@@ -59,6 +61,7 @@ class Summary:
     taken: dict[str, int]  # class -> number of studies taken, in the order of the classes
     refused: dict[str, int]  # kind of reason -> number of files
     noted: int  # files taken with a note in the manifest
+    depth: str  # how files that declare no depth are read, in words; empty where there are none
     groups: tuple[int, int]  # of two studies or more, and the studies in them
     group_by: str  # column that they go by, beside near duplicates; else empty
     kept: int  # studies that keep the part of an earlier preparation
@@ -80,6 +83,7 @@ class Summary:
             *filter(None, [roles(tuple(self.taken))]),
             f"files refused: {sum(self.refused.values()):,}" + (f" ({refused})" if refused else ""),
             f"files with a note: {self.noted:,}" + (f" (see {MANIFEST})" if self.noted else ""),
+            *([f"files without a declared depth: {self.depth}"] if self.depth else []),
             *([f"skipped, without a row: {skipped}"] if skipped else []),
             f"{by}: {groups:,} ({members:,} studies)",
             f"split {self.split_hash[:12]}{kept}:",
@@ -111,7 +115,11 @@ def prepare(request: Request) -> Summary:
         contents = _contents(request)
         request = replace(request, group_by=request.group_by or contents.group_by or None)
         contents = with_columns(contents, request)
-        rows = examine(contents.studies, similarity_of(contents.name))
+
+        def depth_of(bits: Sequence[int]) -> int | None:
+            return request.depth or common_depth(bits)
+
+        rows = examine(contents.studies, similarity_of(contents.name), depth_of)
         check_classes(contents, rows)
         kept = [row for row in rows if row.status == TAKEN]
         labels, groups = [row.label for row in kept], [row.group for row in kept]
@@ -120,12 +128,14 @@ def prepare(request: Request) -> Summary:
         taken = {study.study: study for study, row in both if row.status == TAKEN}
         check_values(request, taken.values())
         given = given_parts(taken)
-        kept_as = kept_parts(earlier, request, contents.classes, rows, given)
+        depth = depth_of(undeclared_bits(rows))
+        kept_as = kept_parts(earlier, request, contents.classes, rows, given, depth)
         how = {"fractions": request.fractions, "seed": request.seed}
         split = make_split(names, labels, groups, given=given, kept=kept_as, **how)
         written = write_records(contents, taken, Path(scratch))
         write_manifest(rows, written / MANIFEST)
-        _write_studies(contents.classes, request.group_by or "", taken, written)
+        about = {"classes": contents.classes, "group_by": request.group_by or "", "depth": depth}
+        _write_studies(about, taken, written)
         split.save(written / SPLITS)
         if destination.exists():
             destination.rename(Path(scratch) / "replaced")
@@ -136,6 +146,7 @@ def prepare(request: Request) -> Summary:
         taken={name: count[name] for name in contents.classes},
         refused=refusals_by_reason(rows),
         noted=sum(bool(row.note) for row in kept),
+        depth=described(depth, undeclared_bits(rows)),
         groups=(len(sizes), sum(sizes)),
         group_by=request.group_by or "",
         kept=len(kept_as),
@@ -197,9 +208,7 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             yield name, {"study": name, "image": study.read()}
 
 
-def _write_studies(
-    classes: Sequence[str], group_by: str, taken: Mapping[str, Study], directory: Path
-) -> None:
+def _write_studies(about: Mapping[str, Any], taken: Mapping[str, Study], directory: Path) -> None:
     """What opening needs, in the order of the records, so that it reads no image."""
     studies = {}
     for record in open_records(directory):
@@ -209,7 +218,7 @@ def _write_studies(
             "boxes": study.boxes.astype(np.float32).tolist(),
             "masks": [mask.tolist() for mask in study.masks],
         }
-    content = {"classes": classes, "group_by": group_by, "studies": studies}
+    content = {**about, "studies": studies}
     (directory / STUDIES).write_text(json.dumps(content, ensure_ascii=False) + "\n", "utf-8")
 
 

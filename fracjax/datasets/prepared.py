@@ -21,7 +21,7 @@ DECODED = "decoded"  # folder for a cache of decoded images; a new preparation d
 EVERYTHING = "studies"  # the one split of the records ("all" is reserved); see splits.json
 TAKEN, REFUSED = "taken", "refused"
 # Of the records, and the folder's name: raise the first number when they read differently.
-VERSION = "2.0.0"
+VERSION = "3.0.0"
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,14 @@ class ManifestRow:
     height: int = 0
     orientation: int = 0  # EXIF orientation
     channels: int = 0  # 3 if the image has colour (see `grey_levels.has_colour`), else 1
+    # bits that 99 % of its values need, where it has more than 8 and declares no depth; else 0
+    undeclared_bits: int = 0
     note: str = ""  # what a careful reader should know of a file that was taken
+
+
+def undeclared_bits(rows: Sequence[ManifestRow]) -> list[int]:
+    """Of each file that was taken and declares no depth, the bits that it needs."""
+    return [row.undeclared_bits for row in rows if row.status == TAKEN and row.undeclared_bits]
 
 
 def write_manifest(rows: Sequence[ManifestRow], path: Path) -> None:
@@ -94,6 +101,8 @@ class Prepared:
     masks: list[tuple[Float32[np.ndarray, "_ 2"], ...]]
     # column by which studies were grouped beside near duplicates, such as patient; else empty
     group_by: str = ""
+    # bits of the values in files that declare no depth; None where each is read by its own values
+    depth: int | None = None
 
     def __len__(self) -> int:
         return len(self.study)
@@ -140,7 +149,7 @@ def open_prepared(name: str, data_dir: Path) -> Prepared:
     try:
         content = json.loads((directory / STUDIES).read_text("utf-8"))
         classes, studies = tuple(content["classes"]), content["studies"]
-        group_by = content["group_by"]
+        group_by, depth = content["group_by"], content["depth"]
         file = MANIFEST
         manifest = read_manifest(directory / MANIFEST)
         row_of = {row.study: row for row in manifest if row.status == TAKEN}
@@ -169,6 +178,7 @@ def open_prepared(name: str, data_dir: Path) -> Prepared:
         boxes=[np.array(study["boxes"], np.float32).reshape(-1, 4) for study in known],
         masks=[tuple(np.array(mask, np.float32) for mask in study["masks"]) for study in known],
         group_by=group_by,
+        depth=depth,
     )
 
 

@@ -47,6 +47,11 @@ class Request:
     """phantom, phantom_types: number of studies. None for 2,400 and 1,200."""
     side: int | None = None
     """phantom, phantom_types: height and width, pixels. None for 96."""
+    depth: int | None = None
+    """All but phantoms: bits of the values in files of more than 8 bits that do not say how many
+    (16-bit PNG and TIFF, DICOM whose BitsStored is 16). None for the smallest of 8, 12, 14 and 16
+    that holds 90 % of these files. Files of 8 bits, and those that say their bits, stay as they
+    are."""
     group_by: str | None = None
     """Column whose studies belong together, such as patient: split, folds, leakage audit and all
     intervals keep them so, joined with near duplicates."""
@@ -70,6 +75,7 @@ class Request:
         return self.data_dir / (self.save_as or self.name)
 
 
+_MOST_BITS = 31  # of a value in a TIFF of 32
 DRAWN = ("phantom", "phantom_types")
 """The datasets of which no image is a patient's."""
 _BELONGS = {
@@ -79,6 +85,7 @@ _BELONGS = {
     "positive": ("folder", "table"),
     "labels": ("table",),
     "attributes": ("folder",),
+    "depth": ("fracatlas", "bone_break", "mura", "grazpedwri_dx", "folder", "table"),
     "count": DRAWN,
     "side": DRAWN,
 }
@@ -113,6 +120,11 @@ def check(request: Request) -> None:
         )
     if request.new_split and request.split_by is not None:
         problems.append(f"--new-split and --split-by {request.split_by}: write one of them")
+    if request.depth is not None and not 8 <= request.depth <= _MOST_BITS:
+        problems.append(
+            f"--depth is {request.depth}: expected the bits of a value, 8 to {_MOST_BITS}, such as "
+            "12"
+        )
     if problems:
         raise InputError("; ".join(problems))
 

@@ -20,10 +20,11 @@ INTENDED_USE = (
 _DECODING = (
     "Upright (EXIF orientation applied); grey pictures by the luma of a JPEG or Pillow's mode L, "
     "colour by mode RGB; grey of more than 8 bits scaled from the depth that the file declares, or "
-    "from the smallest of 8, 12, 14 and 16 bits that holds 99 % of its values; DICOM as a viewer "
-    "first shows it (docs/pictures.md). A JPEG may be decoded at 1/2, "
-    "1/4 or 1/8 while both sides keep `reduced_side` pixels. Resized by Pillow's BILINEAR, which "
-    "averages when it shrinks: `stretch` to the square, `pad` to its longer side, centred on black."
+    "else from the input's `depth`, or, where that is null, from the smallest of 8, 12, 14 and 16 "
+    "bits that holds 99 % of its values; DICOM as a viewer first shows it (docs/pictures.md). A "
+    "JPEG may be decoded at 1/2, 1/4 or 1/8 while both sides keep `reduced_side` pixels. Resized "
+    "by Pillow's BILINEAR, which averages when it shrinks: `stretch` to the square, `pad` to its "
+    "longer side, centred on black."
 )
 _OUTPUTS = {
     "probability": ("float32", ["b"], "of the positive class, at the detector's temperature"),

@@ -20,10 +20,12 @@ _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF tag and its value
 _BITS_PER_SAMPLE, _MAX_SAMPLE_VALUE = 258, 281  # TIFF tags
 
 
-def scaled_grey(image: Image.Image, data: bytes) -> tuple[Image.Image, GreyRange]:
+def scaled_grey(
+    image: Image.Image, data: bytes, depth: int | None
+) -> tuple[Image.Image, GreyRange]:
     """Grey of 8 bits of an image of mode I, opened from `data`, and the range that it shows."""
     deep, tags = np.asarray(image), _tags(image)
-    limits = grey_range(deep, _declared_by_tags(tags) or _declared_by_sbit(data))
+    limits = grey_range(deep, _declared_by_tags(tags) or _declared_by_sbit(data), depth)
     grey = eight_bits(deep, limits.low, limits.high)
     # Pillow turns a TIFF in which zero is white over for 8 bits, and not for 16.
     turned = tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO

@@ -6,14 +6,20 @@ Source: DICOM PS3.3, C.7.6.3 (pixels), C.7.5.1.1.2 (padding), C.8.11 (digital X-
 import io
 import struct
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy
 from jaxtyping import Bool, Integer, UInt8
 
 from fracjax.imaging.codestream import Coded, coded_header
-from fracjax.imaging.grey_levels import Unreadable, check_size, eight_bits, grey_range
+from fracjax.imaging.grey_levels import (
+    Unreadable,
+    check_size,
+    eight_bits,
+    grey_range,
+    usual_depth,
+)
 from fracjax.imaging.lut import displayed, numbers
 from fracjax.imaging.sample_bits import SampleBits
 
@@ -47,14 +53,20 @@ def is_dicom(data: bytes) -> bool:
     )
 
 
-def decode_dicom(
-    data: bytes, notes: list[str] | None = None
-) -> UInt8[np.ndarray, "h w"] | UInt8[np.ndarray, "h w 3"]:
-    """The one image of a file, as it is displayed: grey, or RGB.
+class DicomImage(NamedTuple):
+    """The one image of a file, as it is displayed."""
+
+    pixels: UInt8[np.ndarray, "h w"] | UInt8[np.ndarray, "h w 3"]  # grey, or RGB
+    notes: tuple[str, ...]  # what is doubtful about its greys
+    undeclared_bits: int  # as of `GreyRange`; 0 where a window or a table says the greys
+
+
+def decode_dicom(data: bytes, depth: int | None = None) -> DicomImage:
+    """Decode a file.
 
     Grey as `lut.displayed` makes it of the stored values, whose range without a window is
-    `grey_range`. MONOCHROME1 is inverted. Padding that touches the border is black. What is
-    doubtful is appended to `notes`.
+    `grey_range`, with this `depth`. MONOCHROME1 is inverted. Padding that touches the border is
+    black.
 
     Raises:
       Unreadable: several frames, none, too many pixels, or a kind that is not read.
@@ -64,7 +76,7 @@ def decode_dicom(
     from pydicom.pixels import apply_color_lut, pixel_array
     from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, RLELossless
 
-    notes = [] if notes is None else notes
+    notes: list[str] = []
     file = _read(data, notes)
     coded = _check(file)
     _note_processing(file, notes)
@@ -82,14 +94,15 @@ def decode_dicom(
     lossy = syntax in (JPEGBaseline8Bit, JPEGExtended12Bit)
     stored = pixel_array(file, index=0, decoding_plugin="pillow" if lossy else "")
     if grey:
-        return _grey(bits.values(stored, notes) if in_words else stored, bits, file, notes)
+        values = bits.values(stored, notes) if in_words else stored
+        return _grey(values, bits, depth, file, notes)
     if file.PhotometricInterpretation == "PALETTE COLOR":
         stored = apply_color_lut(stored, file)[..., :3]
     if stored.dtype == np.uint8:
-        return stored
-    limits = grey_range(stored, bits.declared)
-    notes.extend(limits.notes)
-    return eight_bits(stored, limits.low, limits.high)
+        return DicomImage(stored, (*notes,), 0)
+    limits = grey_range(stored, bits.declared, depth)
+    pixels = eight_bits(stored, limits.low, limits.high)
+    return DicomImage(pixels, (*notes, *limits.notes), limits.undeclared_bits)
 
 
 def _read(data: bytes, notes: list[str]) -> Any:
@@ -168,24 +181,28 @@ def _note_processing(file: Any, notes: list[str]) -> None:
 
 
 def _grey(
-    stored: Integer[np.ndarray, "h w"], bits: SampleBits, file: Any, notes: list[str]
-) -> UInt8[np.ndarray, "h w"]:
+    stored: Integer[np.ndarray, "h w"],
+    bits: SampleBits,
+    depth: int | None,
+    file: Any,
+    notes: list[str],
+) -> DicomImage:
     padding = _padding(stored, file)
     exposed = stored if padding.all() else stored[~padding]
-    limits = grey_range(exposed, bits.declared)
-    if bits.declared is None and limits.high < 2 ** (bits.stored - 1) - 1:
+    limits = grey_range(exposed, bits.declared, depth)
+    if limits.undeclared_bits and usual_depth(limits.undeclared_bits) < bits.stored:
         read_as = f"read from {limits.low:.0f} to {limits.high:.0f}"
         claim = f"depth: BitsStored is {bits.stored}, 99 % of the values are of fewer; {read_as}"
         limits = replace(limits, notes=(claim, *limits.notes))
     low, high = int(stored.min()), int(stored.max())
     # The grey of each level that occurs, not of each pixel: there are 65,536 at most.
     levels = np.arange(low, high + 1, dtype=np.float64)
-    grey = displayed(levels, limits, file, notes)
+    grey, of_range = displayed(levels, limits, file, notes)
     if _is_inverted(file, notes):
         grey = 255 - grey
     image = grey[stored.astype(np.int32) - low]
     image[padding] = 0
-    return image
+    return DicomImage(image, (*notes,), limits.undeclared_bits if of_range else 0)
 
 
 def _is_inverted(file: Any, notes: list[str]) -> bool:

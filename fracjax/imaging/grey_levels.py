@@ -46,14 +46,17 @@ class GreyRange:
     low: float
     high: float
     notes: tuple[str, ...] = ()
-    assumed: int | None = None  # the depth, bits, where none is declared
+    undeclared_bits: int = 0  # that 99 % of the values need, 8 at least; 0 where some are declared
 
 
-def grey_range(values: Num[np.ndarray, "..."], declared: Declared | None = None) -> GreyRange:
+def grey_range(
+    values: Num[np.ndarray, "..."], declared: Declared | None = None, depth: int | None = None
+) -> GreyRange:
     """Black and white of whole numbers that no window or table gives a meaning.
 
-    What a file declares is a lower bound. Without it, or where more than 1 % of the values are
-    above, the smallest of 8, 12, 14 and 16 bits that holds the other 99 %. Never the minimum and
+    What a file declares is a lower bound. Without it the range is of `depth` bits, the one of all
+    such files of a dataset. Where there is none, or more than 1 % of the values are above what is
+    declared, the smallest of 8, 12, 14 and 16 bits that holds the other 99 %. Never the minimum and
     maximum themselves: one marker, or one dead pixel, would set the contrast, and two exposures of
     one limb would come out in two greys. Negative values count as such if more than 1 % are so:
     zero is in the middle of the range then.
@@ -63,8 +66,15 @@ def grey_range(values: Num[np.ndarray, "..."], declared: Declared | None = None)
     needed = max(high, -low - 1 if signed else 0).bit_length() + signed
     usual = usual_depth(needed)
     notes = []
-    bits = usual
-    if declared is not None:
+    if declared is None:
+        bits = depth or usual
+        if bits < needed or usual < bits:
+            fit = f"need {needed}" if bits < needed else f"fit into {usual}"
+            notes.append(
+                f"depth: nothing is declared; read as {bits} bits, as all such files of the "
+                f"dataset, but 99 % of the values {fit}"
+            )
+    else:
         own = declared.bits - (declared.signed and not signed)  # one bit is of the sign
         bits = own if needed <= own else max(usual, declared.beyond)
         if bits > own:
@@ -84,8 +94,8 @@ def grey_range(values: Num[np.ndarray, "..."], declared: Declared | None = None)
             f"depth: {beyond:,} of {values.size:,} values lie outside {black} to {white} "
             f"({values.min()} to {values.max()}) and are clipped"
         )
-    assumed = bits if declared is None else None
-    return GreyRange(float(black), float(white), tuple(notes), assumed)
+    undeclared_bits = 0 if declared else max(needed, BIT_DEPTHS[0])
+    return GreyRange(float(black), float(white), tuple(notes), undeclared_bits)
 
 
 def usual_depth(bits: int) -> int:

@@ -23,22 +23,23 @@ _HIGHEST = 1e12  # of a number that is one: single precision computes with it
 
 def displayed(
     levels: Float[np.ndarray, "n"], stored: GreyRange, file: Any, notes: list[str]
-) -> UInt8[np.ndarray, "n"]:
-    """The grey of each stored level, before polarity.
+) -> tuple[UInt8[np.ndarray, "n"], bool]:
+    """The grey of each stored level, before polarity, and whether it comes of the `stored` range.
 
     Through the modality LUT or rescale, then the first VOI LUT, or else the first window that is
-    one; without either, the `stored` range is shown. A table or number that is none is left out,
-    which the `notes` say, as all that is doubtful.
+    one; without any table or window, the `stored` range is shown. A table or number that is none is
+    left out, which the `notes` say, as all that is doubtful.
     """
-    values, (low, high), notes_of_range = _modality(levels, stored, file, notes)
+    values, (low, high), of_range = _modality(levels, stored, file, notes)
     signed = file.get("PixelRepresentation") == 1 or low < 0
     for place in _places(file, "FrameVOILUTSequence"):
         if found := _table(place, "VOILUTSequence", signed, file, notes):
-            return eight_bits(found.entries(values), 0.0, found.white)
+            return eight_bits(found.entries(values), 0.0, found.white), False
         if window := _window(place, notes):
-            return _windowed(values, *window)
-    notes.extend(notes_of_range)
-    return eight_bits(values, low, high)
+            return _windowed(values, *window), False
+    if of_range:
+        notes.extend(stored.notes)
+    return eight_bits(values, low, high), of_range
 
 
 def _places(file: Any, name: str) -> Iterator[Any]:
@@ -52,11 +53,11 @@ def _places(file: Any, name: str) -> Iterator[Any]:
 
 def _modality(
     levels: Float[np.ndarray, "n"], stored: GreyRange, file: Any, notes: list[str]
-) -> tuple[Float[np.ndarray, "n"], tuple[float, float], tuple[str, ...]]:
-    """Levels in the modality's unit, black and white there, and what is doubtful about these."""
+) -> tuple[Float[np.ndarray, "n"], tuple[float, float], bool]:
+    """Levels in the modality's unit, black and white there, and whether `stored` says these."""
     signed = file.get("PixelRepresentation") == 1
     if found := _table(file, "ModalityLUTSequence", signed, file, notes):
-        return found.entries(levels), (0.0, found.white), ()
+        return found.entries(levels), (0.0, found.white), False
     slope, intercept = 1.0, 0.0
     for place in _places(file, "PixelValueTransformationSequence"):
         given = [numbers(place, name) for name in ("RescaleSlope", "RescaleIntercept")]
@@ -69,7 +70,7 @@ def _modality(
             break
         notes.append(f"rescale: slope {first:g} and intercept {second:g} are no rescale; left out")
     ends = sorted(slope * limit + intercept for limit in (stored.low, stored.high))
-    return slope * levels + intercept, (ends[0], ends[1]), stored.notes
+    return slope * levels + intercept, (ends[0], ends[1]), True
 
 
 def _window(place: Any, notes: list[str]) -> tuple[float, float, str] | None:

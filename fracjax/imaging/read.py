@@ -64,8 +64,8 @@ class DecodedImage:
     turn: Image.Transpose | None = None
     scale: int = 1
     notes: tuple[str, ...] = ()  # what is doubtful about its greys, each as `kind: details`
-    # the depth, bits, that was taken for its own, because it declares none; None for any other.
-    assumed_depth: int | None = None
+    # bits that 99 % of its values need, 8 at least, where it has more and declares none; else 0.
+    undeclared_bits: int = 0
     orientation_lost: bool = False  # whether its EXIF names an orientation that cannot be read
 
     def upright(self) -> Image.Image:
@@ -139,20 +139,24 @@ def read_image(
     return wanted, "; ".join((*opened.notes, *complaints, *lies))
 
 
-def open_image(data: bytes, *, grey: bool = False, at_least: int | None = None) -> DecodedImage:
+def open_image(
+    data: bytes, *, grey: bool = False, at_least: int | None = None, depth: int | None = None
+) -> DecodedImage:
     """Decode one file in full, or as a JPEG at 1/2, 1/4 or 1/8 of its size.
 
     It is reduced as long as both sides keep `at_least` so many pixels. Where only `grey` is wanted,
-    only the luma of a JPEG is decoded. `Unreadable` says why it does not decode, in full, to one
-    image.
+    only the luma of a JPEG is decoded. More than 8 bits of which no depth is declared are read as
+    of this `depth`, or by themselves (`grey_range`). `Unreadable` says why it does not decode, in
+    full, to one image.
     """
     try:
         if is_dicom(data):
-            notes: list[str] = []
-            image = Image.fromarray(decode_dicom(data, notes))
-            opened = DecodedImage("DICOM", 1, image.width, image.height, image, notes=(*notes,))
+            pixels, notes, bits = decode_dicom(data, depth)
+            image = Image.fromarray(pixels)
+            how = {"notes": notes, "undeclared_bits": bits}
+            opened = DecodedImage("DICOM", 1, image.width, image.height, image, **how)
         else:
-            opened = _open(data, grey, at_least)
+            opened = _open(data, grey, at_least, depth)
         if single := single_grey(opened.stored):
             opened = replace(opened, notes=(*opened.notes, single))
         return replace(opened, stored=opened.stored.convert("L")) if grey else opened
@@ -174,7 +178,7 @@ def open_image(data: bytes, *, grey: bool = False, at_least: int | None = None) 
         raise Unreadable(f"{kind}: {reason}") from error
 
 
-def _open(data: bytes, grey: bool, at_least: int | None) -> DecodedImage:
+def _open(data: bytes, grey: bool, at_least: int | None, depth: int | None) -> DecodedImage:
     with Image.open(io.BytesIO(data), formats=_KINDS) as image:
         check_size(*image.size)
         # A JPEG with a second image (a preview, a depth map) is read as its first.
@@ -199,16 +203,16 @@ def _open(data: bytes, grey: bool, at_least: int | None) -> DecodedImage:
             whole = image.size
         limits = None
         if image.mode.startswith("I"):  # 16 bits and more, where convert("L") would clip
-            stored, limits = scaled_grey(image, data)
+            stored, limits = scaled_grey(image, data, depth)
         else:
             stored = _grey_or_rgb(image)
     if deep_colour:
         refuse_black(stored)
     width, height = whole[::-1] if turn in _QUARTER_TURNS else whole
     orientation = orientation if orientation in range(1, 9) else 1
-    notes, assumed = (limits.notes, limits.assumed) if limits else ((), None)
+    notes, bits = (limits.notes, limits.undeclared_bits) if limits else ((), 0)
     return DecodedImage(
-        kind, orientation, width, height, stored, turn, scale, notes, assumed, orientation_lost
+        kind, orientation, width, height, stored, turn, scale, notes, bits, orientation_lost
     )
 
 

@@ -26,6 +26,9 @@ class ImageFormat:
     # stretched to the square, as in the paper (§7.3), or padded with black
     fit: Literal["stretch", "pad"] = "stretch"
     channels: int = 1  # 1 (grey) or 3 (colour)
+    # bits of the values in files that have more than 8 and do not say how many; None where each is
+    # read by its own values.
+    depth: int | None = None
 
 
 def decode(data: bytes, form: ImageFormat) -> UInt8[np.ndarray, "side side c"]:
@@ -43,20 +46,25 @@ def decode_each(
     """A file's image, and what `decode` makes of it in each form, to the bit.
 
     It is decoded once for all forms; a JPEG once for each that differs, because the form says how
-    little of one is decoded.
+    little of one is decoded, and a file that declares no depth once for each depth.
     """
     coloured = max(forms, key=lambda form: form.channels)
     opened = _open(data, coloured)
-    squares = {
-        form: _square(_open(data, form) if opened.kind == "JPEG" else opened, form)
-        for form in {*forms} - {coloured}
-    }
-    squares[coloured] = _square(opened, coloured)
+    squares, notes = {coloured: _square(opened, coloured)}, [*opened.notes]
+    for form in {*forms} - {coloured}:
+        of_form, undeclared = opened, opened.undeclared_bits and form.depth != coloured.depth
+        if opened.kind == "JPEG" or undeclared:
+            of_form = _open(data, form)
+        if undeclared:
+            notes += of_form.notes
+        squares[form] = _square(of_form, form)
+    opened = replace(opened, notes=(*dict.fromkeys(notes),))
     return opened, [squares[form] for form in forms]
 
 
 def _open(data: bytes, form: ImageFormat) -> DecodedImage:
-    return open_image(data, grey=form.channels == 1, at_least=reduced_side(form.side))
+    least = reduced_side(form.side)
+    return open_image(data, grey=form.channels == 1, at_least=least, depth=form.depth)
 
 
 def _square(opened: DecodedImage, form: ImageFormat) -> UInt8[np.ndarray, "side side c"]:

@@ -44,9 +44,9 @@ class SampleBits:
 
     @property
     def declared(self) -> Declared | None:
-        """The depth, unless it is only that of the container, which says nothing."""
+        """The depth, unless it is only that of a container of 16 bits, which says nothing."""
         if self.stored == self.allocated:
-            return None
+            return Declared("BitsStored", 8) if self.stored == 8 else None
         return Declared("BitsStored", self.stored, self.signed)
 
     def values(

@@ -13,9 +13,20 @@ from jaxtyping import Int
 from fracjax.config.class_names import as_known, flag_words, role_of, roles, says_the_opposite
 from fracjax.datasets.labelled_folder import open_labelled, split_of
 from fracjax.datasets.leakage import Leakage, Studies, audit_leakage, leave_out_seen
-from fracjax.datasets.prepared import MANIFEST, SPLITS, Prepared, open_prepared
+from fracjax.datasets.prepared import (
+    MANIFEST,
+    SPLITS,
+    Prepared,
+    open_prepared,
+)
 from fracjax.datasets.splits import Split
 from fracjax.errors import InputError
+from fracjax.inference.external_notes import (
+    absent_classes_note,
+    depths_note,
+    shared_values_note,
+    test_files_note,
+)
 from fracjax.inference.trained_dataset import open_as_trained
 from fracjax.loading.dataset_view import Dataset, seen_studies
 from fracjax.runtime.multihost import check_same_on_all_hosts
@@ -91,7 +102,7 @@ def open_external(
         chosen = choose(prepared.classes, in_roles=True)
     else:
         named = classes or meta.classes
-        prepared, split, chosen, others = _labelled(path, on, part, named, choose)
+        prepared, split, chosen, others = _labelled(path, on, part, named, choose, meta.depth)
     facts = "\n".join([*prepared.sha256.tolist(), *map(str, prepared.label.tolist())])
     check_same_on_all_hosts({f"the studies of {on}": facts})
     view = Dataset(dataclasses.replace(data, name=prepared.name, classes=chosen), prepared, split)
@@ -115,14 +126,14 @@ def open_external(
     dataset = dataclasses.replace(view, split=split_of(prepared, part_of))
     of_starts = starting_run.audit(meta.started_from, dataset, "test", data_dir, way_out)
     unread = f"Folders of no class of the run were not read: {', '.join(others)}." if others else ""
-    notes = [unread, _without_study(view, evaluated)]
+    notes = [unread, depths_note(meta, evaluated), absent_classes_note(view, evaluated)]
     if trained is None:
         notes.append(
             f"{data.name} is not at hand as the run was trained on it, so drift was not measured "
             f"({gone})."
         )
     else:
-        notes += [_in_test(trained, evaluated), _shared_values(trained, evaluated)]
+        notes += [test_files_note(trained, evaluated), shared_values_note(trained, evaluated)]
     said = tuple(filter(None, notes))
     return External(path, part, trained, dataset, (*own, *of_starts), left_out, said, gone)
 
@@ -224,7 +235,12 @@ def _is_prepared(path: Path) -> bool:
 
 
 def _labelled(
-    path: Path, on: Path, part: str, named: Sequence[str], choose: partial[tuple[str, ...]]
+    path: Path,
+    on: Path,
+    part: str,
+    named: Sequence[str],
+    choose: partial[tuple[str, ...]],
+    depth: int | None,
 ) -> tuple[Prepared, Split, tuple[str, ...], list[str]]:
     """The folder, the names there of the run's classes, and those of classes that are not taken."""
     found: list[str] = []
@@ -238,7 +254,7 @@ def _labelled(
         return tuple(name for name in chosen if name in known)
 
     try:
-        prepared, split = open_labelled(path, named, noting)
+        prepared, split = open_labelled(path, named, noting, depth)
     except InputError as error:  # to prepare a folder its flag is --source
         raise InputError(str(error).replace(f"--source {path}", f"--on {on}")) from error
     if part != "all" and set(split.assignment.values()) == {"test"}:
@@ -254,41 +270,3 @@ def _refuse_none(index: Int[np.ndarray, " n"], what: str) -> None:
         raise InputError(
             f"{what} has no study of a class of the run: name a dataset, or a part, that has"
         )
-
-
-def _without_study(view: Dataset, evaluated: Studies) -> str:
-    """Whether a class of the run has no study here."""
-    label = view.labels(evaluated.index)
-    absent = [name for i, name in enumerate(view.data.classes) if not np.any(label == i)]
-    return (
-        f"No study of {', '.join(absent)}: figures that need one are undefined, and those that "
-        "rest on how frequent classes are (precision, accuracy, F1) hold for such studies alone."
-        if absent
-        else ""
-    )
-
-
-def _in_test(trained: Dataset, evaluated: Studies) -> str:
-    """Whether studies are known from the run's own test part, which leaks nothing."""
-    own = trained.prepared.sha256[trained.indices("test")]
-    n = int(np.isin(evaluated.prepared.sha256[evaluated.index], own).sum())
-    name = trained.prepared.name
-    return f"{n} of these studies are files of the test part of {name}, too." if n else ""
-
-
-def _shared_values(trained: Dataset, evaluated: Studies) -> str:
-    """Whether a column such as patient, by which either is grouped, has the same values in both."""
-    ours, theirs = trained.prepared, evaluated.prepared
-    said = []
-    for column in dict.fromkeys(filter(None, (ours.group_by, theirs.group_by))):
-        if column in ours.attributes and column in theirs.attributes:
-            index = np.concatenate([trained.indices(part) for part in ("train", "validation")])
-            before = ours.attributes[column][index].astype(str)
-            here = theirs.attributes[column][evaluated.index].astype(str)
-            n = np.intersect1d(before[before != ""], here).size
-            said.append(
-                f"Both datasets have a column {column}; {n} of its values here occur in training "
-                "or validation, too. Nothing was left out for that: names may coincide between "
-                "hospitals."
-            )
-    return " ".join(said)

@@ -46,7 +46,8 @@ class Dataset:
         """What the config has the images of this dataset decoded to."""
         asked = self.data.channels
         colour = self.prepared.colour.any() if asked == "auto" else asked == "colour"
-        return ImageFormat(self.data.image_size, self.data.fit, channels=3 if colour else 1)
+        size, channels = self.data.image_size, 3 if colour else 1
+        return ImageFormat(size, self.data.fit, channels, self.prepared.depth)
 
     def part(
         self, name: str, form: ImageFormat | None = None, *, every_class: bool = True

@@ -59,6 +59,7 @@ class RunFacts:
 
     config: Config  # that it was trained with; of several networks, that of the first
     channels: int  # of the images that its networks take
+    depth: int | None  # bits of the values in files that declare no depth; None: each by its own
     epoch: int | list[int]  # of the weights, of each network
     precision: str  # what the networks computed in
     precision_shift: str  # what another would make of the figures, in a sentence, if tried
@@ -70,6 +71,12 @@ class RunFacts:
     histories: Mapping[str, History]  # how each network was trained, by its name
     external: ExternalFacts | None = None  # what it was evaluated on, if it is another dataset
     start: str = ""  # the run that its networks were started from, in words
+
+    @property
+    def greys(self) -> str:
+        """What greys are made of more than 8 bits."""
+        common = f"; files that declare no depth read as {self.depth} bits" if self.depth else ""
+        return f"8 bits{common}"
 
     @property
     def subset(self) -> str:

@@ -1,7 +1,8 @@
 """What a run leaves behind: its last and its best state, each usable by itself.
 
 `WORKDIR/checkpoints/last/STEP` resumes a run; `WORKDIR/checkpoints/best/EPOCH` is what evaluation
-takes. Both carry a `CheckpointMetadata`: config, classes, input range and the hash of the split.
+takes, of the epoch that `train.keep` names. Both carry a `CheckpointMetadata`: config, classes,
+input range and the hash of the split.
 """
 
 import hashlib
@@ -37,9 +38,11 @@ class CheckpointMetadata:
     split_hash: str  # hash of the split file that it was trained on
     epoch: int = 0  # epochs completed
     history: list[dict[str, Any]] = field(default_factory=list)  # figures of every epoch so far
-    best_epoch: int = 0  # epoch of the lowest validation loss so far
-    best_loss: float = math.inf  # that loss, in nats
+    best_epoch: int = 0  # epoch that `train.keep` makes the result so far; 0 for none yet
+    best_loss: float = math.inf  # its validation loss, in nats
     channels: int = 1  # of the images that the network is trained on: 1 (grey) or 3 (colour)
+    # bits of the values in files that declare no depth (`ImageFormat.depth`).
+    depth: int | None = None
     # the detector that chose the examples of training (`DetectorGate.identity`), or None.
     filter: dict[str, Any] | None = None
     # steps taken of the epoch that has begun; 0 between epochs. With the seed and the epoch it is
@@ -65,10 +68,10 @@ class CheckpointMetadata:
     def form(self) -> ImageFormat:
         """What the network's images are decoded to."""
         data = self.config.data
-        return ImageFormat(side=data.image_size, fit=data.fit, channels=self.channels)
+        return ImageFormat(data.image_size, data.fit, self.channels, self.depth)
 
     def check_continues(self, new: "CheckpointMetadata") -> None:
-        """Refuse to go on with another split, other weights or channels, or another detector."""
+        """Refuse to go on with another split, other weights or images, or another detector."""
         self.check_split(new.split_hash)
         if new.filter != self.filter:
             raise InputError(
@@ -88,6 +91,16 @@ class CheckpointMetadata:
                 f"{self.config.data.name} now makes {new.channels}; write --data.channels "
                 f"{'grey' if self.channels == 1 else 'colour'} into another --workdir, or prepare "
                 "the dataset as it was"
+            )
+        if new.depth != self.depth:
+            ours, theirs = (
+                f"as {it} bits" if it else "each by itself" for it in (self.depth, new.depth)
+            )
+            keep = f"with --depth {self.depth}" if self.depth else "as it was"
+            raise InputError(
+                f"{self.config.workdir} was trained on files without a declared depth read {ours}, "
+                f"but {self.config.data.name} now has them read {theirs}; prepare the dataset "
+                f"{keep}, or train into another --workdir"
             )
 
     def check_split(self, split_hash: str) -> None:
@@ -252,6 +265,8 @@ def _newest(workdir: Path, which: str) -> Path:
     if found := newest(workdir, which):
         return found
     what = "a run without a finished epoch" if config_path(workdir).exists() else "not a run"
+    if newest(workdir, "last"):
+        what = "a run that keeps its last epoch, and is not over"
     raise InputError(
         f"no {which} checkpoint in {workdir}: it is {what}; name the --workdir of a finished "
         "`fracjax train`"

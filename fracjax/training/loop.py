@@ -78,6 +78,7 @@ def fit_members(
             image=images_of(one.model.name),
             split_hash=view.split_hash,
             channels=view.form.channels,
+            depth=view.form.depth,
             filter=detector.identity if detector else None,
             started_from=starts,
             weights_digest=weights_digest,

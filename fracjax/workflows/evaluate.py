@@ -181,11 +181,13 @@ def _facts(evaluated: EvaluatedRun) -> RunFacts:
         for where in member_dirs(trained.workdir)
     ]
     histories = {
-        f"network {i}": History(meta.history, meta.best_epoch) for i, meta in enumerate(metas, 1)
+        f"network {i}": History(meta.history, meta.best_epoch, meta.config.train.keep)
+        for i, meta in enumerate(metas, 1)
     }
     return RunFacts(
         config=trained.meta.config,
-        channels=trained.meta.form.channels,
+        channels=trained.meta.channels,
+        depth=trained.meta.depth,
         epoch=epochs_of(trained.metas),
         precision=trained.precision,
         precision_shift="" if evaluated.precision_shift is None else str(evaluated.precision_shift),

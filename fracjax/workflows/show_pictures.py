@@ -32,10 +32,11 @@ class Picture:
     note: str = ""  # what is doubtful, or why it is refused
 
 
-def show_pictures(paths: Sequence[Path], out: Path) -> list[Picture]:
+def show_pictures(paths: Sequence[Path], out: Path, depth: int | None = None) -> list[Picture]:
     """Draw files as they are read for training and prediction, each with its grey levels and notes.
 
-    Of folders the images are drawn that prediction would read.
+    Of folders the images are drawn that prediction would read. `depth` is that of a dataset, or of
+    a run, by which files that declare none are read.
 
     Raises:
       InputError: there is no such file, or there are more than a sheet holds.
@@ -54,7 +55,7 @@ def show_pictures(paths: Sequence[Path], out: Path) -> list[Picture]:
         pictures = [
             Picture(path, note=f"refused: {reason}")
             if (reason := found.refused.get(path))
-            else _read(path)
+            else _read(path, depth)
             for path in found.files
         ]
     size = (_WIDTH, _HEIGHT * len(pictures))
@@ -66,12 +67,12 @@ def show_pictures(paths: Sequence[Path], out: Path) -> list[Picture]:
     return pictures
 
 
-def _read(path: Path) -> Picture:
+def _read(path: Path, depth: int | None) -> Picture:
     try:
         data = read_bytes(path)
     except OSError as error:
         return Picture(path, note=f"refused: unreadable: {error.strerror or error}")
-    read = read_image(data, lambda data: ((image := open_image(data)), image))
+    read = read_image(data, lambda data: ((image := open_image(data, depth=depth)), image))
     if isinstance(read, Rejection):
         return Picture(path, note=f"refused: {read.reason}")
     image, note = read

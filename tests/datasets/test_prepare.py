@@ -10,7 +10,7 @@ import pytest
 from fracjax.config import Data
 from fracjax.datasets import prepare as prepare_module
 from fracjax.datasets.prepare import prepare
-from fracjax.datasets.prepared import DECODED, SPLITS, open_prepared
+from fracjax.datasets.prepared import DECODED, SPLITS, VERSION, open_prepared
 from fracjax.datasets.request import Request, check, how_to
 from fracjax.datasets.splits import PARTS, Split
 from fracjax.errors import InputError
@@ -117,7 +117,7 @@ def interrupt(monkeypatch, step: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "lost", ["manifest.csv", "splits.json", "studies.json", "2.0.0/dataset_info.json"]
+    "lost", ["manifest.csv", "splits.json", "studies.json", f"{VERSION}/dataset_info.json"]
 )
 def test_an_incomplete_dataset_does_not_open(tmp_path, copy, lost):
     (copy / lost).unlink()
@@ -126,8 +126,8 @@ def test_an_incomplete_dataset_does_not_open(tmp_path, copy, lost):
 
 
 def test_records_of_another_version_are_refused_and_may_be_replaced(tmp_path, copy):
-    (copy / "2.0.0").rename(copy / "1.0.0")
-    expected = r"another version \(records of 1.0.0, this one's are 2.0.0\), .*fracjax prepare frac"
+    (copy / VERSION).rename(copy / "1.0.0")
+    expected = rf"records of 1.0.0, this one's are {VERSION}\), .*fracjax prepare fracatlas"
     with pytest.raises(InputError, match=expected):
         open_prepared("fracatlas", tmp_path)
     prepare_module._check_replaceable(copy, None)
@@ -153,8 +153,10 @@ def test_a_manifest_of_an_earlier_version_is_answered_with_the_command(tmp_path,
 
 
 def test_opening_reads_no_image(tmp_path, copy):
-    for records in copy.glob("2.0.0/*array_record*"):
-        records.write_bytes(b"")
+    records = list(copy.glob(f"{VERSION}/*array_record*"))
+    assert records
+    for path in records:
+        path.write_bytes(b"")
     dataset = open_dataset(Data("fracatlas", dir=tmp_path, classes=("normal", "fracture")))
     assert len(dataset.prepared) == 14
     assert sum(len(dataset.indices(part)) for part in PARTS) == 14

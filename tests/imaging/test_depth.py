@@ -86,16 +86,6 @@ def test_manifest_and_predictions_say_the_same_of_a_doubtful_file(tmp_path):
     )
 
 
-def test_files_of_another_depth_than_the_rest_that_declare_nothing_are_noted():
-    deep = [picture(i).astype(np.uint16) * (12 if i else 60) for i in range(4)]
-    files = {f"{i}.png": png(values) for i, values in enumerate(deep)} | {"4.png": png(deep[0], 14)}
-    rows = examine([Study(n, n, "x", lambda d=d: d) for n, d in files.items()], None)
-    first, *rest = [row.note for row in rows]
-    expected = "depth: nothing is declared; read as 14 bits, but 3 other files here as 12"
-    assert first.endswith(expected)
-    assert not any("nothing is declared" in note for note in rest)
-
-
 def test_two_exposures_of_one_limb_come_out_in_one_scale():
     limb = picture(1).astype(float) / 255
     for writer in (*WRITERS[:3], lambda values: dicom(values, BitsStored=12)):

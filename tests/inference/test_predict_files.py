@@ -8,11 +8,13 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from fracjax.datasets.prepared import open_prepared
 from fracjax.errors import InputError
-from fracjax.imaging.resize import ImageFormat
+from fracjax.export.program import inputs_of
+from fracjax.imaging.resize import ImageFormat, decode
+from fracjax.inference import calibration
 from fracjax.inference import predict_files as predict_run
 from fracjax.inference.predict_files import ThroughputMeter, predict_files
 from fracjax.inference.prediction_files import Result
@@ -81,6 +83,28 @@ def test_a_phantom_as_a_file_is_predicted_as_the_study_of_its_dataset(stages, wo
     results = list(predict_files(Stages(stages.detector), files))
     assert_allclose(_scores(results), rows, atol=1e-6, rtol=0)
     assert np.ptp(rows) > 1e-3
+
+
+def test_each_stage_reads_a_file_that_declares_no_depth_by_the_depth_of_its_run(stages, tmp_path):
+    """By its own values, where training had none. What the depth does not hold is noted."""
+    deep = {
+        "fits": picture(1).astype(np.uint16) * 12,
+        "exceeds": picture(2).astype(np.uint16) * 200,
+    }
+    files = [write(tmp_path / f"{n}.png", encode(values, "PNG")) for n, values in deep.items()]
+    detector, classifier = stages.bundles
+    metas = tuple(dataclasses.replace(meta, depth=12) for meta in detector.metas)
+    gate = dataclasses.replace(stages.detector, bundle=dataclasses.replace(detector, metas=metas))
+    both = Stages(gate, classifier)
+    results = list(predict_files(both, files, keep_images=True))
+    for path, result in zip(files, results, strict=True):
+        seen = decode(path.read_bytes(), ImageFormat(16, depth=12))
+        assert_array_equal(result.images[0], seen)
+    note = "read as 12 bits, as all such files of the dataset, but 99 % of the values need 16"
+    assert [note in result.note for result in results] == [False, True]
+    assert [result.note for result in predict_files(stages, files)] == ["", ""]
+    assert list(inputs_of(both)) == ["detector_pictures", "classifier_pictures"]
+    assert calibration.about(gate.bundle)["depth"] == 12
 
 
 def _counted(stages: Stages) -> tuple[Stages, list[list[int]]]:
@@ -194,6 +218,22 @@ def test_views_of_a_file_do_not_hang_on_its_neighbours(stages, files):
     first = detector.predict(examples_of([path.read_bytes() for path in files], detector))
     assert scores[0] == pytest.approx(first.fracture_score[0], abs=1e-6)
     assert np.ptp(first.fracture_score) > 0.1
+
+
+@pytest.mark.parametrize("keep_features", [False, True])
+def test_fixed_views_of_a_file_are_those_of_an_evaluation(stages, files, keep_features):
+    detector = dataclasses.replace(stages.detector.bundle, test_views="flip")
+    front = Stages(dataclasses.replace(stages.detector, bundle=detector))
+    results = list(predict_files(front, files, keep_features=keep_features))
+    data = examples_of([path.read_bytes() for path in files], detector)
+    expected = detector.predict(data).fracture_score
+    assert_allclose(_scores(results), expected, atol=1e-6)
+    one = dataclasses.replace(detector, test_views=1).predict(data).fracture_score
+    assert np.abs(one - expected).max() > 1e-3
+    if keep_features:  # of the image as it is
+        alone = predict_files(Stages(stages.detector), files, keep_features=True)
+        pairs = zip(results, alone, strict=True)
+        assert all(np.array_equal(one.features, other.features) for one, other in pairs)
 
 
 def test_a_network_that_answers_no_number_is_refused(stages, files):

@@ -14,14 +14,14 @@ from fracjax.loading.regions import Regions, box_mask, outline_mask, regions
 
 
 def _row(study: str, width: int, height: int) -> ManifestRow:
-    return ManifestRow("p", "taken", "", study, "fracture", study, "0", width, height, 1, 1, "")
+    return ManifestRow("p", "taken", "", study, "fracture", study, "0", width, height, 1, 1)
 
 
 def _prepared(folder: Path, sizes: dict[str, tuple[int, int]], boxes, masks) -> Prepared:
     write_manifest(
         [
             *(_row(study, *size) for study, size in sizes.items()),
-            ManifestRow("q", "refused", "truncated", "a", "fracture", "", "", 0, 0, 0, 0, ""),
+            ManifestRow("q", "refused", "truncated", "a", "fracture"),
         ],
         folder / "manifest.csv",
     )

@@ -28,8 +28,8 @@ def test_a_sheet_has_a_row_for_each_file_read_or_refused(tmp_path):
     assert cut.note.startswith("refused: truncated: ")
     assert cut.pixels is None
     assert odd.note == ""
-    one_row = show_pictures(files[:1], tmp_path / "one.png")
-    assert len(one_row) == 1
+    (at_depth,) = show_pictures(files[:1], tmp_path / "one.png", depth=14)
+    assert at_depth.note.startswith("depth: nothing is declared; read as 14 bits")
     with Image.open(tmp_path / "sheet.png") as sheet, Image.open(tmp_path / "one.png") as one:
         assert sheet.size == (one.width, 4 * one.height)
         assert np.asarray(sheet.convert("L")).std() > 20
@@ -60,6 +60,7 @@ def test_the_command(tmp_path, monkeypatch):
     for words, message in [
         (["a.png", "--seed", "1", "--part", "test"], "--part, --seed without --config: files are"),
         ([], "nothing to show: name picture files, or a dataset with --config CONFIG"),
+        (["a", "--config", "phantom_stage1", "--depth", "12"], "--depth is for files"),
         (["a", "b", "--config", "phantom_stage1"], "--config draws one prepared dataset, and 2"),
     ]:
         refused = run_cli("show", *words)

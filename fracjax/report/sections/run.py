@@ -11,6 +11,7 @@ from fracjax.report.charts.flow import data_flow_chart
 from fracjax.report.charts.training import training_chart
 from fracjax.report.facts import DataFacts, RunFacts, versions
 from fracjax.report.page import Facts, Section, text
+from fracjax.report.recipe import KEPT, phase_text, result_text
 from fracjax.report.table import Table
 
 YOURS = "yours to answer"
@@ -59,16 +60,12 @@ def data_section(data: DataFacts) -> Section:
 def training_section(run: RunFacts, members: Table | None) -> Section:
     """Loss, accuracy and AUC by epoch, of each network, and the table of several networks."""
     config = run.config
-    phases = "; ".join(
-        f"up to {phase.epochs} epochs at {phase.learning_rate:g} ({phase.schedule}), trained from "
-        f"{'the first layer' if phase.cut == 'none' else phase.cut} on"
-        for phase in config.phases
-    )
+    phases = "; ".join(phase_text(phase, config.train) for phase in config.phases)
     epochs = ", ".join(str(len(history.epochs)) for history in run.histories.values())
     words = text(
         f"{config.model.name} at {config.data.image_size} pixels, batches of "
-        f"{config.data.batch_size}: {phases}. Stopped after {epochs} epochs, with a patience of "
-        f"{config.train.patience}; the weights are those of the lowest validation loss."
+        f"{config.data.batch_size}: {phases}. Stopped after {epochs} epochs; "
+        f"{result_text(config.train)}."
     )
     chart = training_chart(run.histories, "Loss and accuracy by epoch")
     return Section("training", "Training", (chart, words, *([members] if members else [])))
@@ -78,6 +75,8 @@ def card_section(run: RunFacts, performance: str) -> Section:
     """Facts in the order of the paper's card; `performance` has the main figures in one line."""
     config, data = run.config, run.config.data
     passed = f", those that the detector in {data.filter} passes" if data.filter else ""
+    settled = [*(["epoch"] if config.train.keep != "last" else []), "temperature"]
+    settled += ["threshold"] if run.point else []
     caveats = "one dataset, no external test" if run.external is None else "one external dataset"
     caveats += "; labels are taken as they are given"
     if run.data.group_by:
@@ -101,13 +100,13 @@ def card_section(run: RunFacts, performance: str) -> Section:
         "under study",
         "Not for": "decisions about patients; other views, bodies, ages or machines than those of "
         "the training data; images that are no plain radiographs",
-        "Input": f"{data.image_size}×{data.image_size} pixels, channels: {run.channels}, 8 bits, "
-        f"image made square by: {data.fit}",
+        "Input": f"{data.image_size}×{data.image_size} pixels, channels: {run.channels}, "
+        f"{run.greys}; image made square by: {data.fit}",
         "Precision": "; ".join(filter(None, precisions)),
         "Training data": f"{run.data.count('train')} studies of {data.name}{passed}"
         + (f"; of those, {run.subset}" if run.subset else ""),
         "Chosen on": f"{run.data.count('validation')} studies of validation{passed}: "
-        + ("epoch, threshold and temperature" if run.point else "epoch, temperature"),
+        + ", ".join(settled),
         "Evaluated on": f"{run.evaluated_on}: {performance}",
         "Factors": "what the dataset records; age, sex, machine and hospital only where it does",
         "Ethics": "a missed fracture harms; a false alarm costs time and dose. Which of the two "
@@ -175,7 +174,7 @@ def _answers(run: RunFacts, sections: Collection[str]) -> dict[str, str]:
         "Sources of the data": source,
         "What was included and excluded": "every file that decodes in full, in one label; refused "
         "files by reason under The data",
-        "Preprocessing": f"grey values to 8 bits, {data.fit} to {data.image_size} pixels, "
+        "Preprocessing": f"grey values to {run.greys}; {data.fit} to {data.image_size} pixels, "
         f"{run.channels} channels, colour map {data.colormap}",
         "Selection of subsets": selected or "all studies of the classes",
         "De-identification": drawn,
@@ -193,7 +192,8 @@ def _answers(run: RunFacts, sections: Collection[str]) -> dict[str, str]:
         "Software and versions": versions(),
         "Initial parameters": weights,
         "Training in detail": "under Training, and in config.json of the run",
-        "How the final model was selected": "lowest validation loss",
+        "How the final model was selected": KEPT[config.train.keep]
+        + ("; nothing was selected" if config.train.keep == "last" else ""),
         "Ensembling": f"mean of the probabilities of {n} networks" if n > 1 else "none",
         "Metrics": "under Operating point and All thresholds" if detector else figures,
         "Significance and uncertainty": "95 % intervals on every figure; each table names how they "

@@ -11,16 +11,16 @@ _RESEARCH = (
 )
 NOT_A_DEVICE = Prose((_RESEARCH,), "warning")
 _CHOSEN_ON = {
-    "validation": "These are validation studies: the best epoch, and what was settled by "
-    "validation, was chosen on them, so their figures are a little too good.",
+    "validation": "These are validation studies: the epoch, unless it is the last one by rule, and "
+    "what was settled by validation, was chosen on them, so their figures are a little too good.",
     "test": "No network was trained on these studies, and no epoch and no temperature chosen on "
     "them.",
     "external": "These studies are of another dataset: no network was trained on it, and no epoch, "
     "no temperature and no threshold was chosen on it.",
 }
 _CASCADE_CHOSEN_ON = _CHOSEN_ON | {
-    "validation": "The classifier's epoch and temperature were chosen on these studies, so its "
-    "figures are a little too good.",
+    "validation": "The classifier's temperature and, unless it is the last one by rule, its epoch "
+    "were chosen on these studies, so its figures are a little too good.",
 }
 
 
