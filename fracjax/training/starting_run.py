@@ -161,9 +161,8 @@ def audit(
     Raises:
       InputError: studies have leaked (`way_out` says what to do).
     """
-    evaluated = studies_of(dataset, part)
     return tuple(
-        audit_leakage(seen, evaluated, way_out)
+        audit_leakage(seen, studies_of(dataset, part), way_out)
         for start in starts
         for seen in seen_by(start, part, data_dir)
     )
