@@ -232,8 +232,10 @@ def test_fixed_views_of_a_file_are_those_of_an_evaluation(stages, files, keep_fe
     assert np.abs(one - expected).max() > 1e-3
     if keep_features:  # of the image as it is
         alone = predict_files(Stages(stages.detector), files, keep_features=True)
-        pairs = zip(results, alone, strict=True)
-        assert all(np.array_equal(one.features, other.features) for one, other in pairs)
+        for one, other in zip(results, alone, strict=True):
+            assert one.features is not None
+            assert other.features is not None
+            assert np.array_equal(one.features, other.features)
 
 
 def test_a_network_that_answers_no_number_is_refused(stages, files):

@@ -98,7 +98,7 @@ def test_every_batch_of_a_run_has_its_share_of_positives(config, tmp_path):
     dataset, model = open_dataset(config.data), abstract(config)
     train, validation = dataset.part("train"), dataset.part("validation")
     meta = CheckpointMetadata(config, model.image, "hash", 0, [], 0, math.inf, 1)
-    with RunLog(tmp_path) as log:
+    with (log := RunLog(tmp_path)):
         data = TrainingData([train], validation, None)
         batches = list(Trainer(meta, model, data, log, data_mesh(1)).batches())
     assert len(batches) == -(-len(train) // 12)
