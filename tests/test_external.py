@@ -24,6 +24,7 @@ from fracjax.inference.calibration import path as calibration_path
 from fracjax.inference.evaluate_run import evaluate_run
 from fracjax.inference.evaluation_request import EvaluationRequest
 from fracjax.inference.external import match_classes, open_external
+from fracjax.loading.dataset_view import open_dataset, seen_files
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training.checkpoint import read_meta
 from fracjax.workflows.evaluate import evaluate
@@ -116,6 +117,27 @@ def test_a_labelled_folder_gives_the_same_figures_whatever_its_names_alphabet(
     assert "empty.png" in (tmp_path / "on_clinic" / "manifest.csv").read_text()
 
 
+def test_of_fractures_alone_there_is_a_sensitivity_and_no_auc(world, others, tmp_path):
+    shutil.copytree(others / "clinic" / "broken", tmp_path / "clinic" / "broken")
+    classes = ("healthy", "broken")
+    found, folder = on(world, tmp_path / "clinic", out=tmp_path, classes=classes, gallery=2)
+    kept = Predictions.from_csv(folder / "predictions.csv")
+    point = found["operating_point"]["threshold"]
+    at = found["figures"]["at_operating_point"]
+    assert kept.label.tolist() == [1] * 30
+    assert_allclose(at["sensitivity"]["value"], np.mean(kept.fracture_score >= point))
+    for name, figures in (("auc", found["figures"]), ("specificity", at), ("youden_j", at)):
+        assert figures[name]["value"] is None
+        assert "no negative study" in figures[name]["note"]
+    names = [row["name"] for row in found["drift"]["shifts"]]
+    assert "score of fracture, fracture studies" in names
+    assert "score of fracture, healthy studies" not in names
+    page = (folder / "report.html").read_text()
+    assert "All 30 studies are fracture: of the figures sensitivity alone says something" in page
+    assert "There are no curves: no negative study among 30." in page
+    assert found["source"]["external"]["notes"][0].startswith("No study of healthy: figures")
+
+
 def test_a_classifier_is_tested_elsewhere_too(world, others, tmp_path):
     folder = evaluate(
         world.stage2.workdir,
@@ -149,12 +171,39 @@ def test_what_the_run_has_seen_is_refused_or_left_out(world, phantoms, tmp_path)
     meta = read_meta(workdir)
     left = open_external(copy, "all", (), meta, leave_out=True)
     own = left.trained
+    assert own is not None
     kept = left.dataset.prepared.study[left.dataset.indices("test")].tolist()
     assert kept == own.prepared.study[own.indices("test")].tolist()
     assert sorted([*kept, *left.left_out]) == sorted(own.prepared.study.tolist())
     assert left.notes == ("12 of these studies are files of the test part of phantom, too.",)
-    with pytest.raises(InputError, match="no study of healthy, fracture, without which"):
+    with pytest.raises(InputError, match="has no study of a class of the run: name"):
         open_external(copy, "validation", (), meta, leave_out=True)
+
+
+def test_without_the_dataset_of_training_files_are_compared_and_drift_is_not_measured(
+    world, others, phantoms, tmp_path
+):
+    """A run that came without its studies: it knows their digests."""
+    found, folder = on(world, others / "phantom", out=tmp_path, data_dir=tmp_path)
+    assert found["figures"]["n"] == 60
+    assert found["drift"] is None
+    (audit,) = found["source"]["leakage"]
+    assert (audit["n_seen"], audit["similarity"]) == (68, None)
+    assert audit["gone"].startswith(f"dataset 'phantom' is not prepared: no {tmp_path}")
+    (note,) = found["source"]["external"]["notes"]
+    assert note.startswith("phantom is not at hand as the run was trained on it, so drift was not")
+    page = (folder / "report.html").read_text()
+    assert "Not measured: phantom, on which the networks were trained, is not at hand" in page
+    assert "near duplicates not audited: dataset" in page
+    assert "56 studies of phantom" in page  # training, in the model card
+    copy = shutil.copytree(phantoms / "phantom", tmp_path / "copy")
+    meta = read_meta(world.stage1.workdir)
+    with pytest.raises(
+        InputError, match=r"(?s)68 pair\(s\).*--leave-out-seen.*identical to a file"
+    ):
+        open_external(copy, "all", (), meta, data_dir=tmp_path)
+    left = open_external(copy, "all", (), meta, data_dir=tmp_path, leave_out=True)
+    assert (len(left.left_out), left.trained) == (68, None)
 
 
 def test_what_the_run_was_started_from_has_seen_is_left_out_too(world, others, tmp_path):
@@ -163,7 +212,9 @@ def test_what_the_run_was_started_from_has_seen_is_left_out_too(world, others, t
         meta.config, data=dataclasses.replace(meta.config.data, dir=others)
     )
     hashed = json.loads((others / "phantom" / "splits.json").read_text())["sha256"]
-    start = {"config": io.to_dict(config), "split_hash": hashed, "epoch": 1, "head": True}
+    files = seen_files(open_dataset(config.data))
+    start = {"config": io.to_dict(config), "split_hash": hashed, "epoch": 1, "new_head": ""}
+    start["seen_files"] = files
     meta = dataclasses.replace(meta, started_from=[start])
     copy = shutil.copytree(others / "phantom", tmp_path / "copy")
     with pytest.raises(InputError, match=r"(?s)pair\(s\).*Write --leave-out-seen"):
@@ -249,6 +300,8 @@ RUN = ("normal", "fracture")
     [
         ((), ("fracture", "normal"), False, ("normal", "fracture")),
         ((), ("NORMAL", "other", "Fracture"), False, ("NORMAL", "Fracture")),
+        ((), ("Fracture",), False, ("normal", "Fracture")),  # the other one has no study
+        (("healthy", "broken"), ("broken",), False, ("healthy", "broken")),
         (("-", "+"), ("+", "-"), False, ("-", "+")),
         (("healthy", "broken"), ("healthy", "broken"), True, ("healthy", "broken")),
     ],

@@ -11,7 +11,8 @@ import pytest
 from rich.console import Console
 
 from fracjax.cli.main import main
-from fracjax.config import Phase, Sweep
+from fracjax.config import Config, Phase, Sweep, Train
+from fracjax.config.rules import check
 from fracjax.errors import InputError
 from fracjax.evaluation import Estimate, Predictions, auc, compare_classifiers
 from fracjax.evaluation.compare import Difference
@@ -19,9 +20,10 @@ from fracjax.evaluation.learning_curve import CurvePoint, LearningCurve, learnin
 from fracjax.inference.model_bundle import open_run, read_metas
 from fracjax.loading.dataset_view import open_dataset
 from fracjax.report.charts.learning import learning_chart
-from fracjax.report.sections.learning_curve import answers
+from fracjax.report.sections.learning_curve import answers, learning_section
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training.checks import check_workdir
+from fracjax.training.ensemble_configs import is_sweep, member_configs
 from fracjax.training.training_data import examples_of
 from fracjax.workflows.learning_curve import show_learning_curve
 from fracjax.workflows.train import fit
@@ -30,9 +32,9 @@ from fracjax.workflows.two_stages import run_two_stages
 QUIET = Console(quiet=True)
 
 
-def _predictions(skill, k=2, n=120):
+def _predictions(skill, k=2, n=120, seed=0):
     """Predictions of k classes that know the truth the better, the larger `skill` is."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     label = np.arange(n) % k
     logits = skill * np.eye(k)[label] + rng.normal(size=(n, k))
     odds = np.exp(logits)
@@ -44,7 +46,7 @@ def _curve(low, value, high, sizes=(80, 160)):
     """A detector's curve whose AUC differs so between its two networks."""
     either = Estimate(0.8, 0.7, 0.9, 30, "DeLong")
     gain = Estimate(value, low, high, 30, "DeLong", "" if low is not None else "no b study")
-    points = tuple(CurvePoint(n / 160, n, (either,)) for n in sizes)
+    points = tuple(CurvePoint(n / 160, n, (either,), ((0.8,),), (None,)) for n in sizes)
     return LearningCurve(
         ("AUC",), points, (Difference("AUC", either, either, gain, 0.5, "DeLong"),)
     )
@@ -74,6 +76,81 @@ def test_a_classifier_has_accuracy_and_macro_f1():
     assert curve.gains == rows
     assert curve.points[1].figures == tuple(row.first for row in rows)
     assert curve.points[2].figures == tuple(row.second for row in rows)
+
+
+def _seeds(k):
+    """Two networks on each of two fractions, the second of the latter no better than the former."""
+    skill = ((0.5, 0), (0.6, 1), (3.0, 2), (0.1, 3))
+    return (0.5, 0.5, 1.0, 1.0), (60, 61, 120, 120), [_predictions(s, k, seed=i) for s, i in skill]
+
+
+def test_of_several_seeds_a_figure_is_their_mean_beside_their_standard_deviation():
+    fractions, sizes, each = _seeds(2)
+    curve = learning_curve(fractions, sizes, each)
+    areas = [auc(one.label, one.fracture_score) for one in each]
+    first, second = curve.points
+    assert (first.fraction, first.n_train, second.n_train) == (0.5, 60, 120)
+    assert first.networks == (tuple(areas[:2]),)
+    assert first.figures[0].value == pytest.approx(np.mean(areas[:2]))
+    assert second.sd == (pytest.approx(abs(areas[2] - areas[3]) / 2**0.5),)
+    gain = np.mean(areas[2:]) - np.mean(areas[:2])
+    assert curve.gains[0].difference.value == pytest.approx(gain)
+    assert answers(curve)[0].endswith("It rose with 1 of 2 seeds; the figures are their means.")
+    table = learning_chart(curve).table
+    assert table.header == ("fraction", "training studies", "AUC", "AUC, SD")
+    assert [row[3] for row in table.rows] == [f"{point.sd[0]:.3f}" for point in curve.points]
+    said = str(learning_section(curve).blocks[-1])
+    assert "the mean of 2 networks that differ in their seed" in said
+    assert "--sweep.seeds" not in said
+    assert "--sweep.seeds 3" in str(learning_section(_curve(0.01, 0.05, 0.09)).blocks[-1])
+
+
+def test_of_several_seeds_of_a_classifier_too():
+    fractions, sizes, each = _seeds(3)
+    curve = learning_curve(fractions, sizes, each)
+    alone = [compare_classifiers(*each[:2]).rows, compare_classifiers(*each[2:]).rows]
+    for i, name in enumerate(("accuracy", "macro F1")):
+        values = np.array([(r[i].first.value, r[i].second.value) for r in alone], float)
+        assert [point.networks[i] for point in curve.points] == [
+            *map(pytest.approx, values.tolist())
+        ]
+        means = [np.mean(pair) for pair in values]
+        assert [point.figures[i].value for point in curve.points] == pytest.approx(means)
+        (gain,) = (row for row in curve.gains if row.name == name)
+        assert gain.difference.value == pytest.approx(means[1] - means[0])
+        assert gain.test == "bootstrap by group"
+        assert curve.points[0].sd[i] == pytest.approx(np.std(values[0], ddof=1))
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_the_same_network_twice_is_that_network(k):
+    one, other = _predictions(0.5, k), _predictions(2.0, k)
+    once = learning_curve((0.5, 1.0), (60, 120), [one, other])
+    twice = learning_curve((0.5, 0.5, 1.0, 1.0), (60, 60, 120, 120), [one, one, other, other])
+    assert twice.points[0].sd == (0.0,) * len(twice.names)
+    # The last figure: AUC by DeLong, or macro F1 by the bootstrap; accuracy alone has closed forms.
+    for made in (once, twice):
+        assert made.names == once.names
+    for a, b in zip(once.points, twice.points, strict=True):
+        assert b.figures[-1].value == pytest.approx(a.figures[-1].value)
+        assert b.figures[-1].low == pytest.approx(a.figures[-1].low)
+    assert twice.gains[-1].difference.high == pytest.approx(once.gains[-1].difference.high)
+    assert twice.gains[-1].p_value == pytest.approx(once.gains[-1].p_value)
+
+
+def test_each_fraction_has_a_run_for_every_seed():
+    config = Config(sweep=Sweep(subsets=(1.0, 0.25), seeds=2), train=Train(seed=5))
+    made = member_configs(config)
+    assert [(one.data.subset, one.train.seed, one.workdir.name) for one in made] == [
+        (0.25, 5, "subset_0.25"),
+        (0.25, 6, "subset_0.25_seed_6"),
+        (1.0, 5, "subset_1.0"),
+        (1.0, 6, "subset_1.0_seed_6"),
+    ]
+    assert check(config) is config
+    assert not is_sweep(config)
+    alone = member_configs(dataclasses.replace(config, sweep=Sweep(subsets=(1.0, 0.25))))
+    assert alone == made[::2]  # so that a curve may grow by seeds
 
 
 @pytest.mark.parametrize(
@@ -139,7 +216,7 @@ def test_a_curve_is_trained_and_shown_on_validation(world, tmp_path):
 
     # It goes on where it was, may grow, and is no network.
     assert fit(config, QUIET) == metas
-    check_workdir(dataclasses.replace(config, sweep=Sweep(subsets=(1.0, 0.25, 0.5))))
+    check_workdir(dataclasses.replace(config, sweep=Sweep(subsets=(1.0, 0.25, 0.5), seeds=3)))
     with pytest.raises(InputError, match=r"of other networks \(subset_0.25, subset_1.0\)"):
         check_workdir(dataclasses.replace(config, sweep=Sweep()))
     changed = (Phase(epochs=1, learning_rate=0.5, cut="head"),)

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -21,9 +22,9 @@ from fracjax.inference.stages import open_detector_gate, open_stages
 from fracjax.loading.dataset_view import open_dataset
 from fracjax.runtime.atomic_files import to_json
 from fracjax.runtime.sharding import data_mesh
-from fracjax.training import loop, training_data
+from fracjax.training import loop, starting_run, training_data
 from fracjax.training.checkpoint import read_meta
-from fracjax.workflows import train
+from fracjax.workflows import train, two_stages
 from fracjax.workflows.compare import compare
 from fracjax.workflows.evaluate import evaluate
 from fracjax.workflows.two_stages import run_two_stages
@@ -359,6 +360,23 @@ def test_the_threshold_holds_for_as_many_views_as_it_was_chosen_on(world, world_
         evaluate(copy, "test", data_mesh(), QUIET, views=1)
 
 
+def test_fixed_views_go_with_the_threshold_that_was_chosen_on_them(world_copy):
+    copy = world_copy.stage1.workdir
+    with pytest.raises(InputError, match=r"views is flip, but .* mean of 1 view\(s\)"):
+        evaluate(copy, "test", data_mesh(), QUIET, views="flip")
+    evaluate_run(EvaluationRequest(copy, "validation", calibrate=True, views="flip"), data_mesh())
+    gate = open_detector_gate(copy, data_mesh())
+    assert (gate.bundle.test_views, gate.identity["test_views"]) == ("flip", "flip")
+    with pytest.raises(InputError, match=r"views is 1, but .* on the mean of the fixed views flip"):
+        evaluate(copy, "test", data_mesh(), QUIET, views=1)
+    record = json.loads(calibration.path(copy).read_text())
+    assert record["test_views"] == "flip"
+    for wrong in ("flop", 0, 2.5):
+        calibration.path(copy).write_text(json.dumps({**record, "test_views": wrong}))
+        with pytest.raises(InputError, match=rf"is damaged \(the views are {wrong}\)"):
+            open_detector_gate(copy, data_mesh())
+
+
 def test_the_threshold_holds_for_the_precision_it_was_chosen_in(world_copy, monkeypatch):
     copy = world_copy.stage1.workdir
     with pytest.raises(
@@ -423,3 +441,33 @@ def test_the_run_of_another_user_is_evaluated_into_a_folder_of_ones_own(world_co
     }  # fmt: skip
     calibration.path(out).unlink()
     assert calibration.stored_at(run, out) == calibration.path(run)
+
+
+def test_stage_2_may_start_from_the_detector_that_is_trained_before_it(
+    world, tmp_path, monkeypatch
+):
+    stage1 = dataclasses.replace(world.stage1, workdir=tmp_path / "stage1")
+    model = dataclasses.replace(world.stage2.model, weights=stage1.workdir)
+    stage2 = dataclasses.replace(world.stage2, workdir=tmp_path / "stage2", model=model)
+    wide = dataclasses.replace(stage2, model=dataclasses.replace(model, width=0.125))
+    started = []
+
+    def fit(config, _):
+        """Stands for hours of training: stage 1 comes into being when its turn is."""
+        if config.workdir == stage1.workdir:
+            assert not stage1.workdir.exists()
+            shutil.copytree(world.stage1.workdir, stage1.workdir)
+        started.append(starting_run.starts_of(config))
+        return []
+
+    monkeypatch.setattr(two_stages, "fit", fit)
+    for name in ("show_run", "evaluate", "open_stages", "run_cascade", "report_cascade"):
+        monkeypatch.setattr(two_stages, name, lambda *_: None)
+    with pytest.raises(InputError, match=r"width is 0\.0625 there and 0\.125 here"):
+        run_two_stages(stage1, wide, QUIET)
+    assert not started
+    run_two_stages(stage1, stage2, QUIET)
+    first, ((source),) = started
+    assert not first
+    assert source["split_hash"] == read_meta(world.stage1.workdir).split_hash
+    assert source["new_head"].startswith("other classes")

@@ -1,9 +1,9 @@
 """Changes of values: functions of a key and an image in [0, 255].
 
-The thirteen colour operations of section 7.2, then brightness, contrast and noise, as by Keras's
-layers of these names. Equalisation, stretching and CLAHE are in `histogram`. Convolutions continue
-the image at its border by its mirror image without a second copy of the last row (OpenCV's
-BORDER_REFLECT_101, SciPy's "mirror"), and treat each channel by itself.
+The thirteen colour operations of section 7.2, then exposure, and brightness, contrast and
+noise as by Keras's layers of these names. Equalisation, stretching and CLAHE are in `histogram`.
+Convolutions continue the image at its border by its mirror image without a second copy of the last
+row (OpenCV's BORDER_REFLECT_101, SciPy's "mirror"), and treat each channel by itself.
 """
 
 import functools
@@ -26,7 +26,18 @@ _Operation = Callable[[Array, Array], Array]  # (key, image) -> image
 
 def gamma(key: Key[Array, ""], image: Image) -> Image:
     """255 (x / 255)^g, with g between 1/2 and 2."""
-    exponent = jnp.exp2(jax.random.uniform(key, minval=-1.0))
+    return _power(image, jnp.exp2(jax.random.uniform(key, minval=-1.0)))
+
+
+def exposure(key: Key[Array, ""], image: Image, strength: float | Scalar) -> Image:
+    """255 (x / 255)^g, with the logarithm of g drawn up to `strength` either way.
+
+    So it darkens as often as it brightens; black and white stay what they are.
+    """
+    return _power(image, jnp.exp(strength * jax.random.uniform(key, minval=-1.0)))
+
+
+def _power(image: Image, exponent: Scalar) -> Image:
     # A factor on x, so that an exponent of 1 is exact; black stays black, whatever its factor.
     fraction = jnp.maximum(image / 255.0, 1e-6)
     return jnp.clip(image * fraction ** (exponent - 1.0), 0.0, 255.0)

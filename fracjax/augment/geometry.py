@@ -2,15 +2,50 @@
 
 The ranges are those of Keras's RandomFlip("horizontal"), RandomRotation, RandomZoom (one factor
 for both axes) and RandomTranslation; what comes from outside the image is black, which is what
-lies outside the collimator of a radiograph.
+lies outside the collimator of a radiograph. Beside it the eight views of the square, which
+interpolate nothing.
 """
+
+import itertools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Key, Num
 
 from fracjax.augment.histogram import Image
 from fracjax.config import Augment
+
+
+class Arrangement(NamedTuple):
+    """One of the eight views of a square: swap its axes or not, then mirror it or not."""
+
+    transpose: bool = False
+    up_down: bool = False
+    left_right: bool = False
+
+
+DIHEDRAL = tuple(Arrangement(*bits) for bits in itertools.product((False, True), repeat=3))
+"""All eight (the dihedral group D4), the first of them the image as it is."""
+
+
+def arrange(
+    images: Num[Array, "*b side side c"], arrangement: Arrangement
+) -> Num[Array, "*b side side c"]:
+    """Show images in one view of the square: the same pixels, at other places."""
+    if arrangement.transpose:
+        images = jnp.swapaxes(images, -3, -2)
+    mirrored = {-3: arrangement.up_down, -2: arrangement.left_right}
+    return jnp.flip(images, [axis for axis, on in mirrored.items() if on])
+
+
+def random_arrangement(
+    key: Key[Array, ""], image: Float[Array, "side side c"]
+) -> Float[Array, "side side c"]:
+    """Show an image in one of the eight views, each as likely as any other."""
+    for drawn, name in zip(jax.random.bernoulli(key, shape=(3,)), Arrangement._fields, strict=True):
+        image = jnp.where(drawn, arrange(image, Arrangement(**{name: True})), image)
+    return image
 
 
 def draw_affine(key: Key[Array, ""], policy: Augment) -> Float[Array, "2 3"]:

@@ -1,8 +1,8 @@
 """The changes that a config asks for, composed and applied to a batch.
 
 The composition is that of section 7.2's "multi_augment_generator": one of the colour operations
-or none, then the five changes made for radiographs. The four geometric ones are one warp, so that
-an image is interpolated once.
+or none, then the five changes made for radiographs, and between and after them those that the paper
+has not. The four geometric ones are one warp, so that an image is interpolated once.
 """
 
 from functools import partial
@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, UInt8
 
-from fracjax.augment import colour, geometry
+from fracjax.augment import colour, erasing, geometry
 from fracjax.augment.histogram import Image
 from fracjax.config import Augment
 from fracjax.ops.backend import on_cpu
@@ -47,13 +47,18 @@ def augment(
         (colour.contrast, policy.contrast),
         (colour.noise, policy.noise),
     )
+    moved = bool(policy.flip or policy.rotation or policy.zoom or policy.translation)
+    # The number is that of a stage's draws: they stay what they are when a stage comes between.
     stages = (
-        (recolour, bool(policy.colours)),
-        (move, bool(policy.flip or policy.rotation or policy.zoom or policy.translation)),
-        (apply_intensity, any(strength for _, strength in intensities)),
+        (0, recolour, bool(policy.colours)),
+        (1, move, moved),
+        (3, geometry.random_arrangement, policy.dihedral),
+        (4, partial(colour.exposure, strength=policy.gamma), bool(policy.gamma)),
+        (2, apply_intensity, any(strength for _, strength in intensities)),
+        (5, partial(erasing.erase, fraction=policy.erase), bool(policy.erase)),
     )
     out, index = images.astype(jnp.float32), jnp.arange(len(images)) if index is None else index
-    for stage, (change, wanted) in enumerate(stages):
+    for stage, change, wanted in stages:
         if wanted:
             of_stage = jax.random.fold_in(key, stage)
             keys = jax.vmap(partial(jax.random.fold_in, of_stage))(index)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from fracjax.cli.process import keep_caches_in
-from fracjax.config import Precision
+from fracjax.config import Precision, Views
 from fracjax.config.class_names import show_dashes
 from fracjax.errors import InputError
 from fracjax.runtime.multihost import broadcast, main_console, print_main, start
@@ -35,7 +35,7 @@ def evaluate(
     leave_out_seen: bool = False,
     compare: tuple[Path, Path] | None = None,
     threshold: str | None = None,
-    views: int | None = None,
+    views: Views | None = None,
     precision: Precision | None = None,
     per: str | None = None,
     pool: Literal["mean", "max"] = "mean",
@@ -61,9 +61,10 @@ def evaluate(
         the command `compare`.
       threshold: with --split validation, how to choose it: youden, sensitivity:X or fixed:X; by
         default as the run's config says.
-      views: average the probabilities over so many views of each study: the study as it is, and
-        others drawn from the run's augmentation. A detector's threshold is chosen on validation
-        with as many as test has then.
+      views: average the probabilities over several views of each study: so many, the study as it
+        is and others drawn from the run's augmentation; or fixed ones, flip for the study and its
+        mirror image, dihedral for the eight views of the square. A detector's threshold is chosen
+        on validation with those that test has then.
       precision: what the networks compute in, if not in that of their training: bfloat16 is for
         accelerators. A detector's threshold is chosen on validation in that of test.
       per: column of the dataset, such as patient: the predictions of one are pooled as well, with

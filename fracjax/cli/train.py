@@ -18,7 +18,8 @@ with get_config(). --dry-run prints the resolved config and the network's table,
 data. --profile [STEPS] writes a trace of five steps, or of so many, into WORKDIR/profile, for
 Perfetto or XProf. --cache-dir DIR keeps decoded images there and not with the dataset; where that
 cannot be written, they are in ~/.cache/fracjax. --data.subset 0.1 0.2 0.5 1, with several values,
-trains one network on each fraction and draws the learning curve. All else are fields of the config:
+trains one network on each fraction (three with --sweep.seeds 3) and draws the learning curve. All
+else are fields of the config:
 """
 
 

@@ -8,7 +8,7 @@ import typing
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from fracjax.config import Bound, Config
+from fracjax.config import Bound, Config, Phase
 from fracjax.config.class_names import class_key, flag_words, roles, says_the_opposite
 from fracjax.errors import InputError
 
@@ -57,18 +57,50 @@ def _joint_problems(config: Config) -> list[str]:
         f"sweep.learning_rates is {', '.join(map(str, rates))} alone: write it as "
         "phases.0.learning_rate, or more of them to compare": len(rates) == seeds == 1,
         "a sweep compares runs of one network: leave out folds and ensemble.members, and train "
-        "them with what the sweep finds": (rates or seeds > 1) and (folds != 0 or members > 1),
+        "them with what the sweep finds": not subsets
+        and (rates or seeds > 1)
+        and (folds != 0 or members > 1),
         f"sweep.subsets is {fractions} alone: write it as data.subset, or more of them for a "
         "learning curve": len(subsets) == 1,
         f"data.subset is {config.data.subset} and sweep.subsets {fractions}: they are one or the "
         "other": bool(subsets) and config.data.subset != 1,
-        f"sweep.subsets is {fractions}, a learning curve of one network for each: leave out "
-        "sweep.learning_rates, sweep.seeds, folds and ensemble.members": bool(subsets)
-        and bool(rates or seeds > 1 or folds != 0 or members > 1),
+        f"sweep.subsets is {fractions}, a learning curve of one network for each, and for each of "
+        "sweep.seeds: leave out sweep.learning_rates, folds and ensemble.members": bool(subsets)
+        and bool(rates or folds != 0 or members > 1),
         "data.oversample and loss.class_weights balanced both make up for rare classes: choose one "
         "of them": config.data.oversample and config.loss.class_weights == "balanced",
+        f"train.keep is highest_auc, and of {len(classes)} classes there is no such AUC: write "
+        "train.keep lowest_loss or last": config.train.keep == "highest_auc" and len(classes) != 2,
+        **{
+            f"phases.{number}.warm_up is {phase.warm_up}, but a {phase.schedule} schedule has no "
+            f"such warm-up: write phases.{number}.schedule cosine, or leave out warm_up": True
+            for number, phase in enumerate(config.phases)
+            if phase.warm_up != Phase.warm_up and phase.schedule != "cosine"
+        },
+        **_share_problems(config),
     }
     return [problem for problem, broken in rules.items() if broken]
+
+
+def _share_problems(config: Config) -> dict[str, bool]:
+    """Of a batch with a fixed share of positives."""
+    data, share = config.data, config.data.positive_share
+    size, positives = data.batch_size, data.positives_per_batch
+    others = {
+        "data.oversample": data.oversample,
+        "loss.class_weights balanced": config.loss.class_weights == "balanced",
+    }
+    problems = {
+        f"it and {other} both make up for rare classes: choose one of them": on
+        for other, on in others.items()
+    }
+    problems |= {
+        f"data.classes has {len(data.classes)}, and only of two is one positive: write 0, or "
+        "data.oversample": len(data.classes) > 2,
+        f"of data.batch_size {size} that is {positives}, rounded: write what makes 1 to "
+        f"{size - 1}": share < 1 and not 0 < positives < size,
+    }
+    return {f"data.positive_share is {share}: {p}": share > 0 and on for p, on in problems.items()}
 
 
 def _fields(name: str, value: Any, hint: Any) -> Iterator[_Field]:
@@ -99,13 +131,23 @@ def _type(name: str, value: Any, hint: Any) -> str | None:
         return f"{found}, not a finite number"
     if _is(value, hint):
         return None
-    expected = hint.__name__ if isinstance(hint, type) else str(hint)
-    return f"{found}, a {type(value).__name__}, not {expected}"
+    return f"{found}, a {type(value).__name__}, not {_words(hint)}"
+
+
+def _words(hint: Any) -> str:
+    """What a field may hold."""
+    if typing.get_origin(hint) in (types.UnionType, typing.Union, Literal):
+        return " or ".join(map(_words, typing.get_args(hint)))
+    if hint is types.NoneType:
+        return "none"
+    return hint.__name__ if isinstance(hint, type) else str(hint)
 
 
 def _is(value: Any, hint: Any) -> bool:
-    if isinstance(hint, types.UnionType):
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
         return any(_is(value, option) for option in typing.get_args(hint))
+    if typing.get_origin(hint) is Literal:
+        return value in typing.get_args(hint)
     if hint in (int, float) and isinstance(value, bool):
         return False
     if hint is float:

@@ -4,7 +4,6 @@ A file in `configs/` builds a `Config` in `get_config()`; `fracjax.config.io.loa
 applies the command line's overrides; `fracjax.config.rules.check` refuses what is out of range.
 """
 
-import typing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,65 +17,11 @@ from fracjax.config.bounds import (
     UNIQUE,
     Bound,
     Fraction,
-    fold_of,
     is_backbone,
-    value_of,
 )
-
-
-@dataclass(frozen=True)
-class Data:
-    """Which studies, and how they become images and batches."""
-
-    name: str = "phantom"
-    """Prepared dataset: phantom, phantom_types, fracatlas, bone_break or your own."""
-    dir: Path = Path("data")
-    """Folder in which `fracjax prepare` put the prepared datasets."""
-    classes: Annotated[
-        tuple[str, ...],
-        UNIQUE,
-        Bound("fewer than two, in index order", lambda names: len(names) >= 2),
-    ] = ("healthy", "fracture")
-    """Classes to keep, in index order. With two of them the first is the negative one."""
-    split: Path = Path("splits.json")
-    """Split file; a relative path is looked up in the prepared dataset's folder."""
-    image_size: Annotated[int, AT_LEAST_1] = 224
-    """Side of the square image that the network sees, in pixels."""
-    fit: Literal["stretch", "pad"] = "stretch"
-    """How an image becomes a square: stretched, as in the paper, or padded with black, which keeps
-    its proportions."""
-    channels: Literal["auto", "grey", "colour"] = "auto"
-    """Channels to keep of every image: one (grey), three (colour), or three only if a file of the
-    dataset has colour (auto)."""
-    colormap: Literal["none", "jet", "hot", "bone", "viridis"] = "none"
-    """Colour map of the grey values, after augmentation, on every part of the split."""
-    batch_size: Annotated[int, AT_LEAST_1] = 32
-    """Studies per step, over all devices together."""
-    mode: Literal["auto", "resident", "stream"] = "auto"
-    """Where the decoded studies wait: all of them in the devices' memory (resident), or on the
-    disk, read ahead of the step (stream). auto is resident if they take at most half of the memory
-    that is free."""
-    workers: Annotated[int, AT_LEAST_0] = 0
-    """Processes that read ahead in stream mode; 0 reads in threads of this one."""
-    filter: Path | None = None
-    """Workdir of a detector: train and validate on what it calls positive; `none` for all."""
-    fold: Annotated[
-        str | None,
-        Bound(
-            "neither none nor like 2/5, the second of five folds, nor like source=clinic_b",
-            lambda x: x is None or bool(fold_of(x) or value_of(x)),
-        ),
-    ] = None
-    """`2/5`: validate on the second of five folds of the training and validation studies, and train
-    on the other four. `source=clinic_b`: validate on those whose column `source` says clinic_b, and
-    train on all others. `none`: the split as it is."""
-    subset: Annotated[float, ABOVE_0, AT_MOST_ALL] = 1.0
-    """Fraction of the near-duplicate groups to train on, drawn by `train.seed`. Several, as in
-    `--data.subset 0.1 0.2 0.5 1`, are a learning curve."""
-    oversample: bool = False
-    """Show studies of the smaller classes again, other ones in each epoch, until every class is as
-    frequent as the largest."""
-
+from fracjax.config.data import COLOURS as COLOURS  # where configs have it from
+from fracjax.config.data import Augment, Data
+from fracjax.config.training import Phase, Train
 
 Precision = Literal["float32", "tensorfloat32", "bfloat16"]
 """What the layers of a network compute in."""
@@ -129,47 +74,6 @@ class Freeze:
     """
 
 
-Colour = Literal[
-    "gamma", "blur", "equalise", "stretch", "clahe",
-    "jet", "hot", "bone", "viridis", "hue", "sharpen", "negative", "sobel",
-]  # fmt: skip
-"""A colour transformation of section 7.2."""
-
-COLOURS: tuple[Colour, ...] = typing.get_args(Colour)
-"""All thirteen."""
-
-
-@dataclass(frozen=True)
-class Augment:
-    """Random changes to a training image, drawn on the device."""
-
-    flip: bool = False
-    """Mirror left and right in half of the cases."""
-    rotation: Annotated[float, AT_LEAST_0] = 0.0
-    """Largest rotation to either side, in degrees."""
-    zoom: Fraction = 0.0
-    """Largest relative change of size."""
-    translation: Fraction = 0.0
-    """Largest shift to each side, as a fraction of the image's side."""
-    brightness: Fraction = 0.0
-    """Largest shift of the grey values, as a fraction of the full range."""
-    contrast: Fraction = 0.0
-    """Largest relative change of contrast about the image's mean."""
-    noise: Fraction = 0.0
-    """Standard deviation of Gaussian noise, as a fraction of the full range."""
-    colours: Annotated[tuple[Colour, ...], UNIQUE] = ()
-    """Colour transformations of which each image gets one, or with the same chance none."""
-    mixup: Annotated[float, AT_LEAST_0] = 0.0
-    """Parameter of the Beta distribution by which pairs of images, and their losses, are mixed
-    (mixup, Zhang et al. 2018); 0 is off, 0.2 is usual."""
-    cutmix: Annotated[float, AT_LEAST_0] = 0.0
-    """The same for the area of a rectangle that is taken from another image (CutMix, Yun et al.
-    2019); 0 is off, 1 is usual. With both on, each pair is mixed in one of the two ways."""
-    test_views: Annotated[int, AT_LEAST_1] = 1
-    """Views of each study whose probabilities are averaged when it is evaluated: the study as it
-    is, and the others drawn from this policy."""
-
-
 @dataclass(frozen=True)
 class Loss:
     """What is minimised: cross-entropy, in nats, with these changes."""
@@ -188,40 +92,6 @@ class Loss:
     usual, values between 0 and 1 have no finite gradient."""
     class_weights: Literal["none", "balanced"] = "none"
     """Weight of a training study: 1, or inversely proportional to the size of its class."""
-
-
-@dataclass(frozen=True)
-class Phase:
-    """One part of training, with an optimiser of its own (Adam, Kingma and Ba 2015)."""
-
-    epochs: Annotated[int, AT_LEAST_1] = 50
-    """Largest number of passes over the training studies."""
-    learning_rate: Annotated[float, ABOVE_0] = 1e-4
-    """Of Adam; with a schedule, its largest value."""
-    cut: str = "none"
-    """First part that trains: none (all of it), a block (mixed9), a Keras layer (249), or head."""
-    schedule: Literal["constant", "one_cycle", "plateau"] = "constant"
-    """The same learning rate throughout; up over the first fifth of the phase's steps, then down to
-    zero; or reduced whenever the validation loss stops falling."""
-
-
-@dataclass(frozen=True)
-class Train:
-    """When to stop, when to slow down, and from which seed."""
-
-    patience: Annotated[int, AT_LEAST_1] = 3
-    """Epochs without a lower validation loss after which a phase stops."""
-    plateau_patience: Annotated[int, AT_LEAST_1] = 10
-    """Epochs without a lower validation loss after which `plateau` reduces the learning rate."""
-    plateau_factor: Annotated[float, ABOVE_0, Bound("not below 1", lambda x: x < 1)] = 0.1
-    """Factor by which it is reduced."""
-    steps_per_dispatch: Annotated[int, AT_LEAST_0] = 0
-    """Training steps per call of the compiled program, in resident mode; 0 is the whole
-    epoch on an accelerator, and 1 on a CPU."""
-    checkpoint_steps: Annotated[int, AT_LEAST_0] = 0
-    """Steps after which the state is saved within an epoch, too; 0 saves after each epoch only."""
-    seed: Annotated[int, AT_LEAST_0] = 0
-    """Seed of the initial weights, the order of the studies, augmentation and dropout."""
 
 
 @dataclass(frozen=True)
@@ -246,8 +116,8 @@ class Sweep:
     seeds: Annotated[int, AT_LEAST_1] = 1
     """Runs of each, with the seeds `train.seed`, `train.seed` + 1, ..."""
     subsets: Annotated[tuple[Annotated[float, ABOVE_0, AT_MOST_ALL], ...], UNIQUE] = ()
-    """A learning curve: fractions, each in place of `data.subset`, trained one after the other.
-    `--data.subset 0.1 0.2 0.5 1` writes them here."""
+    """A learning curve: fractions, each in place of `data.subset`, with each of the seeds, trained
+    one after the other. `--data.subset 0.1 0.2 0.5 1` writes them here."""
 
 
 @dataclass(frozen=True)

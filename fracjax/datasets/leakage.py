@@ -4,6 +4,7 @@ The split keeps groups of near duplicates whole. This audit does not take its wo
 files themselves, and the images, across the parts.
 """
 
+from collections.abc import Set
 from dataclasses import dataclass, replace
 from zipfile import BadZipFile
 
@@ -40,17 +41,16 @@ class Leakage:
     # pairs of images whose perceptual hashes are close, and that were laid over each other
     compared: int
     nearest: float | None  # largest correlation among them; None without such a pair
-    unknown: str = ""  # why nothing could be compared, in a sentence; empty where it was
     groups: bool = True  # both sides are of one dataset, whose groups were compared, too
+    gone: str = ""  # why of what was seen the files alone could be compared; empty where it was all
 
     def __str__(self) -> str:
-        if self.unknown:
-            return self.unknown
         kinds = {"near duplicate": self.similarity is not None, "group": self.groups}
         no = ["no file", *(f"no {kind}" for kind, compared in kinds.items() if compared)]
         found = " and ".join(filter(None, (", ".join(no[:-1]), no[-1])))
         seen = f"{self.n_seen} of {self.seen}"
-        return f"{self.n_evaluated} studies of {self.evaluated}: {found} in common with {seen}"
+        words = f"{self.n_evaluated} studies of {self.evaluated}: {found} in common with {seen}"
+        return f"{words}; near duplicates not audited: {self.gone}" if self.gone else words
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,19 @@ class Studies:
 
 
 @dataclass(frozen=True)
+class Gone:
+    """Files that a model has seen, known by their digests alone."""
+
+    what: str  # in words, for messages
+    sha256: Set[str]
+    why: str  # they are not at hand
+
+
+Seen = Studies | Gone
+"""What a model has seen."""
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Studies to be predicted, laid against those that a model has seen."""
 
@@ -79,8 +92,16 @@ class Comparison:
     groups: bool
 
 
-def compare_studies(seen: Studies, evaluated: Studies) -> Comparison:
+def compare_studies(seen: Seen, evaluated: Studies) -> Comparison:
     """Find each group (of one dataset), each file and each lookalike that is on both sides."""
+    if isinstance(seen, Gone):
+        files = evaluated.prepared.sha256[evaluated.index].tolist()
+        copies = [
+            (place, f"{name}: identical to a file of {seen.what}")
+            for place, (file, name) in enumerate(zip(files, evaluated.names, strict=True))
+            if file in seen.sha256
+        ]
+        return Comparison(tuple(copies), None, 0, None, groups=False)
     shared = _shared(seen, evaluated, "sha256", "identical files")
     groups = _versions_of_one(seen.prepared, evaluated.prepared)
     if groups:  # they are named within their dataset
@@ -101,7 +122,7 @@ def compare_studies(seen: Studies, evaluated: Studies) -> Comparison:
 
 
 def audit_leakage(
-    seen: Studies,
+    seen: Seen,
     evaluated: Studies,
     way_out: str = "Prepare the dataset again, and train again",
 ) -> Leakage:
@@ -119,12 +140,12 @@ def audit_leakage(
             f"nearly so, and figures on them would be too good; no figure was made. {way_out}\n"
             f"{shown}{more}"
         )
-    counts = len(seen.index), len(evaluated.index)
-    how = found.similarity, found.compared, found.nearest
-    return Leakage(seen.what, evaluated.what, *counts, *how, groups=found.groups)
+    n, gone = (len(seen.sha256), seen.why) if isinstance(seen, Gone) else (len(seen.index), "")
+    counts, how = (n, len(evaluated.index)), (found.similarity, found.compared, found.nearest)
+    return Leakage(seen.what, evaluated.what, *counts, *how, groups=found.groups, gone=gone)
 
 
-def leave_out_seen(seen: Studies, evaluated: Studies) -> tuple[Studies, dict[str, str]]:
+def leave_out_seen(seen: Seen, evaluated: Studies) -> tuple[Studies, dict[str, str]]:
     """The evaluated studies of groups that share nothing with the seen ones.
 
     And of each other one why it is left out: what it shares, or that one of its group does.

@@ -95,24 +95,24 @@ def compare_detectors(
     squares = [partial(wilson_of_mean, float(value), made.n_groups) for value in made.value[4:]]
     rows = (
         compare_auc(y, (scores[0], scores[1]), group),
-        _bootstrapped(
+        bootstrapped(
             "average precision", made[:2], "Wilson, over positive studies", 2 * [precision], missing
         ),
         _paired("sensitivity", right, group, y == 1, "no positive study"),
         _paired("specificity", right, group, y == 0, "no negative study"),
         _paired("accuracy", right, group, y >= 0, "no studies"),
-        _bootstrapped("F1", made[2:4], "Wilson, carried over to F1", f1, nothing),
-        _bootstrapped("Brier score", made[4:], "Wilson, as of a proportion", squares, ""),
+        bootstrapped("F1", made[2:4], "Wilson, carried over to F1", f1, nothing),
+        bootstrapped("Brier score", made[4:], "Wilson, as of a proportion", squares, ""),
     )
     return _comparison(rows, right, group)
 
 
 def compare_auc(
     label: Int[np.ndarray, " n"],
-    scores: tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]],
+    scores: tuple[Float[np.ndarray, "*k n"], Float[np.ndarray, "*k n"]],
     groups: Groups,
 ) -> Difference:
-    """The AUC of two scores of the same studies, by DeLong."""
+    """The AUC of two scores of the same studies, or its mean over k networks each, by DeLong."""
     difference, p_value = auc_difference(label, *scores, groups)
     test = "" if p_value is None else difference.method
     first, second = (auc_estimate(label, one, groups) for one in scores)
@@ -131,7 +131,7 @@ def compare_classifiers(first: Predictions, second: Predictions, **resampling: i
     present = ((matrices.sum(1) + matrices.sum(2)) > 0).all(axis=0)
     absent = [name for name, known in zip(first.classes, present, strict=True) if not known]
     made = bootstrap(_macro_f1, group, cells, **resampling)
-    macro_f1 = _bootstrapped(
+    macro_f1 = bootstrapped(
         "macro F1",
         made,
         "MOVER over classes",
@@ -174,7 +174,7 @@ def _paired(name: str, right: list[Right], groups: Groups, among: Right, empty: 
     )
 
 
-def _bootstrapped(
+def bootstrapped(
     name: str, made: Resampled, method: str, alone: list[Interval], note: str
 ) -> Difference:
     """Of the two metrics in `made`; `alone`: the interval of each where resamples are the same."""

@@ -1,4 +1,8 @@
-"""The AUC: its interval, and the paired test of two; by group, both."""
+"""The AUC: its interval, and the paired test of two; by group, both.
+
+Scores are those of a network, [n], or of k of them, [k, n]: the figure is then the mean of their
+AUCs, and its interval is of these networks on other studies.
+"""
 
 import numpy as np
 import scipy
@@ -6,7 +10,9 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from fracjax.evaluation.intervals import Estimate, Z, count_groups, mover_difference, undefined
-from fracjax.evaluation.validation import Groups, Labels, Sample, Scores, missing_class
+from fracjax.evaluation.validation import Groups, Labels, Sample, missing_class
+
+Scores = Float[np.ndarray, "*k n"]
 
 
 def auc(labels: ArrayLike, scores: ArrayLike) -> float:
@@ -32,11 +38,13 @@ def structural_components(
 
     Source: Sun and Xu 2014, IEEE Signal Processing Letters 21(11), equations 8 and 9.
     """
-    positive, negative = scores[labels == 1], scores[labels == 0]
-    ranks = scipy.stats.rankdata(scores)
-    v10 = (ranks[labels == 1] - scipy.stats.rankdata(positive)) / negative.size
-    v01 = 1 - (ranks[labels == 0] - scipy.stats.rankdata(negative)) / positive.size
-    return v10, v01
+    each = np.atleast_2d(scores)
+    positive, negative = each[:, labels == 1], each[:, labels == 0]
+    ranks = scipy.stats.rankdata(each, axis=1)
+    above = ranks[:, labels == 1] - scipy.stats.rankdata(positive, axis=1)
+    below = ranks[:, labels == 0] - scipy.stats.rankdata(negative, axis=1)
+    v10, v01 = above / negative.shape[1], 1 - below / positive.shape[1]
+    return v10.mean(axis=0), v01.mean(axis=0)
 
 
 def auc_variance(labels: Labels, scores: Scores, groups: Groups) -> float:
@@ -83,7 +91,7 @@ def auc_estimate(labels: Labels, scores: Scores, groups: Groups) -> Estimate:
     method = "DeLong, logit scale" if alone else "DeLong, by group, logit scale"
     if missing := missing_class(n_positive, n):
         return undefined(n, method, missing)
-    area = auc(labels, scores)
+    area = float(np.mean([auc(labels, one) for one in np.atleast_2d(scores)]))
     variance = auc_variance(labels, scores, groups)
     if variance > 1e-14:
         half = Z * variance**0.5 / (area * (1 - area))

@@ -5,7 +5,7 @@ carries meaning: two sets of predictions meet by study id or not at all.
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from fracjax.errors import InputError
 from fracjax.evaluation import validation
+from fracjax.evaluation.predicted_files import read_predicted_files
 
 _SUM_TOLERANCE = 1e-4  # of float32 softmax over any number of classes; bfloat16 is refused
 _ATTRIBUTE_TYPES = {"U": "str", "i": "int", "u": "int", "f": "float", "b": "bool"}
@@ -107,13 +108,14 @@ class Predictions:
         """Write one line per study; `from_csv` reads back the same numbers to the last bit.
 
         Columns: study, label (the name of the class), p:CLASS for each class in order, and
-        TYPE:NAME for each attribute, TYPE being str, int, float or bool.
+        TYPE:NAME for each attribute, TYPE being str, int, float or bool. Names of files that are no
+        UTF-8 keep their own bytes.
         """
         attributes = {
             f"{_ATTRIBUTE_TYPES[a.dtype.kind]}:{name}": a.tolist()
             for name, a in self.attributes.items()
         }
-        with open(path, "w", newline="", encoding="utf-8") as file:
+        with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
             writer = csv.writer(file)
             writer.writerow(["study", "label", *(f"p:{c}" for c in self.classes), *attributes])
             for study, label, row, *values in zip(
@@ -126,10 +128,47 @@ class Predictions:
                 writer.writerow([study, self.classes[label], *row, *values])
 
     @classmethod
-    def from_csv(cls, path: Path) -> "Predictions":
-        """Read what `to_csv` wrote; `InputError` names every column and line that is wrong."""
-        with open(path, newline="", encoding="utf-8") as file:
+    def from_csv(
+        cls,
+        path: Path,
+        labels: Path | None = None,
+        *,
+        types: bool = False,
+        classes: Sequence[str] = (),
+        partial: bool = False,
+    ) -> "Predictions":
+        """Read what `to_csv` wrote, or `fracjax predict` beside a CSV of the truth.
+
+        `labels` is that CSV, as `fracjax prepare table` takes it: `file` (the path in the
+        predictions, or the last parts of it where these are unique, with or without suffix) and
+        `label`; other columns become attributes, `threshold` is one, too. Studies are paths, of one
+        group where `patient` is the same. Probabilities are the detector's, for `labels` of its two
+        classes, or, with `types`, the classifier's, for `labels` of the types; `types` are of what
+        the detector called alone. The detector's names are those of its decisions. Where all of
+        these are the same, the other name is that of the labels; where it is not there, either,
+        name both as `classes`, the negative one first.
+
+        Raises:
+          InputError: naming every column and line that is wrong; names of labels that are no class
+            of the run; several thresholds; and, but for `partial`, which warns of how many it
+            leaves out, all files that are unreadable, without a label, without types, or labelled
+            but not predicted.
+        """
+        if labels is not None:
+            how = {"types": types, "classes": classes, "partial": partial}
+            return cls(**read_predicted_files(path, labels, **how))
+        if types or classes or partial:
+            raise InputError(
+                f"{path}: types, classes and partial are for predictions without their truth: "
+                "name its CSV as labels, or leave them out"
+            )
+        with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
             header, *lines = list(csv.reader(file)) or [[]]
+        if header[:2] == ["path", "status"]:
+            raise InputError(
+                f"{path} is of `fracjax predict`, which knows no truth: name a CSV with the "
+                "columns file and label as labels, too"
+            )
         typed = [column.partition(":")[::2] for column in header]
         classes = tuple(name for kind, name in typed[2:] if kind == "p")
         strange = [":".join(c) for c in typed[2:] if c[0] not in {"p", *_READ}]

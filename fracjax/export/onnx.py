@@ -33,6 +33,13 @@ def _refuse_impossible(stages: Stages) -> None:
         for bundle in stages.bundles
         if bundle.precision == "bfloat16"
     ]
+    problems += [
+        f"{bundle.workdir} averages over the fixed views {bundle.test_views}, which are written "
+        f"with JAX only; run `{evaluate_command(bundle.workdir, '--views 1')}` first, or leave "
+        "--onnx out"
+        for bundle in stages.bundles
+        if isinstance(bundle.test_views, str)
+    ]
     if problems:
         raise InputError("; ".join(problems))
 

@@ -16,6 +16,7 @@ import numpy as np
 from jax import export, lax
 from jaxtyping import Array, Float, UInt8
 
+from fracjax.augment.geometry import DIHEDRAL, arrange
 from fracjax.errors import InputError
 from fracjax.evaluation import calls
 from fracjax.evaluation.temperature import scale_probabilities
@@ -25,6 +26,7 @@ from fracjax.inference.model_bundle import ModelBundle
 from fracjax.inference.stages import Stages
 from fracjax.ops.backend import tracing_for
 from fracjax.training import losses
+from fracjax.training.forward import FIXED_VIEWS
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 _LOCATIONS = "jax_traceback_in_locations_limit"
@@ -67,12 +69,13 @@ def arguments_of(stages: Stages) -> list[jax.ShapeDtypeStruct]:
 
 
 def refuse_impossible(stages: Stages) -> None:
-    """Raise `InputError` for views, which are drawn at random, and for weights that do not fit."""
+    """Raise `InputError` for views that are drawn at random, and for weights that do not fit."""
     problems = [
-        f"{bundle.workdir} averages over {bundle.test_views} views of an image, and an export "
-        f"sees it as it is; run `{evaluate_command(bundle.workdir, '--views 1')}` first"
+        f"{bundle.workdir} averages over {bundle.test_views} views of an image that are drawn, and "
+        "an export sees it as it is or in fixed views; run "
+        f"`{evaluate_command(bundle.workdir, '--views 1')}` first, or with --views flip"
         for bundle in stages.bundles
-        if bundle.test_views != 1
+        if isinstance(bundle.test_views, int) and bundle.test_views > 1
     ]
     size = sum(leaf.nbytes for it in stages.bundles for leaf in jax.tree.leaves(it.networks))
     if size > _MOST_BYTES:
@@ -90,8 +93,9 @@ def cascade(
     """What `predict_files` says of images, as a function of `inputs_of(stages)`.
 
     `probability` (float32[b]) of a fracture and `types` (float32[b, k], only with a classifier),
-    both at their run's temperature, members of ensembles averaged; `called` (bool[b]) is
-    `probability >= threshold` in float32. The classifier sees every image, called or not.
+    both at their run's temperature, members of ensembles and fixed views averaged; `called`
+    (bool[b]) is `probability >= threshold` in float32. The classifier sees every image, called or
+    not.
 
     Probabilities are averaged and scaled in `exact`; float64, as in `ModelBundle`, must be enabled.
     The networks are traced for a `platform`, or for a CPU and for anything else, to be chosen when
@@ -101,9 +105,16 @@ def cascade(
 
     def probabilities(bundle: ModelBundle, images: jax.Array) -> jax.Array:
         """As `ModelBundle.predict`."""
+        named = bundle.test_views
+        views = FIXED_VIEWS[named] if isinstance(named, str) else DIHEDRAL[:1]
+        fixed = len(views) > 1
+        # All in one batch: the program, and its weights, are no larger for more views.
+        seen = jnp.concatenate([arrange(images, one) for one in views]) if fixed else images
         each = []
         for variables in bundle.networks:
-            p = losses.probabilities(_logits(bundle, variables, images, platform)).astype(exact)
+            p = losses.probabilities(_logits(bundle, variables, seen, platform)).astype(exact)
+            if fixed:
+                p = p.reshape(len(views), -1, p.shape[1]).mean(axis=0)
             each.append(p / p.sum(axis=1, keepdims=True))
         mean = jnp.stack(each).mean(axis=0) if len(each) > 1 else each[0]
         return scale_probabilities(mean, bundle.temperature).astype(jnp.float32)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fracjax.config import Precision
+from fracjax.config import FixedViews, Precision, Views
 from fracjax.errors import InputError
 from fracjax.evaluation import OperatingPoint
 from fracjax.evaluation.pool_by import Pool, PooledPoint
@@ -29,7 +29,7 @@ class Calibration:
     # the threshold with its rule and what it was chosen on; None of a classifier.
     point: OperatingPoint | None
     temperature: Temperature  # what the logits are divided by; the threshold is one of such scores
-    test_views: int  # views of each study whose probabilities are averaged
+    test_views: Views  # views of each study whose probabilities are averaged
     precision: Precision  # what the networks compute in
     pooled: PooledPoint | None = None  # where predictions were pooled, too
 
@@ -101,9 +101,16 @@ def read(
             raise ValueError(f"the threshold is {point.threshold}, not a probability")
         temperature = Temperature.from_dict(record["temperature"])
         pooled = _read_pooled(record.get("pooled"))
-        return Calibration(point, temperature, int(record["test_views"]), precision, pooled)
+        return Calibration(point, temperature, _read_views(record), precision, pooled)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{place} is damaged ({error}); {hint}") from error
+
+
+def _read_views(record: dict[str, Any]) -> Views:
+    views = record["test_views"]
+    if views not in typing.get_args(FixedViews) and (not isinstance(views, int) or views < 1):
+        raise ValueError(f"the views are {views}")
+    return views
 
 
 def _read_pooled(record: dict[str, Any] | None) -> PooledPoint | None:

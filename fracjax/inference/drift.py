@@ -13,13 +13,14 @@ from fracjax.evaluation.drift import (
     histogram,
     shift_of,
 )
-from fracjax.inference.external import External
 from fracjax.inference.training_images import FIGURES, measure_all, ranges_of
+from fracjax.loading.dataset_view import Dataset
 from fracjax.training.checkpoint import CheckpointMetadata
 
 
 def measure_drift(
-    external: External,
+    trained: Dataset,
+    external: Dataset,
     meta: CheckpointMetadata,
     validation: Predictions,
     here: Predictions,
@@ -27,16 +28,17 @@ def measure_drift(
 ) -> Drift:
     """Compare images and classes with the training part, and scores with those on validation.
 
-    Both predictions are of the same networks at the same temperature; `point` is None of a
-    classifier.
+    Of the external dataset the test part counts. Both predictions are of the same networks at the
+    same temperature; `point` is None of a classifier.
     """
-    images, fractions = _of_images(external, meta)
+    images, fractions = _of_images(trained, external, meta)
     pairs = {"all studies": (np.ones(validation.n, bool), np.ones(here.n, bool))}
     score, what = (lambda p: p.probabilities.max(axis=1)), "probability of the called class"
     if point is not None:
         score, what = (lambda p: p.fracture_score), f"score of {here.classes[1]}"
         for i, name in enumerate(here.classes):
-            pairs[f"{name} studies"] = (validation.label == i, here.label == i)
+            if np.any(here.label == i):
+                pairs[f"{name} studies"] = (validation.label == i, here.label == i)
         calls = [(point.calls(p.fracture_score), p.groups) for p in (validation, here)]
         fractions.append(fraction_shift(f"called {here.classes[1]}", "validation", *calls))
     shifts, scores = list(images), []
@@ -52,10 +54,10 @@ def measure_drift(
 
 
 def _of_images(
-    external: External, meta: CheckpointMetadata
+    trained: Dataset, external: Dataset, meta: CheckpointMetadata
 ) -> tuple[list[Shift], list[FractionShift]]:
-    both = (external.trained, "train"), (external.dataset, "test")
-    examples = [dataset.part(part, meta.form) for dataset, part in both]
+    both = (trained, "train"), (external, "test")
+    examples = [dataset.part(part, meta.form, every_class=False) for dataset, part in both]
     groups = [its.group for its in examples]
     greys = [measure_all(its) for its in examples]
     sizes = [
@@ -71,7 +73,7 @@ def _of_images(
         shift_of(name, "training", *sides([its[:, i] for its in values]))
         for i, name in enumerate(columns)
     ]
-    known = ranges_of(greys[0], external.trained.split_hash)
+    known = ranges_of(greys[0], trained.split_hash)
     colour = [
         dataset.prepared.colour[its.rows] for (dataset, _), its in zip(both, examples, strict=True)
     ]

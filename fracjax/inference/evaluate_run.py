@@ -56,7 +56,8 @@ class EvaluatedRun:
     precision_shift: PrecisionShift | None
     pooled: Predictions | None  # those of each patient as one, if they were asked for
     folds: bool  # each network predicted other studies, those that it was not trained on
-    # of an external evaluation what it was made on, how it differs from training and validation.
+    # of an external evaluation what it was made on, and how that differs from training and
+    # validation, if these are at hand.
     external: External | None = None
     drift: Drift | None = None
 
@@ -69,8 +70,8 @@ class EvaluatedRun:
         return f"{self.external.name}, external test of a run on {own}"
 
     @property
-    def trained(self) -> Dataset:
-        """The dataset that the networks were trained on."""
+    def trained(self) -> Dataset | None:
+        """The dataset that the networks were trained on; None where it is not at hand."""
         return self.dataset if self.external is None else self.external.trained
 
 
@@ -97,7 +98,8 @@ def evaluate_run(request: EvaluationRequest, mesh: Mesh) -> EvaluatedRun:
         dataset, examples, leakage = _studies(bundle, request.part, request.data_dir)
     else:
         dataset, part, leakage = external.dataset, "test", external.leakage
-        examples = (dataset.part(part, bundle.meta.form),) * len(metas)
+        these = dataset.part(part, bundle.meta.form, every_class=False)
+        examples = (these,) * len(metas)
     folds = is_cross_validation(metas) and part == "validation"
     join = aggregate.pooled if folds else aggregate.mean
     each = _predict_each(bundle, examples)
@@ -121,9 +123,10 @@ def evaluate_run(request: EvaluationRequest, mesh: Mesh) -> EvaluatedRun:
         calibration.store(request.out or request.workdir, chosen, metas)
     bundle = chosen.apply_to(bundle)
     drift = None
-    if external is not None:
+    if external is not None and external.trained is not None:
         validation = _on_validation(bundle, chosen, request.data_dir)
-        drift = measure_drift(external, bundle.meta, validation, predictions, chosen.point)
+        both = external.trained, external.dataset
+        drift = measure_drift(*both, bundle.meta, validation, predictions, chosen.point)
     own = bundle, part, dataset, examples, each, predictions, chosen, leakage, shift, pooled
     return EvaluatedRun(*own, folds, external, drift)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fracjax.config import Precision
+from fracjax.config import Precision, Views
 from fracjax.errors import InputError
 from fracjax.evaluation import parse_rule
 from fracjax.evaluation.pool_by import Pool
@@ -29,7 +29,7 @@ class EvaluationRequest:
     rule: str | None = None
     # views of each study whose probabilities are averaged; by default the config's
     # `augment.test_views`, and on test what validation was evaluated with.
-    views: int | None = None
+    views: Views | None = None
     # what the networks compute in; by default the config's `model.precision`, likewise.
     precision: Precision | None = None
     # where the prepared datasets are now; the config's `data.dir` by default.
@@ -70,8 +70,8 @@ def checked_rule(request: EvaluationRequest, meta: CheckpointMetadata) -> str | 
         "temperature are chosen there only": request.calibrate and request.part != "validation",
         f"threshold is {request.rule}: a rule chooses a detector's threshold, on validation only; "
         "leave it out": request.rule is not None and not (detector and request.calibrate),
-        f"views is {request.views}; write 1, the study as it is, or more": (
-            request.views is not None and request.views < 1
+        f"views is {request.views}; write 1, the study as it is, or more, flip or dihedral": (
+            isinstance(request.views, int) and request.views < 1
         ),
     }
     _refuse(problem for problem, broken in problems.items() if broken)
@@ -88,13 +88,16 @@ def stored_for(
         stored = calibration.read(request.workdir, metas, request.out)
     elif (stored := calibration.read_if_stored(request.workdir, metas, request.out)) is None:
         return None
+    views = f"{stored.test_views} view(s)"
+    if isinstance(stored.test_views, str):
+        views = f"the fixed views {stored.test_views}"
     # A threshold holds for scores that come about as those it was chosen on.
     what = "temperature was fitted" if stored.point is None else "threshold was chosen"
     _refuse(
         f"{name} is {asked}, but the {what} on {scores}; run "
         f"`{evaluate_command(request.workdir, f'--{name} {asked}')}` first, or leave {name} out"
         for name, asked, own, scores in (
-            ("views", request.views, stored.test_views, f"the mean of {stored.test_views} view(s)"),
+            ("views", request.views, stored.test_views, f"the mean of {views}"),
             ("precision", request.precision, stored.precision, f"scores in {stored.precision}"),
         )
         if asked not in (None, own)

@@ -1,6 +1,7 @@
 """Another dataset than that of a run's training, for the run to be tested on."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +11,6 @@ import numpy as np
 from jaxtyping import Int
 
 from fracjax.config.class_names import as_known, flag_words, role_of, roles, says_the_opposite
-from fracjax.datasets.common_depth import unlike
 from fracjax.datasets.labelled_folder import open_labelled, split_of
 from fracjax.datasets.leakage import Leakage, Studies, audit_leakage, leave_out_seen
 from fracjax.datasets.prepared import (
@@ -18,13 +18,17 @@ from fracjax.datasets.prepared import (
     SPLITS,
     Prepared,
     open_prepared,
-    read_manifest,
-    undeclared_bits,
 )
 from fracjax.datasets.splits import Split
 from fracjax.errors import InputError
+from fracjax.inference.external_notes import (
+    absent_classes_note,
+    depths_note,
+    shared_values_note,
+    test_files_note,
+)
 from fracjax.inference.trained_dataset import open_as_trained
-from fracjax.loading.dataset_view import Dataset, studies_of
+from fracjax.loading.dataset_view import Dataset, seen_studies
 from fracjax.runtime.multihost import check_same_on_all_hosts
 from fracjax.training import starting_run
 from fracjax.training.checkpoint import CheckpointMetadata
@@ -39,12 +43,13 @@ class External:
 
     path: Path  # the prepared dataset, or the folder of labelled images
     part: str  # of it, one of `EXTERNAL_PARTS`
-    trained: Dataset  # what the run was trained on; of folds, without them
+    trained: Dataset | None  # what the run was trained on; of folds, without them; None if gone
     dataset: Dataset  # the other one; the studies to evaluate are its test part, and no others are
     # the audits of these against training and validation, of the run and of those it started from
     leakage: tuple[Leakage, ...]
     left_out: dict[str, str]  # studies that are left out since they were seen -> why
     notes: tuple[str, ...]  # what a careful reader should know besides
+    gone: str  # why what the run was trained on is not at hand; empty where it is
 
     @property
     def name(self) -> str:
@@ -72,18 +77,18 @@ def open_external(
 
     `on` is the name of a dataset in `data_dir` (by default the config's), the path of one, or a
     folder or zip with one folder per class. `classes` are the names there of the run's classes, in
-    their order; empty where they have the same names. `leave_out` leaves out the groups of what
-    the run has seen; otherwise it is an error.
+    their order; empty where they have the same names. A class may have no study there, unless
+    another one there stands for none. `leave_out` leaves out the groups of what the run has seen;
+    otherwise it is an error.
 
     Raises:
       InputError: nothing there, the run's own dataset, classes that do not match, studies that have
         leaked.
     """
-    data = meta.config.data
-    trained = open_as_trained(meta, data_dir)
-    trained = dataclasses.replace(trained, data=dataclasses.replace(data, fold=None))
+    data = dataclasses.replace(meta.config.data, fold=None)
+    trained, gone = _open_trained(meta, data_dir)
     path, run = _find(on, data_dir or data.dir), str(meta.config.workdir)
-    if path.resolve() == trained.prepared.directory.resolve():
+    if trained and path.resolve() == trained.prepared.directory.resolve():
         raise InputError(
             f"--on {on} is the dataset that the run was trained on: leave --on out and write "
             "--split test for the studies that were kept apart"
@@ -97,42 +102,49 @@ def open_external(
         chosen = choose(prepared.classes, in_roles=True)
     else:
         named = classes or meta.classes
-        prepared, split, others = _labelled(path, on, part, named, choose, meta.depth)
-        chosen = prepared.classes
+        prepared, split, chosen, others = _labelled(path, on, part, named, choose, meta.depth)
     facts = "\n".join([*prepared.sha256.tolist(), *map(str, prepared.label.tolist())])
     check_same_on_all_hosts({f"the studies of {on}": facts})
-    view = Dataset(
-        dataclasses.replace(trained.data, name=prepared.name, classes=chosen), prepared, split
-    )
+    view = Dataset(dataclasses.replace(data, name=prepared.name, classes=chosen), prepared, split)
     index = np.arange(len(prepared)) if part == "all" else split.indices(prepared, part)
     known = view.labels(index) >= 0
-    _check_present(view, index[known], f"{part} of {on}")
-    seen = studies_of(trained, "train", "validation")
+    _refuse_none(index[known], f"{part} of {on}")
+    seen = seen_studies(meta.config, meta.seen_files, ("train", "validation"), data_dir)
     evaluated = Studies(f"{part} of {prepared.name}", prepared, index[known])
     left_out: dict[str, str] = {}
     if leave_out:
         starts = (starting_run.seen_by(start, "test", data_dir) for start in meta.started_from)
-        for theirs in (seen, *starts):
-            if isinstance(theirs, Studies):
-                evaluated, gone = leave_out_seen(theirs, evaluated)
-                left_out |= gone
+        for theirs in (*seen, *itertools.chain(*starts)):
+            evaluated, out = leave_out_seen(theirs, evaluated)
+            left_out |= out
         what = f"what is left of --on {on} without the studies that {run} has seen"
-        _check_present(view, evaluated.index, what)
+        _refuse_none(evaluated.index, what)
     way_out = "Write --leave-out-seen to evaluate the others"
-    own = audit_leakage(seen, evaluated, way_out)
+    own = [audit_leakage(one, evaluated, way_out) for one in seen]
     names = set(evaluated.names)
     part_of = {s: "test" if s in names else "left out" for s in prepared.study.tolist()}
     dataset = dataclasses.replace(view, split=split_of(prepared, part_of))
     of_starts = starting_run.audit(meta.started_from, dataset, "test", data_dir, way_out)
     unread = f"Folders of no class of the run were not read: {', '.join(others)}." if others else ""
-    notes = (
-        unread,
-        _depths(meta, evaluated),
-        _in_test(trained, evaluated),
-        _shared_values(trained, evaluated),
-    )
+    notes = [unread, depths_note(meta, evaluated), absent_classes_note(view, evaluated)]
+    if trained is None:
+        notes.append(
+            f"{data.name} is not at hand as the run was trained on it, so drift was not measured "
+            f"({gone})."
+        )
+    else:
+        notes += [test_files_note(trained, evaluated), shared_values_note(trained, evaluated)]
     said = tuple(filter(None, notes))
-    return External(path, part, trained, dataset, (own, *of_starts), left_out, said)
+    return External(path, part, trained, dataset, (*own, *of_starts), left_out, said, gone)
+
+
+def _open_trained(meta: CheckpointMetadata, data_dir: Path | None) -> tuple[Dataset | None, str]:
+    """What a run was trained on, without folds; or None, and why it is not at hand."""
+    try:
+        opened = open_as_trained(meta, data_dir)
+    except InputError as error:
+        return None, str(error)
+    return dataclasses.replace(opened, data=dataclasses.replace(opened.data, fold=None)), ""
 
 
 def match_classes(
@@ -159,9 +171,11 @@ def match_classes(
             f"what stands for each, in this order, of {flag_words(known)}"
         )
     found = as_known(asked or run, known)
-    chosen = tuple(name for name in found if name is not None)
     names = dict(zip(asked or run, found, strict=True))
-    if absent := [repr(name) for name, meant in names.items() if meant is None]:
+    chosen = tuple(meant or name for name, meant in names.items())
+    absent = [repr(name) for name, meant in names.items() if meant is None]
+    # A class of which there is none is not called otherwise, if all that are there have a role.
+    if absent and (not known or not set(known) <= set(chosen)):
         there = roles(known) if in_roles and len(known) == 2 else ", ".join(map(repr, known))
         raise InputError(
             f"{what}: there is no class {', '.join(absent)}; it has {there or 'none'}, and the run "
@@ -227,14 +241,17 @@ def _labelled(
     named: Sequence[str],
     choose: partial[tuple[str, ...]],
     depth: int | None,
-) -> tuple[Prepared, Split, list[str]]:
-    """The folder, and the names of its classes that are not taken."""
+) -> tuple[Prepared, Split, tuple[str, ...], list[str]]:
+    """The folder, the names there of the run's classes, and those of classes that are not taken."""
     found: list[str] = []
 
+    chosen: tuple[str, ...] = ()
+
     def noting(known: Sequence[str]) -> tuple[str, ...]:
+        nonlocal chosen
         chosen = choose(known)
         found.extend(name for name in known if name not in chosen)
-        return chosen
+        return tuple(name for name in chosen if name in known)
 
     try:
         prepared, split = open_labelled(path, named, noting, depth)
@@ -245,51 +262,11 @@ def _labelled(
             f"--on {on} has no parts: leave --split out for all of its studies, or prepare it "
             "(`fracjax prepare folder`), which splits it"
         )
-    return prepared, split, found
+    return prepared, split, chosen, found
 
 
-def _check_present(view: Dataset, index: Int[np.ndarray, " n"], what: str) -> None:
-    label = view.labels(index)
-    if absent := [c for i, c in enumerate(view.data.classes) if not np.any(label == i)]:
+def _refuse_none(index: Int[np.ndarray, " n"], what: str) -> None:
+    if not index.size:
         raise InputError(
-            f"{what} has no study of {', '.join(absent)}, without which figures are undefined: "
-            "name a dataset, or a part, that has studies of every class of the run"
+            f"{what} has no study of a class of the run: name a dataset, or a part, that has"
         )
-
-
-def _depths(meta: CheckpointMetadata, evaluated: Studies) -> str:
-    """How files that declare no depth are read, where that does not fit all of these studies."""
-    names = set(evaluated.names)
-    rows = [row for row in read_manifest(evaluated.prepared.manifest_path) if row.study in names]
-    bits = undeclared_bits(rows)
-    read = "Files that declare no depth are read as in the training of the run"
-    if meta.depth is None:
-        return f"{read}, each by itself: {len(bits)} of these studies." if bits else ""
-    unfit = unlike(meta.depth, bits)
-    return f"{read}, as {meta.depth} bits: {len(bits)} studies ({unfit})." if unfit else ""
-
-
-def _in_test(trained: Dataset, evaluated: Studies) -> str:
-    """Whether studies are known from the run's own test part, which leaks nothing."""
-    own = trained.prepared.sha256[trained.indices("test")]
-    n = int(np.isin(evaluated.prepared.sha256[evaluated.index], own).sum())
-    name = trained.prepared.name
-    return f"{n} of these studies are files of the test part of {name}, too." if n else ""
-
-
-def _shared_values(trained: Dataset, evaluated: Studies) -> str:
-    """Whether a column such as patient, by which either is grouped, has the same values in both."""
-    ours, theirs = trained.prepared, evaluated.prepared
-    said = []
-    for column in dict.fromkeys(filter(None, (ours.group_by, theirs.group_by))):
-        if column in ours.attributes and column in theirs.attributes:
-            index = np.concatenate([trained.indices(part) for part in ("train", "validation")])
-            before = ours.attributes[column][index].astype(str)
-            here = theirs.attributes[column][evaluated.index].astype(str)
-            n = np.intersect1d(before[before != ""], here).size
-            said.append(
-                f"Both datasets have a column {column}; {n} of its values here occur in training "
-                "or validation, too. Nothing was left out for that: names may coincide between "
-                "hospitals."
-            )
-    return " ".join(said)

@@ -14,20 +14,28 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Float
 
-from fracjax.config import Config, Data, Precision
+from fracjax.config import Config, Data, Precision, Views
 from fracjax.errors import InputError
 from fracjax.evaluation import Predictions
 from fracjax.evaluation.temperature import scale_probabilities
 from fracjax.imaging.resize import ImageFormat
 from fracjax.loading.batch import Examples, ImageStore
 from fracjax.models.backbone import HEAD, ImageSpec
+from fracjax.models.own_backbone import note_if_edited
 from fracjax.runtime.multihost import check_same_on_all_hosts
 from fracjax.runtime.randomness import stream
 from fracjax.runtime.sharding import batch_sharding
 from fracjax.training import checkpoint, losses
 from fracjax.training.checkpoint import CheckpointMetadata
 from fracjax.training.ensemble_configs import member_dirs, subset_dirs, swept_dirs
-from fracjax.training.forward import POOLED, Forward, make_forward, predict_logits
+from fracjax.training.forward import (
+    FIXED_VIEWS,
+    POOLED,
+    Forward,
+    View,
+    make_forward,
+    predict_logits,
+)
 from fracjax.training.model import abstract, variables_of
 from fracjax.training.sweep import refuse_sweep
 
@@ -42,7 +50,7 @@ class ModelBundle:
     forward: Forward  # the jitted network
     mesh: Mesh  # devices
     batch_size: int  # examples per step; the run's, made up to what these devices can share
-    test_views: int  # views of each example whose probabilities are averaged
+    test_views: Views  # views of each example whose probabilities are averaged
     # what the logarithms of the probabilities are divided by; 1 leaves them.
     temperature: float = 1.0
     # what `forward` computes in; the run's own, unless `in_precision` changed it.
@@ -70,8 +78,8 @@ class ModelBundle:
     def probabilities(self, images: ImageStore) -> Float[np.ndarray, "n k"]:
         """Probabilities of images, uint8[n, side, side, channels], in their order.
 
-        The mean over views and networks, scaled by the temperature. Views are drawn by the place of
-        an image. Images of another type or form are refused.
+        The mean over views and networks, scaled by the temperature. Views that are not fixed are
+        drawn by the place of an image. Images of another type or form are refused.
         """
         names = np.arange(images.shape[0]).astype(str)
         return self.predict(Examples(names, images, np.zeros(len(names), int), names)).probabilities
@@ -87,8 +95,8 @@ class ModelBundle:
         check_images(examples.image, self.meta.form)
         network, how = self.networks[index], {"batch_size": self.batch_size, "mesh": self.mesh}
         probabilities = _mean_of_views(
-            predict_logits(self.forward, network, examples, key=key, **how)
-            for key in self._view_keys()
+            predict_logits(self.forward, network, examples, view=view, **how)
+            for view in self._views()
         )
         attributes = {**examples.attributes, "group": examples.group}
         return Predictions(
@@ -101,11 +109,10 @@ class ModelBundle:
     def logits(self, images: jax.Array) -> list[list[jax.Array]]:
         """Logits of a batch on the mesh by each network, of each view; not waited for.
 
-        The views of an image are those of the first example of a part, in whatever batch it is.
+        Drawn views of an image are those of the first example of a part, in whatever batch it is.
         """
-        index = np.zeros(len(images), np.int32)
-        drawn_by = [None if key is None else (key, index) for key in self._view_keys()]
-        return [[self.forward(own, images, by) for by in drawn_by] for own in self.networks]
+        seen = [view.of(images, np.zeros(len(images), np.int32)) for view in self._views()]
+        return [[self.forward(own, *view) for view in seen] for own in self.networks]
 
     def features(self, images: jax.Array) -> list[list[jax.Array]]:
         """As `logits`: what enters the head of each network, float32[b, d], of each view."""
@@ -125,10 +132,12 @@ class ModelBundle:
         """What `probabilities` makes of such logits, once they are fetched."""
         return self._joined([_mean_of_views(views) for views in logits])
 
-    def _view_keys(self) -> list[jax.Array | None]:
-        """What each view of a study is drawn by; the first is the study as it is."""
+    def _views(self) -> list[View]:
+        """Each view of a study; the first is the study as it is."""
+        if isinstance(self.test_views, str):
+            return [View(arrangement=one) for one in FIXED_VIEWS[self.test_views]]
         key = stream(self.meta.config.train.seed, "views")
-        return [jax.random.fold_in(key, view) if view else None for view in range(self.test_views)]
+        return [View(jax.random.fold_in(key, n) if n else None) for n in range(self.test_views)]
 
     def detect(self, examples: Examples) -> Predictions:
         """A detector's predictions on studies of fracture types, all of them being fractures."""
@@ -174,6 +183,7 @@ def open_run(workdir: Path, mesh: Mesh, metas: tuple[CheckpointMetadata, ...] = 
     """
     metas = metas or read_metas(workdir)
     config = metas[0].config
+    note_if_edited(config.model.name, metas[0].source_digest, workdir)
     like = variables_of(abstract(config).model)
     return ModelBundle(
         workdir,

@@ -1,6 +1,7 @@
 """The studies that a config asks for: a prepared dataset, its split, the classes that are kept."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int, Shaped
 
-from fracjax.config import Data, fold_of, value_of
+from fracjax.config import Config, Data, fold_of, value_of
 from fracjax.config.class_names import as_known, class_key, flag_words, roles
 from fracjax.datasets.folds import fold_indices, left_out_indices
-from fracjax.datasets.leakage import Studies
+from fracjax.datasets.leakage import Gone, Seen, Studies
 from fracjax.datasets.prepared import Prepared, open_prepared
 from fracjax.datasets.splits import Split
 from fracjax.errors import InputError
@@ -48,18 +49,21 @@ class Dataset:
         size, channels = self.data.image_size, 3 if colour else 1
         return ImageFormat(size, self.data.fit, channels, self.prepared.depth)
 
-    def part(self, name: str, form: ImageFormat | None = None) -> Examples:
+    def part(
+        self, name: str, form: ImageFormat | None = None, *, every_class: bool = True
+    ) -> Examples:
         """One part of the split, its images in the config's form by default.
 
         The whole dataset is decoded the first time that it is asked for.
 
         Raises:
-          InputError: the part holds no study of one of the classes, or a record does not decode.
+          InputError: the part holds no study of one of the classes (unless `every_class` is
+            off), or a record does not decode.
         """
         index = self.indices(name)
         label = self.labels(index)
         absent = [c for i, c in enumerate(self.data.classes) if not np.any(label == i)]
-        if absent:
+        if absent and every_class:
             raise InputError(
                 f"the {name} part of {self.prepared.name} holds no study of {', '.join(absent)}; "
                 "prepare more studies, or leave the class out of data.classes"
@@ -176,3 +180,36 @@ def studies_of(dataset: Dataset, *parts: str) -> Studies:
     name = f"{' and '.join(parts)} of {dataset.prepared.name}"
     index = np.concatenate([dataset.indices(part) for part in parts])
     return Studies(name, dataset.prepared, index)
+
+
+def seen_files(dataset: Dataset) -> dict[str, list[str]]:
+    """SHA-256 of the files of training and of validation, for `seen_studies`."""
+    return {
+        part: sorted(set(dataset.prepared.sha256[dataset.indices(part)].tolist()))
+        for part in SEEN_BEFORE["test"]
+    }
+
+
+def seen_studies(
+    config: Config,
+    files: Mapping[str, Sequence[str]],
+    parts: Sequence[str],
+    data_dir: Path | None = None,
+) -> list[Seen]:
+    """What a run of a config has seen, by the files of some parts, however they are split now.
+
+    As records where its dataset is at hand and has them; of others the digests alone are left.
+    """
+    data = config.data
+    what = f"{' and '.join(parts)} of {data.name} (of {config.workdir})"
+    wanted = {sha256 for part in parts for sha256 in files[part]}
+    try:
+        prepared = open_prepared(data.name, data_dir or data.dir)
+    except InputError as error:
+        return [Gone(what, wanted, str(error))]
+    index = np.flatnonzero(np.isin(prepared.sha256, list(wanted)))
+    gone = wanted.difference(prepared.sha256[index].tolist())
+    seen: list[Seen] = [Studies(what, prepared, index)] if index.size else []
+    if gone:
+        seen.append(Gone(what, gone, f"{prepared.directory} has these files no longer"))
+    return seen

@@ -62,10 +62,12 @@ def training_batches(
     seed: int,
     epoch: int,
     oversample: bool = False,
+    positives: int = 0,
     class_weights: Float32[np.ndarray, " k"] | None = None,
 ) -> BatchSource:
-    """The shuffled batches of one epoch."""
-    order = draw_order(examples.label, seed=seed, epoch=epoch, oversample=oversample)
+    """The shuffled batches of one epoch; `oversample` and `positives` as of `draw_order`."""
+    how = {"oversample": oversample, "batch_size": batch_size, "positives": positives}
+    order = draw_order(examples.label, seed=seed, epoch=epoch, **how)
     return BatchSource(examples, np.asarray(order), batch_size, class_weights)
 
 

@@ -1,5 +1,6 @@
 """What the classifier, the freezing and the cache ask of every backbone; names of its leaves."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -125,3 +126,13 @@ def leaf_name(path: tuple[Any, ...]) -> str:
 def leaf_shapes(tree: Any) -> dict[str, tuple[int, ...]]:
     """Shape of every leaf by name; the leaves may be abstract."""
     return {leaf_name(path): tuple(leaf.shape) for path, leaf in jax.tree.leaves_with_path(tree)}
+
+
+def digest(tree: Any) -> str:
+    """SHA-256 over name, type, shape and values of every leaf, in the order of their names."""
+    leaves = {leaf_name(path): np.asarray(leaf) for path, leaf in jax.tree.leaves_with_path(tree)}
+    made = hashlib.sha256()
+    for name, leaf in sorted(leaves.items()):
+        made.update(f"{name} {leaf.dtype} {leaf.shape}\n".encode())
+        made.update(leaf.tobytes())
+    return made.hexdigest()

@@ -1,10 +1,13 @@
 """A user's own backbone, named as `module:Class`: imported, and checked before it is built."""
 
+import functools
+import hashlib
 import importlib
 import inspect
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,6 +18,7 @@ from fracjax import ops
 from fracjax.config import Model
 from fracjax.errors import InputError
 from fracjax.models.backbone import Backbone, ImageSpec
+from fracjax.runtime.multihost import is_main
 
 _LAYERS = (nnx.Conv, ops.DepthwiseConv, nnx.Linear, nnx.BatchNorm, nnx.LayerNorm)
 _ARGUMENTS = ("image_size", "width", "dropout", "drop_path", "rngs")
@@ -43,6 +47,32 @@ def own_backbone(name: str) -> type[Any]:
     if problems := list(_problems(found)):
         raise InputError(f"model.name is {name}: {'; '.join(problems)}")
     return found
+
+
+def source_digest(name: str) -> str:
+    """SHA-256 of the file that defines a user's own class; "" of ours, and where there is none."""
+    if ":" not in name:
+        return ""
+    try:
+        file = inspect.getsourcefile(own_backbone(name))
+    except TypeError:  # made by no file
+        return ""
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""
+
+
+@functools.cache  # a command opens its runs more than once
+def note_if_edited(name: str, trained_with: str, workdir: Path) -> None:
+    """Say so where the code of a class is another than that which a run was trained with.
+
+    No more than say: a comment may have changed, and arrays that do not fit are refused elsewhere.
+    """
+    if source_digest(name) != trained_with and is_main():
+        print(
+            f"note: the file that defines {name} has changed since {workdir} was trained: unless "
+            "only comments did, its figures may be those of another network. Restore that file, "
+            "or train again into another --workdir",
+            file=sys.stderr,
+        )
 
 
 def _problems(found: type[Any]) -> Iterator[str]:

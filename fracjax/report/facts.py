@@ -33,6 +33,8 @@ class DataFacts:
     audits: Sequence[str]  # each leakage audit in a sentence
     audit_table: Table  # the same in numbers
     compared: bool  # the audits compared images, and not files only
+    # whether it was at hand; else its name, its split's hash and the sizes of parts are known
+    at_hand: bool = True
 
     def count(self, part: str) -> int:
         """Studies of a part."""
@@ -48,6 +50,7 @@ class ExternalFacts:
     data: DataFacts  # of it; the one part is what is evaluated
     left_out: Mapping[str, str]  # studies that the run has seen, and why each is left out
     notes: Sequence[str]  # what a careful reader should know, in sentences
+    gone: str  # why what the run was trained on is not at hand; empty where it is
 
 
 @dataclass(frozen=True)

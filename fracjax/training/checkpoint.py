@@ -1,7 +1,8 @@
 """What a run leaves behind: its last and its best state, each usable by itself.
 
 `WORKDIR/checkpoints/last/STEP` resumes a run; `WORKDIR/checkpoints/best/EPOCH` is what evaluation
-takes. Both carry a `CheckpointMetadata`: config, classes, input range and the hash of the split.
+takes, of the epoch that `train.keep` names. Both carry a `CheckpointMetadata`: config, classes,
+input range and the hash of the split.
 """
 
 import hashlib
@@ -37,8 +38,8 @@ class CheckpointMetadata:
     split_hash: str  # hash of the split file that it was trained on
     epoch: int = 0  # epochs completed
     history: list[dict[str, Any]] = field(default_factory=list)  # figures of every epoch so far
-    best_epoch: int = 0  # epoch of the lowest validation loss so far
-    best_loss: float = math.inf  # that loss, in nats
+    best_epoch: int = 0  # epoch that `train.keep` makes the result so far; 0 for none yet
+    best_loss: float = math.inf  # its validation loss, in nats
     channels: int = 1  # of the images that the network is trained on: 1 (grey) or 3 (colour)
     # bits of the values in files that declare no depth (`ImageFormat.depth`).
     depth: int | None = None
@@ -51,6 +52,12 @@ class CheckpointMetadata:
     sums: dict[str, list[float | int]] = field(default_factory=dict)
     # the run that the network was started from, the one that that was, ... (`starting_run.Start`).
     started_from: list[dict[str, Any]] = field(default_factory=list)
+    # SHA-256 of the arrays that `model.weights` named, a file or a run; empty where it named none.
+    weights_digest: str = ""
+    # SHA-256 of each file of training and of validation, by part, for audits when they are gone
+    seen_files: dict[str, list[str]] = field(default_factory=dict)
+    # of the file that defines the backbone, where it is the user's own (`own_backbone`); else empty
+    source_digest: str = ""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -64,18 +71,19 @@ class CheckpointMetadata:
         return ImageFormat(data.image_size, data.fit, self.channels, self.depth)
 
     def check_continues(self, new: "CheckpointMetadata") -> None:
-        """Refuse to go on with another split, other images, another detector or threshold."""
+        """Refuse to go on with another split, other weights or images, or another detector."""
         self.check_split(new.split_hash)
         if new.filter != self.filter:
             raise InputError(
                 f"{self.config.workdir} was trained on what the detector {self.filter} lets "
                 f"through, but data.filter is now {new.filter}; train into another --workdir"
             )
-        if _starts(new) != _starts(self):
+        if new.weights_digest != self.weights_digest:
+            before, now = (_weights(meta) for meta in (self, new))
             raise InputError(
-                f"{self.config.workdir} was started from {_starts(self) or 'no other run'}, and "
-                f"model.weights is now {_starts(new) or 'no run'}; restore that run, or train into "
-                "another --workdir"
+                f"{self.config.workdir} was started from {before}, and model.weights names {now}, "
+                "which would be another run; put the former weights back, or train into another "
+                "--workdir"
             )
         if new.channels != self.channels:
             raise InputError(
@@ -121,12 +129,11 @@ class CheckpointMetadata:
         return cls(**{**own, "config": config, "image": image})
 
 
-def _starts(meta: CheckpointMetadata) -> str:
-    """What a network was started from, wherever it lies now."""
-    return ", before it ".join(
-        f"epoch {start['epoch']} of a run on split {start['split_hash'][:12]}"
-        for start in meta.started_from
-    )
+def _weights(meta: CheckpointMetadata) -> str:
+    """Where a network started, and what the arrays there are."""
+    if not meta.weights_digest:
+        return "random weights (none)"
+    return f"{meta.config.model.weights} (its arrays have SHA-256 {meta.weights_digest[:12]})"
 
 
 def config_path(workdir: Path) -> Path:
@@ -258,6 +265,8 @@ def _newest(workdir: Path, which: str) -> Path:
     if found := newest(workdir, which):
         return found
     what = "a run without a finished epoch" if config_path(workdir).exists() else "not a run"
+    if newest(workdir, "last"):
+        what = "a run that keeps its last epoch, and is not over"
     raise InputError(
         f"no {which} checkpoint in {workdir}: it is {what}; name the --workdir of a finished "
         "`fracjax train`"

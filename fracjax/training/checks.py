@@ -3,6 +3,7 @@
 import json
 
 import jax
+from flax import nnx
 from jax.sharding import Mesh
 
 from fracjax.config import Config, io
@@ -10,7 +11,7 @@ from fracjax.errors import InputError
 from fracjax.evaluation import parse_rule
 from fracjax.pretrained import store
 from fracjax.runtime.sharding import check_batch
-from fracjax.training import checkpoint, starting_run
+from fracjax.training import checkpoint, freeze, starting_run
 from fracjax.training.checkpoint import CheckpointMetadata
 from fracjax.training.ensemble_configs import (
     MEMBER,
@@ -20,15 +21,17 @@ from fracjax.training.ensemble_configs import (
     swept_dirs,
 )
 from fracjax.training.model import abstract
+from fracjax.training.optimizer import has_rates
 from fracjax.training.schedule import next_epoch
 
 # Fields that may differ between the runs that share a workdir: where things lie, and for how long.
-# The detector may lie elsewhere, too: `CheckpointMetadata.check_continues` knows it by what it is.
+# Detector and weights may lie elsewhere: `CheckpointMetadata.check_continues` knows what they are.
 # Both modes, and every number of workers and of steps at a time, give the same batches.
 MAY_CHANGE = (
     "workdir:",
     "data.dir:",
     "data.filter:",
+    "model.weights:",
     "data.mode:",
     "data.workers:",
     "train.steps_per_dispatch:",
@@ -48,13 +51,37 @@ def check_before_training(config: Config, mesh: Mesh) -> None:
 
 
 def check_config(config: Config) -> None:
-    """Refuse what can be refused without a file: threshold rule, network, cuts, cached views."""
+    """Refuse what can be refused without a file: rule, network, cuts, rates, cached views."""
     problems = []
-    for check in (lambda: parse_rule(config.threshold), lambda: check_cached_views(config)):
+    checks = (
+        lambda: parse_rule(config.threshold),
+        lambda: check_cached_views(config),
+        lambda: check_rates(config),
+    )
+    for check in checks:
         try:
             check()
         except InputError as error:
             problems.append(str(error))
+    if problems:
+        raise InputError("; ".join(dict.fromkeys(problems)))
+
+
+def check_rates(config: Config) -> None:
+    """Refuse learning rates of head and blocks where nothing but the head trains."""
+    if not any(map(has_rates, config.phases)):
+        return
+    network = abstract(config)
+    blocks = {
+        path for path in freeze.sizes(network.model, nnx.Param) if path.startswith("backbone")
+    }
+    problems = [
+        f"phases.{number}.{name} sets learning rates of blocks apart, and none trains: write 1.0, "
+        f"or another phases.{number}.cut than {phase.cut}"
+        for number, (phase, spec) in enumerate(zip(config.phases, network.freezes, strict=True))
+        for name in ("head_rate", "block_decay")
+        if getattr(phase, name) != 1 and blocks <= spec.frozen
+    ]
     if problems:
         raise InputError("; ".join(problems))
 
@@ -94,7 +121,7 @@ def check_workdir(config: Config) -> None:
     there = {config.workdir, *config.workdir.glob(f"{MEMBER}*")}
     if not is_sweep(config):  # one may grow by rates and by seeds
         there.update(swept_dirs(config.workdir))
-    if not config.sweep.subsets:  # one may grow by fractions
+    if not config.sweep.subsets:  # one may grow by fractions and by seeds
         there.update(subset_dirs(config.workdir))
     others = [p.name for p in there - expected if any(checkpoint.newest(p, w) for w in _KEPT)]
     if others:
@@ -116,8 +143,8 @@ def _check_same_config(config: Config) -> None:
         return
     saved = checkpoint.read_meta(workdir, kept[0]).config
     # A cycle is drawn over all epochs of a phase: another number of them is another schedule.
-    last = f"phases.{len(config.phases) - 1}.epochs:"
-    may_change = MAY_CHANGE + (() if config.phases[-1].schedule == "one_cycle" else (last,))
+    last, whole = f"phases.{len(config.phases) - 1}.epochs:", ("one_cycle", "cosine")
+    may_change = MAY_CHANGE + (() if config.phases[-1].schedule in whole else (last,))
     changed = [d for d in io.differences(config, saved) if not d.startswith(may_change)]
     if changed:
         raise InputError(
@@ -145,6 +172,7 @@ def shared_facts(new: list[CheckpointMetadata]) -> dict[str, str]:
             f"config of {name}": json.dumps(io.to_dict(meta.config)),
             f"split of {name}": meta.split_hash,
             f"images of {name}": str(meta.form),
+            f"weights of {name}": meta.weights_digest,
             f"checkpoint of {name}": saved.name if saved else "none",
         }
     return facts

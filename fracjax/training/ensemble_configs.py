@@ -15,11 +15,13 @@ def member_configs(config: Config) -> list[Config]:
 
     Member i has the seed `train.seed` + i; fold i of cross-validation has the seed of the run, and
     where folds go by a column, the prepared dataset says how many there are; a sweep has a run for
-    each learning rate and seed, a learning curve one for each fraction, the smallest first. Each
-    has a folder in the workdir. A run of one network is that network's, workdir included.
+    each learning rate and seed, a learning curve one for each fraction, the smallest first, and
+    seed. Each has a folder in the workdir. A run of one network is that network's.
     """
     if config.sweep.subsets:
-        return [_on_subset(config, float(one)) for one in sorted(config.sweep.subsets)]
+        seeds = range(config.train.seed, config.train.seed + config.sweep.seeds)
+        subsets = map(float, sorted(config.sweep.subsets))
+        return [_on_subset(config, one, seed) for one in subsets for seed in seeds]
     if is_sweep(config):
         return _swept(config)
     folds = _folds(config)
@@ -46,8 +48,9 @@ def _folds(config: Config) -> list[str]:
 
 
 def is_sweep(config: Config) -> bool:
-    """Whether the networks of a run are there to be compared, not to be averaged."""
-    return bool(config.sweep.learning_rates) or config.sweep.seeds > 1
+    """Whether the networks of a run are there to be compared, not averaged; a curve is no sweep."""
+    sweep = config.sweep
+    return not sweep.subsets and (bool(sweep.learning_rates) or sweep.seeds > 1)
 
 
 def _swept(config: Config) -> list[Config]:
@@ -65,9 +68,12 @@ def _swept(config: Config) -> list[Config]:
     return configs
 
 
-def _on_subset(config: Config, fraction: float) -> Config:
-    data, workdir = replace(config.data, subset=fraction), config.workdir / f"{_SUBSET}{fraction}"
-    return replace(config, workdir=workdir, data=data, sweep=Sweep())
+def _on_subset(config: Config, fraction: float, seed: int) -> Config:
+    data, train = replace(config.data, subset=fraction), replace(config.train, seed=seed)
+    # The first seed's name does not say it, so that a curve of one seed may grow to more.
+    name = f"{_SUBSET}{fraction}" + (f"_seed_{seed}" if seed > config.train.seed else "")
+    workdir = config.workdir / name
+    return replace(config, workdir=workdir, data=data, train=train, sweep=Sweep())
 
 
 def subset_dirs(workdir: Path) -> list[Path]:

@@ -1,6 +1,8 @@
 """The network in inference mode over the examples of a part: every example once, in order."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,8 +13,9 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, UInt8
 
 from fracjax.augment.colour import apply_colormap
+from fracjax.augment.geometry import DIHEDRAL, Arrangement, arrange
 from fracjax.augment.policy import augment
-from fracjax.config import Augment
+from fracjax.config import Augment, FixedViews
 from fracjax.loading.batch import Batch, Examples
 from fracjax.loading.streaming import evaluation_batches, stream
 from fracjax.models.backbone import HEAD, ImageSpec
@@ -28,6 +31,32 @@ DrawnBy = tuple[jax.Array, jax.Array | np.ndarray]
 
 Forward = Callable[[dict[str, Any], jax.Array, DrawnBy | None], jax.Array]
 """A network in inference mode, jitted: logits of its variables and images, or of a view of each."""
+
+
+FIXED_VIEWS: dict[FixedViews, tuple[Arrangement, ...]] = {
+    "flip": (DIHEDRAL[0], Arrangement(left_right=True)),
+    "dihedral": DIHEDRAL,
+}
+"""What `augment.test_views` names; the first of each is the image as it is."""
+
+_arrange = partial(jax.jit, static_argnums=1)(arrange)
+
+
+@dataclass(frozen=True)
+class View:
+    """A view of each image, by default the image as it is."""
+
+    key: jax.Array | None = None  # what it is drawn by, with the example's number
+    arrangement: Arrangement = DIHEDRAL[0]  # of its pixels; no other network program for that
+
+    def of(
+        self, images: jax.Array | np.ndarray, index: jax.Array | np.ndarray
+    ) -> tuple[jax.Array, DrawnBy | None]:
+        """The arguments of a `Forward` for a batch: its images and what is drawn by."""
+        seen = jnp.asarray(images)
+        if any(self.arrangement):
+            seen = _arrange(seen, self.arrangement)
+        return seen, None if self.key is None else (self.key, index)
 
 
 def network_input(
@@ -84,27 +113,26 @@ def predict_logits(
     *,
     batch_size: int,
     mesh: Mesh,
-    key: jax.Array | None = None,
+    view: View = View(),
 ) -> Float[np.ndarray, "n k"]:
-    """Logits of all examples, in their order; with a key, of a view of each."""
+    """Logits of a view of all examples, in their order."""
     source = evaluation_batches(examples, batch_size=batch_size)
     batches = stream(source, batch_sharding(mesh))
-    return logits_of(forward, variables, batches, key)[: len(examples)]
+    return logits_of(forward, variables, batches, view)[: len(examples)]
 
 
 def logits_of(
     forward: Forward,
     variables: dict[str, Any],
     batches: Iterable[Batch],
-    key: jax.Array | None = None,
+    view: View = View(),
     watch: Stopwatch | None = None,
 ) -> Float[np.ndarray, "m k"]:
     """Logits of all batches, those of the examples that fill up the last one included."""
     watch = watch or Stopwatch()
     rows = []
     for batch in batches:
-        drawn_by = None if key is None else (key, batch["index"])
-        rows.append(forward(variables, jnp.asarray(batch["image"]), drawn_by))
+        rows.append(forward(variables, *view.of(batch["image"], batch["index"])))
         # Without end ahead, the batches themselves would pile up in the device's memory.
         watch.results(rows[-_AHEAD:][0])
     watch.results(rows)

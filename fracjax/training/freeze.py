@@ -79,7 +79,10 @@ def labels(params: dict[str, Any], spec: FreezeSpec) -> dict[str, Any]:
 def partial_updates(
     tx: optax.GradientTransformation, spec: FreezeSpec
 ) -> optax.GradientTransformationExtraArgs:
-    """Apply `tx` to trained leaves; give frozen ones a zero update, no moments and no decay."""
+    """Apply `tx` to trained leaves; give frozen ones a zero update, no moments and no decay.
+
+    Of frozen leaves `tx` sees nothing, so that a norm in it is one of the trained ones.
+    """
     return optax.multi_transform(
         {TRAIN: tx, FREEZE: optax.set_to_zero()}, lambda params: labels(params, spec)
     )

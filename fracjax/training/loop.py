@@ -19,8 +19,9 @@ from rich.console import Console
 
 from fracjax.config import Config, io
 from fracjax.errors import InputError
-from fracjax.loading.dataset_view import SEEN_BEFORE, open_dataset
+from fracjax.loading.dataset_view import SEEN_BEFORE, open_dataset, seen_files
 from fracjax.models.build import images_of
+from fracjax.models.own_backbone import source_digest
 from fracjax.runtime.atomic_files import write_json
 from fracjax.runtime.multihost import check_same_on_all_hosts, check_shared
 from fracjax.runtime.sharding import data_mesh, replicate
@@ -69,6 +70,8 @@ def fit_members(
         detector = open_detector(config.data.filter, mesh)
     configs, dataset = member_configs(config), open_dataset(config.data)
     views = [dataclasses.replace(dataset, data=one.data) for one in configs]
+    starts = starting_run.starts_of(config)
+    start, weights_digest = starting_run.initial_arrays(config, starts, mesh)
     new = [
         CheckpointMetadata(
             config=one,
@@ -77,7 +80,10 @@ def fit_members(
             channels=view.form.channels,
             depth=view.form.depth,
             filter=detector.identity if detector else None,
-            started_from=starting_run.starts_of(one),
+            started_from=starts,
+            weights_digest=weights_digest,
+            seen_files=seen_files(view),
+            source_digest=source_digest(one.model.name),
         )
         for one, view in zip(configs, views, strict=True)
     ]
@@ -90,14 +96,12 @@ def fit_members(
             )
         return done
     say = partial(console.print, highlight=False, soft_wrap=True)
-    starts, start = new[0].started_from, None  # of each network, as they differ in no such field
     for view in {view.data.fold: view for view in views}.values():
         for part in SEEN_BEFORE:
             for audit in starting_run.audit(starts, view, part):
                 say(f"leakage audit: {audit}")
     if starts:
         say(f"{config.workdir}: starts from {starting_run.describe(starts[0])}")
-        start = starting_run.network(config, starts[0], mesh)
     examples = examples_of(configs, dataset, detector)
     config.workdir.mkdir(parents=True, exist_ok=True)
     with ExitStack() as opened:

@@ -20,6 +20,7 @@ from fracjax.pretrained import store
 from fracjax.runtime.randomness import stream
 from fracjax.runtime.sharding import replicate
 from fracjax.training import freeze, losses
+from fracjax.training.optimizer import make_optimizer
 from fracjax.training.step import TrainState
 
 
@@ -29,6 +30,7 @@ class TrainableModel:
 
     model: Classifier
     freezes: tuple[freeze.FreezeSpec, ...]
+    config: Config
 
     @property
     def image(self) -> ImageSpec:
@@ -46,18 +48,18 @@ class TrainableModel:
         return freeze.training_view(self.model, self.freezes[phase])
 
     def optimizer(self, phase: int) -> optax.GradientTransformation:
-        """Adam of a phase, frozen leaves masked; epsilon is Keras's, which the paper's runs had.
-
-        The learning rate is no part of it: the step takes it as an argument, so that one compiled
-        step serves every schedule (Kingma and Ba 2015, Algorithm 1).
-        """
-        return freeze.partial_updates(optax.scale_by_adam(eps=1e-7), self.freezes[phase])
+        """That of a phase, frozen leaves masked; the learning rate is an argument of the step."""
+        blocks = self.model.backbone.BLOCKS
+        return make_optimizer(self.config.phases[phase], self.freezes[phase], blocks)
 
     def initial_state(self, phase: int, mesh: Mesh) -> TrainState:
         """State before the first step of a run that begins in this phase, on every device."""
         variables = variables_of(self.model)
         opt_state = self.optimizer(phase).init(variables["params"])
-        state = TrainState(jnp.zeros((), jnp.int32), **variables, opt_state=opt_state)
+        average = variables if self.config.train.average else {}
+        state = TrainState(
+            jnp.zeros((), jnp.int32), **variables, opt_state=opt_state, average=average
+        )
         # A copy: the step donates what it is given, and the model keeps its own arrays.
         return replicate(mesh, jax.tree.map(jnp.copy, state))
 
@@ -73,7 +75,7 @@ def abstract(config: Config) -> TrainableModel:
             problems.append(f"phases.{number}.cut: {error}")
     if problems:
         raise InputError("; ".join(problems))
-    return TrainableModel(model, tuple(freezes))
+    return TrainableModel(model, tuple(freezes), config)
 
 
 def init(config: Config, start: dict[str, Any] | None = None) -> TrainableModel:
@@ -97,7 +99,7 @@ def init(config: Config, start: dict[str, Any] | None = None) -> TrainableModel:
     if start is None or "head" not in start["params"]:
         drawn = _draw(**_sizes(config))(stream(config.train.seed, "init"))
         params, batch_stats = params | drawn["params"], batch_stats | drawn["batch_stats"]
-    return TrainableModel(nnx.merge(graph, params, batch_stats, rest), shapes.freezes)
+    return TrainableModel(nnx.merge(graph, params, batch_stats, rest), shapes.freezes, config)
 
 
 def variables_of(model: Classifier) -> dict[str, Any]:

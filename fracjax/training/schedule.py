@@ -3,7 +3,7 @@
 When to stop, to slow down, to keep a checkpoint: Keras's callbacks as pure functions of the
 validation losses of a phase so far, oldest first. Nothing is remembered between epochs, so a run
 that was killed and goes on decides as if nothing had happened. A loss that is not a number is no
-improvement.
+improvement. Where `train.keep` asks for the highest AUC, the negative AUC takes the loss's place.
 
 Source: keras.callbacks.EarlyStopping, ReduceLROnPlateau and ModelCheckpoint(save_best_only=True),
 with their defaults for what is no argument here.
@@ -26,7 +26,7 @@ MIN_DELTA = 1e-4  # nats by which a loss must fall to count for `plateau_scale`;
 
 
 def best_epoch(losses: Sequence[float]) -> int:
-    """The epoch, from 1, whose checkpoint is kept: the first of the lowest; 0 if there is none."""
+    """The epoch, from 1, of the lowest loss, the first of equals; 0 if there is none."""
     best, epoch = math.inf, 0
     for number, loss in enumerate(losses, 1):
         if loss < best:
@@ -56,6 +56,20 @@ def plateau_scale(losses: Sequence[float], *, patience: int, factor: float) -> f
     return scale
 
 
+def kept_epoch(history: Sequence[dict[str, Any]], config: Config) -> int:
+    """The epoch, from 1, that `train.keep` makes the result of a run so far; 0 if there is none."""
+    if config.train.keep == "last":
+        return 0 if next_epoch(history, config) else len(history)
+    return best_epoch(_to_lower(history, config.train))
+
+
+def _to_lower(history: Sequence[dict[str, Any]], train: Train) -> list[float]:
+    """What an epoch has to lower to be better than those before it."""
+    if train.keep == "highest_auc":
+        return [-row["validation_auc"] for row in history]
+    return [row["validation_loss"] for row in history]
+
+
 @dataclass(frozen=True)
 class NextEpoch:
     """The epoch that comes next: its phase, and that phase's validation losses so far, in nats."""
@@ -70,15 +84,17 @@ def next_epoch(history: Sequence[dict[str, Any]], config: Config) -> NextEpoch |
     Every phase has an early stopping of its own, as every `fit` of Keras has. The next one begins
     with the network of the last epoch, not of the best, as without Keras's `restore_best_weights`.
     """
-    index, losses = 0, []
+    index, rows, train = 0, [], config.train
     for row in history:
-        losses.append(row["validation_loss"])
-        full = len(losses) == config.phases[index].epochs
-        if full or should_stop(losses, patience=config.train.patience):
-            index, losses = index + 1, []
+        rows.append(row)
+        over = len(rows) == config.phases[index].epochs
+        if train.keep != "last":
+            over |= should_stop(_to_lower(rows, train), patience=train.patience)
+        if over:
+            index, rows = index + 1, []
             if index == len(config.phases):
                 return None
-    return NextEpoch(index, tuple(losses))
+    return NextEpoch(index, tuple(row["validation_loss"] for row in rows))
 
 
 def learning_rates(
@@ -86,14 +102,18 @@ def learning_rates(
 ) -> Float32[np.ndarray, "steps"]:
     """Learning rate of each of the `steps` steps of the epoch after `losses`.
 
-    Source: Smith and Topin 2018, arXiv:1708.07120, for the one cycle, with cosine arms.
+    Sources: Smith and Topin 2018, arXiv:1708.07120, for the one cycle, with cosine arms; Loshchilov
+    and Hutter 2017, arXiv:1608.03983, for the cosine, and Goyal et al. 2017, arXiv:1706.02677, for
+    the warm-up before it, which is rounded down to whole steps.
     """
-    if phase.schedule == "one_cycle":
-        cycle = optax.cosine_onecycle_schedule(
-            steps * phase.epochs, phase.learning_rate, pct_start=0.2
-        )
+    if phase.schedule in ("one_cycle", "cosine"):
+        total, peak = steps * phase.epochs, phase.learning_rate
+        if phase.schedule == "one_cycle":
+            rate = optax.cosine_onecycle_schedule(total, peak, pct_start=0.2)
+        else:
+            rate = optax.warmup_cosine_decay_schedule(0.0, peak, int(phase.warm_up * total), total)
         numbers = jnp.arange(steps) + len(losses) * steps
-        return np.asarray(jax.vmap(cycle)(numbers), np.float32)
+        return np.asarray(jax.vmap(rate)(numbers), np.float32)
     scale = 1.0
     if phase.schedule == "plateau":
         scale = plateau_scale(losses, patience=train.plateau_patience, factor=train.plateau_factor)

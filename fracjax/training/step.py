@@ -1,7 +1,7 @@
 """The training step: a pure function of (state, batch, key, learning rate), jitted over a mesh."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -37,11 +37,13 @@ class TrainState:
     params: dict[str, Any]
     batch_stats: dict[str, Any]
     opt_state: Any
+    # moving averages of both, `{"params": ..., "batch_stats": ...}`; {} where there are none.
+    average: dict[str, Any] = field(default_factory=dict)
 
     @property
     def variables(self) -> dict[str, Any]:
-        """The network without its optimiser: `{"params": ..., "batch_stats": ...}`."""
-        return {"params": self.params, "batch_stats": self.batch_stats}
+        """What to validate and keep, `{"params": ..., "batch_stats": ...}`: any average first."""
+        return self.average or {"params": self.params, "batch_stats": self.batch_stats}
 
 
 @flax.struct.dataclass
@@ -77,9 +79,9 @@ class StepSpec:
 
     # the network in training mode, with frozen BatchNorms held (`freeze.training_view`).
     view: Classifier
-    # the optimiser, frozen leaves masked (`freeze.partial_updates`).
+    # the optimiser, frozen leaves masked (`optimizer.make_optimizer`).
     tx: optax.GradientTransformation
-    config: Config  # augmentation, which features do not get, colour map and loss
+    config: Config  # augmentation, which features do not get, colour map, loss and average
     # first block to run when the batch holds features of the blocks before it.
     start: str | None = None
 
@@ -171,9 +173,27 @@ def _step_of_one(spec: StepSpec) -> Step:
         metrics = Metrics.single_from_model_output(
             loss=per_example, correct=losses.correct(logits, label), mask=batch["valid"]
         )
-        return TrainState(state.step + 1, params, batch_stats, opt_state), metrics
+        now = TrainState(state.step + 1, params, batch_stats, opt_state)
+        if spec.config.train.average:
+            decay = spec.config.train.average
+            now = replace(now, average=averaged(state.average, now.variables, now.step, decay))
+        return now, metrics
 
     return step
+
+
+def averaged(average: Any, network: Any, step: ArrayLike, decay: float) -> Any:
+    """The moving average of a network after step number `step`, from 1, that led to `network`.
+
+    The decay is min(decay, (1 + step) / (10 + step)), so that what a network was at first is soon
+    forgotten: a tenth of the way back at any time, until the decay is reached.
+
+    Source: TensorFlow, `tf.train.ExponentialMovingAverage` with `num_updates`.
+    """
+    step = jnp.asarray(step, jnp.float32)
+    share = 1 - jnp.minimum(decay, (1 + step) / (10 + step))
+    # By the difference, which is 0 of what is frozen: that stays as it is to the bit.
+    return jax.tree.map(lambda old, new: old + share * (new - old), average, network)
 
 
 def stack_trees(trees: list[Any]) -> Any:

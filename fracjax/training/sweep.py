@@ -24,8 +24,8 @@ class SweptRun:
     learning_rate: float  # of its first phase
     seed: int  # of its weights and of all that is drawn
     epochs: int  # epochs trained
-    best_epoch: int  # that of the lowest validation loss; 0 if none was finished
-    loss: float | None  # that loss, in nats; None if no epoch was finished
+    best_epoch: int  # the one that `train.keep` makes the result; 0 for none yet
+    loss: float | None  # its validation loss, in nats; None if there is none yet
     score: float | None  # of two classes the validation AUC, of more the accuracy, after that epoch
     complete: bool  # whether its training came to its end; if not, it diverged or goes on
 
@@ -37,7 +37,7 @@ class RateSummary:
     learning_rate: float  # of the first phase
     runs: int  # how many seeds
     complete: int  # how many of them came to their end; the figures are of these
-    # mean and standard deviation (n - 1) of their lowest validation losses.
+    # mean and standard deviation (n - 1) of the validation losses of the epochs that are kept.
     loss: tuple[float, float | None] | None
     score: tuple[float, float | None] | None  # of their validation AUC, or accuracy
 
@@ -101,7 +101,7 @@ def refuse_sweep(workdir: Path) -> NoReturn:
     folders = swept_dirs(workdir)
     best = best_run([_run_in(folder) for folder in folders])
     if best is None:
-        advice = "none of them has finished an epoch yet"
+        advice = "none of them has an epoch to use yet"
     else:
         advice = (
             f"name the folder of one; the best on validation is {best.workdir} (learning rate "

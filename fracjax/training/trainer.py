@@ -15,6 +15,7 @@ from tensorboardX import SummaryWriter
 from fracjax.errors import InputError
 from fracjax.evaluation import auc
 from fracjax.loading.streaming import BatchSource, steps_per_epoch, training_batches
+from fracjax.models.own_backbone import note_if_edited
 from fracjax.runtime.atomic_files import write_json
 from fracjax.runtime.multihost import broadcast, folder_of_first
 from fracjax.runtime.randomness import root
@@ -22,7 +23,7 @@ from fracjax.runtime.sharding import replicate
 from fracjax.training import checkpoint, losses
 from fracjax.training.checkpoint import CheckpointMetadata, Checkpoints
 from fracjax.training.model import TrainableModel
-from fracjax.training.schedule import NextEpoch, learning_rates, next_epoch
+from fracjax.training.schedule import NextEpoch, kept_epoch, learning_rates, next_epoch
 from fracjax.training.step import StepSpec, Sums, TrainState
 from fracjax.training.training_data import TrainingData
 
@@ -43,7 +44,7 @@ class RunLog(Checkpoints):
         super().__exit__()
 
     def save_epoch(self, state: TrainState, meta: CheckpointMetadata) -> None:
-        """Save the state after an epoch, twice if it is the best so far, and its figures."""
+        """Save the state after an epoch, twice if it is the one to keep, and its figures."""
         if meta.best_epoch == meta.epoch:
             self.save_best(state, meta)
         self.save_last(state, meta)
@@ -104,6 +105,7 @@ class Trainer:
         if resumed := self.log.last(self.state, self._mesh):
             self.state, saved = resumed
             saved.check_continues(new)
+            note_if_edited(config.model.name, saved.source_digest, config.workdir)
             # Where things lie now, and for how long to go on.
             self.meta = dataclasses.replace(saved, config=config)
             within = f", step {self.meta.step} of the next" if self.meta.step else ""
@@ -145,6 +147,7 @@ class Trainer:
             seed=self.config.train.seed,
             epoch=self.meta.epoch,
             oversample=how.oversample,
+            positives=how.positives_per_batch,
             class_weights=self.class_weights,
         )
 
@@ -169,13 +172,14 @@ class Trainer:
         if not math.isfinite(loss):
             where = f"validation loss after step {int(self.state.step)}"
             return self.stop_at_nonfinite_loss(where, loss)
-        better = loss < self.meta.best_loss
+        history = [*self.meta.history, row]
+        best = kept_epoch(history, self.config)
         self.meta = dataclasses.replace(
             self.meta,
             epoch=row["epoch"],
-            history=[*self.meta.history, row],
-            best_epoch=row["epoch"] if better else self.meta.best_epoch,
-            best_loss=loss if better else self.meta.best_loss,
+            history=history,
+            best_epoch=best,
+            best_loss=history[best - 1]["validation_loss"] if best else math.inf,
             step=0,
             sums={},
         )

@@ -80,8 +80,9 @@ def _page(runs: list[EvaluatedRun], comparison: Comparison) -> Page:
     ]
     if part == "validation":
         words.append(
-            "These are validation studies, on which both chose their epoch, temperature and "
-            "threshold: the figures of both are a little too good."
+            "These are validation studies, on which both chose their temperature and threshold "
+            "and, unless they keep the last one, their epoch: the figures of both are a little too "
+            "good."
         )
     audits = list(dict.fromkeys(audit for run in runs for audit in run.leakage))
     blocks = (*comparison_tables(comparison), text(*words), NOT_A_DEVICE)

@@ -42,7 +42,7 @@ from fracjax.training.ensemble_configs import member_dirs
 from fracjax.training.starting_run import describe
 from fracjax.workflows.external import described, external_facts, show_external
 from fracjax.workflows.mistakes import find_mistakes
-from fracjax.workflows.pages import data_facts, run_text, today, write_report
+from fracjax.workflows.pages import data_facts, facts_of_gone, run_text, today, write_report
 
 # What the columns of a dataset mean for its subgroups; of others every column with a few values.
 _SUBGROUPS = {"fracatlas": fracatlas.SUBGROUPS}
@@ -101,9 +101,9 @@ def evaluate(
         figures["members"] = to_json(members)
     external = evaluated.external
     if run.external is not None:
-        assert evaluated.drift is not None, "evaluate_run came first"
         figures["drift"] = to_json(evaluated.drift)
-        tables += [of(evaluated.drift) for of in (fractions_table, values_table, shifts_table)]
+        if evaluated.drift is not None:
+            tables += [of(evaluated.drift) for of in (fractions_table, values_table, shifts_table)]
         sections.append(drift_section(evaluated.drift, run, run.external))
     sections.append(training_section(run, side_by_side))
     # Folds see different studies: no one network, and no one set of them, made these mistakes.
@@ -181,7 +181,8 @@ def _facts(evaluated: EvaluatedRun) -> RunFacts:
         for where in member_dirs(trained.workdir)
     ]
     histories = {
-        f"network {i}": History(meta.history, meta.best_epoch) for i, meta in enumerate(metas, 1)
+        f"network {i}": History(meta.history, meta.best_epoch, meta.config.train.keep)
+        for i, meta in enumerate(metas, 1)
     }
     return RunFacts(
         config=trained.meta.config,
@@ -194,7 +195,11 @@ def _facts(evaluated: EvaluatedRun) -> RunFacts:
         temperature=evaluated.calibration.temperature,
         part="external" if external else evaluated.part,
         n=evaluated.predictions.n,
-        data=data_facts(evaluated.trained, () if external else evaluated.leakage),
+        data=(
+            facts_of_gone(trained.meta)
+            if evaluated.trained is None
+            else data_facts(evaluated.trained, () if external else evaluated.leakage)
+        ),
         histories=histories,
         external=external_facts(external) if external else None,
         start=describe(trained.meta.started_from[0]) if trained.meta.started_from else "",

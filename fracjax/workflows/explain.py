@@ -87,7 +87,7 @@ def explain_run(
 
 def located(dataset: Dataset, part: str, trained: ModelBundle) -> tuple[Examples, Regions]:
     """The studies of a part that have a box, or all of them if none has, and their regions."""
-    examples = dataset.part(part, trained.meta.form)
+    examples = dataset.part(part, trained.meta.form, every_class=False)
     where = regions(dataset.prepared, examples.rows, trained.meta.form)
     if not where.boxed.any():
         return examples, where

@@ -35,7 +35,9 @@ def external_facts(external: External) -> ExternalFacts:
     if isinstance(prepared, LabelledFolder):
         noted = sum(bool(row.note) for row in rows)
         notes.append(f"{pluralise(noted, 'file')} with a note, in {MANIFEST} beside this report.")
-    return ExternalFacts(external.name, str(external.path), facts, external.left_out, notes)
+    return ExternalFacts(
+        external.name, str(external.path), facts, external.left_out, notes, external.gone
+    )
 
 
 def described(external: External) -> dict[str, Any]:

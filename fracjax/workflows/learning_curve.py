@@ -27,8 +27,9 @@ def show_learning_curve(
 ) -> None:
     """Predict validation by every network; print, and keep in the workdir, what came of it.
 
-    `metas` is what the last checkpoint says of each, the smallest fraction first, their training
-    being over. `learning_curve.json` has the figures, `learning_curve.html` the chart.
+    `metas` is what the last checkpoint says of each, the smallest fraction first, by seed within
+    one, their training being over. `learning_curve.json` has the figures, `learning_curve.html` the
+    chart.
 
     Raises:
       InputError: the dataset is gone or split otherwise, or validation has leaked from training.
@@ -45,17 +46,18 @@ def show_learning_curve(
     sizes = [len(train) for train, _ in examples]
     curve = learning_curve([config.data.subset for config in configs], sizes, predictions)
     said = answers(curve)
+    seeds = sorted({config.train.seed for config in configs})
     source = {
         "part": "validation",
         "split": metas[0].split_hash,
         "classes": list(metas[0].classes),
         "runs": [str(config.workdir) for config in configs],
-        "seed": configs[0].train.seed,
+        "seeds": seeds,
     }
     figures = {"source": source, "figures": to_json(curve), "answer": list(said)}
     write_json(workdir / "learning_curve.json", figures)
     facts = (
-        ("Networks", f"{workdir}, {configs[0].model.name}, seed {configs[0].train.seed}"),
+        ("Networks", f"{workdir}, {configs[0].model.name}, seed {', '.join(map(str, seeds))}"),
         ("Classes", ", ".join(metas[0].classes)),
         ("Studies", "all" if path is None else f"those that the detector {path} lets through"),
         ("Split", metas[0].split_hash[:12]),

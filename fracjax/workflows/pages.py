@@ -20,6 +20,7 @@ from fracjax.report.page import Page, to_dict
 from fracjax.report.table import Table
 from fracjax.runtime.atomic_files import write_json
 from fracjax.runtime.multihost import folder_of_first
+from fracjax.training.checkpoint import CheckpointMetadata
 
 
 def write_report(
@@ -50,6 +51,29 @@ def run_text(trained: ModelBundle) -> str:
 def today() -> str:
     """The date, in Greenwich."""
     return datetime.datetime.now(datetime.UTC).date().isoformat()
+
+
+def facts_of_gone(meta: CheckpointMetadata) -> DataFacts:
+    """What a run itself says of its dataset."""
+    name = meta.config.data.name
+    sizes = {part: {"": len(files)} for part, files in meta.seen_files.items()}
+    return DataFacts(
+        name=name,
+        drawn=name in DRAWN,
+        studies=0,
+        files=0,
+        refused={},
+        parts=sizes,
+        fractions=(),
+        split_hash=meta.split_hash,
+        seed=0,
+        groups=(),
+        group_by="",
+        audits=(),
+        audit_table=Table("Leakage audit", (), ()),
+        compared=False,
+        at_hand=False,
+    )
 
 
 def data_facts(

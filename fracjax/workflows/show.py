@@ -35,6 +35,9 @@ _PANELS = {
     "brightness": (0.2, "brightness up to {1:.3g}%"),
     "contrast": (0.2, "contrast up to {1:.3g}%"),
     "noise": (0.05, "noise, deviation {1:.3g}%"),
+    "gamma": (0.5, "gamma up to exp(±{0:g})"),
+    "erase": (0.5, "erase, of {1:.3g}%"),
+    "dihedral": (True, "dihedral, eight views"),
     "mixup": (0.2, "mixup, Beta({0:g}, {0:g})"),
     "cutmix": (1.0, "cutmix, Beta({0:g}, {0:g})"),
 }

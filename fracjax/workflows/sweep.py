@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from fracjax.errors import InputError
+from fracjax.report.recipe import KEPT
 from fracjax.report.table import Table
 from fracjax.runtime.atomic_files import to_json, write_json
 from fracjax.training.checkpoint import CheckpointMetadata
@@ -18,7 +19,7 @@ def show_sweep(workdir: Path, metas: Sequence[CheckpointMetadata], console: Cons
     `sweep.json` goes to the workdir; `metas` is what the last checkpoint says of each run, their
     training being over. That every run diverged is an error, after the table.
     """
-    runs = swept_runs(metas)
+    runs, keep = swept_runs(metas), KEPT[metas[0].config.train.keep]
     rates = by_rate(runs)
     rate, run = best_rate(rates), best_run(runs)
     score = "AUC" if len(metas[0].classes) == 2 else "accuracy"
@@ -30,7 +31,7 @@ def show_sweep(workdir: Path, metas: Sequence[CheckpointMetadata], console: Cons
         "best_run": run and str(run.workdir),
     }
     write_json(path, figures)
-    for shown in (runs_table(runs, score).rich(), "", rates_table(rates, score).rich()):
+    for shown in (runs_table(runs, score, keep).rich(), "", rates_table(rates, score).rich()):
         console.print(shown)
     if run is None or not any(one.complete for one in runs):
         raise InputError(f"every run of {workdir} diverged: lower sweep.learning_rates")
@@ -46,8 +47,8 @@ def show_sweep(workdir: Path, metas: Sequence[CheckpointMetadata], console: Cons
         console.print(line, highlight=False, soft_wrap=True)
 
 
-def runs_table(runs: Sequence[SweptRun], score: str) -> Table:
-    """One row per run, at its epoch of the lowest validation loss."""
+def runs_table(runs: Sequence[SweptRun], score: str, keep: str) -> Table:
+    """One row per run, at the epoch that is kept of it; `keep` says by which rule."""
     rows = [
         (
             f"{run.learning_rate:g}",
@@ -59,8 +60,8 @@ def runs_table(runs: Sequence[SweptRun], score: str) -> Table:
         )
         for run in runs
     ]
-    header = ("learning rate", "seed", "epochs", "best epoch", "validation loss", score)
-    return Table(f"{len(runs)} runs on validation", header, tuple(rows))
+    header = ("learning rate", "seed", "epochs", "kept epoch", "validation loss", score)
+    return Table(f"{len(runs)} runs on validation, kept: {keep}", header, tuple(rows))
 
 
 def rates_table(rates: Sequence[RateSummary], score: str) -> Table:

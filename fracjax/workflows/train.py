@@ -13,12 +13,15 @@ from fracjax.config import Config, io
 from fracjax.config.class_names import print_roles
 from fracjax.errors import InputError
 from fracjax.inference.stages import DetectorGate, open_detector_gate
+from fracjax.models.backbone import HEAD
+from fracjax.report.recipe import KEPT, phase_text, result_text
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training.checkpoint import CheckpointMetadata, config_path
 from fracjax.training.checks import check_before_training, check_config
 from fracjax.training.ensemble_configs import member_configs
 from fracjax.training.loop import fit_members
 from fracjax.training.model import summarise_phases
+from fracjax.training.optimizer import block_rates, has_rates
 
 
 def fit(config: Config, console: Console, *, profile_steps: int = 0) -> list[CheckpointMetadata]:
@@ -81,12 +84,20 @@ def show_model(config: Config, console: Console) -> None:
             "BatchNorm uses",
             title=f"{title}{which}: cut {phase.cut}, {phase.epochs} epochs",
         )
+        rates = {}
+        if has_rates(phase):
+            rates = block_rates(phase, [row.block for row in blocks if row.block != HEAD])
+            table.add_column("learning rate", justify="right")
         for row in blocks:
             counts = (f"{row.parameters:,}", f"{row.trained:,}")
-            table.add_row(row.block, *counts, row.state, row.batch_norm)
+            rate = [f"{phase.learning_rate * rates[row.block]:.3g}"] if rates else []
+            table.add_row(row.block, *counts, row.state, row.batch_norm, *rate)
         table.add_section()
         table.add_row("total", f"{total.parameters:,}", f"{total.trained:,}", "", "", style="bold")
         console.print(table)
+        console.print(f"{phase_text(phase, config.train)}.", highlight=False, soft_wrap=True)
+    words = result_text(config.train)
+    console.print(f"{words[0].upper()}{words[1:]}.", highlight=False, soft_wrap=True)
     console.print("Parameters include the running statistics of BatchNorm, as Keras counts them.")
 
 
@@ -95,8 +106,9 @@ def show_run(workdir: Path, metas: Sequence[CheckpointMetadata], console: Consol
     say = partial(console.print, highlight=False, soft_wrap=True)
     for meta in metas:
         say(
-            f"{meta.config.workdir}: stopped after epoch {meta.epoch}; the best was epoch "
-            f"{meta.best_epoch}, validation loss {meta.best_loss:.4f} nats"
+            f"{meta.config.workdir}: stopped after epoch {meta.epoch}; kept is epoch "
+            f"{meta.best_epoch} ({KEPT[meta.config.train.keep]}), validation loss "
+            f"{meta.best_loss:.4f} nats"
         )
     network = workdir if len(metas) == 1 else workdir / "member_*"
     places = {

@@ -17,6 +17,7 @@ from fracjax.runtime.multihost import run_on_main
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training.checks import check_before_training
 from fracjax.training.ensemble_configs import is_sweep
+from fracjax.training.starting_run import starts_later
 from fracjax.workflows.cascade import report_cascade
 from fracjax.workflows.evaluate import evaluate
 from fracjax.workflows.train import fit, show_run
@@ -25,8 +26,9 @@ from fracjax.workflows.train import fit, show_run
 def run_two_stages(stage1: Config, stage2: Config, console: Console) -> Path:
     """Train and evaluate both stages; what is already done in their workdirs is not done again.
 
-    The classifier's `data.filter` becomes the detector's workdir. Phantoms are drawn if they are
-    not there; other datasets must be prepared. Returns the folder of the cascade's figures.
+    The classifier's `data.filter` becomes the detector's workdir, which its `model.weights` may
+    name, too. Phantoms are drawn if they are not there; other datasets must be prepared. Returns
+    the folder of the cascade's figures.
     """
     if len(stage1.data.classes) != 2:
         raise InputError(
@@ -47,8 +49,10 @@ def run_two_stages(stage1: Config, stage2: Config, console: Console) -> Path:
     behind = dataclasses.replace(stage2.data, filter=stage1.workdir)
     stage2 = dataclasses.replace(stage2, data=behind)
     mesh = data_mesh()
-    for config in (stage1, stage2):  # before hours are spent on the first of them
-        check_before_training(config, mesh)
+    # Before hours are spent on the first of them.
+    check_before_training(stage1, mesh)
+    random = dataclasses.replace(stage2, model=dataclasses.replace(stage2.model, weights=None))
+    check_before_training(random if starts_later(stage2, stage1) else stage2, mesh)
     for config in (stage1, stage2):
         run_on_main(partial(_draw_phantoms, config, console), "phantoms")
         open_dataset(config.data)

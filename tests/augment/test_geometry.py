@@ -140,3 +140,29 @@ def test_a_batch_warps_as_its_pictures_do():
     together = jax.jit(jax.vmap(geometry.warp))(batch, affines)
     for row in range(2):
         assert_allclose(together[row], warp(batch[row], affines[row]), atol=5e-3)  # of 255
+
+
+# The eight views of the square
+
+
+def test_the_eight_views_are_numpys_turns_and_their_mirror_images():
+    image = np.arange(2 * 5 * 5 * 3).reshape(2, 5, 5, 3)
+    turns = [np.rot90(image, k, axes=(1, 2)) for k in range(4)]
+    expected = {turn.tobytes() for turn in (*turns, *(turn[:, :, ::-1] for turn in turns))}
+    found = [np.asarray(geometry.arrange(jnp.asarray(image), one)) for one in geometry.DIHEDRAL]
+    assert len(expected) == 8
+    assert {view.astype(image.dtype).tobytes() for view in found} == expected
+    assert_array_equal(found[0], image)
+    mirrored = geometry.arrange(jnp.asarray(image), geometry.Arrangement(left_right=True))
+    assert_array_equal(mirrored, image[:, :, ::-1])
+
+
+def test_each_view_is_drawn_as_often_and_is_the_same_pixels():
+    image = jnp.asarray(pictures.noise(12)[:12, :12], jnp.float32)
+    keys = jax.random.split(jax.random.key(0), 800)
+    out = np.asarray(jax.jit(jax.vmap(lambda key: geometry.random_arrangement(key, image)))(keys))
+    views = [np.asarray(geometry.arrange(image, one)) for one in geometry.DIHEDRAL]
+    which = [[np.array_equal(one, view) for view in views].index(True) for one in out]
+    counts = np.bincount(which, minlength=8)
+    # Chi-square with 7 degrees of freedom: above 24.3 in one of a thousand cases.
+    assert np.sum((counts - 100.0) ** 2 / 100.0) < 24.3

@@ -1,7 +1,8 @@
-"""Brightness, contrast and noise: what is drawn, its range, and Keras's layers."""
+"""Brightness, contrast, noise, exposure: what is drawn, its range, Keras's layers, OpenCV."""
 
 from pathlib import Path
 
+import cv2
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -69,3 +70,28 @@ def test_noise_is_gaussian_with_its_strength_as_standard_deviation():
     # Pixels, and pictures, are drawn apart from each other.
     for one, other in ((drawn[0], drawn[1]), (drawn[0, :-1], drawn[0, 1:])):
         assert abs(stats.pearsonr(one, other).statistic) < 0.1  # pyright: ignore
+
+
+def test_exposure_by_hand_and_by_opencv_whose_powers_are_as_far_up_as_down():
+    ramp = jnp.arange(256, dtype=jnp.float32).reshape(16, 16, 1)
+    out = changed(intensity.exposure, 0.5, ramp)
+    # The value 255/e becomes 255 e^-g: what was drawn can be read from it.
+    middle = changed(intensity.exposure, 0.5, jnp.full((1, 1, 1), 255.0 / np.e)).ravel()
+    logarithm = np.log(-np.log(middle / 255))
+    assert -0.5 - 1e-5 <= logarithm.min() < -0.48
+    assert 0.48 < logarithm.max() <= 0.5 + 1e-5
+    assert stats.kstest(logarithm, "uniform", (-0.5, 1.0)).pvalue > 0.01
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    for found, exponent in zip(out[:5], np.exp(logarithm[:5]), strict=True):
+        table = 255 * (np.arange(256) / 255) ** float(exponent)
+        assert_allclose(found[..., 0], cv2.LUT(grey, table), atol=2e-3)  # of 255
+    assert_array_equal(out[:, 0, 0], 0)  # black and white stay
+    assert_allclose(out[:, -1, -1], 255, atol=1e-4)
+
+
+def test_exposure_of_any_strength_is_within_the_range():
+    for strength in (0.0, 1.0, 1e6):
+        out = changed(intensity.exposure, strength, IMAGE.at[0, 0].set(0.0).at[0, 1].set(255.0))
+        assert np.isfinite(out).all()
+        assert (out.min(), out.max()) == (0, 255)
+    assert_array_equal(intensity.exposure(KEYS[0], IMAGE, 0.0), IMAGE)

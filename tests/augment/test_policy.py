@@ -1,5 +1,6 @@
 """The policy: the identity, its order, each colour, one program, the same on every device."""
 
+import dataclasses
 import typing
 
 import jax
@@ -26,6 +27,9 @@ EVERYTHING = Augment(
     brightness=0.2,
     contrast=0.2,
     noise=0.05,
+    gamma=0.3,
+    erase=0.5,
+    dihedral=True,
     colours=("blur", "clahe", "viridis", "hue"),
 )
 TRACES = []
@@ -43,6 +47,34 @@ def test_no_strength_is_the_identity_exactly(channels):
     out = augment(jax.random.key(0), jnp.asarray(images), Augment())
     assert out.dtype == jnp.float32
     assert_array_equal(out, images)
+
+
+def test_what_is_off_is_not_in_the_program():
+    """Nor has a stage another draw because one that the paper has not is on."""
+
+    def program(policy):
+        return str(
+            jax.make_jaxpr(lambda key, i: augment(key, i, policy))(jax.random.key(0), IMAGES)
+        )
+
+    assert "random" not in program(Augment())
+    assert program(MOVED) == program(dataclasses.replace(MOVED, gamma=0.0, erase=0.0))
+    # Of a picture that is the same in all of its views, what brightness draws is as without.
+    still, darker = np.full((8, 4, 4, 1), 255, np.uint8), Augment(brightness=0.5)
+    out = [
+        jax.jit(lambda i, policy=policy: augment(jax.random.key(3), i, policy))(still)
+        for policy in (darker, dataclasses.replace(darker, gamma=0.5, dihedral=True))
+    ]
+    assert np.ptp(out[0]) > 50
+    assert_allclose(*out, atol=1e-2)
+
+
+def test_erasing_comes_last():
+    policy = Augment(erase=0.99, noise=0.3)
+    out = np.asarray(jax.jit(lambda i: augment(jax.random.key(0), i, policy))(IMAGES))
+    # Most of 1,024 noisy values are ones of their own; those of a rectangle are one.
+    inside = [np.unique(one[(one > 0) & (one < 255)], return_counts=True)[1].max() for one in out]
+    assert min(inside) >= 12
 
 
 def test_every_study_has_its_own_draw_and_values_stay_in_range():

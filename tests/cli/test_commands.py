@@ -17,7 +17,10 @@ SCRIPTS = {p.stem: p.stem.replace("_", "-") for p in (ROOT / "scripts").glob("*.
 
 
 def test_a_dry_run_prints_config_and_network_without_data(tmp_path):
-    words = "train --dry-run --config phantom_stage1 --data.batch-size 24 --phases.0.cut head"
+    words = (
+        "train --dry-run --config phantom_stage1 --data.batch-size 24 --phases.0.cut head "
+        "--phases.0.learning-rate 0.1 --phases.0.block-decay 0.5 --phases.0.weight-decay 0.02"
+    )
     answer = run_cli(*words.split(), cwd=tmp_path)
     assert answer.returncode == 0, answer.stderr
     assert '"batch_size": 24' in answer.stdout
@@ -26,6 +29,10 @@ def test_a_dry_run_prints_config_and_network_without_data(tmp_path):
     lines = [line.split("│") for line in answer.stdout.splitlines() if "│" in line]
     rows = {cells[1].strip(): [cell.strip() for cell in cells[2:5]] for cells in lines}
     assert rows["head"][2] == "trained"
+    rates = {cells[1].strip(): cells[6].strip() for cells in lines}
+    assert (rates["head"], rates["dense"], rates["block3"]) == ("0.1", "0.05", "0.025")
+    assert "AdamW with a weight decay of 0.02" in answer.stdout
+    assert "The epoch of the lowest validation loss is kept" in answer.stdout
     total, trained, _ = rows["total"]
     assert int(total.replace(",", "")) > int(trained.replace(",", "")) > 0
     assert list(tmp_path.iterdir()) == []
@@ -59,6 +66,11 @@ def test_a_dry_run_prints_config_and_network_without_data(tmp_path):
         (
             "train --dry-run --data.batch-size 0 --model.dropout 1",
             "bad config: --data.batch-size is 0, below 1; --model.dropout is 1.0, not in [0, 1)",
+        ),
+        (
+            "train --dry-run --config phantom_stage2 --train.keep highest_auc "
+            "--phases.0.warm-up 0.3",
+            "--train.keep is highest_auc, and of 3 classes there is no such AUC",
         ),
         (
             "train --dry-run --config phantom_stage1 --phases.0.cut blok2",

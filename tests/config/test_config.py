@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fracjax import config
-from fracjax.config import GROUPS, Config, Data, Ensemble, Loss, Phase, Sweep, Train, io
+from fracjax.config import GROUPS, Augment, Config, Data, Ensemble, Loss, Phase, Sweep, Train, io
 from fracjax.config.io import load
 from fracjax.config.rules import check
 from fracjax.errors import InputError
@@ -184,23 +184,42 @@ def test_impossible_values_are_refused_all_at_once():
         *(
             (
                 dataclasses.replace(Config(sweep=Sweep(subsets=(0.5, 1.0))), **other),
-                "sweep.subsets is 0.5, 1.0, a learning curve of one network for each: leave out "
-                "sweep.learning_rates, sweep.seeds, folds and ensemble.members",
+                "sweep.subsets is 0.5, 1.0, a learning curve of one network for each, and for "
+                "each of sweep.seeds: leave out sweep.learning_rates, folds and ensemble.members",
             )
             for other in (
                 {"sweep": Sweep((0.1, 0.2), subsets=(0.5, 1.0))},
-                {"sweep": Sweep(seeds=2, subsets=(0.5, 1.0))},
-                {"folds": 5},
+                {"sweep": Sweep(seeds=2, subsets=(0.5, 1.0)), "folds": 5},
                 {"folds": "source"},
                 {"ensemble": Ensemble(members=2)},
             )
         ),
         (
+            Config(data=Data(classes=("a", "b", "c")), train=Train(keep="highest_auc")),
+            "train.keep is highest_auc, and of 3 classes there is no such AUC: write train.keep "
+            "lowest_loss or last",
+        ),
+        (
+            Config(phases=(Phase(schedule="cosine", warm_up=0.2), Phase(warm_up=0.2))),
+            "phases.1.warm_up is 0.2, but a constant schedule has no such warm-up: write "
+            "phases.1.schedule cosine, or leave out warm_up",
+        ),
+        (
+            Config(phases=(Phase(weight_decay=-0.1, second_moment_decay=1.0, clip_norm=-1.0),)),
+            "phases.0.weight_decay is -0.1, below 0; phases.0.second_moment_decay is 1.0, not in "
+            "[0, 1); phases.0.clip_norm is -1.0, below 0",
+        ),
+        (
+            Config(phases=(Phase(head_rate=0.0, block_decay=1.5),), train=Train(average=1.0)),
+            "phases.0.head_rate is 0.0, not above 0; phases.0.block_decay is 1.5, above 1; "
+            "train.average is 1.0, not in [0, 1)",
+        ),
+        (
             Config(sweep=Sweep(subsets=(0.5,)), data=Data(subset=0.2), folds=5),
             "sweep.subsets is 0.5 alone: write it as data.subset, or more of them for a learning "
             "curve; data.subset is 0.2 and sweep.subsets 0.5: they are one or the other; "
-            "sweep.subsets is 0.5, a learning curve of one network for each: leave out "
-            "sweep.learning_rates, sweep.seeds, folds and ensemble.members",
+            "sweep.subsets is 0.5, a learning curve of one network for each, and for each of "
+            "sweep.seeds: leave out sweep.learning_rates, folds and ensemble.members",
         ),
         (Config(loss=Loss(label_smoothing=1.0)), "loss.label_smoothing is 1.0, not in [0, 1)"),
         (
@@ -212,6 +231,29 @@ def test_impossible_values_are_refused_all_at_once():
         (Config(train=Train(plateau_factor=1.0)), "train.plateau_factor is 1.0, not below 1"),
         (Config(train=Train(plateau_factor=0.0)), "train.plateau_factor is 0.0, not above 0"),
         (Config(train=Train(plateau_patience=0)), "train.plateau_patience is 0, below 1"),
+        (Config(data=Data(positive_share=1.0)), "data.positive_share is 1.0, not in [0, 1)"),
+        (Config(data=Data(positive_share=-0.1)), "data.positive_share is -0.1, not in [0, 1)"),
+        (
+            Config(
+                data=Data(positive_share=0.01, oversample=True, classes=("a", "b", "c")),
+                loss=Loss(class_weights="balanced"),
+            ),
+            "data.oversample and loss.class_weights balanced both make up for rare classes: choose "
+            "one of them; data.positive_share is 0.01: it and data.oversample both make up for "
+            "rare classes: choose one of them; data.positive_share is 0.01: it and "
+            "loss.class_weights balanced both make up for rare classes: choose one of them; "
+            "data.positive_share is 0.01: data.classes has 3, and only of two is one positive: "
+            "write 0, or data.oversample; data.positive_share is 0.01: of data.batch_size 32 that "
+            "is 0, rounded: write what makes 1 to 31",
+        ),
+        (
+            Config(data=Data(positive_share=0.9, batch_size=4)),
+            "data.positive_share is 0.9: of data.batch_size 4 that is 4, rounded: write what makes "
+            "1 to 3",
+        ),
+        (Config(augment=Augment(gamma=-0.1)), "augment.gamma is -0.1, below 0"),
+        (Config(augment=Augment(erase=1.5)), "augment.erase is 1.5, not in [0, 1)"),
+        (Config(augment=Augment(test_views=0)), "augment.test_views is 0, below 1"),
         (Config(phases=()), "phases is (), empty: a run has one Phase at least"),
         (Config(phases=(Phase(), Phase(epochs=0))), "phases.1.epochs is 0, below 1"),
     ],
@@ -245,6 +287,9 @@ def test_a_fold_that_there_is_not_is_refused(fold):
         Config(train=Train(plateau_factor=0.99, plateau_patience=1)),
         Config(sweep=Sweep((0.1,), seeds=2)),
         Config(sweep=Sweep((1.0, 0.5))),
+        Config(data=Data(positive_share=0.02)),  # of 32
+        Config(data=Data(positive_share=0.97)),
+        Config(augment=Augment(test_views="dihedral", gamma=5.0, erase=0.99)),
     ],
     ids=lambda _: "",
 )
@@ -271,6 +316,26 @@ def test_overrides_reach_every_phase(tmp_path):
     path = _file(tmp_path, "def get_config(): return Config(phases=(Phase(), Phase(epochs=9)))")
     config = load(path, ["--phases.1.learning-rate", "0.5", "--phases.0.cut", "head"])
     assert config.phases == (Phase(cut="head"), Phase(epochs=9, learning_rate=0.5))
+
+
+@pytest.mark.parametrize("views", [4, "flip", "dihedral"])
+def test_views_at_test_time_are_a_number_or_a_name(tmp_path, views):
+    path = _file(tmp_path, "def get_config(): return Config()")
+    config = load(path, ["--augment.test-views", str(views)])
+    assert config.augment.test_views == views
+    assert io.from_dict(json.loads(json.dumps(io.to_dict(config)))) == config
+
+
+def test_views_that_there_are_not_are_refused(tmp_path):
+    bad = Config()
+    object.__setattr__(bad, "augment", Augment())
+    object.__setattr__(bad.augment, "test_views", "flop")
+    with pytest.raises(
+        InputError, match=r"augment.test_views is 'flop', a str, not int or flip or dihedral"
+    ):
+        check(bad)
+    with pytest.raises(SystemExit):
+        load(_file(tmp_path, "def get_config(): return Config()"), ["--augment.test-views", "flop"])
 
 
 def test_learning_rates_are_read_from_the_command_line(tmp_path):
@@ -347,12 +412,14 @@ def test_differences_name_the_phase():
 
 def test_a_phase_that_only_one_config_has_is_a_difference():
     one, two = Config(), Config(phases=(Phase(), Phase(epochs=20, learning_rate=0.5, cut="head")))
-    assert io.differences(one, two) == [
+    differences = io.differences(one, two)
+    assert differences[:4] == [
         "phases.1.epochs: absent != 20",
         "phases.1.learning_rate: absent != 0.5",
         "phases.1.cut: absent != head",
         "phases.1.schedule: absent != constant",
     ]
+    assert len(differences) == len(dataclasses.fields(Phase))
     assert io.differences(two, one)[0] == "phases.1.epochs: 20 != absent"
 
 

@@ -333,10 +333,11 @@ def test_names_that_are_no_utf8_that_are_long_and_links(tmp_path):
     "text, expected",
     [
         ("name,view\na,b\n", "expected a header with filename"),
-        ("", "expected a header with filename, each once; found nothing"),
+        ("", "expected a header with filename, each once, in UTF-8; found nothing"),
         ("filename,view\nh0.jpg\nh1.jpg,a,b\n", "line 2 has not 2 fields; line 3 has not 2 fields"),
         ("filename,view\nh0.jpg,a\nh0.jpg,b\n", "line 3: h0.jpg is duplicated"),
         ("filename,view\nx.jpg,a\ny.jpg,a\n", "2 rows match no single image: x.jpg is no file"),
+        ("filename,view\nh0,a\nhealthy/h0.jpg,b\n", "h0, healthy/h0.jpg all mean healthy/h0.jpg"),
     ],
 )
 def test_a_bad_csv_is_refused_with_all_its_lines(tmp_path, text, expected):

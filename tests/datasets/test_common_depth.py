@@ -20,7 +20,7 @@ from fracjax.datasets.request import Request, check
 from fracjax.datasets.sources.archive import Study
 from fracjax.errors import InputError
 from fracjax.imaging.resize import ImageFormat, decode, decode_each
-from fracjax.inference import external
+from fracjax.inference import external_notes
 from fracjax.loading.dataset_view import open_dataset
 from fracjax.models.backbone import ImageSpec
 from fracjax.training import loop
@@ -263,7 +263,7 @@ def test_another_dataset_is_read_by_the_depth_of_the_run_and_what_does_not_fit_i
         image = ImageSpec(side=8, channels=1, low=0.0, high=1.0, smallest=8)
         meta = CheckpointMetadata(Config(), image, "split", depth=depth)
         studies = Studies("on", folder, np.arange(len(folder)))
-        return external._depths(meta, studies), [
+        return external_notes.depths_note(meta, studies), [
             row.note for row in read_manifest(folder.manifest_path)
         ]
 

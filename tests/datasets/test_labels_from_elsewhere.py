@@ -76,12 +76,13 @@ def test_a_table_gives_label_part_and_patient(tmp_path):
     )
 
 
-def test_a_name_is_a_path_a_file_name_or_a_stem_in_any_unicode_form(tmp_path):
+def test_a_name_is_any_last_parts_of_a_path_with_or_without_suffix_in_any_unicode_form(tmp_path):
     root = export(tmp_path / "export")
     nfd = unicodedata.normalize("NFD", "Hüfte")
     write(root / nfd / "a.png", encode(picture(50), "PNG"))
     rows = [f"2024\\0{i % 3}\\IM{i:04d}.png;{i % 2}" for i in range(4)]  # as Windows writes paths
-    rows += [f"IM{i:04d};{i % 2}" for i in range(4, 10)] + ["./Hüfte/a.png;1"]
+    rows += [f"IM{i:04d};{i % 2}" for i in range(4, 8)] + ["./Hüfte/a.png;1"]
+    rows += ["02/IM0008.png;0", "00/IM0009;1"]  # the last parts, with and without suffix
     labels = labelled(root / "labels.csv", *rows, header="file;label")
     prepare(Request("table", source=root, labels=labels, data_dir=tmp_path, positive="1"))
     prepared = open_prepared("table", tmp_path)

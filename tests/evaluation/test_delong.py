@@ -157,3 +157,21 @@ def test_coverage_and_level():
         error = difference_variance(y, first, second, each) ** 0.5
         covered += abs(auc(y, second) - auc(y, first)) < 1.96 * error
     assert 0.92 < covered / 400 < 0.98
+
+
+def test_of_several_networks_it_is_their_mean_auc_with_its_variance():
+    """Var((a + b) / 2) = (2 Var a + 2 Var b - Var(a - b)) / 4."""
+    rng = np.random.default_rng(3)
+    y, groups = np.arange(90) % 2, np.arange(90) // 3
+    first, second = y + rng.normal(size=90), y + rng.normal(size=90)
+    both = np.stack([first, second])
+    alone = sum(auc_variance(y, one, groups) for one in both)
+    expected = (2 * alone - difference_variance(y, first, second, groups)) / 4
+    assert_allclose(auc_variance(y, both, groups), expected, rtol=1e-12)
+    assert auc_estimate(y, both, groups).value == np.mean([auc(y, one) for one in both])
+    gain, p_value = auc_difference(y, both, both[::-1], groups)
+    assert (gain.value, p_value) == (0, None)
+    one, _ = auc_difference(y, both, np.stack([first, first]), groups)
+    assert one.value == (auc(y, first) - auc(y, second)) / 2
+    variance = difference_variance(y, both, np.stack([first, first]), groups)
+    assert_allclose(variance, difference_variance(y, second, first, groups) / 4, rtol=1e-12)

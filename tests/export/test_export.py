@@ -20,7 +20,7 @@ import pytest
 from jax import export
 from numpy.testing import assert_allclose
 
-from fracjax.export.program import STABLEHLO, cascade, inputs_of, lower
+from fracjax.export.program import STABLEHLO, cascade, inputs_of, lower, refuse_impossible
 from fracjax.export.verify import compare, images_of
 from fracjax.imaging.resize import ImageFormat, decode, reduced_side
 from fracjax.inference.predict_files import predict_files
@@ -63,6 +63,19 @@ def test_one_file_takes_batches_of_any_size_and_says_what_the_checkpoints_say(
         assert_allclose(found["probability"], scores[:size], atol=1e-6, rtol=0)
         assert_allclose(found["types"], types[:size], atol=1e-6, rtol=0)
         assert np.array_equal(found["called"], called[:size])
+
+
+def test_fixed_views_are_in_the_export(stages, files):
+    """The mean of probabilities, as in the checkpoints; another answer than for one view."""
+    one = stages.detector.bundle
+    eight = dataclasses.replace(one, test_views="dihedral")
+    front = Stages(dataclasses.replace(stages.detector, bundle=eight))
+    refuse_impossible(front)
+    images = _of(files[:3], one.meta.form)
+    found = lower(front).call(images)["probability"]
+    expected = eight.probabilities(images)[:, 1]
+    assert_allclose(found, expected, atol=1e-6, rtol=0)
+    assert np.abs(one.probabilities(images)[:, 1] - expected).max() > 1e-3
 
 
 def test_the_example_of_the_docs_runs_without_fracjax(stages, files, exported):
@@ -172,6 +185,7 @@ def test_the_card_says_what_the_file_is(stages, runs, exported):
     assert card["stage2"]["precision"] == "float32"
     assert card["versions"]["jax"] == jax.__version__
     assert "not a medical device" in card["intended_use"]
+    assert "negative: healthy, positive: fracture\n" in said
     assert "checked on 11 images" in said
 
 

@@ -117,7 +117,9 @@ def test_what_no_export_can_be_is_refused_at_once(stages, monkeypatch):
     with pytest.raises(InputError) as error:
         refuse_impossible(many)
     text = str(error.value)
-    assert "averages over 4 views of an image, and an export sees it as it is" in text
+    assert (
+        "averages over 4 views of an image that are drawn, and an export sees it as it is" in text
+    )
     assert f"--checkpoint {detector.workdir} --split validation --views 1` first" in text
     assert "one file holds less than 2 GiB; export the stages one by one" in text
 
@@ -125,6 +127,7 @@ def test_what_no_export_can_be_is_refused_at_once(stages, monkeypatch):
 def test_onnx_is_refused_without_its_packages_and_in_bfloat16(stages, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     detector = stages.detector.bundle.in_precision("bfloat16")
+    detector = dataclasses.replace(detector, test_views="flip")
     with pytest.raises(InputError) as error:
         ONNX.refuse_impossible(Stages(dataclasses.replace(stages.detector, bundle=detector)))
     text = str(error.value)
@@ -132,6 +135,7 @@ def test_onnx_is_refused_without_its_packages_and_in_bfloat16(stages, monkeypatc
         r"--onnx needs jax2onnx and onnxruntime; install them with `pip install -e '.[onn" in text
     )
     assert "computes in bfloat16" in text
+    assert "averages over the fixed views flip, which are written with JAX only" in text
 
 
 def test_it_is_checked_on_the_validation_studies_unless_a_folder_is_named(stages, world, tmp_path):

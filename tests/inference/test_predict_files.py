@@ -220,6 +220,22 @@ def test_views_of_a_file_do_not_hang_on_its_neighbours(stages, files):
     assert np.ptp(first.fracture_score) > 0.1
 
 
+@pytest.mark.parametrize("keep_features", [False, True])
+def test_fixed_views_of_a_file_are_those_of_an_evaluation(stages, files, keep_features):
+    detector = dataclasses.replace(stages.detector.bundle, test_views="flip")
+    front = Stages(dataclasses.replace(stages.detector, bundle=detector))
+    results = list(predict_files(front, files, keep_features=keep_features))
+    data = examples_of([path.read_bytes() for path in files], detector)
+    expected = detector.predict(data).fracture_score
+    assert_allclose(_scores(results), expected, atol=1e-6)
+    one = dataclasses.replace(detector, test_views=1).predict(data).fracture_score
+    assert np.abs(one - expected).max() > 1e-3
+    if keep_features:  # of the image as it is
+        alone = predict_files(Stages(stages.detector), files, keep_features=True)
+        pairs = zip(results, alone, strict=True)
+        assert all(np.array_equal(one.features, other.features) for one, other in pairs)
+
+
 def test_a_network_that_answers_no_number_is_refused(stages, files):
     def forward(variables, images, drawn_by):
         return jnp.full((len(images), 1), jnp.nan)

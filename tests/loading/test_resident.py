@@ -1,5 +1,7 @@
 """What is gathered on the devices is what the disk gives, to the bit, on one device and on four."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -39,6 +41,22 @@ def test_batches_are_those_of_the_disk(devices, oversample):
         assert len(source) == (5 if oversample else 3)
         for number, expected in enumerate(source):
             jax.tree.map(assert_array_equal, gather(order, number), dict(expected))
+
+
+@pytest.mark.parametrize("devices", [1, 4])
+def test_batches_with_a_share_of_positives_are_those_of_the_disk(devices):
+    examples, mesh = _examples(), data_mesh(devices)
+    examples = replace(examples, label=np.minimum(examples.label, 1))
+    (studies,) = make_resident([examples], mesh)
+    source = training_batches(examples, batch_size=8, positives=3, seed=3, epoch=1)
+    gather = jax.jit(
+        lambda order, number: batch_at(studies, order, number, batch_size=8, mesh=mesh)
+    )
+    for number, expected in enumerate(source):
+        found = gather(source.order, number)
+        jax.tree.map(assert_array_equal, found, dict(expected))
+        assert int(found["label"].sum()) == 3
+        assert bool(found["valid"].all())
 
 
 def test_after_the_last_batch_and_for_an_idle_network_no_study_is_valid():

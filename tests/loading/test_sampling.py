@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from fracjax.config import Data
 from fracjax.loading.sampling import draw_order, subset_rows
 from fracjax.loading.streaming import (
     Examples,
@@ -64,6 +65,76 @@ def test_the_classes_are_mixed():
 def test_classes_of_one_size_are_only_shuffled():
     order = _oversampled(np.array([1, 0, 1, 0]), seed=0, epoch=0)
     assert sorted(order) == [0, 1, 2, 3]
+
+
+# A share of positives in each batch
+
+DETECTOR = np.random.default_rng(0).permutation(np.repeat([0, 1], [70, 20]))
+
+
+def _shared(label=DETECTOR, *, seed=0, epoch=0, batch_size=16, positives=5):
+    order = draw_order(label, seed=seed, epoch=epoch, batch_size=batch_size, positives=positives)
+    return np.asarray(order).reshape(-1, batch_size)
+
+
+def test_a_share_by_hand():
+    # Five studies in batches of four are two steps: each has the only positive and three others,
+    # so two of the four negatives come once and two come twice.
+    batches = _shared(np.array([0, 0, 1, 0, 0]), batch_size=4, positives=1)
+    assert batches.shape == (2, 4)
+    assert ((batches == 2).sum(axis=1) == 1).all()
+    times = np.bincount(batches.ravel())
+    assert (times[2], sorted(times[[0, 1, 3, 4]])) == (2, [1, 1, 2, 2])
+
+
+@pytest.mark.parametrize("epoch", range(3))
+@pytest.mark.parametrize(
+    ("batch_size", "positives"), [(2, 1), (16, 5), (16, 15), (32, 11), (90, 9)]
+)
+def test_every_batch_has_the_share_and_no_study_comes_oftener_than_another(
+    epoch, batch_size, positives
+):
+    batches = _shared(epoch=epoch, batch_size=batch_size, positives=positives)
+    assert len(batches) == -(-90 // batch_size)
+    assert_array_equal(DETECTOR[batches].sum(axis=1), positives)
+    times = np.bincount(batches.ravel(), minlength=90)
+    for name in range(2):
+        of_class = times[name == DETECTOR]
+        assert of_class.max() - of_class.min() <= 1
+    if batch_size <= 16:  # the class has as many as a batch holds of it
+        assert all(len(set(batch)) == batch_size for batch in batches)
+
+
+def test_a_share_is_drawn_by_seed_and_epoch_alone_and_its_places_are_mixed():
+    assert_array_equal(_shared(seed=1, epoch=2), _shared(seed=1, epoch=2))
+    drawn = [_shared(seed=seed, epoch=epoch) for seed, epoch in ((1, 2), (2, 2), (1, 3))]
+    assert len({tuple(batches.ravel()) for batches in drawn}) == 3
+    assert len({tuple(np.bincount(batches.ravel(), minlength=90)) for batches in drawn}) == 3
+    many = np.concatenate([DETECTOR[_shared(epoch=epoch)] for epoch in range(30)])
+    # 180 batches: at each place a binomial count of mean 56, standard deviation 6.2.
+    assert 35 < many.sum(axis=0).min() <= many.sum(axis=0).max() < 80
+    together = (many & np.roll(many, 1, axis=1)).sum(axis=1).mean()  # what mixup would pair
+    assert together == pytest.approx(16 * 5 / 16 * 4 / 15, rel=0.15)
+
+
+def test_over_the_epochs_every_study_is_seen():
+    seen = np.concatenate([_shared(epoch=epoch, positives=13) for epoch in range(40)])
+    assert set(seen.ravel()) == set(range(90))
+
+
+@pytest.mark.parametrize("positives", [0, 5])
+def test_a_share_leaves_the_steps_of_an_epoch_and_fills_its_last_batch(positives):
+    examples = _examples(DETECTOR)
+    batches = training_batches(examples, batch_size=16, seed=0, epoch=1, positives=positives)
+    assert len(batches) == steps_per_epoch(examples, batch_size=16) == 6
+    assert [int(b["valid"].sum()) for b in batches] == [16] * 5 + [16 if positives else 10]
+    # Whenever a batch is asked for, it is the same: a run that was killed goes on with it.
+    assert_array_equal(batches[4]["index"], list(batches)[4]["index"])
+
+
+def test_the_share_of_a_config_is_rounded_to_whole_studies():
+    share = lambda value, size: Data(positive_share=value, batch_size=size).positives_per_batch  # noqa: E731
+    assert [share(0.33, 32), share(0.33, 16), share(0.5, 2), share(0.0, 32)] == [11, 5, 1, 0]
 
 
 # Subsets

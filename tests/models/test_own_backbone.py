@@ -13,7 +13,7 @@ from fracjax.config import Config, Data, Ensemble, Freeze, Model, Phase, rules
 from fracjax.errors import InputError
 from fracjax.inference.model_bundle import open_run
 from fracjax.loading.dataset_view import open_dataset
-from fracjax.models import build
+from fracjax.models import build, own_backbone
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training.checks import check_config
 from fracjax.training.loop import fit_members
@@ -49,7 +49,7 @@ def refusal(name: str, **fields) -> str:
     return str(error.value)
 
 
-def test_it_trains_with_a_frozen_block_and_opens_again(nets, phantoms, tmp_path):
+def test_it_trains_with_a_frozen_block_and_opens_again(nets, phantoms, tmp_path, capsys):
     config = Config(
         workdir=tmp_path / "run",
         data=Data(dir=phantoms, image_size=16, batch_size=8),
@@ -74,6 +74,12 @@ def test_it_trains_with_a_frozen_block_and_opens_again(nets, phantoms, tmp_path)
     with pytest.raises(InputError, match="nothing is known of nets:TinyNet"):
         check_config(sure)
     assert jax.tree.leaves(first)[0].dtype == np.float32
+    assert "has changed since" not in capsys.readouterr().err
+    own_backbone.note_if_edited.cache_clear()  # as in another process
+    nets(relu=("nnx.relu(", "nnx.gelu("))
+    open_run(config.workdir, data_mesh())
+    said = capsys.readouterr().err
+    assert f"defines nets:TinyNet has changed since {config.workdir} was trained" in said
 
 
 def test_what_is_no_backbone_is_refused_with_what_to_do(nets):

@@ -174,7 +174,12 @@ def test_forest_says_too_few_instead_of_a_number():
 def test_training_marks_the_best_epoch():
     chart = training_chart({"net": history()})
     assert "lowest validation loss (epoch 3)" in _words(chart)
-    assert "the best of 5 epochs was 3: validation loss 0.5000, validation AUC 0.8000" in chart.alt
+    assert (
+        "3 of 5 epochs is kept (lowest validation loss): validation loss 0.5000, validation AUC "
+        "0.8000" in chart.alt
+    )
+    by_rule = dataclasses.replace(history(), best_epoch=5, keep="last")
+    assert "last epoch (epoch 5)" in _words(training_chart({"net": by_rule}))
     assert chart.table.header == (
         "epoch",
         "loss (nats)\ntraining",

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from fracjax.config import Config, Data
+from fracjax.config import Config, Data, Phase, Train
 from fracjax.evaluation import OperatingPoint
 from fracjax.evaluation.temperature import Temperature
 from fracjax.report import facts
 from fracjax.report.charts.training import History
 from fracjax.report.facts import DataFacts, RunFacts, versions
 from fracjax.report.page import Facts
+from fracjax.report.recipe import phase_text, result_text
 from fracjax.report.sections.run import YOURS, card_section, claim_section, data_section
 from fracjax.report.table import Table
 from tests.report.sample_page import KNOWN
@@ -105,7 +106,9 @@ def test_a_run_is_described_by_its_subset_and_by_its_filter(changes, claim, card
     assert _card(run)["Training data"] == card
     # Validation is filtered, too, and never a subset.
     passed = ", those that the detector in runs/d passes" if "filter" in changes else ""
-    assert _card(run)["Chosen on"].startswith(f"10 studies of validation{passed}: epoch, threshold")
+    assert _card(run)["Chosen on"].startswith(
+        f"10 studies of validation{passed}: epoch, temperature, threshold"
+    )
 
 
 def test_claim_points_only_to_sections_that_are_there():
@@ -136,3 +139,31 @@ def test_groups_by_a_column_are_said_to_be_so():
     assert "Studies of one patient, and near duplicates of any, lie in one part." in said
     assert "Patients are not known" in before
     assert "Patients are not known" not in said
+
+
+def test_the_recipe_is_told_in_words():
+    plain = Phase(epochs=5, learning_rate=1e-3)
+    assert phase_text(plain, Train()) == (
+        "up to 5 epochs at 0.001 (constant), trained from the first layer on"
+    )
+    rich = Phase(5, 1e-3, "mixed9", "cosine", 0.2, 0.02, 0.99, 2.0, 10.0, 0.8)
+    assert phase_text(rich, Train(keep="last")) == (
+        "5 epochs at 0.001 (cosine after 20 % of warm-up), trained from mixed9 on, AdamW with a "
+        "weight decay of 0.02, second-moment decay 0.99, gradients clipped to a norm of 2, "
+        "learning rate of the head times 10, of each block times 0.8 from the head down"
+    )
+    assert result_text(Train(keep="highest_auc", patience=4)) == (
+        "the epoch of the highest validation AUC is kept, and a phase stops after 4 epochs without "
+        "a higher one"
+    )
+    assert "the moving average" not in result_text(Train())
+    assert "(decay 0.995)" in result_text(Train(average=0.995))
+
+
+def test_a_run_says_by_which_rule_its_epoch_was_kept():
+    assert _card(RUN)["Chosen on"] == "10 studies of validation: epoch, temperature, threshold"
+    assert "lowest validation loss" in _claim(RUN).values()
+    config = dataclasses.replace(RUN.config, train=Train(keep="last"))
+    last = dataclasses.replace(RUN, config=config)
+    assert _card(last)["Chosen on"].endswith(": temperature, threshold")
+    assert "last epoch; nothing was selected" in _claim(last).values()

@@ -8,7 +8,7 @@ import pytest
 from flax import nnx
 from numpy.testing import assert_array_equal
 
-from fracjax.config import Model
+from fracjax.config import Config, Model
 from fracjax.errors import InputError
 from fracjax.models.build import build
 from fracjax.training.freeze import (
@@ -220,7 +220,7 @@ def test_a_block_with_dropout_is_not_constant(cnn):
 def test_the_prefix_of_a_run_is_frozen_in_every_phase(inception):
     def prefix(*cuts, mode="above_cut"):
         freezes = tuple(partition(inception, cut, mode) for cut in cuts)
-        return TrainableModel(inception, freezes).frozen_prefix
+        return TrainableModel(inception, freezes, Config()).frozen_prefix
 
     assert prefix("head") == "head"
     assert prefix("head", "mixed9") == "mixed9"

@@ -40,14 +40,15 @@ def _stack(trees):
 
 @pytest.fixture(scope="module")
 def networks(config):
-    """The same small CNN, with augmentation and dropout, from two seeds."""
-    return [init(dataclasses.replace(config, train=Train(seed=seed))) for seed in SEEDS]
+    """The same small CNN, with augmentation, dropout and an average, from two seeds."""
+    own = [dataclasses.replace(config, train=Train(seed=seed, average=0.5)) for seed in SEEDS]
+    return [init(one) for one in own]
 
 
 @pytest.fixture(scope="module")
-def recipe(config, networks):
+def recipe(networks):
     tx = freeze.partial_updates(SGD, networks[0].freezes[0])
-    return StepSpec(networks[0].training_view(0), tx, config)
+    return StepSpec(networks[0].training_view(0), tx, networks[0].config)
 
 
 def _batches(examples, seed):
@@ -106,7 +107,7 @@ def test_member_i_equals_the_run_of_i_alone_over_ten_steps(
     state, losses = _together(networks, recipe, examples, devices)
     for i, (theirs, their_losses) in enumerate(each_alone):
         assert_allclose(losses[i], their_losses, rtol=1e-5, atol=1e-5)
-        for tree in ("params", "batch_stats"):
+        for tree in ("params", "batch_stats", "average"):
             jax.tree.map(
                 lambda a, b, i=i: assert_allclose(a[i], b, rtol=1e-5, atol=1e-5),
                 getattr(state, tree),
@@ -132,7 +133,7 @@ def test_a_network_without_a_valid_study_stays_as_it_is(
     placed = jax.device_put(stacked, batch_sharding(mesh, axis=1))
     kept = jax.tree.map(np.asarray, before)
     after, metrics = step(before, placed, jnp.stack([jax.random.key(0)] * 2), RATES)
-    for tree in ("params", "batch_stats"):
+    for tree in ("params", "batch_stats", "average"):
         jax.tree.map(
             lambda a, b: assert_array_equal(a[1], b[1]), vars(after)[tree], vars(kept)[tree]
         )

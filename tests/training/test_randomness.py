@@ -24,7 +24,7 @@ from fracjax.runtime.randomness import Stream, numpy_generator, root, stream
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training import training_data
 from fracjax.training.checkpoint import CheckpointMetadata, Checkpoints, read_meta
-from fracjax.training.forward import make_forward, predict_logits
+from fracjax.training.forward import View, make_forward, predict_logits
 from fracjax.training.model import abstract, init
 from fracjax.training.step import StepSpec, pure_step
 from fracjax.training.training_data import Prefix, cache_view, make_training_data
@@ -72,7 +72,9 @@ def drawn(monkeypatch) -> Iterator[list[tuple[int, ...]]]:
 
 def test_no_two_draws_of_a_run_share_a_key(config, examples, drawn, monkeypatch, tmp_path):
     """Initial kernels, orders, steps, cached views and views at test time of two members."""
-    policy = Augment(flip=True, brightness=0.1, mixup=0.2, test_views=3)
+    policy = Augment(
+        flip=True, brightness=0.1, gamma=0.1, erase=0.5, dihedral=True, mixup=0.2, test_views=3
+    )
 
     def count() -> int:
         jax.effects_barrier()
@@ -167,9 +169,8 @@ def test_views_at_test_time_do_not_depend_on_batches_or_devices(config, examples
         mesh = data_mesh(devices)
         forward = make_forward(model.model, image=model.image, mesh=mesh, policy=policy)
         variables = model.initial_state(0, mesh).variables
-        return predict_logits(
-            forward, variables, examples, batch_size=batch_size, mesh=mesh, key=stream(0, "views")
-        )
+        view, how = View(stream(0, "views")), {"batch_size": batch_size, "mesh": mesh}
+        return predict_logits(forward, variables, examples, view=view, **how)
 
     expected = logits(8, 1)
     assert_allclose(logits(12, 1), expected, atol=1e-5)

@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from fracjax.augment.colour import apply_colormap
 from fracjax.augment.mixing import mix
 from fracjax.augment.policy import augment
-from fracjax.config import Augment, Freeze, Phase
+from fracjax.config import Augment, Freeze, Phase, Views
 from fracjax.errors import InputError
 from fracjax.inference.model_bundle import ModelBundle
 from fracjax.loading.streaming import BatchSource
@@ -97,7 +97,7 @@ def test_coloured_pictures_reach_the_network_as_they_are(config, examples):
 # Views at test time
 
 
-def _trained(views: int, policy: Augment, config) -> ModelBundle:
+def _trained(views: Views, policy: Augment, config) -> ModelBundle:
     """A run whose network answers with the mean grey of what it sees."""
 
     def forward(variables, images, drawn_by):
@@ -138,6 +138,38 @@ def test_views_do_not_hang_on_how_the_studies_are_cut_into_batches(config, examp
 def test_views_of_an_empty_policy_change_nothing(config, examples):
     one, three = (_trained(n, Augment(), config).predict(examples).fracture_score for n in (1, 3))
     assert_allclose(one, three, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("views", "seen"), [("flip", 2), ("dihedral", 8)])
+def test_fixed_views_are_the_mean_probability_over_the_arrangements(config, examples, views, seen):
+    """And not the probability of the mean logit; nothing is drawn, whatever the policy has."""
+
+    def weigh(images):  # a mean that knows left from right and top from bottom
+        ramp = np.linspace(0, 1, 16)
+        weight = ramp[:, None] ** 2 + 3 * ramp
+        return ((images * weight[..., None]).mean(axis=(-3, -2, -1)) - 120) / 10
+
+    def forward(variables, images, drawn_by):
+        assert drawn_by is None
+        with jax.numpy_rank_promotion("allow"):
+            return weigh(jnp.asarray(images, jnp.float32))[:, None]
+
+    run = _trained(views, Augment(brightness=0.5), config)
+    run = dataclasses.replace(run, forward=forward)
+    images = examples.images().astype(np.float64)
+    turns = [np.rot90(images, k, axes=(1, 2)) for k in range(4)]
+    turns = [turn[:, :, ::step] for turn in turns for step in (1, -1)]
+    each = np.array([1 / (1 + np.exp(-weigh(turn))) for turn in turns[:seen]])
+    assert np.ptp(each, axis=0).max() > 0.01
+    found = run.predict(examples).fracture_score
+    assert_allclose(found, each.mean(axis=0), rtol=1e-5)
+    mean_logit = np.log(each / (1 - each)).mean(axis=0)
+    assert np.abs(found - 1 / (1 + np.exp(-mean_logit))).max() > 1e-4
+    # As `predict` asks for them: batch by batch, the picture as it is before all others.
+    fetched = jax.device_get(run.logits(jnp.asarray(examples.images())))
+    assert [len(views) for views in fetched] == [seen]
+    assert_allclose(run.probabilities_of(fetched)[:, 1], found, rtol=1e-5)
+    assert_allclose(1 / (1 + np.exp(-fetched[0][0][:, 0])), each[0], rtol=1e-5)
 
 
 def test_cached_views_cannot_be_mixed_and_the_advice_works(config):

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 from numpy.testing import assert_allclose, assert_array_equal
 
-from fracjax.config import Augment, Freeze, Phase
+from fracjax.config import Augment, Freeze, Phase, Train
 from fracjax.loading.streaming import BatchSource, training_batches
 from fracjax.runtime.sharding import batch_sharding, data_mesh, replicated
 from fracjax.training import freeze
@@ -117,12 +117,14 @@ def test_metrics_are_means_over_valid_studies(config, examples):
 def test_frozen_weight_gradients_are_not_computed(config, examples):
     """XLA drops what nobody reads: freezing all but the head leaves little but the forward pass."""
 
-    def flops(cut, batch_norm):
+    recipe = {"clip_norm": 1.0, "weight_decay": 0.1, "head_rate": 2.0}
+
+    def flops(cut, batch_norm, **recipe):
         frozen = dataclasses.replace(
             config,
             augment=Augment(),
             freeze=Freeze(batch_norm=batch_norm),
-            phases=(Phase(cut=cut),),
+            phases=(Phase(cut=cut, **recipe),),
         )
         _mesh, initial_state, step = make_step(frozen, 1)
         batch = BatchSource(examples, np.arange(20), 8)[0]
@@ -132,3 +134,29 @@ def test_frozen_weight_gradients_are_not_computed(config, examples):
     full = flops("none", "all")
     head = flops("head", "frozen")
     assert head < 0.5 * full, (head, full)
+    # Not for a norm, nor for a decay either.
+    assert flops("head", "frozen", **recipe) < 1.01 * head
+
+
+def test_a_step_moves_the_average_after_the_network(config, examples):
+    """By hand: parameters and statistics; frozen ones stay. The network itself is as without."""
+    averaging = dataclasses.replace(config, train=Train(average=0.2))
+    mesh, initial_state, step = make_step(averaging, 1)
+    state = initial_state()
+    frozen = jax.tree.map(np.asarray, state.params["backbone"]["block1"])
+    expected = jax.tree.map(np.asarray, {"params": state.params, "batch_stats": state.batch_stats})
+    batches = training_batches(examples, batch_size=8, seed=0, epoch=0)
+    for number, batch in enumerate(batches, 1):
+        placed = jax.device_put(batch, batch_sharding(mesh))
+        state, _ = step(state, placed, jax.random.key(0), RATE)
+        decay = min(0.2, (1 + number) / (10 + number))
+        network = {"params": state.params, "batch_stats": state.batch_stats}
+        expected = jax.tree.map(
+            lambda old, new, d=decay: d * old + (1 - d) * np.asarray(new), expected, network
+        )
+    jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-5, atol=1e-7), state.average, expected)
+    jax.tree.map(assert_array_equal, state.average["params"]["backbone"]["block1"], frozen)
+    assert state.variables is state.average
+    without, _ = train(config, examples)
+    assert without.average == {}
+    jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-6), state.params, without.params)

@@ -80,7 +80,7 @@ def test_the_best_rate_is_one_at_which_no_run_diverged():
 
 def test_the_tables_by_hand():
     runs = swept_runs([*METAS[:3], _meta(9.0, 0, [])])
-    table = runs_table(runs, "AUC")
+    table = runs_table(runs, "AUC", "lowest validation loss")
     assert table.header[-2:] == ("validation loss", "AUC")
     assert table.rows == (
         ("0.1", "0", "3", "2", "0.3000", "0.7000"),
@@ -150,5 +150,5 @@ def test_a_sweep_that_was_moved_is_advised_on_where_it_is_now(tmp_path):
 
 def test_a_sweep_without_a_finished_epoch_has_no_best_run(tmp_path):
     _on_disk(tmp_path, _meta(0.5, 0, []))
-    with pytest.raises(InputError, match=r"1 runs .* none of them has finished an epoch yet"):
+    with pytest.raises(InputError, match=r"1 runs .* none of them has an epoch to use yet"):
         refuse_sweep(tmp_path)

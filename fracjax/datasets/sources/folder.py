@@ -3,8 +3,8 @@
 Or ROOT/<part>/<class>/**/*, the folders on top called as parts of a split are (train, val, test):
 that split is then taken.
 
-The CSV of attributes has a column `filename`, the path below ROOT (`fracture/a.jpg`) or the bare
-file name where that is unique; every other column becomes a text attribute.
+The CSV of attributes has a column `filename`, the path below ROOT (`fracture/a.jpg`) or the last
+parts of it where these are unique; every other column becomes a text attribute.
 """
 
 import unicodedata
@@ -16,8 +16,8 @@ from fracjax.config.class_names import as_known, class_key
 from fracjax.datasets.columns import part_named
 from fracjax.datasets.request import Request, classes_of
 from fracjax.datasets.sources.archive import Contents, Source, Study
-from fracjax.datasets.sources.csv_table import CsvTable, files_of, read_table
 from fracjax.errors import InputError
+from fracjax.runtime.csv_table import CsvTable, files_of, names_of, read_table
 
 
 def folder(
@@ -109,7 +109,11 @@ def _has_parts(names: Sequence[str], request: Request) -> bool:
 def _rows(table: CsvTable, files: list[str], root: Path) -> dict[str, dict[str, str]]:
     """Path -> its row. Images without one keep empty attributes."""
     problems, rows = [], {}
-    for name, where in files_of(table.rows, files).items():
+    places = files_of(table.rows, files)
+    for file, names in names_of(places).items():
+        if len(names) > 1:
+            problems.append(f"{', '.join(names)} all mean {file}")
+    for name, where in places.items():
         match where:
             case [file]:
                 rows[file] = table.rows[name]

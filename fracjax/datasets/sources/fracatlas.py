@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from fracjax.datasets.sources.archive import NO_BOXES, Contents, Source, Study
-from fracjax.datasets.sources.csv_table import read_table
 from fracjax.errors import InputError
+from fracjax.runtime.csv_table import read_table
 
 CLASSES = ("normal", "fracture")
 FLAGS = ("hand", "leg", "hip", "shoulder", "mixed", "hardware", "multiscan",

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float
 
 from fracjax.datasets.sources.archive import NO_BOXES, Contents, Source, Study
-from fracjax.datasets.sources.csv_table import read_table
 from fracjax.errors import InputError
+from fracjax.runtime.csv_table import read_table
 
 # An image without a visible fracture may show a cast, metal or a healing bone: not normal.
 CLASSES = ("no fracture", "fracture")

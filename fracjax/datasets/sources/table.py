@@ -1,8 +1,9 @@
 """A user's own images in any folders, with a CSV that says what each is.
 
-Its columns are `file` (the path below the source, or the bare file name, with or without suffix,
-where that is unique) and `label`; `part` (of the body) and `patient`, if they are there, and every
-other one become text attributes. Images of a patient are of one group, though not all may have one.
+Its columns are `file` (the path below the source, or the last parts of it where these are unique,
+with or without suffix) and `label`; `part` (of the body) and `patient`, if they are there, and
+every other one become text attributes. Images of a patient are of one group, though not all may
+have one.
 """
 
 from collections.abc import Iterator
@@ -12,8 +13,8 @@ from pathlib import Path
 from fracjax.config.class_names import as_known, class_key
 from fracjax.datasets.request import Request, classes_of
 from fracjax.datasets.sources.archive import Contents, Source, Study
-from fracjax.datasets.sources.csv_table import CsvTable, files_of, read_table
 from fracjax.errors import InputError
+from fracjax.runtime.csv_table import CsvTable, files_of, names_of, read_table
 
 
 def table(request: Request, path: Path) -> Contents:
@@ -47,10 +48,7 @@ def _studies(
     # A name may mean what is no image only where it means no image; that has a row then.
     absent = [name for name, where in places.items() if not where]
     places |= files_of(absent, sorted({*files} - {*images}))
-    rows_of: dict[str, list[str]] = {}
-    for name, where in places.items():
-        for file in where:
-            rows_of.setdefault(file, []).append(name)
+    rows_of = names_of(places)
     if not rows_of:
         some = ", ".join(files[:3]) or "nothing"
         raise InputError(

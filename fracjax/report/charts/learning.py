@@ -16,7 +16,7 @@ _APART = 0.16  # of the axis' length, for the names of two ticks not to touch
 
 
 def learning_chart(curve: LearningCurve) -> Chart:
-    """A mark with its 95 % interval for each network, on a logarithmic axis of studies."""
+    """A mark with its 95 % interval for each fraction, on a logarithmic axis of studies."""
     sizes = [point.n_train for point in curve.points]
     styles = ((BLUE, "o", "-"), (GREEN, "D", (0, (4, 1.5))))
     with canvas(300) as figure:
@@ -30,6 +30,9 @@ def learning_chart(curve: LearningCurve) -> Chart:
             ends = whiskers(*(p.figures[i] for p in known))
             style = {"marker": mark, "linestyle": line, "markersize": 5, "elinewidth": 1.2}
             axes.errorbar(x, values, yerr=ends, color=colour, capsize=3, label=name, **style)
+            if curve.seeds > 1:
+                dots = np.array([[p.n_train, v] for p in known for v in p.networks[i]], float).T
+                axes.scatter(*dots, s=9, color=colour, alpha=0.5, linewidths=0)
         shown = _spread_out(sizes)
         axes.set_xticks(shown, [f"{n:,}" for n in shown])
         axes.xaxis.set_minor_locator(NullLocator())
@@ -47,16 +50,29 @@ def learning_chart(curve: LearningCurve) -> Chart:
     return Chart(
         drawing,
         f"Learning curve: {'; '.join(said)}.",
-        "Each mark is one network; whiskers are 95 % intervals over the validation studies. The "
-        "lines only join the marks.",
+        f"{_marks(curve)}; whiskers are 95 % intervals over the validation studies. The lines only "
+        "join the marks.",
         learning_table(curve),
     )
 
 
 def learning_table(curve: LearningCurve) -> Table:
-    """A row for each network."""
-    rows = tuple((f"{p.fraction:g}", f"{p.n_train:,}", *p.figures) for p in curve.points)
-    return Table("Learning curve", ("fraction", "training studies", *curve.names), rows)
+    """A row for each fraction; of several networks mean and standard deviation."""
+    header = ["fraction", "training studies", *curve.names]
+    rows = [[f"{p.fraction:g}", f"{p.n_train:,}", *p.figures] for p in curve.points]
+    title = "Learning curve"
+    if curve.seeds > 1:
+        title += f": means of {curve.seeds} networks, and standard deviations (SD) between them"
+        header += [f"{name}, SD" for name in curve.names]
+        for row, point in zip(rows, curve.points, strict=True):
+            row += ["–" if sd is None else f"{sd:.3f}" for sd in point.sd]
+    return Table(title, tuple(header), tuple(map(tuple, rows)))
+
+
+def _marks(curve: LearningCurve) -> str:
+    if curve.seeds == 1:
+        return "Each mark is one network"
+    return f"Each mark is the mean of {curve.seeds} networks, which are the dots"
 
 
 def _spread_out(sizes: Sequence[int]) -> list[int]:

@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from fracjax.report.charts.canvas import canvas, to_svg
 from fracjax.report.page import Chart
+from fracjax.report.recipe import KEPT
 from fracjax.report.svg import BLUE, MUTED, ORANGE
 from fracjax.report.table import Table, pluralise
 
@@ -22,7 +23,8 @@ class History:
     # of each what was measured: `epoch`, `phase`, `train_loss`, `validation_loss`, `validation_auc`
     # and so on; any may be missing or None.
     epochs: Sequence[Mapping[str, Any]]
-    best_epoch: int  # whose weights are used: of the lowest validation loss; 0 for none
+    best_epoch: int  # whose weights are used; 0 for none
+    keep: str = "lowest_loss"  # by which rule, `train.keep`
 
     @property
     def best(self) -> Mapping[str, Any] | None:
@@ -92,7 +94,7 @@ def _draw(axes: Axes, history: History, metric: str, *, alone: bool) -> None:
     if best is not None and _known(value := best.get(f"validation_{metric}")):
         ring = {"markeredgecolor": ORANGE, "markeredgewidth": 1.8, "markerfacecolor": "none"}
         which = f"(epoch {best['epoch']})" if alone else "of each network"
-        label = f"lowest validation loss {which}"
+        label = f"{KEPT[history.keep]} {which}"
         axes.plot(best["epoch"], value, "o", markersize=10 if alone else 7, label=label, **ring)
     for before, after in pairwise(rows):
         if before.get("phase") != after.get("phase"):
@@ -114,7 +116,8 @@ def _said(history: History, who: str) -> str:
     last = history.epochs[-1]
     if last is not best and _known(last.get("validation_loss")):
         parts.append(f"validation loss {_number(last['validation_loss'])} after the last")
-    return f"{who}the best of {n} was {best['epoch']}: {', '.join(parts)}."
+    kept = f"{best['epoch']} of {n} is kept ({KEPT[history.keep]})"
+    return f"{who}{kept}: {', '.join(parts)}."
 
 
 def _known(value: float | None) -> TypeGuard[float]:

@@ -10,8 +10,11 @@ from fracjax.report.table import Table, pluralise
 _SHOWN = 20
 
 
-def drift_section(drift: Drift, run: RunFacts, external: ExternalFacts) -> Section:
-    """Images, classes and scores against those of training and validation."""
+def drift_section(drift: Drift | None, run: RunFacts, external: ExternalFacts) -> Section:
+    """Images, classes and scores against those of training and validation, if these are there."""
+    if drift is None:
+        why = f"Not measured: {run.data.name}, on which the networks were trained, is not at hand "
+        return Section("drift", "Drift", (text(f"{why}({external.gone})."),))
     detector = run.point is not None
     what = "score" if detector else "probability of the called class"
     chart = scores_chart(drift.scores, what=what, of="validation", here=external.name)

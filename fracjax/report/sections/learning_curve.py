@@ -7,23 +7,38 @@ from fracjax.report.page import Prose, Section, text
 from fracjax.report.table import Table, missing_reason
 
 _HOW_TO_READ = (
-    "These are validation studies, on which each network chose its epoch: the figures of all are a "
-    "little too good, and alike. No test study was seen.",
+    "These are validation studies, on which each network chose its epoch, unless its config keeps "
+    "the last one: the figures of all are a little too good, and alike. No test study was "
+    "seen.",
     "All were trained by one config, for as many epochs: with fewer studies that is fewer steps, "
-    "too. There is one network of each size: the intervals say how sure a figure is with so few "
-    "validation studies, and not how much another seed would change it.",
+    "too.",
+)
+_ONE_SEED = (
+    "There is one network of each size: the intervals say how sure a figure is with so few "
+    "validation studies, and not how much another seed would change it. For that, train several of "
+    "each: --sweep.seeds 3."
 )
 
 
 def learning_section(curve: LearningCurve) -> Section:
     """Chart, table, difference and answer."""
     answer = Prose(answers(curve), "note")
-    blocks = (answer, learning_chart(curve), tables(curve)[1], text(*_HOW_TO_READ))
+    networks = _ONE_SEED if curve.seeds == 1 else _several_seeds(curve.seeds)
+    blocks = (answer, learning_chart(curve), tables(curve)[1], text(*_HOW_TO_READ, networks))
     return Section("learning-curve", "Do I need more data?", blocks)
 
 
+def _several_seeds(seeds: int) -> str:
+    return (
+        f"Each figure is the mean of {seeds} networks that differ in their seed: in first weights, "
+        "order, augmentation, and in which studies a fraction holds. Intervals and p are of the "
+        "mean of these networks: they say how sure it is with so few validation studies, and hold "
+        "nothing of how far apart seeds lie. That is what the standard deviation says."
+    )
+
+
 def tables(curve: LearningCurve) -> tuple[Table, Table]:
-    """Every network; and the last of them less the one before."""
+    """Every fraction; and the last of them less the one before."""
     rows = tuple(
         (gain.name, gain.difference, "–" if gain.p_value is None else f"{gain.p_value:.2g}")
         for gain in curve.gains
@@ -42,7 +57,17 @@ def answers(curve: LearningCurve) -> tuple[str, ...]:
             "about more of them: choose fractions further apart.",
         )
     end = f"What more than {last:,} would give is not in these figures: none is extrapolated."
-    return *(_answer(gain, before, last) for gain in curve.gains), end
+    by_seed = zip(*(point.networks for point in curve.points[-2:]), strict=True)
+    both = zip(curve.gains, by_seed, strict=True)
+    return *(_answer(gain, before, last) + _of_seeds(*each) for gain, each in both), end
+
+
+def _of_seeds(before: tuple[float | None, ...], last: tuple[float | None, ...]) -> str:
+    """In how many of several seeds the figure rose."""
+    if len(last) == 1 or None in before + last:
+        return ""
+    rose = sum(b < a for b, a in zip(before, last, strict=True) if b is not None and a is not None)
+    return f" It rose with {rose} of {len(last)} seeds; the figures are their means."
 
 
 def _answer(gain: Difference, before: int, last: int) -> str:
@@ -57,7 +82,7 @@ def _answer(gain: Difference, before: int, last: int) -> str:
     if made.high < 0:
         return (
             f"More data did not help: {said}; the interval lies below 0. Look whether the larger "
-            "run was trained to its end, and repeat it with another train.seed."
+            "run was trained to its end, and repeat it with other seeds."
         )
     return (
         f"No difference is shown: {said}; the interval holds 0. That more data would not help is "

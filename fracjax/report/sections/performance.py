@@ -81,10 +81,14 @@ def classes_section(report: PerClassReport) -> Section:
 
 
 def ranking_section(predictions: Predictions, report: BinaryReport) -> Section:
-    """ROC and precision over recall, over all thresholds."""
+    """ROC and precision over recall, over all thresholds; curves need both classes."""
+    table = binary_tables(report)[0]
+    if report.n_positive in (0, report.n):
+        words = text(f"There are no curves: {report.auc.note}.")
+        return Section("ranking", "All thresholds", (words, table))
     data = (predictions.label, predictions.fracture_score, predictions.groups)
     charts = (roc_chart(roc_band(*data), report), pr_chart(pr_band(*data), report))
-    return Section("ranking", "All thresholds", (*charts, binary_tables(report)[0]))
+    return Section("ranking", "All thresholds", (*charts, table))
 
 
 def calibration_section(

@@ -11,6 +11,7 @@ from fracjax.report.charts.flow import data_flow_chart
 from fracjax.report.charts.training import training_chart
 from fracjax.report.facts import DataFacts, RunFacts, versions
 from fracjax.report.page import Facts, Section, text
+from fracjax.report.recipe import KEPT, phase_text, result_text
 from fracjax.report.table import Table
 
 YOURS = "yours to answer"
@@ -59,16 +60,12 @@ def data_section(data: DataFacts) -> Section:
 def training_section(run: RunFacts, members: Table | None) -> Section:
     """Loss, accuracy and AUC by epoch, of each network, and the table of several networks."""
     config = run.config
-    phases = "; ".join(
-        f"up to {phase.epochs} epochs at {phase.learning_rate:g} ({phase.schedule}), trained from "
-        f"{'the first layer' if phase.cut == 'none' else phase.cut} on"
-        for phase in config.phases
-    )
+    phases = "; ".join(phase_text(phase, config.train) for phase in config.phases)
     epochs = ", ".join(str(len(history.epochs)) for history in run.histories.values())
     words = text(
         f"{config.model.name} at {config.data.image_size} pixels, batches of "
-        f"{config.data.batch_size}: {phases}. Stopped after {epochs} epochs, with a patience of "
-        f"{config.train.patience}; the weights are those of the lowest validation loss."
+        f"{config.data.batch_size}: {phases}. Stopped after {epochs} epochs; "
+        f"{result_text(config.train)}."
     )
     chart = training_chart(run.histories, "Loss and accuracy by epoch")
     return Section("training", "Training", (chart, words, *([members] if members else [])))
@@ -78,6 +75,8 @@ def card_section(run: RunFacts, performance: str) -> Section:
     """Facts in the order of the paper's card; `performance` has the main figures in one line."""
     config, data = run.config, run.config.data
     passed = f", those that the detector in {data.filter} passes" if data.filter else ""
+    settled = [*(["epoch"] if config.train.keep != "last" else []), "temperature"]
+    settled += ["threshold"] if run.point else []
     caveats = "one dataset, no external test" if run.external is None else "one external dataset"
     caveats += "; labels are taken as they are given"
     if run.data.group_by:
@@ -107,7 +106,7 @@ def card_section(run: RunFacts, performance: str) -> Section:
         "Training data": f"{run.data.count('train')} studies of {data.name}{passed}"
         + (f"; of those, {run.subset}" if run.subset else ""),
         "Chosen on": f"{run.data.count('validation')} studies of validation{passed}: "
-        + ("epoch, threshold and temperature" if run.point else "epoch, temperature"),
+        + ", ".join(settled),
         "Evaluated on": f"{run.evaluated_on}: {performance}",
         "Factors": "what the dataset records; age, sex, machine and hospital only where it does",
         "Ethics": "a missed fracture harms; a false alarm costs time and dose. Which of the two "
@@ -143,23 +142,26 @@ def _answers(run: RunFacts, sections: Collection[str]) -> dict[str, str]:
         weights = run.start
     elif file := config.model.weights:
         weights = f"ImageNet weights converted from Keras ({file.name}), random head"
-    unknown = f"{name}, {run.data.studies} studies; their source is {YOURS}"
+    studies = f", {run.data.studies} studies" if run.data.at_hand else ""
+    unknown = f"{name}{studies}; their source is {YOURS}"
     source, drawn, constructed, variability = _PUBLISHED.get(name, unknown), YOURS, YOURS, YOURS
     if run.data.drawn:
         drawn, constructed = "drawn limbs: no patient", "by construction"
         variability = f"none: {constructed}"
         source = f"{drawn}, no acquisition, the truth known by construction"
-    by = run.data.group_by
+    by, gone = run.data.group_by, f"not known here: {name} is not at hand"
     disjoint = f"{by}, by the column of that name" if by else "patients are not known"
+    levels = f"groups of near duplicates, by perceptual hash and correlation; {disjoint}"
+    assigned = f"{fractions}, stratified by class, seed {run.data.seed}"
     figures = "under Operating point" if detector else "under The classes"
     failures = "under The worst mistakes"
-    robustness = "under Drift" if run.external else YOURS
+    robustness = "under Drift" if run.external and run.data.at_hand else YOURS
     internal, external = (
         run.evaluated_on,
         "none: every study is of the dataset that the networks were trained on",
     )
     if run.external:
-        internal, external = "in the run's own report on test", f"{run.evaluated_on}; under Drift"
+        internal, external = "in the run's own report on test", run.evaluated_on
     return {
         "Title: says that it is AI, and of which kind": f"deep learning: a {kind}",
         "Abstract: design, methods, results, conclusions": YOURS,
@@ -183,16 +185,15 @@ def _answers(run: RunFacts, sections: Collection[str]) -> dict[str, str]:
         "Reference standard: who annotated": constructed,
         "Annotation of the test set": constructed,
         "Variability between and within annotators": variability,
-        "How studies were assigned to partitions": f"{fractions}, stratified by class, seed "
-        f"{run.data.seed}",
-        "Level at which partitions are disjoint": "groups of near duplicates, by perceptual hash "
-        f"and correlation; {disjoint}",
+        "How studies were assigned to partitions": assigned if run.data.at_hand else gone,
+        "Level at which partitions are disjoint": levels if run.data.at_hand else gone,
         "Intended sample size": YOURS,
         "The model in detail": f"{config.model.name}; `fracjax train --dry-run` prints it by block",
         "Software and versions": versions(),
         "Initial parameters": weights,
         "Training in detail": "under Training, and in config.json of the run",
-        "How the final model was selected": "lowest validation loss",
+        "How the final model was selected": KEPT[config.train.keep]
+        + ("; nothing was selected" if config.train.keep == "last" else ""),
         "Ensembling": f"mean of the probabilities of {n} networks" if n > 1 else "none",
         "Metrics": "under Operating point and All thresholds" if detector else figures,
         "Significance and uncertainty": "95 % intervals on every figure; each table names how they "

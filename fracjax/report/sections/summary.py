@@ -11,16 +11,16 @@ _RESEARCH = (
 )
 NOT_A_DEVICE = Prose((_RESEARCH,), "warning")
 _CHOSEN_ON = {
-    "validation": "These are validation studies: the best epoch, and what was settled by "
-    "validation, was chosen on them, so their figures are a little too good.",
+    "validation": "These are validation studies: the epoch, unless it is the last one by rule, and "
+    "what was settled by validation, was chosen on them, so their figures are a little too good.",
     "test": "No network was trained on these studies, and no epoch and no temperature chosen on "
     "them.",
     "external": "These studies are of another dataset: no network was trained on it, and no epoch, "
     "no temperature and no threshold was chosen on it.",
 }
 _CASCADE_CHOSEN_ON = _CHOSEN_ON | {
-    "validation": "The classifier's epoch and temperature were chosen on these studies, so its "
-    "figures are a little too good.",
+    "validation": "The classifier's temperature and, unless it is the last one by rule, its epoch "
+    "were chosen on these studies, so its figures are a little too good.",
 }
 
 
@@ -39,10 +39,11 @@ def detector_summary(part: str, report: BinaryReport) -> Section:
         f"How often a random {positive} study scores higher than a random {negative} study: 0.5 is "
         "a coin, 1 is perfect. No threshold is involved."
     )
+    alone = _of_one_class(report)
     figures = (
         ("Sensitivity", at.sensitivity, f"{found} are found; {fn} would be missed."),
         ("Specificity", at.specificity, f"{alarms} are wrongly called {positive}."),
-        ("Precision", at.precision, right),
+        *(() if alone else (("Precision", at.precision, right),)),
         ("AUC", report.auc, above),
     )
     chosen = "was chosen on validation studies"
@@ -53,7 +54,21 @@ def detector_summary(part: str, report: BinaryReport) -> Section:
         f"At its threshold of {threshold_text(at.threshold)} ({_rule(at.rule)}) the detector finds "
         f"{found} and calls {alarms} {positive}. {_CHOSEN_ON[part]} The threshold {chosen}.",
         f"The classes: {roles(report.classes)}.",
+        *alone,
         _intervals(report.n, report.n_groups),
+    )
+
+
+def _of_one_class(report: BinaryReport) -> tuple[str, ...]:
+    negative, positive = report.classes
+    only = {0: negative, report.n: positive}.get(report.n_positive)
+    if only is None:
+        return ()
+    rate = "sensitivity" if only == positive else "specificity"
+    return (
+        f"All {report.n} studies are {only}: of the figures {rate} alone says something. What "
+        "needs both classes is undefined; precision, NPV, accuracy and F1 hold for such studies "
+        "alone.",
     )
 
 

@@ -1,0 +1,95 @@
+"""A run with the whole recipe on: what is kept, and that it goes on to the same bits."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from rich.console import Console
+
+from fracjax.config import Augment, Config, Data, Model, Phase, Train
+from fracjax.errors import InputError
+from fracjax.inference.model_bundle import open_run, read_metas
+from fracjax.loading.dataset_view import open_dataset
+from fracjax.runtime.sharding import data_mesh
+from fracjax.training.checkpoint import read_meta
+from fracjax.training.checks import check_workdir
+from fracjax.training.starting_run import network, starts_of
+from tests.training.runs import cut_short, fit, saved
+
+QUIET = Console(quiet=True)
+
+
+@pytest.fixture(scope="module")
+def config(phantoms, tmp_path_factory) -> Config:
+    """Two epochs of five steps each, the last of which is kept."""
+    phase = Phase(
+        epochs=2,
+        learning_rate=3e-3,
+        schedule="cosine",
+        weight_decay=0.1,
+        second_moment_decay=0.99,
+        clip_norm=1.0,
+        head_rate=2.0,
+        block_decay=0.8,
+    )
+    return Config(
+        workdir=tmp_path_factory.mktemp("recipe") / "straight",
+        data=Data(dir=phantoms, image_size=16, batch_size=12),
+        model=Model(width=0.0625),
+        augment=Augment(flip=True),
+        phases=(phase,),
+        train=Train(keep="last", patience=1, average=0.9),
+    )
+
+
+@pytest.fixture(scope="module")
+def straight(config):
+    """What nothing disturbs."""
+    return fit(config, QUIET)
+
+
+def test_the_last_epoch_is_kept(config, straight):
+    assert (straight.epoch, straight.best_epoch) == (2, 2)
+    assert straight.best_loss == straight.history[-1]["validation_loss"]
+    assert read_meta(config.workdir).epoch == 2
+    first, last = (row["learning_rate"] for row in straight.history)
+    assert first > last > 0
+
+
+def test_the_average_is_kept_and_is_what_was_validated(config, straight):
+    last, best = saved(config.workdir), saved(config.workdir, "best")
+    jax.tree.map(assert_array_equal, best, last["average"])
+    moved = jax.tree.map(lambda a, b: bool((a != b).any()), best["params"], last["params"])
+    assert all(jax.tree.leaves(moved))
+    run = open_run(config.workdir, data_mesh())
+    examples = open_dataset(config.data).part("validation")
+    own = run.predict(examples).probabilities[np.arange(len(examples)), examples.label]
+    assert -np.log(own).mean() == pytest.approx(straight.best_loss, rel=1e-5)
+
+
+def test_a_run_that_starts_from_it_starts_from_the_average(config, straight, tmp_path):
+    model = dataclasses.replace(config.model, weights=config.workdir)
+    after = dataclasses.replace(config, workdir=tmp_path, model=model)
+    start = network(after, starts_of(after)[0], data_mesh())
+    jax.tree.map(assert_array_equal, start, saved(config.workdir)["average"])
+
+
+def test_it_goes_on_to_the_same_bits(config, straight, tmp_path):
+    """Killed within its second epoch; there is no result before the end, and this is said."""
+    train = dataclasses.replace(config.train, checkpoint_steps=2)
+    run = dataclasses.replace(config, workdir=tmp_path, train=train)
+    with cut_short(lambda meta: (meta.epoch, meta.step) == (1, 2)):
+        fit(run, QUIET)
+    with pytest.raises(InputError, match="a run that keeps its last epoch, and is not over"):
+        read_metas(tmp_path)
+    assert fit(run, QUIET).history == straight.history
+    for which in ("last", "best"):
+        jax.tree.map(assert_array_equal, saved(tmp_path, which), saved(config.workdir, which))
+
+
+def test_more_epochs_are_another_cosine(config, straight):
+    longer = dataclasses.replace(config.phases[0], epochs=5)
+    with pytest.raises(InputError, match=r"another config \(phases.0.epochs: 5 != 2"):
+        check_workdir(dataclasses.replace(config, phases=(longer,)))
