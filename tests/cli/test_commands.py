@@ -35,6 +35,7 @@ def test_a_dry_run_prints_config_and_network_without_data(tmp_path):
     assert "The epoch of the lowest validation loss is kept" in answer.stdout
     total, trained, _ = rows["total"]
     assert int(total.replace(",", "")) > int(trained.replace(",", "")) > 0
+    assert "no estimate of how long it takes: dataset 'phantom' is not prepared" in answer.stdout
     assert list(tmp_path.iterdir()) == []
 
 
