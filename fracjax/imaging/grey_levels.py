@@ -79,13 +79,13 @@ def grey_range(
         bits = own if needed <= own else max(usual, declared.beyond)
         if bits > own:
             notes.append(
-                f"depth: {declared.name} is {declared.bits}, but 99 % of the values need {needed} "
-                f"bits; read as {bits}"
+                f"depth: {declared.name} declares {declared.bits} bits, but 99 % of the values "
+                f"need {needed} bits; read as {bits}"
             )
         elif usual < own:
             notes.append(
-                f"depth: {declared.name} is {declared.bits}, but 99 % of the values fit into "
-                f"{usual} bits; read as declared, and dark"
+                f"depth: {declared.name} declares {declared.bits} bits, but 99 % of the values "
+                f"fit into {usual} bits; read as declared, and dark"
             )
     black, white = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
     beyond = int(((values < black) | (values > white)).sum())
