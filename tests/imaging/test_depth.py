@@ -69,6 +69,47 @@ def test_a_dead_pixel_or_a_marker_sets_no_contrast(writer, value, count):
     assert f"depth: {count} of 7,680 values lie outside 0 to 4095" in note
 
 
+MARKERS = {
+    "of one value": np.full(150, 65535),
+    "of one value close by": np.full(150, 4400),
+    "of several": np.linspace(50_000, 65_000, 150),
+}
+
+
+@pytest.mark.parametrize("marker", MARKERS.values(), ids=MARKERS)
+@pytest.mark.parametrize("writer", WRITERS[:3], ids=["PNG", "TIFF", "DICOM"])
+def test_a_marker_large_enough_to_set_the_depth_is_noted(writer, marker):
+    values = LIMB.copy()
+    values.flat[:150] = marker
+    bits = 14 if marker[0] < 2**14 else 16
+    assert (
+        f"depth: 2.0% of the values are far above the others, which fit into 12 bits (a marker or "
+        f"a background?); read as {bits}, and dark"
+    ) in shown(writer(values))[1]
+
+
+def test_a_marker_within_a_declared_depth_is_noted_too():
+    noted = shown(dicom(with_some(LIMB, 16383, 150), BitsStored=14))[1]
+    assert noted.startswith("depth: 2.0% of the values are far above the others, which fit into 12")
+    assert shown(dicom(with_some(LIMB, 4095, 150), BitsStored=12))[1] == ""
+
+
+def test_the_bright_end_of_an_exposure_is_no_marker():
+    for spread in (np.linspace(0, 17_000, 7_680), np.linspace(0, 10, 7_680) ** 4 * 6.5):
+        assert shown(png(spread.astype(np.uint16).reshape(96, 80)))[1] == ""
+
+
+@pytest.mark.parametrize("least, noted", [(-1, True), (-2000, True), (-500, False)])
+@pytest.mark.parametrize("stored", [12, 16])
+def test_negative_values_that_are_padding_or_next_to_nothing_are_noted(least, noted, stored):
+    values = (LIMB // 2).astype(np.int16)
+    values.flat[:150] = least
+    if not noted:  # of several values: of the picture
+        values.flat[:75] = least // 2
+    note = shown(dicom(values, BitsStored=stored))[1]
+    assert noted == (f"depth: 2.0% of the values are negative, from {least} on (padding?)" in note)
+
+
 @pytest.mark.parametrize("count", [1, 60])
 def test_a_few_negative_values_leave_zero_black(count):
     found, note = shown(dicom(with_some(LIMB.astype(np.int16), -1, count)))
