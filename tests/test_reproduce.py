@@ -152,10 +152,13 @@ def test_missing_data_and_weights_are_prepared_where_they_are_or_said(tmp_path):
     raw = tmp_path / "raw"
     for name in ("FracAtlas.zip", "bone_break", "inception_v3_weights_notop.h5"):
         (raw / name).mkdir(parents=True)
-    jobs = {job.name: job for job in make_plan([detector, behind], [raw]).jobs}
+    third = dataclasses.replace(
+        behind, name="three", configs=(Config(tmp_path / "three", data=types),)
+    )
+    jobs = {job.name: job for job in make_plan([detector, behind, third], [raw]).jobs}
     assert [*jobs] == [
         "prepare_fracatlas", "convert_inception_v3", "one", "one_test",
-        "prepare_bone_break", "two", "two_cascade",
+        "prepare_bone_break", "two", "three", "two_cascade", "three_cascade",
     ]  # fmt: skip
     assert jobs["one"].after == ("prepare_fracatlas", "convert_inception_v3")
     assert jobs["two"].after == ("prepare_bone_break", "one")

@@ -120,7 +120,8 @@ def _training(results: Sequence[Result]) -> Iterable[Table]:
                 f"{best or '–'} of {epochs}"
                 for best, epochs in zip(trained.kept, trained.epochs, strict=True)
             )
-            last = (f"{kept} (at most {trained.most})", devices, f"{trained.seconds:.0f}", versions)
+            cost = (devices, f"{trained.seconds:.0f}") if devices else ("not recorded", "–")
+            last = (f"{kept} (at most {trained.most})", *cost, versions)
             name = one.name if len(one.trained) == 1 else f"{one.name}: {trained.name}"
             rows.append((name, one.network, *last, str(one.looks)))
     if rows:
