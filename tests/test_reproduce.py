@@ -20,6 +20,7 @@ from fracjax.training import training_record
 from fracjax.workflows import reproduce, systems
 from fracjax.workflows import system_state as state
 from fracjax.workflows.reproduce import FOLDER, Request, make_plan
+from fracjax.workflows.side_by_side import Limits
 from fracjax.workflows.systems import CORE, System, choose_systems
 from tests.conftest import World
 
@@ -74,7 +75,7 @@ def test_several_configs_of_one_name_are_one_system(tmp_path, monkeypatch):
 
 
 def test_everything_wrong_is_said_at_once(tmp_path):
-    request = Request(("stag1", "cores"), -1.0, 0, tmp_path, (tmp_path / "nowhere",))
+    request = Request(("stag1", "cores"), Limits(-1.0, 0, (tmp_path / "nowhere",)), tmp_path)
     with pytest.raises(InputError) as error:
         request.check()
     for words in (
@@ -151,10 +152,13 @@ def test_missing_data_and_weights_are_prepared_where_they_are_or_said(tmp_path):
     raw = tmp_path / "raw"
     for name in ("FracAtlas.zip", "bone_break", "inception_v3_weights_notop.h5"):
         (raw / name).mkdir(parents=True)
-    jobs = {job.name: job for job in make_plan([detector, behind], [raw]).jobs}
+    third = dataclasses.replace(
+        behind, name="three", configs=(Config(tmp_path / "three", data=types),)
+    )
+    jobs = {job.name: job for job in make_plan([detector, behind, third], [raw]).jobs}
     assert [*jobs] == [
         "prepare_fracatlas", "convert_inception_v3", "one", "one_test",
-        "prepare_bone_break", "two", "two_cascade",
+        "prepare_bone_break", "two", "three", "two_cascade", "three_cascade",
     ]  # fmt: skip
     assert jobs["one"].after == ("prepare_fracatlas", "convert_inception_v3")
     assert jobs["two"].after == ("prepare_bone_break", "one")
@@ -237,9 +241,9 @@ def test_one_that_fails_is_a_line_and_the_others_go_on(world_copy, tmp_path, mon
     page = tmp_path / "docs" / "page.md"
     tests = good.workdir / "evaluation" / "test" / "metrics.json"
     tests.unlink()
-    request = Request(("good.py", "bad.py"), 5.0, 2, page)
+    request = Request(("good.py", "bad.py"), Limits(5.0, 2, ()), page)
     FOLDER.mkdir(parents=True)
-    with only_writer(FOLDER), pytest.raises(InputError, match="reproduces into runs/reproduce"):
+    with only_writer(FOLDER), pytest.raises(InputError, match="runs jobs in runs/reproduce"):
         reproduce.reproduce(request, QUIET)
     assert not reproduce.reproduce(request, QUIET)
     text = page.read_text()
@@ -247,4 +251,4 @@ def test_one_that_fails_is_a_line_and_the_others_go_on(world_copy, tmp_path, mon
     (line,) = (line for line in text.splitlines() if line.startswith("| bad |"))
     assert re.search(r"bad failed: .*nowhere\.json.*runs/reproduce/bad\.log", line)
     assert (FOLDER / "good.log").read_text().startswith("$ fracjax evaluate --checkpoint")
-    assert reproduce.reproduce(Request(("good.py",), 0.0, 2, page), QUIET)
+    assert reproduce.reproduce(Request(("good.py",), Limits(0.0, 2, ()), page), QUIET)

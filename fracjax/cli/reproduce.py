@@ -1,6 +1,8 @@
-"""`fracjax reproduce`: every system of the paper, and the page of their figures."""
+"""`fracjax reproduce` and `ablate`: many runs at once, and the page of their figures."""
 
 from pathlib import Path
+
+import tyro
 
 from fracjax.runtime.multihost import main_console
 
@@ -30,6 +32,43 @@ def reproduce(
         weights, to prepare what is missing from.
     """
     from fracjax.workflows import reproduce as workflow
+    from fracjax.workflows.side_by_side import Limits
 
-    request = workflow.Request(systems, minutes, jobs, out, sources)
+    request = workflow.Request(systems, Limits(minutes, jobs, sources), out)
     return int(not workflow.reproduce(request, main_console()))
+
+
+def ablate(
+    base: tyro.conf.Positional[Path],
+    /,
+    levers: tuple[str, ...] = (),
+    folds: int = 5,
+    seeds: int = 1,
+    minutes: float = 8.0,
+    jobs: int = 4,
+    sources: tuple[Path, ...] = (),
+) -> int:
+    """Compare changes of a detector's recipe, one at a time, out of fold; test is not touched.
+
+    Each is trained in grouped folds of the training and validation studies, and each study is
+    predicted by the network that did not train on it: AUC, paired difference from the base by
+    DeLong, p. What is done is not done again; the same command goes on. Runs and figures are in
+    runs/ablation, and `fracjax reproduce` puts the table on its page. The exit code is 1 if a job
+    failed.
+
+    Args:
+      base: config of the recipe: a file, or the name of a packaged one.
+      levers: which changes, of those in fracjax/workflows/levers.py; by default all that the base
+        does not have.
+      folds: how many.
+      seeds: runs of each, with the base's seed, the next one, ...; the AUC is their mean.
+      minutes: after these everything stops in good order; 0 compares what is there.
+      jobs: processes at once; they share the device.
+      sources: folders with datasets and Keras files, to prepare what is missing from.
+    """
+    from fracjax.workflows import ablate as workflow
+    from fracjax.workflows.side_by_side import Limits
+
+    limits = Limits(minutes, jobs, sources)
+    request = workflow.Request(str(base), levers, folds, seeds, limits)
+    return int(not workflow.ablate(request, main_console()))

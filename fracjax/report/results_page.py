@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from fracjax.evaluation import Estimate
 from fracjax.report import markdown
+from fracjax.report.ablation_table import Ablation, ablation_table
 from fracjax.report.html import templates
 from fracjax.report.published import PUBLISHED
 from fracjax.report.table import Table
@@ -47,7 +48,9 @@ class Result:
     commands: tuple[tuple[str, ...], ...] = ()  # words after `fracjax`
 
 
-def render(results: Sequence[Result], *, made_by: Sequence[str]) -> str:
+def render(
+    results: Sequence[Result], ablations: Sequence[Ablation] = (), *, made_by: Sequence[str]
+) -> str:
     """The page, in Markdown; `made_by` are the words of the command that makes it."""
     with_figures = [one for one in results if one.figures]
     detectors = [one for one in with_figures if len(one.classes) == 2]
@@ -58,6 +61,7 @@ def render(results: Sequence[Result], *, made_by: Sequence[str]) -> str:
         "classifiers": _figures(classifiers),
         "cascades": _cascades(with_figures),
         "training": _training(results),
+        "ablations": map(ablation_table, ablations),
         "missing": _missing(results),
     }
     made = {name: "\n\n".join(map(_written, table)) for name, table in tables.items()}
@@ -75,7 +79,7 @@ def _data(results: Sequence[Result]) -> Iterable[Table]:
     for one in results:
         few = len(one.classes) < 4
         what = ", ".join(one.classes) if few else f"{len(one.classes)} classes"
-        numbers = (str(one.parts[part]) for part in _PARTS)
+        numbers = (str(one.parts.get(part, "–")) for part in _PARTS)
         rows[(f"{one.dataset}: {what}", *numbers, one.split_hash[:12])] = None
     if rows:
         yield Table("", ("dataset", *_PARTS, "split"), tuple(rows))
@@ -116,7 +120,8 @@ def _training(results: Sequence[Result]) -> Iterable[Table]:
                 f"{best or '–'} of {epochs}"
                 for best, epochs in zip(trained.kept, trained.epochs, strict=True)
             )
-            last = (f"{kept} (at most {trained.most})", devices, f"{trained.seconds:.0f}", versions)
+            cost = (devices, f"{trained.seconds:.0f}") if devices else ("not recorded", "–")
+            last = (f"{kept} (at most {trained.most})", *cost, versions)
             name = one.name if len(one.trained) == 1 else f"{one.name}: {trained.name}"
             rows.append((name, one.network, *last, str(one.looks)))
     if rows:

@@ -150,8 +150,11 @@ def _trained(system: System) -> list[Trained]:
 
 @functools.cache
 def _parts(data: Data) -> dict[str, int]:
-    """How many studies each part has, before a detector filters any."""
-    dataset = open_dataset(data)
+    """How many studies each part has, before a detector filters any; none where data are gone."""
+    try:
+        dataset = open_dataset(data)
+    except InputError:
+        return {}
     return {part: len(dataset.indices(part)) for part in ("train", "validation", "test")}
 
 
