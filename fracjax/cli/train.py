@@ -14,12 +14,13 @@ _TRAIN = """Train a run, or continue one that was cut short.
 fracjax train --config stage1 [--dry-run] [--data.batch-size 16 ...]
 
 --config names a config of the package, stage1 by default, or is the path of your own: a Python file
-with get_config(). --dry-run prints the resolved config and the network's table, and touches no
-data. --profile [STEPS] writes a trace of five steps, or of so many, into WORKDIR/profile, for
-Perfetto or XProf. --cache-dir DIR keeps decoded images there and not with the dataset; where that
-cannot be written, they are in ~/.cache/fracjax. --data.subset 0.1 0.2 0.5 1, with several values,
-trains one network on each fraction (three with --sweep.seeds 3) and draws the learning curve. All
-else are fields of the config:
+with get_config(). --dry-run prints the resolved config, the network's table and, of a prepared
+dataset, how long the run will take on this machine, by one step that it times; it writes nothing.
+--profile [STEPS] writes a trace of five steps, or of so many, into WORKDIR/profile, for Perfetto or
+XProf. --cache-dir DIR keeps decoded images there and not with the dataset; where that cannot be
+written, they are in ~/.cache/fracjax. --data.subset 0.1 0.2 0.5 1, with several values, trains one
+network on each fraction (three with --sweep.seeds 3) and draws the learning curve. All else are
+fields of the config:
 """
 
 
@@ -41,11 +42,18 @@ def train(words: Sequence[str], prog: str) -> None:
         # Imported late, so that --help and a misspelt flag are answered at once.
         from fracjax.training.ensemble_configs import is_sweep
         from fracjax.workflows.sweep import show_sweep
-        from fracjax.workflows.train import fit, show_config, show_model, show_run
+        from fracjax.workflows.train import (
+            fit,
+            show_config,
+            show_estimate,
+            show_model,
+            show_run,
+        )
 
         if flags.dry_run:
             show_config(config, console)
             show_model(config, console)
+            show_estimate(config, console)
         else:
             metas = fit(config, console, profile_steps=steps)
             if config.sweep.subsets:

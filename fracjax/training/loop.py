@@ -38,6 +38,7 @@ from fracjax.training.progress import Bar, Profile
 from fracjax.training.step import Metrics, stack_trees, unstack_trees
 from fracjax.training.trainer import RunLog, Trainer
 from fracjax.training.training_data import Detector, examples_of, make_training_data
+from fracjax.training.training_record import TrainingRecord
 
 
 def fit_members(
@@ -109,6 +110,7 @@ def fit_members(
     with ExitStack() as opened:
         opened.enter_context(only_writer(config.workdir))
         checks.check_workdir(config)  # again: another run may have ended there since
+        record = TrainingRecord(config.workdir, mesh)
         if len(configs) > 1:
             _create_workdir(config)
         trainers = []
@@ -129,7 +131,7 @@ def fit_members(
         for trainer in trainers:
             trainer.resume_or_init(console)
         profile = Profile(config.workdir / "profile", profile_steps, console)
-        train_epochs(trainers, mesh, console, profile)
+        train_epochs(trainers, mesh, console, profile, record)
     return [trainer.meta for trainer in trainers]
 
 
@@ -139,7 +141,13 @@ def _create_workdir(config: Config) -> None:
     write_json(checkpoint.config_path(config.workdir), io.to_dict(config))
 
 
-def train_epochs(trainers: list[Trainer], mesh: Mesh, console: Console, profile: Profile) -> None:
+def train_epochs(
+    trainers: list[Trainer],
+    mesh: Mesh,
+    console: Console,
+    profile: Profile,
+    record: TrainingRecord,
+) -> None:
     """Train until no network has an epoch ahead; each is validated and saved after each epoch."""
     first, watch, compiled = trainers[0], Stopwatch(), None
     loader, why = make_loader(trainers, mesh, watch)
@@ -181,6 +189,7 @@ def train_epochs(trainers: list[Trainer], mesh: Mesh, console: Console, profile:
                 parts = {f"time_{what}": part for what, part in vars(time).items()}
                 trainer.log.write_events(trainer.meta.epoch, parts)
             bar.note(f"time: {time}")
+            record.save()
 
 
 def _train_epoch(

@@ -18,6 +18,7 @@ from fracjax.inference import training_images
 from fracjax.inference.calibration import about
 from fracjax.inference.evaluate_run import EvaluatedRun, evaluate_run
 from fracjax.inference.evaluation_request import EvaluationRequest
+from fracjax.inference.looks import record_look
 from fracjax.inference.model_bundle import epochs_of
 from fracjax.report.charts.training import History
 from fracjax.report.facts import RunFacts
@@ -77,6 +78,8 @@ def evaluate(
     if request.calibrate and evaluated.calibration.point is not None and not evaluated.folds:
         # For `predict` to know what it may be trusted with.
         training_images.store(out or workdir, evaluated.dataset, evaluated.bundle.meta)
+    if request.part == "test" and on is None:
+        record_look(out or workdir, evaluated.bundle.metas)
     print_roles(console, evaluated.bundle.meta.classes)
     run, point = _facts(evaluated), evaluated.calibration.point
     made = _of_classifier(evaluated, run) if point is None else _of_detector(evaluated, run, point)
