@@ -18,7 +18,6 @@ from fracjax.evaluation.pool_by import Pool, PooledPoint
 from fracjax.evaluation.temperature import Temperature
 from fracjax.inference.model_bundle import ModelBundle, epochs_of, is_cross_validation
 from fracjax.runtime.atomic_files import read_json, to_json, write_json
-from fracjax.runtime.multihost import run_on_main
 from fracjax.training.checkpoint import CheckpointMetadata
 
 
@@ -56,7 +55,6 @@ def store(workdir: Path, chosen: Calibration, metas: Sequence[CheckpointMetadata
     """Keep it in a folder, the run's or another, with what it was chosen on."""
     record = to_json(chosen)
     record = {"operating_point": record.pop("point"), **record, **_chosen_on(metas)}
-    run_on_main(lambda: workdir.mkdir(parents=True, exist_ok=True), "folder")
     write_json(path(workdir), record)
 
 

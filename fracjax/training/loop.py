@@ -20,6 +20,7 @@ from rich.console import Console
 from fracjax.config import Config, io
 from fracjax.errors import InputError
 from fracjax.loading.dataset_view import SEEN_BEFORE, open_dataset, seen_files
+from fracjax.loading.second_task import numbers, second_task
 from fracjax.models.build import images_of
 from fracjax.models.own_backbone import source_digest
 from fracjax.runtime.atomic_files import write_json
@@ -85,6 +86,7 @@ def fit_members(
             weights_digest=weights_digest,
             seen_files=seen_files(view),
             source_digest=source_digest(one.model.name),
+            second_task=second_task(view, one.loss.second_task),
         )
         for one, view in zip(configs, views, strict=True)
     ]
@@ -120,6 +122,8 @@ def fit_members(
                 f"{mesh.size} device(s)",
                 highlight=False,
             )
+            if meta.second_task:
+                train = dataclasses.replace(train, second=numbers(train, meta.second_task))
             model, folder = init(meta.config, start), config.workdir / "features"
             data = make_training_data(meta.config, model, train, validation, mesh, console, folder)
             opened.enter_context(log := RunLog(meta.config.workdir))
@@ -231,7 +235,7 @@ def _train_epoch(
     for trainer, own, metrics in zip(trainers, states, totals, strict=True):
         if trainer in active:
             trainer.state = own
-            figures.append({name: float(figure) for name, figure in metrics.compute().items()})
+            figures.append(metrics.means())
     return figures
 
 

@@ -10,7 +10,6 @@ from rich.console import Console
 
 from fracjax.config import value_of
 from fracjax.config.class_names import print_roles
-from fracjax.datasets.sources import fracatlas
 from fracjax.errors import InputError
 from fracjax.evaluation import OperatingPoint, Predictions, binary_report, per_class_report
 from fracjax.evaluation.calibration import recalibration, reliability
@@ -44,9 +43,6 @@ from fracjax.training.starting_run import describe
 from fracjax.workflows.external import described, external_facts, show_external
 from fracjax.workflows.mistakes import find_mistakes
 from fracjax.workflows.pages import data_facts, facts_of_gone, run_text, today, write_report
-
-# What the columns of a dataset mean for its subgroups; of others every column with a few values.
-_SUBGROUPS = {"fracatlas": fracatlas.SUBGROUPS}
 
 # For metrics.json, for the screen, for the report, and the main figures in one line.
 Results = tuple[dict[str, Any], list[Table], list[Section], str]
@@ -214,8 +210,9 @@ def _of_detector(evaluated: EvaluatedRun, run: RunFacts, point: OperatingPoint) 
     data = (predictions.label, predictions.fracture_score)
     report = binary_report(*data, point, predictions.groups, predictions.classes)
     prepared = evaluated.dataset.prepared
-    columns = _SUBGROUPS.get(prepared.name)
-    masks = masks_of(predictions.attributes, predictions.label, columns, prepared.group_by)
+    masks = masks_of(
+        predictions.attributes, predictions.label, prepared.subgroups, prepared.group_by
+    )
     subgroups = subgroup_report(predictions, masks, point.threshold)
     made, line = reliability(*data, predictions.groups), recalibration(*data, predictions.groups)
     figures = {

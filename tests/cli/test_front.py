@@ -31,7 +31,7 @@ def test_every_name_is_there_and_on_the_page():
 
 
 def test_the_example_of_the_page_runs(tmp_path, monkeypatch, capsys):
-    (example,) = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    example = "".join(re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
     monkeypatch.chdir(tmp_path)
     exec(compile(example, "docs/api.md", "exec"), {})
     printed = capsys.readouterr().out
@@ -87,6 +87,9 @@ def test_the_wheel_has_every_package_the_configs_and_the_command():
     assert project["tool"]["setuptools"]["package-dir"]["fracjax.configs"] == "configs"
     assert project["project"]["scripts"] == {"fracjax": "fracjax.cli.main:run"}
     assert (ROOT / "fracjax" / "py.typed").exists()
+    # The detector that comes with it, and its card.
+    for name in project["tool"]["setuptools"]["package-data"]["fracjax.pretrained"]:
+        assert (ROOT / "fracjax" / "pretrained" / name).is_file(), name
 
 
 def test_packaged_configs_are_those_of_the_checkout():

@@ -228,6 +228,21 @@ def test_impossible_values_are_refused_all_at_once():
             "none, or 1 or more",
         ),
         (Config(loss=Loss(focal_gamma=-1.0)), "loss.focal_gamma is -1.0, below 0"),
+        (
+            Config(loss=Loss(second_task=("region", "Hardware"), second_weight=0.0)),
+            "loss.second_task.1 is Hardware, a class cue: it is seen where a fracture was treated, "
+            "and who learns to tell it tells the class by it. Leave it out; among the subgroups it "
+            "stands apart; loss.second_weight is 0.0, not above 0",
+        ),
+        (
+            Config(loss=Loss(second_task=("view", "view"))),
+            "loss.second_task is ('view', 'view'), which names one twice",
+        ),
+        (
+            Config(loss=Loss(second_weight=0.5)),
+            "loss.second_weight is 0.5, and there is no second task: name its columns in "
+            "loss.second_task, or leave out the weight",
+        ),
         (Config(train=Train(plateau_factor=1.0)), "train.plateau_factor is 1.0, not below 1"),
         (Config(train=Train(plateau_factor=0.0)), "train.plateau_factor is 0.0, not above 0"),
         (Config(train=Train(plateau_patience=0)), "train.plateau_patience is 0, below 1"),
@@ -371,7 +386,7 @@ def test_several_phases_survive_json():
     config = Config(
         phases=(Phase(epochs=2, cut="head"), Phase(schedule="plateau"), Phase()),
         data=Data(filter=Path("runs/x"), fold="1/2", subset=0.5, oversample=True),
-        loss=Loss(label_smoothing=0.1, focal_gamma=2.0, class_weights="balanced"),
+        loss=Loss(0.1, focal_gamma=2.0, class_weights="balanced", second_task=("region", "view")),
         ensemble=Ensemble(members=3),
         sweep=Sweep((1e-3, 0.1), seeds=2, subsets=(0.1, 1.0)),
     )
