@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shutil
 
 import pytest
 from rich.console import Console
@@ -136,6 +137,28 @@ def test_figures_of_what_is_there_no_longer_are_not_taken_for_it(world_copy):
     assert state.is_evaluated(stage1, "test")
     (stage1.folder / "training.json").write_text("{}")
     assert "training.json is damaged" in state.result_of(stage1, None, "").status
+
+
+def test_figures_that_were_brought_from_another_machine_are_a_record(world_copy):
+    """Without checkpoints, and with a config of a version that had a field less."""
+    stage1, stage2 = _two(world_copy)
+    for one in (stage1, stage2):
+        shutil.rmtree(one.folder / "checkpoints")
+    path = stage1.folder / "config.json"
+    config = json.loads(path.read_text())
+    assert config["augment"].pop("erase") == 0.0
+    assert config["phases"][0].pop("warm_up") == 0.1
+    path.write_text(json.dumps(config))
+    assert make_plan([stage1, stage2], ()).jobs == []
+    result = state.result_of(stage2, stage1, "")
+    assert result.figures
+    assert result.cascade
+    assert [(one.epochs, one.kept) for one in result.trained] == [((1,), (1,))]
+    path.write_text(json.dumps(config | {"threshold": "youden"}))
+    assert not state.is_record(stage1)
+    config["augment"]["erase"] = 0.5
+    path.write_text(json.dumps(config))
+    assert not state.is_record(stage1)
 
 
 def test_missing_data_and_weights_are_prepared_where_they_are_or_said(tmp_path):

@@ -44,7 +44,7 @@ class Result:
     parts: dict[str, int] = field(default_factory=dict)  # studies of train, validation and test
     split_hash: str = ""
     trained: Sequence[Trained] = ()
-    looks: int = 0  # evaluations of the test part
+    looks: int | None = None  # evaluations of the test part; None where none was counted
     commands: tuple[tuple[str, ...], ...] = ()  # words after `fracjax`
 
 
@@ -123,7 +123,9 @@ def _training(results: Sequence[Result]) -> Iterable[Table]:
             cost = (devices, f"{trained.seconds:.0f}") if devices else ("not recorded", "–")
             last = (f"{kept} (at most {trained.most})", *cost, versions)
             name = one.name if len(one.trained) == 1 else f"{one.name}: {trained.name}"
-            rows.append((name, one.network, *last, str(one.looks)))
+            unknown = "not counted" if one.figures else "0"
+            looks = unknown if one.looks is None else str(one.looks)
+            rows.append((name, one.network, *last, looks))
     if rows:
         header = ("system", "network", "kept epoch", "device", "seconds", "JAX", "looks at test")
         yield Table("", header, tuple(rows))

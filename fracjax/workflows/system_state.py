@@ -1,11 +1,12 @@
 """How far a system is, read from the files of its runs alone: no network is opened for it."""
 
 import functools
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fracjax.config import Data
+from fracjax.config import Config, Data, io
 from fracjax.errors import InputError
 from fracjax.evaluation import Estimate
 from fracjax.inference import calibration
@@ -17,7 +18,7 @@ from fracjax.runtime.atomic_files import read_json
 from fracjax.training import checkpoint, checks
 from fracjax.training.checkpoint import CheckpointMetadata
 from fracjax.training.ensemble_configs import member_configs, member_dirs
-from fracjax.training.schedule import next_epoch
+from fracjax.training.schedule import kept_epoch, next_epoch
 from fracjax.training.training_record import read_sessions
 from fracjax.workflows.systems import System
 
@@ -37,6 +38,37 @@ _CASCADE = {
 }
 
 
+def is_record(system: System) -> bool:
+    """Whether the figures are here and the networks are not: the JSON of runs on another machine.
+
+    The config that lies with them may be of an earlier version: fields that it does not have are as
+    they are by default, or it is another recipe.
+    """
+    for config in system.configs:
+        saved = _read(checkpoint.config_path(config.workdir))
+        if not saved or any(checkpoint.newest(d, "last") for d in member_dirs(config.workdir)):
+            return False
+        try:
+            then = io.from_dict(_completed(saved, io.to_dict(Config())))
+        except InputError:
+            return False
+        if any(not d.startswith(checks.MAY_CHANGE) for d in io.differences(config, then)):
+            return False
+    parts = (_source(system, part) for part in ("validation", "test"))
+    return all(_as_calibrated(system, source) for source in parts)
+
+
+def _completed(saved: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
+    """A config's JSON with the fields that it lacks, as they are by default."""
+    made = {**default, **saved}
+    for name, value in default.items():
+        if isinstance(value, dict):
+            made[name] = _completed(made[name], value)
+    if "phases" in default:
+        made["phases"] = [_completed(phase, default["phases"][0]) for phase in made["phases"]]
+    return made
+
+
 def is_trained(system: System) -> bool:
     """Whether every network of it needs no further epoch, and is of the config as it is now."""
     try:
@@ -54,7 +86,7 @@ def is_trained(system: System) -> bool:
 def is_evaluated(system: System, part: str) -> bool:
     """Whether the figures of a part are of the networks and the calibration that are there now."""
     chosen = _read(calibration.path(system.folder))
-    source = _read(system.results(part) / "metrics.json").get("source", {})
+    source = _source(system, part)
     if not chosen or not source:
         return False
     try:
@@ -74,16 +106,21 @@ def is_cascaded(stage1: System, stage2: System) -> bool:
     source = _read(_cascade(stage2)).get("source", {})
     stages = (("stage1", stage1), ("stage2", stage2))
     return all(
-        is_evaluated(system, "validation") and _as_calibrated(system, source.get(name, {}))
+        (is_record(system) or is_evaluated(system, "validation"))
+        and _as_calibrated(system, source.get(name, {}))
         for name, system in stages
     )
+
+
+def _source(system: System, part: str) -> dict[str, Any]:
+    return _read(system.results(part) / "metrics.json").get("source", {})
 
 
 def _as_calibrated(system: System, source: dict[str, Any]) -> bool:
     """Whether figures are of the temperature, and so of the networks, that validation has now."""
     chosen = _read(calibration.path(system.folder))
     now = chosen.get("temperature", {}).get("value"), chosen.get("split_hash")
-    return now == (source.get("temperature"), source.get("split_hash"))
+    return None not in now and now == (source.get("temperature"), source.get("split_hash"))
 
 
 def result_of(system: System, detector: System | None, status: str) -> Result:
@@ -97,7 +134,7 @@ def result_of(system: System, detector: System | None, status: str) -> Result:
 
 
 def _with_figures(known: Result, system: System, detector: System | None) -> Result:
-    done = is_trained(system) and is_evaluated(system, "test")
+    done = is_record(system) or (is_trained(system) and is_evaluated(system, "test"))
     metrics = _read(system.results("test") / "metrics.json") if done else {}
     names = _DETECTOR if system.is_detector else _CLASSIFIER
     cascade = {}
@@ -114,7 +151,7 @@ def _with_figures(known: Result, system: System, detector: System | None) -> Res
         parts=_parts(replace(system.configs[0].data, filter=None, fold=None)) if done else {},
         split_hash=metrics.get("source", {}).get("split_hash", ""),
         trained=_trained(system),
-        looks=len(read_looks(system.folder)),
+        looks=len(read_looks(system.folder)) or None,
         status="" if complete else known.status,
     )
 
@@ -138,6 +175,9 @@ def _trained(system: System) -> list[Trained]:
                 last = checkpoint.read_meta(folder, "last")
                 epochs.append(last.epoch)
                 kept.append(last.best_epoch)
+            elif history := _read_list(folder / "history.json"):  # a record without its networks
+                epochs.append(len(history))
+                kept.append(kept_epoch(history, config))
         most = sum(phase.epochs for phase in config.phases)
         sessions = read_sessions(config.workdir)
         if epochs:
@@ -174,6 +214,10 @@ def _kept(workdir: Path) -> list[CheckpointMetadata]:
 
 def _cascade(stage2: System) -> Path:
     return stage2.folder / "cascade" / "test" / "metrics.json"
+
+
+def _read_list(path: Path) -> list[Any]:
+    return json.loads(path.read_text()) if path.is_file() else []
 
 
 def _read(path: Path) -> dict[str, Any]:
