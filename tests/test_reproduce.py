@@ -49,26 +49,28 @@ def test_sets_and_names_are_those_of_the_configs_folder_and_what_they_need_comes
     assert set(CORE) <= packaged().keys()
     assert {one.name for one in choose_systems(["core"])} == set(CORE)
     names = [one.name for one in choose_systems(["all"])]
-    assert set(names) == {n for n in packaged() if not re.search("phantom|_cpu$|_best_", n)}
+    assert set(names) == {n for n in packaged() if not re.search("phantom|_cpu$", n)}
     assert all("_cpu" in one.name for one in choose_systems(["cpu"]))
     assert [one.name for one in choose_systems(["stage2_vit"])] == ["stage1", "stage2_vit"]
 
 
-def test_several_configs_of_one_name_are_one_system(tmp_path, monkeypatch):
-    detector = Config(tmp_path / "runs" / "a_best_1")
-    other = dataclasses.replace(detector, workdir=tmp_path / "runs" / "a_best_2")
+def test_several_configs_of_one_file_are_one_system(tmp_path, monkeypatch):
+    detector = Config(tmp_path / "runs" / "a_1")
+    other = dataclasses.replace(detector, workdir=tmp_path / "runs" / "a_2")
     behind = dataclasses.replace(
         detector,
         workdir=tmp_path / "runs" / "b",
         data=Data(classes=("x", "y", "z"), filter=tmp_path / "runs" / "a_best"),
     )
-    known = {"a_best_1": detector, "a_best_2": other, "b": behind}
-    monkeypatch.setattr(systems.io, "packaged", lambda: known)
+    known = {"a_best:1": detector, "a_best:2": other, "b": behind}
+    several = {"a_best": ["a_best:1", "a_best:2"], "b": ["b"]}
+    monkeypatch.setattr(systems.io, "packaged", lambda: several)
+    monkeypatch.setattr(systems.io, "each", several.__getitem__)
     monkeypatch.setattr(systems.io, "load", known.__getitem__)
     first, second = choose_systems(["b"])  # the detector in front of it comes along
     assert (first.name, first.folder) == ("a_best", tmp_path / "runs" / "a_best")
     *training, validation, _ = reproduce.system_words(first)
-    assert training == [("train", "--config", "a_best_1"), ("train", "--config", "a_best_2")]
+    assert training == [("train", "--config", "a_best:1"), ("train", "--config", "a_best:2")]
     runs = tuple(str(config.workdir) for config in first.configs)
     assert validation[:4] == ("evaluate", "--checkpoint", *runs)
     assert validation[-4:-2] == ("--out", str(first.folder))

@@ -1,12 +1,9 @@
 """The systems that `fracjax reproduce` knows: those of the packaged configs, and of a user's own.
 
-A system is a config by its name, or several whose probabilities are averaged: the packaged
-`NAME_best_*` are together the system `NAME_best`.
+A system is a config by its name, or the several of one file, whose probabilities are averaged.
 """
 
 import difflib
-import itertools
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,8 +30,6 @@ SETS: dict[str, Callable[[str], bool]] = {
     "cpu": lambda name: name.endswith("_cpu"),
 }
 """Sets of systems by their names, but for those on phantoms, which are named one by one."""
-
-_TOGETHER = re.compile(r"(\w+_best)_\w+")
 
 
 @dataclass(frozen=True)
@@ -98,7 +93,7 @@ def choose_systems(names: Sequence[str]) -> list[System]:
         elif name in known:
             chosen[name] = known[name]
         elif Path(name).is_file():
-            chosen[Path(name).stem] = System(Path(name).stem, (name,), (io.load(name),))
+            chosen[Path(name).stem] = _system(Path(name).stem, name)
         else:
             near = difflib.get_close_matches(name, [*SETS, *known], 1)
             problems.append(
@@ -120,16 +115,12 @@ def needed_by(system: System, among: Iterable[System]) -> list[System]:
 
 
 def _packaged() -> dict[str, System]:
-    configs = {name: io.load(name) for name in io.packaged()}
+    return {name: _system(name, name) for name in io.packaged()}
 
-    def system_of(name: str) -> str:
-        found = _TOGETHER.fullmatch(name)
-        return found[1] if found and found[1] not in configs else name
 
-    return {
-        name: System(name, tuple(own := [*these]), tuple(configs[one] for one in own))
-        for name, these in itertools.groupby(sorted(configs), system_of)
-    }
+def _system(name: str, config: str) -> System:
+    sources = tuple(io.each(config))
+    return System(name, sources, tuple(map(io.load, sources)))
 
 
 def _with_needed(wanted: Iterable[System], known: Sequence[System]) -> list[System]:

@@ -24,9 +24,10 @@ def _file(tmp_path: Path, body: str) -> Path:
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
 def test_every_config_of_the_house_loads_and_survives_json(path):
-    config = load(path)
-    again = json.loads(json.dumps(io.to_dict(config)))
-    assert io.from_dict(again) == config
+    for name in io.each(path):
+        config = load(name)
+        again = json.loads(json.dumps(io.to_dict(config)))
+        assert io.from_dict(again) == config
 
 
 def test_overrides_replace_single_fields(tmp_path):
@@ -472,6 +473,34 @@ def test_none_is_one_word_for_what_a_run_does_without(tmp_path):
     saved = io.to_dict(without)
     saved["data"]["fold"] = saved["model"]["weights"] = "none"
     assert io.from_dict(saved) == without
+
+
+def test_of_a_file_with_several_configs_each_is_named_by_its_number(tmp_path):
+    both = "Config(workdir=Path('a')), Config(workdir=Path('b'), train=Train(seed=1))"
+    path = _file(tmp_path, f"from pathlib import Path\ndef get_config(): return {both}")
+    assert io.each(path) == [f"{path}:1", f"{path}:2"]
+    assert io.each(f"{path}:2") == [f"{path}:2"]
+    assert io.each("stage1") == ["stage1"]
+    second = load(f"{path}:2", ["--train.patience", "9"])
+    assert (second.workdir, second.train.seed, second.train.patience) == (Path("b"), 1, 9)
+    for name in (path, f"{path}:3"):
+        with pytest.raises(InputError, match=r"has 2 config\(s\), .*: name one, .*:1 to .*:2; "):
+            load(name)
+    with pytest.raises(InputError, match=r"stage1 has 1 config\(s\), found stage1:2"):
+        load("stage1:2")
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        ("Config(), Config()", "share a workdir"),
+        ("Config(), 3", "returned int, not a fracjax Config"),
+        ("()", "returned tuple, not a fracjax Config"),
+    ],
+)
+def test_several_configs_that_are_no_runs_are_refused(tmp_path, returned, message):
+    with pytest.raises(InputError, match=message):
+        io.each(_file(tmp_path, f"def get_config(): return {returned}"))
 
 
 def test_a_packaged_config_is_found_by_its_name_and_a_file_by_its_path(tmp_path, monkeypatch):
