@@ -11,8 +11,8 @@ from rich.console import Console
 
 from fracjax.config import Config
 from fracjax.datasets.request import Request
-from fracjax.inference import model_bundle
-from fracjax.inference.model_bundle import ModelBundle
+from fracjax.inference.ensemble_bundle import Bundle, open_bundle
+from fracjax.inference.ensemble_folder import Runs, folder_of
 from fracjax.runtime.sharding import data_mesh
 
 
@@ -54,7 +54,7 @@ def fit(config: Config, *, console: Console | None = None) -> Path:
 
 
 def evaluate(
-    workdir: Path,
+    workdir: Runs,
     split: Literal["validation", "test", "all"] | None = None,
     *,
     on: Path | None = None,
@@ -75,6 +75,10 @@ def evaluate(
     in `data_dir`, by default where they were in training. With `out` nothing is written into the
     workdir: results go to `out`/SPLIT, threshold and temperature to `out`.
 
+    Several workdirs are evaluated as one run that says the mean of their probabilities. Validation
+    makes a folder that stands for them, `out` or A+B beside A, which every function here takes as
+    a workdir.
+
     `on` is another dataset for an external test: the name or path of a prepared one, or a folder
     with one folder per class. `split` is then a part of it, None for all; `classes` are the names
     there of the run's classes, in their order, if they differ; `leave_out_seen` leaves out what the
@@ -85,7 +89,7 @@ def evaluate(
 
     Raises:
       InputError: no run there, the dataset is not the one of its training, or another one shares
-        studies or no classes with it.
+        studies or no classes with it; several runs of other classes or splits.
     """
     from fracjax.runtime.atomic_files import read_json
     from fracjax.workflows.evaluate import evaluate as evaluate_run
@@ -97,19 +101,22 @@ def evaluate(
     return read_json(folder / "metrics.json", "evaluate the run again")
 
 
-def open_run(workdir: Path) -> ModelBundle:
-    """Restore the best networks of a run, to predict arrays with.
+def open_run(workdir: Runs) -> Bundle:
+    """Restore the best networks of a run, to predict arrays with: a `ModelBundle`.
+
+    Of several runs that were evaluated together, or of their folder, it is an `EnsembleBundle`,
+    which takes images, or examples, in each of its `forms`.
 
     Raises:
       InputError: no run there, or its arrays are not those of its config.
     """
-    return model_bundle.open_run(workdir, data_mesh())
+    return open_bundle(folder_of(workdir), data_mesh())
 
 
 def predict_files(
     paths: Sequence[Path],
-    stage1: Path,
-    stage2: Path | None = None,
+    stage1: Runs,
+    stage2: Runs | None = None,
     *,
     out: Path = Path("predictions"),
     features: bool = False,
@@ -120,7 +127,8 @@ def predict_files(
 
     `paths` are JPEG, PNG, TIFF, BMP and DICOM files, and folders, in which they are looked for.
     `stage1` is the workdir of a detector, evaluated on validation; `stage2` of a classifier, which
-    says the type of what the detector calls fractured. `features` writes features.npz, too: what
+    says the type of what the detector calls fractured; each may be several that were evaluated
+    together. `features` writes features.npz, too: what
     enters the head of each, with paths and row numbers (docs/evaluation.md).
 
     Returns:

@@ -29,7 +29,7 @@ def _devices(*, own: bool = False, cache_dir: Path | None = None) -> "Mesh":
 
 def evaluate(
     split: Literal["validation", "test", "all"] | None = None,
-    checkpoint: Path | None = None,
+    checkpoint: tuple[Path, ...] = (),
     on: Path | None = None,
     classes: tuple[str, ...] = (),
     leave_out_seen: bool = False,
@@ -50,7 +50,9 @@ def evaluate(
       split: part to evaluate on. The temperature, and a detector's threshold, are chosen and stored
         on validation, and only read on test. With --on a part of that dataset, or all of it, which
         is what None stands for; they are only read then.
-      checkpoint: workdir of a trained run.
+      checkpoint: workdir of a trained run; or of several, which are evaluated as one: the mean of
+        their probabilities, a run one vote. Validation makes a folder that stands for them, OUT or
+        A+B beside A, with the threshold and temperature of their mean.
       on: another dataset for an external test: the name of a prepared one, the path of one, or a
         folder (or zip) with one folder per class. No threshold is chosen there.
       classes: with --on, the names there of the run's classes, in the order of the run (of two the
@@ -77,10 +79,11 @@ def evaluate(
         written, the user's ~/.cache/fracjax.
       out: folder to write to, where the run is another user's: OUT/SPLIT (OUT/on_DATASET) has the
         results, and validation stores the threshold in OUT, where test reads it before that of the
-        run; by default CHECKPOINT/evaluation/SPLIT (or on_DATASET). With --compare by default
+        run; by default CHECKPOINT/evaluation/SPLIT (or on_DATASET). Of several runs validation
+        makes it the folder that stands for them. With --compare by default
         SECOND/comparison/SPLIT.
     """
-    if (checkpoint is None) == (compare is None):
+    if bool(checkpoint) == (compare is not None):
         raise InputError("write either --checkpoint DIR or --compare DIR DIR")
     if compare is not None:
         if (threshold, views, precision, per) != (None, None, None, None):
@@ -96,7 +99,6 @@ def evaluate(
         if split not in ("validation", "test"):
             raise InputError("--split validation or test is needed with --compare")
         return compare_runs(*compare, split=split, out=out, data_dir=data_dir, cache_dir=cache_dir)
-    assert checkpoint is not None
     mesh = _devices(cache_dir=cache_dir)
     from fracjax.workflows.evaluate import evaluate
 
@@ -139,8 +141,8 @@ compare_runs = compare  # for `evaluate`, which has a flag of that name
 
 
 def cascade(
-    stage1: Path,
-    stage2: Path,
+    stage1: tuple[Path, ...],
+    stage2: tuple[Path, ...],
     split: Split = "test",
     out: Path | None = None,
     data_dir: Path | None = None,
@@ -149,8 +151,9 @@ def cascade(
     """Evaluate both stages together: the classifier with and without the detector's filter.
 
     Args:
-      stage1: workdir of the trained detector; `evaluate` must have chosen its threshold.
-      stage2: workdir of the trained classifier; its dataset and split are used.
+      stage1: workdir of the trained detector, or of several that were evaluated together;
+        `evaluate` must have chosen the threshold.
+      stage2: workdir of the trained classifier, or of several; its dataset and split are used.
       split: part of the classifier's dataset.
       out: folder to write to; by default STAGE2/cascade/SPLIT.
       data_dir: where the prepared datasets are, if not where they were in training.
@@ -159,11 +162,13 @@ def cascade(
     """
     mesh = _devices(cache_dir=cache_dir)
     from fracjax.inference.cascade import run_cascade
+    from fracjax.inference.ensemble_folder import folder_of
     from fracjax.inference.stages import open_stages
     from fracjax.workflows.cascade import report_cascade
 
-    folder = out or stage2 / "cascade" / split
-    stages = open_stages(stage1, stage2, mesh)
+    detector, classifier = folder_of(stage1), folder_of(stage2)
+    folder = out or classifier / "cascade" / split
+    stages = open_stages(detector, classifier, mesh)
     report_cascade(run_cascade(stages, split, data_dir), folder, main_console())
     print_main(f"report.html, metrics.json and the predictions of both stages are in {folder}")
 
@@ -202,8 +207,8 @@ def explain(
 def predict(
     paths: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PATHS...")],
     /,
-    stage1: Path,
-    stage2: Path | None = None,
+    stage1: tyro.conf.UseAppendAction[tuple[Path, ...]],
+    stage2: tyro.conf.UseAppendAction[tuple[Path, ...]] = (),
     out: Path = Path("predictions"),
     overlays: Literal["none", "called", "all"] = "none",
     report: bool = False,
@@ -219,8 +224,10 @@ def predict(
 
     Args:
       paths: JPEG, PNG, TIFF, BMP and DICOM files, and folders, in which they are looked for.
-      stage1: workdir of the trained detector; `evaluate` must have chosen its threshold.
-      stage2: workdir of the trained classifier: the type of what the detector calls fractured.
+      stage1: workdir of the trained detector; `evaluate` must have chosen its threshold. Several
+        that were evaluated together are one detector: --stage1 A B.
+      stage2: workdir of the trained classifier, or several: the type of what the detector calls
+        fractured.
       out: folder for predictions.csv and predictions.json, and for overlays.
       overlays: draw where the detector saw a fracture: on the images that it calls fractured, or
         on all.
@@ -244,8 +251,8 @@ def predict(
 
 
 def export(
-    stage1: Path,
-    stage2: Path | None = None,
+    stage1: tuple[Path, ...],
+    stage2: tuple[Path, ...] = (),
     out: Path = Path("exported"),
     onnx: bool = False,
     check: Path | None = None,
@@ -258,8 +265,9 @@ def export(
     say.
 
     Args:
-      stage1: workdir of the trained detector; `evaluate` must have chosen its threshold.
-      stage2: workdir of the trained classifier.
+      stage1: workdir of the trained detector, or of several that were evaluated together;
+        `evaluate` must have chosen the threshold.
+      stage2: workdir of the trained classifier, or of several.
       out: folder for cascade.jax, for card.json, which says how to use it, and for cascade.onnx.
       onnx: write ONNX, too; needs `pip install 'fracjax[onnx]'`.
       check: folder of images to check on; by default the detector's validation studies.
