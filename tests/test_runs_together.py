@@ -29,6 +29,8 @@ from fracjax.inference.stages import Stages, open_detector_gate, open_stages
 from fracjax.loading.dataset_view import open_dataset, seen_files
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training import checkpoint, starting_run
+from fracjax.training.checks import check_workdir
+from fracjax.training.ensemble_configs import joined_runs
 from fracjax.workflows.compare import compare
 from fracjax.workflows.evaluate import evaluate
 from fracjax.workflows.explain import explain_run
@@ -148,13 +150,15 @@ def test_each_run_keeps_its_own_form_views_and_precision(together):
     assert_array_equal(bundle.probabilities(*images), expected)
 
 
-def test_the_order_of_the_runs_does_not_matter(together):
+def test_the_order_of_the_runs_does_not_matter(together, tmp_path):
     """They were named in the other order by the fixture."""
     one, two = together[0]
     folder = one.with_name("one+two")
     assert folder_of([one, two]) == folder_of([two, one]) == folder_of(folder) == folder
     named = json.loads((folder / "ensemble.json").read_text())
     assert named == {"runs": ["../one", "../two"]}
+    moved = write(tmp_path / "runs" / "one+two" / "ensemble.json", json.dumps(named).encode())
+    assert joined_runs(moved.parent) == [tmp_path / "runs" / "one", tmp_path / "runs" / "two"]
     assert folder_of([one]) == folder_of(one) == one
 
 
@@ -357,6 +361,10 @@ def test_commands_of_one_run_refuse_the_folder_of_several(together, tmp_path):
     config = dataclasses.replace(config, model=dataclasses.replace(config.model, weights=folder))
     with pytest.raises(InputError, match=r"model.weights is .*, a run of 2 networks; name one of"):
         starting_run.starting_run(config)
+    with pytest.raises(
+        InputError, match=r"\+two stands for other runs \(.*\); name another"
+    ):
+        check_workdir(dataclasses.replace(config, workdir=folder))
 
 
 def test_several_runs_are_compared_with_one_of_them(together, tmp_path):
@@ -368,6 +376,22 @@ def test_several_runs_are_compared_with_one_of_them(together, tmp_path):
     found = _metrics(tmp_path / "comparison")
     assert found["source"]["second"]["networks"] == 3
     assert found["figures"]["n"] == 12
+
+
+def test_another_dataset_is_seen_by_each_run_in_its_own_form(together, tmp_path):
+    for i in range(6):
+        name = ("healthy", "fracture")[i % 2]
+        write(tmp_path / "on" / name / f"{i}.png", encode(picture(i), "PNG"))
+    request = EvaluationRequest(folder_of(together[0]), "all", on=tmp_path / "on")
+    found = evaluate_run(request, data_mesh())
+    assert found.drift is not None
+    bundle, names = found.bundle, found.predictions.study.tolist()
+    each = [
+        np.stack([decode((tmp_path / "on" / name).read_bytes(), form) for name in names])
+        for form in bundle.forms
+    ]
+    assert isinstance(bundle, EnsembleBundle)
+    assert_array_equal(found.predictions.probabilities, bundle.probabilities(*each))
 
 
 def test_what_any_of_the_runs_started_from_counts_as_seen(together, tmp_path):
@@ -405,7 +429,8 @@ def test_the_export_of_several_runs_has_an_input_for_each_form(together, tmp_pat
     for stage, runs in (("stage1", detectors), ("stage2", classifiers)):
         assert [run["checkpoint"] for run in card[stage]["runs"]] == list(map(str, runs))
     stages = _opened(together)
-    assert isinstance(bundle := stages.detector.bundle, EnsembleBundle)
+    bundle = stages.detector.bundle
+    assert isinstance(bundle, EnsembleBundle)
     drawn = dataclasses.replace(stages.detector, bundle=bundle.in_views((1, 3)))
     with pytest.raises(InputError, match=r"two averages over 3 views .*one\+two --split"):
         refuse_impossible(Stages(drawn))
