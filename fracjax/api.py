@@ -12,8 +12,8 @@ from rich.console import Console
 
 from fracjax.config import Config, io
 from fracjax.datasets.request import Request
-from fracjax.inference import model_bundle
-from fracjax.inference.model_bundle import ModelBundle
+from fracjax.inference.ensemble_bundle import Bundle, open_bundle
+from fracjax.inference.ensemble_folder import Runs, folder_of
 from fracjax.runtime.sharding import data_mesh
 
 Where = Path | str
@@ -26,6 +26,10 @@ def _path(where: Where) -> Path: ...
 def _path(where: Where | None) -> Path | None: ...
 def _path(where: Where | None) -> Path | None:
     return None if where is None else Path(where)
+
+
+def _runs(where: Where | Sequence[Where]) -> Runs:
+    return Path(where) if isinstance(where, (Path, str)) else [Path(it) for it in where]
 
 
 def prepare(name: str, **options: Any) -> Path:
@@ -69,7 +73,7 @@ def fit(config: Config, *, console: Console | None = None) -> Path:
 
 
 def evaluate(
-    workdir: Where,
+    workdir: Where | Sequence[Where],
     split: Literal["validation", "test", "all"] | None = None,
     *,
     on: Where | None = None,
@@ -90,6 +94,10 @@ def evaluate(
     in `data_dir`, by default where they were in training. With `out` nothing is written into the
     workdir: results go to `out`/SPLIT, threshold and temperature to `out`.
 
+    Several workdirs are evaluated as one run that says the mean of their probabilities. Validation
+    makes a folder that stands for them, `out` or A+B beside A, which every function here takes as
+    a workdir.
+
     `on` is another dataset for an external test: the name or path of a prepared one, or a folder
     with one folder per class. `split` is then a part of it, None for all; `classes` are the names
     there of the run's classes, in their order, if they differ; `leave_out_seen` leaves out what the
@@ -100,7 +108,7 @@ def evaluate(
 
     Raises:
       InputError: no run there, the dataset is not the one of its training, or another one shares
-        studies or no classes with it.
+        studies or no classes with it; several runs of other classes or splits.
     """
     from fracjax.runtime.atomic_files import read_json
     from fracjax.workflows.evaluate import evaluate as evaluate_run
@@ -109,23 +117,26 @@ def evaluate(
     how = {"rule": threshold, "per": per, "pool": pool, "out": _path(out)}
     how |= {"data_dir": _path(data_dir), "on": _path(on)}
     how |= {"classes": tuple(classes), "leave_out_seen": leave_out_seen}
-    folder = evaluate_run(_path(workdir), split, data_mesh(), screen, **how)
+    folder = evaluate_run(_runs(workdir), split, data_mesh(), screen, **how)
     return read_json(folder / "metrics.json", "evaluate the run again")
 
 
-def open_run(workdir: Where) -> ModelBundle:
-    """Restore the best networks of a run, to predict arrays with.
+def open_run(workdir: Where | Sequence[Where]) -> Bundle:
+    """Restore the best networks of a run, to predict arrays with: a `ModelBundle`.
+
+    Of several runs that were evaluated together, or of their folder, it is an `EnsembleBundle`,
+    which takes images, or examples, in each of its `forms`.
 
     Raises:
       InputError: no run there, or its arrays are not those of its config.
     """
-    return model_bundle.open_run(_path(workdir), data_mesh())
+    return open_bundle(folder_of(_runs(workdir)), data_mesh())
 
 
 def predict_files(
     paths: Where | Sequence[Where],
-    stage1: Where,
-    stage2: Where | None = None,
+    stage1: Where | Sequence[Where] | None = None,
+    stage2: Where | Sequence[Where] | None = None,
     *,
     out: Where = Path("predictions"),
     features: bool = False,
@@ -136,9 +147,11 @@ def predict_files(
 
     `paths` are JPEG, PNG, TIFF, BMP and DICOM files, and folders, in which they are looked for; one
     alone needs no list.
-    `stage1` is the workdir of a detector, evaluated on validation; `stage2` of a classifier, which
-    says the type of what the detector calls fractured. `features` writes features.npz, too: what
-    enters the head of each, with paths and row numbers (docs/evaluation.md).
+    `stage1` is the workdir of a detector, evaluated on validation, or a packed run; by default the
+    detector that comes with fracjax. `stage2` is that of a classifier, which says the type of what
+    the detector calls fractured. Each may be several that were evaluated together. `features`
+    writes features.npz, too: what enters the head of each, with paths and row numbers
+    (docs/evaluation.md).
 
     Returns:
       The path of predictions.csv, a row for each file, beside which predictions.json lies.
@@ -146,10 +159,15 @@ def predict_files(
     Raises:
       InputError: no such files or runs, or results that lie there already.
     """
+    from fracjax.inference.packed_run import BUILT_IN
     from fracjax.workflows.predict import predict_into
 
     mesh, screen = data_mesh(own=True), console or Console(quiet=True)
     named = [paths] if isinstance(paths, (str, Path)) else paths
-    stages, files, folder = (_path(stage1), _path(stage2)), [_path(it) for it in named], _path(out)
-    predict_into(folder, *stages, files, mesh, screen, features=features, overwrite=overwrite)
+    stage1 = _runs(BUILT_IN if stage1 is None else stage1)
+    stage2 = None if stage2 is None else _runs(stage2)
+    files, folder = [_path(it) for it in named], _path(out)
+    predict_into(
+        folder, stage1, stage2, files, mesh, screen, features=features, overwrite=overwrite
+    )
     return folder / "predictions.csv"

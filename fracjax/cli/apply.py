@@ -1,4 +1,4 @@
-"""`fracjax evaluate`, `compare`, `cascade`, `explain`, `predict` and `export`: trained runs."""
+"""`fracjax evaluate`, `compare`, `cascade`, `explain` and `predict`: trained runs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -29,7 +29,7 @@ def _devices(*, own: bool = False, cache_dir: Path | None = None) -> "Mesh":
 
 def evaluate(
     split: Literal["validation", "test", "all"] | None = None,
-    checkpoint: Path | None = None,
+    checkpoint: tuple[Path, ...] = (),
     on: Path | None = None,
     classes: tuple[str, ...] = (),
     leave_out_seen: bool = False,
@@ -50,7 +50,9 @@ def evaluate(
       split: part to evaluate on. The temperature, and a detector's threshold, are chosen and stored
         on validation, and only read on test. With --on a part of that dataset, or all of it, which
         is what None stands for; they are only read then.
-      checkpoint: workdir of a trained run.
+      checkpoint: workdir of a trained run; or of several, which are evaluated as one: the mean of
+        their probabilities, a run one vote. Validation makes a folder that stands for them, OUT or
+        A+B beside A, with the threshold and temperature of their mean.
       on: another dataset for an external test: the name of a prepared one, the path of one, or a
         folder (or zip) with one folder per class. No threshold is chosen there.
       classes: with --on, the names there of the run's classes, in the order of the run (of two the
@@ -77,10 +79,11 @@ def evaluate(
         written, the user's ~/.cache/fracjax.
       out: folder to write to, where the run is another user's: OUT/SPLIT (OUT/on_DATASET) has the
         results, and validation stores the threshold in OUT, where test reads it before that of the
-        run; by default CHECKPOINT/evaluation/SPLIT (or on_DATASET). With --compare by default
+        run; by default CHECKPOINT/evaluation/SPLIT (or on_DATASET). Of several runs validation
+        makes it the folder that stands for them. With --compare by default
         SECOND/comparison/SPLIT.
     """
-    if (checkpoint is None) == (compare is None):
+    if bool(checkpoint) == (compare is not None):
         raise InputError("write either --checkpoint DIR or --compare DIR DIR")
     if compare is not None:
         if (threshold, views, precision, per) != (None, None, None, None):
@@ -96,7 +99,6 @@ def evaluate(
         if split not in ("validation", "test"):
             raise InputError("--split validation or test is needed with --compare")
         return compare_runs(*compare, split=split, out=out, data_dir=data_dir, cache_dir=cache_dir)
-    assert checkpoint is not None
     mesh = _devices(cache_dir=cache_dir)
     from fracjax.workflows.evaluate import evaluate
 
@@ -139,8 +141,8 @@ compare_runs = compare  # for `evaluate`, which has a flag of that name
 
 
 def cascade(
-    stage1: Path,
-    stage2: Path,
+    stage1: tuple[Path, ...],
+    stage2: tuple[Path, ...],
     split: Split = "test",
     out: Path | None = None,
     data_dir: Path | None = None,
@@ -149,8 +151,9 @@ def cascade(
     """Evaluate both stages together: the classifier with and without the detector's filter.
 
     Args:
-      stage1: workdir of the trained detector; `evaluate` must have chosen its threshold.
-      stage2: workdir of the trained classifier; its dataset and split are used.
+      stage1: workdir of the trained detector, or of several that were evaluated together;
+        `evaluate` must have chosen the threshold.
+      stage2: workdir of the trained classifier, or of several; its dataset and split are used.
       split: part of the classifier's dataset.
       out: folder to write to; by default STAGE2/cascade/SPLIT.
       data_dir: where the prepared datasets are, if not where they were in training.
@@ -159,11 +162,13 @@ def cascade(
     """
     mesh = _devices(cache_dir=cache_dir)
     from fracjax.inference.cascade import run_cascade
+    from fracjax.inference.ensemble_folder import folder_of
     from fracjax.inference.stages import open_stages
     from fracjax.workflows.cascade import report_cascade
 
-    folder = out or stage2 / "cascade" / split
-    stages = open_stages(stage1, stage2, mesh)
+    detector, classifier = folder_of(stage1), folder_of(stage2)
+    folder = out or classifier / "cascade" / split
+    stages = open_stages(detector, classifier, mesh)
     report_cascade(run_cascade(stages, split, data_dir), folder, main_console())
     print_main(f"report.html, metrics.json and the predictions of both stages are in {folder}")
 
@@ -202,8 +207,8 @@ def explain(
 def predict(
     paths: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PATHS...")],
     /,
-    stage1: Path,
-    stage2: Path | None = None,
+    stage1: tyro.conf.UseAppendAction[tuple[Path, ...]] = (),
+    stage2: tyro.conf.UseAppendAction[tuple[Path, ...]] = (),
     out: Path = Path("predictions"),
     overlays: Literal["none", "called", "all"] = "none",
     report: bool = False,
@@ -219,8 +224,11 @@ def predict(
 
     Args:
       paths: JPEG, PNG, TIFF, BMP and DICOM files, and folders, in which they are looked for.
-      stage1: workdir of the trained detector; `evaluate` must have chosen its threshold.
-      stage2: workdir of the trained classifier: the type of what the detector calls fractured.
+      stage1: workdir of the trained detector, or a packed run; `evaluate` must have chosen its
+        threshold. Several that were evaluated together are one detector: --stage1 A B. By default
+        the detector that comes with fracjax.
+      stage2: workdir of the trained classifier, or several: the type of what the detector calls
+        fractured.
       out: folder for predictions.csv and predictions.json, and for overlays.
       overlays: draw where the detector saw a fracture: on the images that it calls fractured, or
         on all.
@@ -233,47 +241,15 @@ def predict(
       ignore_unreadable: exit with 0 even if files could not be read.
     """
     mesh = _devices(own=True)
+    from fracjax.inference.packed_run import BUILT_IN
     from fracjax.workflows.predict import predict_into
 
+    if not stage1:
+        card = BUILT_IN.with_suffix(".md")
+        print_main(f"stage 1 is the detector that comes with fracjax; {card} says what it is worth")
     how = {"overlays": overlays, "report": report, "features": features}
     how |= {"batch_size": batch_size, "overwrite": overwrite}
-    summary = predict_into(out, stage1, stage2, paths, mesh, main_console(), **how)
+    summary = predict_into(out, stage1 or BUILT_IN, stage2, paths, mesh, main_console(), **how)
     also = ", predictions.html" * report + ", features.npz" * features
     print_main(f"predictions.csv and predictions.json{also} are in {out}")
     return int(broadcast(bool(summary.unreadable)) and not ignore_unreadable)
-
-
-def export(
-    stage1: Path,
-    stage2: Path | None = None,
-    out: Path = Path("exported"),
-    onnx: bool = False,
-    check: Path | None = None,
-    data_dir: Path | None = None,
-    overwrite: bool = False,
-) -> None:
-    """Export trained stages as one file that runs without fracjax. Not a medical device.
-
-    What is written is read again, run on images, and kept only if it says what the checkpoints
-    say.
-
-    Args:
-      stage1: workdir of the trained detector; `evaluate` must have chosen its threshold.
-      stage2: workdir of the trained classifier.
-      out: folder for cascade.jax, for card.json, which says how to use it, and for cascade.onnx.
-      onnx: write ONNX, too; needs `pip install 'fracjax[onnx]'`.
-      check: folder of images to check on; by default the detector's validation studies.
-      data_dir: where the prepared datasets are, if not where they were in training.
-      overwrite: replace an earlier export in that folder.
-    """
-    import jax
-
-    # It is written for every platform, and float32 is checked where it is float32: on a GPU
-    # convolutions round their inputs.
-    jax.config.update("jax_platforms", "cpu")
-    from fracjax.runtime.sharding import data_mesh
-    from fracjax.workflows.export import export_into
-
-    how = {"onnx": onnx, "check_on": check, "data_dir": data_dir, "overwrite": overwrite}
-    export_into(out, stage1, stage2, data_mesh(), main_console(), **how)
-    print(f"the export and its card.json are in {out}; docs/export.md shows how to use them")

@@ -27,9 +27,11 @@ COMMANDS = {
     "cascade": ("apply", "evaluate both stages together"),
     "explain": ("apply", "draw where the network looked, and score it against boxes"),
     "predict": ("apply", "predict images: is there a fracture, and of which type?"),
-    "export": ("apply", "export trained stages as one file that runs without fracjax"),
+    "export": ("export", "export trained stages as one file that runs without fracjax"),
+    "pack": ("export", "pack a detector into one small file, in place of its workdir"),
 }
 """Each command, its file here, and its line in `fracjax --help`."""
+_IN_A_RUN = ("config.json", "checkpoints", "ensemble.json")  # one of them is in every workdir
 
 
 def main(argv: Sequence[str], prog: str | None = None) -> int:
@@ -76,9 +78,29 @@ def _run(name: str, words: Sequence[str], prog: str) -> int | None:
         return command(words, prog)
     import tyro
 
+    if name == "predict":
+        words = one_flag_each(words, "--stage1", "--stage2")
     if name in ("prepare", "evaluate"):
         words = hide_dashes(words, "--classes", "--positive")
     return tyro.cli(command, args=words, prog=prog)
+
+
+def one_flag_each(words: Sequence[str], *flags: str) -> list[str]:
+    """`--stage1 A B PATHS` as `--stage1 A --stage1 B PATHS`: where paths follow the runs of a flag.
+
+    What follows the first of them is another run if it is a folder as training, or evaluation of
+    several runs, makes one.
+    """
+    made, flag = [], ""
+    for before, word in zip(["", *words], words, strict=False):
+        if before in flags:
+            flag = before
+        elif not any((Path(word) / name).exists() for name in _IN_A_RUN):
+            flag = ""
+        elif flag:
+            made.append(flag)
+        made.append(word)
+    return made
 
 
 def _help() -> str:

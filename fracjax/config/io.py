@@ -119,7 +119,7 @@ def _get_configs(path: Path) -> tuple[Config, ...]:
         raise
     except Exception as error:  # whatever the user's own code may raise
         raise InputError(f"{path} does not make a config: {error}{_nearest(error)}") from error
-    configs = made if isinstance(made, tuple) and made else (made,)
+    configs: tuple[Any, ...] = made if isinstance(made, tuple) and made else (made,)
     if wrong := [type(it).__name__ for it in configs if not isinstance(it, Config)]:
         raise InputError(
             f"get_config() in {path} returned {wrong[0]}, not a fracjax Config; "

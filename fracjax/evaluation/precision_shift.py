@@ -16,8 +16,9 @@ MOST_MOVED = 0.01
 class PrecisionShift:
     """Probabilities of the same n studies in two precisions."""
 
-    precision: Precision  # that of what is reported, and that of training, or float32
-    other: Precision
+    # that of what is reported, and that of training, or float32; of several runs all of theirs
+    precision: str
+    other: str
     largest: float  # difference of a probability of any class, which is that of `study`
     mean: float  # over the studies, of the largest difference of each
     study: str
@@ -36,7 +37,7 @@ def other_precision(own: Precision, now: Precision) -> Precision:
 
 
 def measure_precision_shift(
-    reported: Predictions, reference: Predictions, precision: Precision, other: Precision
+    reported: Predictions, reference: Predictions, precision: str, other: str
 ) -> PrecisionShift:
     """Compare what is reported with the same in the other precision."""
     shift = np.abs(reported.probabilities - reference.probabilities).max(axis=1)

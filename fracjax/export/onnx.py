@@ -27,18 +27,20 @@ def _refuse_impossible(stages: Stages) -> None:
             f"--onnx needs {' and '.join(missing)}; install them with `pip install -e '.[onnx]'`"
         )
     problems += [
-        f"{bundle.workdir} computes in bfloat16, which onnxruntime has no convolutions of on a "
+        f"{run.workdir} computes in bfloat16, which onnxruntime has no convolutions of on a "
         f"CPU; run `{evaluate_command(bundle.workdir, '--precision float32')}` first, or leave "
         "--onnx out"
         for bundle in stages.bundles
-        if bundle.precision == "bfloat16"
+        for run in bundle.runs
+        if run.precision == "bfloat16"
     ]
     problems += [
-        f"{bundle.workdir} averages over the fixed views {bundle.test_views}, which are written "
+        f"{run.workdir} averages over the fixed views {run.test_views}, which are written "
         f"with JAX only; run `{evaluate_command(bundle.workdir, '--views 1')}` first, or leave "
         "--onnx out"
         for bundle in stages.bundles
-        if isinstance(bundle.test_views, str)
+        for run in bundle.runs
+        if isinstance(run.test_views, str)
     ]
     if problems:
         raise InputError("; ".join(problems))

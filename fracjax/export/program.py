@@ -4,7 +4,7 @@ Dimension names: b batch, k types.
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from fracjax.evaluation import calls
 from fracjax.evaluation.temperature import scale_probabilities
 from fracjax.imaging.resize import ImageFormat
 from fracjax.inference.calibration import evaluate_command
+from fracjax.inference.ensemble_bundle import Bundle
 from fracjax.inference.model_bundle import ModelBundle
 from fracjax.inference.stages import Stages
 from fracjax.ops.backend import tracing_for
@@ -53,12 +54,24 @@ class Format:
 def inputs_of(stages: Stages) -> dict[str, ImageFormat]:
     """Names of the arguments, uint8[b, side, side, channels], and what images are decoded to.
 
-    One, or one for each stage where the stages see images of two forms.
+    One, or one for each stage where the stages see images of two forms; a stage of several runs
+    that see images of several forms has one for each of these, numbered from 1.
     """
-    forms = [bundle.meta.form for bundle in stages.bundles]
-    if len(set(forms)) == 1:
-        return {"pictures": forms[0]}
-    return {"detector_pictures": forms[0], "classifier_pictures": forms[1]}
+    all_forms = [bundle.forms for bundle in stages.bundles]
+    if len({form for forms in all_forms for form in forms}) == 1:
+        return {"pictures": all_forms[0][0]}
+    names = ("detector_pictures", "classifier_pictures")
+    return {
+        name + (f"_{number}" if len(forms) > 1 else ""): form
+        for name, forms in zip(names, all_forms, strict=False)
+        for number, form in enumerate(forms, 1)
+    }
+
+
+def by_stage(stages: Stages, images: Sequence[Any]) -> list[Sequence[Any]]:
+    """Of what is given for each of `inputs_of` what each stage takes, in its `forms`."""
+    first, last = stages.bundles[0], stages.bundles[-1]
+    return [images[: len(first.forms)], images[-len(last.forms) :]][: len(stages.bundles)]
 
 
 def arguments_of(stages: Stages) -> list[jax.ShapeDtypeStruct]:
@@ -71,11 +84,12 @@ def arguments_of(stages: Stages) -> list[jax.ShapeDtypeStruct]:
 def refuse_impossible(stages: Stages) -> None:
     """Raise `InputError` for views that are drawn at random, and for weights that do not fit."""
     problems = [
-        f"{bundle.workdir} averages over {bundle.test_views} views of an image that are drawn, and "
+        f"{run.workdir} averages over {run.test_views} views of an image that are drawn, and "
         "an export sees it as it is or in fixed views; run "
         f"`{evaluate_command(bundle.workdir, '--views 1')}` first, or with --views flip"
         for bundle in stages.bundles
-        if isinstance(bundle.test_views, int) and bundle.test_views > 1
+        for run in bundle.runs
+        if isinstance(run.test_views, int) and run.test_views > 1
     ]
     size = sum(leaf.nbytes for it in stages.bundles for leaf in jax.tree.leaves(it.networks))
     if size > _MOST_BYTES:
@@ -93,7 +107,7 @@ def cascade(
     """What `predict_files` says of images, as a function of `inputs_of(stages)`.
 
     `probability` (float32[b]) of a fracture and `types` (float32[b, k], only with a classifier),
-    both at their run's temperature, members of ensembles and fixed views averaged; `called`
+    both at their stage's temperature, runs, members of ensembles and fixed views averaged; `called`
     (bool[b]) is `probability >= threshold` in float32. The classifier sees every image, called or
     not.
 
@@ -103,8 +117,14 @@ def cascade(
     """
     threshold = np.float32(stages.detector.point.threshold)
 
-    def probabilities(bundle: ModelBundle, images: jax.Array) -> jax.Array:
-        """As `ModelBundle.predict`."""
+    def probabilities(bundle: Bundle, images: Sequence[jax.Array]) -> jax.Array:
+        """As `predict` of either."""
+        of = dict(zip(bundle.forms, images, strict=True))
+        each = [of_run(run, of[run.meta.form]) for run in bundle.runs]
+        mean = jnp.stack(each).mean(axis=0) if len(each) > 1 else each[0]
+        return scale_probabilities(mean, bundle.temperature).astype(jnp.float32)
+
+    def of_run(bundle: ModelBundle, images: jax.Array) -> jax.Array:
         named = bundle.test_views
         views = FIXED_VIEWS[named] if isinstance(named, str) else DIHEDRAL[:1]
         fixed = len(views) > 1
@@ -116,15 +136,13 @@ def cascade(
             if fixed:
                 p = p.reshape(len(views), -1, p.shape[1]).mean(axis=0)
             each.append(p / p.sum(axis=1, keepdims=True))
-        mean = jnp.stack(each).mean(axis=0) if len(each) > 1 else each[0]
-        return scale_probabilities(mean, bundle.temperature).astype(jnp.float32)
+        return jnp.stack(each).mean(axis=0) if len(each) > 1 else each[0]
 
     def function(*images: jax.Array) -> dict[str, jax.Array]:
-        score = probabilities(stages.detector.bundle, images[0])[:, 1]
+        detector, *classifier = map(probabilities, stages.bundles, by_stage(stages, images))
+        score = detector[:, 1]
         outputs = {"probability": score, "called": calls(score, threshold)}
-        if stages.classifier is not None:
-            outputs["types"] = probabilities(stages.classifier, images[-1])
-        return outputs
+        return outputs | dict(zip(("types",), classifier, strict=False))
 
     return function
 

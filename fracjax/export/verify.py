@@ -1,7 +1,7 @@
 """An exported cascade against the checkpoints it was made of, on images."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,10 @@ from jaxtyping import UInt8
 from fracjax.config import Precision
 from fracjax.errors import InputError
 from fracjax.evaluation import calls
-from fracjax.export.program import Program, inputs_of
+from fracjax.export.program import Program, by_stage, inputs_of
 from fracjax.imaging.resize import decode_each
+from fracjax.inference.ensemble_bundle import Bundle
 from fracjax.inference.input_files import find_files, read_ahead
-from fracjax.inference.model_bundle import ModelBundle
 from fracjax.inference.stages import Stages
 from fracjax.loading.dataset_view import open_dataset
 from fracjax.models.precision import effective_precision
@@ -93,7 +93,7 @@ def compare(
       InputError: a probability differs by more than the tolerance, or a call beyond rounding.
     """
     tolerances = {
-        name: TOLERANCE[effective_precision(bundle.precision, platform())]
+        name: max(TOLERANCE[effective_precision(run.precision, platform())] for run in bundle.runs)
         for name, bundle in zip(("probability", "types"), stages.bundles, strict=False)
     }
     threshold = stages.detector.point.threshold
@@ -135,14 +135,12 @@ def compare(
 def _expected(stages: Stages, images: CheckImages, size: int) -> dict[str, np.ndarray]:
     """Probabilities of the checkpoints, in batches as near to `size` as their devices can share."""
 
-    def predicted(bundle: ModelBundle, images: np.ndarray) -> np.ndarray:
+    def predicted(bundle: Bundle, images: Sequence[np.ndarray]) -> np.ndarray:
         devices = bundle.mesh.size
-        return replace(bundle, batch_size=-(-size // devices) * devices).probabilities(images)
+        return bundle.in_batches_of(-(-size // devices) * devices).probabilities(*images)
 
-    expected = {"probability": predicted(stages.detector.bundle, images.arrays[0])[:, 1]}
-    if stages.classifier is not None:
-        expected["types"] = predicted(stages.classifier, images.arrays[-1])
-    return expected
+    detector, *classifier = map(predicted, stages.bundles, by_stage(stages, images.arrays))
+    return {"probability": detector[:, 1], **dict(zip(("types",), classifier, strict=False))}
 
 
 def _in_batches(program: Program, images: CheckImages, size: int) -> dict[str, np.ndarray]:

@@ -6,7 +6,7 @@ It is stored beside the checkpoint that it belongs to, and read wherever that is
 import dataclasses
 import math
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,11 @@ from fracjax.errors import InputError
 from fracjax.evaluation import OperatingPoint
 from fracjax.evaluation.pool_by import Pool, PooledPoint
 from fracjax.evaluation.temperature import Temperature
-from fracjax.inference.model_bundle import ModelBundle, epochs_of, is_cross_validation
+from fracjax.inference.ensemble_bundle import Bundle, EnsembleBundle
+from fracjax.inference.model_bundle import epochs_of, is_cross_validation
 from fracjax.runtime.atomic_files import read_json, to_json, write_json
 from fracjax.training.checkpoint import CheckpointMetadata
+from fracjax.training.ensemble_configs import joined_runs
 
 
 @dataclass(frozen=True)
@@ -28,17 +30,17 @@ class Calibration:
     # the threshold with its rule and what it was chosen on; None of a classifier.
     point: OperatingPoint | None
     temperature: Temperature  # what the logits are divided by; the threshold is one of such scores
-    test_views: Views  # views of each study whose probabilities are averaged
-    precision: Precision  # what the networks compute in
+    # views of each study whose probabilities are averaged, and what the networks compute in; of
+    # several runs one for all, or one for each.
+    test_views: Views | tuple[Views, ...]
+    precision: Precision | tuple[Precision, ...]
     pooled: PooledPoint | None = None  # where predictions were pooled, too
 
-    def apply_to(self, bundle: ModelBundle) -> ModelBundle:
+    def apply_to(self, bundle: Bundle) -> Bundle:
         """The same networks, their probabilities as they were when the threshold was chosen."""
-        return dataclasses.replace(
-            bundle.in_precision(self.precision),
-            test_views=self.test_views,
-            temperature=self.temperature.value,
-        )
+        moved: Any = bundle  # a run has no tuple
+        moved = moved.in_precision(self.precision).in_views(self.test_views)
+        return dataclasses.replace(moved, temperature=self.temperature.value)
 
 
 def path(workdir: Path) -> Path:
@@ -88,27 +90,41 @@ def read(
             f"the threshold of {place.parent} is not this checkpoint's: {'; '.join(stale)}; {hint}"
         )
     try:
-        point, precision = record["operating_point"], record["precision"]
+        point = record["operating_point"]
         point = None if point is None else OperatingPoint.from_dict(point)
         if (point is None) == (len(metas[0].classes) == 2):
             raise ValueError("it holds no threshold of a detector, or one of a classifier")
-        if precision not in typing.get_args(Precision):
-            raise ValueError(f"the precision is {precision}")
         # Infinite where none is called.
         if point and not (0 <= point.threshold <= 1 or point.threshold == math.inf):
             raise ValueError(f"the threshold is {point.threshold}, not a probability")
         temperature = Temperature.from_dict(record["temperature"])
         pooled = _read_pooled(record.get("pooled"))
-        return Calibration(point, temperature, _read_views(record), precision, pooled)
+        runs = len(joined_runs(workdir))
+        views = _one_or_each(record["test_views"], _check_views, runs)
+        precision = _one_or_each(record["precision"], _check_precision, runs)
+        return Calibration(point, temperature, views, precision, pooled)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{place} is damaged ({error}); {hint}") from error
 
 
-def _read_views(record: dict[str, Any]) -> Views:
-    views = record["test_views"]
+def _one_or_each(stored: Any, check: Callable[[Any], None], runs: int) -> Any:
+    """What is stored for all runs, or a list of one for each."""
+    each = stored if isinstance(stored, list) else [stored]
+    for one in each:
+        check(one)
+    if isinstance(stored, list) and len(stored) != runs:
+        raise ValueError(f"it holds {stored} for {runs} runs")
+    return tuple(stored) if isinstance(stored, list) else stored
+
+
+def _check_views(views: Any) -> None:
     if views not in typing.get_args(FixedViews) and (not isinstance(views, int) or views < 1):
         raise ValueError(f"the views are {views}")
-    return views
+
+
+def _check_precision(precision: Any) -> None:
+    if precision not in typing.get_args(Precision):
+        raise ValueError(f"the precision is {precision}")
 
 
 def _read_pooled(record: dict[str, Any] | None) -> PooledPoint | None:
@@ -135,9 +151,19 @@ def evaluate_command(workdir: Path, *options: str) -> str:
     return " ".join(["fracjax evaluate --checkpoint", str(workdir), "--split validation", *options])
 
 
-def about(bundle: ModelBundle) -> dict[str, Any]:
-    """What `metrics.json` says of a run: checkpoints, dataset, split, how scores are computed."""
+def about(bundle: Bundle) -> dict[str, Any]:
+    """What `metrics.json` says of a run: checkpoints, dataset, split, how scores are computed.
+
+    Of several runs that answer as one a value that differs between them is a list of one for each,
+    and `runs` says all of each.
+    """
     metas, meta = bundle.metas, bundle.meta
+    if isinstance(bundle, EnsembleBundle):
+        runs = [about(run) for run in bundle.runs]
+        each = {key: [run[key] for run in runs] for key in runs[0]}
+        said = {key: of[0] if all(one == of[0] for one in of) else of for key, of in each.items()}
+        together = {"checkpoint": str(bundle.workdir), "networks": len(metas)}
+        return {**said, **together, "temperature": bundle.temperature, "runs": runs}
     return {
         "checkpoint": str(bundle.workdir),
         "networks": len(metas),

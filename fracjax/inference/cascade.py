@@ -7,9 +7,10 @@ from fracjax.datasets.leakage import Leakage, audit_leakage
 from fracjax.errors import InputError
 from fracjax.evaluation import CascadeReport, Predictions, cascade_report
 from fracjax.evaluation.cascade import CascadeSweep, EndToEnd, Normals, cascade_sweep, end_to_end
-from fracjax.inference.model_bundle import ModelBundle, is_cross_validation
+from fracjax.inference.ensemble_bundle import Bundle
+from fracjax.inference.model_bundle import is_cross_validation
 from fracjax.inference.stages import DetectorGate, Stages
-from fracjax.inference.trained_dataset import audit_part, open_as_trained
+from fracjax.inference.trained_dataset import audit_part, examples_of, open_as_trained
 from fracjax.loading.dataset_view import Dataset, studies_of
 from fracjax.training import starting_run
 
@@ -64,8 +65,8 @@ def run_cascade(stages: Stages, part: str, data_dir: Path | None = None) -> Casc
         audit_leakage(studies_of(dataset, "train", "validation"), normal),
         *starting_run.audit(typing.started_from, own, part, data_dir),
     )
-    detected = detector.bundle.detect(dataset.part(part, detector.bundle.meta.form))
-    typed = classifier.predict(dataset.part(part, classifier.meta.form))
+    detected = detector.bundle.detect(*examples_of(detector.bundle, dataset, part))
+    typed = classifier.predict(*examples_of(classifier, dataset, part))
     threshold = detector.point.threshold
     passed = detector.point.calls(detected.aligned_to(typed).fracture_score)
     normals, prevalence = _normals(detector, classifier, own, part)
@@ -83,15 +84,18 @@ def run_cascade(stages: Stages, part: str, data_dir: Path | None = None) -> Casc
 
 
 def _normals(
-    detector: DetectorGate, classifier: ModelBundle, own: Dataset, part: str
+    detector: DetectorGate, classifier: Bundle, own: Dataset, part: str
 ) -> tuple[Normals, float]:
     """The detector's own normal studies through both stages, and the prevalence among its own."""
-    seen_by_detector = own.part(part, detector.bundle.meta.form)
-    normal = seen_by_detector.label == 0
-    scores = detector.bundle.predict(seen_by_detector.take(normal)).fracture_score
-    seen_by_classifier = own.part(part, classifier.meta.form).take(normal)
-    typed = classifier.predict(seen_by_classifier)
+    normal = own.part(part, detector.bundle.meta.form).label == 0
+    detected, typed = (
+        bundle.predict(*(seen.take(normal) for seen in examples_of(bundle, own, part)))
+        for bundle in (detector.bundle, classifier)
+    )
     normals = Normals(
-        detector.point.calls(scores), typed.called, typed.groups, detector.bundle.meta.classes
+        detector.point.calls(detected.fracture_score),
+        typed.called,
+        typed.groups,
+        detector.bundle.meta.classes,
     )
     return normals, 1 - float(normal.mean())

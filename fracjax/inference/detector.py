@@ -13,8 +13,11 @@ from PIL import Image
 from fracjax.errors import InputError
 from fracjax.imaging.decoder_warnings import capture_decoder_warnings
 from fracjax.inference import training_images
+from fracjax.inference.ensemble_folder import folder_of
+from fracjax.inference.feature_files import refuse_several
 from fracjax.inference.input_files import DecodedFile, decode_file, read
-from fracjax.inference.packed_run import BUILT_IN, unpacked
+from fracjax.inference.model_bundle import ModelBundle
+from fracjax.inference.packed_run import BUILT_IN
 from fracjax.inference.stages import DetectorGate, open_detector_gate
 from fracjax.inference.training_images import TrainingImages
 from fracjax.runtime.sharding import batch_sharding, data_mesh
@@ -91,6 +94,7 @@ class Detector:
 
     def _detect(self, files: Sequence[DecodedFile]) -> list[Detection]:
         bundle, images = self.gate.bundle, [file.images[0] for file in files]
+        assert isinstance(bundle, ModelBundle), "load_detector refuses several runs"
         filled = np.stack([*images, *[images[0]] * (bundle.batch_size - len(images))])
         features = bundle.features(jax.device_put(filled, batch_sharding(bundle.mesh)))
         logits, seen = jax.device_get((bundle.logits_of(features), [it[0] for it in features]))
@@ -115,8 +119,9 @@ def load_detector(run: Path | str = BUILT_IN) -> Detector:
     their intervals, and what it must not be used for. It is research code, not a medical device.
 
     Raises:
-      InputError: no run of a detector there, one without a threshold, or a damaged file.
+      InputError: no run of a detector there, several, one without a threshold, or a damaged file.
     """
-    workdir = unpacked(Path(run))
+    workdir = folder_of(Path(run))
+    refuse_several(workdir)
     gate = open_detector_gate(workdir, data_mesh(own=True))
     return Detector(gate, training_images.read(workdir, gate.bundle.meta.split_hash))

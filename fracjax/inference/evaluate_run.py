@@ -2,12 +2,15 @@
 
 import dataclasses
 import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jax.sharding import Mesh
 
+from fracjax.config import Precision
 from fracjax.datasets.leakage import Leakage
 from fracjax.errors import InputError
 from fracjax.evaluation import Predictions, aggregate, choose_threshold
@@ -20,17 +23,14 @@ from fracjax.evaluation.precision_shift import (
     other_precision,
 )
 from fracjax.evaluation.temperature import Temperature, fit_temperature, scaled
+from fracjax.imaging.resize import ImageFormat
 from fracjax.inference import calibration
 from fracjax.inference.calibration import Calibration
 from fracjax.inference.drift import measure_drift
+from fracjax.inference.ensemble_bundle import Bundle, open_bundle, read_all_metas
 from fracjax.inference.evaluation_request import EvaluationRequest, checked_rule, stored_for
 from fracjax.inference.external import External, open_external
-from fracjax.inference.model_bundle import (
-    ModelBundle,
-    is_cross_validation,
-    open_run,
-    read_metas,
-)
+from fracjax.inference.model_bundle import is_cross_validation
 from fracjax.inference.trained_dataset import audit_part, open_as_trained
 from fracjax.loading.batch import Examples
 from fracjax.loading.dataset_view import Dataset
@@ -41,9 +41,13 @@ from fracjax.training.checkpoint import CheckpointMetadata
 
 @dataclass(frozen=True, eq=False)
 class EvaluatedRun:
-    """Predictions of one part, and all that they come from."""
+    """Predictions of one part, and all that they come from.
 
-    bundle: ModelBundle  # the networks, at the temperature and the views below
+    Of several runs that answer as one `examples` and `each` have an entry for each run, of one run
+    for each of its networks (`voters`).
+    """
+
+    bundle: Bundle  # the networks, at the temperature and the views below
     part: str  # of `dataset`; of an external one, test has what is evaluated
     # that the networks were trained on, or the external one; of folds, that of the first
     dataset: Dataset
@@ -83,23 +87,24 @@ def evaluate_run(request: EvaluationRequest, mesh: Mesh) -> EvaluatedRun:
         its studies have leaked, the test part is asked for before a threshold was chosen, or the
         precision is another than that of training and moves probabilities.
     """
-    part, metas = request.part, read_metas(request.workdir)
-    rule = checked_rule(request, metas[0])  # before minutes are spent on predictions
+    part, metas = request.part, read_all_metas(request.workdir)
+    rule = checked_rule(request, metas)  # before minutes are spent on predictions
     stored = None if request.calibrate else stored_for(request, metas)
-    bundle = open_run(request.workdir, mesh, metas)
+    bundle = open_bundle(request.workdir, mesh)
     if stored is not None:
         bundle = stored.apply_to(bundle)
     else:
-        views = bundle.test_views if request.views is None else request.views
-        bundle = dataclasses.replace(bundle, test_views=views)
-        bundle = bundle.in_precision(request.precision or bundle.precision)
-    external = None if request.on is None else _external(request, request.on, metas[0])
+        if request.views is not None:
+            bundle = bundle.in_views(request.views)
+        if request.precision is not None:
+            bundle = bundle.in_precision(request.precision)
+    external = None if request.on is None else _external(request, request.on, bundle.meta)
     if external is None:
         dataset, examples, leakage = _studies(bundle, request.part, request.data_dir)
     else:
         dataset, part, leakage = external.dataset, "test", external.leakage
-        these = dataset.part(part, bundle.meta.form, every_class=False)
-        examples = (these,) * len(metas)
+        these = {form: dataset.part(part, form, every_class=False) for form in bundle.forms}
+        examples = tuple(these[meta.form] for meta in bundle.voters)
     folds = is_cross_validation(metas) and part == "validation"
     join = aggregate.pooled if folds else aggregate.mean
     each = _predict_each(bundle, examples)
@@ -110,15 +115,8 @@ def evaluate_run(request: EvaluationRequest, mesh: Mesh) -> EvaluatedRun:
     pooled = _pooled(request, dataset, predictions)
     if pooled is not None and (request.calibrate or chosen.point is None):
         chosen = dataclasses.replace(chosen, pooled=_pooled_point(request, pooled, rule))
-    own, now, shift = bundle.meta.config.model.precision, bundle.precision, None
-    other = other_precision(own, now)
-    # The other may be the same arithmetic on this platform: then nothing moves.
-    if effective_precision(other, platform()) != effective_precision(now, platform()):
-        unscaled = join(_predict_each(bundle.in_precision(other), examples))
-        theirs = scaled(unscaled, chosen.temperature.value)
-        shift = measure_precision_shift(predictions, theirs, now, other)
-        if other == own:
-            check_precision_shift(shift, bundle.workdir, read=stored is not None)
+    temperature, read = chosen.temperature.value, stored is not None
+    shift = _precision_shift(bundle, examples, predictions, join, temperature, read=read)
     if request.calibrate:
         calibration.store(request.out or request.workdir, chosen, metas)
     bundle = chosen.apply_to(bundle)
@@ -131,12 +129,41 @@ def evaluate_run(request: EvaluationRequest, mesh: Mesh) -> EvaluatedRun:
     return EvaluatedRun(*own, folds, external, drift)
 
 
+def _precision_shift(
+    bundle: Bundle,
+    examples: tuple[Examples, ...],
+    predictions: Predictions,
+    join: Callable[[Sequence[Predictions]], Predictions],
+    temperature: float,
+    *,
+    read: bool,
+) -> PrecisionShift | None:
+    """What another precision than that of `predictions` would make of them."""
+    own: list[Precision] = [run.meta.config.model.precision for run in bundle.runs]
+    now: list[Precision] = [run.precision for run in bundle.runs]
+    other: list[Precision] = own
+    if now == own:
+        other = [other_precision(*both) for both in zip(own, now, strict=True)]
+    # The other may be the same arithmetic on this platform: then nothing moves.
+    meant = [[effective_precision(one, platform()) for one in each] for each in (other, now)]
+    if meant[0] == meant[1]:
+        return None
+    moved: Any = bundle.in_precision
+    unscaled = join(_predict_each(moved(other[0] if len(other) == 1 else tuple(other)), examples))
+    theirs = scaled(unscaled, temperature)
+    names = (", ".join(dict.fromkeys(each)) for each in (now, other))
+    shift = measure_precision_shift(predictions, theirs, *names)
+    if other == own:
+        check_precision_shift(shift, bundle.workdir, read=read)
+    return shift
+
+
 def _external(request: EvaluationRequest, on: Path, meta: CheckpointMetadata) -> External:
     how = {"data_dir": request.data_dir, "leave_out": request.leave_out_seen}
     return open_external(on, request.part, request.classes, meta, **how)
 
 
-def _on_validation(bundle: ModelBundle, chosen: Calibration, data_dir: Path | None) -> Predictions:
+def _on_validation(bundle: Bundle, chosen: Calibration, data_dir: Path | None) -> Predictions:
     """The run's own validation studies, predicted as those of another dataset are.
 
     Of folds each study by the network that was not trained on it.
@@ -174,30 +201,33 @@ def _pooled_point(request: EvaluationRequest, pooled: Predictions, rule: str | N
 
 
 def _studies(
-    bundle: ModelBundle, part: str, data_dir: Path | None
+    bundle: Bundle, part: str, data_dir: Path | None
 ) -> tuple[Dataset, tuple[Examples, ...], tuple[Leakage, ...]]:
-    """What each network of a run is evaluated on.
+    """What each network of a run is evaluated on, or each of several runs.
 
     The folds of a cross-validation validate each on its own studies: each study is predicted by the
-    one network that did not train on it.
+    one network that did not train on it. Several runs see the same studies, each in its own form.
     """
-    opened: dict[str | None, tuple[Dataset, Examples, tuple[Leakage, ...]]] = {}  # by fold
-    for meta in bundle.metas:
-        if meta.config.data.fold not in opened:
+    opened: dict[str | None, tuple[Dataset, tuple[Leakage, ...]]] = {}  # by fold
+    seen: dict[tuple[str | None, ImageFormat], Examples] = {}
+    for meta in bundle.voters:
+        fold, form = meta.config.data.fold, meta.form
+        if fold not in opened:
             dataset = open_as_trained(meta, data_dir)
-            audits = audit_part(meta, dataset, part, data_dir)
-            examples = dataset.part(part, meta.form)
-            opened[meta.config.data.fold] = (dataset, examples, audits)
-    datasets, _, audits = zip(*opened.values(), strict=True)
-    examples = tuple(opened[m.config.data.fold][1] for m in bundle.metas)
+            of_all = dataclasses.replace(meta, started_from=bundle.meta.started_from)
+            opened[fold] = (dataset, audit_part(of_all, dataset, part, data_dir))
+        if (fold, form) not in seen:
+            seen[fold, form] = opened[fold][0].part(part, form)
+    datasets, audits = zip(*opened.values(), strict=True)
+    examples = tuple(seen[meta.config.data.fold, meta.form] for meta in bundle.voters)
     return datasets[0], examples, tuple(itertools.chain(*audits))
 
 
-def _predict_each(bundle: ModelBundle, examples: tuple[Examples, ...]) -> tuple[Predictions, ...]:
+def _predict_each(bundle: Bundle, examples: tuple[Examples, ...]) -> tuple[Predictions, ...]:
     return tuple(bundle.predict_with(i, its) for i, its in enumerate(examples))
 
 
-def _calibrated(bundle: ModelBundle, joined: Predictions, rule: str | None) -> Calibration:
+def _calibrated(bundle: Bundle, joined: Predictions, rule: str | None) -> Calibration:
     """The temperature of these studies and, by the rule, the threshold of their scaled scores."""
     temperature = fit_temperature(joined.label, joined.probabilities, joined.groups)
     point = None
@@ -207,7 +237,7 @@ def _calibrated(bundle: ModelBundle, joined: Predictions, rule: str | None) -> C
     return Calibration(point, temperature, bundle.test_views, bundle.precision)
 
 
-def _uncalibrated(bundle: ModelBundle) -> Calibration:
+def _uncalibrated(bundle: Bundle) -> Calibration:
     """Of a classifier, whose test studies may be predicted without."""
     reason = (
         "that of the folds' single networks does not fit their mean"

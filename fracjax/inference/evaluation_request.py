@@ -20,7 +20,7 @@ from fracjax.training.checkpoint import CheckpointMetadata
 class EvaluationRequest:
     """What to evaluate, and how."""
 
-    workdir: Path  # the run
+    workdir: Path  # the run, or the folder that stands for several (`ensemble_folder`)
     part: str  # validation or test; with `on` also all
     # fit the temperature and choose a detector's threshold, and store both; else they are read. On
     # validation only.
@@ -48,9 +48,9 @@ class EvaluationRequest:
     leave_out_seen: bool = False
 
 
-def checked_rule(request: EvaluationRequest, meta: CheckpointMetadata) -> str | None:
+def checked_rule(request: EvaluationRequest, metas: Sequence[CheckpointMetadata]) -> str | None:
     """By which a threshold is to be chosen; None of a classifier, which has none."""
-    detector = len(meta.classes) == 2
+    detector, rules = len(metas[0].classes) == 2, {meta.config.threshold for meta in metas}
     parts = tuple(SEEN_BEFORE) if request.on is None else EXTERNAL_PARTS
     needs = [
         flag
@@ -73,9 +73,13 @@ def checked_rule(request: EvaluationRequest, meta: CheckpointMetadata) -> str | 
         f"views is {request.views}; write 1, the study as it is, or more, flip or dihedral": (
             isinstance(request.views, int) and request.views < 1
         ),
+        f"the configs of the runs choose the threshold by {' and by '.join(sorted(rules))}: write "
+        "--threshold with one rule for their mean": (
+            detector and request.calibrate and request.rule is None and len(rules) > 1
+        ),
     }
     _refuse(problem for problem, broken in problems.items() if broken)
-    parse_rule(rule := request.rule or meta.config.threshold)
+    parse_rule(rule := request.rule or metas[0].config.threshold)
     return rule if detector else None
 
 
@@ -91,6 +95,8 @@ def stored_for(
     views = f"{stored.test_views} view(s)"
     if isinstance(stored.test_views, str):
         views = f"the fixed views {stored.test_views}"
+    elif isinstance(stored.test_views, tuple):
+        views = f"views that differ by run ({', '.join(map(str, stored.test_views))})"
     # A threshold holds for scores that come about as those it was chosen on.
     what = "temperature was fitted" if stored.point is None else "threshold was chosen"
     _refuse(

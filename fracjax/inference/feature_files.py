@@ -7,18 +7,34 @@ from typing import Any
 
 import numpy as np
 
-from fracjax.inference.model_bundle import ModelBundle
+from fracjax.errors import InputError
+from fracjax.inference.ensemble_bundle import Bundle
 from fracjax.inference.prediction_files import FileShard, Result
 from fracjax.runtime.atomic_files import replacing
+from fracjax.training.ensemble_configs import joined_runs
 
 FEATURES = "features.npz"
 ROWS = (f"{FEATURES}.stage1", f"{FEATURES}.stage2")  # of each stage, until it is written
 
 
+def refuse_several(*stages: Path) -> None:
+    """Refuse the folder of several runs: what enters their heads differs in its size and meaning.
+
+    Raises:
+      InputError: naming the runs.
+    """
+    for stage in stages:
+        if runs := joined_runs(stage):
+            raise InputError(
+                f"features are what enters the heads of one run, and {stage} stands for "
+                f"{len(runs)}: name one of {', '.join(map(str, runs))}, or leave features out"
+            )
+
+
 class FeatureRows:
     """What entered the heads of the stages, file by file, each with its row in predictions.csv."""
 
-    def __init__(self, folder: Path, shard: FileShard, bundles: Sequence[ModelBundle]):
+    def __init__(self, folder: Path, shard: FileShard, bundles: Sequence[Bundle]):
         self._folder, self._shard = folder, shard
         self._kinds = [
             np.dtype([("row", "<i8"), ("features", "<f4", _shape(bundle))]) for bundle in bundles
@@ -72,7 +88,7 @@ class FeatureRows:
 
 @contextmanager
 def feature_rows(
-    folder: Path, shard: FileShard, bundles: Sequence[ModelBundle], wanted: bool
+    folder: Path, shard: FileShard, bundles: Sequence[Bundle], wanted: bool
 ) -> Iterator[FeatureRows | None]:
     """Empty files for them, or nothing."""
     rows = FeatureRows(folder, shard, bundles) if wanted else None
@@ -83,7 +99,7 @@ def feature_rows(
             rows.close()
 
 
-def _shape(bundle: ModelBundle) -> tuple[int, ...]:
+def _shape(bundle: Bundle) -> tuple[int, ...]:
     """Of the features of one image: numbers, behind the number of networks if there are several."""
     numbers = bundle.networks[0]["params"]["head"]["kernel"].shape[0]
     count = len(bundle.networks)

@@ -27,7 +27,12 @@ from fracjax.runtime.randomness import stream
 from fracjax.runtime.sharding import batch_sharding
 from fracjax.training import checkpoint, losses
 from fracjax.training.checkpoint import CheckpointMetadata
-from fracjax.training.ensemble_configs import member_dirs, subset_dirs, swept_dirs
+from fracjax.training.ensemble_configs import (
+    joined_runs,
+    member_dirs,
+    subset_dirs,
+    swept_dirs,
+)
 from fracjax.training.forward import (
     FIXED_VIEWS,
     POOLED,
@@ -66,6 +71,29 @@ class ModelBundle:
         """What `meta.config` says, in the precision that the networks compute in now."""
         model = dataclasses.replace(self.meta.config.model, precision=self.precision)
         return dataclasses.replace(self.meta.config, model=model)
+
+    @property
+    def runs(self) -> tuple["ModelBundle", ...]:
+        """This one, as an `EnsembleBundle` has several."""
+        return (self,)
+
+    @property
+    def forms(self) -> tuple[ImageFormat, ...]:
+        """What images are decoded to for it: one form, where an `EnsembleBundle` may have more."""
+        return (self.meta.form,)
+
+    @property
+    def voters(self) -> tuple[CheckpointMetadata, ...]:
+        """What `predict_with` asks, by its index: each network."""
+        return self.metas
+
+    def in_views(self, views: Views) -> "ModelBundle":
+        """The same networks, averaging over other views of each example."""
+        return dataclasses.replace(self, test_views=views)
+
+    def in_batches_of(self, size: int) -> "ModelBundle":
+        """The same networks, given so many examples per step."""
+        return dataclasses.replace(self, batch_size=size)
 
     def in_precision(self, precision: Precision) -> "ModelBundle":
         """The same networks, computing in another precision than that of their training."""
@@ -162,7 +190,16 @@ def is_cross_validation(metas: Sequence[CheckpointMetadata]) -> bool:
 
 
 def read_metas(workdir: Path) -> tuple[CheckpointMetadata, ...]:
-    """What the best checkpoint of each network of a run says of it; refuses several to compare."""
+    """What the best checkpoint of each network of a run says of it.
+
+    Raises:
+      InputError: no run there, or several runs.
+    """
+    if runs := joined_runs(workdir):
+        raise InputError(
+            f"{workdir} stands for {len(runs)} runs, and this takes one: name one of "
+            f"{', '.join(map(str, runs))}"
+        )
     if swept_dirs(workdir):
         refuse_sweep(workdir)
     if subsets := subset_dirs(workdir):
@@ -223,19 +260,6 @@ def check_images(images: ImageStore, form: ImageFormat) -> None:
             f"uint8[n, {', '.join(map(str, expected))}], values from 0 to 255 as they "
             "are in the file: it scales them itself"
         )
-
-
-def read_detector(workdir: Path) -> tuple[CheckpointMetadata, ...]:
-    """As `read_metas`; refuses more than two classes, and a cross-validation."""
-    metas = read_metas(workdir)
-    classes = metas[0].classes
-    if len(classes) != 2:
-        raise InputError(
-            f"expected a detector of two classes, found in {workdir} a classifier of "
-            f"{len(classes)} ({', '.join(classes)}); name a run of stage 1"
-        )
-    refuse_folds(workdir, metas)
-    return metas
 
 
 def refuse_folds(workdir: Path, metas: Sequence[CheckpointMetadata]) -> None:

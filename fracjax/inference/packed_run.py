@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ import numpy as np
 from jax.sharding import Mesh
 
 from fracjax.errors import InputError
-from fracjax.inference import calibration, training_images
 from fracjax.inference.model_bundle import read_metas
 from fracjax.models.backbone import leaf_name, leaf_shapes
 from fracjax.runtime.atomic_files import read_json, replacing
@@ -32,8 +32,6 @@ from fracjax.training.step import TrainState
 # Of the file, to be raised when files packed before cannot be read any more, and of the checkpoint.
 VERSIONS = (1, checkpoint.VERSION)
 _RECORD = "record"
-# What lies beside the checkpoint of a run that was evaluated on validation, by its name there.
-_BESIDE = tuple(of(Path()).name for of in (calibration.path, training_images.path))
 
 BUILT_IN = Path(str(files("fracjax.pretrained") / "detector.npz"))
 """The detector that comes with fracjax; its card is beside it, detector.md."""
@@ -63,17 +61,22 @@ def half(network: dict[str, Any]) -> dict[str, Any]:
     return jax.tree.map_with_path(rounded, network)
 
 
-def write(path: Path, workdir: Path, mesh: Mesh, figures: dict[str, Any]) -> None:
-    """Pack a run whose network is one of `half`, with its threshold, whole or not at all.
+def write(
+    path: Path, workdir: Path, mesh: Mesh, beside: Sequence[Path], figures: dict[str, Any]
+) -> None:
+    """Pack a run whose network is one of `half`, whole or not at all.
 
-    `figures` of its evaluation on validation go with it, for whoever reads the file.
+    The JSON files `beside` its checkpoint go with it, such as that of its threshold, and `figures`
+    of its evaluation on validation, for whoever reads the file.
     """
     (meta,) = read_metas(workdir)
     network = checkpoint.restore_network(workdir, variables_of(abstract(meta.config).model), mesh)
     arrays = {leaf_name(at): np.asarray(it) for at, it in jax.tree.leaves_with_path(network)}
-    hint = f"run `{calibration.evaluate_command(workdir)}` first"
-    beside = {name: read_json(workdir / name, hint) for name in _BESIDE}
-    record = {"version": VERSIONS[0], "meta": meta.to_dict(), "figures": figures, **beside}
+    files_beside = {
+        file.name: read_json(file, "evaluate it on validation again") for file in beside
+    }
+    record = {"version": VERSIONS[0], "meta": meta.to_dict(), "figures": figures}
+    record["beside"] = files_beside
     with replacing(path) as unfinished, unfinished.open("wb") as file:
         kept = {k: v.astype(np.float16) if v.ndim > 1 else v for k, v in arrays.items()}
         kept[_RECORD] = np.array(json.dumps(record, allow_nan=False))
@@ -124,7 +127,9 @@ def _unpack(path: Path, folder: Path, again: str) -> None:
         if (found := (record["version"], record["meta"]["version"])) != VERSIONS:
             raise InputError(f"of versions {found}, these are {VERSIONS}; {again}")
         meta = CheckpointMetadata.from_dict(record["meta"])
-        beside = {name: json.dumps(record[name]) for name in _BESIDE}
+        beside = {name: json.dumps(it) for name, it in record["beside"].items()}
+        if any(Path(name).name != name or not name.endswith(".json") for name in beside):
+            raise ValueError(f"it holds files named {', '.join(beside)}")
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:

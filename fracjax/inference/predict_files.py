@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
 from fracjax.errors import InputError
+from fracjax.inference.ensemble_bundle import Bundle
 from fracjax.inference.input_files import read_ahead
 from fracjax.inference.model_bundle import ModelBundle
 from fracjax.inference.prediction_files import Result
@@ -73,13 +74,15 @@ def predict_files(
 ) -> Generator[Result, None, None]:
     """What the stages say of each file, in the order of the files; lazily, in bounded memory.
 
-    A file that cannot be read gets its reason. Images are decoded as in training, each stage's in
-    its own form. Probabilities are those of `ModelBundle.predict` up to float32's rounding, which
-    depends on the batch. Of several views of a study (`augment.test_views`), a file's are the same
-    whatever other files there are: as of the first study of a part.
+    A file that cannot be read gets its reason. Images are decoded as in training, each stage's, and
+    of several runs each run's, in its own form. Probabilities are those of `ModelBundle.predict` up
+    to float32's rounding, which depends on the batch. Of several views of a study
+    (`augment.test_views`), a file's are the same whatever other files there are: as of the first
+    study of a part.
 
     Batches of either stage hold `batch_size` images, by default as in training. `keep_images`
-    leaves in each result what the detector saw, `keep_features` what entered the heads; the `meter`
+    leaves in each result what the detector (of several runs the first) saw, `keep_features` what
+    entered the heads, of stages that are one run; the `meter`
     is told how long the devices waited for images. Close what is returned if it is not used up: its
     threads end then.
     """
@@ -91,7 +94,7 @@ def predict_files(
         _Program(it, whole or it.batch_size, fetching, meter, keep_features)
         for it in stages.bundles
     ]
-    forms = [bundle.meta.form for bundle in stages.bundles]
+    forms = [form for bundle in stages.bundles for form in bundle.forms]
     ahead = (_IN_FLIGHT + 1) * programs[0].batch_size
     reads = read_ahead(files, forms, ahead=ahead)
     try:
@@ -120,33 +123,39 @@ class _Answer(NamedTuple):
     features: Float32[np.ndarray, "m ..."] | None  # what entered the heads, if it is wanted
 
 
+_Squares = tuple[UInt8[np.ndarray, "_ _ _"], ...]
+"""An image in each form of a stage."""
+
+
 @dataclass(frozen=True)
 class _Program:
     """A stage that takes batches of one size, and has the answers fetched meanwhile."""
 
-    bundle: ModelBundle
+    bundle: Bundle
     batch_size: int  # smaller batches are filled up, so that there is one program
     fetching: ThreadPoolExecutor
     meter: ThroughputMeter
     keep_features: bool = False
 
-    def start(self, images: Sequence[UInt8[np.ndarray, "side side c"]]) -> Future[_Answer]:
+    def start(self, images: Sequence[_Squares]) -> Future[_Answer]:
         """Give the devices a batch; what is said of its images, when it is there."""
-        batch = np.stack([*images, *[images[0]] * (self.batch_size - len(images))])
+        filled = [*images, *[images[0]] * (self.batch_size - len(images))]
+        batches = [np.stack(squares) for squares in zip(*filled, strict=True)]  # by form
         started = perf_counter()
-        seen = jax.device_put(batch, batch_sharding(self.bundle.mesh))
+        seen = jax.device_put(batches, batch_sharding(self.bundle.mesh))
         if not self.keep_features:
             return self.fetching.submit(
-                self._fetch, self.bundle.logits(seen), [], len(images), started
+                self._fetch, self.bundle.logits(*seen), [], len(images), started
             )
-        features = self.bundle.features(seen)
+        assert isinstance(self.bundle, ModelBundle), "one run"
+        features = self.bundle.features(*seen)
         logits, shown = self.bundle.logits_of(features), [views[0] for views in features]
         return self.fetching.submit(self._fetch, logits, shown, len(images), started)
 
     def warm_up(self) -> None:
         """Compile the program, on a black image."""
-        form = self.bundle.meta.form
-        self.start([np.zeros((form.side, form.side, form.channels), np.uint8)]).result()
+        sizes = [(form.side, form.side, form.channels) for form in self.bundle.forms]
+        self.start([tuple(np.zeros(size, np.uint8) for size in sizes)]).result()
 
     def _fetch(
         self,
@@ -173,7 +182,8 @@ def _detected(
     """The files with the detector's answer."""
     classes, point = stages.detector.bundle.meta.classes, stages.detector.point
     runs = _runs(files, lambda file: not file.reason, program.batch_size)
-    for run, batch, (probabilities, features) in _answered(runs, program, 0):
+    own = slice(len(stages.detector.bundle.forms))
+    for run, batch, (probabilities, features) in _answered(runs, program, own):
         scores = probabilities[:, 1]
         for file, row in zip(batch, () if features is None else features, strict=False):
             file.features = row
@@ -189,8 +199,9 @@ def _typed(
 ) -> Iterator[Result]:
     """The files with the classifier's answer, where they passed the detector."""
     fracture, types = (bundle.meta.classes for bundle in stages.bundles)
+    own = slice(len(stages.detector.bundle.forms), None)
     runs = _runs(files, lambda file: file.decision == fracture[1], program.batch_size, window)
-    for run, batch, (probabilities, features) in _answered(runs, program, 1):
+    for run, batch, (probabilities, features) in _answered(runs, program, own):
         for file, row in zip(batch, () if features is None else features, strict=False):
             file.features_stage2 = row
         for file, row in zip(batch, probabilities, strict=True):
@@ -225,14 +236,14 @@ def _runs(
 
 
 def _answered(
-    runs: Iterable[_Run], program: _Program, which: int
+    runs: Iterable[_Run], program: _Program, own: slice
 ) -> Iterator[tuple[list[Result], list[Result], _Answer]]:
-    """The files of each run, its batch, and the answer to that, to the images `which`."""
+    """The files of each run, its batch, and the answer to that, to its images of `own` forms."""
     nothing: Future[_Answer] = Future()
     nothing.set_result(_Answer(np.zeros((0, 2)), None))
     flying: deque[tuple[_Run, Future[_Answer]]] = deque()
     for run in runs:
-        images = [file.images[which] for file in run[1]]
+        images = [file.images[own] for file in run[1]]
         flying.append((run, program.start(images) if images else nothing))
         while flying and (
             sum(answer is not nothing for _, answer in flying) > _IN_FLIGHT or flying[0][1].done()

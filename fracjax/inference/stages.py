@@ -12,16 +12,19 @@ from rich.console import Console
 from fracjax.errors import InputError
 from fracjax.evaluation import OperatingPoint
 from fracjax.inference import calibration
-from fracjax.inference.model_bundle import ModelBundle, epochs_of, open_run, read_detector
+from fracjax.inference.ensemble_bundle import Bundle, open_bundle, read_all_metas
+from fracjax.inference.model_bundle import epochs_of, refuse_folds
+from fracjax.inference.trained_dataset import examples_of
 from fracjax.loading.dataset_view import Dataset
 from fracjax.runtime.atomic_files import to_json
+from fracjax.training.checkpoint import CheckpointMetadata
 
 
 @dataclass(frozen=True)
 class DetectorGate:
     """A detector, scaled as validation calibrated it, at the threshold chosen there."""
 
-    bundle: ModelBundle
+    bundle: Bundle
     point: OperatingPoint
 
     @property
@@ -32,22 +35,35 @@ class DetectorGate:
             "split_hash": self.bundle.meta.split_hash,
             "threshold": to_json(self.point.threshold),
             "temperature": self.bundle.temperature,
-            "test_views": self.bundle.test_views,
-            "precision": self.bundle.precision,
+            "test_views": to_json(self.bundle.test_views),
+            "precision": to_json(self.bundle.precision),
         }
 
     def passing(self, dataset: Dataset, part: str) -> Bool[np.ndarray, " n"]:
         """Which studies of a part it calls fractured, seen as it was trained."""
-        examples = dataset.part(part, self.bundle.meta.form)
-        return self.point.calls(self.bundle.detect(examples).fracture_score)
+        detected = self.bundle.detect(*examples_of(self.bundle, dataset, part))
+        return self.point.calls(detected.fracture_score)
 
 
 def open_detector_gate(workdir: Path, mesh: Mesh) -> DetectorGate:
-    """Open the detector of a run; refused where no threshold was chosen yet."""
+    """Open the detector of a run, or of several; refused where no threshold was chosen yet."""
     metas = read_detector(workdir)
     chosen = calibration.read(workdir, metas)  # before the arrays
     assert chosen.point is not None, "a detector's calibration has a threshold"
-    return DetectorGate(chosen.apply_to(open_run(workdir, mesh, metas)), chosen.point)
+    return DetectorGate(chosen.apply_to(open_bundle(workdir, mesh)), chosen.point)
+
+
+def read_detector(workdir: Path) -> tuple[CheckpointMetadata, ...]:
+    """As `read_all_metas`; refuses more than two classes, and a cross-validation."""
+    metas = read_all_metas(workdir)
+    classes = metas[0].classes
+    if len(classes) != 2:
+        raise InputError(
+            f"expected a detector of two classes, found in {workdir} a classifier of "
+            f"{len(classes)} ({', '.join(classes)}); name a run of stage 1"
+        )
+    refuse_folds(workdir, metas)
+    return metas
 
 
 @dataclass(frozen=True)
@@ -55,17 +71,19 @@ class Stages:
     """A detector at its threshold, and the classifier of what it lets through, if there is one."""
 
     detector: DetectorGate
-    classifier: ModelBundle | None = None
+    classifier: Bundle | None = None
 
     @property
-    def bundles(self) -> tuple[ModelBundle, ...]:
+    def bundles(self) -> tuple[Bundle, ...]:
         """The networks of the stages in their order."""
         return tuple(stage for stage in (self.detector.bundle, self.classifier) if stage)
 
     @property
     def matched(self) -> bool:
-        """Whether the classifier was trained on what this detector lets through."""
-        return self.classifier is not None and self.classifier.meta.filter == self.detector.identity
+        """Whether the classifier was trained on what this detector lets through: each run of it."""
+        return self.classifier is not None and all(
+            meta.filter == self.detector.identity for meta in self.classifier.voters
+        )
 
     def warn_if_mismatched(self, console: Console) -> None:
         """Say so where the classifier was trained on other studies."""
@@ -76,6 +94,8 @@ class Stages:
 def open_stages(stage1: Path, stage2: Path | None, mesh: Mesh) -> Stages:
     """Open the runs of both stages as validation calibrated them: threshold, temperature, views.
 
+    Each stage is a run's workdir, or a folder that stands for several (`ensemble_folder`).
+
     Raises:
       InputError: a workdir that is no such run, no threshold chosen yet, or stages in the wrong
         order.
@@ -83,7 +103,7 @@ def open_stages(stage1: Path, stage2: Path | None, mesh: Mesh) -> Stages:
     detector = open_detector_gate(stage1, mesh)
     if stage2 is None:
         return Stages(detector)
-    classifier = open_run(stage2, mesh)
+    classifier = open_bundle(stage2, mesh)
     if stored := calibration.read_if_stored(stage2, classifier.metas):
         classifier = stored.apply_to(classifier)
     if set(classifier.meta.classes) == set(detector.bundle.meta.classes):

@@ -1,8 +1,11 @@
 """The dataset of a run, as it was in training, and whether studies were seen there."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from fracjax.datasets.leakage import Leakage, audit_leakage
+from fracjax.inference.ensemble_bundle import Bundle
+from fracjax.loading.batch import Examples
 from fracjax.loading.dataset_view import SEEN_BEFORE, Dataset, open_dataset, studies_of
 from fracjax.training import starting_run
 from fracjax.training.checkpoint import CheckpointMetadata
@@ -13,6 +16,11 @@ def open_as_trained(meta: CheckpointMetadata, data_dir: Path | None) -> Dataset:
     dataset = open_dataset(meta.config.data, data_dir)
     meta.check_split(dataset.split_hash)
     return dataset
+
+
+def examples_of(bundle: Bundle, dataset: Dataset, part: str) -> Iterator[Examples]:
+    """A part as the networks see it, in each of `forms`: what `predict` takes."""
+    return (dataset.part(part, form) for form in bundle.forms)
 
 
 def audit_part(

@@ -1,7 +1,7 @@
 """What a report says of a run that is no figure: records, which `workflows` makes."""
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
@@ -55,7 +55,7 @@ class ExternalFacts:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """A run on one part of its dataset, or on another one."""
+    """A run on one part of its dataset, or on another one; or several runs, which answer as one."""
 
     config: Config  # that it was trained with; of several networks, that of the first
     channels: int  # of the images that its networks take
@@ -71,6 +71,22 @@ class RunFacts:
     histories: Mapping[str, History]  # how each network was trained, by its name
     external: ExternalFacts | None = None  # what it was evaluated on, if it is another dataset
     start: str = ""  # the run that its networks were started from, in words
+    others: Sequence["RunFacts"] = ()  # of several runs all but the first, which this one is of
+
+    @property
+    def networks(self) -> dict[str, History]:
+        """How each network of each run was trained, by its name."""
+        if not self.others:
+            return dict(self.histories)
+        each = enumerate((self, *self.others), 1)
+        return {f"run {i}, {k}": history for i, run in each for k, history in run.histories.items()}
+
+    def said(self, what: Callable[["RunFacts"], str]) -> str:
+        """What is said of the run; of several of each, but once where it is the same of all."""
+        each = [what(run) for run in (self, *self.others)]
+        if len(set(each)) == 1:
+            return each[0]
+        return "; ".join(f"run {i}: {words}" for i, words in enumerate(each, 1))
 
     @property
     def greys(self) -> str:

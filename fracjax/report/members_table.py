@@ -1,4 +1,4 @@
-"""Several networks of a run side by side: each, their mean and standard deviation, and as one."""
+"""Several networks, or runs, side by side: each, their mean and standard deviation, and as one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,10 +39,12 @@ def report_members(
     return MembersReport(each, spreads, together)
 
 
-def members_table(report: MembersReport, n: Sequence[int], names: Sequence[str] = ()) -> Table:
+def members_table(
+    report: MembersReport, n: Sequence[int], names: Sequence[str] = (), what: str = "networks"
+) -> Table:
     """A row per network (of `n` studies each), of mean and standard deviation, of all as one.
 
-    `names` are those of the networks, if they have any.
+    `names` are those of the networks, if they have any; `what` they are, if they are not networks.
     """
     names = names or [f"network {i}" for i in range(1, len(n) + 1)]
     rows: list[tuple[str | Estimate, ...]] = [
@@ -51,9 +53,9 @@ def members_table(report: MembersReport, n: Sequence[int], names: Sequence[str] 
     rows.append(("mean ± standard deviation", *map(str, report.mean_and_sd.values())))
     for how, figures in report.together.items():
         rows.append((how, *("–" if cell is None else cell for cell in figures.values())))
-    title = f"{len(n)} networks, {' + '.join(map(str, n))} studies"
+    title = f"{len(n)} {what}, {' + '.join(map(str, n))} studies"
     if len(set(n)) == 1:
-        title = f"{len(n)} networks on {n[0]} studies each"
+        title = f"{len(n)} {what} on {n[0]} studies each"
     return Table(title, ("", *report.mean_and_sd), tuple(rows))
 
 

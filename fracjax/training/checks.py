@@ -16,6 +16,7 @@ from fracjax.training.checkpoint import CheckpointMetadata
 from fracjax.training.ensemble_configs import (
     MEMBER,
     is_sweep,
+    joined_runs,
     member_configs,
     subset_dirs,
     swept_dirs,
@@ -134,6 +135,11 @@ def check_cached_views(config: Config) -> None:
 def check_workdir(config: Config) -> None:
     """Refuse a workdir of another config, or of other networks than those of this one."""
     configs = member_configs(config)
+    if runs := joined_runs(config.workdir):
+        raise InputError(
+            f"{config.workdir} stands for other runs ({', '.join(map(str, runs))}); name another "
+            "--workdir"
+        )
     expected = {one.workdir for one in configs}
     there = {config.workdir, *config.workdir.glob(f"{MEMBER}*")}
     if not is_sweep(config):  # one may grow by rates and by seeds

@@ -1,12 +1,20 @@
-"""The networks of a run: one, those of an ensemble, of folds, of a sweep, of a learning curve."""
+"""The networks of a run: one, those of an ensemble, of folds, of a sweep, of a learning curve.
 
+And the folders that stand for several runs.
+"""
+
+import os
 from dataclasses import replace
 from pathlib import Path
 
 from fracjax.config import Config, Ensemble, Sweep
+from fracjax.errors import InputError
 from fracjax.loading.dataset_view import open_dataset
+from fracjax.runtime.atomic_files import read_json
 
 MEMBER = "member_"
+ENSEMBLE = "ensemble.json"
+"""What a folder has that stands for several runs: their paths, from that folder."""
 _SUBSET = "subset_"
 
 
@@ -90,3 +98,19 @@ def member_dirs(workdir: Path) -> list[Path]:
     """The folders of the networks of a run, in order; the workdir itself if there is but one."""
     folders = [p for p in workdir.glob(f"{MEMBER}*") if p.name.removeprefix(MEMBER).isdigit()]
     return sorted(folders, key=lambda p: int(p.name.removeprefix(MEMBER))) or [workdir]
+
+
+def joined_runs(workdir: Path) -> list[Path]:
+    """The workdirs of the runs that a folder stands for, by its `ensemble.json`; none without one.
+
+    Raises:
+      InputError: that file is damaged.
+    """
+    path = workdir / ENSEMBLE
+    if not path.is_file():
+        return []
+    way_out = "evaluate its runs together on validation again, into another --out"
+    runs = read_json(path, way_out).get("runs")
+    if not isinstance(runs, list) or len(runs) < 2 or not all(isinstance(r, str) for r in runs):
+        raise InputError(f"{path} is damaged: its runs are {runs}; {way_out}")
+    return [Path(os.path.normpath(workdir / run)) for run in runs]

@@ -19,7 +19,13 @@ from fracjax.models.own_backbone import note_if_edited
 from fracjax.pretrained import store
 from fracjax.training import checkpoint
 from fracjax.training.checkpoint import CheckpointMetadata
-from fracjax.training.ensemble_configs import member_configs, member_dirs, subset_dirs, swept_dirs
+from fracjax.training.ensemble_configs import (
+    joined_runs,
+    member_configs,
+    member_dirs,
+    subset_dirs,
+    swept_dirs,
+)
 from fracjax.training.model import abstract, variables_of
 
 Start = dict[str, Any]
@@ -37,7 +43,8 @@ def starting_run(config: Config) -> CheckpointMetadata | None:
     workdir = config.model.weights
     if workdir is None or not workdir.is_dir():  # nothing, or a converted file
         return None
-    _refuse_several(workdir, [*member_dirs(workdir), *swept_dirs(workdir), *subset_dirs(workdir)])
+    finders = (member_dirs, swept_dirs, subset_dirs, joined_runs)
+    _refuse_several(workdir, [folder for find in finders for folder in find(workdir)])
     try:
         meta = checkpoint.read_meta(workdir)
     except InputError as error:

@@ -9,9 +9,9 @@ from fracjax.config.class_names import print_roles
 from fracjax.errors import InputError
 from fracjax.evaluation import Comparison, compare_classifiers, compare_detectors
 from fracjax.inference.calibration import about
+from fracjax.inference.ensemble_bundle import read_all_metas
 from fracjax.inference.evaluate_run import EvaluatedRun, evaluate_run
 from fracjax.inference.evaluation_request import EvaluationRequest
-from fracjax.inference.model_bundle import read_metas
 from fracjax.report.page import Page, Section, text
 from fracjax.report.sections.run import data_section
 from fracjax.report.sections.summary import NOT_A_DEVICE
@@ -53,7 +53,7 @@ def compare(
 
 
 def _check_comparable(*workdirs: Path) -> None:
-    metas = [read_metas(workdir)[0] for workdir in workdirs]
+    metas = [read_all_metas(workdir)[0] for workdir in workdirs]
     facts = {
         "classes": [", ".join(meta.classes) for meta in metas],
         "split": [f"{meta.config.data.name} {meta.split_hash[:12]}" for meta in metas],

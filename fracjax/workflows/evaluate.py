@@ -16,12 +16,13 @@ from fracjax.evaluation.calibration import recalibration, reliability
 from fracjax.evaluation.subgroups import masks_of, subgroup_report
 from fracjax.inference import training_images
 from fracjax.inference.calibration import about
+from fracjax.inference.ensemble_folder import Runs, folder_of, join
 from fracjax.inference.evaluate_run import EvaluatedRun, evaluate_run
 from fracjax.inference.evaluation_request import EvaluationRequest
 from fracjax.inference.looks import record_look
-from fracjax.inference.model_bundle import epochs_of
+from fracjax.inference.model_bundle import ModelBundle, epochs_of
 from fracjax.report.charts.training import History
-from fracjax.report.facts import RunFacts
+from fracjax.report.facts import DataFacts, RunFacts
 from fracjax.report.members_table import members_table, report_members
 from fracjax.report.page import Page, Section
 from fracjax.report.sections import performance
@@ -49,7 +50,7 @@ Results = tuple[dict[str, Any], list[Table], list[Section], str]
 
 
 def evaluate(
-    workdir: Path,
+    runs: Runs,
     part: str | None,
     mesh: Mesh,
     console: Console,
@@ -59,6 +60,9 @@ def evaluate(
     **options: Any,
 ) -> Path:
     """Predict one part, or another dataset, and write and show every figure of it.
+
+    Several runs are evaluated as one, the mean of their probabilities: validation makes the folder
+    that stands for them, `out` or one beside them (`ensemble_folder.join`).
 
     A detector's threshold and the temperature are chosen and stored when the part is validation,
     and only read when it is test, or of another dataset (`on`), of which None is all studies.
@@ -72,7 +76,10 @@ def evaluate(
     on = options.get("on")
     if part is None and on is None:
         raise InputError("--split validation or test is needed, unless --on names another dataset")
+    if out is None and any(run.is_file() for run in ([runs] if isinstance(runs, Path) else runs)):
+        raise InputError("a packed run is a file: name a folder for the results with --out")
     calibrate = part == "validation" and on is None
+    workdir = join(runs, out) if calibrate else folder_of(runs, out)
     request = EvaluationRequest(workdir, part or "all", calibrate=calibrate, out=out, **options)
     evaluated = evaluate_run(request, mesh)
     if request.calibrate and evaluated.calibration.point is not None and not evaluated.folds:
@@ -95,7 +102,10 @@ def evaluate(
         members = report_members(each, point, run.temperature.value, folds=evaluated.folds)
         sources = [meta.config.data.fold for meta in evaluated.bundle.metas]
         names = [f"{fold} left out" for fold in sources if value_of(fold)]
-        side_by_side = members_table(members, [one.n for one in each], names)
+        what, several = "networks", evaluated.bundle.runs
+        if len(several) > 1:
+            what, names = "runs", [str(one.workdir) for one in several]
+        side_by_side = members_table(members, [one.n for one in each], names, what)
         tables.append(side_by_side)
         figures["members"] = to_json(members)
     external = evaluated.external
@@ -172,8 +182,17 @@ def _page(evaluated: EvaluatedRun, run: RunFacts, sections: Sequence[Section]) -
 
 
 def _facts(evaluated: EvaluatedRun) -> RunFacts:
-    """What a report says of a run."""
-    trained, external = evaluated.bundle, evaluated.external
+    """What a report says of a run, or of several that answer as one."""
+    external, trained = evaluated.external, evaluated.trained
+    data = facts_of_gone(evaluated.bundle.meta)
+    if trained is not None:
+        data = data_facts(trained, () if external else evaluated.leakage)
+    first, *others = (_facts_of(run, evaluated, data) for run in evaluated.bundle.runs)
+    return replace(first, others=others)
+
+
+def _facts_of(trained: ModelBundle, evaluated: EvaluatedRun, data: DataFacts) -> RunFacts:
+    external = evaluated.external
     # The last checkpoint has the epochs after the best one, too, if it is still there.
     metas = [
         read_meta(where, "last" if newest(where, "last") else "best")
@@ -194,11 +213,7 @@ def _facts(evaluated: EvaluatedRun) -> RunFacts:
         temperature=evaluated.calibration.temperature,
         part="external" if external else evaluated.part,
         n=evaluated.predictions.n,
-        data=(
-            facts_of_gone(trained.meta)
-            if evaluated.trained is None
-            else data_facts(evaluated.trained, () if external else evaluated.leakage)
-        ),
+        data=data,
         histories=histories,
         external=external_facts(external) if external else None,
         start=describe(trained.meta.started_from[0]) if trained.meta.started_from else "",

@@ -11,6 +11,7 @@ from fracjax.export.card import card, file_entry
 from fracjax.export.onnx import ONNX
 from fracjax.export.program import STABLEHLO, refuse_impossible
 from fracjax.export.verify import Checked, compare, images_of
+from fracjax.inference.ensemble_folder import Runs, folder_of
 from fracjax.inference.stages import open_stages
 from fracjax.runtime.atomic_files import refuse_existing, write_json
 
@@ -19,8 +20,8 @@ CARD = "card.json"
 
 def export_into(
     folder: Path,
-    stage1: Path,
-    stage2: Path | None,
+    stage1: Runs,
+    stage2: Runs | None,
     mesh: Mesh,
     console: Console,
     *,
@@ -31,14 +32,15 @@ def export_into(
 ) -> dict[str, Checked]:
     """Export the cascade, run what was written on images, and keep it if it says the same.
 
-    `stage1` is the workdir of a detector with a threshold, `stage2` of a classifier. It is checked
-    on the images in the folder `check_on`, by default on the detector's validation studies, whose
-    dataset is in `data_dir`, by default where the config says. What cannot be exported, checked or
-    overwritten, or does not say what the checkpoints say, is refused.
+    `stage1` is the workdir of a detector with a threshold, `stage2` of a classifier; each may be
+    several that were evaluated together. The export is checked on the images in the folder
+    `check_on`, by default on the detector's validation studies, whose dataset is in `data_dir`, by
+    default where the config says. What cannot be exported, checked or overwritten, or does not say
+    what the checkpoints say, is refused.
     """
     names = (STABLEHLO.file, ONNX.file, CARD)
     refuse_existing(folder, names, overwrite)
-    stages = open_stages(stage1, stage2, mesh)
+    stages = open_stages(folder_of(stage1), folder_of(stage2) if stage2 else None, mesh)
     formats = (STABLEHLO, ONNX) if onnx else (STABLEHLO,)
     for check in (refuse_impossible, *(each.refuse_impossible for each in formats)):
         check(stages)

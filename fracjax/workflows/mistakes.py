@@ -40,6 +40,10 @@ def find_mistakes(evaluated: EvaluatedRun, count: int) -> Section:
             f"True class {negative}, called {positive}, the highest score first": alarms,
         }
     blocks = [block for what, index in kinds.items() for block in _gallery(evaluated, index, what)]
+    first, *others = evaluated.bundle.runs
+    if others:
+        said = f"Scores and calls are of {1 + len(others)} runs together, the maps of the first"
+        blocks.insert(0, text(f"{said} alone, {first.workdir}."))
     drawn = evaluated.dataset.prepared.name in DRAWN
     return mistakes_section(blocks, _localisation(evaluated), drawn=drawn)
 
@@ -69,7 +73,11 @@ def _gallery(evaluated: EvaluatedRun, index: Int[np.ndarray, "m"], what: str) ->
     if not len(index):
         yield Gallery((), nothing)
         return
-    predictions, examples = evaluated.predictions, evaluated.examples[0]
+    predictions, examples, run = (
+        evaluated.predictions,
+        evaluated.examples[0],
+        evaluated.bundle.runs[0],
+    )
     assert predictions.study.tolist() == examples.study.tolist(), "one order of studies"
     classes, point = predictions.classes, evaluated.calibration.point
     if point is None:
@@ -80,8 +88,8 @@ def _gallery(evaluated: EvaluatedRun, index: Int[np.ndarray, "m"], what: str) ->
         explained, heat = np.ones(len(index), np.int64), classes[1]
     bright = f"Bright is what spoke for {heat}"
     chosen = examples.take(index)
-    maps = explain(evaluated.bundle, chosen, target=explained, method=_METHOD)
-    where = regions(evaluated.dataset.prepared, chosen.rows, evaluated.bundle.meta.form)
+    maps = explain(run, chosen, target=explained, method=_METHOD)
+    where = regions(evaluated.dataset.prepared, chosen.rows, run.meta.form)
     photos = []
     for place, (i, image) in enumerate(zip(index, chosen.images(), strict=True)):
         truth, name = classes[predictions.label[i]], classes[called[place]]
@@ -103,9 +111,10 @@ def _gallery(evaluated: EvaluatedRun, index: Int[np.ndarray, "m"], what: str) ->
 
 def _localisation(evaluated: EvaluatedRun) -> Table | None:
     """The maps against boxes and outlines, where the dataset has them."""
-    examples, where = located(evaluated.dataset, evaluated.part, evaluated.bundle)
+    run = evaluated.bundle.runs[0]
+    examples, where = located(evaluated.dataset, evaluated.part, run)
     if not where.boxed.any():
         return None
     target = "positive" if evaluated.calibration.point is not None else "called"
-    maps = explain(evaluated.bundle, examples, target=target, method=_METHOD)
+    maps = explain(run, examples, target=target, method=_METHOD)
     return localisation_table(localisation_report(maps, where, examples.group), _METHOD)

@@ -7,8 +7,8 @@ from jax.sharding import Mesh
 from rich.console import Console
 
 from fracjax.errors import InputError
-from fracjax.inference import calibration, packed_run
-from fracjax.inference.model_bundle import read_detector
+from fracjax.inference import calibration, packed_run, training_images
+from fracjax.inference.stages import read_detector
 from fracjax.runtime.atomic_files import read_json
 from fracjax.training.checkpoint import Checkpoints, restore_network
 from fracjax.training.model import abstract, variables_of
@@ -56,4 +56,5 @@ def pack(
         done = evaluate(rounded, "validation", mesh, console, gallery=0, data_dir=data_dir, **how)
         figures = read_json(done / "metrics.json", "pack the run again")["figures"]
         out.parent.mkdir(parents=True, exist_ok=True)
-        packed_run.write(out, rounded, mesh, figures)
+        beside = [of.path(rounded) for of in (calibration, training_images)]
+        packed_run.write(out, rounded, mesh, beside, figures)

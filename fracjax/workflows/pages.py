@@ -12,7 +12,8 @@ from rich.console import Console
 from fracjax.datasets.leakage import Leakage
 from fracjax.datasets.prepared import read_manifest, refusals_by_reason
 from fracjax.datasets.request import DRAWN
-from fracjax.inference.model_bundle import ModelBundle, epochs_of
+from fracjax.inference.ensemble_bundle import Bundle
+from fracjax.inference.model_bundle import epochs_of
 from fracjax.loading.dataset_view import Dataset
 from fracjax.report import html, markdown
 from fracjax.report.facts import DataFacts
@@ -42,8 +43,10 @@ def write_report(
     return folder
 
 
-def run_text(trained: ModelBundle) -> str:
+def run_text(trained: Bundle) -> str:
     """Where a run lies, its network, the epoch of its weights, and what it computes in."""
+    if len(trained.runs) > 1:
+        return f"{trained.workdir}, the mean of: {'; '.join(map(run_text, trained.runs))}"
     epochs, name = epochs_of(trained.metas), trained.meta.config.model.name
     return f"{trained.workdir}, {name}, epoch {epochs}, {trained.precision}"
 

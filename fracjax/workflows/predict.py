@@ -22,7 +22,8 @@ from fracjax.explain.maps import explain
 from fracjax.imaging.file_tree import NOT_ENTERED
 from fracjax.inference import training_images
 from fracjax.inference.calibration import about
-from fracjax.inference.feature_files import FEATURES, ROWS, feature_rows
+from fracjax.inference.ensemble_folder import Runs, folder_of
+from fracjax.inference.feature_files import FEATURES, ROWS, feature_rows, refuse_several
 from fracjax.inference.input_files import FileList, find_files
 from fracjax.inference.model_bundle import ModelBundle
 from fracjax.inference.predict_files import ThroughputMeter, predict_files
@@ -88,8 +89,8 @@ class Summary:
 
 def predict_into(
     folder: Path,
-    stage1: Path,
-    stage2: Path | None,
+    stage1: Runs,
+    stage2: Runs | None,
     paths: Sequence[Path],
     mesh: Mesh,
     console: Console,
@@ -114,9 +115,13 @@ def predict_into(
     one with its number, and the first one puts the results together.
 
     `stage1` is the workdir of a detector with a threshold, `stage2` that of a classifier of what it
-    calls fractured. `batch_size` is by default that of training. `KeyboardInterrupt` says what is
-    finished, and where it is.
+    calls fractured; several workdirs that were evaluated together answer as one, and overlays are
+    then of the first of them. Features are of stages that are one run. `batch_size` is by default
+    that of training. `KeyboardInterrupt` says what is finished, and where it is.
     """
+    stage1, stage2 = folder_of(stage1), folder_of(stage2) if stage2 else None
+    if features:
+        refuse_several(*filter(None, (stage1, stage2)))
     found = find_files(paths, leave_out=folder)
     check_same_on_all_hosts({"files": "\n".join(map(str, found.files))})
     shard = FileShard(*process_index_count(), len(found.files))
@@ -145,7 +150,8 @@ def predict_into(
         image_tags(shard.path(folder / TAGS), report) as tags,
         feature_rows(folder, shard, stages.bundles, features) as vectors,
     ):
-        draw = partial(_draw, detector, None if overlays == "none" else folder / OVERLAYS, tags)
+        into = None if overlays == "none" else folder / OVERLAYS
+        draw = partial(_draw, detector.runs[0], into, tags)
 
         def write_rest() -> None:
             """What is made of all results, once they are there."""
@@ -171,7 +177,7 @@ def predict_into(
                 wanted = called and (report or overlays != "none")
                 if result.images and (wanted or overlays == "all"):
                     waiting.append((row, result))
-                if len(waiting) == detector.batch_size:  # for there to be one program
+                if len(waiting) == detector.runs[0].batch_size:  # for there to be one program
                     draw(waiting)
                     waiting = []
             draw(waiting)
@@ -271,6 +277,7 @@ def _header(stages: Stages, summary: Summary) -> dict[str, Any]:
         "fracjax": fracjax.__version__,
         "stage1": about(stages.detector.bundle),
         "stage2": None if stages.classifier is None else about(stages.classifier),
+        "maps_of": str(stages.detector.bundle.runs[0].workdir),
         "trained_behind_this_detector": stages.matched if stages.classifier else None,
         "classes": dict(
             zip(("negative", "positive"), stages.detector.bundle.meta.classes, strict=True)

@@ -91,6 +91,12 @@ def _remarks(
 ) -> Iterator[str]:
     if len(rows) < files:
         yield f"Only {len(rows)} of {files} files were predicted: the prediction was cut short."
+    first, *others = stages.detector.bundle.runs
+    if others:
+        yield (
+            f"The detector is the mean of {1 + len(others)} runs; what is bright on an image is "
+            f"what the first of them alone looked at, {first.workdir}."
+        )
     if stages.classifier is not None and not stages.matched:
         yield "The classifier was not trained on what this detector lets through."
     if training is None:

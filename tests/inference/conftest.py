@@ -34,8 +34,9 @@ def examples_of(files: list[bytes], trained) -> Examples:
     return Examples(study=names, image=image, label=np.zeros(len(files), int), group=names)
 
 
-def _save(config: Config, channels: int, behind=None) -> None:
-    rng = np.random.default_rng(0)
+def save_untrained(config: Config, channels: int, behind=None, seed: int = 0, **facts) -> None:
+    """A run as training leaves one, of networks of random numbers."""
+    rng = np.random.default_rng(seed)
 
     def drawn(path, leaf):
         kind = path[-1].key
@@ -51,8 +52,9 @@ def _save(config: Config, channels: int, behind=None) -> None:
             jax.tree.map_with_path(drawn, tree) for tree in variables_of(model).values()
         )
         state = TrainState(jnp.zeros((), jnp.int32), params, stats, None)
+        known = {"split_hash": "split", "best_loss": 0.5, **facts}
         meta = CheckpointMetadata(
-            member, model.image, "split", 1, [], 1, 0.5, channels, filter=behind
+            member, model.image, epoch=1, best_epoch=1, channels=channels, filter=behind, **known
         )
         with Checkpoints(member.workdir) as checkpoints:
             checkpoints.save_best(state, meta)
@@ -83,7 +85,7 @@ def runs(tmp_path_factory) -> tuple[Path, Path]:
         model=Model(width=0.0625, dropout=0.0),
         ensemble=Ensemble(members=2),
     )
-    _save(detector, channels=1)
+    save_untrained(detector, channels=1)
     _calibrate(detector)
     types = dataclasses.replace(
         detector,
@@ -91,7 +93,8 @@ def runs(tmp_path_factory) -> tuple[Path, Path]:
         ensemble=Ensemble(),
         data=Data(image_size=24, batch_size=4, fit="pad", name="phantom_types", classes=TYPES),
     )
-    _save(types, channels=3, behind=open_detector_gate(detector.workdir, data_mesh()).identity)
+    behind = open_detector_gate(detector.workdir, data_mesh()).identity
+    save_untrained(types, channels=3, behind=behind)
     return detector.workdir, types.workdir
 
 
@@ -109,7 +112,7 @@ def lone_detector(tmp_path_factory) -> Path:
         data=Data(image_size=16, batch_size=8),
         model=Model(width=0.0625, dropout=0.0),
     )
-    _save(config, channels=1)
+    save_untrained(config, channels=1)
     _calibrate(config)
     form = ImageFormat(16)
     shown = np.stack([decode(encode(picture(seed), "PNG"), form) for seed in range(20)])

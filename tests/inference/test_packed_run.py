@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from fracjax import InputError, load_detector
-from fracjax.inference import packed_run
+from fracjax.inference import calibration, packed_run, training_images
 from fracjax.inference.model_bundle import open_run
 from fracjax.inference.packed_run import BUILT_IN, half, unpacked, write
 from fracjax.inference.stages import open_detector_gate
@@ -31,7 +31,8 @@ def own_cache(tmp_path_factory):
 @pytest.fixture(scope="module")
 def packed(lone_detector, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("packed") / "mine.npz"
-    write(path, lone_detector, data_mesh(), {"auc": 0.5})
+    beside = [of.path(lone_detector) for of in (calibration, training_images)]
+    write(path, lone_detector, data_mesh(), beside, {"auc": 0.5})
     return path
 
 
@@ -102,6 +103,13 @@ def test_a_file_of_another_version_is_refused(packed, tmp_path):
     other = _changed(packed, tmp_path / "old.npz", record=_record(packed, version=0))
     with pytest.raises(InputError, match=r"old.npz: of versions \(0, \d+\), these are \(1, \d+\)"):
         unpacked(other)
+
+
+@pytest.mark.parametrize("name", ["../outside.json", "run.py", "/tmp/a.json"])
+def test_a_file_that_would_write_elsewhere_is_refused(packed, tmp_path, name):
+    planted = _changed(packed, tmp_path / "p.npz", record=_record(packed, beside={name: {}}))
+    with pytest.raises(InputError, match=r"it holds files named"):
+        unpacked(planted)
 
 
 def test_values_that_are_not_finite_are_refused(packed, tmp_path):

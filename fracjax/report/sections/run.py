@@ -59,24 +59,26 @@ def data_section(data: DataFacts) -> Section:
 
 def training_section(run: RunFacts, members: Table | None) -> Section:
     """Loss, accuracy and AUC by epoch, of each network, and the table of several networks."""
+    chart = training_chart(run.networks, "Loss and accuracy by epoch")
+    words = text(f"{run.said(_training)}.")
+    return Section("training", "Training", (chart, words, *([members] if members else [])))
+
+
+def _training(run: RunFacts) -> str:
     config = run.config
     phases = "; ".join(phase_text(phase, config.train) for phase in config.phases)
     epochs = ", ".join(str(len(history.epochs)) for history in run.histories.values())
-    words = text(
+    learned = second_task_text(config.loss).removesuffix(".")
+    return (
         f"{config.model.name} at {config.data.image_size} pixels, batches of "
         f"{config.data.batch_size}: {phases}. Stopped after {epochs} epochs; "
-        f"{result_text(config.train)}. {second_task_text(config.loss)}".rstrip()
+        f"{'. '.join(filter(None, (result_text(config.train), learned)))}"
     )
-    chart = training_chart(run.histories, "Loss and accuracy by epoch")
-    return Section("training", "Training", (chart, words, *([members] if members else [])))
 
 
 def card_section(run: RunFacts, performance: str) -> Section:
     """Facts in the order of the paper's card; `performance` has the main figures in one line."""
-    config, data = run.config, run.config.data
-    passed = f", those that the detector in {data.filter} passes" if data.filter else ""
-    settled = [*(["epoch"] if config.train.keep != "last" else []), "temperature"]
-    settled += ["threshold"] if run.point else []
+    data = run.config.data
     caveats = "one dataset, no external test" if run.external is None else "one external dataset"
     caveats += "; labels are taken as they are given"
     if run.data.group_by:
@@ -86,13 +88,8 @@ def card_section(run: RunFacts, performance: str) -> Section:
     task = f"name the class: {', '.join(data.classes)}"
     if run.point:
         task = f"score a radiograph for {data.classes[1]} against {data.classes[0]}"
-    weights = run.start or f"{config.model.weights or 'random'} weights"
-    precisions = [_PRECISIONS[run.precision], run.precision_shift]
-    if config.model.precision != run.precision:
-        precisions.insert(1, f"trained in {config.model.precision}")
     rows = {
-        "Model": f"{config.model.name}, networks: {len(run.histories)}, epoch {run.epoch}, started "
-        f"from {weights}",
+        "Model": run.said(_model),
         "Task": task,
         "Made with": versions(),
         "Licence": "the code Apache-2.0; weights and data have their own",
@@ -100,13 +97,10 @@ def card_section(run: RunFacts, performance: str) -> Section:
         "under study",
         "Not for": "decisions about patients; other views, bodies, ages or machines than those of "
         "the training data; images that are no plain radiographs",
-        "Input": f"{data.image_size}×{data.image_size} pixels, channels: {run.channels}, "
-        f"{run.greys}; image made square by: {data.fit}",
-        "Precision": "; ".join(filter(None, precisions)),
-        "Training data": f"{run.data.count('train')} studies of {data.name}{passed}"
-        + (f"; of those, {run.subset}" if run.subset else ""),
-        "Chosen on": f"{run.data.count('validation')} studies of validation{passed}: "
-        + ", ".join(settled),
+        "Input": run.said(_input),
+        "Precision": "; ".join(filter(None, [run.said(_precision), run.precision_shift])),
+        "Training data": run.said(_training_data),
+        "Chosen on": run.said(_chosen_on),
         "Evaluated on": f"{run.evaluated_on}: {performance}",
         "Factors": "what the dataset records; age, sex, machine and hospital only where it does",
         "Ethics": "a missed fracture harms; a false alarm costs time and dose. Which of the two "
@@ -114,6 +108,45 @@ def card_section(run: RunFacts, performance: str) -> Section:
         "Caveats": caveats,
     }
     return Section("card", "Model card", (Facts(tuple(rows.items())),))
+
+
+def _model(run: RunFacts) -> str:
+    model = run.config.model
+    weights = run.start or f"{model.weights or 'random'} weights"
+    return (
+        f"{model.name}, networks: {len(run.histories)}, epoch {run.epoch}, started from {weights}"
+    )
+
+
+def _input(run: RunFacts) -> str:
+    data = run.config.data
+    return (
+        f"{data.image_size}×{data.image_size} pixels, channels: {run.channels}, {run.greys}; image "
+        f"made square by: {data.fit}"
+    )
+
+
+def _precision(run: RunFacts) -> str:
+    own = run.config.model.precision
+    return _PRECISIONS[run.precision] + (f"; trained in {own}" if own != run.precision else "")
+
+
+def _passed(run: RunFacts) -> str:
+    detector = run.config.data.filter
+    return f", those that the detector in {detector} passes" if detector else ""
+
+
+def _training_data(run: RunFacts) -> str:
+    of_those = f"; of those, {run.subset}" if run.subset else ""
+    return f"{run.data.count('train')} studies of {run.data.name}{_passed(run)}{of_those}"
+
+
+def _chosen_on(run: RunFacts) -> str:
+    settled = [*(["epoch"] if run.config.train.keep != "last" else []), "temperature"]
+    settled += ["threshold"] if run.point else []
+    return f"{run.data.count('validation')} studies of validation{_passed(run)}: " + ", ".join(
+        settled
+    )
 
 
 def claim_section(run: RunFacts, sections: Collection[str]) -> Section:
@@ -131,17 +164,12 @@ def claim_section(run: RunFacts, sections: Collection[str]) -> Section:
 
 def _answers(run: RunFacts, sections: Collection[str]) -> dict[str, str]:
     """Each item with its answer, in their order."""
-    config, data, name = run.config, run.config.data, run.config.data.name
-    detector, n = run.point is not None, len(run.histories)
+    data, name = run.config.data, run.config.data.name
+    detector, n = run.point is not None, len(run.networks)
     fractions = "/".join(f"{fraction:.0%}" for fraction in run.data.fractions)
-    kind = "vision transformer" if config.model.name.startswith("vit") else "convolutional network"
-    passed = f"studies that the detector {data.filter} calls positive, in training and validation"
-    selected = "; of those, ".join(filter(None, (passed if data.filter else "", run.subset)))
-    weights = "random"
-    if run.start:
-        weights = run.start
-    elif file := config.model.weights:
-        weights = f"ImageNet weights converted from Keras ({file.name}), random head"
+    networks = f"{n} networks"
+    if run.others:
+        networks += f" of {1 + len(run.others)} runs, each run one vote"
     studies = f", {run.data.studies} studies" if run.data.at_hand else ""
     unknown = f"{name}{studies}; their source is {YOURS}"
     source, drawn, constructed, variability = _PUBLISHED.get(name, unknown), YOURS, YOURS, YOURS
@@ -163,7 +191,7 @@ def _answers(run: RunFacts, sections: Collection[str]) -> dict[str, str]:
     if run.external:
         internal, external = "in the run's own report on test", run.evaluated_on
     return {
-        "Title: says that it is AI, and of which kind": f"deep learning: a {kind}",
+        "Title: says that it is AI, and of which kind": f"deep learning: {run.said(_kind)}",
         "Abstract: design, methods, results, conclusions": YOURS,
         "Background, intended use and role": YOURS,
         "Aims and hypotheses": YOURS,
@@ -174,9 +202,8 @@ def _answers(run: RunFacts, sections: Collection[str]) -> dict[str, str]:
         "Sources of the data": source,
         "What was included and excluded": "every file that decodes in full, in one label; refused "
         "files by reason under The data",
-        "Preprocessing": f"grey values to {run.greys}; {data.fit} to {data.image_size} pixels, "
-        f"{run.channels} channels, colour map {data.colormap}",
-        "Selection of subsets": selected or "all studies of the classes",
+        "Preprocessing": run.said(_preprocessing),
+        "Selection of subsets": run.said(_selected),
         "De-identification": drawn,
         "Missing data": "none: a study without an image or a label is not taken",
         "Acquisition of the images": drawn,
@@ -188,13 +215,13 @@ def _answers(run: RunFacts, sections: Collection[str]) -> dict[str, str]:
         "How studies were assigned to partitions": assigned if run.data.at_hand else gone,
         "Level at which partitions are disjoint": levels if run.data.at_hand else gone,
         "Intended sample size": YOURS,
-        "The model in detail": f"{config.model.name}; `fracjax train --dry-run` prints it by block",
+        "The model in detail": f"{run.said(lambda one: one.config.model.name)}; `fracjax train "
+        "--dry-run` prints it by block",
         "Software and versions": versions(),
-        "Initial parameters": weights,
+        "Initial parameters": run.said(_initial),
         "Training in detail": "under Training, and in config.json of the run",
-        "How the final model was selected": KEPT[config.train.keep]
-        + ("; nothing was selected" if config.train.keep == "last" else ""),
-        "Ensembling": f"mean of the probabilities of {n} networks" if n > 1 else "none",
+        "How the final model was selected": run.said(_final),
+        "Ensembling": f"mean of the probabilities of {networks}" if n > 1 else "none",
         "Metrics": "under Operating point and All thresholds" if detector else figures,
         "Significance and uncertainty": "95 % intervals on every figure; each table names how they "
         "were made",
@@ -217,3 +244,34 @@ def _answers(run: RunFacts, sections: Collection[str]) -> dict[str, str]:
         "above",
         "Funding": YOURS,
     }
+
+
+def _kind(run: RunFacts) -> str:
+    transformer = run.config.model.name.startswith("vit")
+    return f"a {'vision transformer' if transformer else 'convolutional network'}"
+
+
+def _preprocessing(run: RunFacts) -> str:
+    data = run.config.data
+    return (
+        f"grey values to {run.greys}; {data.fit} to {data.image_size} pixels, {run.channels} "
+        f"channels, colour map {data.colormap}"
+    )
+
+
+def _selected(run: RunFacts) -> str:
+    detector = run.config.data.filter
+    passed = f"studies that the detector {detector} calls positive, in training and validation"
+    found = filter(None, (passed if detector else "", run.subset))
+    return "; of those, ".join(found) or "all studies of the classes"
+
+
+def _initial(run: RunFacts) -> str:
+    file = run.config.model.weights
+    converted = f"ImageNet weights converted from Keras ({file.name}), random head" if file else ""
+    return run.start or converted or "random"
+
+
+def _final(run: RunFacts) -> str:
+    keep = run.config.train.keep
+    return KEPT[keep] + ("; nothing was selected" if keep == "last" else "")
