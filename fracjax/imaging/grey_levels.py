@@ -103,26 +103,35 @@ def grey_range(
 def _depth_of_a_few(
     values: Num[np.ndarray, "..."], low: int, high: int, bits: int
 ) -> Iterator[str]:
-    """Notes, if fewer than half of the values, but more than 1 %, set the depth or the zero.
+    """Notes, if a marker or a background sets the depth, or a padding the zero.
 
-    They are a marker or a background, all of one value or with a gap below; or negative values that
-    are all of one value, or next to nothing beside the positive ones.
+    These are more than 1 % of the values, all of one or with a gap below; and negative values that
+    are all one, or next to nothing beside the positive ones. The others are of several values.
     """
-    signed, half = low < 0, values.size / 2
+
+    def is_picture(others: Num[np.ndarray, "n"]) -> bool:
+        return others.size > OUTLIERS * values.size and bool(others.min() < others.max())
+
+    def hold(limit: int) -> bool:  # counted: a quantile takes ten times as long
+        above = int(np.count_nonzero(values >= limit)) - bright
+        return above <= OUTLIERS * (values.size - bright)
+
+    signed = low < 0
     at_one = np.count_nonzero(values == high) > OUTLIERS * values.size
-    others = values[values < (high if at_one else high // 2)]
-    if others.size > half:
-        most = quantiles(others)[1]
-        usual = usual_depth(max(most, 0).bit_length() + signed)
-        depth = min(bits, usual_depth(high.bit_length() + signed))  # what they make it
-        if usual < depth and (at_one or 4 * most < high):
-            part = 1 - others.size / values.size
-            yield (
-                f"depth: {part:.1%} of the values are far above the others, which fit into {usual} "
-                f"bits (a marker or a background?); read as {bits}, and dark"
-            )
+    start = high if at_one else high // 2
+    bright = int(np.count_nonzero(values >= start))
+    depth = min(bits, usual_depth(high.bit_length() + signed))  # what they make it
+    fewer = [fits for fits in BIT_DEPTHS if fits < depth and hold(2 ** (fits - signed))]
+    if fewer and (at_one or hold(high // 4)) and is_picture(values[values < start]):
+        yield (
+            f"depth: {bright / values.size:.1%} of the values are far above the others, which fit "
+            f"into {fewer[0]} bits (a marker or a background?); read as {bits}, and dark"
+        )
+    if not signed:
+        return
     negative = values[values < 0]
-    if signed and negative.size < half and (-16 * low <= high or negative.min() == negative.max()):
+    padding = -16 * low <= high or negative.min() == negative.max()
+    if padding and is_picture(values[values >= 0]):
         yield (
             f"depth: {negative.size / values.size:.1%} of the values are negative, from "
             f"{negative.min()} on (padding?); zero is read as middle grey"

@@ -94,6 +94,15 @@ def test_a_marker_within_a_declared_depth_is_noted_too():
     assert shown(dicom(with_some(LIMB, 4095, 150), BitsStored=12))[1] == ""
 
 
+@pytest.mark.parametrize("part", [0.2, 0.6])
+def test_a_background_that_sets_the_depth_is_noted(part):
+    count = int(part * LIMB.size)
+    note = shown(png(with_some(LIMB, 65535, count)))[1]
+    assert note.startswith(f"depth: {part:.1%} of the values are far above the others, which fit")
+    note = shown(dicom(with_some(LIMB.astype(np.int16), -2000, count)))[1]
+    assert f"depth: {part:.1%} of the values are negative, from -2000 on (padding?)" in note
+
+
 def test_the_bright_end_of_an_exposure_is_no_marker():
     for spread in (np.linspace(0, 17_000, 7_680), np.linspace(0, 10, 7_680) ** 4 * 6.5):
         assert shown(png(spread.astype(np.uint16).reshape(96, 80)))[1] == ""
