@@ -45,6 +45,7 @@ LEVERS = (
     Lever("dihedral", ("--augment.dihedral",)),
     Lever("mixup", ("--augment.mixup", "0.2")),
     Lever("label_smoothing", ("--loss.label-smoothing", "0.1")),
+    Lever("second_task", ("--loss.second-task", "region", "view")),
     Lever("one_view", ("--augment.test-views", "1")),
     Lever("flip_views", ("--augment.test-views", "flip")),
 )
