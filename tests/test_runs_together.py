@@ -177,7 +177,7 @@ def test_the_report_is_of_every_run(together):
     for words in (
         "run 1: 16×16 pixels, channels: 1",
         "run 2: 24×24 pixels, channels: 3",
-        "run 1: basic_cnn, networks: 2",
+        "the mean of 2 runs: run 1: basic_cnn, networks: 2",
         "mean of the probabilities of 3 networks of 2 runs, each run one vote",
         "2 runs on 12 studies each",
         f"the maps of the first alone, {together[0][0]}",
@@ -361,9 +361,7 @@ def test_commands_of_one_run_refuse_the_folder_of_several(together, tmp_path):
     config = dataclasses.replace(config, model=dataclasses.replace(config.model, weights=folder))
     with pytest.raises(InputError, match=r"model.weights is .*, a run of 2 networks; name one of"):
         starting_run.starting_run(config)
-    with pytest.raises(
-        InputError, match=r"\+two stands for other runs \(.*\); name another"
-    ):
+    with pytest.raises(InputError, match=r"\+two stands for other runs \(.*\); name another"):
         check_workdir(dataclasses.replace(config, workdir=folder))
 
 
