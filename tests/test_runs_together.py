@@ -73,7 +73,10 @@ def together(phantoms, tmp_path_factory) -> tuple[list[Path], list[Path]]:
     types = {"name": "phantom_types", "classes": TYPES}
     three, four = (
         Config(workdir=root / name, data=dataclasses.replace(data, **types), model=tiny)
-        for name, data in (("types_1", small), ("types_2", large))
+        for name, data in (
+            ("types_1", small),
+            ("types_2", dataclasses.replace(large, image_size=20)),
+        )
     )
     for seed, config in enumerate((one, two, three, four)):
         _save(config, seed=seed, best_loss=0.5 + seed)
@@ -177,7 +180,7 @@ def test_the_report_is_of_every_run(together):
     for words in (
         "run 1: 16×16 pixels, channels: 1",
         "run 2: 24×24 pixels, channels: 3",
-        "run 1: basic_cnn, networks: 2",
+        "the mean of 2 runs: run 1: basic_cnn, networks: 2",
         "mean of the probabilities of 3 networks of 2 runs, each run one vote",
         "2 runs on 12 studies each",
         f"the maps of the first alone, {together[0][0]}",
@@ -422,7 +425,7 @@ def test_the_export_of_several_runs_has_an_input_for_each_form(together, tmp_pat
     card = json.loads((out / "card.json").read_text())
     assert [(one["name"], one["side"]) for one in card["inputs"]] == [
         ("detector_pictures_1", 16), ("detector_pictures_2", 24),
-        ("classifier_pictures_1", 16), ("classifier_pictures_2", 24),
+        ("classifier_pictures_1", 16), ("classifier_pictures_2", 20),
     ]  # fmt: skip
     for stage, runs in (("stage1", detectors), ("stage2", classifiers)):
         assert [run["checkpoint"] for run in card[stage]["runs"]] == list(map(str, runs))

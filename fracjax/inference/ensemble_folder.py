@@ -121,7 +121,7 @@ def _several(runs: Runs) -> list[Path]:
     if isinstance(runs, Path):
         return [unpacked(runs)]
     if not runs:
-        raise InputError("no run is named: write the workdir of one, or of several")
+        raise InputError("no run is named: write the workdir of one (--stage1 DIR), or of several")
     return sorted(map(unpacked, runs), key=os.path.abspath)
 
 

@@ -89,7 +89,8 @@ def card_section(run: RunFacts, performance: str) -> Section:
     if run.point:
         task = f"score a radiograph for {data.classes[1]} against {data.classes[0]}"
     rows = {
-        "Model": run.said(_model),
+        "Model": (f"the mean of {1 + len(run.others)} runs: " if run.others else "")
+        + run.said(_model),
         "Task": task,
         "Made with": versions(),
         "Licence": "the code Apache-2.0; weights and data have their own",
