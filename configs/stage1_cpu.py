@@ -7,7 +7,7 @@ Changes of `stage1`: BatchNorm is held everywhere, so the blocks below the cut n
 study passes through them in three views, one as it is and two augmented; every epoch then costs a
 tenth. The learning rate goes up and down once over the sixteen epochs, which are few.
 Gave: test AUC 0.855 [0.80, 0.89], n=510; at its threshold sensitivity 0.967 [0.91, 0.99], n=90,
-and specificity 0.379 [0.33, 0.43], n=420 (docs/results.md).
+and specificity 0.379 [0.33, 0.43], n=420 (docs/earlier_results.md).
 """
 
 from pathlib import Path

@@ -6,7 +6,7 @@ Paper: §6.1, §7.5.
 Changes of `stage2_cnn_paper`: data and augmentation of `stage2_inception`, in batches of 16: the
 running statistics of BatchNorm need some five hundred steps to settle, and nine steps an epoch make
 that slow. One cycle of the learning rate up to 5e-4, which ends low and so with settled statistics.
-Gave: not measured; 5 of 8 epochs gave accuracy 0.321 [0.21, 0.45], n=56 (docs/results.md).
+Gave: not measured; 5 of 8 epochs gave accuracy 0.321 [0.21, 0.45], n=56 (docs/earlier_results.md).
 """
 
 from pathlib import Path

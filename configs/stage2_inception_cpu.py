@@ -5,7 +5,7 @@ fracjax train --config stage2_inception_cpu      (after stage1_cpu, evaluated on
 Paper: §6.2, §7.2 to §7.6.
 Changes of `stage2_inception`: as in `stage1_cpu`, with eight views, because there are few studies,
 and up to 40 epochs, not 75.
-Gave: test accuracy 0.661 [0.53, 0.77], macro F1 0.633 [0.47, 0.78], n=56 (docs/results.md).
+Gave: test accuracy 0.661 [0.53, 0.77], macro F1 0.633 [0.47, 0.78], n=56 (docs/earlier_results.md).
 """
 
 from pathlib import Path

@@ -5,7 +5,7 @@ fracjax train --config stage2_mobilenet_cpu      (after stage1_cpu, evaluated on
 Paper: §3.4.
 Changes of `stage2_mobilenet`: BatchNorm held, eight views of every study.
 Gave: test accuracy 0.661 [0.53, 0.77], macro F1 0.659 [0.53, 0.77], n=56; accuracy 0.643 and 0.589
-in other draws (docs/results.md).
+in other draws (docs/earlier_results.md).
 """
 
 from pathlib import Path

@@ -5,8 +5,8 @@ fracjax train --config stage2_vit                (after stage1, evaluated on val
 Paper: §6, "Comment on architectures", which names neither size nor protocol.
 Changes: all ten classes train all the way at 5e-4 in one cycle, with the data and the augmentation
 of `stage2_inception`; ViT-S/16 is `--model.name vit_s16`.
-Gave: not measured; with three classes accuracy 0.411 [0.29, 0.54], n=56 (docs/results.md). The
-paper: 0.14 on validation.
+Gave: not measured; with three classes accuracy 0.411 [0.29, 0.54], n=56
+(docs/earlier_results.md). The paper: 0.14 on validation.
 """
 
 from pathlib import Path
