@@ -25,6 +25,8 @@ from fracjax.runtime.sharding import batch_sharding, data_mesh
 Picture = Path | str | bytes | np.ndarray
 """A file by its path, the bytes of one, or pixels: uint8 or uint16 [h, w], or uint8 [h, w, 3]."""
 
+_BATCH = 8  # pictures at a time: few are asked about, and `predict_files` is for many
+
 
 @dataclass(frozen=True, eq=False)
 class Detection:
@@ -73,9 +75,10 @@ class Detector:
         wrong = [f"picture {i}: {it.reason}" for i, it in enumerate(decoded) if it.reason]
         if wrong:
             raise InputError(f"{len(wrong)} of {len(decoded)} not read: {'; '.join(wrong)}")
-        size = self.gate.bundle.batch_size
+        devices = self.gate.bundle.mesh.size
+        size = -(-_BATCH // devices) * devices
         chunks = [decoded[at : at + size] for at in range(0, len(decoded), size)]
-        return [detection for chunk in chunks for detection in self._detect(chunk)]
+        return [detection for chunk in chunks for detection in self._detect(chunk, size)]
 
     def _read(self, picture: Picture) -> DecodedFile:
         forms = [self.gate.bundle.meta.form]
@@ -92,10 +95,10 @@ class Detector:
         Image.fromarray(picture).save(encoded, "PNG", compress_level=0)
         return decode_file(encoded.getvalue(), forms, Path())
 
-    def _detect(self, files: Sequence[DecodedFile]) -> list[Detection]:
+    def _detect(self, files: Sequence[DecodedFile], size: int) -> list[Detection]:
         bundle, images = self.gate.bundle, [file.images[0] for file in files]
         assert isinstance(bundle, ModelBundle), "load_detector refuses several runs"
-        filled = np.stack([*images, *[images[0]] * (bundle.batch_size - len(images))])
+        filled = np.stack([*images, *[images[0]] * (size - len(images))])
         features = bundle.features(jax.device_put(filled, batch_sharding(bundle.mesh)))
         logits, seen = jax.device_get((bundle.logits_of(features), [it[0] for it in features]))
         scores = bundle.probabilities_of(logits)[: len(images), 1]

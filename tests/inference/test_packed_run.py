@@ -7,13 +7,19 @@ import jax
 import numpy as np
 import pytest
 from rich.console import Console
+from sklearn.metrics import roc_auc_score
 
+import fracjax
 from fracjax import InputError, load_detector
+from fracjax.cli.main import main
+from fracjax.evaluation import choose_threshold
 from fracjax.inference import calibration, packed_run, training_images
 from fracjax.inference.model_bundle import open_run
 from fracjax.inference.packed_run import BUILT_IN, half, unpacked, write
 from fracjax.inference.stages import open_detector_gate
+from fracjax.inference.trained_dataset import open_as_trained
 from fracjax.runtime.sharding import data_mesh
+from fracjax.workflows.explain import explain_run
 from fracjax.workflows.pack import pack
 from tests.datasets.trees import encode, picture
 
@@ -164,6 +170,57 @@ def test_only_a_detector_of_one_network_is_packed_into_an_npz(runs, lone_detecto
         pack(lone_detector, tmp_path / "a.npz", data_mesh(), quiet)
 
 
+def test_what_is_packed_is_calibrated_as_it_is_rounded(world, tmp_path):
+    out, data = tmp_path / "new" / "phantom.npz", world.stage1.data.dir
+    pack(world.stage1.workdir, out, data_mesh(), Console(quiet=True), data_dir=data)
+    own, there = (
+        open_detector_gate(it, data_mesh()) for it in (world.stage1.workdir, unpacked(out))
+    )
+    jax.tree.map(
+        np.testing.assert_array_equal, there.bundle.networks[0], half(own.bundle.networks[0])
+    )
+    (meta,) = there.bundle.metas
+    examples = open_as_trained(meta, data).part("validation", meta.form)
+    scores = there.bundle.predict(examples).fracture_score
+    chosen = choose_threshold(own.point.rule, examples.label, scores, examples.group)
+    assert chosen == there.point
+    with np.load(out) as file:
+        figures = json.loads(str(file["record"]))["figures"]
+    assert figures["auc"]["value"] == pytest.approx(roc_auc_score(examples.label, scores))
+
+
+# By command
+
+
+def test_predict_without_a_detector_takes_the_one_of_fracjax_and_says_so(tmp_path, capsys):
+    (tmp_path / "a.png").write_bytes(FILES[0])
+    words = [
+        "predict",
+        str(tmp_path / "a.png"),
+        "--out",
+        str(tmp_path / "out"),
+        "--batch-size",
+        "1",
+    ]
+    assert main(words) == 0
+    assert "stage 1 is the detector that comes with fracjax" in capsys.readouterr().out
+    header = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert (header["stage1"]["model"], header["stage1"]["image_size"]) == ("mobilenet_v2", 384)
+
+
+def test_a_packed_run_is_taken_in_place_of_its_workdir(packed, tmp_path, lone_detector):
+    (tmp_path / "a.png").write_bytes(FILES[0])
+    found = []
+    for run in (packed, lone_detector):
+        csv = fracjax.predict_files(tmp_path / "a.png", run, out=tmp_path / run.name)
+        found.append(float(csv.read_text().splitlines()[1].split(",")[2]))
+    assert found[0] == pytest.approx(found[1], abs=0.02)  # kernels are rounded
+    with pytest.raises(InputError, match=r"a packed run is a file: name a folder .* with --out"):
+        fracjax.evaluate(packed, "validation")
+    with pytest.raises(InputError, match=r"it is a file, which evaluate, predict, cascade and exp"):
+        explain_run(packed, "test", data_mesh(), Console(quiet=True), tmp_path / "explained")
+
+
 # From Python
 
 
@@ -180,7 +237,7 @@ def test_a_detector_says_of_files_bytes_and_pixels_what_the_run_does(packed, tmp
 
 def test_more_pictures_than_a_batch_are_what_each_is_alone(packed):
     detector = load_detector(str(packed))
-    assert len(FILES) > detector.gate.bundle.batch_size
+    assert len(FILES) > 8
     together = detector.predict(FILES)
     alone = [detector.predict(data)[0] for data in FILES]
     np.testing.assert_allclose(
