@@ -22,7 +22,7 @@ DECODED = "decoded"  # folder for a cache of decoded images; a new preparation d
 EVERYTHING = "studies"  # the one split of the records ("all" is reserved); see splits.json
 TAKEN, REFUSED = "taken", "refused"
 # Of the records, and the folder's name: raise the first number when they read differently.
-VERSION = "3.0.0"
+VERSION = "4.0.0"
 # What columns mean together; of other datasets each stands for itself.
 _SUBGROUPS = {"fracatlas": fracatlas.SUBGROUPS}
 

@@ -24,7 +24,7 @@ from fracjax.runtime.atomic_files import read_json
 from fracjax.runtime.sharding import replicated
 from fracjax.training.step import TrainState
 
-VERSION = 4
+VERSION = 5
 """Of what a checkpoint holds and of how its run draws its randomness. Raise it with every change
 after which a run cannot go on, or be evaluated, as it was trained."""
 
