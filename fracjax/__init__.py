@@ -16,18 +16,22 @@ if TYPE_CHECKING:
     from fracjax.config.io import load as load_config  # noqa: F401
     from fracjax.errors import InputError as InputError
     from fracjax.evaluation import Predictions as Predictions
+    from fracjax.inference.detector import Detector as Detector
+    from fracjax.inference.detector import load_detector as load_detector
     from fracjax.inference.model_bundle import ModelBundle as ModelBundle
 
 __version__ = "0.1.0"
 
 _FRONT = {
     "Config": "config",
+    "Detector": "inference.detector",
     "InputError": "errors",
     "ModelBundle": "inference.model_bundle",
     "Predictions": "evaluation",
     "evaluate": "api",
     "fit": "api",
     "load_config": "config.io:load",
+    "load_detector": "inference.detector",
     "open_run": "api",
     "predict_files": "api",
     "prepare": "api",

@@ -1,19 +1,41 @@
 """The front of the package: what a notebook or another program calls, on all devices there are.
 
 Each function is what the command of its name does, quiet by default. `docs/api.md` shows them.
+Paths may be strings here, as a notebook writes them, and in a config that `fit` takes.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints, overload
 
 from rich.console import Console
 
-from fracjax.config import Config
+from fracjax.config import Config, io
 from fracjax.datasets.request import Request
 from fracjax.inference.ensemble_bundle import Bundle, open_bundle
 from fracjax.inference.ensemble_folder import Runs, folder_of
 from fracjax.runtime.sharding import data_mesh
+
+Where = Path | str
+"""Of a file or folder."""
+
+
+@overload
+def _path(where: Where) -> Path: ...
+@overload
+def _path(where: Where | None) -> Path | None: ...
+def _path(where: Where | None) -> Path | None:
+    return None if where is None else Path(where)
+
+
+@overload
+def _runs(workdir: Where | Sequence[Where]) -> Runs: ...
+@overload
+def _runs(workdir: Where | Sequence[Where] | None) -> Runs | None: ...
+def _runs(workdir: Where | Sequence[Where] | None) -> Runs | None:
+    if workdir is None or isinstance(workdir, Path | str):
+        return _path(workdir)
+    return [_path(it) for it in workdir]
 
 
 def prepare(name: str, **options: Any) -> Path:
@@ -31,6 +53,8 @@ def prepare(name: str, **options: Any) -> Path:
     """
     from fracjax.datasets.prepare import prepare as prepare_request
 
+    paths = {field for field, hint in get_type_hints(Request).items() if "Path" in str(hint)}
+    options = {key: _path(it) if key in paths else it for key, it in options.items()}
     request = Request(name, **options)  # type: ignore[arg-type]
     prepare_request(request)
     return request.destination
@@ -49,22 +73,23 @@ def fit(config: Config, *, console: Console | None = None) -> Path:
     """
     from fracjax.workflows import train
 
+    config = io.from_dict(io.to_dict(config))  # in which a path is one, and a list a tuple
     train.fit(config, console or Console(quiet=True))
     return config.workdir
 
 
 def evaluate(
-    workdir: Runs,
+    workdir: Where | Sequence[Where],
     split: Literal["validation", "test", "all"] | None = None,
     *,
-    on: Path | None = None,
+    on: Where | None = None,
     classes: Sequence[str] = (),
     leave_out_seen: bool = False,
     threshold: str | None = None,
     per: str | None = None,
     pool: Literal["mean", "max"] = "mean",
-    data_dir: Path | None = None,
-    out: Path | None = None,
+    data_dir: Where | None = None,
+    out: Where | None = None,
     console: Console | None = None,
 ) -> dict[str, Any]:
     """Predict a part of a run's dataset, or another one; write report, figures and predictions.
@@ -95,13 +120,14 @@ def evaluate(
     from fracjax.workflows.evaluate import evaluate as evaluate_run
 
     screen = console or Console(quiet=True)
-    how = {"rule": threshold, "per": per, "pool": pool, "data_dir": data_dir, "out": out}
-    how |= {"on": on, "classes": tuple(classes), "leave_out_seen": leave_out_seen}
-    folder = evaluate_run(workdir, split, data_mesh(), screen, **how)
+    how = {"rule": threshold, "per": per, "pool": pool, "out": _path(out)}
+    how |= {"data_dir": _path(data_dir), "on": _path(on)}
+    how |= {"classes": tuple(classes), "leave_out_seen": leave_out_seen}
+    folder = evaluate_run(_runs(workdir), split, data_mesh(), screen, **how)
     return read_json(folder / "metrics.json", "evaluate the run again")
 
 
-def open_run(workdir: Runs) -> Bundle:
+def open_run(workdir: Where | Sequence[Where]) -> Bundle:
     """Restore the best networks of a run, to predict arrays with: a `ModelBundle`.
 
     Of several runs that were evaluated together, or of their folder, it is an `EnsembleBundle`,
@@ -110,22 +136,23 @@ def open_run(workdir: Runs) -> Bundle:
     Raises:
       InputError: no run there, or its arrays are not those of its config.
     """
-    return open_bundle(folder_of(workdir), data_mesh())
+    return open_bundle(folder_of(_runs(workdir)), data_mesh())
 
 
 def predict_files(
-    paths: Sequence[Path],
-    stage1: Runs,
-    stage2: Runs | None = None,
+    paths: Where | Sequence[Where],
+    stage1: Where | Sequence[Where],
+    stage2: Where | Sequence[Where] | None = None,
     *,
-    out: Path = Path("predictions"),
+    out: Where = Path("predictions"),
     features: bool = False,
     overwrite: bool = False,
     console: Console | None = None,
 ) -> Path:
     """Predict image files and folders: is there a fracture, and of which type?
 
-    `paths` are JPEG, PNG, TIFF, BMP and DICOM files, and folders, in which they are looked for.
+    `paths` are JPEG, PNG, TIFF, BMP and DICOM files, and folders, in which they are looked for; one
+    alone needs no list.
     `stage1` is the workdir of a detector, evaluated on validation; `stage2` of a classifier, which
     says the type of what the detector calls fractured; each may be several that were evaluated
     together. `features` writes features.npz, too: what
@@ -140,5 +167,7 @@ def predict_files(
     from fracjax.workflows.predict import predict_into
 
     mesh, screen = data_mesh(own=True), console or Console(quiet=True)
-    predict_into(out, stage1, stage2, paths, mesh, screen, features=features, overwrite=overwrite)
-    return out / "predictions.csv"
+    named = [paths] if isinstance(paths, (str, Path)) else paths
+    stages, files, folder = (_runs(stage1), _runs(stage2)), [_path(it) for it in named], _path(out)
+    predict_into(folder, *stages, files, mesh, screen, features=features, overwrite=overwrite)
+    return folder / "predictions.csv"

@@ -18,6 +18,7 @@ from fracjax.evaluation import Predictions, auc, cascade_report, precision_shift
 from fracjax.inference import calibration, trained_dataset
 from fracjax.inference.evaluate_run import evaluate_run
 from fracjax.inference.evaluation_request import EvaluationRequest
+from fracjax.inference.looks import LOOKS, read_looks
 from fracjax.inference.stages import open_detector_gate, open_stages
 from fracjax.loading.dataset_view import open_dataset
 from fracjax.runtime.atomic_files import to_json
@@ -301,6 +302,20 @@ def test_two_runs_are_compared_study_by_study(world, world_copy, tmp_path):
         compare(stage1.workdir, stage2.workdir, "test", data_mesh(), QUIET, tmp_path / "out")
 
 
+def test_every_look_at_the_test_part_is_counted(world_copy):
+    copy = world_copy.stage1.workdir
+    first, *_ = before = read_looks(copy)  # by the run of both stages
+    meta = read_meta(copy)
+    assert (first["epoch"], first["split_hash"]) == (meta.best_epoch, meta.split_hash)
+    evaluate(copy, "validation", data_mesh(), QUIET, gallery=0)
+    assert read_looks(copy) == before
+    evaluate(copy, "test", data_mesh(), QUIET, gallery=0)
+    assert len(read_looks(copy)) == len(before) + 1
+    (copy / LOOKS).write_text("{}")
+    with pytest.raises(InputError, match=r"test_looks\.json is damaged .*restore that file"):
+        read_looks(copy)
+
+
 def test_test_before_validation_is_refused(world_copy):
     copy = world_copy.stage1.workdir
     calibration.path(copy).unlink()
@@ -437,7 +452,7 @@ def test_the_run_of_another_user_is_evaluated_into_a_folder_of_ones_own(world_co
     figures = json.loads((out / "test" / "metrics.json").read_text())
     assert figures["operating_point"]["threshold"] == 0.25
     assert {path.name for path in out.iterdir()} == {
-        "operating_point.json", "training_images.json", "validation", "test",
+        "operating_point.json", "training_images.json", "validation", "test", "test_looks.json",
     }  # fmt: skip
     calibration.path(out).unlink()
     assert calibration.stored_at(run, out) == calibration.path(run)

@@ -5,11 +5,12 @@ al. 2019, "CutMix: Regularization Strategy to Train Strong Classifiers with Loca
 arXiv:1905.04899.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Int32, Key, Scalar
+from jaxtyping import Array, Bool, Float, Int32, Key, Scalar, Shaped
 
 from fracjax.augment.histogram import Image
 from fracjax.config import Augment
@@ -21,6 +22,15 @@ class Mixed(NamedTuple):
     images: Float[Array, "b h w c"]  # in [0, 255]
     partner: Int32[Array, " b"]  # row of the other image
     fraction: Float[Array, " b"]  # of the image's own label in the loss; the rest is its partner's
+
+    def of_both(
+        self, of_targets: Callable[..., Float[Array, "b *dims"]], *targets: Shaped[Array, "b *_"]
+    ) -> Float[Array, "b *dims"]:
+        """What images have by their own targets and by their partners', in their fractions."""
+        own = of_targets(*targets)
+        other = of_targets(*(target[self.partner] for target in targets))
+        fraction = self.fraction.reshape(-1, *[1] * (own.ndim - 1))
+        return fraction * own + (1 - fraction) * other
 
 
 def mix(key: Key[Array, ""], images: Float[Array, "b h w c"], policy: Augment) -> Mixed:

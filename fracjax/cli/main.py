@@ -20,6 +20,8 @@ COMMANDS = {
     "convert": ("data", "convert a Keras file of ImageNet weights"),
     "train": ("train", "train a run, or continue one that was cut short"),
     "two-stages": ("train", "train and evaluate detector, classifier and cascade, one by one"),
+    "reproduce": ("reproduce", "every system of the paper, several at once, and their page"),
+    "ablate": ("reproduce", "compare changes of a recipe, one at a time, out of fold"),
     "evaluate": ("apply", "evaluate a run on validation, test or another dataset, with a report"),
     "compare": ("apply", "compare two evaluated runs on one split"),
     "cascade": ("apply", "evaluate both stages together"),

@@ -14,12 +14,15 @@ _TRAIN = """Train a run, or continue one that was cut short.
 fracjax train --config stage1 [--dry-run] [--data.batch-size 16 ...]
 
 --config names a config of the package, stage1 by default, or is the path of your own: a Python file
-with get_config(). --dry-run prints the resolved config and the network's table, and touches no
-data. --profile [STEPS] writes a trace of five steps, or of so many, into WORKDIR/profile, for
-Perfetto or XProf. --cache-dir DIR keeps decoded images there and not with the dataset; where that
-cannot be written, they are in ~/.cache/fracjax. --data.subset 0.1 0.2 0.5 1, with several values,
-trains one network on each fraction (three with --sweep.seeds 3) and draws the learning curve. All
-else are fields of the config:
+with get_config(). Of a file with several, as stage1_best, all are trained, one after the other;
+stage1_best:2 is its second. --dry-run prints the resolved config, the network's table and, of a
+prepared dataset, how long the run will take on this machine, by one step that it times; it writes
+nothing.
+--profile [STEPS] writes a trace of five steps, or of so many, into WORKDIR/profile, for Perfetto or
+XProf. --cache-dir DIR keeps decoded images there and not with the dataset; where that cannot be
+written, they are in ~/.cache/fracjax. --data.subset 0.1 0.2 0.5 1, with several values, trains one
+network on each fraction (three with --sweep.seeds 3) and draws the learning curve. All else are
+fields of the config:
 """
 
 
@@ -34,19 +37,33 @@ def train(words: Sequence[str], prog: str) -> None:
     keep_caches_in(flags.cache_dir)
     steps = 0 if flags.profile is None else _steps(flags.profile)
     try:
-        config = io.load(flags.config, overrides, _TRAIN, prog=prog)
+        names = io.each(flags.config)
+        configs = [io.load(name, overrides, _TRAIN, prog=prog) for name in names]
+        if len({config.workdir for config in configs}) < len(configs):
+            raise InputError(
+                f"{flags.config} has {len(configs)} configs, and workdir is {configs[0].workdir}: "
+                f"leave it out, or train one of them, {names[0]}"
+            )
         if not flags.dry_run:
             start()
         console = main_console()
         # Imported late, so that --help and a misspelt flag are answered at once.
         from fracjax.training.ensemble_configs import is_sweep
         from fracjax.workflows.sweep import show_sweep
-        from fracjax.workflows.train import fit, show_config, show_model, show_run
+        from fracjax.workflows.train import (
+            fit,
+            show_config,
+            show_estimate,
+            show_model,
+            show_run,
+        )
 
-        if flags.dry_run:
-            show_config(config, console)
-            show_model(config, console)
-        else:
+        for config in configs:
+            if flags.dry_run:
+                show_config(config, console)
+                show_model(config, console)
+                show_estimate(config, console)
+                continue
             metas = fit(config, console, profile_steps=steps)
             if config.sweep.subsets:
                 # Later still: it draws, and other runs need not wait for what draws.
@@ -56,6 +73,11 @@ def train(words: Sequence[str], prog: str) -> None:
             else:
                 show_result = show_sweep if is_sweep(config) else show_run
                 show_result(config.workdir, metas, console)
+        if len(configs) > 1 and not flags.dry_run:
+            runs = " ".join(str(config.workdir) for config in configs)
+            together = configs[0].workdir.with_name(Path(flags.config).stem)
+            command = f"fracjax evaluate --checkpoint {runs} --split validation --out {together}"
+            print_main(f"then all of them as one: {command}")
     except InputError as error:
         raise type(error)(io.fields_as_flags(str(error))) from error
 

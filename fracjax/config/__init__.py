@@ -1,5 +1,6 @@
 """The schema of a run, its file, and which fields go together."""
 
+from fracjax.config.bounds import CLASS_CUES as CLASS_CUES
 from fracjax.config.bounds import Bound as Bound
 from fracjax.config.bounds import fold_of as fold_of
 from fracjax.config.bounds import value_of as value_of

@@ -27,6 +27,11 @@ BACKBONES = (
 """The networks of the package."""
 
 
+CLASS_CUES = ("cast", "hardware", "metal")
+"""Columns, in lower case, of what is seen where a fracture was treated: a network that tells them
+tells the class."""
+
+
 def is_backbone(name: str) -> bool:
     """Whether it is one of the package, or looks like `module:Class`."""
     return name in BACKBONES or bool(re.fullmatch(r"[\w.]+:\w+", name))

@@ -18,27 +18,45 @@ Role = Literal["negative", "positive", ""]
 """What a name says; empty if nothing."""
 
 # Stems in small letters without accents, in English, German, French, Spanish, Portuguese, Italian,
-# Dutch, Polish, Russian, Turkish, Chinese, Japanese and Korean.
+# Dutch, Polish, Czech, Russian, Scandinavian and Finnish, Hungarian, Turkish, Arabic, Chinese,
+# Japanese and Korean. No kinds of fracture: `hairline` beside `spiral` would be its opposite.
 _FINDING = re.compile(
-    r"fractur|fraktur|frattur|fratur|\bfx\b|\bfrac\b|broke|break|bruch|gebroch|breuk|\bcasse|"
-    r"\brott[oa]\b|\brot[oa]s?\b|quebrad|перелом|perelom|zlaman|\bkirik|骨折|골절|"
-    r"abnorm|anorm|anomal|異常|异常|비정상|injur|trauma|lesion|patholog|patolog|disease|disorder|"
-    r"\bsick\b|\bill\b|\bkrank|malad|enferm|doente|finding|befund|affected|remarkable|auffallig|"
+    r"fractu|fraktur|frattur|fratur|fx\b|fract?\b|broke|break|bruch|gebroch|breuk|\bcasse|\bbrise|"
+    r"\brott[oa]\b|\brot[oa]s?\b|rotura|quebrad|перелом|сломан|трещин|perelom|zlaman|zlomen|"
+    r"brudd?\b|brott\b|murtum|\btores\b|\btorott|\bkirik|كسر|مكسور|骨折|골절|"
+    r"abnorm|anorm|anomal|異常|异常|비정상|injur|trauma|lesion|\blesao\b|damag|beschadig|verletz|ladiert|"
+    r"patholog|patolog|патолог|disease|disorder|malign|\bsick\b|\bill\b|\bkrank|malad|enferm|doente|"
+    r"finding|befund|affected|remarkable|auffallig|"
     r"dislocat|luxat|crack|fissur|defect|tumou?r|cancer|arthr"
 )
 _NORMAL = re.compile(
-    r"norma|health|gesund|gezond|\bsaine?s?\b|\bsan[oa]s?\b|saudav|zdrow|saglik|здоров|норма|"
-    r"正常|健康|정상|intact|intakt|\bcontrols?\b|\bclear\b"
+    r"norma|health|gesund|gezond|\bsaine?s?\b|\bsan[oa]s?\b|saudav|zdrow|zdrav|prawidlow|sagli?[ak]|"
+    r"здоров|норма|سليم|طبيعي|正常|健康|정상|intact|intakt|\bindemne|\bill?es[oa]s?\b|\bheil\b|\bfrisk|"
+    r"\bterve|benign|gutartig|\bcontrols?\b|\bclear\b|\bwnl\b|\bnad\b"
 )
 _POSITIVE = re.compile(r"\bpos\b|positi[vf]|положит|dodatn|阳性|陽性|양성")
 _NEGATIVE = re.compile(r"\bneg\b|negati[vf]|отрицат|ujemn|阴性|陰性|음성")
 _NOT = re.compile(
-    r"no|not|non|none|without|kein(e[nr]?)?|ohne|nicht|sans|pas|sin|sem|nao|senza|geen|niet|zonder|"
-    r"bez|nie|utan|ingen|без|не|нет"
+    r"no|not|non|none|never|nil|neither|nor|without|absence|lacks?|kein(e[nrs]?)?|ohne|nicht|"
+    r"abwesenheit|fehlende[nrs]?|ausschluss|sans|pas|aucune?|sin|ningun[oa]?|ausencia|falta|sem|nao|"
+    r"nenhuma?|senza|nessun[oa]?|assenza|mancanza|geen|niet|zonder|afwezigheid|bez|nie|brak|ne|"
+    r"utan|uten|uden|ingen|inget|ei|ikke|без|не|нет|отсутствие|لا|بدون|غير"
 )
-_NOT_BEFORE = re.compile(r"un|non|not|no|.*[无無非未没沒不].*")  # fused with the word: unfractured
-_NOT_AFTER = re.compile(r"free|frei|los|absent|excluded|なし|無し|없음|없는|yok")
-_ANSWER_NO = re.compile(r"no|none|nein|non|nao|нет|false|0")  # as in fracture_no, or alone
+# Fused with the word: unfractured.
+_NOT_BEFORE = re.compile(r"un|non|not|no|nie|ne|on|не|.*[无無非未没沒不].*")
+_NOT_FUSED = re.compile(r"(free|frei|los|less|ausschluss|siz|なし|無し|없음|없는)$")
+_NOT_AFTER = re.compile(
+    r"free|frei|los|absente?|excluded|lacking|ausgeschlossen|fehlt|ausente|assente|afwezig|"
+    r"отсутствует|なし|無し|없음|없는|yok"
+)
+_SEEN = re.compile(  # as in fracture not seen
+    r"seen|present|detected|found|visible|evident|identified|vorhanden|sichtbar|nachweisbar|erkennbar|"
+    r"presente?|visibile|visivel|detectad[oa]|zichtbaar|aanwezig"
+)
+_IN_WORDS = {r"w/o": "without", r"ruled?[\s_-]+out": "excluded", r"o\. ?b\.?": "normal",
+             r"non[\s_-]+union": "nonunion"}  # fmt: skip
+# As in fracture_no, or alone.
+_ANSWER_NO = re.compile(r"no|none|nein|non|nao|нет|nil|absence|lack|false|0")
 
 
 def class_key(name: str) -> str:
@@ -101,15 +119,21 @@ def role_of(name: str) -> Role:
     words = re.findall(r"[^\W_]+", _plain(name))
     negated = used = False
     last: list[int] = []
-    for word in words:
+    for place, word in enumerate(words, 1):
         kind, vote = _vote(word)
+        unanswered = negated and not used
         if _NOT.fullmatch(word):
             negated, used = True, False
         elif _NOT_AFTER.fullmatch(word):
-            if last:
+            if unanswered:  # not free of
+                negated = False
+            elif last:
                 last[-1] *= -1
             else:
                 negated = True
+        elif _SEEN.fullmatch(word) and place == len(words):
+            if unanswered and last:
+                last[-1] *= -1
         elif vote:
             flip = negated and (vote > 0 or not used)  # no fracture or lesion; no fracture, healthy
             votes[kind].append(-vote if flip else vote)
@@ -130,7 +154,8 @@ def _plain(name: str) -> str:
     apart = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name.strip())
     bare = "".join(c for c in unicodedata.normalize("NFKD", apart) if not unicodedata.combining(c))
     text = unicodedata.normalize("NFKC", bare).casefold().translate(str.maketrans("łıø", "lio"))
-    text = re.sub(r"\bw/o\b", " without ", text)
+    for pattern, word in _IN_WORDS.items():
+        text = re.sub(rf"(?<![^\W_]){pattern}(?![^\W_])", f" {word} ", text)
     text = re.sub(r"\+\s*ve\b|^\+|\+$", " positive ", text)
     return re.sub(r"[-−–]\s*ve\b|^[-−–]|[-−–]$", " negative ", text)
 
@@ -141,6 +166,6 @@ def _vote(word: str) -> tuple[str, int]:
     for stem, kind, vote in (*known, (_NORMAL, "role", -1)):
         if found := stem.search(word):
             before, after = word[: found.start()], word[found.end() :]
-            negated = _NOT_BEFORE.fullmatch(before) or re.search(r"(free|frei|los|なし)$", after)
+            negated = _NOT_BEFORE.fullmatch(before) or _NOT_FUSED.search(after)
             return kind, -vote if negated else vote
     return "", 0

@@ -29,22 +29,35 @@ def load(
     """Read `get_config()` of a config file and apply `--group.field value` overrides.
 
     Args:
-      config: the file, or the name of a packaged one, as `stage1`.
+      config: the file, or the name of a packaged one, as `stage1`; `stage1_best:2` is the second of
+        a file whose `get_config()` returns several, the networks of an ensemble.
       overrides: what the command line says of single fields; `--help` prints them all and exits.
       description: opens the help page, which calls the command `prog`.
       prog: name of the command.
 
     Raises:
       InputError: no such file, no `get_config`, a field that does not exist, a result that is no
-        `Config`, or a value that is out of range.
+        `Config`, or several of which none is named, or a value that is out of range.
       SystemExit: from the parser of the overrides, which prints the nearest right field.
     """
     words = hide_dashes(_with_subsets(overrides), "--data.classes")
     page = {"args": words, "description": description, "prog": prog}
-    result = tyro.cli(Config, default=_get_config(find(config)), **page)
+    result = tyro.cli(Config, default=_get_config(config), **page)
     data = dataclasses.replace(result.data, classes=show_dashes(result.data.classes))
     result = dataclasses.replace(result, data=data)
     return check(from_dict(to_dict(result)))  # where `none` becomes None
+
+
+def each(config: Path | str) -> list[str]:
+    """What `load` takes for every config of a file: its name, or NAME:1, NAME:2, ... of several."""
+    if _numbered(config):
+        return [str(config)]
+    count = len(_get_configs(find(config)))
+    return [str(config)] if count == 1 else [f"{config}:{i + 1}" for i in range(count)]
+
+
+def _numbered(config: Path | str) -> re.Match[str] | None:
+    return None if Path(config).is_file() else re.fullmatch(r"(.+):([1-9]\d*)", str(config))
 
 
 def _with_subsets(words: Sequence[str]) -> list[str]:
@@ -80,24 +93,41 @@ def find(config: Path | str) -> Path:
     raise InputError(f"no config file {path}; {hint}packaged are {', '.join(ours)}")
 
 
-def _get_config(path: Path) -> Config:
+def _get_config(config: Path | str) -> Config:
+    """The one config that is named."""
+    found = _numbered(config)
+    name, number = (found[1], int(found[2])) if found else (config, 0)
+    configs = _get_configs(find(name))
+    if number > len(configs) or (not number and len(configs) > 1):
+        raise InputError(
+            f"{name} has {len(configs)} config(s), found {config}: name one, {name}:1 to "
+            f"{name}:{len(configs)}; `fracjax train --config {name}` trains them all"
+        )
+    return configs[number - 1]
+
+
+def _get_configs(path: Path) -> tuple[Config, ...]:
+    """What `get_config()` of a file returns: one config, or several with workdirs of their own."""
     if path.suffix != ".py":
         raise InputError(f"{path} is not a Python file; a config is one that defines get_config()")
     try:
         module = runpy.run_path(str(path), run_name=f"fracjax_config_{path.stem}")
         if "get_config" not in module:
             raise InputError(f"{path} defines no get_config(); it must return a fracjax Config")
-        config = module["get_config"]()
+        made = module["get_config"]()
     except InputError:
         raise
     except Exception as error:  # whatever the user's own code may raise
         raise InputError(f"{path} does not make a config: {error}{_nearest(error)}") from error
-    if not isinstance(config, Config):
+    configs = made if isinstance(made, tuple) and made else (made,)
+    if wrong := [type(it).__name__ for it in configs if not isinstance(it, Config)]:
         raise InputError(
-            f"get_config() in {path} returned {type(config).__name__}, not a fracjax Config; "
+            f"get_config() in {path} returned {wrong[0]}, not a fracjax Config; "
             "end it with `return Config(...)`"
         )
-    return check(config)
+    if len({config.workdir for config in configs}) < len(configs):
+        raise InputError(f"the configs of {path} share a workdir; give each one of its own")
+    return tuple(map(check, configs))
 
 
 def _nearest(error: Exception) -> str:

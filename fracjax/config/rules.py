@@ -8,7 +8,7 @@ import typing
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from fracjax.config import Bound, Config, Phase
+from fracjax.config import Bound, Config, Loss, Phase
 from fracjax.config.class_names import class_key, flag_words, roles, says_the_opposite
 from fracjax.errors import InputError
 
@@ -71,6 +71,9 @@ def _joint_problems(config: Config) -> list[str]:
         "of them": config.data.oversample and config.loss.class_weights == "balanced",
         f"train.keep is highest_auc, and of {len(classes)} classes there is no such AUC: write "
         "train.keep lowest_loss or last": config.train.keep == "highest_auc" and len(classes) != 2,
+        f"loss.second_weight is {config.loss.second_weight}, and there is no second task: name its "
+        "columns in loss.second_task, or leave out the weight": not config.loss.second_task
+        and config.loss.second_weight != Loss.second_weight,
         **{
             f"phases.{number}.warm_up is {phase.warm_up}, but a {phase.schedule} schedule has no "
             f"such warm-up: write phases.{number}.schedule cosine, or leave out warm_up": True

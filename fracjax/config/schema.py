@@ -14,6 +14,7 @@ from fracjax.config.bounds import (
     AT_LEAST_1,
     AT_MOST_ALL,
     BACKBONES,
+    CLASS_CUES,
     UNIQUE,
     Bound,
     Fraction,
@@ -92,6 +93,25 @@ class Loss:
     usual, values between 0 and 1 have no finite gradient."""
     class_weights: Literal["none", "balanced"] = "none"
     """Weight of a training study: 1, or inversely proportional to the size of its class."""
+    second_task: Annotated[
+        tuple[
+            Annotated[
+                str,
+                Bound(
+                    "a class cue: it is seen where a fracture was treated, and who learns to tell "
+                    "it tells the class by it. Leave it out; among the subgroups it stands apart",
+                    lambda name: name.casefold() not in CLASS_CUES,
+                ),
+            ],
+            ...,
+        ],
+        UNIQUE,
+    ] = ()
+    """Columns of the dataset, such as `region` and `view`, whose values the network learns beside
+    the class from the same features, by a head that is there in training only. Empty: none."""
+    second_weight: Annotated[float, ABOVE_0] = 0.3
+    """Weight of the second task in the loss: this times its mean cross-entropy, in nats, over all
+    columns and studies whose value is known, is added to the class's."""
 
 
 @dataclass(frozen=True)

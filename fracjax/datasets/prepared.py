@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
 from fracjax.datasets.request import how_to
+from fracjax.datasets.sources import fracatlas
 from fracjax.errors import InputError
 
 MANIFEST, SPLITS = "manifest.csv", "splits.json"
@@ -22,6 +23,8 @@ EVERYTHING = "studies"  # the one split of the records ("all" is reserved); see 
 TAKEN, REFUSED = "taken", "refused"
 # Of the records, and the folder's name: raise the first number when they read differently.
 VERSION = "3.0.0"
+# What columns mean together; of other datasets each stands for itself.
+_SUBGROUPS = {"fracatlas": fracatlas.SUBGROUPS}
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,11 @@ class Prepared:
         tfds imports its parts under a hook in which every relative import of another thread fails.
         """
         self.image_bytes(0)
+
+    @property
+    def subgroups(self) -> Mapping[str, tuple[str, ...]] | None:
+        """Attribute -> its columns, where each is a flag, 0 or 1, of a value; None if none is."""
+        return _SUBGROUPS.get(self.name)
 
     @property
     def manifest_path(self) -> Path:

@@ -104,7 +104,7 @@ class Predictions:
             validation.raise_problems([problem], what)
         return aligned
 
-    def to_csv(self, path: Path) -> None:
+    def to_csv(self, path: Path | str) -> None:
         """Write one line per study; `from_csv` reads back the same numbers to the last bit.
 
         Columns: study, label (the name of the class), p:CLASS for each class in order, and
@@ -130,8 +130,8 @@ class Predictions:
     @classmethod
     def from_csv(
         cls,
-        path: Path,
-        labels: Path | None = None,
+        path: Path | str,
+        labels: Path | str | None = None,
         *,
         types: bool = False,
         classes: Sequence[str] = (),
@@ -156,7 +156,7 @@ class Predictions:
         """
         if labels is not None:
             how = {"types": types, "classes": classes, "partial": partial}
-            return cls(**read_predicted_files(path, labels, **how))
+            return cls(**read_predicted_files(Path(path), Path(labels), **how))
         if types or classes or partial:
             raise InputError(
                 f"{path}: types, classes and partial are for predictions without their truth: "

@@ -17,7 +17,8 @@ from fracjax.imaging.grey_levels import (
 )
 
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0  # TIFF tag and its value
-_BITS_PER_SAMPLE, _MAX_SAMPLE_VALUE = 258, 281  # TIFF tags
+_BITS_PER_SAMPLE, _SAMPLE_FORMAT, _SIGNED = 258, 339, 2  # TIFF tags and a value of the second
+_MAXIMA = {"MaxSampleValue": 281, "SMaxSampleValue": 341}
 
 
 def scaled_grey(
@@ -25,7 +26,8 @@ def scaled_grey(
 ) -> tuple[Image.Image, GreyRange]:
     """Grey of 8 bits of an image of mode I, opened from `data`, and the range that it shows."""
     deep, tags = np.asarray(image), _tags(image)
-    limits = grey_range(deep, _declared_by_tags(tags) or _declared_by_sbit(data), depth)
+    declared = _declared_by_tags(tags, int(deep.max())) or _declared_by_sbit(data)
+    limits = grey_range(deep, declared, depth)
     grey = eight_bits(deep, limits.low, limits.high)
     # Pillow turns a TIFF in which zero is white over for 8 bits, and not for 16.
     turned = tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO
@@ -63,15 +65,26 @@ def _tags(image: Image.Image) -> Mapping[int, Any]:
     return image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
 
 
-def _declared_by_tags(tags: Mapping[int, Any]) -> Declared | None:
-    """Of a grey TIFF (TIFF 6.0, section 8): its bits, or a maximum that says how many are used."""
+def _declared_by_tags(tags: Mapping[int, Any], highest: int) -> Declared | None:
+    """Of a grey TIFF (TIFF 6.0, sections 8 and 19): its bits, or a maximum that says how many.
+
+    All ones are a depth: 1023 is 10 bits. Another maximum is a picture's own as a rule, and no more
+    than a bound of the detector's: none where it is the `highest` value here, as one dead pixel is.
+    """
     bits = max(tags.get(_BITS_PER_SAMPLE, (16,)))
     if bits not in (16, 32):
         return Declared("BitsPerSample", bits)
-    most = tags.get(_MAX_SAMPLE_VALUE)
-    most = max(most) if isinstance(most, tuple) else most
-    if isinstance(most, int) and most > 0 and (depth := usual_depth(most.bit_length())) < bits:
-        return Declared("MaxSampleValue", depth)
+    signed = _SIGNED in tags.get(_SAMPLE_FORMAT, ())
+    for name, tag in _MAXIMA.items():
+        given = tags.get(tag)
+        most = max(given, default=0) if isinstance(given, tuple) else given
+        if not isinstance(most, (int, float)) or most <= 0 or not float(most).is_integer():
+            continue
+        own = int(most).bit_length() + signed
+        is_depth = most == 2 ** int(most).bit_length() - 1
+        depth = own if is_depth else usual_depth(own)
+        if depth < bits and (is_depth or most != highest):
+            return Declared(name, depth, signed)
     return None
 
 

@@ -3,6 +3,7 @@
 The rules, each with its source, are in docs/pictures.md.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,8 +58,8 @@ def grey_range(
     What a file declares is a lower bound. Without it the range is of `depth` bits, the one of all
     such files of a dataset. Where there is none, or more than 1 % of the values are above what is
     declared, the smallest of 8, 12, 14 and 16 bits that holds the other 99 %. Never the minimum and
-    maximum themselves: one marker, or one dead pixel, would set the contrast, and two exposures of
-    one limb would come out in two greys. Negative values count as such if more than 1 % are so:
+    maximum themselves: one dead pixel would set the contrast, and two exposures of one limb would
+    come out in two greys. Negative values count as such if more than 1 % are so:
     zero is in the middle of the range then.
     """
     low, high = quantiles(values)
@@ -79,15 +80,16 @@ def grey_range(
         bits = own if needed <= own else max(usual, declared.beyond)
         if bits > own:
             notes.append(
-                f"depth: {declared.name} is {declared.bits}, but 99 % of the values need {needed} "
-                f"bits; read as {bits}"
+                f"depth: {declared.name} declares {declared.bits} bits, but 99 % of the values "
+                f"need {needed} bits; read as {bits}"
             )
         elif usual < own:
             notes.append(
-                f"depth: {declared.name} is {declared.bits}, but 99 % of the values fit into "
-                f"{usual} bits; read as declared, and dark"
+                f"depth: {declared.name} declares {declared.bits} bits, but 99 % of the values "
+                f"fit into {usual} bits; read as declared, and dark"
             )
     black, white = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+    notes += _depth_of_a_few(values, low, high, bits)
     beyond = int(((values < black) | (values > white)).sum())
     if beyond:
         notes.append(
@@ -96,6 +98,35 @@ def grey_range(
         )
     undeclared_bits = 0 if declared else max(needed, BIT_DEPTHS[0])
     return GreyRange(float(black), float(white), tuple(notes), undeclared_bits)
+
+
+def _depth_of_a_few(
+    values: Num[np.ndarray, "..."], low: int, high: int, bits: int
+) -> Iterator[str]:
+    """Notes, if fewer than half of the values, but more than 1 %, set the depth or the zero.
+
+    They are a marker or a background, all of one value or with a gap below; or negative values that
+    are all of one value, or next to nothing beside the positive ones.
+    """
+    signed, half = low < 0, values.size / 2
+    at_one = np.count_nonzero(values == high) > OUTLIERS * values.size
+    others = values[values < (high if at_one else high // 2)]
+    if others.size > half:
+        most = quantiles(others)[1]
+        usual = usual_depth(max(most, 0).bit_length() + signed)
+        depth = min(bits, usual_depth(high.bit_length() + signed))  # what they make it
+        if usual < depth and (at_one or 4 * most < high):
+            part = 1 - others.size / values.size
+            yield (
+                f"depth: {part:.1%} of the values are far above the others, which fit into {usual} "
+                f"bits (a marker or a background?); read as {bits}, and dark"
+            )
+    negative = values[values < 0]
+    if signed and negative.size < half and (-16 * low <= high or negative.min() == negative.max()):
+        yield (
+            f"depth: {negative.size / values.size:.1%} of the values are negative, from "
+            f"{negative.min()} on (padding?); zero is read as middle grey"
+        )
 
 
 def usual_depth(bits: int) -> int:

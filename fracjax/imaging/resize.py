@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 
 from fracjax.imaging.read import DecodedImage, open_image
 
-DECODE_VERSION = 4  # raise it with every change that alters pixels
+DECODE_VERSION = 5  # raise it with every change that alters pixels
 # A JPEG may be decoded at 1/2, 1/4 or 1/8 of its size if that is still so many times the side that
 # is asked for. Against the full decode, in grey levels: on radiographs no pixel differs by more
 # than 12, and the mean by no more than 0.5; on noise and checkerboards, the worst there is, 32 and

@@ -19,7 +19,6 @@ from fracjax.evaluation.temperature import Temperature
 from fracjax.inference.ensemble_bundle import Bundle, EnsembleBundle
 from fracjax.inference.model_bundle import epochs_of, is_cross_validation
 from fracjax.runtime.atomic_files import read_json, to_json, write_json
-from fracjax.runtime.multihost import run_on_main
 from fracjax.training.checkpoint import CheckpointMetadata
 from fracjax.training.ensemble_configs import joined_runs
 
@@ -58,7 +57,6 @@ def store(workdir: Path, chosen: Calibration, metas: Sequence[CheckpointMetadata
     """Keep it in a folder, the run's or another, with what it was chosen on."""
     record = to_json(chosen)
     record = {"operating_point": record.pop("point"), **record, **_chosen_on(metas)}
-    run_on_main(lambda: workdir.mkdir(parents=True, exist_ok=True), "folder")
     write_json(path(workdir), record)
 
 

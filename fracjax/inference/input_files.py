@@ -98,6 +98,11 @@ def read(path: Path, forms: Sequence[ImageFormat]) -> DecodedFile:
         data = read_bytes(path)
     except OSError as error:
         return DecodedFile(path, f"unreadable: {error.strerror or error}")
+    return decode_file(data, forms, path)
+
+
+def decode_file(data: bytes, forms: Sequence[ImageFormat], path: Path) -> DecodedFile:
+    """Decode the bytes of a file of this name, in full, or say why not."""
     decoded = read_image(data, lambda data: decode_each(data, forms), path)
     if isinstance(decoded, Rejection):
         return DecodedFile(path, decoded.reason)

@@ -47,13 +47,13 @@ class DetectorGate:
 
 def open_detector_gate(workdir: Path, mesh: Mesh) -> DetectorGate:
     """Open the detector of a run, or of several; refused where no threshold was chosen yet."""
-    metas = _read_detector(workdir)
+    metas = read_detector(workdir)
     chosen = calibration.read(workdir, metas)  # before the arrays
     assert chosen.point is not None, "a detector's calibration has a threshold"
     return DetectorGate(chosen.apply_to(open_bundle(workdir, mesh)), chosen.point)
 
 
-def _read_detector(workdir: Path) -> tuple[CheckpointMetadata, ...]:
+def read_detector(workdir: Path) -> tuple[CheckpointMetadata, ...]:
     """As `read_all_metas`; refuses more than two classes, and a cross-validation."""
     metas = read_all_metas(workdir)
     classes = metas[0].classes

@@ -14,7 +14,6 @@ from fracjax.errors import InputError
 from fracjax.loading.batch import Examples
 from fracjax.loading.dataset_view import Dataset
 from fracjax.runtime.atomic_files import read_json, to_json, write_json
-from fracjax.runtime.multihost import run_on_main
 from fracjax.training.checkpoint import CheckpointMetadata
 
 FIGURES = {
@@ -97,7 +96,6 @@ def path(folder: Path) -> Path:
 def store(folder: Path, dataset: Dataset, meta: CheckpointMetadata) -> None:
     """Measure the training images of a run, as its network sees them, and keep their ranges."""
     found = ranges_of(measure_all(dataset.part("train", meta.form)), dataset.split_hash)
-    run_on_main(lambda: folder.mkdir(parents=True, exist_ok=True), "folder")
     write_json(path(folder), to_json(found))
 
 

@@ -5,11 +5,11 @@ import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float32, Int, Shaped
+from jaxtyping import Bool, Float32, Int, Int32, Shaped
 
 from fracjax.errors import InputError
 from fracjax.runtime.atomic_files import replacing
@@ -20,7 +20,8 @@ class Batch(TypedDict):
 
     The last batch of an epoch is filled up with studies that were already seen; `valid` is False
     for these. They count in no loss and no metric, and being real studies they leave the
-    statistics of BatchNorm as they should be. `weight` is that of the study in the loss.
+    statistics of BatchNorm as they should be. `weight` is that of the study in the loss; `second`
+    are its numbers in a second task, where there is one.
     """
 
     image: Shaped[np.ndarray | jax.Array, "b *dims"]
@@ -28,6 +29,7 @@ class Batch(TypedDict):
     weight: Float32[np.ndarray | jax.Array, " b"]
     valid: Bool[np.ndarray | jax.Array, " b"]
     index: Int[np.ndarray | jax.Array, " b"]
+    second: NotRequired[Int[np.ndarray | jax.Array, "b columns"]]
 
 
 class StoredRows:
@@ -101,6 +103,8 @@ class Examples:
     attributes: dict[str, Shaped[np.ndarray, " n"]] = field(default_factory=dict)
     # row of `image` of each study; None where they are the same studies in the same order
     row: Int[np.ndarray, " n"] | None = None
+    # number of each study's value in each column of a second task, -1 where it is not known
+    second: Int32[np.ndarray, "n columns"] | None = None
 
     def __len__(self) -> int:
         return len(self.label)
@@ -121,4 +125,5 @@ class Examples:
             **{name: getattr(self, name)[index] for name in ("study", "label", "group")},
             attributes={name: column[index] for name, column in self.attributes.items()},
             row=self.rows[index],
+            second=None if self.second is None else self.second[index],
         )

@@ -103,6 +103,7 @@ class Resident:
     row: Int32[Array, " n"]  # of `image`
     label: Int32[Array, " n"]
     weight: Float32[Array, " n"]  # in the loss
+    second: Int32[Array, "n columns"] | None  # as of `Examples`
 
 
 def make_resident(
@@ -122,7 +123,7 @@ def make_resident(
         key = _identity(part.image)
         row = np.searchsorted(used[key][1], part.rows).astype(np.int32)
         each = np.ones(len(part), np.float32) if weight is None else weight[part.label]
-        small = replicate(mesh, (row, part.label.astype(np.int32), each))
+        small = replicate(mesh, (row, part.label.astype(np.int32), each, part.second))
         out.append(Resident(placed[key], *small))
     return out
 
@@ -211,13 +212,14 @@ def batch_at(
     """
     place = number * batch_size + jnp.arange(batch_size)
     index = order[place % order.size]
-    return Batch(
+    batch = Batch(
         image=take(studies.image, studies.row[index], mesh),
         label=studies.label[index],
         weight=studies.weight[index],
         valid=jnp.logical_and(place < order.size, active),
         index=index,
     )
+    return batch if studies.second is None else {**batch, "second": studies.second[index]}
 
 
 def evaluation_pass(studies: Resident, *, batch_size: int, mesh: Mesh) -> Iterator[Batch]:

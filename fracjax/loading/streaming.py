@@ -46,13 +46,15 @@ class BatchSource:
         index = self.order[place % len(self.order)]
         label = self.examples.label[index].astype(np.int32)
         weights = self.class_weights
-        return Batch(
+        batch = Batch(
             image=self.examples.images(index),
             label=label,
             weight=np.ones(size, np.float32) if weights is None else weights[label],
             valid=place < len(self.order),
             index=index.astype(np.int32),
         )
+        second = self.examples.second
+        return batch if second is None else {**batch, "second": second[index]}
 
 
 def training_batches(

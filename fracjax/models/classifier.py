@@ -40,9 +40,18 @@ class Classifier(nnx.Module):
         `rngs`, a key or streams for dropout, is needed in training mode only. Images that are
         plainly not in that range are refused but under `jax.jit`, where there are no values.
         """
+        return self.head(self.head_input(x, rngs=rngs, start=start))
+
+    def head_input(
+        self,
+        x: Float[Array, "b *map"],
+        *,
+        rngs: nnx.Rngs | jax.Array | None = None,
+        start: str | None = None,
+    ) -> Float[Array, "b d"]:
+        """What enters the dense layer of the head: `pooled`, with features dropped in training."""
         streams = nnx.Rngs(dropout=rngs) if isinstance(rngs, jax.Array) else rngs
-        features = self.pooled(x, rngs=streams, start=start)
-        return self.head(self.dropout(features, rngs=streams))
+        return self.dropout(self.pooled(x, rngs=streams, start=start), rngs=streams)
 
     def pooled(
         self, x: Float[Array, "b *map"], *, rngs: nnx.Rngs | None = None, start: str | None = None

@@ -60,10 +60,10 @@ def _block(block: Block, folder: Path, name: str) -> Iterator[str]:
             yield f"![{escape(block.alt)}]({name}.svg)"
             yield escape(block.caption)
             summary = "<summary>The numbers behind this chart</summary>"
-            yield "\n\n".join((f"<details>{summary}", *_table(block.table), "</details>"))
+            yield "\n\n".join((f"<details>{summary}", *table_lines(block.table), "</details>"))
         case Table():
             yield f"**{escape(block.title)}**"
-            yield from _table(block)
+            yield from table_lines(block)
         case Gallery():
             for number, photo in enumerate(block.photos, 1):
                 (folder / f"{name}-{number}.png").write_bytes(photo.png)
@@ -83,8 +83,8 @@ def _facts(rows: tuple[tuple[str, str], ...]) -> str:
     return "\n".join(f"- **{escape(name)}**: {escape(value)}" for name, value in rows)
 
 
-def _table(table: Table) -> Iterator[str]:
-    """Rows, and notes if there are any."""
+def table_lines(table: Table) -> Iterator[str]:
+    """A table without its title: its rows, and notes if there are any."""
     grid = table.grid()
     rows = [
         [escape(name) for name in table.header],

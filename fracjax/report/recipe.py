@@ -1,6 +1,6 @@
 """How a run is trained, in words: its phases, and which network of it is the result."""
 
-from fracjax.config import Phase, Train
+from fracjax.config import Loss, Phase, Train
 
 KEPT = {
     "lowest_loss": "lowest validation loss",
@@ -50,3 +50,13 @@ def result_text(train: Train) -> str:
             f"(decay {train.average:g})"
         )
     return words
+
+
+def second_task_text(loss: Loss) -> str:
+    """What a run learns beside the class, a sentence; empty if nothing."""
+    if not loss.second_task:
+        return ""
+    return (
+        f"Beside the class: {', '.join(loss.second_task)}, with a weight of {loss.second_weight:g} "
+        "in the loss, by a head that is there in training only."
+    )

@@ -50,9 +50,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write strict JSON in place of what was there; no process goes on before it is there."""
+    """Write strict JSON in place of what was there; no process goes on before it is there.
+
+    Its folder is made if there is none.
+    """
 
     def write() -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as unfinished:
             unfinished.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
 

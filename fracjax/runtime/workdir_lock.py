@@ -18,19 +18,21 @@ LOCK = ".lock"
 
 
 @contextmanager
-def only_writer(workdir: Path) -> Iterator[None]:
+def only_writer(
+    workdir: Path, *, does: str = "trains into", instead: str = "name another workdir"
+) -> Iterator[None]:
     """Hold a workdir, of several processes the first for all; the system frees it with its end.
 
-    What another run holds is refused. On a file system that has no locks nothing is held, and
-    nothing refused.
+    What another run holds is refused, with what that one `does` there and what to do `instead`. On
+    a file system that has no locks nothing is held, and nothing refused.
     """
     # Appending, so that who is refused does not remove what the holder wrote.
     with (workdir / LOCK).open("a+") if is_main() else open(os.devnull) as file:
         holder = broadcast(_holder(file.fileno()) if is_main() else None)
         if holder is not None:
             raise InputError(
-                f"{holder} trains into {workdir}; wait for its end, end it, or name another "
-                f"workdir. If its host is gone, delete {workdir / LOCK}. If one launcher started "
+                f"{holder} {does} {workdir}; wait for its end, end it, or {instead}. If its host "
+                f"is gone, delete {workdir / LOCK}. If one launcher started "
                 "both, it is none that is known here: set JAX_COORDINATOR_ADDRESS, "
                 "JAX_NUM_PROCESSES and JAX_PROCESS_ID (docs/scaling.md), and they train together"
             )

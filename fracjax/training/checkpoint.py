@@ -58,6 +58,8 @@ class CheckpointMetadata:
     seen_files: dict[str, list[str]] = field(default_factory=dict)
     # of the file that defines the backbone, where it is the user's own (`own_backbone`); else empty
     source_digest: str = ""
+    # columns of the second task, each with its values, as they are numbered (`second_task.Values`)
+    second_task: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -84,6 +86,12 @@ class CheckpointMetadata:
                 f"{self.config.workdir} was started from {before}, and model.weights names {now}, "
                 "which would be another run; put the former weights back, or train into another "
                 "--workdir"
+            )
+        if new.second_task != self.second_task:
+            raise InputError(
+                f"{self.config.workdir} learns the values {self.second_task} beside the class, but "
+                f"those of {self.config.data.name} are now {new.second_task}; prepare the dataset "
+                "as it was, or train into another --workdir"
             )
         if new.channels != self.channels:
             raise InputError(

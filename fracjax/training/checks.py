@@ -21,7 +21,7 @@ from fracjax.training.ensemble_configs import (
     subset_dirs,
     swept_dirs,
 )
-from fracjax.training.model import abstract
+from fracjax.training.model import TrainableModel, abstract
 from fracjax.training.optimizer import has_rates
 from fracjax.training.schedule import next_epoch
 
@@ -58,6 +58,7 @@ def check_config(config: Config) -> None:
         lambda: parse_rule(config.threshold),
         lambda: check_cached_views(config),
         lambda: check_rates(config),
+        lambda: check_second_task(config),
     )
     for check in checks:
         try:
@@ -72,10 +73,7 @@ def check_rates(config: Config) -> None:
     """Refuse learning rates of head and blocks where nothing but the head trains."""
     if not any(map(has_rates, config.phases)):
         return
-    network = abstract(config)
-    blocks = {
-        path for path in freeze.sizes(network.model, nnx.Param) if path.startswith("backbone")
-    }
+    network, blocks = _network_and_blocks(config)
     problems = [
         f"phases.{number}.{name} sets learning rates of blocks apart, and none trains: write 1.0, "
         f"or another phases.{number}.cut than {phase.cut}"
@@ -85,6 +83,25 @@ def check_rates(config: Config) -> None:
     ]
     if problems:
         raise InputError("; ".join(problems))
+
+
+def check_second_task(config: Config) -> None:
+    """Refuse a second task where no phase trains what it shares with the class."""
+    if not config.loss.second_task:
+        return
+    network, blocks = _network_and_blocks(config)
+    if all(blocks <= spec.frozen for spec in network.freezes):
+        raise InputError(
+            "loss.second_task is for features that both tasks share, and no phase trains any: "
+            "write another phases.0.cut than head, or leave out the second task"
+        )
+
+
+def _network_and_blocks(config: Config) -> tuple[TrainableModel, set[str]]:
+    """The network without its arrays, and the parameters of its backbone by path."""
+    network = abstract(config)
+    paths = freeze.sizes(network.model, nnx.Param)
+    return network, {path for path in paths if path.startswith("backbone")}
 
 
 def check_cached_views(config: Config) -> None:
@@ -179,6 +196,7 @@ def shared_facts(new: list[CheckpointMetadata]) -> dict[str, str]:
             f"split of {name}": meta.split_hash,
             f"images of {name}": str(meta.form),
             f"weights of {name}": meta.weights_digest,
+            f"second task of {name}": json.dumps(meta.second_task),
             f"checkpoint of {name}": saved.name if saved else "none",
         }
     return facts

@@ -20,6 +20,7 @@ from rich.console import Console
 from fracjax.config import Config, io
 from fracjax.errors import InputError
 from fracjax.loading.dataset_view import SEEN_BEFORE, open_dataset, seen_files
+from fracjax.loading.second_task import numbers, second_task
 from fracjax.models.build import images_of
 from fracjax.models.own_backbone import source_digest
 from fracjax.runtime.atomic_files import write_json
@@ -37,6 +38,7 @@ from fracjax.training.progress import Bar, Profile
 from fracjax.training.step import Metrics, stack_trees, unstack_trees
 from fracjax.training.trainer import RunLog, Trainer
 from fracjax.training.training_data import Detector, examples_of, make_training_data
+from fracjax.training.training_record import TrainingRecord
 
 
 def fit_members(
@@ -84,6 +86,7 @@ def fit_members(
             weights_digest=weights_digest,
             seen_files=seen_files(view),
             source_digest=source_digest(one.model.name),
+            second_task=second_task(view, one.loss.second_task),
         )
         for one, view in zip(configs, views, strict=True)
     ]
@@ -107,6 +110,7 @@ def fit_members(
     with ExitStack() as opened:
         opened.enter_context(only_writer(config.workdir))
         checks.check_workdir(config)  # again: another run may have ended there since
+        record = TrainingRecord(config.workdir, mesh)
         if len(configs) > 1:
             _create_workdir(config)
         trainers = []
@@ -118,6 +122,8 @@ def fit_members(
                 f"{mesh.size} device(s)",
                 highlight=False,
             )
+            if meta.second_task:
+                train = dataclasses.replace(train, second=numbers(train, meta.second_task))
             model, folder = init(meta.config, start), config.workdir / "features"
             data = make_training_data(meta.config, model, train, validation, mesh, console, folder)
             opened.enter_context(log := RunLog(meta.config.workdir))
@@ -125,7 +131,7 @@ def fit_members(
         for trainer in trainers:
             trainer.resume_or_init(console)
         profile = Profile(config.workdir / "profile", profile_steps, console)
-        train_epochs(trainers, mesh, console, profile)
+        train_epochs(trainers, mesh, console, profile, record)
     return [trainer.meta for trainer in trainers]
 
 
@@ -135,7 +141,13 @@ def _create_workdir(config: Config) -> None:
     write_json(checkpoint.config_path(config.workdir), io.to_dict(config))
 
 
-def train_epochs(trainers: list[Trainer], mesh: Mesh, console: Console, profile: Profile) -> None:
+def train_epochs(
+    trainers: list[Trainer],
+    mesh: Mesh,
+    console: Console,
+    profile: Profile,
+    record: TrainingRecord,
+) -> None:
     """Train until no network has an epoch ahead; each is validated and saved after each epoch."""
     first, watch, compiled = trainers[0], Stopwatch(), None
     loader, why = make_loader(trainers, mesh, watch)
@@ -177,6 +189,7 @@ def train_epochs(trainers: list[Trainer], mesh: Mesh, console: Console, profile:
                 parts = {f"time_{what}": part for what, part in vars(time).items()}
                 trainer.log.write_events(trainer.meta.epoch, parts)
             bar.note(f"time: {time}")
+            record.save()
 
 
 def _train_epoch(
@@ -222,7 +235,7 @@ def _train_epoch(
     for trainer, own, metrics in zip(trainers, states, totals, strict=True):
         if trainer in active:
             trainer.state = own
-            figures.append({name: float(figure) for name, figure in metrics.compute().items()})
+            figures.append(metrics.means())
     return figures
 
 

@@ -1,7 +1,7 @@
 """The model of a config, with its freezing, before the first step; and its blocks as a table."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from fracjax.runtime.randomness import stream
 from fracjax.runtime.sharding import replicate
 from fracjax.training import freeze, losses
 from fracjax.training.optimizer import make_optimizer
+from fracjax.training.second_head import new_head
 from fracjax.training.step import TrainState
 
 
@@ -52,13 +53,19 @@ class TrainableModel:
         blocks = self.model.backbone.BLOCKS
         return make_optimizer(self.config.phases[phase], self.freezes[phase], blocks)
 
-    def initial_state(self, phase: int, mesh: Mesh) -> TrainState:
-        """State before the first step of a run that begins in this phase, on every device."""
+    def initial_state(self, phase: int, mesh: Mesh, second: Sequence[int] = ()) -> TrainState:
+        """State before the first step of a run that begins in this phase, on every device.
+
+        `second` are the values of each column of a second task.
+        """
         variables = variables_of(self.model)
-        opt_state = self.optimizer(phase).init(variables["params"])
-        average = variables if self.config.train.average else {}
+        params = variables["params"] | new_head(self.model.backbone.features, second)
         state = TrainState(
-            jnp.zeros((), jnp.int32), **variables, opt_state=opt_state, average=average
+            jnp.zeros((), jnp.int32),
+            params,
+            variables["batch_stats"],
+            opt_state=self.optimizer(phase).init(params),
+            average=variables if self.config.train.average else {},
         )
         # A copy: the step donates what it is given, and the model keeps its own arrays.
         return replicate(mesh, jax.tree.map(jnp.copy, state))

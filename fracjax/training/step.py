@@ -9,6 +9,7 @@ import clu.metrics
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import nnx
 from jax.sharding import Mesh
@@ -24,6 +25,7 @@ from fracjax.runtime.randomness import stream
 from fracjax.runtime.sharding import batch_sharding, replicated
 from fracjax.training import losses
 from fracjax.training.forward import network_input
+from fracjax.training.second_head import mean_over_known, second_logits, second_loss, without_second
 
 Sums = dict[str, list[float | int]]
 
@@ -43,7 +45,17 @@ class TrainState:
     @property
     def variables(self) -> dict[str, Any]:
         """What to validate and keep, `{"params": ..., "batch_stats": ...}`: any average first."""
-        return self.average or {"params": self.params, "batch_stats": self.batch_stats}
+        own = {"params": without_second(self.params), "batch_stats": self.batch_stats}
+        return self.average or own
+
+
+_NONE = np.zeros(0, np.float32)
+
+
+def _of_second(
+    second_loss: ArrayLike = _NONE, second_known: ArrayLike = _NONE, **_: Any
+) -> dict[str, jax.Array]:
+    return {"values": jnp.asarray(second_loss), "mask": jnp.asarray(second_known)}
 
 
 @flax.struct.dataclass
@@ -52,11 +64,18 @@ class Metrics(clu.metrics.Collection):
 
     loss: clu.metrics.Average.from_output("loss")  # pyright: ignore[reportInvalidTypeForm]
     accuracy: clu.metrics.Average.from_output("correct")  # pyright: ignore[reportInvalidTypeForm]
+    # of the second task, without its weight, over columns and examples whose value is known
+    second_loss: clu.metrics.Average.from_fun(_of_second)  # pyright: ignore[reportInvalidTypeForm]
 
     def sums(self) -> Sums:
-        """Sum and number of examples of each figure of one network, fit for JSON."""
-        figures = {"loss": self.loss, "accuracy": self.accuracy}
-        return {name: [float(one.total), int(one.count)] for name, one in figures.items()}
+        """Sum and number of examples of each figure of one network that has any, fit for JSON."""
+        names = ("loss", "accuracy", "second_loss")
+        figures = {name: getattr(self, name) for name in names}
+        return {n: [float(one.total), int(one.count)] for n, one in figures.items() if one.count}
+
+    def means(self) -> dict[str, float]:
+        """Mean of each figure of one network that has examples."""
+        return {name: float(getattr(self, name).compute()) for name in self.sums()}
 
     @classmethod
     def of(cls, sums: Sums) -> "Metrics":
@@ -84,6 +103,7 @@ class StepSpec:
     config: Config  # augmentation, which features do not get, colour map, loss and average
     # first block to run when the batch holds features of the blocks before it.
     start: str | None = None
+    second: tuple[int, ...] = ()  # values of each column of the second task; none without one
 
 
 def make_step(spec: StepSpec, mesh: Mesh, networks: int = 1) -> Step:
@@ -151,28 +171,38 @@ def _step_of_one(spec: StepSpec) -> Step:
         else:
             images = images.astype(jnp.float32)
 
-        def loss_of(logits, label, weight):
-            # Weights do not change the divisor, as in Keras: they are 1 on average.
-            return losses.loss(logits, label, how) * weight
+        def by_targets(of_targets, *targets):
+            return of_targets(*targets) if mixed is None else mixed.of_both(of_targets, *targets)
 
         def mean_loss(params):
-            model = nnx.merge(graph, params, state.batch_stats, rest)
-            logits = model(images, rngs=nnx.Rngs(dropout=dropout), start=spec.start)
-            per_example = loss_of(logits, label, batch["weight"])
-            if mixed is not None:
-                other = loss_of(logits, label[mixed.partner], batch["weight"][mixed.partner])
-                per_example = mixed.fraction * per_example + (1 - mixed.fraction) * other
+            model = nnx.merge(graph, without_second(params), state.batch_stats, rest)
+            features = model.head_input(images, rngs=nnx.Rngs(dropout=dropout), start=spec.start)
+            logits = model.head(features)
+            # Weights do not change the divisor, as in Keras: they are 1 on average.
+            per_example = by_targets(
+                lambda label, weight: losses.loss(logits, label, how) * weight,
+                label,
+                batch["weight"],
+            )
             mean = jnp.sum(per_example * batch["valid"]) / jnp.sum(batch["valid"])
-            return mean, (logits, per_example, nnx.to_pure_dict(nnx.state(model, nnx.BatchStat)))
+            figures = {"loss": per_example, "correct": losses.correct(logits, label)}
+            if spec.second:
+                assert "second" in batch, "training examples have the numbers of their values"
+                logits_of_values = second_logits(params, features, model)
+                of_values = partial(second_loss, logits_of_values, values=spec.second)
+                second = by_targets(of_values, batch["second"])
+                known = by_targets(lambda number: 1.0 * (number >= 0), batch["second"]) > 0
+                known &= batch["valid"][:, None]
+                mean += how.second_weight * mean_over_known(second, known)
+                figures |= {"second_loss": second, "second_known": known}
+            return mean, (figures, nnx.to_pure_dict(nnx.state(model, nnx.BatchStat)))
 
         # The gradients of frozen leaves must not be read, not even for a norm: XLA drops what
         # nobody reads, and the backward pass through the frozen backbone with it.
-        grads, (logits, per_example, batch_stats) = jax.grad(mean_loss, has_aux=True)(state.params)
+        grads, (figures, batch_stats) = jax.grad(mean_loss, has_aux=True)(state.params)
         updates, opt_state = spec.tx.update(grads, state.opt_state, state.params)
         params = jax.tree.map(lambda p, u: p - learning_rate * u, state.params, updates)
-        metrics = Metrics.single_from_model_output(
-            loss=per_example, correct=losses.correct(logits, label), mask=batch["valid"]
-        )
+        metrics = Metrics.single_from_model_output(**figures, mask=batch["valid"])
         now = TrainState(state.step + 1, params, batch_stats, opt_state)
         if spec.config.train.average:
             decay = spec.config.train.average

@@ -91,6 +91,7 @@ class Trainer:
         how, train = self.config.data, data.views[0]
         self.steps = steps_per_epoch(train, batch_size=how.batch_size, oversample=how.oversample)
         self.class_weights = losses.class_weights(train.label, len(how.classes), self.config.loss)
+        self._second = tuple(len(values) for values in new.second_task.values())
         self._phase = 0  # whose optimiser the state holds
 
     def resume_or_init(self, console: Console) -> None:
@@ -101,7 +102,7 @@ class Trainer:
             ahead = next_epoch(saved.history, config) if saved.step else None
             # Within an epoch the state is of the phase of that epoch, else of the last one's.
             self._phase = ahead.phase if ahead else saved.history[-1]["phase"] - 1
-        self.state = self.model.initial_state(self._phase, self._mesh)
+        self.state = self.model.initial_state(self._phase, self._mesh, self._second)
         if resumed := self.log.last(self.state, self._mesh):
             self.state, saved = resumed
             saved.check_continues(new)
@@ -119,7 +120,7 @@ class Trainer:
     def step_spec(self, phase: int) -> StepSpec:
         """What the steps of a phase are made of."""
         view, tx = self.model.training_view(phase), self.model.optimizer(phase)
-        return StepSpec(view, tx, self.config, self.data.start)
+        return StepSpec(view, tx, self.config, self.data.start, self._second)
 
     def start_epoch(self) -> None:
         """Set the learning rates; of a phase that begins, make its optimiser."""

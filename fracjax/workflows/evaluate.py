@@ -10,7 +10,6 @@ from rich.console import Console
 
 from fracjax.config import value_of
 from fracjax.config.class_names import print_roles
-from fracjax.datasets.sources import fracatlas
 from fracjax.errors import InputError
 from fracjax.evaluation import OperatingPoint, Predictions, binary_report, per_class_report
 from fracjax.evaluation.calibration import recalibration, reliability
@@ -20,6 +19,7 @@ from fracjax.inference.calibration import about
 from fracjax.inference.ensemble_folder import Runs, folder_of, join
 from fracjax.inference.evaluate_run import EvaluatedRun, evaluate_run
 from fracjax.inference.evaluation_request import EvaluationRequest
+from fracjax.inference.looks import record_look
 from fracjax.inference.model_bundle import ModelBundle, epochs_of
 from fracjax.report.charts.training import History
 from fracjax.report.facts import DataFacts, RunFacts
@@ -44,9 +44,6 @@ from fracjax.training.starting_run import describe
 from fracjax.workflows.external import described, external_facts, show_external
 from fracjax.workflows.mistakes import find_mistakes
 from fracjax.workflows.pages import data_facts, facts_of_gone, run_text, today, write_report
-
-# What the columns of a dataset mean for its subgroups; of others every column with a few values.
-_SUBGROUPS = {"fracatlas": fracatlas.SUBGROUPS}
 
 # For metrics.json, for the screen, for the report, and the main figures in one line.
 Results = tuple[dict[str, Any], list[Table], list[Section], str]
@@ -86,6 +83,8 @@ def evaluate(
     if request.calibrate and evaluated.calibration.point is not None and not evaluated.folds:
         # For `predict` to know what it may be trusted with.
         training_images.store(out or workdir, evaluated.dataset, evaluated.bundle.meta)
+    if request.part == "test" and on is None:
+        record_look(out or workdir, evaluated.bundle.metas)
     print_roles(console, evaluated.bundle.meta.classes)
     run, point = _facts(evaluated), evaluated.calibration.point
     made = _of_classifier(evaluated, run) if point is None else _of_detector(evaluated, run, point)
@@ -224,8 +223,9 @@ def _of_detector(evaluated: EvaluatedRun, run: RunFacts, point: OperatingPoint) 
     data = (predictions.label, predictions.fracture_score)
     report = binary_report(*data, point, predictions.groups, predictions.classes)
     prepared = evaluated.dataset.prepared
-    columns = _SUBGROUPS.get(prepared.name)
-    masks = masks_of(predictions.attributes, predictions.label, columns, prepared.group_by)
+    masks = masks_of(
+        predictions.attributes, predictions.label, prepared.subgroups, prepared.group_by
+    )
     subgroups = subgroup_report(predictions, masks, point.threshold)
     made, line = reliability(*data, predictions.groups), recalibration(*data, predictions.groups)
     figures = {

@@ -14,11 +14,12 @@ from fracjax.config.class_names import print_roles
 from fracjax.errors import InputError
 from fracjax.inference.stages import DetectorGate, open_detector_gate
 from fracjax.models.backbone import HEAD
-from fracjax.report.recipe import KEPT, phase_text, result_text
+from fracjax.report.recipe import KEPT, phase_text, result_text, second_task_text
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training.checkpoint import CheckpointMetadata, config_path
 from fracjax.training.checks import check_before_training, check_config
 from fracjax.training.ensemble_configs import member_configs
+from fracjax.training.estimate import estimate
 from fracjax.training.loop import fit_members
 from fracjax.training.model import summarise_phases
 from fracjax.training.optimizer import block_rates, has_rates
@@ -97,8 +98,18 @@ def show_model(config: Config, console: Console) -> None:
         console.print(table)
         console.print(f"{phase_text(phase, config.train)}.", highlight=False, soft_wrap=True)
     words = result_text(config.train)
-    console.print(f"{words[0].upper()}{words[1:]}.", highlight=False, soft_wrap=True)
+    words = f"{words[0].upper()}{words[1:]}. {second_task_text(config.loss)}"
+    console.print(words.rstrip(), highlight=False, soft_wrap=True)
     console.print("Parameters include the running statistics of BatchNorm, as Keras counts them.")
+
+
+def show_estimate(config: Config, console: Console) -> None:
+    """Print how long the run will take here, or what is missing to say so."""
+    try:
+        said = str(estimate(config, data_mesh()))
+    except InputError as error:
+        said = f"no estimate of how long it takes: {error}"
+    console.print(f"{said}.", highlight=False, soft_wrap=True)
 
 
 def show_run(workdir: Path, metas: Sequence[CheckpointMetadata], console: Console) -> None:

@@ -35,6 +35,7 @@ def test_a_dry_run_prints_config_and_network_without_data(tmp_path):
     assert "The epoch of the lowest validation loss is kept" in answer.stdout
     total, trained, _ = rows["total"]
     assert int(total.replace(",", "")) > int(trained.replace(",", "")) > 0
+    assert "no estimate of how long it takes: dataset 'phantom' is not prepared" in answer.stdout
     assert list(tmp_path.iterdir()) == []
 
 
@@ -57,6 +58,8 @@ def test_a_dry_run_prints_config_and_network_without_data(tmp_path):
         ("predict --stage1 nowhere nowhere.png", "nowhere"),
         ("export --stage1 nowhere", "not a run"),
         ("convert nowhere.h5", "no file nowhere.h5"),
+        ("ablate phantom_stage2 --folds 1", "has 3 classes: name a detector"),
+        ("reproduce --systems stag1 --jobs 0", "no system 'stag1'; perhaps you meant stage1"),
         ("prepare fracatlas", "--source is needed"),
         ("show nothing --config phantom_stage1 --data-dir nowhere", "nothing"),
         (

@@ -15,13 +15,25 @@ free of fracture|fracture-free|no finding|no abnormality|fracture_0|fracture_no|
 no implant|kein Bruch|keine Fraktur|ohne Befund|unauffällig|frakturfrei|gesund|sain
 sans fracture|pas de fracture|sano|sin fractura|sem fratura|senza frattura|niet gebroken
 zdrowy|bez złamania|здоровый|без перелома|saglıklı|kırık yok
+absence of fracture|lack_of_fracture|LackOfFracture|fracture absent|fracture-lacking
+fracture absence|never fractured|neither fracture nor dislocation|fracture ruled out
+rule_out fracture|nil fracture|fracture not seen|no fracture seen|fracture not present
+nofrac|nonfx|fractureless|undamaged|benign|NAD|WNL|o.B.
+fehlende Fraktur|Frakturausschluss|Abwesenheit einer Fraktur|unverletzt
+Fraktur nicht nachweisbar|absence de fracture|aucune fracture|indemne|ausencia de fractura
+ninguna fractura|ausência de fratura|nenhuma fratura|assenza di frattura|nessuna frattura
+afwezigheid van fractuur|brak złamania|prawidłowy|bez zlomeniny|zdravý|отсутствие перелома
+ingen fraktur|utan fraktur|frisk|terve|kırıksız|sağlam|لا كسر|سليم|طبيعي|골절없음|没有骨折
 正常|无骨折|無骨折|骨折なし|정상|골절 없음"""
 POSITIVE = """fracture|Fractured|broken|abnormal|unhealthy|not normal|non-normal|injured
 positive|pos|+ve|+|fracture+|Fracture_positive|fracture_1|Avulsion fracture
 Fracture Dislocation|fracture, not displaced|fracture without displacement|Unterarmfraktur
 Bruch|abnorm|auffällig|nicht normal|anormal|fracturé|cassé|fractura|roto|frattura|gebroken
+lack of normality|not free of fracture|fracture not excluded|fracture without visible displacement
+fracture, absence of displacement|fracture present|damaged|malignant|non-union fracture
+verletzt|lésion|fractuur|nieprawidłowy|zlomenina|сломан|benbrudd|törött|كسر|غير طبيعي
 złamanie|перелом|kırık|骨折|异常|골절"""
-NEITHER = "knee|displaced|stable|unstable|A|1|transverse|hardware|normal_vs_fracture"
+NEITHER = "knee|displaced|stable|unstable|A|1|transverse|hairline|torus|hardware|normal_vs_fracture"
 
 
 @pytest.mark.parametrize(
@@ -39,6 +51,10 @@ def test_what_a_name_says(role, names):
         (("others", "normal"), True),
         (("not fractured", "fractured"), False),
         (("others", "fracture"), False),
+        (("absence of fracture", "fracture"), False),
+        (("fracture", "absence_of_fracture"), True),
+        (("others", "lack of fracture"), True),
+        (("others", "fracture absent"), True),
         (("a", "b"), False),
         (("Spiral Fracture", "Avulsion fracture"), False),
         (("no_1", "no_2"), False),

@@ -24,9 +24,10 @@ def _file(tmp_path: Path, body: str) -> Path:
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
 def test_every_config_of_the_house_loads_and_survives_json(path):
-    config = load(path)
-    again = json.loads(json.dumps(io.to_dict(config)))
-    assert io.from_dict(again) == config
+    for name in io.each(path):
+        config = load(name)
+        again = json.loads(json.dumps(io.to_dict(config)))
+        assert io.from_dict(again) == config
 
 
 def test_overrides_replace_single_fields(tmp_path):
@@ -228,6 +229,21 @@ def test_impossible_values_are_refused_all_at_once():
             "none, or 1 or more",
         ),
         (Config(loss=Loss(focal_gamma=-1.0)), "loss.focal_gamma is -1.0, below 0"),
+        (
+            Config(loss=Loss(second_task=("region", "Hardware"), second_weight=0.0)),
+            "loss.second_task.1 is Hardware, a class cue: it is seen where a fracture was treated, "
+            "and who learns to tell it tells the class by it. Leave it out; among the subgroups it "
+            "stands apart; loss.second_weight is 0.0, not above 0",
+        ),
+        (
+            Config(loss=Loss(second_task=("view", "view"))),
+            "loss.second_task is ('view', 'view'), which names one twice",
+        ),
+        (
+            Config(loss=Loss(second_weight=0.5)),
+            "loss.second_weight is 0.5, and there is no second task: name its columns in "
+            "loss.second_task, or leave out the weight",
+        ),
         (Config(train=Train(plateau_factor=1.0)), "train.plateau_factor is 1.0, not below 1"),
         (Config(train=Train(plateau_factor=0.0)), "train.plateau_factor is 0.0, not above 0"),
         (Config(train=Train(plateau_patience=0)), "train.plateau_patience is 0, below 1"),
@@ -371,7 +387,7 @@ def test_several_phases_survive_json():
     config = Config(
         phases=(Phase(epochs=2, cut="head"), Phase(schedule="plateau"), Phase()),
         data=Data(filter=Path("runs/x"), fold="1/2", subset=0.5, oversample=True),
-        loss=Loss(label_smoothing=0.1, focal_gamma=2.0, class_weights="balanced"),
+        loss=Loss(0.1, focal_gamma=2.0, class_weights="balanced", second_task=("region", "view")),
         ensemble=Ensemble(members=3),
         sweep=Sweep((1e-3, 0.1), seeds=2, subsets=(0.1, 1.0)),
     )
@@ -457,6 +473,34 @@ def test_none_is_one_word_for_what_a_run_does_without(tmp_path):
     saved = io.to_dict(without)
     saved["data"]["fold"] = saved["model"]["weights"] = "none"
     assert io.from_dict(saved) == without
+
+
+def test_of_a_file_with_several_configs_each_is_named_by_its_number(tmp_path):
+    both = "Config(workdir=Path('a')), Config(workdir=Path('b'), train=Train(seed=1))"
+    path = _file(tmp_path, f"from pathlib import Path\ndef get_config(): return {both}")
+    assert io.each(path) == [f"{path}:1", f"{path}:2"]
+    assert io.each(f"{path}:2") == [f"{path}:2"]
+    assert io.each("stage1") == ["stage1"]
+    second = load(f"{path}:2", ["--train.patience", "9"])
+    assert (second.workdir, second.train.seed, second.train.patience) == (Path("b"), 1, 9)
+    for name in (path, f"{path}:3"):
+        with pytest.raises(InputError, match=r"has 2 config\(s\), .*: name one, .*:1 to .*:2; "):
+            load(name)
+    with pytest.raises(InputError, match=r"stage1 has 1 config\(s\), found stage1:2"):
+        load("stage1:2")
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        ("Config(), Config()", "share a workdir"),
+        ("Config(), 3", "returned int, not a fracjax Config"),
+        ("()", "returned tuple, not a fracjax Config"),
+    ],
+)
+def test_several_configs_that_are_no_runs_are_refused(tmp_path, returned, message):
+    with pytest.raises(InputError, match=message):
+        io.each(_file(tmp_path, f"def get_config(): return {returned}"))
 
 
 def test_a_packaged_config_is_found_by_its_name_and_a_file_by_its_path(tmp_path, monkeypatch):

@@ -42,9 +42,13 @@ def png(values: np.ndarray, sbit: int | None = None) -> bytes:
     return data[:33] + chunk + data[33:]  # behind IHDR
 
 
-def tiff(values: np.ndarray, most: int) -> bytes:
+def tiff(values: np.ndarray, most: float, tag: int = 281, *, signed: bool = False) -> bytes:
+    """With MaxSampleValue, or SMaxSampleValue (341), which Pillow writes as a float."""
     tags = TiffImagePlugin.ImageFileDirectory_v2()
-    tags[281] = most
+    tags[tag] = most
+    if signed:  # Pillow reads it, and does not write it
+        tags[339] = 2
+        values = values.astype(np.int16).view(np.uint16)
     return encode(values, "TIFF", tiffinfo=tags)
 
 
@@ -63,6 +67,47 @@ def test_a_dead_pixel_or_a_marker_sets_no_contrast(writer, value, count):
     assert_array_equal(found.flat[count:], GREY.flat[count:])
     assert set(found.flat[:count]) == {255}
     assert f"depth: {count} of 7,680 values lie outside 0 to 4095" in note
+
+
+MARKERS = {
+    "of one value": np.full(150, 65535),
+    "of one value close by": np.full(150, 4400),
+    "of several": np.linspace(50_000, 65_000, 150),
+}
+
+
+@pytest.mark.parametrize("marker", MARKERS.values(), ids=MARKERS)
+@pytest.mark.parametrize("writer", WRITERS[:3], ids=["PNG", "TIFF", "DICOM"])
+def test_a_marker_large_enough_to_set_the_depth_is_noted(writer, marker):
+    values = LIMB.copy()
+    values.flat[:150] = marker
+    bits = 14 if marker[0] < 2**14 else 16
+    assert (
+        f"depth: 2.0% of the values are far above the others, which fit into 12 bits (a marker or "
+        f"a background?); read as {bits}, and dark"
+    ) in shown(writer(values))[1]
+
+
+def test_a_marker_within_a_declared_depth_is_noted_too():
+    noted = shown(dicom(with_some(LIMB, 16383, 150), BitsStored=14))[1]
+    assert noted.startswith("depth: 2.0% of the values are far above the others, which fit into 12")
+    assert shown(dicom(with_some(LIMB, 4095, 150), BitsStored=12))[1] == ""
+
+
+def test_the_bright_end_of_an_exposure_is_no_marker():
+    for spread in (np.linspace(0, 17_000, 7_680), np.linspace(0, 10, 7_680) ** 4 * 6.5):
+        assert shown(png(spread.astype(np.uint16).reshape(96, 80)))[1] == ""
+
+
+@pytest.mark.parametrize("least, noted", [(-1, True), (-2000, True), (-500, False)])
+@pytest.mark.parametrize("stored", [12, 16])
+def test_negative_values_that_are_padding_or_next_to_nothing_are_noted(least, noted, stored):
+    values = (LIMB // 2).astype(np.int16)
+    values.flat[:150] = least
+    if not noted:  # of several values: of the picture
+        values.flat[:75] = least // 2
+    note = shown(dicom(values, BitsStored=stored))[1]
+    assert noted == (f"depth: 2.0% of the values are negative, from {least} on (padding?)" in note)
 
 
 @pytest.mark.parametrize("count", [1, 60])
@@ -101,8 +146,8 @@ def test_a_declared_depth_is_kept_though_the_values_are_fewer():
     found, note = shown(dicom(LIMB, BitsStored=14))
     assert_array_equal(found, np.rint(LIMB * (255 / 16383)))
     assert note == (
-        "depth: BitsStored is 14, but 99 % of the values fit into 12 bits; read as declared, and "
-        "dark"
+        "depth: BitsStored declares 14 bits, but 99 % of the values fit into 12 bits; read as "
+        "declared, and dark"
     )
 
 
@@ -119,15 +164,47 @@ def test_significant_bits_of_a_png():
     assert_array_equal(shown(png(dark * 16, 10))[0], np.rint(dark * 16 * (255 / 65535)))
 
 
-def test_tags_of_a_tiff():
+@pytest.mark.parametrize("tag, name", [(281, "MaxSampleValue"), (341, "SMaxSampleValue")])
+def test_a_maximum_in_a_tiff_is_a_lower_bound_of_its_depth(tag, name):
     dark = LIMB // 16
-    found, note = shown(tiff(dark, 4095))
-    assert_array_equal(found, np.rint(dark * (255 / 4095)))
-    assert note.startswith("depth: MaxSampleValue is 12, but 99 % of the values fit into 8 bits")
-    found, note = shown(tiff(LIMB, 255))
+    found, note = shown(tiff(dark, 4095, tag))
+    assert_array_equal(found, np.rint(dark * (255 / 4095)))  # else 8 bits
+    assert note == (
+        f"depth: {name} declares 12 bits, but 99 % of the values fit into 8 bits; read as "
+        "declared, and dark"
+    )
+    ten = LIMB // 4  # as BitsStored 10 is read
+    assert_array_equal(shown(tiff(ten, 1023, tag))[0], np.rint(ten * (255 / 1023)))
+    assert_array_equal(shown(tiff(dark, 4000, tag))[0], np.rint(dark * (255 / 4095)))
+    found, note = shown(tiff(LIMB, 255, tag))
     assert_array_equal(found, GREY)
-    assert note.startswith("depth: MaxSampleValue is 8, but 99 % of the values need 12 bits; read")
-    assert_array_equal(shown(tiff(LIMB, 65535))[0], GREY)  # no more than the container
+    assert note == f"depth: {name} declares 8 bits, but 99 % of the values need 12 bits; read as 12"
+
+
+@pytest.mark.parametrize("most", [65535, float("nan"), 0.5, -1.0])
+def test_a_maximum_in_a_tiff_that_is_the_container_s_or_none_says_nothing(most):
+    data = tiff(LIMB, most, 281 if most == 65535 else 341)
+    assert_array_equal(shown(data)[0], GREY)
+    assert open_image(data).undeclared_bits == 12
+
+
+@pytest.mark.parametrize("most", [4400, 9000])
+def test_a_picture_s_own_maximum_in_a_tiff_is_no_depth(most):
+    """Many writers put it there: one dead pixel, or an exposure, would set the contrast."""
+    found, note = shown(tiff(with_some(LIMB, most, 1), most))
+    assert_array_equal(found.flat[1:], GREY.flat[1:])
+    assert "1 of 7,680 values lie outside 0 to 4095" in note
+
+
+def test_a_signed_tiff_declares_by_its_maximum():
+    middle = LIMB.astype(np.int16) - 1000
+    found, note = shown(tiff(middle, 4095, 341, signed=True))
+    assert_array_equal(found, np.rint((middle.astype(np.float32) + 4096) * (255 / 8191)))
+    assert note.startswith("depth: SMaxSampleValue declares 13 bits, but 99 % of the values fit")
+    # 1000 needs 11 bits with its sign, of which the usual depth is 12
+    low = (LIMB // 16).astype(np.int16) - 100
+    found, _ = shown(tiff(low, 1000, 341, signed=True))
+    assert_array_equal(found, np.rint((low.astype(np.float32) + 2048) * (255 / 4095)))
 
 
 def test_twelve_bits_packed_in_a_tiff():

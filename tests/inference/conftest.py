@@ -11,11 +11,12 @@ import pytest
 from fracjax.config import Config, Data, Ensemble, Model
 from fracjax.evaluation import choose_threshold
 from fracjax.evaluation.temperature import Temperature
-from fracjax.imaging.resize import decode
-from fracjax.inference import calibration
+from fracjax.imaging.resize import ImageFormat, decode
+from fracjax.inference import calibration, training_images
 from fracjax.inference.model_bundle import open_run
 from fracjax.inference.stages import Stages, open_detector_gate, open_stages
 from fracjax.loading.batch import Examples
+from fracjax.runtime.atomic_files import to_json, write_json
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training.checkpoint import CheckpointMetadata, Checkpoints
 from fracjax.training.ensemble_configs import member_configs
@@ -59,6 +60,18 @@ def save_untrained(config: Config, channels: int, behind=None, seed: int = 0, **
             checkpoints.save_best(state, meta)
 
 
+def _calibrate(detector: Config) -> None:
+    """Store a temperature and the median score of the pictures of seeds 0 to 19 as a threshold."""
+    files = [encode(picture(seed), "PNG") for seed in range(20)]
+    trained = dataclasses.replace(open_run(detector.workdir, data_mesh()), temperature=1.7)
+    scores = trained.predict(examples_of(files, trained)).fracture_score
+    assert np.ptp(scores) > 0.05
+    labels = (scores > np.median(scores)).astype(int)
+    point = choose_threshold(f"fixed:{float(np.median(scores))!r}", labels, scores)
+    stored = calibration.Calibration(point, Temperature(1.7, 20, None, None), 1, "float32")
+    calibration.store(detector.workdir, stored, trained.metas)
+
+
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory) -> tuple[Path, Path]:
     """Workdirs of a detector, two networks that see 16 grey pixels, and of a classifier of colour.
@@ -73,14 +86,7 @@ def runs(tmp_path_factory) -> tuple[Path, Path]:
         ensemble=Ensemble(members=2),
     )
     save_untrained(detector, channels=1)
-    files = [encode(picture(seed), "PNG") for seed in range(20)]
-    trained = dataclasses.replace(open_run(detector.workdir, data_mesh()), temperature=1.7)
-    scores = trained.predict(examples_of(files, trained)).fracture_score
-    assert np.ptp(scores) > 0.05
-    labels = (scores > np.median(scores)).astype(int)
-    point = choose_threshold(f"fixed:{float(np.median(scores))!r}", labels, scores)
-    stored = calibration.Calibration(point, Temperature(1.7, 20, None, None), 1, "float32")
-    calibration.store(detector.workdir, stored, trained.metas)
+    _calibrate(detector)
     types = dataclasses.replace(
         detector,
         workdir=root / "stage2",
@@ -96,3 +102,20 @@ def runs(tmp_path_factory) -> tuple[Path, Path]:
 def stages(runs) -> Stages:
     """Both of them, opened."""
     return open_stages(runs[0], runs[1], data_mesh())
+
+
+@pytest.fixture(scope="session")
+def lone_detector(tmp_path_factory) -> Path:
+    """Workdir of a detector of one network, with a threshold and the ranges of its training."""
+    config = Config(
+        workdir=tmp_path_factory.mktemp("lone") / "lone",
+        data=Data(image_size=16, batch_size=8),
+        model=Model(width=0.0625, dropout=0.0),
+    )
+    save_untrained(config, channels=1)
+    _calibrate(config)
+    form = ImageFormat(16)
+    shown = np.stack([decode(encode(picture(seed), "PNG"), form) for seed in range(20)])
+    ranges = training_images.ranges_of(training_images.measure(shown), "split")
+    write_json(training_images.path(config.workdir), to_json(ranges))
+    return config.workdir

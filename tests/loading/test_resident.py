@@ -22,7 +22,8 @@ def _examples(dtype=np.uint8, side=3) -> Examples:
     pictures = np.random.default_rng(0).integers(0, 255, (40, side, side, 1)).astype(dtype)
     name = np.array([f"s{i}" for i in range(len(LABEL))])
     rows = np.random.default_rng(1).permutation(40)[: len(LABEL)]
-    return Examples(study=name, image=pictures, label=LABEL, group=name, row=rows)
+    second = np.stack([LABEL - 1, np.arange(len(LABEL)) % 4], axis=-1).astype(np.int32)
+    return Examples(study=name, image=pictures, label=LABEL, group=name, row=rows, second=second)
 
 
 @pytest.mark.parametrize("devices", [1, 4])
@@ -41,6 +42,8 @@ def test_batches_are_those_of_the_disk(devices, oversample):
         assert len(source) == (5 if oversample else 3)
         for number, expected in enumerate(source):
             jax.tree.map(assert_array_equal, gather(order, number), dict(expected))
+            assert "second" in expected
+            assert_array_equal(expected["second"][:, 0], expected["label"] - 1)
 
 
 @pytest.mark.parametrize("devices", [1, 4])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fracjax.config import Config, Data, Phase, Train
+from fracjax.config import Config, Data, Loss, Phase, Train
 from fracjax.evaluation import OperatingPoint
 from fracjax.evaluation.temperature import Temperature
 from fracjax.report import facts
@@ -13,9 +13,16 @@ from fracjax.report.charts.training import History
 from fracjax.report.facts import DataFacts, RunFacts, versions
 from fracjax.report.page import Facts
 from fracjax.report.recipe import phase_text, result_text
-from fracjax.report.sections.run import YOURS, card_section, claim_section, data_section
+from fracjax.report.sections.performance import subgroup_section
+from fracjax.report.sections.run import (
+    YOURS,
+    card_section,
+    claim_section,
+    data_section,
+    training_section,
+)
 from fracjax.report.table import Table
-from tests.report.sample_page import KNOWN
+from tests.report.sample_page import KNOWN, REPORT, history, subgroups
 
 DATA = DataFacts(
     name="hands",
@@ -158,6 +165,23 @@ def test_the_recipe_is_told_in_words():
     )
     assert "the moving average" not in result_text(Train())
     assert "(decay 0.995)" in result_text(Train(average=0.995))
+
+
+def test_what_is_learnt_beside_the_class_is_told():
+    trained = dataclasses.replace(RUN, histories={"one": history()})
+    assert "Beside the class" not in str(training_section(trained, None))
+    loss = Loss(second_task=("region", "view"), second_weight=0.5)
+    rich = dataclasses.replace(RUN.config, loss=loss)
+    said = str(training_section(dataclasses.replace(trained, config=rich), None))
+    assert "Beside the class: region, view, with a weight of 0.5 in the loss" in said
+
+
+def test_a_class_cue_among_the_subgroups_is_called_one():
+    some = subgroups()
+    without = [one for one in some if one.attribute != "hardware"]
+    assert "A class cue is among them (hardware)" in str(subgroup_section(some, REPORT))
+    assert len(without) < len(some)
+    assert "class cue" not in str(subgroup_section(without, REPORT))
 
 
 def test_a_run_says_by_which_rule_its_epoch_was_kept():

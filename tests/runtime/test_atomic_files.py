@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fracjax.runtime.atomic_files import to_json
+from fracjax.runtime.atomic_files import read_json, to_json, write_json
 
 
 @dataclass(frozen=True)
@@ -38,3 +38,10 @@ def test_records_become_strict_json():
             True,
         ]
     }
+
+
+def test_json_is_written_into_a_folder_that_is_not_there_yet(tmp_path):
+    path = tmp_path / "new" / "results" / "it.json"
+    write_json(path, {"a": 1})
+    assert read_json(path, "") == {"a": 1}
+    assert [it.name for it in path.parent.iterdir()] == ["it.json"]

@@ -183,7 +183,7 @@ def test_another_cpu_or_another_share_of_it_has_a_folder_of_its_own(monkeypatch)
 
 def test_training_and_prediction_set_up_before_jax_is_imported():
     """JAX reads the folder's name as it is imported."""
-    names = ["train", "evaluate", "predict", "cascade", "two_stages", "explain"]
+    names = ["train", "evaluate", "predict", "cascade", "two_stages", "explain", "reproduce"]
     code = "\n".join(
         [
             "import runpy, sys",

@@ -9,13 +9,17 @@ from fracjax.loading.batch import Examples
 
 @pytest.fixture(scope="session")
 def examples() -> Examples:
-    """Twenty pictures of 16 pixels; those of class 1 have a bright stripe."""
+    """Twenty pictures of 16 pixels; those of class 1 have a bright stripe.
+
+    Of two columns, of two and of three values, not every value is known.
+    """
     rng = np.random.default_rng(0)
     label = np.arange(20) % 2
     image = rng.integers(0, 128, (20, 16, 16, 1), dtype=np.uint8)
     image[label == 1, 7:9] += 120
     name = np.array([f"s{i}" for i in range(20)])
-    return Examples(study=name, image=image, label=label, group=name)
+    second = np.stack([np.arange(20) // 3 % 2, np.arange(20) // 2 % 4 - 1], axis=-1)
+    return Examples(study=name, image=image, label=label, group=name, second=second.astype("i4"))
 
 
 @pytest.fixture(scope="session")

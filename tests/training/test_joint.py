@@ -28,6 +28,7 @@ SEEDS = (3, 4)
 STEPS = 10
 BATCH = 9  # of three folds two have a batch less than the third
 RATES = np.array([0.0003, 0.001], np.float32)
+SECOND = (2, 3)  # values of the columns that are learnt beside the class
 
 # Plain gradient steps where two programs are compared: Adam makes whole steps of rounding noise,
 # as `test_step.py` says.
@@ -48,7 +49,7 @@ def networks(config):
 @pytest.fixture(scope="module")
 def recipe(networks):
     tx = freeze.partial_updates(SGD, networks[0].freezes[0])
-    return StepSpec(networks[0].training_view(0), tx, networks[0].config)
+    return StepSpec(networks[0].training_view(0), tx, networks[0].config, second=SECOND)
 
 
 def _batches(examples, seed):
@@ -58,7 +59,7 @@ def _batches(examples, seed):
 
 
 def _initial(network, recipe, mesh):
-    state = network.initial_state(0, mesh)
+    state = network.initial_state(0, mesh, SECOND)
     return dataclasses.replace(state, opt_state=recipe.tx.init(state.params))
 
 
@@ -72,7 +73,7 @@ def each_alone(networks, recipe, examples):
         for batch in _batches(examples, seed):
             placed = jax.device_put(batch, batch_sharding(mesh))
             state, metrics = step(state, placed, jax.random.key(seed), rate)
-            losses.append(float(metrics.compute()["loss"]))
+            losses.append([float(one.compute()) for one in (metrics.loss, metrics.second_loss)])
         out.append((state, losses))
     return out
 
@@ -88,8 +89,8 @@ def _together(networks, recipe, examples, devices):
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *batches)
         placed = jax.device_put(stacked, batch_sharding(mesh, axis=1))
         state, metrics = step(state, placed, keys, RATES)
-        losses.append(np.asarray(metrics.loss.total / metrics.loss.count))
-    return state, np.array(losses).T
+        losses.append([one.total / one.count for one in (metrics.loss, metrics.second_loss)])
+    return state, np.array(losses).transpose(2, 0, 1)
 
 
 BOTH_WAYS = pytest.mark.parametrize(
@@ -116,6 +117,7 @@ def test_member_i_equals_the_run_of_i_alone_over_ten_steps(
     assert_array_equal(state.step, [STEPS] * 2)
     head = np.asarray(state.params["head"]["kernel"])
     assert np.abs(head[0] - head[1]).max() > 0.01  # and they are different networks
+    assert np.abs(np.asarray(state.params["second"]["kernel"])).min(axis=(1, 2)).min() > 0
 
 
 @BOTH_WAYS
@@ -153,7 +155,7 @@ def run(phantoms, tmp_path_factory) -> Config:
         model=Model(width=0.0625, dropout=0.1),
         freeze=Freeze(batch_norm="above_cut"),
         augment=Augment(flip=True),
-        loss=Loss(label_smoothing=0.05, class_weights="balanced"),
+        loss=Loss(label_smoothing=0.05, class_weights="balanced", second_task=("bones",)),
         phases=(Phase(epochs=1, learning_rate=1e-3, cut="head"), Phase(1, 1e-3, "dense")),
     )
 
@@ -187,6 +189,7 @@ def test_a_member_of_an_ensemble_is_the_run_that_its_config_makes_alone(ensemble
     _same(metas[1].history, alone[1].history)
     assert [row["phase"] for row in metas[1].history] == [1, 2]
     assert metas[0].history != metas[1].history
+    assert all(row["train_second_loss"] < 0.8 for row in metas[1].history)  # chance is 0.69
     names = ["member_1", "member_2", "member_3"]
     assert [folder.name for folder in member_dirs(config.workdir)] == names
     assert read_meta(member_dirs(config.workdir)[1]).config == second
@@ -220,7 +223,7 @@ def test_a_fold_that_stands_idle_at_the_end_of_each_epoch_is_the_run_of_that_fol
         workdir=tmp_path / "folds",
         folds=3,
         data=dataclasses.replace(run.data, subset=1.0),
-        phases=(Phase(epochs=2, learning_rate=1e-3, cut="head"),),
+        phases=(Phase(epochs=2, learning_rate=1e-3, cut="dense"),),
     )
     configs = member_configs(config)
     steps = [-(-len(open_dataset(one.data).part("train")) // BATCH) for one in configs]

@@ -31,6 +31,7 @@ from fracjax.training.model import abstract
 from fracjax.training.schedule import learning_rates
 from fracjax.training.trainer import RunLog, Trainer
 from fracjax.training.training_data import TrainingData
+from fracjax.training.training_record import read_sessions
 from tests.paths import ROOT
 from tests.training.runs import cut_short, fit, saved, scalars
 
@@ -89,6 +90,9 @@ def test_a_run_leaves_config_checkpoints_history_and_events(config, straight):
     assert read_meta(config.workdir).epoch == meta.best_epoch
     assert read_meta(config.workdir, "last").epoch == 4
     assert json.loads((config.workdir / "history.json").read_text()) == meta.history
+    (session,) = read_sessions(config.workdir)
+    assert session.platform == "cpu"
+    assert session.seconds > 0
     written = scalars(config.workdir)
     for epoch, loss in enumerate(losses, 1):
         assert written[epoch, "validation_loss"] == pytest.approx(loss)

@@ -18,6 +18,7 @@ from fracjax.training.checks import check_config
 from fracjax.training.freeze import FREEZE, FreezeSpec, labels, partial_updates, partition
 from fracjax.training.model import variables_of
 from fracjax.training.optimizer import block_rates, kernels, make_optimizer
+from fracjax.training.second_head import new_head
 from fracjax.training.step import averaged
 
 ALL = FreezeSpec(frozenset(), frozenset())
@@ -154,8 +155,9 @@ def test_each_block_moves_at_its_own_rate(cnn, params):
     part = partition(cnn, "block2", "above_cut")
     phase = Phase(head_rate=4.0, block_decay=0.5, weight_decay=0.125)
     tx = make_optimizer(phase, part, cnn.backbone.BLOCKS)
-    ones = jax.tree.map(jnp.ones_like, params)
+    ones = jax.tree.map(jnp.ones_like, params | new_head(4, (2, 3)))
     rates = {"block1": 0.0, "block2": 0.125, "block3": 0.25, "dense": 0.5, "head": 4.0}
+    rates["second"] = rates["head"]
     for name, update in _by_name(_updates(tx, ones, ones)).items():
         rate = rates[name.removeprefix("backbone/").split("/")[0]]
         # An epsilon of 1e-7, in float32.

@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from rich.console import Console
 
-from fracjax.config import Augment, Config, Data, Freeze, Model, Phase
+from fracjax.config import Augment, Config, Data, Freeze, Loss, Model, Phase
 from fracjax.errors import InputError
 from fracjax.inference.model_bundle import open_run
 from fracjax.loading.batch import StoredRows
@@ -133,6 +133,7 @@ def cached(phantoms, tmp_path_factory):
         model=Model(width=0.0625, dropout=0.0),
         freeze=Freeze(batch_norm="frozen", cached_views=2),
         augment=Augment(brightness=0.2),
+        loss=Loss(second_task=("bones",)),
         phases=(Phase(epochs=2, learning_rate=1e-30, cut="dense"),),
     )
     quiet = Console(quiet=True)
@@ -153,6 +154,9 @@ def test_a_run_trains_on_its_views_in_turn_in_both_modes(cached):
     first, second, third = (row["train_loss"] for row in meta.history)
     assert third == pytest.approx(first, rel=1e-6)  # epoch e trains on view e mod 2
     assert abs(second - first) > 1e-4
+    # Beside the class a head that has learnt nothing says that both numbers of bones are as likely.
+    chance = [row["train_second_loss"] for row in meta.history]
+    assert chance == pytest.approx([np.log(2)] * 3, rel=1e-6)
 
 
 def test_a_run_computes_its_features_once(cached):

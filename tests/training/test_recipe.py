@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_array_equal
 from rich.console import Console
 
-from fracjax.config import Augment, Config, Data, Model, Phase, Train
+from fracjax.config import Augment, Config, Data, Loss, Model, Phase, Train
 from fracjax.errors import InputError
 from fracjax.inference.model_bundle import open_run, read_metas
 from fracjax.loading.dataset_view import open_dataset
@@ -39,6 +39,7 @@ def config(phantoms, tmp_path_factory) -> Config:
         data=Data(dir=phantoms, image_size=16, batch_size=12),
         model=Model(width=0.0625),
         augment=Augment(flip=True),
+        loss=Loss(second_task=("bones",), second_weight=0.5),
         phases=(phase,),
         train=Train(keep="last", patience=1, average=0.9),
     )
@@ -61,12 +62,21 @@ def test_the_last_epoch_is_kept(config, straight):
 def test_the_average_is_kept_and_is_what_was_validated(config, straight):
     last, best = saved(config.workdir), saved(config.workdir, "best")
     jax.tree.map(assert_array_equal, best, last["average"])
-    moved = jax.tree.map(lambda a, b: bool((a != b).any()), best["params"], last["params"])
+    network = {name: last["params"][name] for name in best["params"]}
+    moved = jax.tree.map(lambda a, b: bool((a != b).any()), best["params"], network)
     assert all(jax.tree.leaves(moved))
     run = open_run(config.workdir, data_mesh())
     examples = open_dataset(config.data).part("validation")
     own = run.predict(examples).probabilities[np.arange(len(examples)), examples.label]
     assert -np.log(own).mean() == pytest.approx(straight.best_loss, rel=1e-5)
+
+
+def test_a_second_task_is_learnt_beside_the_class_and_is_no_part_of_the_result(config, straight):
+    assert straight.second_task == {"bones": ["1", "2"]}
+    first, last = (row["train_second_loss"] for row in straight.history)
+    assert last < first < 0.8  # nats; chance is 0.69
+    assert saved(config.workdir)["params"].keys() == {"backbone", "head", "second"}
+    assert saved(config.workdir, "best")["params"].keys() == {"backbone", "head"}
 
 
 def test_a_run_that_starts_from_it_starts_from_the_average(config, straight, tmp_path):
@@ -77,11 +87,15 @@ def test_a_run_that_starts_from_it_starts_from_the_average(config, straight, tmp
 
 
 def test_it_goes_on_to_the_same_bits(config, straight, tmp_path):
-    """Killed within its second epoch; there is no result before the end, and this is said."""
+    """Killed within its second epoch; there is no result before the end, and this is said.
+
+    In stream mode up to there.
+    """
     train = dataclasses.replace(config.train, checkpoint_steps=2)
     run = dataclasses.replace(config, workdir=tmp_path, train=train)
+    streamed = dataclasses.replace(run, data=dataclasses.replace(run.data, mode="stream"))
     with cut_short(lambda meta: (meta.epoch, meta.step) == (1, 2)):
-        fit(run, QUIET)
+        fit(streamed, QUIET)
     with pytest.raises(InputError, match="a run that keeps its last epoch, and is not over"):
         read_metas(tmp_path)
     assert fit(run, QUIET).history == straight.history

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from fracjax.config import CLASS_CUES
 from fracjax.evaluation import BinaryReport, OperatingPoint, PerClassReport, Predictions
 from fracjax.evaluation.calibration import Recalibration, Reliability
 from fracjax.evaluation.curves import decision_curve, pr_band, roc_band
@@ -133,14 +134,20 @@ def confidence_section(made: Reliability, temperature: Temperature) -> Section:
 
 def subgroup_section(subgroups: Sequence[Subgroup], report: BinaryReport) -> Section:
     """The same figures on parts of the studies."""
-    words = text(
+    words = (
         f"A subgroup with too few {report.classes[1]} studies, or too few {report.classes[0]} "
         "studies, has no figure: it would be noise. Intervals are of each subgroup alone; about "
         "one in twenty misses the true value. What the dataset does not record cannot be seen here."
     )
+    names = dict.fromkeys(subgroup.attribute for subgroup in subgroups)
+    if cues := [name for name in names if name.casefold() in CLASS_CUES]:
+        words += (
+            f" A class cue is among them ({', '.join(cues)}): it is seen where a fracture was "
+            "treated, so that what is found there may be the cue. Read the studies without it."
+        )
     metrics = ("auc", "sensitivity", "specificity")
     charts = (forest_chart(subgroups, report, metric) for metric in metrics)
-    return Section("subgroups", "Subgroups", (*charts, words))
+    return Section("subgroups", "Subgroups", (*charts, text(words)))
 
 
 def temperature_text(temperature: Temperature) -> str:

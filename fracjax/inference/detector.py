@@ -1,0 +1,130 @@
+"""A detector to ask about pictures from Python: the one that comes with fracjax, or one's own."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import numpy as np
+from jaxtyping import Float32, UInt8
+from PIL import Image
+
+from fracjax.errors import InputError
+from fracjax.imaging.decoder_warnings import capture_decoder_warnings
+from fracjax.inference import training_images
+from fracjax.inference.input_files import DecodedFile, decode_file, read
+from fracjax.inference.model_bundle import ModelBundle
+from fracjax.inference.packed_run import BUILT_IN, unpacked
+from fracjax.inference.stages import DetectorGate, open_detector_gate
+from fracjax.inference.training_images import TrainingImages
+from fracjax.runtime.sharding import batch_sharding, data_mesh
+from fracjax.training.ensemble_configs import joined_runs
+
+Picture = Path | str | bytes | np.ndarray
+"""A file by its path, the bytes of one, or pixels: uint8 or uint16 [h, w], or uint8 [h, w, 3]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Detection:
+    """What a detector says of one picture."""
+
+    probability: float  # of a fracture, from 0 to 1, at the temperature that validation chose
+    # the class it is called: the positive one where the probability reaches the threshold.
+    decision: str
+    note: str  # what is doubtful about its greys, and how it is unlike the training images; or ""
+    # what enters the head, of the picture as it is: of several networks one row for each.
+    features: Float32[np.ndarray, "..."]
+
+
+@dataclass(frozen=True, eq=False)
+class Detector:
+    """A trained detector at its threshold; `load_detector` opens one."""
+
+    gate: DetectorGate
+    training: TrainingImages | None  # what the images of its training look like, where it is known
+
+    @property
+    def classes(self) -> tuple[str, str]:
+        """Its classes, the negative one first."""
+        negative, positive = self.gate.bundle.meta.classes
+        return negative, positive
+
+    @property
+    def threshold(self) -> float:
+        """The probability from which on a picture is called positive."""
+        return self.gate.point.threshold
+
+    def predict(self, pictures: Picture | Sequence[Picture]) -> list[Detection]:
+        """What it says of one picture or of several, in their order.
+
+        Pictures are paths of JPEG, PNG, TIFF, BMP or DICOM files, the bytes of such files, or
+        arrays of pixels: uint8[h, w] and uint16[h, w] (grey; a bone is bright), uint8[h, w, 3]
+        (RGB), of any size. They are read as the command `predict` reads files, by the same rules:
+        `docs/pictures.md`. An array of 16 bits is read as a file that declares no depth.
+
+        Raises:
+          InputError: naming each picture that cannot be read, and why; none is predicted then.
+        """
+        one = isinstance(pictures, (Path, str, bytes, np.ndarray))
+        with capture_decoder_warnings():
+            decoded = [self._read(picture) for picture in ([pictures] if one else pictures)]
+        wrong = [f"picture {i}: {it.reason}" for i, it in enumerate(decoded) if it.reason]
+        if wrong:
+            raise InputError(f"{len(wrong)} of {len(decoded)} not read: {'; '.join(wrong)}")
+        size = self.gate.bundle.batch_size
+        chunks = [decoded[at : at + size] for at in range(0, len(decoded), size)]
+        return [detection for chunk in chunks for detection in self._detect(chunk)]
+
+    def _read(self, picture: Picture) -> DecodedFile:
+        forms = [self.gate.bundle.meta.form]
+        if isinstance(picture, (Path, str)):
+            return read(Path(picture), forms)
+        if isinstance(picture, bytes):
+            return decode_file(picture, forms, Path())
+        kinds = {2: (np.uint8, np.uint16), 3: (np.uint8,)}
+        if picture.dtype not in kinds.get(picture.ndim, ()) or picture.shape[2:] not in ((), (3,)):
+            found = f"{picture.dtype}{list(picture.shape)}"
+            reason = f"expected uint8[h, w], uint16[h, w] or uint8[h, w, 3], found {found}"
+            return DecodedFile(Path(), reason)
+        encoded = io.BytesIO()  # pixels are read by the rules of files, to the bit
+        Image.fromarray(picture).save(encoded, "PNG", compress_level=0)
+        return decode_file(encoded.getvalue(), forms, Path())
+
+    def _detect(self, files: Sequence[DecodedFile]) -> list[Detection]:
+        bundle, images = self.gate.bundle, [file.images[0] for file in files]
+        assert isinstance(bundle, ModelBundle), "load_detector refuses several runs"
+        filled = np.stack([*images, *[images[0]] * (bundle.batch_size - len(images))])
+        features = bundle.features(jax.device_put(filled, batch_sharding(bundle.mesh)))
+        logits, seen = jax.device_get((bundle.logits_of(features), [it[0] for it in features]))
+        scores = bundle.probabilities_of(logits)[: len(images), 1]
+        vectors = seen[0] if len(seen) == 1 else np.stack(seen, axis=1)
+        return [
+            Detection(float(score), self.classes[int(called)], self._note(file, image), vector)
+            for file, image, score, called, vector in zip(
+                files, images, scores, self.gate.point.calls(scores), vectors, strict=False
+            )
+        ]
+
+    def _note(self, file: DecodedFile, image: UInt8[np.ndarray, "side side c"]) -> str:
+        unlike = self.training.unlike(image) if self.training else ""
+        return "; ".join(filter(None, (file.note, unlike)))
+
+
+def load_detector(run: Path | str = BUILT_IN) -> Detector:
+    """Open a detector: the one that comes with fracjax, a packed run, or a workdir.
+
+    That of fracjax is described in `fracjax/pretrained/detector.md`: its data, its figures with
+    their intervals, and what it must not be used for. It is research code, not a medical device.
+
+    Raises:
+      InputError: no run of a detector there, one without a threshold, or a damaged file.
+    """
+    workdir = unpacked(Path(run))
+    if runs := joined_runs(workdir):
+        raise InputError(
+            f"{workdir} stands for {len(runs)} runs, which predict_files asks; a Detector is one: "
+            f"name one of {', '.join(map(str, runs))}"
+        )
+    gate = open_detector_gate(workdir, data_mesh(own=True))
+    return Detector(gate, training_images.read(workdir, gate.bundle.meta.split_hash))

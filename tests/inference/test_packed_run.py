@@ -1,0 +1,241 @@
+"""A run as one file: what is in it, what comes out of it, and what is refused."""
+
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from rich.console import Console
+
+from fracjax import InputError, load_detector
+from fracjax.inference import packed_run
+from fracjax.inference.model_bundle import open_run
+from fracjax.inference.packed_run import BUILT_IN, half, unpacked, write
+from fracjax.inference.stages import open_detector_gate
+from fracjax.runtime.sharding import data_mesh
+from fracjax.workflows.pack import pack
+from tests.datasets.trees import encode, picture
+
+FILES = [encode(picture(seed), "PNG") for seed in range(11)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("FRACJAX_CACHE_DIR", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def packed(lone_detector, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("packed") / "mine.npz"
+    write(path, lone_detector, data_mesh(), {"auc": 0.5})
+    return path
+
+
+def _changed(packed: Path, to: Path, **changes) -> Path:
+    with np.load(packed) as file:
+        kept = {name: file[name] for name in file.files} | changes
+    np.savez(to, **{name: array for name, array in kept.items() if array is not None})  # pyright: ignore[reportArgumentType]
+    return to
+
+
+def test_kernels_are_float16_the_rest_float32_and_nothing_is_pickled(packed):
+    with np.load(packed, allow_pickle=False) as file:
+        kinds = {(file[name].ndim > 1, file[name].dtype.name) for name in file.files if "/" in name}
+        record = json.loads(str(file["record"]))
+    assert kinds == {(True, "float16"), (False, "float32")}
+    assert record["figures"] == {"auc": 0.5}
+
+
+def test_what_is_unpacked_is_the_run_with_its_kernels_rounded(packed, lone_detector):
+    there = open_detector_gate(unpacked(packed), data_mesh())
+    here = open_detector_gate(lone_detector, data_mesh())
+    rounded = half(here.bundle.networks[0])
+    jax.tree.map(np.testing.assert_array_equal, there.bundle.networks[0], rounded)
+    assert (there.point, there.identity) == (here.point, here.identity)
+    assert there.bundle.metas == here.bundle.metas
+
+
+def test_it_is_unpacked_once_and_a_workdir_not_at_all(packed, lone_detector, own_cache):
+    folder = unpacked(packed)
+    assert folder.is_relative_to(own_cache)
+    assert folder.name == "mine"
+    (folder / "seen").touch()
+    assert (unpacked(packed) / "seen").exists()
+    assert unpacked(lone_detector) == lone_detector
+    assert not list(own_cache.rglob("unfinished-*"))
+
+
+def test_half_rounds_kernels_and_refuses_what_float16_cannot_hold():
+    network = {"kernel": np.array([[1 + 2**-12, 65504.0]]), "bias": np.array([1 + 2**-12, 1e6])}
+    rounded = half(network)
+    assert rounded["kernel"].tolist() == [[1.0, 65504.0]]
+    assert rounded["bias"].tolist() == np.array([1 + 2**-12, 1e6], np.float32).tolist()
+    with pytest.raises(InputError, match=r"^kernel holds values up to 7e\+04, and float16 ends at"):
+        half({"kernel": np.array([[7e4]])})
+
+
+def _record(packed: Path, **changes) -> np.ndarray:
+    with np.load(packed) as file:
+        return np.array(json.dumps(json.loads(str(file["record"])) | changes))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"record": None}, r"is damaged, or no packed run \(KeyError: .*; pack the run again"),
+        ({"record": np.array("{")}, r"is damaged, or no packed run \(JSONDecodeError"),
+        ({"kernel": np.zeros((2, 2), np.float16)}, r"1 arrays of other shapes, such as kernel"),
+        ({"record": np.array([None], object)}, r"is damaged, .*ValueError: Object arrays cannot"),
+    ],
+    ids=["no record", "no JSON", "an array too many", "pickled"],
+)
+def test_a_file_that_is_no_packed_run_is_refused(packed, tmp_path, change, message):
+    with pytest.raises(InputError, match=message):
+        unpacked(_changed(packed, tmp_path / "other.npz", **change))
+
+
+def test_a_file_of_another_version_is_refused(packed, tmp_path):
+    other = _changed(packed, tmp_path / "old.npz", record=_record(packed, version=0))
+    with pytest.raises(InputError, match=r"old.npz: of versions \(0, \d+\), these are \(1, \d+\)"):
+        unpacked(other)
+
+
+def test_values_that_are_not_finite_are_refused(packed, tmp_path):
+    with np.load(packed) as file:
+        name = next(name for name in file.files if name.endswith("kernel"))
+        broken = np.full_like(file[name], np.nan)
+    with pytest.raises(InputError, match=r"does not hold the network of its config \(not finite\)"):
+        unpacked(_changed(packed, tmp_path / "nan.npz", **{name: broken}))
+
+
+@pytest.mark.parametrize("where", [0.1, 0.5, 0.9])
+def test_a_damaged_file_is_refused_and_leaves_nothing(packed, tmp_path, own_cache, where):
+    data = bytearray(packed.read_bytes())
+    at = int(where * len(data))
+    data[at : at + 64] = bytes(64)
+    damaged = tmp_path / "damaged.npz"
+    damaged.write_bytes(data)
+    before = sorted(own_cache.rglob("*"))
+    with pytest.raises(InputError, match=r"damaged.npz is damaged"):
+        unpacked(damaged)
+    assert [it for it in sorted(own_cache.rglob("*")) if it.is_file()] == [
+        it for it in before if it.is_file()
+    ]
+
+
+def test_a_damaged_built_in_file_says_to_install_again(packed, tmp_path, monkeypatch):
+    broken = tmp_path / "detector.npz"
+    broken.write_bytes(b"no zip")
+    monkeypatch.setattr(packed_run, "BUILT_IN", broken)
+    with pytest.raises(InputError, match=r"is damaged.*; install fracjax again$"):
+        unpacked(broken)
+
+
+def test_without_a_cache_that_can_be_written_it_says_which_to_name(packed, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("FRACJAX_CACHE_DIR", str(tmp_path / "file"))
+    with pytest.raises(InputError, match=r"cannot be written .*set FRACJAX_CACHE_DIR to a folder"):
+        unpacked(packed)
+
+
+def test_only_a_detector_of_one_network_is_packed_into_an_npz(runs, lone_detector, tmp_path):
+    quiet = Console(quiet=True)
+    for workdir, out, message in (
+        (lone_detector, tmp_path / "a.zip", "a packed run is an .npz, found .*name it .*a.npz"),
+        (runs[0], tmp_path / "a.npz", "stage1 has 2 networks; name the folder of one"),
+        (runs[1], tmp_path / "a.npz", "expected a detector of two classes"),
+    ):
+        with pytest.raises(InputError, match=message):
+            pack(workdir, out, data_mesh(), quiet)
+    (tmp_path / "a.npz").touch()
+    with pytest.raises(InputError, match=r"a\.npz is there already"):
+        pack(lone_detector, tmp_path / "a.npz", data_mesh(), quiet)
+
+
+# From Python
+
+
+def test_a_detector_says_of_files_bytes_and_pixels_what_the_run_does(packed, tmp_path):
+    path = tmp_path / "one.png"
+    path.write_bytes(FILES[0])
+    pixels = np.asarray(picture(0))
+    detector = load_detector(packed)
+    of_file, of_text, of_bytes, of_pixels = detector.predict([path, str(path), FILES[0], pixels])
+    for other in (of_text, of_bytes, of_pixels, *detector.predict(path)):
+        assert (other.probability, other.decision) == (of_file.probability, of_file.decision)
+        np.testing.assert_array_equal(other.features, of_file.features)
+
+
+def test_more_pictures_than_a_batch_are_what_each_is_alone(packed):
+    detector = load_detector(str(packed))
+    assert len(FILES) > detector.gate.bundle.batch_size
+    together = detector.predict(FILES)
+    alone = [detector.predict(data)[0] for data in FILES]
+    np.testing.assert_allclose(
+        [it.probability for it in together], [it.probability for it in alone], rtol=1e-6
+    )
+    assert {it.decision for it in together} == {"healthy", "fracture"} == {*detector.classes}
+    for it in together:
+        assert (it.decision == "fracture") == (it.probability >= detector.threshold)
+    assert detector.predict([]) == []
+
+
+def test_features_times_the_head_are_the_probability(packed):
+    detector = load_detector(packed)
+    bundle = detector.gate.bundle
+    (found,) = detector.predict(FILES[3])
+    head = bundle.networks[0]["params"]["head"]
+    logit = found.features @ np.ravel(head["kernel"]) + np.ravel(head["bias"])[0]
+    expected = 1 / (1 + np.exp(-logit / bundle.temperature))
+    assert found.probability == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_picture_unlike_those_of_training_has_a_note(packed):
+    inside, white = load_detector(packed).predict([FILES[0], np.full((40, 40), 255, np.uint8)])
+    assert inside.note == ""
+    assert "unlike the training images: brighter" in white.note
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (np.zeros((8, 8), np.float32), r"expected uint8\[h, w\], .*, found float32\[8, 8\]"),
+        (np.zeros((3, 8, 8), np.uint8), r"found uint8\[3, 8, 8\]"),
+        (b"", "empty: zero bytes"),
+        (b"text", "not a picture"),
+        ("nowhere.png", "unreadable: "),
+    ],
+    ids=["float", "channels first", "no bytes", "no picture", "no file"],
+)
+def test_all_pictures_that_cannot_be_read_are_named_at_once(packed, wrong, message):
+    with pytest.raises(InputError, match=rf"^2 of 3 not read: picture 0: .*{message}.*picture 2: "):
+        load_detector(packed).predict([wrong, FILES[0], wrong])
+
+
+# The one that comes with fracjax
+
+
+def test_the_built_in_detector_is_small_and_holds_what_its_card_says():
+    assert BUILT_IN.stat().st_size <= 6 * 2**20
+    detector = load_detector()
+    assert detector.classes == ("normal", "fracture")
+    assert 0 < detector.threshold < 1
+    assert detector.training is not None
+    assert detector.training.n == 2392
+    with np.load(BUILT_IN, allow_pickle=False) as file:
+        record = json.loads(str(file["record"]))
+    card = BUILT_IN.with_suffix(".md").read_text()
+    assert record["meta"]["split_hash"] in card
+    assert f"{detector.threshold:.4f}" in card
+    assert f"{detector.gate.bundle.temperature:.2f}" in card
+
+
+def test_the_built_in_detector_answers():
+    (found,) = load_detector().predict(np.asarray(picture(0)))
+    assert 0 <= found.probability <= 1
+    assert found.features.shape == (1280,)
+    assert open_run(unpacked(BUILT_IN), data_mesh()).meta.config.model.name == "mobilenet_v2"
