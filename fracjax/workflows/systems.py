@@ -21,7 +21,7 @@ CORE = (
     "stage2_cnn_paper",
     "stage2_mobilenet",
 )
-"""Those that train on one H100 in nine minutes from a bare start."""
+"""Those that are meant to fit nine minutes of one H100 from a bare start."""
 
 SETS: dict[str, Callable[[str], bool]] = {
     "all": lambda name: not name.endswith("_cpu"),
