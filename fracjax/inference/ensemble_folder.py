@@ -4,7 +4,7 @@
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fracjax.errors import InputError
@@ -116,13 +116,17 @@ def read_together(runs: Sequence[Path]) -> list[tuple[CheckpointMetadata, ...]]:
     return [found[run] for run in runs]
 
 
+def in_order(runs: Iterable[Path]) -> list[Path]:
+    """Several runs by their paths, however they were named: they have one mean, and one name."""
+    return sorted(runs, key=os.path.abspath)
+
+
 def _several(runs: Runs) -> list[Path]:
-    """The runs, in one order, however they were named: so that they have one mean, and one name."""
     if isinstance(runs, Path):
         return [unpacked(runs)]
     if not runs:
         raise InputError("no run is named: write the workdir of one (--stage1 DIR), or of several")
-    return sorted(map(unpacked, runs), key=os.path.abspath)
+    return in_order(map(unpacked, runs))
 
 
 def _beside(runs: Sequence[Path]) -> Path | None:

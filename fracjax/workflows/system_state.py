@@ -10,6 +10,7 @@ from fracjax.config import Config, Data, io
 from fracjax.errors import InputError
 from fracjax.evaluation import Estimate
 from fracjax.inference import calibration
+from fracjax.inference.ensemble_folder import in_order
 from fracjax.inference.looks import read_looks
 from fracjax.inference.model_bundle import epochs_of
 from fracjax.loading.dataset_view import open_dataset
@@ -90,7 +91,8 @@ def is_evaluated(system: System, part: str) -> bool:
     if not chosen or not source:
         return False
     try:
-        metas = [meta for config in system.configs for meta in _kept(config.workdir)]
+        runs = in_order(config.workdir for config in system.configs)
+        metas = [meta for run in runs for meta in _kept(run)]
     except InputError:
         return False
     now = {
