@@ -35,6 +35,7 @@ from fracjax.workflows.compare import compare
 from fracjax.workflows.evaluate import evaluate
 from fracjax.workflows.explain import explain_run
 from fracjax.workflows.export import export_into
+from fracjax.workflows.pack import pack
 from fracjax.workflows.predict import predict_into
 from fracjax.workflows.system_state import is_evaluated
 from fracjax.workflows.systems import System
@@ -362,6 +363,10 @@ def test_commands_of_one_run_refuse_the_folder_of_several(together, tmp_path):
         explain_run(folder, "test", data_mesh(), QUIET, tmp_path)
     with pytest.raises(InputError, match=said):
         open_run(folder, data_mesh())
+    with pytest.raises(InputError, match=r"stands for 2 runs, which predict_files asks; a De"):
+        fracjax.load_detector(folder)
+    with pytest.raises(InputError, match=r"has 3 networks; name the folder of one to pack it"):
+        pack(folder, tmp_path / "x.npz", data_mesh(), QUIET)
     config = checkpoint.read_meta(together[0][1]).config
     config = dataclasses.replace(config, model=dataclasses.replace(config.model, weights=folder))
     with pytest.raises(InputError, match=r"model.weights is .*, a run of 2 networks; name one of"):
@@ -423,7 +428,7 @@ def test_what_any_of_the_runs_started_from_counts_as_seen(together, tmp_path):
 
 
 def test_the_front_takes_them_as_a_run(together):
-    bundle = fracjax.open_run(together[0])
+    bundle = fracjax.open_run([str(run) for run in together[0]])
     assert isinstance(bundle, EnsembleBundle)
     assert bundle.temperature == 1
     assert bundle.workdir == folder_of(together[0])

@@ -14,13 +14,13 @@ from fracjax.errors import InputError
 from fracjax.imaging.decoder_warnings import capture_decoder_warnings
 from fracjax.inference import training_images
 from fracjax.inference.ensemble_folder import folder_of
-from fracjax.inference.feature_files import refuse_several
 from fracjax.inference.input_files import DecodedFile, decode_file, read
 from fracjax.inference.model_bundle import ModelBundle
 from fracjax.inference.packed_run import BUILT_IN
 from fracjax.inference.stages import DetectorGate, open_detector_gate
 from fracjax.inference.training_images import TrainingImages
 from fracjax.runtime.sharding import batch_sharding, data_mesh
+from fracjax.training.ensemble_configs import joined_runs
 
 Picture = Path | str | bytes | np.ndarray
 """A file by its path, the bytes of one, or pixels: uint8 or uint16 [h, w], or uint8 [h, w, 3]."""
@@ -125,6 +125,10 @@ def load_detector(run: Path | str = BUILT_IN) -> Detector:
       InputError: no run of a detector there, several, one without a threshold, or a damaged file.
     """
     workdir = folder_of(Path(run))
-    refuse_several(workdir)
+    if runs := joined_runs(workdir):
+        raise InputError(
+            f"{workdir} stands for {len(runs)} runs, which predict_files asks; a Detector is one: "
+            f"name one of {', '.join(map(str, runs))}"
+        )
     gate = open_detector_gate(workdir, data_mesh(own=True))
     return Detector(gate, training_images.read(workdir, gate.bundle.meta.split_hash))
