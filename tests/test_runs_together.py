@@ -37,6 +37,8 @@ from fracjax.workflows.explain import explain_run
 from fracjax.workflows.export import export_into
 from fracjax.workflows.pack import pack
 from fracjax.workflows.predict import predict_into
+from fracjax.workflows.system_state import is_evaluated
+from fracjax.workflows.systems import System
 from tests.conftest import TYPES
 from tests.datasets.trees import encode, picture, write
 from tests.inference.conftest import save_untrained
@@ -398,6 +400,19 @@ def test_another_dataset_is_seen_by_each_run_in_its_own_form(together, tmp_path)
     ]
     assert isinstance(bundle, EnsembleBundle)
     assert_array_equal(found.predictions.probabilities, bundle.probabilities(*each))
+
+
+def test_a_system_is_evaluated_whatever_the_order_of_its_configs(together):
+    """`reproduce` reads that off the folder, in which the runs are by their paths."""
+    one, two = together[0]
+    config = checkpoint.read_meta(two).config
+    there, folder = folder_of([one, two]), one.with_name("system")
+    write(calibration.path(folder), calibration.path(there).read_bytes())
+    metrics = there / "evaluation" / "validation" / "metrics.json"
+    write(folder / "validation" / "metrics.json", metrics.read_bytes())
+    configs = [dataclasses.replace(config, workdir=run) for run in (two, one)]
+    for order in (configs, configs[::-1]):
+        assert is_evaluated(System("system", ("two", "one"), tuple(order)), "validation")
 
 
 def test_what_any_of_the_runs_started_from_counts_as_seen(together, tmp_path):
