@@ -126,6 +126,11 @@ def _several(runs: Runs) -> list[Path]:
         return [unpacked(runs)]
     if not runs:
         raise InputError("no run is named: write the workdir of one (--stage1 DIR), or of several")
+    if len(runs) > 1 and (files := [str(run) for run in runs if run.is_file()]):
+        # Their place in the user's cache is nothing for a folder to name.
+        raise InputError(
+            f"{', '.join(files)}: a packed run answers alone; name its workdir instead"
+        )
     return in_order(map(unpacked, runs))
 
 

@@ -217,6 +217,8 @@ def test_a_packed_run_is_taken_in_place_of_its_workdir(packed, tmp_path, lone_de
     assert found[0] == pytest.approx(found[1], abs=0.02)  # kernels are rounded
     with pytest.raises(InputError, match=r"a packed run is a file: name a folder .* with --out"):
         fracjax.evaluate(packed, "validation")
+    with pytest.raises(InputError, match=r"mine.npz: a packed run answers alone; name its workdir"):
+        fracjax.predict_files(tmp_path / "a.png", [packed, lone_detector], out=tmp_path / "both")
     with pytest.raises(InputError, match=r"it is a file, which evaluate, predict, cascade and exp"):
         explain_run(packed, "test", data_mesh(), Console(quiet=True), tmp_path / "explained")
 
