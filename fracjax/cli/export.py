@@ -45,7 +45,7 @@ def export(
 def pack(
     checkpoint: Path, out: Path, data_dir: Path | None = None, overwrite: bool = False
 ) -> None:
-    """Pack a trained detector into one small file, which commands take in place of its workdir.
+    """Pack a trained detector into one small file, in place of its workdir in other commands.
 
     Kernels are rounded to half precision, then temperature and threshold are chosen on validation
     once more. The file holds arrays and JSON, no code.

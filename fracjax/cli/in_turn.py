@@ -5,6 +5,7 @@ and compiled the others need not. The process ends with the one that started it.
 """
 
 import json
+import signal
 import sys
 
 from fracjax.cli.main import main
@@ -22,6 +23,8 @@ def run(commands: list[list[str]]) -> int:
 
 
 if __name__ == "__main__":
+    # Who starts all this with a script's "&" ignores the interrupt by which jobs are asked to end.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     end_with_parent()
     set_up()
     sys.exit(run(json.loads(sys.argv[1])))

@@ -89,13 +89,13 @@ def one_flag_each(words: Sequence[str], *flags: str) -> list[str]:
     """`--stage1 A B PATHS` as `--stage1 A --stage1 B PATHS`: where paths follow the runs of a flag.
 
     What follows the first of them is another run if it is a folder as training, or evaluation of
-    several runs, makes one.
+    several runs, makes one, or has the name of a packed run.
     """
     made, flag = [], ""
     for before, word in zip(["", *words], words, strict=False):
         if before in flags:
             flag = before
-        elif not any((Path(word) / name).exists() for name in _IN_A_RUN):
+        elif Path(word).suffix != ".npz" and not any((Path(word) / n).exists() for n in _IN_A_RUN):
             flag = ""
         elif flag:
             made.append(flag)

@@ -21,7 +21,7 @@ def reproduce(
     current folder; logs are in runs/reproduce. The exit code is 1 if a job failed.
 
     Args:
-      systems: names of packaged configs, config files of your own, and sets: all, core (meant to fit
+      systems: names of packaged configs, config files of your own, and sets: all, core (meant for
         nine minutes of one H100), paper, cpu. What they need, as the detector in front of a
         classifier, is added.
       minutes: after these everything stops in good order, and the same command goes on; 0 writes

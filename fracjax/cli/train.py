@@ -48,6 +48,8 @@ def train(words: Sequence[str], prog: str) -> None:
             start()
         console = main_console()
         # Imported late, so that --help and a misspelt flag are answered at once.
+        from fracjax.runtime.sharding import data_mesh
+        from fracjax.training.checks import check_before_training
         from fracjax.training.ensemble_configs import is_sweep
         from fracjax.workflows.sweep import show_sweep
         from fracjax.workflows.train import (
@@ -58,6 +60,9 @@ def train(words: Sequence[str], prog: str) -> None:
             show_run,
         )
 
+        if len(configs) > 1 and not flags.dry_run:  # all of them, before the first is trained
+            for config in configs:
+                check_before_training(config, data_mesh())
         for config in configs:
             if flags.dry_run:
                 show_config(config, console)

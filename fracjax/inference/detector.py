@@ -72,7 +72,11 @@ class Detector:
         one = isinstance(pictures, (Path, str, bytes, np.ndarray))
         with capture_decoder_warnings():
             decoded = [self._read(picture) for picture in ([pictures] if one else pictures)]
-        wrong = [f"picture {i}: {it.reason}" for i, it in enumerate(decoded) if it.reason]
+        wrong = [
+            f"picture {i}{f' ({it.path})' if it.path.name else ''}: {it.reason}"
+            for i, it in enumerate(decoded)
+            if it.reason
+        ]
         if wrong:
             raise InputError(f"{len(wrong)} of {len(decoded)} not read: {'; '.join(wrong)}")
         devices = self.gate.bundle.mesh.size
@@ -86,8 +90,12 @@ class Detector:
             return read(Path(picture), forms)
         if isinstance(picture, bytes):
             return decode_file(picture, forms, Path())
+        if not isinstance(picture, np.ndarray):
+            found = type(picture).__name__
+            return DecodedFile(Path(), f"expected a path, bytes or an array, found {found}")
         kinds = {2: (np.uint8, np.uint16), 3: (np.uint8,)}
-        if picture.dtype not in kinds.get(picture.ndim, ()) or picture.shape[2:] not in ((), (3,)):
+        fits = picture.dtype in kinds.get(picture.ndim, ()) and picture.shape[2:] in ((), (3,))
+        if not (fits and picture.size):
             found = f"{picture.dtype}{list(picture.shape)}"
             reason = f"expected uint8[h, w], uint16[h, w] or uint8[h, w, 3], found {found}"
             return DecodedFile(Path(), reason)
@@ -101,6 +109,10 @@ class Detector:
         filled = np.stack([*images, *[images[0]] * (size - len(images))])
         features = bundle.features(jax.device_put(filled, batch_sharding(bundle.mesh)))
         logits, seen = jax.device_get((bundle.logits_of(features), [it[0] for it in features]))
+        if not all(np.isfinite(view).all() for views in logits for view in views):
+            raise InputError(
+                f"{bundle.workdir} answers with numbers that are not finite: its network is damaged"
+            )
         scores = bundle.probabilities_of(logits)[: len(images), 1]
         vectors = seen[0] if len(seen) == 1 else np.stack(seen, axis=1)
         return [

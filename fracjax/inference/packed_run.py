@@ -8,8 +8,9 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
+import uuid
 import zipfile
+import zlib
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -19,10 +20,12 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
+from fracjax.config.bounds import BACKBONES
 from fracjax.errors import InputError
 from fracjax.inference.model_bundle import read_metas
 from fracjax.models.backbone import leaf_name, leaf_shapes
 from fracjax.runtime.atomic_files import read_json, replacing
+from fracjax.runtime.multihost import is_multihost
 from fracjax.runtime.user_cache import VARIABLE, user_cache
 from fracjax.training import checkpoint
 from fracjax.training.checkpoint import CheckpointMetadata, Checkpoints
@@ -32,6 +35,10 @@ from fracjax.training.step import TrainState
 # Of the file, to be raised when files packed before cannot be read any more, and of the checkpoint.
 VERSIONS = (1, checkpoint.VERSION)
 _RECORD = "record"
+_FILES = "unpacked.json"  # in an unpacked run: the names of its files, written last
+# What NumPy, zipfile and zlib raise for a damaged file, and what a record of another form does.
+_DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, RuntimeError,
+           zipfile.BadZipFile, zlib.error)  # fmt: skip
 
 BUILT_IN = Path(str(files("fracjax.pretrained") / "detector.npz"))
 """The detector that comes with fracjax; its card is beside it, detector.md."""
@@ -97,10 +104,13 @@ def unpacked(path: Path) -> Path:
     data = path.read_bytes()
     try:
         folder = user_cache() / "runs" / hashlib.sha256(data).hexdigest()[:16] / path.stem
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        if folder.is_dir():
+        if _is_whole(folder):
             return folder
-        unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=folder.parent))
+        if is_multihost():  # Orbax would wait for all of them to write the same folder
+            raise InputError(f"unpack {path} in one process first: fracjax predict --stage1 {path}")
+        shutil.rmtree(folder, ignore_errors=True)  # what a cleaning of the cache left of it
+        unfinished = folder.with_name(f"unfinished-{uuid.uuid4().hex}")
+        unfinished.mkdir(parents=True)
     except (OSError, RuntimeError) as error:  # RuntimeError: there is no home
         raise InputError(
             f"{path} is unpacked into the user's cache, which cannot be written ({error}); set "
@@ -108,14 +118,23 @@ def unpacked(path: Path) -> Path:
         ) from error
     try:
         _unpack(path, unfinished, again)
+        inside = (it for it in unfinished.rglob("*") if it.is_file())
+        names = [str(it.relative_to(unfinished)) for it in inside]
+        (unfinished / _FILES).write_text(json.dumps(names))
         try:
             os.rename(unfinished, folder)
         except OSError:  # another process was faster
-            if not folder.is_dir():
+            if not _is_whole(folder):
                 raise
         return folder
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether every file is there that was unpacked: caches are cleaned by age, file by file."""
+    names = folder / _FILES
+    return names.is_file() and all((folder / it).is_file() for it in json.loads(names.read_text()))
 
 
 def _unpack(path: Path, folder: Path, again: str) -> None:
@@ -127,12 +146,14 @@ def _unpack(path: Path, folder: Path, again: str) -> None:
         if (found := (record["version"], record["meta"]["version"])) != VERSIONS:
             raise InputError(f"of versions {found}, these are {VERSIONS}; {again}")
         meta = CheckpointMetadata.from_dict(record["meta"])
+        if (name := meta.config.model.name) not in BACKBONES:  # another is imported: it is code
+            raise InputError(f"its network is {name}, none of fracjax's own")
         beside = {name: json.dumps(it) for name, it in record["beside"].items()}
         if any(Path(name).name != name or not name.endswith(".json") for name in beside):
             raise ValueError(f"it holds files named {', '.join(beside)}")
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise InputError(
             f"{path} is damaged, or no packed run ({type(error).__name__}: {error}); {again}"
         ) from error

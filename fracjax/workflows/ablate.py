@@ -81,11 +81,14 @@ def ablate(request: Request, console: Console) -> bool:
             if left := [words for words, done in _steps(arm) if not done]:
                 jobs.append(job_of(arm.name, left, after))
 
+        # What earlier calls with other levers have trained stays in the table.
+        every = make_arms(replace(request, levers=()))
+
         def keep(_: Outcome) -> None:
-            compare_arms(request, arms)
+            compare_arms(request, every)
 
         good = run_side_by_side(jobs, folder, request.limits, console, keep)
-        made = compare_arms(request, arms)
+        made = compare_arms(request, every)
         if made is not None:
             for one in made.results:  # a table of them is wider than a screen
                 gain = "" if one.difference is None else f", {one.difference.figure} to the base"
@@ -202,4 +205,11 @@ def _record(name: str) -> Path:
 def read_ablations() -> list[Ablation]:
     """Every comparison that was kept here."""
     again = "delete it, and run `fracjax ablate` again"
-    return [Ablation.from_dict(read_json(path, again)) for path in sorted(FOLDER.glob("*.json"))]
+    found = []
+    for path in sorted(FOLDER.glob("*.json")):
+        record = read_json(path, again)
+        try:
+            found.append(Ablation.from_dict(record))
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{path} is damaged ({error!r}); {again}") from error
+    return found

@@ -6,6 +6,7 @@ from pathlib import Path
 from jax.sharding import Mesh
 from rich.console import Console
 
+from fracjax.config.bounds import BACKBONES
 from fracjax.errors import InputError
 from fracjax.inference import calibration, packed_run, training_images
 from fracjax.inference.stages import read_detector
@@ -35,7 +36,7 @@ def pack(
         or what `evaluate` refuses.
     """
     if out.suffix != ".npz":
-        raise InputError(f"a packed run is an .npz, found {out}; name it {out.with_suffix('.npz')}")
+        raise InputError(f"a packed run is an .npz, found {out}; name it {out}.npz")
     if out.exists() and not overwrite:
         raise InputError(f"{out} is there already; name another file, or set overwrite")
     metas = read_detector(workdir)
@@ -46,6 +47,8 @@ def pack(
     if chosen := calibration.read_if_stored(workdir, metas):
         assert chosen.point is not None, "a detector's calibration has a threshold"
         how = {"views": chosen.test_views, "precision": chosen.precision, "rule": chosen.point.rule}
+    if meta.config.model.name not in BACKBONES:
+        raise InputError(f"{workdir} is of your own {meta.config.model.name}: code is not packed")
     like = variables_of(abstract(meta.config).model)
     network = packed_run.half(restore_network(workdir, like, mesh))
     with tempfile.TemporaryDirectory(prefix="fracjax-") as folder:

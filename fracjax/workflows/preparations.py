@@ -35,15 +35,17 @@ def preparations(
         words = ("prepare", data.name, "--data-dir", str(data.dir))
         words += ("--source", str(source)) if source else ()
         possible = source is not None or data.name in DRAWN
-        found.append(Preparation(f"prepare_{data.name}", words, "" if possible else str(error)))
+        why = f"the dataset {data.name} ({error})"
+        found.append(Preparation(f"prepare_{data.name}", words, "" if possible else why))
     if weights is None or weights in runs or weights.is_dir():
         return found
     try:
         store.check(weights, model=model)
     except InputError as error:
         source = _find(model, sources, ".h5", ".hdf5", ".keras")
+        why = f"the weights of {model} ({error})"
         words = ("convert", str(source), "--model", model, "--out", str(weights))
-        found.append(Preparation(f"convert_{weights.stem}", words, "" if source else str(error)))
+        found.append(Preparation(f"convert_{weights.stem}", words, "" if source else why))
     return found
 
 

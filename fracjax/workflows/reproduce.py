@@ -107,6 +107,12 @@ def make_plan(systems: Sequence[System], sources: Sequence[Path]) -> Plan:
             after.append(name)
         lost = (one.name for one in needed if one.name in plan.reasons)
         reasons += [f"the system {name}, which is not run either" for name in lost]
+        reasons += [
+            f"the networks of {one.name}, of which {one.folder} has the figures alone: bring its "
+            "checkpoints, or move that folder away, and the same command trains it"
+            for one in needed
+            if state.is_record(one)
+        ]
         if system.detector is not None and detector is None and not system.detector.is_dir():
             reasons.append(f"a detector in {system.detector}: train one there")
         if reasons:

@@ -133,6 +133,8 @@ def result_of(system: System, detector: System | None, status: str) -> Result:
         return _with_figures(known, system, detector)
     except InputError as error:  # a damaged record: a line on the page
         return replace(known, status=str(error))
+    except (KeyError, TypeError, ValueError) as error:
+        return replace(known, status=f"a record of it is damaged ({error!r}); evaluate it again")
 
 
 def _with_figures(known: Result, system: System, detector: System | None) -> Result:

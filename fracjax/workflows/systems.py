@@ -84,7 +84,7 @@ def choose_systems(names: Sequence[str]) -> list[System]:
     """
     known = _packaged()
     chosen: dict[str, System] = {}
-    problems = []
+    problems = [] if names else ["none is named"]
     for name in dict.fromkeys(names):
         if name in SETS:
             own = (system for system in known.values() if SETS[name](system.name))
@@ -93,7 +93,10 @@ def choose_systems(names: Sequence[str]) -> list[System]:
         elif name in known:
             chosen[name] = known[name]
         elif Path(name).is_file():
-            chosen[Path(name).stem] = _system(Path(name).stem, name)
+            stem = Path(name).stem
+            if stem in chosen:
+                problems.append(f"{name} has the name {stem} of another system; rename the file")
+            chosen[stem] = _system(stem, name)
         else:
             near = difflib.get_close_matches(name, [*SETS, *known], 1)
             problems.append(

@@ -1,6 +1,8 @@
 """A run as one file: what is in it, what comes out of it, and what is refused."""
 
+import dataclasses
 import json
+import sys
 from pathlib import Path
 
 import jax
@@ -111,6 +113,27 @@ def test_a_file_of_another_version_is_refused(packed, tmp_path):
         unpacked(other)
 
 
+def test_a_network_that_is_not_fracjaxs_own_is_refused_and_not_imported(packed, tmp_path):
+    with np.load(packed) as file:
+        meta = json.loads(str(file["record"]))["meta"]
+    meta["config"]["model"]["name"] = "antigravity:Net"
+    planted = _changed(packed, tmp_path / "p.npz", record=_record(packed, meta=meta))
+    with pytest.raises(InputError, match=r"its network is antigravity:Net, none of fracjax's own"):
+        unpacked(planted)
+    assert "antigravity" not in sys.modules
+
+
+def test_what_a_cleaning_of_the_cache_left_is_unpacked_again(packed):
+    folder = unpacked(packed)
+    gone = [folder / name for name in json.loads((folder / "unpacked.json").read_text())[::2]]
+    for file in gone:
+        file.unlink()
+    assert unpacked(packed) == folder
+    names = json.loads((folder / "unpacked.json").read_text())
+    assert all((folder / name).is_file() for name in names)
+    open_run(folder, data_mesh())
+
+
 @pytest.mark.parametrize("name", ["../outside.json", "run.py", "/tmp/a.json"])
 def test_a_file_that_would_write_elsewhere_is_refused(packed, tmp_path, name):
     planted = _changed(packed, tmp_path / "p.npz", record=_record(packed, beside={name: {}}))
@@ -159,7 +182,7 @@ def test_without_a_cache_that_can_be_written_it_says_which_to_name(packed, tmp_p
 def test_only_a_detector_of_one_network_is_packed_into_an_npz(runs, lone_detector, tmp_path):
     quiet = Console(quiet=True)
     for workdir, out, message in (
-        (lone_detector, tmp_path / "a.zip", "a packed run is an .npz, found .*name it .*a.npz"),
+        (lone_detector, tmp_path / "a.zip", "a packed run is an .npz, found .*name it .*a.zip.npz"),
         (runs[0], tmp_path / "a.npz", "stage1 has 2 networks; name the folder of one"),
         (runs[1], tmp_path / "a.npz", "expected a detector of two classes"),
     ):
@@ -261,6 +284,17 @@ def test_features_times_the_head_are_the_probability(packed):
     assert found.probability == pytest.approx(expected, rel=1e-5)
 
 
+def test_numbers_that_are_not_finite_are_no_answer(packed):
+    detector = load_detector(packed)
+    bundle = detector.gate.bundle
+    broken = jax.tree.map(lambda leaf: leaf * np.nan, bundle.networks[0])
+    gate = dataclasses.replace(
+        detector.gate, bundle=dataclasses.replace(bundle, networks=(broken,))
+    )
+    with pytest.raises(InputError, match="answers with numbers that are not finite"):
+        dataclasses.replace(detector, gate=gate).predict(FILES[0])
+
+
 def test_a_picture_unlike_those_of_training_has_a_note(packed):
     inside, white = load_detector(packed).predict([FILES[0], np.full((40, 40), 255, np.uint8)])
     assert inside.note == ""
@@ -272,14 +306,15 @@ def test_a_picture_unlike_those_of_training_has_a_note(packed):
     [
         (np.zeros((8, 8), np.float32), r"expected uint8\[h, w\], .*, found float32\[8, 8\]"),
         (np.zeros((3, 8, 8), np.uint8), r"found uint8\[3, 8, 8\]"),
+        (np.zeros((0, 8), np.uint8), r"found uint8\[0, 8\]"),
         (b"", "empty: zero bytes"),
         (b"text", "not a picture"),
         ("nowhere.png", "unreadable: "),
     ],
-    ids=["float", "channels first", "no bytes", "no picture", "no file"],
+    ids=["float", "channels first", "empty", "no bytes", "no picture", "no file"],
 )
 def test_all_pictures_that_cannot_be_read_are_named_at_once(packed, wrong, message):
-    with pytest.raises(InputError, match=rf"^2 of 3 not read: picture 0: .*{message}.*picture 2: "):
+    with pytest.raises(InputError, match=rf"^2 of 3 not read: picture 0.*: .*{message}.*picture 2"):
         load_detector(packed).predict([wrong, FILES[0], wrong])
 
 
