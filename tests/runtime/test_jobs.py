@@ -73,7 +73,8 @@ def test_when_time_is_over_jobs_are_asked_to_end_and_the_others_do_not_begin(tmp
     monkeypatch.setattr(jobs, "GRACE", 60.0)
     _over_once_begun(monkeypatch, tmp_path / "long.log")
     saves = (
-        "import pathlib, time\n"
+        "import pathlib, signal, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's "&" ignores it
         "try: print('begun', flush=True); time.sleep(600)\n"
         f"except KeyboardInterrupt: pathlib.Path({str(tmp_path)!r}, 'saved').touch(); raise"
     )
