@@ -6,8 +6,8 @@ Paper: §6, "Comment on architectures", names an ensemble.
 Changes of `stage1`: it is joined by a second one with larger images and another seed, and by
 `stage1_mobilenet`.
 Gave: test AUC 0.931 [0.87, 0.97], n=510, no better than its members (0.927 [0.87, 0.96], 0.923
-[0.86, 0.96] and 0.936 [0.89, 0.96]); validation AUC 0.961 [0.93, 0.98], n=510. The mean was taken of
-the predictions of three runs; these took some 260 seconds on an H200, all three at once.
+[0.86, 0.96] and 0.936 [0.89, 0.96]); validation AUC 0.961 [0.93, 0.98], n=510. It is the mean of
+the predictions of three runs, which took some 260 seconds on an H200, all three at once.
 """
 
 from dataclasses import replace
