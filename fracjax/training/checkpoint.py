@@ -274,7 +274,7 @@ def _newest(workdir: Path, which: str) -> Path:
         return found
     what = "a run without a finished epoch" if config_path(workdir).exists() else "not a run"
     if not workdir.exists():
-        what = "not there"
+        what = "not a run, as nothing is there"
     if workdir.is_file():
         what = "a file, which evaluate, predict, cascade and export take if it is a packed run"
     if newest(workdir, "last"):
