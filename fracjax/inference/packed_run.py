@@ -18,11 +18,9 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
 
 from fracjax.config.bounds import BACKBONES
 from fracjax.errors import InputError
-from fracjax.inference.model_bundle import read_metas
 from fracjax.models.backbone import leaf_name, leaf_shapes
 from fracjax.runtime.atomic_files import read_json, replacing
 from fracjax.runtime.multihost import is_multihost
@@ -68,16 +66,26 @@ def half(network: dict[str, Any]) -> dict[str, Any]:
     return jax.tree.map_with_path(rounded, network)
 
 
+def save_best(workdir: Path, network: dict[str, Any], meta: CheckpointMetadata) -> None:
+    """A network as the best one of a run, in a workdir of its own."""
+    step = np.zeros((), np.int32)
+    state = TrainState(step, network["params"], network["batch_stats"], None)
+    with Checkpoints(workdir) as checkpoints:
+        checkpoints.save_best(state, meta)
+
+
 def write(
-    path: Path, workdir: Path, mesh: Mesh, beside: Sequence[Path], figures: dict[str, Any]
+    path: Path,
+    meta: CheckpointMetadata,
+    network: dict[str, Any],
+    beside: Sequence[Path],
+    figures: dict[str, Any],
 ) -> None:
-    """Pack a run whose network is one of `half`, whole or not at all.
+    """Pack a network, as `half` gives it, whole or not at all.
 
     The JSON files `beside` its checkpoint go with it, such as that of its threshold, and `figures`
     of its evaluation on validation, for whoever reads the file.
     """
-    (meta,) = read_metas(workdir)
-    network = checkpoint.restore_network(workdir, variables_of(abstract(meta.config).model), mesh)
     arrays = {leaf_name(at): np.asarray(it) for at, it in jax.tree.leaves_with_path(network)}
     files_beside = {
         file.name: read_json(file, "evaluate it on validation again") for file in beside
@@ -165,8 +173,6 @@ def _unpack(path: Path, folder: Path, again: str) -> None:
         what = f"{len(wrong)} arrays of other shapes, such as {wrong[0]}" if wrong else "not finite"
         raise InputError(f"{path} does not hold the network of its config ({what}); {again}")
     network = jax.tree.map_with_path(lambda at, _: arrays[leaf_name(at)].astype(np.float32), like)
-    state = TrainState(np.zeros((), np.int32), network["params"], network["batch_stats"], None)
-    with Checkpoints(folder) as checkpoints:
-        checkpoints.save_best(state, meta)
+    save_best(folder, network, meta)
     for name, text in beside.items():
         (folder / name).write_text(text)

@@ -11,9 +11,8 @@ from fracjax.errors import InputError
 from fracjax.inference import calibration, packed_run, training_images
 from fracjax.inference.stages import read_detector
 from fracjax.runtime.atomic_files import read_json
-from fracjax.training.checkpoint import Checkpoints, restore_network
+from fracjax.training.checkpoint import restore_network
 from fracjax.training.model import abstract, variables_of
-from fracjax.training.step import TrainState
 from fracjax.workflows.evaluate import evaluate
 
 
@@ -53,11 +52,9 @@ def pack(
     network = packed_run.half(restore_network(workdir, like, mesh))
     with tempfile.TemporaryDirectory(prefix="fracjax-") as folder:
         rounded = Path(folder) / workdir.name
-        state = TrainState(0, network["params"], network["batch_stats"], None)
-        with Checkpoints(rounded) as checkpoints:
-            checkpoints.save_best(state, meta)
+        packed_run.save_best(rounded, network, meta)
         done = evaluate(rounded, "validation", mesh, console, gallery=0, data_dir=data_dir, **how)
         figures = read_json(done / "metrics.json", "pack the run again")["figures"]
         out.parent.mkdir(parents=True, exist_ok=True)
         beside = [of.path(rounded) for of in (calibration, training_images)]
-        packed_run.write(out, rounded, mesh, beside, figures)
+        packed_run.write(out, meta, network, beside, figures)

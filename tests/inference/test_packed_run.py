@@ -40,7 +40,8 @@ def own_cache(tmp_path_factory):
 def packed(lone_detector, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("packed") / "mine.npz"
     beside = [of.path(lone_detector) for of in (calibration, training_images)]
-    write(path, lone_detector, data_mesh(), beside, {"auc": 0.5})
+    run = open_run(lone_detector, data_mesh())
+    write(path, run.meta, run.networks[0], beside, {"auc": 0.5})
     return path
 
 
