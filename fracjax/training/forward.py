@@ -24,6 +24,7 @@ from fracjax.runtime.sharding import batch_sharding, replicated
 from fracjax.runtime.stopwatch import Stopwatch
 
 POOLED = "pooled"  # the place where `make_forward` stops for the features that enter the head
+CELLS = "cells"  # and for the probability of each cell of a map
 _AHEAD = 2  # batches whose logits are not waited for
 
 DrawnBy = tuple[jax.Array, jax.Array | np.ndarray]
@@ -83,7 +84,8 @@ def make_forward(
 
     The model may be in any mode. With `start` the images are features that enter this block; with
     `stop`, a block or `head`, what enters it is returned, in float16, not logits; with `pooled`
-    what enters the head's dense layer, float32[b, d]. Views are drawn from `policy`.
+    what enters the head's dense layer, float32[b, d]; with `cells` the probabilities of the map,
+    float32[b, g, g]. Views are drawn from `policy`.
     """
     view = nnx.view(model, deterministic=True, use_running_average=True, raise_if_not_found=False)
     graph, _, _, rest = nnx.split(view, nnx.Param, nnx.BatchStat, ...)
@@ -97,7 +99,11 @@ def make_forward(
             images = augment(key, images, policy, jnp.asarray(index))
         seen = network_input(images, image, colormap)
         if stop == POOLED:
-            return net.pooled(seen)
+            return net.read(seen).features
+        if stop == CELLS:
+            cells = net.read(seen).cells
+            assert cells is not None, "the caller knows that it localises"
+            return jax.nn.sigmoid(cells)
         if stop is not None:
             return net.backbone(seen, stop=None if stop == HEAD else stop).astype(jnp.float16)
         return net(seen)
