@@ -29,8 +29,8 @@ def finding_maps(trained: ModelBundle, images: ImageStore) -> Float32[np.ndarray
     """
     if not trained.config.model.localise:
         raise InputError(
-            f"{trained.workdir} has no map of findings: train it with --model.localise on a dataset "
-            "with boxes"
+            f"{trained.workdir} has no map of findings: train it with --model.localise, on a "
+            "dataset with boxes"
         )
     check_images(images, trained.meta.form)
     forward = program(trained.config, trained.meta.image, trained.mesh, stop=CELLS)

@@ -38,6 +38,7 @@ from fracjax.training.forward import (
     POOLED,
     Forward,
     View,
+    make_forward,
     predict_logits,
 )
 from fracjax.training.model import abstract, variables_of
@@ -247,7 +248,7 @@ def program(config: Config, image: ImageSpec, mesh: Mesh, **places: str) -> Forw
 @functools.lru_cache(maxsize=8)
 def _cached_program(config: Config, image: ImageSpec, mesh: Mesh, **places: str) -> Forward:
     how: dict[str, Any] = {"colormap": config.data.colormap, "policy": config.augment, **places}
-    return makeprogram(abstract(config).model, image=image, mesh=mesh, **how)
+    return make_forward(abstract(config).model, image=image, mesh=mesh, **how)
 
 
 def check_images(images: ImageStore, form: ImageFormat) -> None:

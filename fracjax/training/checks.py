@@ -9,7 +9,6 @@ from jax.sharding import Mesh
 from fracjax.config import Config, io
 from fracjax.errors import InputError
 from fracjax.evaluation import parse_rule
-from fracjax.models.backbone import HEAD
 from fracjax.pretrained import store
 from fracjax.runtime.sharding import check_batch
 from fracjax.training import checkpoint, freeze, starting_run
@@ -116,15 +115,6 @@ def check_cached_views(config: Config) -> None:
             "cut to a block and freeze.batch-norm to above_cut or frozen, or write "
             "--freeze.cached-views 0"
         )
-    network = abstract(config).model.backbone
-    if config.model.localise and prefix != (first := network.maps[0].block):
-        places = (*network.BLOCKS, HEAD)
-        if places.index(prefix) > places.index(first):
-            raise InputError(
-                f"freeze.cached-views keeps what enters {prefix}, and the map of model.localise "
-                f"takes what enters {first}, below it: write --phases.0.cut {first} or a block "
-                "before it, --freeze.cached-views 0, or --no-model.localise"
-            )
     if config.augment.mixup or config.augment.cutmix:
         raise InputError(
             "freeze.cached-views keeps features of single images, which cannot be mixed: write "

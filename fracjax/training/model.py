@@ -40,9 +40,15 @@ class TrainableModel:
 
     @property
     def frozen_prefix(self) -> str | None:
-        """First block whose predecessors are constant in every phase; None if the first is not."""
+        """First block whose predecessors are constant in every phase; None if the first is not.
+
+        With a map it is no later than the first block that the map takes what enters.
+        """
         order = (None, *self.model.backbone.BLOCKS, HEAD)
-        return min((freeze.frozen_prefix(self.model, one) for one in self.freezes), key=order.index)
+        ends = [freeze.frozen_prefix(self.model, one) for one in self.freezes]
+        if self.config.model.localise:
+            ends.append(self.model.backbone.maps[0].block)
+        return min(ends, key=order.index)
 
     def training_view(self, phase: int) -> Classifier:
         """The same parameters in training mode, the BatchNorms that the phase holds held."""

@@ -5,13 +5,14 @@ Source: Lin et al. 2017, arXiv:1708.02002, section 3, for cross-entropy with wei
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Num
 
 Marks = Float[Array, "b h w 2"]
 """Of every pixel whether it lies in a finding, and whether that is known, both from 0 to 255."""
 
 
-def marks_of(masks: Num[Array, "b h w 1"], known: Bool[Array, " b"]) -> Marks:
+def marks_of(masks: Num[Array, "b h w 1"], known: Bool[Array | np.ndarray, " b"]) -> Marks:
     """The marks of studies by their masks, 0 or 255 and blank where they are not known."""
     planes = jnp.broadcast_to(jnp.where(known, 255.0, 0.0)[:, None, None, None], masks.shape)
     return jnp.concatenate([masks.astype(jnp.float32), planes], axis=-1)
