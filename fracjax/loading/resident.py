@@ -123,16 +123,16 @@ def make_resident(
     placed = {key: place(image, rows, mesh) for key, (image, rows) in used.items()}
     placed |= {id(masks): place(masks, np.arange(len(masks)), mesh) for masks in _masks(parts)}
     out = []
-    for part, weight in zip(parts, weights, strict=True):
+    for part, by_class in zip(parts, weights, strict=True):
         key = _identity(part.image)
         row = np.searchsorted(used[key][1], part.rows).astype(np.int32)
-        each = np.ones(len(part), np.float32) if weight is None else weight[part.label]
+        each = np.ones(len(part), np.float32) if by_class is None else by_class[part.label]
         masks, mask_row = None, None
         if part.outlines is not None:
             masks, mask_row = placed[id(part.outlines.masks)], part.outlines.row
-        small = (row, part.label.astype(np.int32), each, part.second, mask_row)
-        *others, mask_row = replicate(mesh, small)
-        out.append(Resident(placed[key], *others, masks, mask_row))
+        small = row, part.label.astype(np.int32), each, part.second, mask_row
+        row, label, weight, second, mask_row = replicate(mesh, small)
+        out.append(Resident(placed[key], row, label, weight, second, masks, mask_row))
     return out
 
 

@@ -1,6 +1,6 @@
 """A backbone with pooling, dropout and a head: the only model that the rest of fracjax sees."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -119,9 +119,7 @@ class Classifier(nnx.Module):
         return features, evidence(cells)[:, None].astype(features.dtype), cells
 
 
-def _without_evidence(
-    key: jax.Array, shape: tuple[int, int], dtype: jnp.dtype
-) -> Float[Array, "d k"]:
+def _without_evidence(key: jax.Array, shape: tuple[int, int], dtype: Any) -> Float[Array, "d k"]:
     """The kernel of a head without a map, and zeros for the map's evidence."""
     inputs, outputs = shape
     kernel = ops.glorot_uniform(key, (inputs - 1, outputs), dtype)

@@ -65,7 +65,7 @@ class TrainableModel:
         `second` are the values of each column of a second task.
         """
         variables = variables_of(self.model)
-        params = variables["params"] | new_head(self.model.backbone.features, second)
+        params = variables["params"] | new_head(self.model.head.in_features, second)
         state = TrainState(
             jnp.zeros((), jnp.int32),
             params,

@@ -12,10 +12,14 @@ Marks = Float[Array, "b h w 2"]
 """Of every pixel whether it lies in a finding, and whether that is known, both from 0 to 255."""
 
 
-def marks_of(masks: Num[Array, "b h w 1"], known: Bool[Array | np.ndarray, " b"]) -> Marks:
+def marks_of(
+    masks: Num[Array | np.ndarray, "b h w 1"], known: Bool[Array | np.ndarray, " b"]
+) -> Marks:
     """The marks of studies by their masks, 0 or 255 and blank where they are not known."""
-    planes = jnp.broadcast_to(jnp.where(known, 255.0, 0.0)[:, None, None, None], masks.shape)
-    return jnp.concatenate([masks.astype(jnp.float32), planes], axis=-1)
+    planes = jnp.broadcast_to(
+        jnp.where(jnp.asarray(known), 255.0, 0.0)[:, None, None, None], masks.shape
+    )
+    return jnp.concatenate([jnp.asarray(masks, jnp.float32), planes], axis=-1)
 
 
 def on_cells(marks: Marks, *, stride: int, cells: int) -> Float[Array, "b g g 2"]:

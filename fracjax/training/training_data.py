@@ -151,14 +151,14 @@ def make_training_data(
         images = dataclasses.replace(examples, outlines=None)
         return dataclasses.replace(
             cache(images, key=key),
-            outlines=examples.outlines and _drawn_outlines(examples.outlines, config.augment, key),
+            outlines=examples.outlines and drawn_outlines(examples.outlines, config.augment, key),
         )
 
     views = [cached(train, v, f"training view {v + 1} of {count}") for v in range(count)]
     return TrainingData(views, cached(validation, 0, "validation"), stop)
 
 
-def _drawn_outlines(outlines: Outlines, policy: Augment, key: jax.Array | None) -> Outlines:
+def drawn_outlines(outlines: Outlines, policy: Augment, key: jax.Array | None) -> Outlines:
     """The masks as a cached view shows its studies: moved by the same draws."""
     if key is None:
         return outlines
