@@ -211,6 +211,13 @@ def test_what_is_packed_is_calibrated_as_it_is_rounded(world, tmp_path):
     with np.load(out) as file:
         figures = json.loads(str(file["record"]))["figures"]
     assert figures["auc"]["value"] == pytest.approx(roc_auc_score(examples.label, scores))
+    how = {"out": tmp_path / "figures", "data_dir": data}
+    for one, other in ((world.stage1.workdir, out), (out, world.stage1.workdir)):
+        fracjax.evaluate(one, "validation", **how)
+        again = rf"figures are of other arrays .*`fracjax evaluate .*--out {how['out']}` first"
+        with pytest.raises(InputError, match=again):
+            fracjax.evaluate(other, "test", **how)
+    assert fracjax.evaluate(out, "test", **how)["source"]["part"] == "test"
 
 
 # By command
