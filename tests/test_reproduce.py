@@ -121,7 +121,7 @@ def test_what_is_left_is_planned_in_its_order(world_copy):
 
 
 def test_figures_of_what_is_there_no_longer_are_not_taken_for_it(world_copy):
-    stage1, _ = _two(world_copy)
+    stage1, stage2 = _two(world_copy)
     model = dataclasses.replace(world_copy.stage1.model, dropout=0.25)
     other = dataclasses.replace(world_copy.stage1, model=model)
     changed = dataclasses.replace(stage1, configs=(other,))
@@ -133,10 +133,22 @@ def test_figures_of_what_is_there_no_longer_are_not_taken_for_it(world_copy):
     path.write_text(json.dumps(record | {"validation_loss": [9.0]}))  # of another network
     assert not state.is_evaluated(stage1, "validation")
     warmer = record["temperature"] | {"value": 1 + record["temperature"]["value"]}
-    path.write_text(json.dumps(record | {"temperature": warmer}))
-    assert not state.is_evaluated(stage1, "test")
+    point = record["operating_point"]
+    other_rule = point | {"rule": "youden", "threshold": point["threshold"] / 2}
+    for change in (
+        {"temperature": warmer}, {"operating_point": other_rule}, {"test_views": "flip"}
+    ):  # fmt: skip
+        path.write_text(json.dumps(record | change))
+        assert not state.is_evaluated(stage1, "test")
+        assert not state.is_cascaded(stage1, stage2)
     path.write_text(json.dumps(record))
     assert state.is_evaluated(stage1, "test")
+    assert state.is_cascaded(stage1, stage2)
+    figures = stage1.results("test") / "metrics.json"
+    metrics = json.loads(figures.read_text())
+    of_epoch = {**metrics, "source": metrics["source"] | {"epoch": 2}}
+    figures.write_text(json.dumps(of_epoch))  # validation was redone at another epoch since
+    assert not state.is_evaluated(stage1, "test")
     (stage1.folder / "training.json").write_text("{}")
     assert "training.json is damaged" in state.result_of(stage1, None, "").status
 
