@@ -307,8 +307,14 @@ def test_runs_that_were_not_evaluated_together_say_what_to_type(together, tmp_pa
     said = rf"fracjax evaluate --checkpoint {tmp_path / 'x'} {one} --split validation"
     with pytest.raises(InputError, match=said):
         folder_of([tmp_path / "x", one])
-    with pytest.raises(InputError, match=r"no run is named"):
-        folder_of([])
+    stage1 = one.with_name("one+two")
+    for use in (
+        lambda: folder_of([]),
+        lambda: fracjax.predict_files(tmp_path, stage1, [], out=tmp_path / "out"),
+        lambda: export_into(tmp_path / "out", stage1, [], data_mesh(), QUIET),
+    ):
+        with pytest.raises(InputError, match=r"no run is named"):
+            use()
     with pytest.raises(InputError, match=r"is a run itself; name another folder with --out"):
         join([one, tmp_path / "x"], three)
     with pytest.raises(

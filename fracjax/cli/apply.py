@@ -249,7 +249,8 @@ def predict(
         print_main(f"stage 1 is the detector that comes with fracjax; {card} says what it is worth")
     how = {"overlays": overlays, "report": report, "features": features}
     how |= {"batch_size": batch_size, "overwrite": overwrite}
-    summary = predict_into(out, stage1 or BUILT_IN, stage2, paths, mesh, main_console(), **how)
+    stages = stage1 or BUILT_IN, stage2 or None
+    summary = predict_into(out, *stages, paths, mesh, main_console(), **how)
     also = ", predictions.html" * report + ", features.npz" * features
     print_main(f"predictions.csv and predictions.json{also} are in {out}")
     return int(broadcast(bool(summary.unreadable)) and not ignore_unreadable)

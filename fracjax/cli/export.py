@@ -38,7 +38,7 @@ def export(
     from fracjax.workflows.export import export_into
 
     how = {"onnx": onnx, "check_on": check, "data_dir": data_dir, "overwrite": overwrite}
-    export_into(out, stage1, stage2, data_mesh(), main_console(), **how)
+    export_into(out, stage1, stage2 or None, data_mesh(), main_console(), **how)
     print(f"the export and its card.json are in {out}; docs/export.md shows how to use them")
 
 
