@@ -415,10 +415,18 @@ def test_a_system_is_evaluated_whatever_the_order_of_its_configs(together):
     there, folder = folder_of([one, two]), one.with_name("system")
     write(calibration.path(folder), calibration.path(there).read_bytes())
     metrics = there / "evaluation" / "validation" / "metrics.json"
-    write(folder / "validation" / "metrics.json", metrics.read_bytes())
+    write(folder / "evaluation" / "validation" / "metrics.json", metrics.read_bytes())
     configs = [dataclasses.replace(config, workdir=run) for run in (two, one)]
     for order in (configs, configs[::-1]):
         assert is_evaluated(System("system", ("two", "one"), tuple(order)), "validation")
+
+
+def test_the_folder_that_stands_for_them_has_its_results_where_a_run_has_them(together, tmp_path):
+    """Whichever command named it: that of the runs with --out, or a later one."""
+    runs, out = together[1], tmp_path / "types"
+    for named, part, where in ((runs, "validation", out), (runs, "test", out), (out, "test", None)):
+        folder = evaluate(named, part, data_mesh(), QUIET, gallery=0, out=where)
+        assert folder == out / "evaluation" / part
 
 
 def test_what_any_of_the_runs_started_from_counts_as_seen(together, tmp_path):

@@ -80,8 +80,8 @@ def evaluate(
       out: folder to write to, where the run is another user's: OUT/SPLIT (OUT/on_DATASET) has the
         results, and validation stores the threshold in OUT, where test reads it before that of the
         run; by default CHECKPOINT/evaluation/SPLIT (or on_DATASET). Of several runs validation
-        makes it the folder that stands for them. With --compare by default
-        SECOND/comparison/SPLIT.
+        makes it the folder that stands for them, with results in OUT/evaluation/SPLIT. With
+        --compare by default SECOND/comparison/SPLIT.
     """
     if bool(checkpoint) == (compare is not None):
         raise InputError("write either --checkpoint DIR or --compare DIR DIR")

@@ -66,10 +66,10 @@ def evaluate(
 
     A detector's threshold and the temperature are chosen and stored when the part is validation,
     and only read when it is test, or of another dataset (`on`), of which None is all studies.
-    `gallery` images of the worst mistakes stand in the report; 0 makes one without images. With
-    `out` nothing is written into the workdir. The options are the other fields of
-    `EvaluationRequest`. Returns the folder that holds predictions.csv, metrics.json and the report;
-    raises as `evaluate_run`.
+    `gallery` images of the worst mistakes stand in the report; 0 makes one without images. Another
+    `out` than the workdir has all that is written, results in `out`/SPLIT. The options are the
+    other fields of `EvaluationRequest`. Returns the folder that holds predictions.csv, metrics.json
+    and the report; raises as `evaluate_run`.
     """
     if gallery < 0:
         raise InputError(f"gallery is {gallery}; write a number of images, or 0 for none")
@@ -129,8 +129,10 @@ def evaluate(
         "moved_by_precision": to_json(evaluated.precision_shift),
     }
     name = request.part if external is None else external.folder_name
-    folder, page = (out or workdir / "evaluation") / name, _page(evaluated, run, sections)
-    folder = write_report(folder, {"source": source, **figures}, tables, page, console)
+    # The folder that stands for several runs has its results where a run has them.
+    place = workdir / "evaluation" if out in (None, workdir) else out
+    page = _page(evaluated, run, sections)
+    folder = write_report(place / name, {"source": source, **figures}, tables, page, console)
     for audit in evaluated.leakage:
         console.print(f"leakage audit: {audit}", highlight=False, soft_wrap=True)
     if external is not None:

@@ -71,7 +71,7 @@ class System:
 
     def results(self, part: str) -> Path:
         """Where its evaluation on a part is written."""
-        return self.folder / part if len(self.configs) > 1 else self.folder / "evaluation" / part
+        return self.folder / "evaluation" / part
 
 
 def choose_systems(names: Sequence[str]) -> list[System]:
