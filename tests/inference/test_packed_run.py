@@ -299,7 +299,7 @@ def test_numbers_that_are_not_finite_are_no_answer(packed):
     gate = dataclasses.replace(
         detector.gate, bundle=dataclasses.replace(bundle, networks=(broken,))
     )
-    with pytest.raises(InputError, match="answers with numbers that are not finite"):
+    with pytest.raises(InputError, match="not finite: its network is damaged; train it again"):
         dataclasses.replace(detector, gate=gate).predict(FILES[0])
 
 
