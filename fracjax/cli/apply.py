@@ -121,8 +121,8 @@ def compare(
     """Compare two runs on the studies of one split, pair by pair.
 
     Args:
-      first: workdir of a run, evaluated on validation before.
-      second: workdir of another.
+      first: workdir of a run, evaluated on validation before, or a packed run.
+      second: the same of another.
       split: part to compare on.
       out: folder to write to; by default SECOND/comparison/SPLIT.
       data_dir: where the prepared datasets are, if not where they were in training.
@@ -130,9 +130,10 @@ def compare(
         written, the user's ~/.cache/fracjax.
     """
     mesh = _devices(cache_dir=cache_dir)
+    from fracjax.inference.ensemble_folder import results_in
     from fracjax.workflows.compare import compare
 
-    folder = out or second / "comparison" / split
+    folder = out or results_in(second, "comparison", split)
     compare(first, second, split, mesh, main_console(), folder, data_dir=data_dir)
     print_main(f"report.html, its Markdown and metrics.json are in {folder}")
 
@@ -185,7 +186,7 @@ def explain(
     """Where did the network look? Maps over images, and their score against boxes and outlines.
 
     Args:
-      checkpoint: workdir of a trained run.
+      checkpoint: workdir of a trained run, or a packed one.
       split: part to explain.
       method: how a map is made; of the basic CNN Grad-CAM may point elsewhere than it looked,
         HiResCAM does not.
@@ -196,9 +197,10 @@ def explain(
         written, the user's ~/.cache/fracjax.
     """
     mesh = _devices(cache_dir=cache_dir)
+    from fracjax.inference.ensemble_folder import results_in
     from fracjax.workflows.explain import explain_run
 
-    folder = out or checkpoint / "explanation" / split / method
+    folder = out or results_in(checkpoint, "explanation", split, method)
     how = {"method": method, "studies": studies, "data_dir": data_dir}
     explain_run(checkpoint, split, mesh, main_console(), folder, **how)
     print_main(f"overlays and localisation.json are in {folder}")

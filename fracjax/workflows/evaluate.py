@@ -16,7 +16,7 @@ from fracjax.evaluation.calibration import recalibration, reliability
 from fracjax.evaluation.subgroups import masks_of, subgroup_report
 from fracjax.inference import training_images
 from fracjax.inference.calibration import about
-from fracjax.inference.ensemble_folder import Runs, folder_of, join
+from fracjax.inference.ensemble_folder import Runs, folder_of, join, results_in
 from fracjax.inference.evaluate_run import EvaluatedRun, evaluate_run
 from fracjax.inference.evaluation_request import EvaluationRequest
 from fracjax.inference.looks import record_look
@@ -76,8 +76,9 @@ def evaluate(
     on = options.get("on")
     if part is None and on is None:
         raise InputError("--split validation or test is needed, unless --on names another dataset")
-    if out is None and any(run.is_file() for run in ([runs] if isinstance(runs, Path) else runs)):
-        raise InputError("a packed run is a file: name a folder for the results with --out")
+    if out is None:
+        for run in [runs] if isinstance(runs, Path) else runs:
+            results_in(run)
     calibrate = part == "validation" and on is None
     workdir = join(runs, out) if calibrate else folder_of(runs, out)
     request = EvaluationRequest(workdir, part or "all", calibrate=calibrate, out=out, **options)

@@ -113,7 +113,7 @@ def make_plan(systems: Sequence[System], sources: Sequence[Path]) -> Plan:
             for one in needed
             if state.is_record(one)
         ]
-        if system.detector is not None and detector is None and not system.detector.is_dir():
+        if system.detector is not None and detector is None and not system.detector.exists():
             reasons.append(f"a detector in {system.detector}: train one there")
         if reasons:
             plan.reasons[system.name] = f"not run: needs {'; and needs '.join(reasons)}"

@@ -21,8 +21,10 @@ from fracjax.inference.packed_run import BUILT_IN, half, unpacked, write
 from fracjax.inference.stages import open_detector_gate
 from fracjax.inference.trained_dataset import open_as_trained
 from fracjax.runtime.sharding import data_mesh
+from fracjax.workflows.compare import compare
 from fracjax.workflows.explain import explain_run
 from fracjax.workflows.pack import pack
+from fracjax.workflows.train import open_detector
 from tests.datasets.trees import encode, picture
 
 FILES = [encode(picture(seed), "PNG") for seed in range(11)]
@@ -194,6 +196,14 @@ def test_only_a_detector_of_one_network_is_packed_into_an_npz(runs, lone_detecto
         pack(lone_detector, tmp_path / "a.npz", data_mesh(), quiet)
 
 
+@pytest.mark.parametrize("words", ["compare {0} {0}", "explain --checkpoint {0}"])
+def test_results_of_a_packed_run_need_a_folder(packed, words, capsys):
+    assert main([*words.format(packed).split(), "--split", "test"]) == 2
+    assert "a packed run is a file: name a folder for the results with --out" in (
+        capsys.readouterr().err
+    )
+
+
 def test_what_is_packed_is_calibrated_as_it_is_rounded(world, tmp_path):
     out, data = tmp_path / "new" / "phantom.npz", world.stage1.data.dir
     pack(world.stage1.workdir, out, data_mesh(), Console(quiet=True), data_dir=data)
@@ -218,6 +228,12 @@ def test_what_is_packed_is_calibrated_as_it_is_rounded(world, tmp_path):
         with pytest.raises(InputError, match=again):
             fracjax.evaluate(other, "test", **how)
     assert fracjax.evaluate(out, "test", **how)["source"]["part"] == "test"
+    where = data_mesh(), Console(quiet=True), tmp_path / "more"
+    compare(world.stage1.workdir, out, "test", *where, data_dir=data)
+    compared = json.loads((tmp_path / "more" / "metrics.json").read_text())["source"]
+    assert compared["second"]["checkpoint"] == str(unpacked(out))
+    explain_run(out, "test", *where, studies=1, data_dir=data)
+    assert len(list((tmp_path / "more").glob("001_*.png"))) == 1
 
 
 # By command
@@ -250,8 +266,9 @@ def test_a_packed_run_is_taken_in_place_of_its_workdir(packed, tmp_path, lone_de
         fracjax.evaluate(packed, "validation")
     with pytest.raises(InputError, match=r"mine.npz: a packed run answers alone; name its workdir"):
         fracjax.predict_files(tmp_path / "a.png", [packed, lone_detector], out=tmp_path / "both")
-    with pytest.raises(InputError, match=r"it is a file, which evaluate, predict, cascade and exp"):
-        explain_run(packed, "test", data_mesh(), Console(quiet=True), tmp_path / "explained")
+    with pytest.raises(InputError, match=r"it is a file, and only what evaluates, applies or expl"):
+        pack(packed, tmp_path / "again.npz", data_mesh(), Console(quiet=True))
+    assert open_detector(packed, data_mesh()).point == load_detector(packed).gate.point
 
 
 # From Python
