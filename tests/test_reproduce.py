@@ -51,7 +51,9 @@ def test_sets_and_names_are_those_of_the_configs_folder_and_what_they_need_comes
     names = [one.name for one in choose_systems(["all"])]
     assert set(names) == {n for n in packaged() if not re.search("phantom|_cpu$", n)}
     assert all("_cpu" in one.name for one in choose_systems(["cpu"]))
-    assert [one.name for one in choose_systems(["stage2_vit"])] == ["stage1", "stage2_vit"]
+    of_vit = [(one.name, one.asked) for one in choose_systems(["stage2_vit"])]
+    assert of_vit == [("stage1", False), ("stage2_vit", True)]
+    assert all(one.asked for one in choose_systems(["stage2_vit", "stage1"]))
 
 
 def test_several_configs_of_one_file_are_one_system(tmp_path, monkeypatch):
@@ -198,6 +200,16 @@ def test_missing_data_and_weights_are_prepared_where_they_are_or_said(tmp_path):
         "prepare_bone_break", "two", "three", "two_cascade", "three_cascade",
     ]  # fmt: skip
     assert jobs["one"].after == ("prepare_fracatlas", "convert_inception_v3")
+    (raw / "bone_break").rmdir()
+    unasked = [dataclasses.replace(detector, asked=False), behind]
+    plan = make_plan(unasked, [raw])
+    assert (plan.jobs, plan.of_system) == ([], {})
+    assert plan.reasons["one"] == "not run: only two would need it, and cannot run"
+    assert [job.name for job in make_plan([detector, behind], [raw]).jobs][-2:] == [
+        "one", "one_test",
+    ]  # fmt: skip
+    (raw / "bone_break").mkdir()
+    assert [job.name for job in make_plan(unasked, [raw]).jobs][-1] == "two_cascade"
     assert jobs["two"].after == ("prepare_bone_break", "one")
     ((*_, source),) = json.loads(jobs["prepare_fracatlas"].command[-1])
     assert source == str(raw / "FracAtlas.zip")
