@@ -243,11 +243,22 @@ def test_the_page_says_what_the_runs_say(world):
     assert row.endswith("| sensitivity:0.75 |")
     both = json.loads((world.cascade / "metrics.json").read_text())["figures"]
     assert f"| stage2 | stage1 | {Estimate(**both['passed'])} |" in page
+    assert "not as the classifier was trained behind" not in page
     (session,) = training_record.read_sessions(stage1.folder)
     said = f"| stage1 | basic_cnn at 16 | 1 of 1 (at most 1) | cpu | {session.seconds:.0f} |"
     assert said in page
     assert "| phantom: healthy, fracture | 56 | 12 | 12 |" in page
     assert "What is not here" not in page
+
+
+def test_a_cascade_behind_another_detector_than_that_of_training_is_marked(world_copy):
+    stage1, stage2 = _two(world_copy)
+    path = world_copy.cascade / "metrics.json"
+    metrics = json.loads(path.read_text())
+    metrics["source"]["trained_behind_this_detector"] = False
+    path.write_text(json.dumps(metrics))
+    page = results_page.render([state.result_of(stage2, stage1, "")], made_by=["fracjax"])
+    assert "| stage2 | stage1 (not as the classifier was trained behind) |" in page
 
 
 def test_others_figures_stand_below_ours_as_they_were_published():

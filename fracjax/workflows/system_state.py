@@ -150,9 +150,11 @@ def _with_figures(known: Result, system: System, detector: System | None) -> Res
     done = is_record(system) or (is_trained(system) and is_evaluated(system, "test"))
     metrics = _read(system.results("test") / "metrics.json") if done else {}
     names = _DETECTOR if system.is_detector else _CLASSIFIER
-    cascade = {}
+    cascade, matched = {}, True
     if done and detector is not None and is_cascaded(detector, system):
-        cascade = _estimates(_read(_cascade(system))["figures"], _CASCADE)
+        both = _read(_cascade(system))
+        cascade = _estimates(both["figures"], _CASCADE)
+        matched = both["source"]["trained_behind_this_detector"]
     point = metrics.get("operating_point") or {}
     complete = done and (detector is None or cascade)
     return replace(
@@ -160,6 +162,7 @@ def _with_figures(known: Result, system: System, detector: System | None) -> Res
         figures=_estimates(metrics["figures"], names) if done else {},
         rule=point.get("rule", ""),
         detector="" if detector is None else detector.name,
+        matched=matched,
         cascade=cascade,
         parts=_parts(replace(system.configs[0].data, filter=None, fold=None)) if done else {},
         split_hash=metrics.get("source", {}).get("split_hash", ""),
