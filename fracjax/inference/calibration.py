@@ -16,6 +16,7 @@ from fracjax.errors import InputError
 from fracjax.evaluation import OperatingPoint
 from fracjax.evaluation.pool_by import Pool, PooledPoint
 from fracjax.evaluation.temperature import Temperature
+from fracjax.inference import packed_run
 from fracjax.inference.ensemble_bundle import Bundle, EnsembleBundle
 from fracjax.inference.model_bundle import epochs_of, is_cross_validation
 from fracjax.models.backbone import digest
@@ -189,6 +190,7 @@ def about(bundle: Bundle) -> dict[str, Any]:
         return {**said, **together, "temperature": bundle.temperature, "runs": runs}
     return {
         "checkpoint": str(bundle.workdir),
+        "packed": packed_run.origin(bundle.workdir),
         "networks": len(metas),
         "epoch": epochs_of(metas),
         "model": meta.config.model.name,
