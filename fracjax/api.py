@@ -96,7 +96,7 @@ def evaluate(
 
     Several workdirs are evaluated as one run that says the mean of their probabilities. Validation
     makes a folder that stands for them, `out` or A+B beside A, which every function here takes as
-    a workdir.
+    a workdir, and which has its results where a workdir has them.
 
     `on` is another dataset for an external test: the name or path of a prepared one, or a folder
     with one folder per class. `split` is then a part of it, None for all; `classes` are the names

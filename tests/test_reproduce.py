@@ -51,7 +51,9 @@ def test_sets_and_names_are_those_of_the_configs_folder_and_what_they_need_comes
     names = [one.name for one in choose_systems(["all"])]
     assert set(names) == {n for n in packaged() if not re.search("phantom|_cpu$", n)}
     assert all("_cpu" in one.name for one in choose_systems(["cpu"]))
-    assert [one.name for one in choose_systems(["stage2_vit"])] == ["stage1", "stage2_vit"]
+    of_vit = [(one.name, one.asked) for one in choose_systems(["stage2_vit"])]
+    assert of_vit == [("stage1", False), ("stage2_vit", True)]
+    assert all(one.asked for one in choose_systems(["stage2_vit", "stage1"]))
 
 
 def test_several_configs_of_one_file_are_one_system(tmp_path, monkeypatch):
@@ -121,7 +123,7 @@ def test_what_is_left_is_planned_in_its_order(world_copy):
 
 
 def test_figures_of_what_is_there_no_longer_are_not_taken_for_it(world_copy):
-    stage1, _ = _two(world_copy)
+    stage1, stage2 = _two(world_copy)
     model = dataclasses.replace(world_copy.stage1.model, dropout=0.25)
     other = dataclasses.replace(world_copy.stage1, model=model)
     changed = dataclasses.replace(stage1, configs=(other,))
@@ -133,10 +135,22 @@ def test_figures_of_what_is_there_no_longer_are_not_taken_for_it(world_copy):
     path.write_text(json.dumps(record | {"validation_loss": [9.0]}))  # of another network
     assert not state.is_evaluated(stage1, "validation")
     warmer = record["temperature"] | {"value": 1 + record["temperature"]["value"]}
-    path.write_text(json.dumps(record | {"temperature": warmer}))
-    assert not state.is_evaluated(stage1, "test")
+    point = record["operating_point"]
+    other_rule = point | {"rule": "youden", "threshold": point["threshold"] / 2}
+    for change in (
+        {"temperature": warmer}, {"operating_point": other_rule}, {"test_views": "flip"}
+    ):  # fmt: skip
+        path.write_text(json.dumps(record | change))
+        assert not state.is_evaluated(stage1, "test")
+        assert not state.is_cascaded(stage1, stage2)
     path.write_text(json.dumps(record))
     assert state.is_evaluated(stage1, "test")
+    assert state.is_cascaded(stage1, stage2)
+    figures = stage1.results("test") / "metrics.json"
+    metrics = json.loads(figures.read_text())
+    of_epoch = {**metrics, "source": metrics["source"] | {"epoch": 2}}
+    figures.write_text(json.dumps(of_epoch))  # validation was redone at another epoch since
+    assert not state.is_evaluated(stage1, "test")
     (stage1.folder / "training.json").write_text("{}")
     assert "training.json is damaged" in state.result_of(stage1, None, "").status
 
@@ -186,6 +200,16 @@ def test_missing_data_and_weights_are_prepared_where_they_are_or_said(tmp_path):
         "prepare_bone_break", "two", "three", "two_cascade", "three_cascade",
     ]  # fmt: skip
     assert jobs["one"].after == ("prepare_fracatlas", "convert_inception_v3")
+    (raw / "bone_break").rmdir()
+    unasked = [dataclasses.replace(detector, asked=False), behind]
+    plan = make_plan(unasked, [raw])
+    assert (plan.jobs, plan.of_system) == ([], {})
+    assert plan.reasons["one"] == "not run: only two would need it, and cannot run"
+    assert [job.name for job in make_plan([detector, behind], [raw]).jobs][-2:] == [
+        "one", "one_test",
+    ]  # fmt: skip
+    (raw / "bone_break").mkdir()
+    assert [job.name for job in make_plan(unasked, [raw]).jobs][-1] == "two_cascade"
     assert jobs["two"].after == ("prepare_bone_break", "one")
     ((*_, source),) = json.loads(jobs["prepare_fracatlas"].command[-1])
     assert source == str(raw / "FracAtlas.zip")
@@ -219,11 +243,22 @@ def test_the_page_says_what_the_runs_say(world):
     assert row.endswith("| sensitivity:0.75 |")
     both = json.loads((world.cascade / "metrics.json").read_text())["figures"]
     assert f"| stage2 | stage1 | {Estimate(**both['passed'])} |" in page
+    assert "not as the classifier was trained behind" not in page
     (session,) = training_record.read_sessions(stage1.folder)
     said = f"| stage1 | basic_cnn at 16 | 1 of 1 (at most 1) | cpu | {session.seconds:.0f} |"
     assert said in page
     assert "| phantom: healthy, fracture | 56 | 12 | 12 |" in page
     assert "What is not here" not in page
+
+
+def test_a_cascade_behind_another_detector_than_that_of_training_is_marked(world_copy):
+    stage1, stage2 = _two(world_copy)
+    path = world_copy.cascade / "metrics.json"
+    metrics = json.loads(path.read_text())
+    metrics["source"]["trained_behind_this_detector"] = False
+    path.write_text(json.dumps(metrics))
+    page = results_page.render([state.result_of(stage2, stage1, "")], made_by=["fracjax"])
+    assert "| stage2 | stage1 (not as the classifier was trained behind) |" in page
 
 
 def test_others_figures_stand_below_ours_as_they_were_published():

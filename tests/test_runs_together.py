@@ -307,8 +307,14 @@ def test_runs_that_were_not_evaluated_together_say_what_to_type(together, tmp_pa
     said = rf"fracjax evaluate --checkpoint {tmp_path / 'x'} {one} --split validation"
     with pytest.raises(InputError, match=said):
         folder_of([tmp_path / "x", one])
-    with pytest.raises(InputError, match=r"no run is named"):
-        folder_of([])
+    stage1 = one.with_name("one+two")
+    for use in (
+        lambda: folder_of([]),
+        lambda: fracjax.predict_files(tmp_path, stage1, [], out=tmp_path / "out"),
+        lambda: export_into(tmp_path / "out", stage1, [], data_mesh(), QUIET),
+    ):
+        with pytest.raises(InputError, match=r"no run is named"):
+            use()
     with pytest.raises(InputError, match=r"is a run itself; name another folder with --out"):
         join([one, tmp_path / "x"], three)
     with pytest.raises(
@@ -409,10 +415,18 @@ def test_a_system_is_evaluated_whatever_the_order_of_its_configs(together):
     there, folder = folder_of([one, two]), one.with_name("system")
     write(calibration.path(folder), calibration.path(there).read_bytes())
     metrics = there / "evaluation" / "validation" / "metrics.json"
-    write(folder / "validation" / "metrics.json", metrics.read_bytes())
+    write(folder / "evaluation" / "validation" / "metrics.json", metrics.read_bytes())
     configs = [dataclasses.replace(config, workdir=run) for run in (two, one)]
     for order in (configs, configs[::-1]):
         assert is_evaluated(System("system", ("two", "one"), tuple(order)), "validation")
+
+
+def test_the_folder_that_stands_for_them_has_its_results_where_a_run_has_them(together, tmp_path):
+    """Whichever command named it: that of the runs with --out, or a later one."""
+    runs, out = together[1], tmp_path / "types"
+    for named, part, where in ((runs, "validation", out), (runs, "test", out), (out, "test", None)):
+        folder = evaluate(named, part, data_mesh(), QUIET, gallery=0, out=where)
+        assert folder == out / "evaluation" / part
 
 
 def test_what_any_of_the_runs_started_from_counts_as_seen(together, tmp_path):

@@ -80,8 +80,8 @@ def evaluate(
       out: folder to write to, where the run is another user's: OUT/SPLIT (OUT/on_DATASET) has the
         results, and validation stores the threshold in OUT, where test reads it before that of the
         run; by default CHECKPOINT/evaluation/SPLIT (or on_DATASET). Of several runs validation
-        makes it the folder that stands for them. With --compare by default
-        SECOND/comparison/SPLIT.
+        makes it the folder that stands for them, with results in OUT/evaluation/SPLIT. With
+        --compare by default SECOND/comparison/SPLIT.
     """
     if bool(checkpoint) == (compare is not None):
         raise InputError("write either --checkpoint DIR or --compare DIR DIR")
@@ -121,8 +121,8 @@ def compare(
     """Compare two runs on the studies of one split, pair by pair.
 
     Args:
-      first: workdir of a run, evaluated on validation before.
-      second: workdir of another.
+      first: workdir of a run, evaluated on validation before, or a packed run.
+      second: the same of another.
       split: part to compare on.
       out: folder to write to; by default SECOND/comparison/SPLIT.
       data_dir: where the prepared datasets are, if not where they were in training.
@@ -130,9 +130,10 @@ def compare(
         written, the user's ~/.cache/fracjax.
     """
     mesh = _devices(cache_dir=cache_dir)
+    from fracjax.inference.ensemble_folder import results_in
     from fracjax.workflows.compare import compare
 
-    folder = out or second / "comparison" / split
+    folder = out or results_in(second, "comparison", split)
     compare(first, second, split, mesh, main_console(), folder, data_dir=data_dir)
     print_main(f"report.html, its Markdown and metrics.json are in {folder}")
 
@@ -185,7 +186,7 @@ def explain(
     """Where did the network look? Maps over images, and their score against boxes and outlines.
 
     Args:
-      checkpoint: workdir of a trained run.
+      checkpoint: workdir of a trained run, or a packed one.
       split: part to explain.
       method: how a map is made; of the basic CNN Grad-CAM may point elsewhere than it looked,
         HiResCAM does not.
@@ -196,9 +197,10 @@ def explain(
         written, the user's ~/.cache/fracjax.
     """
     mesh = _devices(cache_dir=cache_dir)
+    from fracjax.inference.ensemble_folder import results_in
     from fracjax.workflows.explain import explain_run
 
-    folder = out or checkpoint / "explanation" / split / method
+    folder = out or results_in(checkpoint, "explanation", split, method)
     how = {"method": method, "studies": studies, "data_dir": data_dir}
     explain_run(checkpoint, split, mesh, main_console(), folder, **how)
     print_main(f"overlays and localisation.json are in {folder}")
@@ -249,7 +251,8 @@ def predict(
         print_main(f"stage 1 is the detector that comes with fracjax; {card} says what it is worth")
     how = {"overlays": overlays, "report": report, "features": features}
     how |= {"batch_size": batch_size, "overwrite": overwrite}
-    summary = predict_into(out, stage1 or BUILT_IN, stage2, paths, mesh, main_console(), **how)
+    stages = stage1 or BUILT_IN, stage2 or None
+    summary = predict_into(out, *stages, paths, mesh, main_console(), **how)
     also = ", predictions.html" * report + ", features.npz" * features
     print_main(f"predictions.csv and predictions.json{also} are in {out}")
     return int(broadcast(bool(summary.unreadable)) and not ignore_unreadable)

@@ -38,12 +38,16 @@ def export(
     from fracjax.workflows.export import export_into
 
     how = {"onnx": onnx, "check_on": check, "data_dir": data_dir, "overwrite": overwrite}
-    export_into(out, stage1, stage2, data_mesh(), main_console(), **how)
+    export_into(out, stage1, stage2 or None, data_mesh(), main_console(), **how)
     print(f"the export and its card.json are in {out}; docs/export.md shows how to use them")
 
 
 def pack(
-    checkpoint: Path, out: Path, data_dir: Path | None = None, overwrite: bool = False
+    checkpoint: Path,
+    out: Path,
+    calibrated: Path | None = None,
+    data_dir: Path | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Pack a trained detector into one small file, in place of its workdir in other commands.
 
@@ -53,12 +57,15 @@ def pack(
     Args:
       checkpoint: workdir of a trained detector of one network.
       out: the file to write, an .npz.
+      calibrated: folder in which `evaluate --out` stored the threshold, by whose rule, views and
+        precision it is chosen once more; by default the checkpoint's, if it has one.
       data_dir: where the prepared datasets are, if not where they were in training.
       overwrite: replace a file that is there.
     """
     from fracjax.runtime.sharding import data_mesh
     from fracjax.workflows.pack import pack
 
-    pack(checkpoint, out, data_mesh(), main_console(), data_dir=data_dir, overwrite=overwrite)
+    how = {"data_dir": data_dir, "calibrated": calibrated, "overwrite": overwrite}
+    pack(checkpoint, out, data_mesh(), main_console(), **how)
     size = out.stat().st_size / 2**20
     print(f"{out} has {size:.1f} MB; use it as --stage1 {out}, or with fracjax.load_detector()")

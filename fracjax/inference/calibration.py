@@ -16,8 +16,10 @@ from fracjax.errors import InputError
 from fracjax.evaluation import OperatingPoint
 from fracjax.evaluation.pool_by import Pool, PooledPoint
 from fracjax.evaluation.temperature import Temperature
+from fracjax.inference import packed_run
 from fracjax.inference.ensemble_bundle import Bundle, EnsembleBundle
 from fracjax.inference.model_bundle import epochs_of, is_cross_validation
+from fracjax.models.backbone import digest
 from fracjax.runtime.atomic_files import read_json, to_json, write_json
 from fracjax.training.checkpoint import CheckpointMetadata
 from fracjax.training.ensemble_configs import joined_runs
@@ -35,12 +37,29 @@ class Calibration:
     test_views: Views | tuple[Views, ...]
     precision: Precision | tuple[Precision, ...]
     pooled: PooledPoint | None = None  # where predictions were pooled, too
+    # of the arrays of each network that it was chosen for; none in a record of an earlier version.
+    digests: tuple[str, ...] = ()
 
-    def apply_to(self, bundle: Bundle) -> Bundle:
-        """The same networks, their probabilities as they were when the threshold was chosen."""
+    def apply_to(self, bundle: Bundle, out: Path | None = None) -> Bundle:
+        """The same networks, their probabilities as they were when the threshold was chosen.
+
+        Refuses other arrays of the same checkpoint, as a packed file's, whose kernels are rounded;
+        `out` is as in `read`.
+        """
+        if self.digests and self.digests != digests_of(bundle):
+            raise InputError(
+                f"the threshold and temperature in {stored_at(bundle.workdir, out).parent} are of "
+                f"other arrays than {bundle.workdir} has (a run and its packed file, which is "
+                f"rounded, are two); {_hint(bundle.workdir, out)}"
+            )
         moved: Any = bundle  # a run has no tuple
         moved = moved.in_precision(self.precision).in_views(self.test_views)
         return dataclasses.replace(moved, temperature=self.temperature.value)
+
+
+def digests_of(bundle: Bundle) -> tuple[str, ...]:
+    """SHA-256 of the arrays of each network."""
+    return tuple(map(digest, bundle.networks))
 
 
 def path(workdir: Path) -> Path:
@@ -78,7 +97,7 @@ def read(
     A detector's has a threshold. What was stored in `out`, where a run is not to be changed, goes
     before what is stored with the run.
     """
-    hint = f"run `{evaluate_command(workdir, *(['--out', str(out)] if out else []))}` first"
+    hint = _hint(workdir, out)
     place = stored_at(workdir, out)
     if not place.is_file():
         raise InputError(f"{workdir} has no threshold yet; {hint}")
@@ -102,7 +121,8 @@ def read(
         runs = len(joined_runs(workdir))
         views = _one_or_each(record["test_views"], _check_views, runs)
         precision = _one_or_each(record["precision"], _check_precision, runs)
-        return Calibration(point, temperature, views, precision, pooled)
+        digests = tuple(record.get("digests", ()))
+        return Calibration(point, temperature, views, precision, pooled, digests)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{place} is damaged ({error}); {hint}") from error
 
@@ -146,6 +166,10 @@ def read_if_stored(
     return read(workdir, metas, out)
 
 
+def _hint(workdir: Path, out: Path | None) -> str:
+    return f"run `{evaluate_command(workdir, *(['--out', str(out)] if out else []))}` first"
+
+
 def evaluate_command(workdir: Path, *options: str) -> str:
     """What to type to calibrate a run anew."""
     return " ".join(["fracjax evaluate --checkpoint", str(workdir), "--split validation", *options])
@@ -166,6 +190,7 @@ def about(bundle: Bundle) -> dict[str, Any]:
         return {**said, **together, "temperature": bundle.temperature, "runs": runs}
     return {
         "checkpoint": str(bundle.workdir),
+        "packed": packed_run.origin(bundle.workdir),
         "networks": len(metas),
         "epoch": epochs_of(metas),
         "model": meta.config.model.name,

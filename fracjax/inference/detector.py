@@ -2,12 +2,12 @@
 
 import io
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import jax
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32
 from PIL import Image
 
 from fracjax.errors import InputError
@@ -15,11 +15,11 @@ from fracjax.imaging.decoder_warnings import capture_decoder_warnings
 from fracjax.inference import training_images
 from fracjax.inference.ensemble_folder import folder_of
 from fracjax.inference.input_files import DecodedFile, decode_file, read
-from fracjax.inference.model_bundle import ModelBundle
 from fracjax.inference.packed_run import BUILT_IN
+from fracjax.inference.predict_files import StageProgram, ThroughputMeter
 from fracjax.inference.stages import DetectorGate, open_detector_gate
 from fracjax.inference.training_images import TrainingImages
-from fracjax.runtime.sharding import batch_sharding, data_mesh
+from fracjax.runtime.sharding import data_mesh
 from fracjax.training.ensemble_configs import joined_runs
 
 Picture = Path | str | bytes | np.ndarray
@@ -82,7 +82,10 @@ class Detector:
         devices = self.gate.bundle.mesh.size
         size = -(-_BATCH // devices) * devices
         chunks = [decoded[at : at + size] for at in range(0, len(decoded), size)]
-        return [detection for chunk in chunks for detection in self._detect(chunk, size)]
+        with ThreadPoolExecutor(1, "fetch") as fetching:
+            how = self.gate.bundle, size, fetching, ThroughputMeter()
+            program = StageProgram(*how, keep_features=True)
+            return [one for chunk in chunks for one in self._detect(program, chunk)]
 
     def _read(self, picture: Picture) -> DecodedFile:
         forms = [self.gate.bundle.meta.form]
@@ -103,27 +106,20 @@ class Detector:
         Image.fromarray(picture).save(encoded, "PNG", compress_level=0)
         return decode_file(encoded.getvalue(), forms, Path())
 
-    def _detect(self, files: Sequence[DecodedFile], size: int) -> list[Detection]:
-        bundle, images = self.gate.bundle, [file.images[0] for file in files]
-        assert isinstance(bundle, ModelBundle), "load_detector refuses several runs"
-        filled = np.stack([*images, *[images[0]] * (size - len(images))])
-        features = bundle.features(jax.device_put(filled, batch_sharding(bundle.mesh)))
-        logits, seen = jax.device_get((bundle.logits_of(features), [it[0] for it in features]))
-        if not all(np.isfinite(view).all() for views in logits for view in views):
-            raise InputError(
-                f"{bundle.workdir} answers with numbers that are not finite: its network is damaged"
-            )
-        scores = bundle.probabilities_of(logits)[: len(images), 1]
-        vectors = seen[0] if len(seen) == 1 else np.stack(seen, axis=1)
+    def _detect(self, program: StageProgram, files: Sequence[DecodedFile]) -> list[Detection]:
+        images = [file.images for file in files]
+        probabilities, features = program.start(images).result()
+        assert features is not None, "they are kept"
+        scores = probabilities[:, 1]
         return [
-            Detection(float(score), self.classes[int(called)], self._note(file, image), vector)
-            for file, image, score, called, vector in zip(
-                files, images, scores, self.gate.point.calls(scores), vectors, strict=False
+            Detection(float(score), self.classes[int(called)], self._note(file), vector)
+            for file, score, called, vector in zip(
+                files, scores, self.gate.point.calls(scores), features, strict=True
             )
         ]
 
-    def _note(self, file: DecodedFile, image: UInt8[np.ndarray, "side side c"]) -> str:
-        unlike = self.training.unlike(image) if self.training else ""
+    def _note(self, file: DecodedFile) -> str:
+        unlike = self.training.unlike(file.images[0]) if self.training else ""
         return "; ".join(filter(None, (file.note, unlike)))
 
 

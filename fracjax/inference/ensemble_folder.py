@@ -45,6 +45,13 @@ def folder_of(runs: Runs, out: Path | None = None) -> Path:
     )
 
 
+def results_in(run: Path, *parts: str) -> Path:
+    """The folder of a workdir for results of a kind; a packed run has none, and is refused."""
+    if run.is_file():
+        raise InputError("a packed run is a file: name a folder for the results with --out")
+    return run.joinpath(*parts)
+
+
 def join(runs: Runs, out: Path | None = None) -> Path:
     """As `folder_of`; several get their folder, `out` or the one beside the first of them.
 

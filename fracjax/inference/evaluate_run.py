@@ -92,7 +92,7 @@ def evaluate_run(request: EvaluationRequest, mesh: Mesh) -> EvaluatedRun:
     stored = None if request.calibrate else stored_for(request, metas)
     bundle = open_bundle(request.workdir, mesh)
     if stored is not None:
-        bundle = stored.apply_to(bundle)
+        bundle = stored.apply_to(bundle, request.out)
     else:
         if request.views is not None:
             bundle = bundle.in_views(request.views)
@@ -119,7 +119,7 @@ def evaluate_run(request: EvaluationRequest, mesh: Mesh) -> EvaluatedRun:
     shift = _precision_shift(bundle, examples, predictions, join, temperature, read=read)
     if request.calibrate:
         calibration.store(request.out or request.workdir, chosen, metas)
-    bundle = chosen.apply_to(bundle)
+    bundle = chosen.apply_to(bundle, request.out)
     drift = None
     if external is not None and external.trained is not None:
         validation = _on_validation(bundle, chosen, request.data_dir)
@@ -234,7 +234,8 @@ def _calibrated(bundle: Bundle, joined: Predictions, rule: str | None) -> Calibr
     if rule is not None:
         seen = scaled(joined, temperature.value)
         point = choose_threshold(rule, seen.label, seen.fracture_score, seen.groups)
-    return Calibration(point, temperature, bundle.test_views, bundle.precision)
+    how = bundle.test_views, bundle.precision
+    return Calibration(point, temperature, *how, digests=calibration.digests_of(bundle))
 
 
 def _uncalibrated(bundle: Bundle) -> Calibration:

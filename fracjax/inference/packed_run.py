@@ -19,6 +19,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from fracjax import __version__
 from fracjax.config.bounds import BACKBONES
 from fracjax.errors import InputError
 from fracjax.models.backbone import leaf_name, leaf_shapes
@@ -111,7 +112,7 @@ def unpacked(path: Path) -> Path:
         again = "install fracjax again"
     data = path.read_bytes()
     try:
-        folder = user_cache() / "runs" / hashlib.sha256(data).hexdigest()[:16] / path.stem
+        folder = user_cache() / "runs" / _digest(data) / path.stem
         if _is_whole(folder):
             return folder
         if is_multihost():  # Orbax would wait for all of them to write the same folder
@@ -137,6 +138,18 @@ def unpacked(path: Path) -> Path:
         return folder
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def origin(workdir: Path) -> dict[str, str | None] | None:
+    """Of a packed run its file's SHA-256 (16 digits), and whose it is if it comes with fracjax."""
+    if not (workdir / _FILES).is_file():
+        return None
+    own = workdir.parent.name == _digest(BUILT_IN.read_bytes())
+    return {"sha256": workdir.parent.name, "built_in": f"fracjax {__version__}" if own else None}
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
 
 
 def _is_whole(folder: Path) -> bool:

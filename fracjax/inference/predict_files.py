@@ -91,7 +91,7 @@ def predict_files(
     devices = stages.detector.bundle.mesh.size
     whole = batch_size and -(-batch_size // devices) * devices  # what they can share
     programs = [
-        _Program(it, whole or it.batch_size, fetching, meter, keep_features)
+        StageProgram(it, whole or it.batch_size, fetching, meter, keep_features)
         for it in stages.bundles
     ]
     forms = [form for bundle in stages.bundles for form in bundle.forms]
@@ -116,7 +116,7 @@ def predict_files(
         fetching.shutdown(cancel_futures=True)
 
 
-class _Answer(NamedTuple):
+class Answer(NamedTuple):
     """What a stage says of a batch."""
 
     probabilities: Float[np.ndarray, "m k"]
@@ -128,8 +128,12 @@ _Squares = tuple[UInt8[np.ndarray, "_ _ _"], ...]
 
 
 @dataclass(frozen=True)
-class _Program:
-    """A stage that takes batches of one size, and has the answers fetched meanwhile."""
+class StageProgram:
+    """A stage that takes batches of one size, and has the answers fetched meanwhile.
+
+    Raises:
+      InputError: (by the answer) numbers that are not finite.
+    """
 
     bundle: Bundle
     batch_size: int  # smaller batches are filled up, so that there is one program
@@ -137,7 +141,7 @@ class _Program:
     meter: ThroughputMeter
     keep_features: bool = False
 
-    def start(self, images: Sequence[_Squares]) -> Future[_Answer]:
+    def start(self, images: Sequence[_Squares]) -> Future[Answer]:
         """Give the devices a batch; what is said of its images, when it is there."""
         filled = [*images, *[images[0]] * (self.batch_size - len(images))]
         batches = [np.stack(squares) for squares in zip(*filled, strict=True)]  # by form
@@ -163,7 +167,7 @@ class _Program:
         features: list[jax.Array],
         count: int,
         started: float,
-    ) -> _Answer:
+    ) -> Answer:
         fetched, each = jax.device_get((logits, features))
         self.meter.finished(started)
         if not all(np.isfinite(view).all() for views in fetched for view in views):
@@ -173,11 +177,11 @@ class _Program:
             )
         joined = each[0] if len(each) == 1 else np.stack(each, axis=1) if each else None
         probabilities = self.bundle.probabilities_of(fetched)[:count]
-        return _Answer(probabilities, None if joined is None else joined[:count])
+        return Answer(probabilities, None if joined is None else joined[:count])
 
 
 def _detected(
-    files: Iterable[Result], stages: Stages, program: _Program, kept: int
+    files: Iterable[Result], stages: Stages, program: StageProgram, kept: int
 ) -> Iterator[Result]:
     """The files with the detector's answer."""
     classes, point = stages.detector.bundle.meta.classes, stages.detector.point
@@ -195,7 +199,7 @@ def _detected(
 
 
 def _typed(
-    files: Iterable[Result], stages: Stages, program: _Program, window: int, kept: int
+    files: Iterable[Result], stages: Stages, program: StageProgram, window: int, kept: int
 ) -> Iterator[Result]:
     """The files with the classifier's answer, where they passed the detector."""
     fracture, types = (bundle.meta.classes for bundle in stages.bundles)
@@ -236,12 +240,12 @@ def _runs(
 
 
 def _answered(
-    runs: Iterable[_Run], program: _Program, own: slice
-) -> Iterator[tuple[list[Result], list[Result], _Answer]]:
+    runs: Iterable[_Run], program: StageProgram, own: slice
+) -> Iterator[tuple[list[Result], list[Result], Answer]]:
     """The files of each run, its batch, and the answer to that, to its images of `own` forms."""
-    nothing: Future[_Answer] = Future()
-    nothing.set_result(_Answer(np.zeros((0, 2)), None))
-    flying: deque[tuple[_Run, Future[_Answer]]] = deque()
+    nothing: Future[Answer] = Future()
+    nothing.set_result(Answer(np.zeros((0, 2)), None))
+    flying: deque[tuple[_Run, Future[Answer]]] = deque()
     for run in runs:
         images = [file.images[own] for file in run[1]]
         flying.append((run, program.start(images) if images else nothing))

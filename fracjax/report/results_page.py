@@ -40,6 +40,7 @@ class Result:
     figures: dict[str, Estimate] = field(default_factory=dict)
     rule: str = ""  # by which validation chose the threshold of a detector
     detector: str = ""  # name of the system in front of it
+    matched: bool = True  # whether it was trained behind that detector as it is now
     cascade: dict[str, Estimate] = field(default_factory=dict)  # figures of both
     parts: dict[str, int] = field(default_factory=dict)  # studies of train, validation and test
     split_hash: str = ""
@@ -102,7 +103,12 @@ def _figures(results: Sequence[Result]) -> Iterable[Table]:
 
 
 def _cascades(results: Sequence[Result]) -> Iterable[Table]:
-    rows = [(one.name, one.detector, *one.cascade.values()) for one in results if one.cascade]
+    other = " (not as the classifier was trained behind)"
+    rows = [
+        (one.name, one.detector + other * (not one.matched), *one.cascade.values())
+        for one in results
+        if one.cascade
+    ]
     if rows:
         columns = next(tuple(one.cascade) for one in results if one.cascade)
         yield Table("", ("classifier", "detector", *columns), tuple(rows))

@@ -276,7 +276,7 @@ def _newest(workdir: Path, which: str) -> Path:
     if not workdir.exists():
         what = "not a run, as nothing is there"
     if workdir.is_file():
-        what = "a file, which evaluate, predict, cascade and export take if it is a packed run"
+        what = "a file, and only what evaluates, applies or explains a run takes packed ones"
     if newest(workdir, "last"):
         what = "a run that keeps its last epoch, and is not over"
     raise InputError(

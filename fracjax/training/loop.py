@@ -112,7 +112,8 @@ def fit_members(
     with ExitStack() as opened:
         opened.enter_context(only_writer(config.workdir))
         checks.check_workdir(config)  # again: another run may have ended there since
-        record = TrainingRecord(config.workdir, mesh)
+        resumes = any(checkpoint.newest(one.workdir, "last") for one in configs)
+        record = TrainingRecord(config.workdir, mesh, resumes=resumes)
         if len(configs) > 1:
             _create_workdir(config)
         trainers = []

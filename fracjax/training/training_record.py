@@ -13,6 +13,7 @@ from jax.sharding import Mesh
 
 from fracjax.errors import InputError
 from fracjax.runtime.atomic_files import read_json, write_json
+from fracjax.runtime.multihost import run_on_main
 
 RECORD = "training.json"
 
@@ -35,12 +36,19 @@ class Session:
 
 
 class TrainingRecord:
-    """Adds to what earlier sessions of a run took; a run that begins anew begins at nothing."""
+    """Adds to what earlier sessions of a run took, if it `resumes`; else it begins at nothing."""
 
     def __init__(
-        self, workdir: Path, mesh: Mesh, *, now: Callable[[], float] = time.monotonic
+        self,
+        workdir: Path,
+        mesh: Mesh,
+        *,
+        resumes: bool,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._path, self._now, self._begun = workdir / RECORD, now, now()
+        if not resumes:  # of a run whose checkpoints were deleted
+            run_on_main(lambda: self._path.unlink(missing_ok=True), "record")
         new, self._earlier = Session.on(mesh), read_sessions(workdir)
         if self._earlier and replace(self._earlier[-1], seconds=0.0) == new:
             new = self._earlier.pop()

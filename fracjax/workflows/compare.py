@@ -10,6 +10,7 @@ from fracjax.errors import InputError
 from fracjax.evaluation import Comparison, compare_classifiers, compare_detectors
 from fracjax.inference.calibration import about
 from fracjax.inference.ensemble_bundle import read_all_metas
+from fracjax.inference.ensemble_folder import folder_of
 from fracjax.inference.evaluate_run import EvaluatedRun, evaluate_run
 from fracjax.inference.evaluation_request import EvaluationRequest
 from fracjax.report.page import Page, Section, text
@@ -33,9 +34,10 @@ def compare(
 ) -> None:
     """Evaluate both anew, each at its own threshold and temperature, and test the difference.
 
-    `first` and `second` are workdirs, of runs of the same classes on one split; `data_dir` is where
-    the prepared datasets are now, by default where each config says.
+    `first` and `second` are workdirs, or packed runs, of the same classes on one split; `data_dir`
+    is where the prepared datasets are now, by default where each config says.
     """
+    first, second = folder_of(first), folder_of(second)
     _check_comparable(first, second)
     requests = [EvaluationRequest(run, part, data_dir=data_dir) for run in (first, second)]
     runs = [evaluate_run(request, mesh) for request in requests]

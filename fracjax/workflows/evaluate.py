@@ -16,7 +16,7 @@ from fracjax.evaluation.calibration import recalibration, reliability
 from fracjax.evaluation.subgroups import masks_of, subgroup_report
 from fracjax.inference import training_images
 from fracjax.inference.calibration import about
-from fracjax.inference.ensemble_folder import Runs, folder_of, join
+from fracjax.inference.ensemble_folder import Runs, folder_of, join, results_in
 from fracjax.inference.evaluate_run import EvaluatedRun, evaluate_run
 from fracjax.inference.evaluation_request import EvaluationRequest
 from fracjax.inference.looks import record_look
@@ -66,18 +66,19 @@ def evaluate(
 
     A detector's threshold and the temperature are chosen and stored when the part is validation,
     and only read when it is test, or of another dataset (`on`), of which None is all studies.
-    `gallery` images of the worst mistakes stand in the report; 0 makes one without images. With
-    `out` nothing is written into the workdir. The options are the other fields of
-    `EvaluationRequest`. Returns the folder that holds predictions.csv, metrics.json and the report;
-    raises as `evaluate_run`.
+    `gallery` images of the worst mistakes stand in the report; 0 makes one without images. Another
+    `out` than the workdir has all that is written, results in `out`/SPLIT. The options are the
+    other fields of `EvaluationRequest`. Returns the folder that holds predictions.csv, metrics.json
+    and the report; raises as `evaluate_run`.
     """
     if gallery < 0:
         raise InputError(f"gallery is {gallery}; write a number of images, or 0 for none")
     on = options.get("on")
     if part is None and on is None:
         raise InputError("--split validation or test is needed, unless --on names another dataset")
-    if out is None and any(run.is_file() for run in ([runs] if isinstance(runs, Path) else runs)):
-        raise InputError("a packed run is a file: name a folder for the results with --out")
+    if out is None:
+        for run in [runs] if isinstance(runs, Path) else runs:
+            results_in(run)
     calibrate = part == "validation" and on is None
     workdir = join(runs, out) if calibrate else folder_of(runs, out)
     request = EvaluationRequest(workdir, part or "all", calibrate=calibrate, out=out, **options)
@@ -129,8 +130,10 @@ def evaluate(
         "moved_by_precision": to_json(evaluated.precision_shift),
     }
     name = request.part if external is None else external.folder_name
-    folder, page = (out or workdir / "evaluation") / name, _page(evaluated, run, sections)
-    folder = write_report(folder, {"source": source, **figures}, tables, page, console)
+    # The folder that stands for several runs has its results where a run has them.
+    place = workdir / "evaluation" if out in (None, workdir) else out
+    page = _page(evaluated, run, sections)
+    folder = write_report(place / name, {"source": source, **figures}, tables, page, console)
     for audit in evaluated.leakage:
         console.print(f"leakage audit: {audit}", highlight=False, soft_wrap=True)
     if external is not None:

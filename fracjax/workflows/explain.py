@@ -13,6 +13,7 @@ from fracjax.explain.cam import Method
 from fracjax.explain.localisation import LocalisationReport, best_levels, localisation_report
 from fracjax.explain.maps import Target, explain
 from fracjax.inference.calibration import about
+from fracjax.inference.ensemble_folder import folder_of
 from fracjax.inference.model_bundle import ModelBundle, is_cross_validation, open_run
 from fracjax.inference.trained_dataset import open_as_trained
 from fracjax.loading.batch import Examples
@@ -52,7 +53,7 @@ def explain_run(
     """
     if studies < 1:
         raise InputError(f"studies is {studies}; write 1 or more")
-    trained = open_run(workdir, mesh)
+    trained = open_run(folder_of(workdir), mesh)
     if is_cross_validation(trained.metas):
         raise InputError(
             f"{workdir} is a cross-validation, whose networks have each trained on what the others "

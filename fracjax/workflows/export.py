@@ -40,7 +40,7 @@ def export_into(
     """
     names = (STABLEHLO.file, ONNX.file, CARD)
     refuse_existing(folder, names, overwrite)
-    stages = open_stages(folder_of(stage1), folder_of(stage2) if stage2 else None, mesh)
+    stages = open_stages(folder_of(stage1), None if stage2 is None else folder_of(stage2), mesh)
     formats = (STABLEHLO, ONNX) if onnx else (STABLEHLO,)
     for check in (refuse_impossible, *(each.refuse_impossible for each in formats)):
         check(stages)

@@ -23,12 +23,14 @@ def pack(
     console: Console,
     *,
     data_dir: Path | None = None,
+    calibrated: Path | None = None,
     overwrite: bool = False,
 ) -> None:
     """Write a detector of one network into an .npz, with kernels in half precision.
 
     Temperature and threshold are those of the rounded network, chosen on validation by the rule,
-    the views and the precision that the run's own were chosen by.
+    the views and the precision that the run's own were chosen by, or those that `evaluate --out`
+    stored in the folder `calibrated`.
 
     Raises:
       InputError: a name that is no .npz, a file that is there already, no detector of one network,
@@ -43,7 +45,10 @@ def pack(
     if others:
         raise InputError(f"{workdir} has {len(metas)} networks; name the folder of one to pack it")
     how = {}
-    if chosen := calibration.read_if_stored(workdir, metas):
+    if calibrated and not calibration.path(calibrated).is_file():
+        command = calibration.evaluate_command(workdir, f"--out {calibrated}")
+        raise InputError(f"no threshold of {workdir} lies in {calibrated}; run `{command}` first")
+    if chosen := calibration.read_if_stored(workdir, metas, calibrated):
         assert chosen.point is not None, "a detector's calibration has a threshold"
         how = {"views": chosen.test_views, "precision": chosen.precision, "rule": chosen.point.rule}
     if meta.config.model.name not in BACKBONES:

@@ -119,7 +119,7 @@ def predict_into(
     then of the first of them. Features are of stages that are one run. `batch_size` is by default
     that of training. `KeyboardInterrupt` says what is finished, and where it is.
     """
-    stage1, stage2 = folder_of(stage1), folder_of(stage2) if stage2 else None
+    stage1, stage2 = folder_of(stage1), None if stage2 is None else folder_of(stage2)
     if features:
         refuse_several(*filter(None, (stage1, stage2)))
     found = find_files(paths, leave_out=folder)

@@ -113,7 +113,7 @@ def make_plan(systems: Sequence[System], sources: Sequence[Path]) -> Plan:
             for one in needed
             if state.is_record(one)
         ]
-        if system.detector is not None and detector is None and not system.detector.is_dir():
+        if system.detector is not None and detector is None and not system.detector.exists():
             reasons.append(f"a detector in {system.detector}: train one there")
         if reasons:
             plan.reasons[system.name] = f"not run: needs {'; and needs '.join(reasons)}"
@@ -131,7 +131,23 @@ def make_plan(systems: Sequence[System], sources: Sequence[Path]) -> Plan:
             cascades.append(job_of(name, [cascade_words(detector, system)], both))
             own.append(name)
     plan.jobs += cascades
+    _leave_out_useless(plan, systems)
     return plan
+
+
+def _leave_out_useless(plan: Plan, systems: Sequence[System]) -> None:
+    """Take out what nobody asked for where none of those that need it can run."""
+    for system in reversed(systems):  # one that is left out may have been the use of another
+        users = {one.name for one in systems if system in needed_by(one, systems)}
+        if system.asked or not plan.of_system.get(system.name) or users - plan.reasons.keys():
+            continue
+        names = " and ".join(sorted(users))
+        plan.reasons[system.name] = f"not run: only {names} would need it, and cannot run"
+        own = plan.of_system.pop(system.name)
+        plan.jobs = [job for job in plan.jobs if job.name not in own]
+    of_systems = set(itertools.chain(*plan.of_system.values()))
+    waited_for = set(itertools.chain(*(job.after for job in plan.jobs)))
+    plan.jobs = [job for job in plan.jobs if job.name in of_systems | waited_for]
 
 
 def _steps(

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fracjax.config import Config, Data, io
 from fracjax.errors import InputError
 from fracjax.evaluation import Estimate
@@ -55,8 +57,8 @@ def is_record(system: System) -> bool:
             return False
         if any(not d.startswith(checks.MAY_CHANGE) for d in io.differences(config, then)):
             return False
-    parts = (_source(system, part) for part in ("validation", "test"))
-    return all(_as_calibrated(system, source) for source in parts)
+    parts = ("validation", "test")
+    return all(_as_calibrated(system, **_origin(system, part)) for part in parts)
 
 
 def _completed(saved: dict[str, Any], default: dict[str, Any]) -> dict[str, Any]:
@@ -87,9 +89,6 @@ def is_trained(system: System) -> bool:
 def is_evaluated(system: System, part: str) -> bool:
     """Whether the figures of a part are of the networks and the calibration that are there now."""
     chosen = _read(calibration.path(system.folder))
-    source = _source(system, part)
-    if not chosen or not source:
-        return False
     try:
         runs = in_order(config.workdir for config in system.configs)
         metas = [meta for run in runs for meta in _kept(run)]
@@ -100,29 +99,39 @@ def is_evaluated(system: System, part: str) -> bool:
         "validation_loss": [meta.best_loss for meta in metas],
         "split_hash": metas[0].split_hash,
     }
-    return {key: chosen.get(key) for key in now} == now and _as_calibrated(system, source)
+    known = {key: chosen.get(key) for key in now} == now
+    return known and _as_calibrated(system, **_origin(system, part))
 
 
 def is_cascaded(stage1: System, stage2: System) -> bool:
     """Whether the cascade's figures are of both stages as they are evaluated now."""
-    source = _read(_cascade(stage2)).get("source", {})
-    stages = (("stage1", stage1), ("stage2", stage2))
+    metrics = _read(_cascade(stage2))
+    point, source = metrics.get("operating_point"), metrics.get("source", {})
     return all(
         (is_record(system) or is_evaluated(system, "validation"))
-        and _as_calibrated(system, source.get(name, {}))
-        for name, system in stages
+        and _as_calibrated(system, source.get(name, {}), own)
+        for name, system, own in (("stage1", stage1, point), ("stage2", stage2, None))
     )
 
 
-def _source(system: System, part: str) -> dict[str, Any]:
-    return _read(system.results(part) / "metrics.json").get("source", {})
+def _origin(system: System, part: str) -> dict[str, Any]:
+    """What the figures of a part say of where they come from."""
+    metrics = _read(system.results(part) / "metrics.json")
+    return {"source": metrics.get("source", {}), "point": metrics.get("operating_point")}
 
 
-def _as_calibrated(system: System, source: dict[str, Any]) -> bool:
-    """Whether figures are of the temperature, and so of the networks, that validation has now."""
+def _as_calibrated(system: System, source: dict[str, Any], point: dict[str, Any] | None) -> bool:
+    """Whether figures are of the networks, the scores and the threshold that validation has now."""
     chosen = _read(calibration.path(system.folder))
-    now = chosen.get("temperature", {}).get("value"), chosen.get("split_hash")
-    return None not in now and now == (source.get("temperature"), source.get("split_hash"))
+    now = {**chosen, "temperature": chosen.get("temperature", {}).get("value")}
+    same = ("temperature", "split_hash", "test_views", "precision")
+    epochs = [run.get("epoch") for run in source.get("runs", [source])]  # some runs have several
+    return (
+        None not in (now["temperature"], now.get("split_hash"), now.get("epoch"))
+        and all(source.get(key) == now.get(key) for key in same)
+        and np.hstack(epochs).tolist() == np.ravel(now["epoch"]).tolist()
+        and point == chosen.get("operating_point")
+    )
 
 
 def result_of(system: System, detector: System | None, status: str) -> Result:
@@ -141,9 +150,11 @@ def _with_figures(known: Result, system: System, detector: System | None) -> Res
     done = is_record(system) or (is_trained(system) and is_evaluated(system, "test"))
     metrics = _read(system.results("test") / "metrics.json") if done else {}
     names = _DETECTOR if system.is_detector else _CLASSIFIER
-    cascade = {}
+    cascade, matched = {}, True
     if done and detector is not None and is_cascaded(detector, system):
-        cascade = _estimates(_read(_cascade(system))["figures"], _CASCADE)
+        both = _read(_cascade(system))
+        cascade = _estimates(both["figures"], _CASCADE)
+        matched = both["source"]["trained_behind_this_detector"]
     point = metrics.get("operating_point") or {}
     complete = done and (detector is None or cascade)
     return replace(
@@ -151,6 +162,7 @@ def _with_figures(known: Result, system: System, detector: System | None) -> Res
         figures=_estimates(metrics["figures"], names) if done else {},
         rule=point.get("rule", ""),
         detector="" if detector is None else detector.name,
+        matched=matched,
         cascade=cascade,
         parts=_parts(replace(system.configs[0].data, filter=None, fold=None)) if done else {},
         split_hash=metrics.get("source", {}).get("split_hash", ""),

@@ -5,7 +5,7 @@ A system is a config by its name, or the several of one file, whose probabilitie
 
 import difflib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fracjax.config import Config, io
@@ -39,6 +39,7 @@ class System:
     name: str
     sources: tuple[str, ...]  # of its configs, as --config takes them
     configs: tuple[Config, ...]
+    asked: bool = True  # for by its user, and not only needed by another
 
     @property
     def folder(self) -> Path:
@@ -71,7 +72,7 @@ class System:
 
     def results(self, part: str) -> Path:
         """Where its evaluation on a part is written."""
-        return self.folder / part if len(self.configs) > 1 else self.folder / "evaluation" / part
+        return self.folder / "evaluation" / part
 
 
 def choose_systems(names: Sequence[str]) -> list[System]:
@@ -129,12 +130,12 @@ def _system(name: str, config: str) -> System:
 def _with_needed(wanted: Iterable[System], known: Sequence[System]) -> list[System]:
     ordered: dict[str, System] = {}
 
-    def add(system: System) -> None:
-        if system.name not in ordered:
-            for other in needed_by(system, known):
-                add(other)
-            ordered[system.name] = system
+    def add(system: System, *, asked: bool) -> None:
+        for other in needed_by(system, known):
+            add(other, asked=False)
+        asked = asked or (system.name in ordered and ordered[system.name].asked)
+        ordered[system.name] = replace(system, asked=asked)
 
     for system in wanted:
-        add(system)
+        add(system, asked=True)
     return list(ordered.values())

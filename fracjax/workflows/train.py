@@ -12,6 +12,7 @@ from rich.table import Column, Table
 from fracjax.config import Config, io
 from fracjax.config.class_names import print_roles
 from fracjax.errors import InputError
+from fracjax.inference.ensemble_folder import folder_of
 from fracjax.inference.stages import DetectorGate, open_detector_gate
 from fracjax.report.recipe import KEPT, phase_text, result_text, second_task_text
 from fracjax.runtime.sharding import data_mesh
@@ -55,7 +56,7 @@ def fit(config: Config, console: Console, *, profile_steps: int = 0) -> list[Che
 def open_detector(workdir: Path, mesh: Mesh) -> DetectorGate:
     """The detector that `data.filter` names; refused with what to do if it is none."""
     try:
-        return open_detector_gate(workdir, mesh)
+        return open_detector_gate(folder_of(workdir), mesh)
     except InputError as error:
         raise InputError(
             f"data.filter is {workdir}, which is no detector to train behind: {error}. Train one "

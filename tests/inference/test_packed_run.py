@@ -1,6 +1,7 @@
 """A run as one file: what is in it, what comes out of it, and what is refused."""
 
 import dataclasses
+import hashlib
 import json
 import sys
 from pathlib import Path
@@ -21,9 +22,12 @@ from fracjax.inference.packed_run import BUILT_IN, half, unpacked, write
 from fracjax.inference.stages import open_detector_gate
 from fracjax.inference.trained_dataset import open_as_trained
 from fracjax.runtime.sharding import data_mesh
+from fracjax.workflows.compare import compare
 from fracjax.workflows.explain import explain_run
 from fracjax.workflows.pack import pack
+from fracjax.workflows.train import open_detector
 from tests.datasets.trees import encode, picture
+from tests.datasets.trees import write as write_file
 
 FILES = [encode(picture(seed), "PNG") for seed in range(11)]
 
@@ -189,14 +193,30 @@ def test_only_a_detector_of_one_network_is_packed_into_an_npz(runs, lone_detecto
     ):
         with pytest.raises(InputError, match=message):
             pack(workdir, out, data_mesh(), quiet)
+    again = rf"no threshold .*evaluate --checkpoint {lone_detector} .*--out {tmp_path}` first"
+    with pytest.raises(InputError, match=again):
+        pack(lone_detector, tmp_path / "a.npz", data_mesh(), quiet, calibrated=tmp_path)
     (tmp_path / "a.npz").touch()
     with pytest.raises(InputError, match=r"a\.npz is there already"):
         pack(lone_detector, tmp_path / "a.npz", data_mesh(), quiet)
 
 
+@pytest.mark.parametrize("words", ["compare {0} {0}", "explain --checkpoint {0}"])
+def test_results_of_a_packed_run_need_a_folder(packed, words, capsys):
+    assert main([*words.format(packed).split(), "--split", "test"]) == 2
+    assert "a packed run is a file: name a folder for the results with --out" in (
+        capsys.readouterr().err
+    )
+
+
 def test_what_is_packed_is_calibrated_as_it_is_rounded(world, tmp_path):
     out, data = tmp_path / "new" / "phantom.npz", world.stage1.data.dir
-    pack(world.stage1.workdir, out, data_mesh(), Console(quiet=True), data_dir=data)
+    record = json.loads(calibration.path(world.stage1.workdir).read_text())
+    record["operating_point"]["rule"] = "fixed:0.25"  # as of `evaluate --threshold --out there`
+    elsewhere = tmp_path / "there"
+    write_file(calibration.path(elsewhere), json.dumps(record).encode())
+    how = {"data_dir": data, "calibrated": elsewhere}
+    pack(world.stage1.workdir, out, data_mesh(), Console(quiet=True), **how)
     own, there = (
         open_detector_gate(it, data_mesh()) for it in (world.stage1.workdir, unpacked(out))
     )
@@ -206,11 +226,24 @@ def test_what_is_packed_is_calibrated_as_it_is_rounded(world, tmp_path):
     (meta,) = there.bundle.metas
     examples = open_as_trained(meta, data).part("validation", meta.form)
     scores = there.bundle.predict(examples).fracture_score
-    chosen = choose_threshold(own.point.rule, examples.label, scores, examples.group)
+    chosen = choose_threshold("fixed:0.25", examples.label, scores, examples.group)
     assert chosen == there.point
     with np.load(out) as file:
         figures = json.loads(str(file["record"]))["figures"]
     assert figures["auc"]["value"] == pytest.approx(roc_auc_score(examples.label, scores))
+    how = {"out": tmp_path / "figures", "data_dir": data}
+    for one, other in ((world.stage1.workdir, out), (out, world.stage1.workdir)):
+        fracjax.evaluate(one, "validation", **how)
+        again = rf"figures are of other arrays .*`fracjax evaluate .*--out {how['out']}` first"
+        with pytest.raises(InputError, match=again):
+            fracjax.evaluate(other, "test", **how)
+    assert fracjax.evaluate(out, "test", **how)["source"]["part"] == "test"
+    where = data_mesh(), Console(quiet=True), tmp_path / "more"
+    compare(world.stage1.workdir, out, "test", *where, data_dir=data)
+    compared = json.loads((tmp_path / "more" / "metrics.json").read_text())["source"]
+    assert compared["second"]["checkpoint"] == str(unpacked(out))
+    explain_run(out, "test", *where, studies=1, data_dir=data)
+    assert len(list((tmp_path / "more").glob("001_*.png"))) == 1
 
 
 # By command
@@ -230,6 +263,9 @@ def test_predict_without_a_detector_takes_the_one_of_fracjax_and_says_so(tmp_pat
     assert "stage 1 is the detector that comes with fracjax" in capsys.readouterr().out
     header = json.loads((tmp_path / "out" / "predictions.json").read_text())
     assert (header["stage1"]["model"], header["stage1"]["image_size"]) == ("mobilenet_v2", 384)
+    sha256 = hashlib.sha256(BUILT_IN.read_bytes()).hexdigest()[:16]
+    of_fracjax = {"sha256": sha256, "built_in": f"fracjax {fracjax.__version__}"}
+    assert header["stage1"]["packed"] == of_fracjax
 
 
 def test_a_packed_run_is_taken_in_place_of_its_workdir(packed, tmp_path, lone_detector):
@@ -237,14 +273,18 @@ def test_a_packed_run_is_taken_in_place_of_its_workdir(packed, tmp_path, lone_de
     found = []
     for run in (packed, lone_detector):
         csv = fracjax.predict_files(tmp_path / "a.png", run, out=tmp_path / run.name)
+        header = json.loads(csv.with_suffix(".json").read_text())
+        origin = {"sha256": unpacked(packed).parent.name, "built_in": None}
+        assert header["stage1"]["packed"] == (origin if run is packed else None)
         found.append(float(csv.read_text().splitlines()[1].split(",")[2]))
     assert found[0] == pytest.approx(found[1], abs=0.02)  # kernels are rounded
     with pytest.raises(InputError, match=r"a packed run is a file: name a folder .* with --out"):
         fracjax.evaluate(packed, "validation")
     with pytest.raises(InputError, match=r"mine.npz: a packed run answers alone; name its workdir"):
         fracjax.predict_files(tmp_path / "a.png", [packed, lone_detector], out=tmp_path / "both")
-    with pytest.raises(InputError, match=r"it is a file, which evaluate, predict, cascade and exp"):
-        explain_run(packed, "test", data_mesh(), Console(quiet=True), tmp_path / "explained")
+    with pytest.raises(InputError, match=r"it is a file, and only what evaluates, applies or expl"):
+        pack(packed, tmp_path / "again.npz", data_mesh(), Console(quiet=True))
+    assert open_detector(packed, data_mesh()).point == load_detector(packed).gate.point
 
 
 # From Python
@@ -292,7 +332,7 @@ def test_numbers_that_are_not_finite_are_no_answer(packed):
     gate = dataclasses.replace(
         detector.gate, bundle=dataclasses.replace(bundle, networks=(broken,))
     )
-    with pytest.raises(InputError, match="answers with numbers that are not finite"):
+    with pytest.raises(InputError, match="not finite: its network is damaged; train it again"):
         dataclasses.replace(detector, gate=gate).predict(FILES[0])
 
 

@@ -12,9 +12,9 @@ from fracjax.training import training_record
 from fracjax.training.training_record import RECORD, Session, TrainingRecord, read_sessions
 
 
-def _trained(workdir, begun, ended):
+def _trained(workdir, begun, ended, resumes=True):
     clock = iter([begun, *ended])
-    record = TrainingRecord(workdir, data_mesh(1), now=lambda: next(clock))
+    record = TrainingRecord(workdir, data_mesh(1), resumes=resumes, now=lambda: next(clock))
     for _ in ended:
         record.save()
 
@@ -32,6 +32,14 @@ def test_sessions_on_one_device_add_up_and_another_device_is_another_session(tmp
     _trained(tmp_path, 0.0, [2.0])
     found = [(one.device, one.seconds) for one in read_sessions(tmp_path)]
     assert found == [(session.device, 34.0), ("NVIDIA H100 80GB HBM3", 2.0)]
+
+
+def test_a_run_that_begins_anew_begins_at_nothing(tmp_path):
+    _trained(tmp_path, 0.0, [10.0])
+    _trained(tmp_path, 0.0, [], resumes=False)  # killed before its first epoch was over
+    assert read_sessions(tmp_path) == []
+    _trained(tmp_path, 0.0, [3.0])
+    assert [one.seconds for one in read_sessions(tmp_path)] == [3.0]
 
 
 @pytest.mark.parametrize("damage", ["{}", '{"sessions": [{"device": "x"}]}', "[1"])
