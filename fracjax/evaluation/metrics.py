@@ -73,7 +73,7 @@ def sort_by_score(labels: Labels, scores: Floats, weights: Floats) -> SortedScor
     )
 
 
-def quotient(counts: Floats, total: Scalar) -> Floats:
+def quotient(counts: Float[Array, "*n"], total: Scalar) -> Float[Array, "*n"]:
     """`counts / total`, each rounded once, in every program.
 
     Where XLA sees that all are divided by one number, it multiplies by that number's reciprocal
