@@ -19,6 +19,12 @@ from fracjax.evaluation.compare import compare_classifiers as compare_classifier
 from fracjax.evaluation.compare import compare_detectors as compare_detectors
 from fracjax.evaluation.delong import auc as auc
 from fracjax.evaluation.intervals import Estimate as Estimate
+from fracjax.evaluation.marks import Findings as Findings
+from fracjax.evaluation.marks import Marks as Marks
+from fracjax.evaluation.marks_report import MarksReport as MarksReport
+from fracjax.evaluation.marks_report import marks_report as marks_report
+from fracjax.evaluation.marks_threshold import MarksPoint as MarksPoint
+from fracjax.evaluation.marks_threshold import choose_marks_threshold as choose_marks_threshold
 from fracjax.evaluation.metrics import calls as calls
 from fracjax.evaluation.per_class import PerClassReport as PerClassReport
 from fracjax.evaluation.per_class import per_class_report as per_class_report

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Integer
+from scipy.special import gammaincinv
 
 LEVEL = 0.95
 Z = 1.959963984540054
@@ -162,6 +163,15 @@ def wilson_of_mean(mean: float, n: int) -> tuple[float, float]:
     total = mean * n
     low, high = math.floor(total + 1e-9), math.ceil(total - 1e-9)
     return wilson(low, n)[0], wilson(high, n)[1]
+
+
+def poisson(events: float | int, n: float | int) -> tuple[float, float]:
+    """Exact interval for a rate, `events` in `n` units; n > 0. Events may be a fraction.
+
+    Source: Garwood 1936, Biometrika 28:437-442, by quantiles of the gamma distribution.
+    """
+    low = gammaincinv(events, (1 - LEVEL) / 2) if events else 0.0
+    return float(low / n), float(gammaincinv(events + 1, (1 + LEVEL) / 2) / n)
 
 
 def mover(

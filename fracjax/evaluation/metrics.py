@@ -49,8 +49,8 @@ class SortedScores(NamedTuple):
     def roc(self) -> tuple[Float[Array, "n1"], Float[Array, "n1"]]:
         """1 - specificity and sensitivity from "call none" to "call all" (Fawcett 2006, Alg. 2)."""
         return (
-            jnp.append(0.0, self.false_positives / self.negatives),
-            jnp.append(0.0, self.true_positives / self.positives),
+            jnp.append(0.0, quotient(self.false_positives, self.negatives)),
+            jnp.append(0.0, quotient(self.true_positives, self.positives)),
         )
 
 
@@ -71,6 +71,15 @@ def sort_by_score(labels: Labels, scores: Floats, weights: Floats) -> SortedScor
         true_positives_above=jnp.where(first > 0, fractures[first - 1], 0),
         last=last == positions,
     )
+
+
+def quotient(counts: Float[Array, "*n"], total: Scalar) -> Float[Array, "*n"]:
+    """`counts / total`, each rounded once, in every program.
+
+    Where XLA sees that all are divided by one number, it multiplies by that number's reciprocal
+    instead, and 49 / 49 becomes less than 1: no threshold would then reach a sensitivity of 1.
+    """
+    return counts / jax.lax.optimization_barrier(jnp.broadcast_to(total, counts.shape))
 
 
 def standardised_partial_auc(
@@ -133,7 +142,9 @@ def precision_at(
     """
     studies = sort_by_score(labels, scores, weights)
     first = jnp.searchsorted(studies.true_positives, 0.0, side="right")
-    reached = jnp.searchsorted(studies.true_positives / studies.positives, recall, side="left")
+    reached = jnp.searchsorted(
+        quotient(studies.true_positives, studies.positives), recall, side="left"
+    )
     at = jnp.maximum(reached, first)
     called = studies.true_positives[at] + studies.false_positives[at]
     precision = jnp.where(studies.defined, studies.true_positives[at] / called, jnp.nan)
@@ -166,7 +177,7 @@ def sensitivity_threshold(
     """The highest threshold with sensitivity >= target, which lies above 0, up to 1."""
     studies = sort_by_score(labels, scores, weights)
     # A quotient and a typed decimal of the same value are the same float64: both are rounded once.
-    reached = studies.true_positives / studies.positives >= target
+    reached = quotient(studies.true_positives, studies.positives) >= target
     return jnp.where(studies.defined, studies.scores[jnp.argmax(reached)], jnp.nan)
 
 

@@ -47,17 +47,24 @@ def subgroup_report(
     """
     score = predictions.fracture_score
     groups = validation.group_indices(predictions.groups, predictions.n)
-    rows = [(name, value, mask) for name, parts in masks.items() for value, mask in parts.items()]
-    shapes = [
-        f"{name}: {value} is {mask.dtype}{mask.shape}; expected bool({predictions.n},)"
-        for name, value, mask in rows
-        if mask.shape != (predictions.n,) or mask.dtype != bool
-    ]
-    validation.raise_problems(shapes, "the masks of subgroups")
     return tuple(
         _subgroup(name, value, predictions.label[mask], score[mask], groups[mask], threshold)
-        for name, value, mask in rows
+        for name, value, mask in checked_masks(masks, predictions.n)
     )
+
+
+def checked_masks(
+    masks: Mapping[str, Mapping[str, np.ndarray]], n: int
+) -> list[tuple[str, str, Bool[np.ndarray, " n"]]]:
+    """Attribute, value and mask of every subgroup of n studies, or a refusal."""
+    rows = [(name, value, mask) for name, parts in masks.items() for value, mask in parts.items()]
+    shapes = [
+        f"{name}: {value} is {mask.dtype}{mask.shape}; expected bool({n},)"
+        for name, value, mask in rows
+        if mask.shape != (n,) or mask.dtype != bool
+    ]
+    validation.raise_problems(shapes, "the masks of subgroups")
+    return rows
 
 
 def masks_of(

@@ -89,7 +89,7 @@ def choose_threshold(
         made = sample.bootstrap(statistic, *targets, **resampling)
         threshold = float(made.value[0])
         if made.n_groups > 1:  # a single group leaves nothing to resample
-            low, high = _interval(made.draws[:, 0])
+            low, high = middle_of(made.draws[:, 0])
     called = metrics.calls(sample.scores, threshold)
     fracture, groups = sample.labels == 1, sample.groups
     return OperatingPoint(
@@ -110,7 +110,7 @@ def _reaching(labels: Labels, scores: Floats, targets: Floats, weights: Floats) 
     return metrics.sensitivity_threshold(labels, scores, weights, targets[0])
 
 
-def _interval(draws: Float[np.ndarray, "resamples"]) -> tuple[float | None, float | None]:
+def middle_of(draws: Float[np.ndarray, "resamples"]) -> tuple[float | None, float | None]:
     """The middle 95 % of thresholds, ends among them: between two of them may lie infinity."""
     defined = draws[~np.isnan(draws)]
     if 2 * defined.size < draws.size:

@@ -60,15 +60,21 @@ class Regions:
 
 def regions(prepared: Prepared, rows: Int[np.ndarray, " n"], form: ImageFormat) -> Regions:
     """The findings of these records, where `decode` puts them in images of this form."""
-    manifest = read_manifest(prepared.manifest_path)
-    sizes = {row.study: (row.width, row.height) for row in manifest if row.status == TAKEN}
     boxes, outlines = [], []
-    for row in rows.tolist():
-        place = np.array(letterbox_box(sizes[str(prepared.study[row])], form), np.float32)
+    sizes = picture_sizes(prepared, rows)
+    for row, (height, width) in zip(rows.tolist(), sizes.tolist(), strict=True):
+        place = np.array(letterbox_box((width, height), form), np.float32)
         corner, extent = place[:2], place[2:]  # (y, x) in pixels of the square
         boxes.append((prepared.boxes[row].reshape(-1, 2) * extent + corner).reshape(-1, 4))
         outlines.append(tuple(points * extent + corner for points in prepared.masks[row]))
     return Regions(form.side, tuple(boxes), tuple(outlines))
+
+
+def picture_sizes(prepared: Prepared, rows: Int[np.ndarray, " n"]) -> Int[np.ndarray, "n 2"]:
+    """Height and width of the pictures of these records as displayed, pixels."""
+    manifest = read_manifest(prepared.manifest_path)
+    sizes = {row.study: (row.height, row.width) for row in manifest if row.status == TAKEN}
+    return np.array([sizes[str(prepared.study[row])] for row in rows], int).reshape(-1, 2)
 
 
 def box_mask(boxes: Float[np.ndarray, "k 4"], side: int) -> Bool[np.ndarray, "side side"]:

@@ -185,3 +185,13 @@ def test_rules_are_parsed():
     assert parse_rule("fixed:0.11") == ("fixed", 0.11)
     assert parse_rule("sensitivity:1") == ("sensitivity", 1.0)
     assert_array_equal(parse_rule("youden")[1], np.nan)
+
+
+@pytest.mark.parametrize("n", [49, 98, 103, 107])
+def test_a_target_that_is_met_exactly_is_met_for_every_number_of_fractures(n):
+    # By XLA's reciprocal, 49 · (1/49) is less than 1.
+    labels, scores = np.tile([0, 1], n), np.linspace(0.1, 0.9, 2 * n)
+    for hits in (n, n // 2):
+        point = choose_threshold(f"sensitivity:{hits / n!r}", labels, scores, resamples=9)
+        assert point.threshold == scores[labels == 1][n - hits]
+        assert point.sensitivity.value == hits / n
