@@ -59,8 +59,9 @@ def _write(prepared: Prepared, form: ImageFormat, path: Path) -> None:
         left.unlink()
 
     def image(index: int) -> UInt8[np.ndarray, "1 side side c"]:
+        data = prepared.image_bytes(index)
         try:
-            return decode(prepared.image_bytes(index), form)[None]
+            return decode(data, form)[None]
         except (OSError, ValueError) as error:
             raise InputError(
                 f"{prepared.study[index]} of {prepared.directory} does not decode ({error}); "
