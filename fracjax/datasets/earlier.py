@@ -12,7 +12,7 @@ from fracjax.datasets.common_depth import how_read
 from fracjax.datasets.make_split import open_to
 from fracjax.datasets.prepared import MANIFEST, SPLITS, STUDIES, TAKEN, ManifestRow, undeclared_bits
 from fracjax.datasets.request import Request
-from fracjax.errors import InputError
+from fracjax.errors import DAMAGE, InputError
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def read_earlier(directory: Path) -> Earlier | None:
             content.get("depth"),
             _read_as(content, rows),
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except DAMAGE as error:
         raise InputError(
             f"{directory} holds a dataset that is damaged ({error!r}), so that the parts of its "
             "studies cannot be kept; move it away, and prepare again"

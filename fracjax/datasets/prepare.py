@@ -23,7 +23,6 @@ from fracjax.datasets.make_split import make_split
 from fracjax.datasets.phantom.dataset import phantoms
 from fracjax.datasets.prepared import (
     DECODED,
-    EVERYTHING,
     MANIFEST,
     SPLITS,
     STUDIES,
@@ -35,6 +34,7 @@ from fracjax.datasets.prepared import (
     undeclared_bits,
     write_manifest,
 )
+from fracjax.datasets.records import EVERYTHING, schema
 from fracjax.datasets.request import DRAWN, Request, check
 from fracjax.datasets.sources.archive import Contents, Study
 from fracjax.datasets.sources.bone_break import bone_break
@@ -191,13 +191,11 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         super().__init__(data_dir=str(data_dir), file_format="array_record")
 
     def _info(self) -> tfds.core.DatasetInfo:
-        # The encoded file, byte for byte. The audit has seen that it decodes.
-        image = tfds.features.Image(shape=(None, None, None))
         return tfds.core.DatasetInfo(
             builder=self,
             description=self.contents.description,
             homepage=self.contents.homepage,
-            features=tfds.features.FeaturesDict({"study": tfds.features.Text(), "image": image}),
+            features=schema(),
         )
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A prepared dataset: its manifest, and its records. No image is read until it is asked for."""
 
 import csv
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,14 +13,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
+from fracjax.datasets.records import Records
 from fracjax.datasets.request import how_to
 from fracjax.datasets.sources import fracatlas
-from fracjax.errors import InputError
+from fracjax.errors import DAMAGE, InputError
 
 MANIFEST, SPLITS = "manifest.csv", "splits.json"
 STUDIES = "studies.json"  # what the records hold beside image and label, in their order
 DECODED = "decoded"  # folder for a cache of decoded images; a new preparation drops it
-EVERYTHING = "studies"  # the one split of the records ("all" is reserved); see splits.json
 TAKEN, REFUSED = "taken", "refused"
 # Of the records, and the folder's name: raise the first number when they read differently.
 VERSION = "4.0.0"
@@ -111,8 +112,17 @@ class Prepared:
         return len(self.study)
 
     def image_bytes(self, index: int) -> bytes:
-        """The encoded image of one record, byte for byte the file of the source."""
-        return self._records[index]["image"]
+        """The encoded image of one record, byte for byte the file of the source.
+
+        `InputError`, if the records are damaged: another file than was audited is none.
+        """
+        image = self._records[index]["image"]
+        if hashlib.sha256(image).hexdigest() != self.sha256[index]:
+            raise InputError(
+                f"the record of {self.study[index]} in {self.directory} is not the file that was "
+                f"audited; {how_to(self.name, self.directory.parent)}"
+            )
+        return image
 
     def open_images(self) -> None:
         """Open the records, before threads ask for `image_bytes`, or show how far they are.
@@ -132,7 +142,7 @@ class Prepared:
         return self.directory / MANIFEST
 
     @cached_property
-    def _records(self) -> Any:
+    def _records(self) -> Records:
         return open_records(self.directory)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -156,46 +166,43 @@ def open_prepared(name: str, data_dir: Path) -> Prepared:
     file = STUDIES
     try:
         content = json.loads((directory / STUDIES).read_text("utf-8"))
-        classes, studies = tuple(content["classes"]), content["studies"]
+        classes, known = tuple(content["classes"]), list(content["studies"].values())
+        first = known[0]["attributes"]
+        columns = {column: [it["attributes"][column] for it in known] for column in first}
+        attributes = {
+            column: np.array(values, np.str_ if isinstance(values[0], str) else np.int32)
+            for column, values in columns.items()
+        }
+        boxes = [np.array(study["boxes"], np.float32).reshape(-1, 4) for study in known]
+        masks = [tuple(np.array(it, np.float32) for it in study["masks"]) for study in known]
         group_by, depth = content["group_by"], content["depth"]
         file = MANIFEST
-        manifest = read_manifest(directory / MANIFEST)
-        row_of = {row.study: row for row in manifest if row.status == TAKEN}
-        if absent := studies.keys() - row_of.keys():
+        row_of = {it.study: it for it in read_manifest(directory / MANIFEST) if it.status == TAKEN}
+        if absent := content["studies"].keys() - row_of.keys():
             raise ValueError(f"{len(absent)} records missing, first {min(absent)}")
-        rows = [row_of[study] for study in studies]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        rows = [row_of[study] for study in content["studies"]]
+        return Prepared(
+            name=name,
+            directory=directory,
+            classes=classes,
+            study=np.array(list(content["studies"])),
+            label=np.array([classes.index(row.label) for row in rows], np.int32),
+            group=np.array([row.group for row in rows]),
+            sha256=np.array([row.sha256 for row in rows]),
+            colour=np.array([row.channels == 3 for row in rows], bool),
+            attributes=attributes,
+            boxes=boxes,
+            masks=masks,
+            group_by=group_by,
+            depth=depth,
+        )
+    except DAMAGE as error:
         raise InputError(
-            f"dataset {name!r} was prepared by an earlier version ({file}: {error}); {way_out}"
+            f"dataset {name!r} is damaged or was prepared by an earlier version "
+            f"({file}: {error or type(error).__name__}); {way_out}"
         ) from error
-    known = list(studies.values())
-    columns = {name: [it["attributes"][name] for it in known] for name in known[0]["attributes"]}
-    return Prepared(
-        name=name,
-        directory=directory,
-        classes=classes,
-        study=np.array(list(studies)),
-        label=np.array([classes.index(row.label) for row in rows], np.int32),
-        group=np.array([row.group for row in rows]),
-        sha256=np.array([row.sha256 for row in rows]),
-        colour=np.array([row.channels == 3 for row in rows], bool),
-        attributes={
-            name: np.array(values, np.str_ if isinstance(values[0], str) else np.int32)
-            for name, values in columns.items()
-        },
-        boxes=[np.array(study["boxes"], np.float32).reshape(-1, 4) for study in known],
-        masks=[tuple(np.array(mask, np.float32) for mask in study["masks"]) for study in known],
-        group_by=group_by,
-        depth=depth,
-    )
 
 
-def open_records(directory: Path) -> Any:
-    """The records below a folder: a sequence of dicts, the image encoded."""
-    # Here, not above: it takes its time to import, and only images need it.
-    import tensorflow_datasets as tfds
-
-    encoded = {"image": tfds.decode.SkipDecoding()}
-    builder = tfds.builder_from_directory(str(directory / VERSION))
-    # tfds decorates the method and thereby hides its signature.
-    return builder.as_data_source(split=EVERYTHING, decoders=encoded)  # pyright: ignore
+def open_records(directory: Path) -> Records:
+    """The records below a folder."""
+    return Records(directory / VERSION, "prepare the dataset again (`fracjax prepare --help`)")

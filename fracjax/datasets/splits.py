@@ -15,7 +15,7 @@ from jaxtyping import Int
 
 from fracjax.datasets.columns import some
 from fracjax.datasets.prepared import Prepared
-from fracjax.errors import InputError
+from fracjax.errors import DAMAGE, InputError
 
 PARTS = ("train", "validation", "test")
 _OF_FILE = ("the split leaks", "make it again with `fracjax prepare`")
@@ -81,16 +81,16 @@ class Split:
             content = json.loads(path.read_text("utf-8"))
             studies = content["studies"]
             split = cls(
-                assignment={study: entry["part"] for study, entry in studies.items()},
-                group={study: entry["group"] for study, entry in studies.items()},
+                assignment={study: str(entry["part"]) for study, entry in studies.items()},
+                group={study: str(entry["group"]) for study, entry in studies.items()},
                 seed=content["seed"],
                 fractions=tuple(content["fractions"]),
                 counts=content["counts"],
             )
-            written = content["sha256"]
+            written = str(content["sha256"])
         except FileNotFoundError:
             raise InputError(f"{path}: no such split file; {again}") from None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except DAMAGE as error:
             raise InputError(f"{path}: not a split file ({error!r}); {again}") from error
         if unknown := sorted(set(split.assignment.values()) - set(PARTS)):
             raise InputError(f"{path}: parts {unknown}, expected {', '.join(PARTS)}; {again}")

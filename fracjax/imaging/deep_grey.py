@@ -61,6 +61,12 @@ def refuse_black(stored: Image.Image) -> None:
         )
 
 
+def stored_zero(image: Image.Image) -> int:
+    """What a stored zero is in a loaded image: of a TIFF in which it is white, turned."""
+    turned = image.mode in ("1", "L") and _tags(image).get(_PHOTOMETRIC) == _WHITE_IS_ZERO
+    return (1 if image.mode == "1" else 255) if turned else 0
+
+
 def _tags(image: Image.Image) -> Mapping[int, Any]:
     return image.tag_v2 if isinstance(image, TiffImagePlugin.TiffImageFile) else {}
 

@@ -20,13 +20,20 @@ from fracjax.imaging.grey_levels import (
     grey_range,
     usual_depth,
 )
+from fracjax.imaging.jpeg_2000 import check_jpeg_2000
+from fracjax.imaging.jpeg_scans import check_jpeg, check_scan_count
 from fracjax.imaging.lut import displayed, numbers
+from fracjax.imaging.packbits import check_run_length
 from fracjax.imaging.sample_bits import SampleBits
+from fracjax.imaging.zero_rows import zero_rows
 
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 _COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
 _NEEDED = ("Rows", "Columns", "SamplesPerPixel", "BitsAllocated", "PhotometricInterpretation")
 _MARK = b"DICM"
+# JPEG baseline, extended, lossless (two): what JPEG there is, but for JPEG-LS and JPEG 2000.
+_JPEG = tuple(f"1.2.840.10008.1.2.4.{kind}" for kind in (50, 51, 57, 70))
+_JPEG_2000 = tuple(f"1.2.840.10008.1.2.4.{kind}" for kind in (90, 91))
 # Digital, mammography and intra-oral X-ray images "for processing" (PS3.4, B.5).
 _FOR_PROCESSING = tuple(f"1.2.840.10008.5.1.4.1.1.1.{kind}.1" for kind in ("1", "2", "3"))
 _EXTENDED = (
@@ -81,8 +88,6 @@ def decode_dicom(data: bytes, depth: int | None = None) -> DicomImage:
     coded = _check(file)
     _note_processing(file, notes)
     syntax = file.file_meta.TransferSyntaxUID
-    if syntax == JPEGExtended12Bit and coded and coded.bits > 8:
-        raise Unreadable(_EXTENDED)
     bits = SampleBits.of(file, compressed=syntax.is_encapsulated and syntax != RLELossless)
     grey = file.PhotometricInterpretation in _GREY
     # Of a codec that packs no more than the value's bits, there are no others.
@@ -93,6 +98,8 @@ def decode_dicom(data: bytes, depth: int | None = None) -> DicomImage:
     # Of lossy JPEG gdcm may end the process where Pillow raises.
     lossy = syntax in (JPEGBaseline8Bit, JPEGExtended12Bit)
     stored = pixel_array(file, index=0, decoding_plugin="pillow" if lossy else "")
+    if not syntax.is_encapsulated:
+        notes += zero_rows(stored)
     if grey:
         values = bits.values(stored, notes) if in_words else stored
         return _grey(values, bits, depth, file, notes)
@@ -162,11 +169,23 @@ def _check(file: Any) -> Coded | None:
         return None
     # A compressed image has a size of its own, which decoders believe first.
     from pydicom.encaps import generate_frames
+    from pydicom.uid import JPEGExtended12Bit, RLELossless
 
-    coded = coded_header(next(generate_frames(file.PixelData, number_of_frames=1)))
+    frame = next(generate_frames(file.PixelData, number_of_frames=1))
+    syntax = file.file_meta.TransferSyntaxUID
+    if syntax == RLELossless:
+        check_run_length(frame, file.Rows * file.Columns)
+    coded = coded_header(frame)
     claimed = Coded(file.Columns, file.Rows, file.SamplesPerPixel, file.BitsAllocated)
     if coded and (replace(coded, bits=claimed.bits) != claimed or coded.bits > claimed.bits):
         raise Unreadable(f"contradictory DICOM: {claimed} by its header, {coded} as compressed")
+    if syntax == JPEGExtended12Bit and coded and coded.bits > 8:
+        raise Unreadable(_EXTENDED)
+    if coded and syntax in _JPEG_2000:
+        check_jpeg_2000(frame)
+    if coded and syntax in _JPEG:
+        check_scan_count(frame)
+        check_jpeg(frame)
     return coded
 
 

@@ -12,14 +12,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePath, PurePosixPath
 from typing import TypeVar
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 from rich.console import Console
 from rich.progress import track
 
 from fracjax.imaging.decoder_warnings import decoder_warnings
-from fracjax.imaging.deep_grey import has_deep_colour, refuse_black, scaled_grey
+from fracjax.imaging.deep_grey import has_deep_colour, refuse_black, scaled_grey, stored_zero
 from fracjax.imaging.dicom import decode_dicom, is_dicom
 from fracjax.imaging.grey_levels import Unreadable, check_size, single_grey
+from fracjax.imaging.jpeg_scans import check_scan_count
+from fracjax.imaging.whole_file import check_whole
+from fracjax.imaging.zero_rows import zero_rows
 
 KIND_OF_SUFFIX = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".tif": "TIFF", ".tiff": "TIFF",
                   ".bmp": "BMP", ".dcm": "DICOM", ".dicom": "DICOM"}  # fmt: skip
@@ -128,6 +132,7 @@ def read_image(
     with decoder_warnings() as complaints:
         try:
             opened, wanted = decode(data)
+            check_whole(opened.kind, data)
         except Unreadable as error:
             return Rejection(str(error))
     if opened.orientation_lost:
@@ -195,12 +200,15 @@ def _open(data: bytes, grey: bool, at_least: int | None, depth: int | None) -> D
         whole = image.size
         if kind == "JPEG":
             image.draft("L" if grey else None, None if at_least is None else (at_least, at_least))
+            check_scan_count(data)
         scale = round(whole[0] / image.width)
         image.load()
         # Asked again: a TIFF is turned as it is loaded.
         turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
         if scale == 1:
             whole = image.size
+        plain = kind == "BMP" or (kind == "TIFF" and image.info.get("compression") == "raw")
+        doubts = zero_rows(np.asarray(image), stored_zero(image)) if plain else ()
         limits = None
         if image.mode.startswith("I"):  # 16 bits and more, where convert("L") would clip
             stored, limits = scaled_grey(image, data, depth)
@@ -211,6 +219,7 @@ def _open(data: bytes, grey: bool, at_least: int | None, depth: int | None) -> D
     width, height = whole[::-1] if turn in _QUARTER_TURNS else whole
     orientation = orientation if orientation in range(1, 9) else 1
     notes, bits = (limits.notes, limits.undeclared_bits) if limits else ((), 0)
+    notes += doubts
     return DecodedImage(
         kind, orientation, width, height, stored, turn, scale, notes, bits, orientation_lost
     )

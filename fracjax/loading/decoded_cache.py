@@ -13,7 +13,6 @@ from pathlib import Path
 
 import grain
 import numpy as np
-from filelock import FileLock
 from jaxtyping import UInt8
 from rich.console import Console
 from rich.progress import track
@@ -23,6 +22,7 @@ from fracjax.datasets.prepared import Prepared
 from fracjax.errors import InputError
 from fracjax.imaging.resize import DECODE_VERSION, ImageFormat, decode
 from fracjax.loading.batch import StoredRows, write_rows
+from fracjax.runtime.file_lock import waiting_lock
 from fracjax.runtime.multihost import barrier, run_on_main
 
 
@@ -43,7 +43,7 @@ def open_decoded(prepared: Prepared, form: ImageFormat) -> StoredRows:
     def make() -> None:
         if path.exists():
             return
-        with FileLock(path.with_suffix(".lock")):
+        with waiting_lock(path.with_suffix(".lock")):
             if not path.exists():  # the run that had the lock before may have made it
                 _write(prepared, form, path)
 
@@ -59,8 +59,9 @@ def _write(prepared: Prepared, form: ImageFormat, path: Path) -> None:
         left.unlink()
 
     def image(index: int) -> UInt8[np.ndarray, "1 side side c"]:
+        data = prepared.image_bytes(index)
         try:
-            return decode(prepared.image_bytes(index), form)[None]
+            return decode(data, form)[None]
         except (OSError, ValueError) as error:
             raise InputError(
                 f"{prepared.study[index]} of {prepared.directory} does not decode ({error}); "

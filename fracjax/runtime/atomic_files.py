@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fracjax.errors import InputError
+from fracjax.errors import DAMAGE, InputError
 from fracjax.runtime.multihost import run_on_main
 
 
@@ -67,8 +67,9 @@ def read_json(path: Path, way_out: str) -> dict[str, Any]:
     """Read a JSON object; refused with `way_out` where it is missing or something else."""
     try:
         value = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read as JSON ({error}); {way_out}") from error
+    except DAMAGE as error:
+        said = str(error) or type(error).__name__
+        raise InputError(f"{path} cannot be read as JSON ({said}); {way_out}") from error
     if not isinstance(value, dict):
         raise InputError(f"{path} holds a {type(value).__name__}, not a JSON object; {way_out}")
     return value

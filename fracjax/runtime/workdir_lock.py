@@ -8,10 +8,11 @@ import fcntl
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from fracjax.errors import InputError
+from fracjax.runtime.file_lock import open_lock
 from fracjax.runtime.multihost import broadcast, is_main
 
 LOCK = ".lock"
@@ -26,9 +27,8 @@ def only_writer(
     What another run holds is refused, with what that one `does` there and what to do `instead`. On
     a file system that has no locks nothing is held, and nothing refused.
     """
-    # Appending, so that who is refused does not remove what the holder wrote.
-    with (workdir / LOCK).open("a+") if is_main() else open(os.devnull) as file:
-        holder = broadcast(_holder(file.fileno()) if is_main() else None)
+    with open_lock(workdir / LOCK) if is_main() else nullcontext(-1) as file:
+        holder = broadcast(_holder(file) if is_main() else None)
         if holder is not None:
             raise InputError(
                 f"{holder} {does} {workdir}; wait for its end, end it, or {instead}. If its host "

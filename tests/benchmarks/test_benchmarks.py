@@ -17,6 +17,7 @@ TOY = {
     "input/run.py": "--count 64 --rounds 1 --gib 0.1 --workers 1",
     "predict.py": "--count 4 --rounds 1 --batch-size 2",
     "systems.py": "--configs configs/phantom_stage1.py --batch 2 --steps 1 --rounds 1",
+    "faults.py": "--pictures 30",
     "many_runs.py": "--of seeds --ks 1 --rounds 1 --width 0.1 --image-size 16 --studies 60 "
     "--batch-size 4 --epochs 1",
     "precision.py": "--seeds 1 --data.dir {tmp}/data --into {tmp}/runs --data.image-size 16 "

@@ -93,6 +93,9 @@ def test_of_runs_that_start_at_once_one_decodes(prepared, calls):
 def test_the_name_is_of_all_that_shapes_the_pictures(prepared, monkeypatch):
     changed = prepared.sha256.copy()
     changed[7] = "0" * 64
+    # What it says of another file is not to be found in these records.
+    write = decoded_cache._write
+    monkeypatch.setattr(decoded_cache, "_write", lambda _, *rest: write(prepared, *rest))
     names = {
         open_decoded(prepared, FORM).path,
         *(

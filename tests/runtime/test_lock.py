@@ -2,14 +2,17 @@
 
 import errno
 import fcntl
+import os
 import subprocess
 import sys
+import threading
 
 import pytest
 from rich.console import Console
 
 from fracjax.config import Config, Data, Model
 from fracjax.errors import InputError
+from fracjax.runtime.file_lock import waiting_lock
 from fracjax.runtime.workdir_lock import only_writer
 from fracjax.training.loop import fit_members
 from tests.paths import ROOT
@@ -17,6 +20,7 @@ from tests.paths import ROOT
 HOLDER = """
 import sys, time
 from pathlib import Path
+from fracjax.runtime.file_lock import waiting_lock
 from fracjax.runtime.workdir_lock import only_writer
 
 with only_writer(Path(sys.argv[1])):
@@ -59,3 +63,41 @@ def test_a_disk_without_locks_refuses_nobody(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", raise_problems)
     with only_writer(tmp_path), only_writer(tmp_path):
         pass
+
+
+def planted(path, victim, kind):
+    if kind == "link":
+        path.symlink_to(victim)
+    elif kind == "hard link":
+        path.hardlink_to(victim)
+    else:
+        os.mkfifo(path)
+
+
+@pytest.mark.parametrize("kind, said", [("link", "is a link to "), ("hard link", "several names"),
+                                        ("pipe", "is no file")])  # fmt: skip
+@pytest.mark.parametrize("held", [only_writer, lambda folder: waiting_lock(folder / ".lock")])
+def test_what_is_planted_in_place_of_a_lock_is_refused_and_kept(tmp_path, held, kind, said):
+    victim = tmp_path / "thesis.txt"
+    victim.write_text("years of work")
+    (tmp_path / "run").mkdir()
+    planted(tmp_path / "run" / ".lock", victim, kind)
+    with pytest.raises(InputError, match=f"{said}.*; delete"), held(tmp_path / "run"):
+        pass
+    assert victim.read_text() == "years of work"
+
+
+def test_a_lock_that_is_waited_for_is_given_on(tmp_path):
+    order = []
+
+    def second():
+        with waiting_lock(tmp_path / ".lock"):
+            order.append("second")
+
+    with waiting_lock(tmp_path / ".lock"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join(0.05)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
