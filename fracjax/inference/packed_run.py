@@ -24,7 +24,7 @@ from fracjax.config.bounds import BACKBONES
 from fracjax.errors import InputError
 from fracjax.models.backbone import leaf_name, leaf_shapes
 from fracjax.runtime.atomic_files import read_json, replacing
-from fracjax.runtime.multihost import is_multihost
+from fracjax.runtime.multihost import run_on_main
 from fracjax.runtime.user_cache import VARIABLE, user_cache
 from fracjax.training import checkpoint
 from fracjax.training.checkpoint import CheckpointMetadata, Checkpoints
@@ -68,10 +68,10 @@ def half(network: dict[str, Any]) -> dict[str, Any]:
 
 
 def save_best(workdir: Path, network: dict[str, Any], meta: CheckpointMetadata) -> None:
-    """A network as the best one of a run, in a workdir of its own."""
+    """A network as the best one of a run, in a workdir of its own; by the first process alone."""
     step = np.zeros((), np.int32)
     state = TrainState(step, network["params"], network["batch_stats"], None)
-    with Checkpoints(workdir) as checkpoints:
+    with Checkpoints(workdir, by_main=True) as checkpoints:
         checkpoints.save_best(state, meta)
 
 
@@ -102,29 +102,39 @@ def write(
 def unpacked(path: Path) -> Path:
     """The workdir of a run: of a packed file one in the user's cache, of a folder the folder.
 
+    The first process unpacks, the others wait.
+
     Raises:
       InputError: a file that is damaged or no packed run, or nowhere to unpack it.
     """
     if not path.is_file():  # a workdir, or what is refused where it is opened
         return path
-    again = "pack the run again with `fracjax pack`"
-    if path == BUILT_IN:
-        again = "install fracjax again"
     data = path.read_bytes()
     try:
         folder = user_cache() / "runs" / _digest(data) / path.stem
-        if _is_whole(folder):
-            return folder
-        if is_multihost():  # Orbax would wait for all of them to write the same folder
-            raise InputError(f"unpack {path} in one process first: fracjax predict --stage1 {path}")
-        shutil.rmtree(folder, ignore_errors=True)  # what a cleaning of the cache left of it
-        unfinished = folder.with_name(f"unfinished-{uuid.uuid4().hex}")
-        unfinished.mkdir(parents=True)
+        run_on_main(lambda: None if _is_whole(folder) else _unpack_to(folder, path), "unpacked")
+        there = _is_whole(folder)
     except (OSError, RuntimeError) as error:  # RuntimeError: there is no home
         raise InputError(
             f"{path} is unpacked into the user's cache, which cannot be written ({error}); set "
             f"{VARIABLE} to a folder that can"
         ) from error
+    if not there:
+        raise InputError(
+            f"process 0 unpacked {path}, and this one does not see {folder}: set {VARIABLE} to a "
+            "folder that all hosts share"
+        )
+    return folder
+
+
+def _unpack_to(folder: Path, path: Path) -> None:
+    """Have a packed file's run in a folder, whole."""
+    again = "pack the run again with `fracjax pack`"
+    if path == BUILT_IN:
+        again = "install fracjax again"
+    shutil.rmtree(folder, ignore_errors=True)  # what a cleaning of the cache left of it
+    unfinished = folder.with_name(f"unfinished-{uuid.uuid4().hex}")
+    unfinished.mkdir(parents=True)
     try:
         _unpack(path, unfinished, again)
         inside = (it for it in unfinished.rglob("*") if it.is_file())
@@ -135,7 +145,6 @@ def unpacked(path: Path) -> Path:
         except OSError:  # another process was faster
             if not _is_whole(folder):
                 raise
-        return folder
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 

@@ -154,10 +154,10 @@ class Checkpoints:
 
     Saving is asynchronous and each folder appears whole or not at all, so a run killed at any
     moment resumes from an epoch that was finished. Of several processes each writes its part, into
-    a workdir that they share.
+    a workdir that they share; `by_main`, the first one alone is here and writes it all.
     """
 
-    def __init__(self, workdir: Path) -> None:
+    def __init__(self, workdir: Path, *, by_main: bool = False) -> None:
         def manager(name: str) -> ocp.CheckpointManager:
             # Orbax's threads wait for those of other processes at points that it names alike for
             # all folders: two folders written at once would take each other's for their own. The
@@ -167,10 +167,15 @@ class Checkpoints:
                 max_to_keep=1,
                 cleanup_tmp_directories=True,
                 multiprocessing_options=ocp.options.MultiprocessingOptions(
-                    barrier_sync_key_prefix=own[:16]
+                    barrier_sync_key_prefix=own[:16],
+                    active_processes={0} if by_main else None,
                 ),
+                create=not by_main,
             )
-            return ocp.CheckpointManager(_folder(workdir, name), options=options)
+            folder = _folder(workdir, name)
+            if by_main:  # Orbax does not, for some of the processes
+                folder.mkdir(parents=True, exist_ok=True)
+            return ocp.CheckpointManager(folder, options=options)
 
         self._last, self._best = manager("last"), manager("best")
 

@@ -28,6 +28,7 @@ from fracjax.workflows.pack import pack
 from fracjax.workflows.train import open_detector
 from tests.datasets.trees import encode, picture
 from tests.datasets.trees import write as write_file
+from tests.pairs import run_pair
 
 FILES = [encode(picture(seed), "PNG") for seed in range(11)]
 
@@ -81,6 +82,34 @@ def test_it_is_unpacked_once_and_a_workdir_not_at_all(packed, lone_detector, own
     assert (unpacked(packed) / "seen").exists()
     assert unpacked(lone_detector) == lone_detector
     assert not list(own_cache.rglob("unfinished-*"))
+
+
+# Two processes open one packed run.
+PAIR = """
+import sys
+from pathlib import Path
+from fracjax.cli.process import run_program
+from fracjax.runtime.multihost import start
+
+def main():
+    start()
+    from fracjax.inference.packed_run import unpacked
+    from fracjax.inference.stages import open_detector_gate
+    from fracjax.runtime.sharding import data_mesh
+
+    gate = open_detector_gate(unpacked(Path(sys.argv[1])), data_mesh())
+    print("threshold", gate.point.threshold)
+
+run_program(main)
+"""
+
+
+def test_of_two_processes_the_first_unpacks_and_both_open_it(packed, tmp_path):
+    environment = {"FRACJAX_CACHE_DIR": str(tmp_path / "cache")}
+    ended = run_pair(tmp_path, "-c", PAIR, packed, **environment)
+    assert [one.code for one in ended] == [0, 0], ended
+    expected = f"threshold {load_detector(packed).threshold}"
+    assert all(expected in one.out for one in ended)
 
 
 def test_half_rounds_kernels_and_refuses_what_float16_cannot_hold():
