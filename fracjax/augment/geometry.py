@@ -39,6 +39,15 @@ def arrange(
     return jnp.flip(images, [axis for axis, on in mirrored.items() if on])
 
 
+def restore(
+    images: Num[Array, "*b side side c"], arrangement: Arrangement
+) -> Num[Array, "*b side side c"]:
+    """Inverse of `arrange`."""
+    mirrored = {-3: arrangement.up_down, -2: arrangement.left_right}
+    images = jnp.flip(images, [axis for axis, on in mirrored.items() if on])
+    return jnp.swapaxes(images, -3, -2) if arrangement.transpose else images
+
+
 def random_arrangement(
     key: Key[Array, ""], image: Float[Array, "side side c"]
 ) -> Float[Array, "side side c"]:

@@ -16,6 +16,8 @@ from fracjax.augment.histogram import Image
 from fracjax.config import Augment
 from fracjax.ops.backend import on_cpu
 
+_MOVE, _ARRANGE = 1, 3  # the stages that move pixels
+
 
 def augment(
     key: Key[Array, ""],
@@ -28,6 +30,21 @@ def augment(
     A strength of zero is left out of the program, so an empty policy is the identity, exactly. A
     colour map makes three channels. Each image draws by the key of the batch and its `index`, by
     default its place: examples that are cut into batches in another way draw the same by theirs.
+    """
+    return augment_with_masks(key, images, images[..., :0], policy, index)[0]
+
+
+def augment_with_masks(
+    key: Key[Array, ""],
+    images: UInt8[Array, "b h w c"],
+    masks: UInt8[Array, "b h w m"],
+    policy: Augment,
+    index: Int[Array, " b"] | None = None,
+) -> tuple[Float[Array, "b h w c2"], Float[Array, "b h w m"]]:
+    """As `augment`, and what marks places of the images, in [0, 255], moved as they are.
+
+    A mask is warped as one more channel of its image. Nothing else of it changes, nor is it erased:
+    what lies beneath a rectangle is still there.
     """
 
     def recolour(key: Key[Array, ""], image: Image) -> Float[Array, "h w c2"]:
@@ -51,22 +68,28 @@ def augment(
     # The number is that of a stage's draws: they stay what they are when a stage comes between.
     stages = (
         (0, recolour, bool(policy.colours)),
-        (1, move, moved),
-        (3, geometry.random_arrangement, policy.dihedral),
+        (_MOVE, move, moved),
+        (_ARRANGE, geometry.random_arrangement, policy.dihedral),
         (4, partial(colour.exposure, strength=policy.gamma), bool(policy.gamma)),
         (2, apply_intensity, any(strength for _, strength in intensities)),
         (5, partial(erasing.erase, fraction=policy.erase), bool(policy.erase)),
     )
-    out, index = images.astype(jnp.float32), jnp.arange(len(images)) if index is None else index
+    out, marks = images.astype(jnp.float32), masks.astype(jnp.float32)
+    index = jnp.arange(len(images)) if index is None else index
     for stage, change, wanted in stages:
         if wanted:
+            moves = stage in (_MOVE, _ARRANGE) and marks.shape[-1]
+            if moves:
+                out = jnp.concatenate([out, marks], axis=-1)
             of_stage = jax.random.fold_in(key, stage)
             keys = jax.vmap(partial(jax.random.fold_in, of_stage))(index)
             if one_by_one():
                 out = jax.lax.map(lambda both, change=change: change(*both), (keys, out))
             else:
                 out = jax.vmap(change)(keys, out)
-    return out
+            if moves:
+                out, marks = jnp.split(out, [out.shape[-1] - marks.shape[-1]], axis=-1)
+    return out, marks
 
 
 def one_by_one() -> bool:

@@ -80,9 +80,21 @@ def _joint_problems(config: Config) -> list[str]:
             for number, phase in enumerate(config.phases)
             if phase.warm_up != Phase.warm_up and phase.schedule != "cosine"
         },
+        **_outline_problems(config),
         **_share_problems(config),
     }
     return [problem for problem, broken in rules.items() if broken]
+
+
+def _outline_problems(config: Config) -> dict[str, bool]:
+    """Of what a map learns, where there is no map."""
+    fields = ("outline_weight", "outline_positive_weight", "outline_shape")
+    changed = {name: getattr(config.loss, name) for name in fields}
+    return {
+        f"loss.{name} is {value}, and there is no map to learn outlines: write model.localise, or "
+        f"leave out {name}": not config.model.localise and value != getattr(Loss, name)
+        for name, value in changed.items()
+    }
 
 
 def _share_problems(config: Config) -> dict[str, bool]:

@@ -53,6 +53,9 @@ class Model:
     drop_path: Fraction = 0.2
     """EfficientNet-B0 only: fraction of residual branches dropped in training, from 0 at the first
     block to this at the last; 0.2 is Keras's. With 0 features of a frozen prefix can be cached."""
+    localise: bool = False
+    """Whether it learns where the finding is, too: a map of logits on top of the backbone (a
+    feature pyramid), trained by the dataset's outlines, whose largest ones the head sees, too."""
     width: Annotated[float, ABOVE_0] = 1.0
     """Multiplier of the basic CNN's filters and dense units; 1.0 is the paper's network."""
     precision: Precision = "float32"
@@ -112,6 +115,16 @@ class Loss:
     second_weight: Annotated[float, ABOVE_0] = 0.3
     """Weight of the second task in the loss: this times its mean cross-entropy, in nats, over all
     columns and studies whose value is known, is added to the class's."""
+
+    outline_weight: Annotated[float, AT_LEAST_0] = 1.0
+    """With `model.localise`: weight of the map in the loss. This times the mean cross-entropy of
+    its cells, in nats, over studies that are outlined or normal is added to the class's; 0 trains
+    the map by the class alone."""
+    outline_positive_weight: Annotated[float, ABOVE_0] = 10.0
+    """Weight of what lies inside an outline, which few cells do; the rest has 1."""
+    outline_shape: Literal["outline", "box"] = "outline"
+    """What the map learns: the outlines of findings, or their boxes where there are none; or the
+    boxes of all."""
 
 
 @dataclass(frozen=True)

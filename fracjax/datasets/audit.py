@@ -156,6 +156,7 @@ def _take(file: _File) -> None:
         undeclared_bits=image.undeclared_bits,
         note="" if image.orientation == 1 else f"EXIF orientation {image.orientation}",
     )
+    file.note(file.study.note)
 
 
 def _read(file: _File, data: bytes, depth: int | None = None) -> tuple[DecodedImage, str]:

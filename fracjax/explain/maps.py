@@ -22,7 +22,7 @@ from fracjax.explain.cam import METHODS, Method, scaled
 from fracjax.inference.model_bundle import ModelBundle, check_images
 from fracjax.loading.batch import Examples
 from fracjax.loading.streaming import evaluation_batches, stream
-from fracjax.models.backbone import ImageSpec
+from fracjax.models.backbone import ImageSpec, as_map
 from fracjax.models.classifier import Classifier
 from fracjax.runtime.sharding import batch_sharding, replicated
 from fracjax.training.forward import network_input
@@ -104,14 +104,6 @@ def logit_of(logits: Float[Array, "b k"], classes: Int[Array, " b"]) -> Float[Ar
     if logits.shape[-1] == 1:
         return jnp.where(classes == 1, logits[:, 0], -logits[:, 0])
     return jnp.take_along_axis(logits, jnp.expand_dims(classes, 1), axis=1)[:, 0]
-
-
-def as_map(x: Float[Array, "b h w c"] | Float[Array, "b n f"]) -> Float[Array, "b h w c"]:
-    """Maps as they are; tokens on the square grid of their patches, without the class token."""
-    if x.ndim == 4:
-        return x
-    side = round((x.shape[1] - 1) ** 0.5)
-    return x[:, 1:].reshape(x.shape[0], side, side, x.shape[2])
 
 
 def _classes(trained: ModelBundle, examples: Examples, target: Target) -> Int[np.ndarray, " n"]:

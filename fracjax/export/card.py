@@ -10,6 +10,7 @@ from fracjax.export.program import Format, inputs_of
 from fracjax.export.verify import Checked
 from fracjax.imaging.resize import reduced_side
 from fracjax.inference.calibration import about
+from fracjax.inference.finding_maps import map_grid
 from fracjax.inference.stages import Stages
 from fracjax.runtime.atomic_files import to_json
 
@@ -29,6 +30,12 @@ _DECODING = (
 _OUTPUTS = {
     "probability": ("float32", ["b"], "of the positive class, at the detector's temperature"),
     "called": ("bool", ["b"], "probability >= threshold, both in float32"),
+    "map": (
+        "float32",
+        ["b", "g", "g"],
+        "where the finding is: cells of `map_grid`, the first at the upper left; no frequencies, "
+        "but the higher the likelier",
+    ),
     "types": (
         "float32",
         ["b", "k"],
@@ -40,6 +47,7 @@ _OUTPUTS = {
 def card(stages: Stages, files: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """The card of an export; `files` are the `file_entry` of each, by its format."""
     detector, classifier = stages.detector, stages.classifier
+    grid = map_grid(detector.bundle)
     return {
         "intended_use": INTENDED_USE,
         "files": files,
@@ -57,8 +65,9 @@ def card(stages: Stages, files: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "outputs": {
             name: {"dtype": dtype, "shape": shape, "what": what}
             for name, (dtype, shape, what) in _OUTPUTS.items()
-            if classifier is not None or name != "types"
+            if (classifier is not None or name != "types") and (grid or name != "map")
         },
+        "map_grid": grid and {"pixels_of_a_cell": grid.stride, "of_pictures": vars(grid.form)},
         "classes": list(detector.bundle.meta.classes),
         "types": [] if classifier is None else list(classifier.meta.classes),
         "threshold": to_json(detector.point.threshold),

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from fracjax.errors import InputError
 from fracjax.export.program import Format, Program, arguments_of, cascade, inputs_of
 from fracjax.inference.calibration import evaluate_command
+from fracjax.inference.finding_maps import map_grid
 from fracjax.inference.stages import Stages
 
 _PACKAGES = ("jax2onnx", "onnxruntime")
@@ -48,7 +49,9 @@ def _refuse_impossible(stages: Stages) -> None:
 
 def _write(stages: Stages, path: Path) -> None:
     """Write the cascade for a batch of any size, weights inside; all of it in float32."""
-    names = ["probability", "called", *([] if stages.classifier is None else ["types"])]
+    names = ["probability", "called"]
+    names += ["map"] if map_grid(stages.detector.bundle) else []
+    names += [] if stages.classifier is None else ["types"]
     # Grouped convolutions, which ONNX has, in place of the CPU's shifted products.
     function = cascade(stages, exact=jnp.float32, platform="cuda")
 

@@ -16,18 +16,19 @@ import numpy as np
 from jax import export, lax
 from jaxtyping import Array, Float, UInt8
 
-from fracjax.augment.geometry import DIHEDRAL, arrange
+from fracjax.augment.geometry import arrange
 from fracjax.errors import InputError
 from fracjax.evaluation import calls
 from fracjax.evaluation.temperature import scale_probabilities
 from fracjax.imaging.resize import ImageFormat
 from fracjax.inference.calibration import evaluate_command
 from fracjax.inference.ensemble_bundle import Bundle
-from fracjax.inference.model_bundle import ModelBundle
+from fracjax.inference.finding_maps import map_views, mean_map, mean_of_runs
+from fracjax.inference.model_bundle import ModelBundle, program
 from fracjax.inference.stages import Stages
 from fracjax.ops.backend import tracing_for
 from fracjax.training import losses
-from fracjax.training.forward import FIXED_VIEWS
+from fracjax.training.forward import READING
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 _LOCATIONS = "jax_traceback_in_locations_limit"
@@ -109,7 +110,7 @@ def cascade(
     `probability` (float32[b]) of a fracture and `types` (float32[b, k], only with a classifier),
     both at their stage's temperature, runs, members of ensembles and fixed views averaged; `called`
     (bool[b]) is `probability >= threshold` in float32. The classifier sees every image, called or
-    not.
+    not. `map` (float32[b, g, g]) is there if the detector has one, as of `finding_maps`.
 
     Probabilities are averaged and scaled in `exact`; float64, as in `ModelBundle`, must be enabled.
     The networks are traced for a `platform`, or for a CPU and for anything else, to be chosen when
@@ -117,46 +118,59 @@ def cascade(
     """
     threshold = np.float32(stages.detector.point.threshold)
 
-    def probabilities(bundle: Bundle, images: Sequence[jax.Array]) -> jax.Array:
-        """As `predict` of either."""
+    def answer(bundle: Bundle, images: Sequence[jax.Array]) -> tuple[jax.Array, jax.Array | None]:
+        """As `predict` of either, and `finding_maps`, where it has any."""
         of = dict(zip(bundle.forms, images, strict=True))
-        each = [of_run(run, of[run.meta.form]) for run in bundle.runs]
+        found = [of_run(run, of[run.meta.form]) for run in bundle.runs]
+        each, maps = [p for p, _ in found], [own for _, own in found if own is not None]
         mean = jnp.stack(each).mean(axis=0) if len(each) > 1 else each[0]
-        return scale_probabilities(mean, bundle.temperature).astype(jnp.float32)
+        scaled = scale_probabilities(mean, bundle.temperature).astype(jnp.float32)
+        return scaled, mean_of_runs(maps) if maps else None
 
-    def of_run(bundle: ModelBundle, images: jax.Array) -> jax.Array:
-        named = bundle.test_views
-        views = FIXED_VIEWS[named] if isinstance(named, str) else DIHEDRAL[:1]
+    def of_run(bundle: ModelBundle, images: jax.Array) -> tuple[jax.Array, jax.Array | None]:
+        views = map_views(bundle.test_views)
         fixed = len(views) > 1
         # All in one batch: the program, and its weights, are no larger for more views.
         seen = jnp.concatenate([arrange(images, one) for one in views]) if fixed else images
-        each = []
+        each, maps = [], []
         for variables in bundle.networks:
-            p = losses.probabilities(_logits(bundle, variables, seen, platform)).astype(exact)
+            logits, cells = _read(bundle, variables, seen, platform)
+            p = losses.probabilities(logits).astype(exact)
             if fixed:
                 p = p.reshape(len(views), -1, p.shape[1]).mean(axis=0)
             each.append(p / p.sum(axis=1, keepdims=True))
-        return jnp.stack(each).mean(axis=0) if len(each) > 1 else each[0]
+            if cells is not None:
+                maps.append(mean_map(cells.reshape(len(views), -1, *cells.shape[1:]), views))
+        own = jnp.stack(maps).mean(axis=0) if maps else None
+        return jnp.stack(each).mean(axis=0) if len(each) > 1 else each[0], own
 
     def function(*images: jax.Array) -> dict[str, jax.Array]:
-        detector, *classifier = map(probabilities, stages.bundles, by_stage(stages, images))
+        (detector, own), *classifier = map(answer, stages.bundles, by_stage(stages, images))
         score = detector[:, 1]
         outputs = {"probability": score, "called": calls(score, threshold)}
-        return outputs | dict(zip(("types",), classifier, strict=False))
+        if own is not None:
+            outputs["map"] = own
+        if classifier:
+            outputs["types"] = classifier[0][0]
+        return outputs
 
     return function
 
 
-def _logits(
+def _read(
     bundle: ModelBundle, variables: Any, images: UInt8[Array, "b side side c"], platform: str | None
-) -> Float[Array, "b outputs"]:
-    """Of one network; its layers are those of the platform."""
+) -> tuple[Float[Array, "b outputs"], Float[Array, "b g g"] | None]:
+    """Logits and any map of one network; its layers are those of the platform."""
+    forward, localises = bundle.forward, bundle.config.model.localise
+    if localises:
+        forward = program(bundle.config, bundle.meta.image, bundle.mesh, stop=READING)
     # Traced anew, for another platform than the jitted one, and without its devices.
-    forward = inspect.unwrap(bundle.forward)
+    forward = inspect.unwrap(forward)
 
-    def traced_for(name: str, weights: Any, images: jax.Array) -> jax.Array:
+    def traced_for(name: str, weights: Any, images: jax.Array) -> Any:
         with tracing_for(name), jax.enable_x64(False):
-            return forward(weights, images, None)
+            found = forward(weights, images, None)
+            return (found.logits, found.cells) if localises else (found, None)
 
     # Else the compiler would compute with the weights ahead of time: that can take minutes, and
     # rounds otherwise than in the checkpoint's own program, where they are arguments.
@@ -183,18 +197,18 @@ def _write(stages: Stages, path: Path) -> None:
     path.write_bytes(lower(stages).serialize())
 
 
-def _read(path: Path) -> export.Exported:
+def _deserialize(path: Path) -> export.Exported:
     return export.deserialize(bytearray(path.read_bytes()))
 
 
 def _provenance(path: Path) -> dict[str, Any]:
-    exported = _read(path)
+    exported = _deserialize(path)
     names = ("platforms", "calling_convention_version")
     return {name: getattr(exported, name) for name in names}
 
 
 def _load(path: Path) -> Program:
-    return cast(Program, _read(path).call)
+    return cast(Program, _deserialize(path).call)
 
 
 STABLEHLO = Format("jax_export", "cascade.jax", _write, _load, _provenance)

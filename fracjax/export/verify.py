@@ -15,6 +15,7 @@ from fracjax.evaluation import calls
 from fracjax.export.program import Program, by_stage, inputs_of
 from fracjax.imaging.resize import decode_each
 from fracjax.inference.ensemble_bundle import Bundle
+from fracjax.inference.finding_maps import finding_maps, map_grid
 from fracjax.inference.input_files import find_files, read_ahead
 from fracjax.inference.stages import Stages
 from fracjax.loading.dataset_view import open_dataset
@@ -96,6 +97,8 @@ def compare(
         name: max(TOLERANCE[effective_precision(run.precision, platform())] for run in bundle.runs)
         for name, bundle in zip(("probability", "types"), stages.bundles, strict=False)
     }
+    if map_grid(stages.detector.bundle):
+        tolerances["map"] = tolerances["probability"]
     threshold = stages.detector.point.threshold
     differences, problems = dict.fromkeys(tolerances, 0.0), []
     called = undecided = np.zeros(len(images), bool)
@@ -139,8 +142,12 @@ def _expected(stages: Stages, images: CheckImages, size: int) -> dict[str, np.nd
         devices = bundle.mesh.size
         return bundle.in_batches_of(-(-size // devices) * devices).probabilities(*images)
 
-    detector, *classifier = map(predicted, stages.bundles, by_stage(stages, images.arrays))
-    return {"probability": detector[:, 1], **dict(zip(("types",), classifier, strict=False))}
+    of_each = by_stage(stages, images.arrays)
+    detector, *classifier = map(predicted, stages.bundles, of_each)
+    expected = {"probability": detector[:, 1], **dict(zip(("types",), classifier, strict=False))}
+    if map_grid(stages.detector.bundle):
+        expected["map"] = finding_maps(stages.detector.bundle, *of_each[0])
+    return expected
 
 
 def _in_batches(program: Program, images: CheckImages, size: int) -> dict[str, np.ndarray]:

@@ -100,7 +100,7 @@ class ModelBundle:
         if precision == self.precision:
             return self
         moved = dataclasses.replace(self, precision=precision)
-        forward = _forward(moved.config, self.meta.image, self.mesh)
+        forward = program(moved.config, self.meta.image, self.mesh)
         return dataclasses.replace(moved, forward=forward)
 
     def probabilities(self, images: ImageStore) -> Float[np.ndarray, "n k"]:
@@ -144,12 +144,12 @@ class ModelBundle:
 
     def features(self, images: jax.Array) -> list[list[jax.Array]]:
         """As `logits`: what enters the head of each network, float32[b, d], of each view."""
-        forward = _forward(self.config, self.meta.image, self.mesh, stop=POOLED)
+        forward = program(self.config, self.meta.image, self.mesh, stop=POOLED)
         return dataclasses.replace(self, forward=forward).logits(images)
 
     def logits_of(self, features: Sequence[Sequence[jax.Array]]) -> list[list[jax.Array]]:
         """What the heads make of such features: `logits`."""
-        head = _forward(self.config, self.meta.image, self.mesh, start=HEAD)
+        head = program(self.config, self.meta.image, self.mesh, start=HEAD)
         place = batch_sharding(self.mesh)
         return [
             [head(own, jax.device_put(view, place), None) for view in views]
@@ -226,7 +226,7 @@ def open_run(workdir: Path, mesh: Mesh, metas: tuple[CheckpointMetadata, ...] = 
         workdir,
         metas,
         tuple(checkpoint.restore_network(folder, like, mesh) for folder in member_dirs(workdir)),
-        _forward(config, metas[0].image, mesh),
+        program(config, metas[0].image, mesh),
         mesh,
         batch_size=-(-config.data.batch_size // mesh.size) * mesh.size,
         test_views=config.augment.test_views,
@@ -234,7 +234,7 @@ def open_run(workdir: Path, mesh: Mesh, metas: tuple[CheckpointMetadata, ...] = 
     )
 
 
-def _forward(config: Config, image: ImageSpec, mesh: Mesh, **places: str) -> Forward:
+def program(config: Config, image: ImageSpec, mesh: Mesh, **places: str) -> Forward:
     """One program for all networks of a kind: a command opens its runs more than once.
 
     `places` are the `start` and `stop` of `make_forward`.
@@ -242,11 +242,11 @@ def _forward(config: Config, image: ImageSpec, mesh: Mesh, **places: str) -> For
     of = config.data
     data = Data(classes=of.classes, image_size=of.image_size, colormap=of.colormap)
     like = Config(data=data, model=config.model, augment=config.augment)
-    return _program(like, image, mesh, **places)
+    return _cached_program(like, image, mesh, **places)
 
 
 @functools.lru_cache(maxsize=8)
-def _program(config: Config, image: ImageSpec, mesh: Mesh, **places: str) -> Forward:
+def _cached_program(config: Config, image: ImageSpec, mesh: Mesh, **places: str) -> Forward:
     how: dict[str, Any] = {"colormap": config.data.colormap, "policy": config.augment, **places}
     return make_forward(abstract(config).model, image=image, mesh=mesh, **how)
 

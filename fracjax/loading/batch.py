@@ -9,7 +9,7 @@ from typing import NotRequired, TypedDict
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float32, Int, Int32, Shaped
+from jaxtyping import Bool, Float32, Int, Int32, Shaped, UInt8
 
 from fracjax.errors import InputError
 from fracjax.runtime.atomic_files import replacing
@@ -21,7 +21,8 @@ class Batch(TypedDict):
     The last batch of an epoch is filled up with studies that were already seen; `valid` is False
     for these. They count in no loss and no metric, and being real studies they leave the
     statistics of BatchNorm as they should be. `weight` is that of the study in the loss; `second`
-    are its numbers in a second task, where there is one.
+    are its numbers in a second task, where there is one; `outline` the mask of its findings, 0 or
+    255, and `outlined` whether they are known, where the network learns a map.
     """
 
     image: Shaped[np.ndarray | jax.Array, "b *dims"]
@@ -30,6 +31,8 @@ class Batch(TypedDict):
     valid: Bool[np.ndarray | jax.Array, " b"]
     index: Int[np.ndarray | jax.Array, " b"]
     second: NotRequired[Int[np.ndarray | jax.Array, "b columns"]]
+    outline: NotRequired[UInt8[np.ndarray | jax.Array, "b side side"]]
+    outlined: NotRequired[Bool[np.ndarray | jax.Array, " b"]]
 
 
 class StoredRows:
@@ -89,6 +92,28 @@ ImageStore = np.ndarray | StoredRows
 """Images or features: an array, or one on the disk that is read by row."""
 
 
+UNKNOWN = -1  # for a row of masks: nothing is known of where the finding is
+
+
+@dataclass(frozen=True)
+class Outlines:
+    """Masks of the findings of n studies."""
+
+    masks: UInt8[np.ndarray, "m side side"]  # 0 or 255; parts of one dataset share them
+    row: Int32[np.ndarray, " n"]  # of the mask of each study, or UNKNOWN
+
+    def of(
+        self, index: Int[np.ndarray, " b"]
+    ) -> tuple[UInt8[np.ndarray, "b side side"], Bool[np.ndarray, " b"]]:
+        """Masks of these studies, and whether they are known; any mask where they are not."""
+        row = self.row[index]
+        return self.masks[np.maximum(row, 0)], row != UNKNOWN
+
+    def take(self, index: Shaped[np.ndarray, " m"]) -> "Outlines":
+        """Those of the studies of these places: indices or a mask."""
+        return replace(self, row=self.row[index])
+
+
 @dataclass(frozen=True)
 class Examples:
     """Studies of one part of a split."""
@@ -105,6 +130,7 @@ class Examples:
     row: Int[np.ndarray, " n"] | None = None
     # number of each study's value in each column of a second task, -1 where it is not known
     second: Int32[np.ndarray, "n columns"] | None = None
+    outlines: Outlines | None = None  # what a map learns of them
 
     def __len__(self) -> int:
         return len(self.label)
@@ -126,4 +152,5 @@ class Examples:
             attributes={name: column[index] for name, column in self.attributes.items()},
             row=self.rows[index],
             second=None if self.second is None else self.second[index],
+            outlines=None if self.outlines is None else self.outlines.take(index),
         )

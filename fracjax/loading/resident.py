@@ -15,10 +15,10 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float32, Int, Int32, Shaped
+from jaxtyping import Array, Float32, Int, Int32, Shaped, UInt8
 
 from fracjax.errors import InputError
-from fracjax.loading.batch import Batch, Examples, ImageStore, StoredRows
+from fracjax.loading.batch import UNKNOWN, Batch, Examples, ImageStore, StoredRows
 from fracjax.runtime.multihost import allgather
 from fracjax.runtime.sharding import batch_sharding, replicate
 
@@ -51,9 +51,10 @@ class MemoryBudget:
 
 def room_for(parts: Sequence[Examples], mesh: Mesh) -> MemoryBudget:
     """What these studies take of each device of the mesh, and the least that one of them has."""
+    kept = [*rows_used(parts).values(), *((masks, masks) for masks in _masks(parts))]
     needed = sum(
         -(-len(rows) // mesh.size) * int(np.prod(image.shape[1:])) * image.dtype.itemsize
-        for image, rows in rows_used(parts).values()
+        for image, rows in kept
     )
     local = [device for device in mesh.devices.flat if device.process_index == jax.process_index()]
     here = {"host": socket.gethostname(), "free": min(map(_free, local)), "devices": len(local)}
@@ -104,6 +105,8 @@ class Resident:
     label: Int32[Array, " n"]
     weight: Float32[Array, " n"]  # in the loss
     second: Int32[Array, "n columns"] | None  # as of `Examples`
+    masks: UInt8[Array, "k side side"] | None  # as of `Outlines`, as is the row of each
+    mask_row: Int32[Array, " n"] | None
 
 
 def make_resident(
@@ -118,13 +121,18 @@ def make_resident(
     weights = class_weights or [None] * len(parts)
     used = rows_used(parts)
     placed = {key: place(image, rows, mesh) for key, (image, rows) in used.items()}
+    placed |= {id(masks): place(masks, np.arange(len(masks)), mesh) for masks in _masks(parts)}
     out = []
-    for part, weight in zip(parts, weights, strict=True):
+    for part, by_class in zip(parts, weights, strict=True):
         key = _identity(part.image)
         row = np.searchsorted(used[key][1], part.rows).astype(np.int32)
-        each = np.ones(len(part), np.float32) if weight is None else weight[part.label]
-        small = replicate(mesh, (row, part.label.astype(np.int32), each, part.second))
-        out.append(Resident(placed[key], *small))
+        each = np.ones(len(part), np.float32) if by_class is None else by_class[part.label]
+        masks, mask_row = None, None
+        if part.outlines is not None:
+            masks, mask_row = placed[id(part.outlines.masks)], part.outlines.row
+        small = row, part.label.astype(np.int32), each, part.second, mask_row
+        row, label, weight, second, mask_row = replicate(mesh, small)
+        out.append(Resident(placed[key], row, label, weight, second, masks, mask_row))
     return out
 
 
@@ -133,6 +141,11 @@ def rows_used(parts: Sequence[Examples]) -> dict[object, tuple[ImageStore, Int[n
     images = {_identity(part.image): part.image for part in parts}
     rows = {key: [p.rows for p in parts if _identity(p.image) == key] for key in images}
     return {key: (image, np.unique(np.concatenate(rows[key]))) for key, image in images.items()}
+
+
+def _masks(parts: Sequence[Examples]) -> list[UInt8[np.ndarray, "m side side"]]:
+    """The sets of masks that they have, each once."""
+    return list({id(it.masks): it.masks for part in parts if (it := part.outlines)}.values())
 
 
 def _identity(image: ImageStore) -> object:
@@ -219,7 +232,13 @@ def batch_at(
         valid=jnp.logical_and(place < order.size, active),
         index=index,
     )
-    return batch if studies.second is None else {**batch, "second": studies.second[index]}
+    if studies.second is not None:
+        batch["second"] = studies.second[index]
+    if studies.masks is not None and studies.mask_row is not None:
+        row = studies.mask_row[index]
+        batch["outline"] = take(studies.masks, jnp.maximum(row, 0), mesh)
+        batch["outlined"] = row != UNKNOWN
+    return batch
 
 
 def evaluation_pass(studies: Resident, *, batch_size: int, mesh: Mesh) -> Iterator[Batch]:

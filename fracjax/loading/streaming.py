@@ -53,8 +53,11 @@ class BatchSource:
             valid=place < len(self.order),
             index=index.astype(np.int32),
         )
-        second = self.examples.second
-        return batch if second is None else {**batch, "second": second[index]}
+        if self.examples.second is not None:
+            batch["second"] = self.examples.second[index]
+        if self.examples.outlines is not None:
+            batch["outline"], batch["outlined"] = self.examples.outlines.of(index)
+        return batch
 
 
 def training_batches(

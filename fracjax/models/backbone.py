@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -70,6 +70,14 @@ class ImageSpec:
         return []
 
 
+class MapLevel(NamedTuple):
+    """A map within a backbone that a feature pyramid takes: what enters `block`, or "head"."""
+
+    block: str
+    stride: int  # pixels of the image for each of its cells
+    channels: int
+
+
 class Backbone(nnx.Module):
     """A model without its head, as a list of named blocks that run one after another.
 
@@ -88,6 +96,9 @@ class Backbone(nnx.Module):
     # the block, or "head", that class activation maps are made of: what enters it is the last thing
     # in the network that still has a grid.
     MAP_BEFORE: ClassVar[str] = HEAD
+    # what `model.localise` makes its map of, from fine to coarse, in running order. A backbone
+    # without any cannot localise.
+    maps: tuple[MapLevel, ...] = ()
     features: int  # channels that leave the last block
 
     def __call__(
@@ -107,6 +118,23 @@ class Backbone(nnx.Module):
             x = block(x, rngs=rngs)
         return x
 
+    def with_maps(
+        self, x: Float[Array, "b *map"], *, start: str | None = None, rngs: nnx.Rngs | None = None
+    ) -> tuple[Float[Array, "b *out"], list[Float[Array, "b *_"]]]:
+        """What leaves the last block, and the `maps` on the way; none if one lies before `start`.
+
+        Tokens come as the map of their patches, without the class token.
+        """
+        places, taken = (*self.BLOCKS, HEAD), []
+        levels = self.maps
+        if start and levels and places.index(levels[0].block) < places.index(start):
+            levels = ()
+        for level in levels:
+            x = self(x, start=start, stop=level.block, rngs=rngs)
+            taken.append(as_map(x))
+            start = level.block
+        return self(x, start=start, rngs=rngs), taken
+
     def blocks(self, start: str | None = None, stop: str | None = None) -> list[Any]:
         """The blocks from `start` (included) to `stop` (left out), which may be "head"."""
         places = (*self.BLOCKS, HEAD)
@@ -116,6 +144,14 @@ class Backbone(nnx.Module):
         first = places.index(start) if start else 0
         last = places.index(stop or HEAD)
         return [getattr(self, name) for name in self.BLOCKS[first:last]]
+
+
+def as_map(x: Float[Array, "b h w c"] | Float[Array, "b n f"]) -> Float[Array, "b h w c"]:
+    """Maps as they are; tokens on the square grid of their patches, without the class token."""
+    if x.ndim == 4:
+        return x
+    side = round((x.shape[1] - 1) ** 0.5)
+    return x[:, 1:].reshape(x.shape[0], side, side, x.shape[2])
 
 
 def leaf_name(path: tuple[Any, ...]) -> str:

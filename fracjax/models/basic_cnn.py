@@ -12,7 +12,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from fracjax import ops
-from fracjax.models.backbone import Backbone, ImageSpec
+from fracjax.models.backbone import Backbone, ImageSpec, MapLevel
 
 _batch_norm = partial(nnx.BatchNorm, momentum=0.99, epsilon=1e-3, use_running_average=True)
 
@@ -66,6 +66,7 @@ class BasicCNN(Backbone):
         c1, c2, c3, units = (max(1, round(n * width)) for n in (32, 64, 128, 512))
         side = image_size // 8
         self.features = units
+        self.maps = (MapLevel("block3", 4, c2), MapLevel("dense", 8, c3))
         self.block1 = ConvBlock(self.IMAGE.channels, c1, dropout=dropout, rngs=rngs)
         self.block2 = ConvBlock(c1, c2, dropout=dropout, rngs=rngs)
         self.block3 = ConvBlock(c2, c3, dropout=dropout, rngs=rngs)

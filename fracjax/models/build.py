@@ -47,7 +47,13 @@ def build(model: Model, *, outputs: int, image_size: int, rngs: nnx.Rngs) -> Cla
     check(model, outputs=outputs, image_size=image_size)
     kind, options = _backbone(model.name)
     backbone = kind(**options(model, image_size), rngs=rngs)
-    net = Classifier(backbone, outputs=outputs, dropout=model.dropout, rngs=rngs)
+    net = Classifier(
+        backbone,
+        outputs=outputs,
+        dropout=model.dropout,
+        rngs=rngs,
+        image_size=image_size if model.localise else None,
+    )
     return set_compute_dtype(net, model.precision)
 
 

@@ -14,7 +14,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from fracjax import ops
-from fracjax.models.backbone import Backbone, ImageSpec
+from fracjax.models.backbone import HEAD, Backbone, ImageSpec, MapLevel
 
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet's red, green and blue, in [0, 1]
 DEVIATION = (0.229, 0.224, 0.225)
@@ -134,6 +134,8 @@ class EfficientNetB0(Backbone):
     # Keras's `weights=None` network. With "imagenet" it has one layer more, a second rescaling
     # after the normalisation, and every later index is one higher.
     KERAS_LAYERS: ClassVar[tuple[str, ...]] = _keras_layers()
+
+    maps = (MapLevel("block4a", 8, 40), MapLevel("block6a", 16, 112), MapLevel(HEAD, 32, 1280))
 
     def __init__(self, *, drop_path: float = 0.2, rngs: nnx.Rngs):
         self.features = 1280

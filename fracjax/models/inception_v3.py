@@ -14,7 +14,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from fracjax import ops
-from fracjax.models.backbone import Backbone, ImageSpec
+from fracjax.models.backbone import HEAD, Backbone, ImageSpec, MapLevel
 
 _max_pool = partial(ops.max_pool, side=3)
 _batch_norm = partial(
@@ -226,6 +226,8 @@ class InceptionV3(Backbone):
     BLOCKS: ClassVar[tuple[str, ...]] = ("stem", *(f"mixed{i}" for i in range(11)))
     FIRST: ClassVar[str] = "stem/conv1/conv"
     KERAS_LAYERS: ClassVar[tuple[str, ...]] = _keras_layers()
+
+    maps = (MapLevel("mixed3", 8, 288), MapLevel("mixed8", 16, 768), MapLevel(HEAD, 32, 2048))
 
     def __init__(self, *, rngs: nnx.Rngs):
         self.features = 2048

@@ -11,7 +11,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from fracjax import ops
-from fracjax.models.backbone import Backbone, ImageSpec
+from fracjax.models.backbone import HEAD, Backbone, ImageSpec, MapLevel
 
 # The bottlenecks of Table 2: expansion, channels, repeats, and the stride of the first.
 ROWS = (
@@ -97,6 +97,8 @@ class MobileNetV2(Backbone):
     BLOCKS: ClassVar[tuple[str, ...]] = ("Conv1", *BOTTLENECKS, "Conv_1")
     FIRST: ClassVar[str] = "Conv1/conv"
     KERAS_LAYERS: ClassVar[tuple[str, ...]] = _keras_layers()
+
+    maps = (MapLevel("block_6", 8, 32), MapLevel("block_13", 16, 96), MapLevel(HEAD, 32, 1280))
 
     def __init__(self, *, rngs: nnx.Rngs):
         self.features = 1280

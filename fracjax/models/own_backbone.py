@@ -137,12 +137,25 @@ def check_built(kind: type[Any], model: Model, image_size: int) -> None:
         problems.append("it holds random streams: a block is given `rngs` when it is called")
     if not isinstance(getattr(net, "features", None), int):
         problems.append("`features`, the channels that leave its last block, is no number")
+    if model.localise and not net.maps:
+        problems.append(
+            "model.localise is on, and it names no `maps`: give it a tuple of MapLevel, from fine "
+            "to coarse, or write --no-model.localise"
+        )
     if not problems:
         images = jax.ShapeDtypeStruct((2, image_size, image_size, spec.channels), jnp.float32)
         try:
-            out = nnx.eval_shape(lambda net, x: net(x), net, images).shape
+            last, maps = nnx.eval_shape(lambda net, x: net.with_maps(x), net, images)
         except (TypeError, ValueError, AttributeError) as error:
             raise InputError(f"model.name is {name}, which does not run: {error}") from error
+        out = last.shape
+        for level, found in zip(net.maps, maps, strict=True):
+            cells, (_, *sides, channels) = -(-image_size // level.stride), found.shape
+            if channels != level.channels or max(sides) > cells:
+                problems.append(
+                    f"what enters {level.block} is {found.shape[1:]}, which `maps` has as up to "
+                    f"({cells}, {cells}, {level.channels}), with a stride of {level.stride}"
+                )
         if out[0] != 2 or len(out) not in (2, 4) or out[-1] != net.features:
             problems.append(
                 f"of two images it makes {out}, not (2, {net.features}) or (2, h, w, "

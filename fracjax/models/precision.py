@@ -16,7 +16,8 @@ loss needs no scaling. What 8 bits are too few for stays in float32:
   biases          their gradient is a sum over all images and places
   mean poolings   sums; a maximum is exact in any precision
   ViT's tokens    the sum of all blocks' outputs, and the softmax of attention
-  head, loss      a logit in bfloat16 would move a probability by more than 0.01
+  head, loss,     a logit in bfloat16 would move a probability by more than 0.01
+  the map's cells
 
 What remains is the rounding of kernels and maps in every layer. In a detector that is sure of
 itself (logits of 10) it moves a probability near the threshold by a hundredth or two, more in one
@@ -27,6 +28,7 @@ Source: Kalamkar et al. 2019, arXiv:1905.12322, for training in bfloat16 without
 Micikevicius et al. 2018, arXiv:1710.03740, for the master weights.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import jax.numpy as jnp
@@ -57,7 +59,7 @@ def set_compute_dtype(model: Classifier, precision: Precision) -> Classifier:
             layer.precision = _PRODUCTS[precision]
     if precision != "bfloat16":
         return model
-    for path, layer in nnx.iter_modules(model.backbone):
+    for path, layer in _but_logits(model):
         if isinstance(layer, ops.DepthwiseConv):
             layer.dtype = jnp.bfloat16
         elif "/".join(map(str, path)) == model.backbone.FIRST:
@@ -67,6 +69,15 @@ def set_compute_dtype(model: Classifier, precision: Precision) -> Classifier:
         elif isinstance(layer, nnx.BatchNorm | nnx.LayerNorm):
             layer.dtype, layer.promote_dtype = jnp.bfloat16, _none
     return model
+
+
+def _but_logits(model: Classifier) -> Iterator[tuple[Any, Any]]:
+    """Layers of the backbone and of the pyramid, by path there, but for those that make logits."""
+    yield from nnx.iter_modules(model.backbone)
+    if model.pyramid is not None:
+        for path, layer in nnx.iter_modules(model.pyramid):
+            if path != ("cell",):
+                yield path, layer
 
 
 # Flax casts all that a layer computes with by its `promote_dtype`, and what a norm returns by its

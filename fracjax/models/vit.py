@@ -16,7 +16,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from fracjax import ops
-from fracjax.models.backbone import Backbone, ImageSpec
+from fracjax.models.backbone import Backbone, ImageSpec, MapLevel
 
 PATCH = 16  # pixels
 IMAGE = ImageSpec(side=224, channels=3, low=-1.0, high=1.0, smallest=PATCH)
@@ -111,6 +111,7 @@ class ViT(Backbone):
         names = [f"block{i}" for i in range(depth)]
         self.BLOCKS = ("embed", *names, "norm")  # pyright: ignore[reportAttributeAccessIssue]
         # After the last attention only the class token counts, and the patches have no gradient.
+        self.maps = (MapLevel("norm", PATCH, width),)
         self.MAP_BEFORE = names[-1]  # pyright: ignore[reportAttributeAccessIssue]
         self.embed = Embed(width, image_size=image_size, rngs=rngs)
         for name in names:

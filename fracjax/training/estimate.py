@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from fracjax.config import Config
-from fracjax.loading.batch import Examples
+from fracjax.loading.batch import Examples, Outlines
 from fracjax.loading.dataset_view import Dataset, open_dataset
 from fracjax.loading.sampling import subset_rows
 from fracjax.loading.streaming import evaluation_batches, training_batches
@@ -194,6 +194,10 @@ def _blank(dataset: Dataset, config: Config, part: str) -> Examples:
         group=prepared.group[index],
         attributes={name: column[index] for name, column in prepared.attributes.items()},
     )
+    if part == "train" and config.model.localise:
+        blank = np.zeros((1, form.side, form.side), np.uint8)
+        outlines = Outlines(blank, np.zeros(len(index), np.int32))
+        examples = dataclasses.replace(examples, outlines=outlines)
     if part == "train" and config.data.subset < 1:
         how = {"fraction": config.data.subset, "seed": config.train.seed}
         examples = examples.take(subset_rows(examples.label, examples.group, **how))

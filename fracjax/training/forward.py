@@ -24,12 +24,13 @@ from fracjax.runtime.sharding import batch_sharding, replicated
 from fracjax.runtime.stopwatch import Stopwatch
 
 POOLED = "pooled"  # the place where `make_forward` stops for the features that enter the head
+READING = "reading"  # and for all that a network with a map makes of an image
 _AHEAD = 2  # batches whose logits are not waited for
 
 DrawnBy = tuple[jax.Array, jax.Array | np.ndarray]
 """What views of a batch are drawn by: a key, and the number of each example in the part."""
 
-Forward = Callable[[dict[str, Any], jax.Array, DrawnBy | None], jax.Array]
+Forward = Callable[[dict[str, Any], jax.Array, DrawnBy | None], Any]
 """A network in inference mode, jitted: logits of its variables and images, or of a view of each."""
 
 
@@ -83,12 +84,13 @@ def make_forward(
 
     The model may be in any mode. With `start` the images are features that enter this block; with
     `stop`, a block or `head`, what enters it is returned, in float16, not logits; with `pooled`
-    what enters the head's dense layer, float32[b, d]. Views are drawn from `policy`.
+    what enters the head's dense layer, float32[b, d]; with `reading`, of a network with a map, a
+    `Reading` with the probabilities of its cells. Views are drawn from `policy`.
     """
     view = nnx.view(model, deterministic=True, use_running_average=True, raise_if_not_found=False)
     graph, _, _, rest = nnx.split(view, nnx.Param, nnx.BatchStat, ...)
 
-    def forward(variables: dict, images: jax.Array, drawn_by: DrawnBy | None) -> jax.Array:
+    def forward(variables: dict, images: jax.Array, drawn_by: DrawnBy | None) -> Any:
         net = nnx.merge(graph, variables["params"], variables["batch_stats"], rest)
         if start is not None:
             return net(images.astype(jnp.float32), start=start)
@@ -97,7 +99,11 @@ def make_forward(
             images = augment(key, images, policy, jnp.asarray(index))
         seen = network_input(images, image, colormap)
         if stop == POOLED:
-            return net.pooled(seen)
+            return net.read(seen).features
+        if stop == READING:
+            reading = net.read(seen)
+            assert reading.cells is not None, "the caller knows that it has a map"
+            return reading._replace(cells=jax.nn.sigmoid(reading.cells))
         if stop is not None:
             return net.backbone(seen, stop=None if stop == HEAD else stop).astype(jnp.float16)
         return net(seen)

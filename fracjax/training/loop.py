@@ -37,7 +37,7 @@ from fracjax.training.model import init
 from fracjax.training.progress import Bar, Profile
 from fracjax.training.step import Metrics, stack_trees, unstack_trees
 from fracjax.training.trainer import RunLog, Trainer
-from fracjax.training.training_data import Detector, examples_of, make_training_data
+from fracjax.training.training_data import Detector, examples_of, make_training_data, with_outlines
 from fracjax.training.training_record import TrainingRecord
 
 
@@ -106,6 +106,8 @@ def fit_members(
     if starts:
         say(f"{config.workdir}: starts from {starting_run.describe(starts[0])}")
     examples = examples_of(configs, dataset, detector)
+    if config.model.localise:
+        examples = with_outlines(config, dataset, examples)
     config.workdir.mkdir(parents=True, exist_ok=True)
     with ExitStack() as opened:
         opened.enter_context(only_writer(config.workdir))

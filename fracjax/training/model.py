@@ -40,9 +40,15 @@ class TrainableModel:
 
     @property
     def frozen_prefix(self) -> str | None:
-        """First block whose predecessors are constant in every phase; None if the first is not."""
+        """First block whose predecessors are constant in every phase; None if the first is not.
+
+        With a map it is no later than the first block that the map takes what enters.
+        """
         order = (None, *self.model.backbone.BLOCKS, HEAD)
-        return min((freeze.frozen_prefix(self.model, one) for one in self.freezes), key=order.index)
+        ends = [freeze.frozen_prefix(self.model, one) for one in self.freezes]
+        if self.config.model.localise:
+            ends.append(self.model.backbone.maps[0].block)
+        return min(ends, key=order.index)
 
     def training_view(self, phase: int) -> Classifier:
         """The same parameters in training mode, the BatchNorms that the phase holds held."""
@@ -59,7 +65,7 @@ class TrainableModel:
         `second` are the values of each column of a second task.
         """
         variables = variables_of(self.model)
-        params = variables["params"] | new_head(self.model.backbone.features, second)
+        params = variables["params"] | new_head(self.model.head.in_features, second)
         state = TrainState(
             jnp.zeros((), jnp.int32),
             params,
@@ -129,7 +135,7 @@ def _shapes(model: Model, outputs: int, image_size: int) -> tuple[Any, Any]:
 
 @functools.cache
 def _draw(model: Model, outputs: int, image_size: int) -> Callable[[jax.Array], dict[str, Any]]:
-    """What draws a model, or its head alone if the rest comes from a file.
+    """What draws a model, or head and pyramid alone if the backbone comes from a file.
 
     A whole model is not drawn in one program: that takes longer to compile than the few sizes in
     which kernels are drawn one by one. Of a program for the head, the compiler drops the rest.
@@ -139,16 +145,19 @@ def _draw(model: Model, outputs: int, image_size: int) -> Callable[[jax.Array], 
         rngs = nnx.Rngs(key)
         return variables_of(build(model, outputs=outputs, image_size=image_size, rngs=rngs))
 
-    if model.weights is None:
-        return draw
-    return jax.jit(lambda key: {"params": {"head": draw(key)["params"]["head"]}, "batch_stats": {}})
+    def but_backbone(key: jax.Array) -> dict[str, Any]:
+        params = draw(key)["params"]
+        del params["backbone"]
+        return {"params": params, "batch_stats": {}}
+
+    return draw if model.weights is None else jax.jit(but_backbone)
 
 
 @dataclass(frozen=True)
 class BlockSummary:
     """One line of the table."""
 
-    block: str  # a block of the backbone, "head" or "total"
+    block: str  # a block of the backbone, "pyramid", "head" or "total"
     parameters: int  # all of its parameters, running statistics included, as Keras counts them
     trained: int  # those among them that the optimiser changes
     state: str  # "trained", "frozen" or "part", of what is no running statistic
@@ -157,7 +166,7 @@ class BlockSummary:
 
 
 def summarise(model: Classifier, spec: freeze.FreezeSpec) -> list[BlockSummary]:
-    """One row per block, then the head, then the total; `model` may be abstract."""
+    """One row per block, then pyramid and head, then the total; `model` may be abstract."""
     params, stats = freeze.sizes(model, nnx.Param), freeze.sizes(model, nnx.BatchStat)
     norms = freeze.batch_norms(model)
 
@@ -176,7 +185,8 @@ def summarise(model: Classifier, spec: freeze.FreezeSpec) -> list[BlockSummary]:
         )
 
     blocks = [row(name, f"backbone/{name}") for name in model.backbone.BLOCKS]
-    return [*blocks, row("head", "head"), row("total", "")]
+    pyramid = [] if model.pyramid is None else [row("pyramid", "pyramid")]
+    return [*blocks, *pyramid, row("head", "head"), row("total", "")]
 
 
 def _part(count: int, total: int, none: str, every: str) -> str:

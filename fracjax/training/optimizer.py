@@ -60,7 +60,7 @@ def block_rates(phase: Phase, blocks: Sequence[str]) -> dict[str, float]:
 
 
 def _block_labels(params: dict[str, Any]) -> dict[str, Any]:
-    """The block that each leaf lies in, or the head."""
+    """The block that each leaf lies in; the head for all that lies on top of them."""
 
     def block(path: tuple[Any, ...], _: Any) -> str:
         name = leaf_name(path)

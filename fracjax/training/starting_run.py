@@ -200,6 +200,8 @@ def _why_new_head(theirs: Config, ours: Config) -> str:
         return f"other classes ({names})"
     if there != here:
         return f"the same classes in another order ({names})"
+    if theirs.model.localise != ours.model.localise:
+        return f"a map of findings {'there' if theirs.model.localise else 'here'} alone"
     if len(here) == 2 and len(set(kinds)) == 2:
         return f"another kind of it ({kinds[0]} there, {kinds[1]} here)"
     return ""

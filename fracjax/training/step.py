@@ -16,7 +16,7 @@ from jax.sharding import Mesh
 from jax.typing import ArrayLike
 
 from fracjax.augment.mixing import mix
-from fracjax.augment.policy import augment
+from fracjax.augment.policy import augment_with_masks
 from fracjax.config import Config
 from fracjax.loading.batch import Batch
 from fracjax.models.classifier import Classifier
@@ -25,6 +25,7 @@ from fracjax.runtime.randomness import stream
 from fracjax.runtime.sharding import batch_sharding, replicated
 from fracjax.training import losses
 from fracjax.training.forward import network_input
+from fracjax.training.outline_loss import cell_loss, marks_of, mean_of_cells, on_cells
 from fracjax.training.second_head import mean_over_known, second_logits, second_loss, without_second
 
 Sums = dict[str, list[float | int]]
@@ -52,6 +53,12 @@ class TrainState:
 _NONE = np.zeros(0, np.float32)
 
 
+def _of_map(
+    outline_loss: ArrayLike = _NONE, outline_known: ArrayLike = _NONE, **_: Any
+) -> dict[str, jax.Array]:
+    return {"values": jnp.asarray(outline_loss), "mask": jnp.asarray(outline_known)}
+
+
 def _of_second(
     second_loss: ArrayLike = _NONE, second_known: ArrayLike = _NONE, **_: Any
 ) -> dict[str, jax.Array]:
@@ -66,10 +73,12 @@ class Metrics(clu.metrics.Collection):
     accuracy: clu.metrics.Average.from_output("correct")  # pyright: ignore[reportInvalidTypeForm]
     # of the second task, without its weight, over columns and examples whose value is known
     second_loss: clu.metrics.Average.from_fun(_of_second)  # pyright: ignore[reportInvalidTypeForm]
+    # of the map, without its weight, over examples whose outlines are known
+    outline_loss: clu.metrics.Average.from_fun(_of_map)  # pyright: ignore[reportInvalidTypeForm]
 
     def sums(self) -> Sums:
         """Sum and number of examples of each figure of one network that has any, fit for JSON."""
-        names = ("loss", "accuracy", "second_loss")
+        names = ("loss", "accuracy", "second_loss", "outline_loss")
         figures = {name: getattr(self, name) for name in names}
         return {n: [float(one.total), int(one.count)] for n, one in figures.items() if one.count}
 
@@ -161,12 +170,16 @@ def _step_of_one(spec: StepSpec) -> Step:
             for name in ("augment", "mix", "dropout")
         )
         images, label = jnp.asarray(batch["image"]), jnp.asarray(batch["label"])
-        mixed = None
+        localises, mixed = "outline" in batch, None
+        # Without outlines a mask of no channel, which is no part of the program.
+        masks = jnp.asarray(batch["outline"])[..., None] if "outline" in batch else images[..., :0]
         if spec.start is None:
-            images = augment(draw, images, policy)
+            images, masks = augment_with_masks(draw, images, masks, policy)
+        marks = marks_of(masks, batch["outlined"]) if "outlined" in batch else masks
+        if spec.start is None:
             if policy.mixup or policy.cutmix:
-                mixed = mix(pairs, images, policy)
-                images = mixed.images
+                mixed = mix(pairs, jnp.concatenate([images, marks], axis=-1), policy)
+                images, marks = jnp.split(mixed.images, [images.shape[-1]], axis=-1)
             images = network_input(images, spec.view.image, colormap)
         else:
             images = images.astype(jnp.float32)
@@ -176,8 +189,8 @@ def _step_of_one(spec: StepSpec) -> Step:
 
         def mean_loss(params):
             model = nnx.merge(graph, without_second(params), state.batch_stats, rest)
-            features = model.head_input(images, rngs=nnx.Rngs(dropout=dropout), start=spec.start)
-            logits = model.head(features)
+            seen = model.read(images, rngs=nnx.Rngs(dropout=dropout), start=spec.start)
+            features, logits, cells = seen
             # Weights do not change the divisor, as in Keras: they are 1 on average.
             per_example = by_targets(
                 lambda label, weight: losses.loss(logits, label, how) * weight,
@@ -195,6 +208,15 @@ def _step_of_one(spec: StepSpec) -> Step:
                 known &= batch["valid"][:, None]
                 mean += how.second_weight * mean_over_known(second, known)
                 figures |= {"second_loss": second, "second_known": known}
+            if localises:
+                assert cells is not None, "check_config came first"
+                assert model.pyramid is not None, "the config localises"
+                targets = on_cells(marks, stride=model.pyramid.stride, cells=cells.shape[-1])
+                each = cell_loss(cells, targets, how.outline_positive_weight)
+                targets *= batch["valid"][:, None, None, None]
+                mean += how.outline_weight * mean_of_cells(each, targets)
+                of_each, known = jax.vmap(mean_of_cells)(each, targets), targets[..., 1].any((1, 2))
+                figures |= {"outline_loss": of_each, "outline_known": known}
             return mean, (figures, nnx.to_pure_dict(nnx.state(model, nnx.BatchStat)))
 
         # The gradients of frozen leaves must not be read, not even for a norm: XLA drops what

@@ -22,11 +22,13 @@ from jax.sharding import Mesh
 from jaxtyping import Bool, Float16
 from rich.console import Console
 
+from fracjax.augment.policy import augment_with_masks
 from fracjax.config import Augment, Config, Data
 from fracjax.errors import InputError
 from fracjax.loading import streaming
-from fracjax.loading.batch import Examples, StoredRows, write_rows
+from fracjax.loading.batch import Examples, Outlines, StoredRows, write_rows
 from fracjax.loading.dataset_view import Dataset
+from fracjax.loading.outlines import outlines_of
 from fracjax.loading.sampling import subset_rows
 from fracjax.models.backbone import ImageSpec
 from fracjax.models.classifier import Classifier
@@ -37,6 +39,9 @@ from fracjax.training.forward import make_forward
 from fracjax.training.model import TrainableModel, variables_of
 
 FEATURES_VERSION = 5  # raise it with every change of a network's or an augmentation's output
+
+
+_MASKS = 64  # moved at a time
 
 
 @runtime_checkable  # for jaxtyping's hook, which checks arguments in the tests
@@ -92,6 +97,21 @@ def examples_of(
     return out
 
 
+def with_outlines(
+    config: Config, dataset: Dataset, examples: Sequence[tuple[Examples, Examples]]
+) -> list[tuple[Examples, Examples]]:
+    """The same, training examples with what a map learns; refuses a dataset without any box."""
+    rows = np.unique(np.concatenate([train.rows for train, _ in examples]))
+    outlines = outlines_of(dataset, rows, config.loss.outline_shape)  # masks that they share
+    return [
+        (
+            dataclasses.replace(train, outlines=outlines.take(np.searchsorted(rows, train.rows))),
+            validation,
+        )
+        for train, validation in examples
+    ]
+
+
 def _check_classes(data: Data, **parts: Examples) -> None:
     for part, examples in parts.items():
         lost = [c for i, c in enumerate(data.classes) if not np.any(examples.label == i)]
@@ -127,10 +147,33 @@ def make_training_data(
 
     def cached(examples: Examples, view: int, name: str) -> Examples:
         console.print(f"computing the features before {stop}: {name}", highlight=False)
-        return cache(examples, key=jax.random.fold_in(root, view) if view else None)
+        key = jax.random.fold_in(root, view) if view else None
+        images = dataclasses.replace(examples, outlines=None)
+        return dataclasses.replace(
+            cache(images, key=key),
+            outlines=examples.outlines and drawn_outlines(examples.outlines, config.augment, key),
+        )
 
     views = [cached(train, v, f"training view {v + 1} of {count}") for v in range(count)]
     return TrainingData(views, cached(validation, 0, "validation"), stop)
+
+
+def drawn_outlines(outlines: Outlines, policy: Augment, key: jax.Array | None) -> Outlines:
+    """The masks as a cached view shows its studies: moved by the same draws."""
+    if key is None:
+        return outlines
+    move = jax.jit(lambda *of: augment_with_masks(key, of[0], of[1], policy, of[2])[1])
+    shown = np.flatnonzero(outlines.row > 0)  # row 0 is blank, and stays so
+    masks = np.zeros((1 + len(shown), *outlines.masks.shape[1:]), np.uint8)
+    for first in range(0, len(shown), _MASKS):
+        index = shown[first : first + _MASKS]
+        of = np.resize(index, _MASKS)  # of one shape, and so one program
+        still = outlines.masks[outlines.row[of]][..., None]
+        moved = np.rint(np.asarray(move(np.zeros_like(still), still, of)))[: len(index), ..., 0]
+        masks[1 + first : 1 + first + len(index)] = moved
+    row = np.minimum(outlines.row, 0)
+    row[shown] = np.arange(1, len(masks))
+    return Outlines(masks, row)
 
 
 @dataclass(frozen=True)

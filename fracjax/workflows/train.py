@@ -13,7 +13,6 @@ from fracjax.config import Config, io
 from fracjax.config.class_names import print_roles
 from fracjax.errors import InputError
 from fracjax.inference.stages import DetectorGate, open_detector_gate
-from fracjax.models.backbone import HEAD
 from fracjax.report.recipe import KEPT, phase_text, result_text, second_task_text
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training.checkpoint import CheckpointMetadata, config_path
@@ -21,7 +20,7 @@ from fracjax.training.checks import check_before_training, check_config
 from fracjax.training.ensemble_configs import member_configs
 from fracjax.training.estimate import estimate
 from fracjax.training.loop import fit_members
-from fracjax.training.model import summarise_phases
+from fracjax.training.model import abstract, summarise_phases
 from fracjax.training.optimizer import block_rates, has_rates
 
 
@@ -87,11 +86,12 @@ def show_model(config: Config, console: Console) -> None:
         )
         rates = {}
         if has_rates(phase):
-            rates = block_rates(phase, [row.block for row in blocks if row.block != HEAD])
+            rates = block_rates(phase, abstract(config).model.backbone.BLOCKS)
             table.add_column("learning rate", justify="right")
         for row in blocks:
             counts = (f"{row.parameters:,}", f"{row.trained:,}")
-            rate = [f"{phase.learning_rate * rates[row.block]:.3g}"] if rates else []
+            factor = rates.get(row.block, phase.head_rate)  # of the pyramid, that of the head
+            rate = [f"{phase.learning_rate * factor:.3g}"] if rates else []
             table.add_row(row.block, *counts, row.state, row.batch_norm, *rate)
         table.add_section()
         table.add_row("total", f"{total.parameters:,}", f"{total.trained:,}", "", "", style="bold")

@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import json
 import os
 import shutil
 from pathlib import Path
@@ -23,6 +24,8 @@ from fracjax.loading.dataset_view import open_dataset
 from tests.cli_runner import run_cli
 from tests.datasets.dicoms import dicom
 from tests.datasets.trees import encode, fracatlas_tree, picture, write, zipped
+
+COCO = "Annotations/COCO JSON/COCO_fracture_masks.json"
 
 
 def manifest(prepared: Prepared) -> dict[str, dict[str, str]]:
@@ -77,6 +80,37 @@ def test_fracatlas_boxes_outlines_and_attributes(fracatlas):
     assert prepared.attributes["hand"].tolist() == [1] * 13
     healthy = prepared.label == 0
     assert {len(b) for b, h in zip(prepared.boxes, healthy, strict=True) if h} == {0}
+
+
+def test_outlines_that_cannot_be_are_cut_left_out_or_refused_and_the_manifest_says_so(tmp_path):
+    root = fracatlas_tree(tmp_path / "tree")
+    path = root / "Annotations" / "COCO JSON" / "COCO_fracture_masks.json"
+    coco = json.loads(path.read_text())
+    beyond, flat, outside, nan, gone, _ = coco["annotations"]
+    beyond |= {"bbox": [60, 24, 40, 48], "segmentation": [[60, 24, 100, 24, 100, 72]]}
+    flat |= {"bbox": [8, 24, 0, 48]}
+    outside |= {"bbox": [90, 24, 10, 10], "segmentation": [[90, 24, 100, 24, 100, 34]]}
+    nan |= {"bbox": [8, 24, float("nan"), 48]}
+    gone["image_id"] = 99
+    coco["images"].append({"id": 99, "file_name": "IMG9999999.jpg", "width": 80, "height": 96})
+    coco["images"].append({"id": 98, "file_name": "IMG0000010.jpg", "width": 80, "height": 96})
+    coco["annotations"].append({**beyond, "image_id": 98})
+    path.write_text(json.dumps(coco))
+    summary = prepare(Request("fracatlas", source=root, data_dir=tmp_path))
+    assert summary.taken == {"normal": 7, "fracture": 6}
+    assert summary.refused == {"label conflict": 1, "missing": 1}
+    prepared = open_prepared("fracatlas", tmp_path)
+    found = {str(s): prepared.boxes[i].tolist() for i, s in enumerate(prepared.study)}
+    np.testing.assert_allclose(found["IMG0000000"], [[0.25, 0.75, 0.75, 1.0]], rtol=1e-6)
+    assert [len(found[f"IMG000000{i}"]) for i in range(6)] == [1, 0, 0, 0, 0, 1]
+    rows = manifest(prepared)
+    notes = [rows[f"images/Fractured/IMG000000{i}.jpg"]["note"] for i in range(6)]
+    assert notes[0] == "findings cut at its edge, which they pass by up to 25.0 % of a side"
+    left_out = "findings left out, of no size or not on the picture: 1"
+    assert notes[1:] == [left_out, left_out, left_out, "", ""]
+    assert rows["IMG9999999.jpg"]["reason"] == f"missing: outlined in {COCO}, no such file"
+    conflict = rows["images/Non_fractured/IMG0000010.jpg"]["reason"]
+    assert conflict == f"label conflict: it lies among normal, {COCO} outlines a fracture"
 
 
 def test_the_manifest_names_the_truncated_file(fracatlas):

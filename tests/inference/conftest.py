@@ -60,7 +60,7 @@ def save_untrained(config: Config, channels: int, behind=None, seed: int = 0, **
             checkpoints.save_best(state, meta)
 
 
-def _calibrate(detector: Config) -> None:
+def calibrate(detector: Config) -> None:
     """Store a temperature and the median score of the pictures of seeds 0 to 19 as a threshold."""
     files = [encode(picture(seed), "PNG") for seed in range(20)]
     trained = dataclasses.replace(open_run(detector.workdir, data_mesh()), temperature=1.7)
@@ -86,7 +86,7 @@ def runs(tmp_path_factory) -> tuple[Path, Path]:
         ensemble=Ensemble(members=2),
     )
     save_untrained(detector, channels=1)
-    _calibrate(detector)
+    calibrate(detector)
     types = dataclasses.replace(
         detector,
         workdir=root / "stage2",
@@ -113,7 +113,7 @@ def lone_detector(tmp_path_factory) -> Path:
         model=Model(width=0.0625, dropout=0.0),
     )
     save_untrained(config, channels=1)
-    _calibrate(config)
+    calibrate(config)
     form = ImageFormat(16)
     shown = np.stack([decode(encode(picture(seed), "PNG"), form) for seed in range(20)])
     ranges = training_images.ranges_of(training_images.measure(shown), "split")

@@ -9,7 +9,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from fracjax.loading import resident
-from fracjax.loading.batch import Examples, StoredRows
+from fracjax.loading.batch import Examples, Outlines, StoredRows
 from fracjax.loading.resident import batch_at, evaluation_pass, make_resident, place, take
 from fracjax.loading.sampling import draw_order
 from fracjax.loading.streaming import training_batches
@@ -23,7 +23,10 @@ def _examples(dtype=np.uint8, side=3) -> Examples:
     name = np.array([f"s{i}" for i in range(len(LABEL))])
     rows = np.random.default_rng(1).permutation(40)[: len(LABEL)]
     second = np.stack([LABEL - 1, np.arange(len(LABEL)) % 4], axis=-1).astype(np.int32)
-    return Examples(study=name, image=pictures, label=LABEL, group=name, row=rows, second=second)
+    masks = np.random.default_rng(2).integers(0, 255, (5, side, side)).astype(np.uint8)
+    outlines = Outlines(masks, np.arange(len(LABEL), dtype=np.int32) % 6 - 1)
+    known = {"second": second, "outlines": outlines}
+    return Examples(study=name, image=pictures, label=LABEL, group=name, row=rows, **known)
 
 
 @pytest.mark.parametrize("devices", [1, 4])
@@ -44,6 +47,8 @@ def test_batches_are_those_of_the_disk(devices, oversample):
             jax.tree.map(assert_array_equal, gather(order, number), dict(expected))
             assert "second" in expected
             assert_array_equal(expected["second"][:, 0], expected["label"] - 1)
+            assert "outlined" in expected
+            assert_array_equal(expected["outlined"], expected["index"] % 6 > 0)
 
 
 @pytest.mark.parametrize("devices", [1, 4])

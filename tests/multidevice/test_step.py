@@ -9,11 +9,14 @@ from numpy.testing import assert_allclose
 
 from fracjax.errors import InputError
 from fracjax.runtime.sharding import check_batch, data_mesh
-from tests.training.conftest import config, examples  # noqa: F401  fixtures
+from tests.training.conftest import config, examples, outlined  # noqa: F401  fixtures
 from tests.training.test_step import SGD, train
 
 
-def test_one_device_equals_four(config, examples):  # noqa: F811
+@pytest.mark.parametrize("localise", [False, True])
+def test_one_device_equals_four(config, examples, outlined, localise):  # noqa: F811
+    examples = outlined if localise else examples
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, localise=localise))
     how = {"tx": SGD, "rate": np.float32(0.01)}
     phase = dataclasses.replace(config.phases[0], cut="block3")  # convolutions, norms, products
     less = dataclasses.replace(config, phases=(phase,))

@@ -1,10 +1,12 @@
 """A network and a set of pictures small enough to train in a test."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from fracjax.config import Augment, Config, Data, Freeze, Model, Phase
-from fracjax.loading.batch import Examples
+from fracjax.loading.batch import UNKNOWN, Examples, Outlines
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +22,15 @@ def examples() -> Examples:
     name = np.array([f"s{i}" for i in range(20)])
     second = np.stack([np.arange(20) // 3 % 2, np.arange(20) // 2 % 4 - 1], axis=-1)
     return Examples(study=name, image=image, label=label, group=name, second=second.astype("i4"))
+
+
+@pytest.fixture(scope="session")
+def outlined(examples) -> Examples:
+    """The same with masks of the bright stripes, of which those of every third are not known."""
+    masks = np.zeros((2, 16, 16), np.uint8)
+    masks[1, 7:9] = 255
+    row = np.where(np.arange(20) % 3 == 1, UNKNOWN, examples.label).astype(np.int32)
+    return dataclasses.replace(examples, outlines=Outlines(masks, row))
 
 
 @pytest.fixture(scope="session")

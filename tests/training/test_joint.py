@@ -42,6 +42,7 @@ def _stack(trees):
 @pytest.fixture(scope="module")
 def networks(config):
     """The same small CNN, with augmentation, dropout and an average, from two seeds."""
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, localise=True))
     own = [dataclasses.replace(config, train=Train(seed=seed, average=0.5)) for seed in SEEDS]
     return [init(one) for one in own]
 
@@ -64,32 +65,42 @@ def _initial(network, recipe, mesh):
 
 
 @pytest.fixture(scope="module")
-def each_alone(networks, recipe, examples):
+def each_alone(networks, recipe, outlined):
     """Each network by itself: its state and its losses."""
     mesh = data_mesh(1)
     step, out = make_step(recipe, mesh), []
     for network, seed, rate in zip(networks, SEEDS, RATES, strict=True):
         state, losses = jax.device_put(_initial(network, recipe, mesh), replicated(mesh)), []
-        for batch in _batches(examples, seed):
+        for batch in _batches(outlined, seed):
             placed = jax.device_put(batch, batch_sharding(mesh))
             state, metrics = step(state, placed, jax.random.key(seed), rate)
-            losses.append([float(one.compute()) for one in (metrics.loss, metrics.second_loss)])
+            losses.append(
+                [
+                    float(one.compute())
+                    for one in (metrics.loss, metrics.second_loss, metrics.outline_loss)
+                ]
+            )
         out.append((state, losses))
     return out
 
 
-def _together(networks, recipe, examples, devices):
+def _together(networks, recipe, outlined, devices):
     mesh = data_mesh(devices)
     step = make_step(recipe, mesh, len(SEEDS))
     state = _stack([_initial(network, recipe, mesh) for network in networks])
     state = jax.device_put(state, replicated(mesh))
     keys = jnp.stack([jax.random.key(seed) for seed in SEEDS])
     losses = []
-    for batches in zip(*(_batches(examples, seed) for seed in SEEDS), strict=True):
+    for batches in zip(*(_batches(outlined, seed) for seed in SEEDS), strict=True):
         stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *batches)
         placed = jax.device_put(stacked, batch_sharding(mesh, axis=1))
         state, metrics = step(state, placed, keys, RATES)
-        losses.append([one.total / one.count for one in (metrics.loss, metrics.second_loss)])
+        losses.append(
+            [
+                one.total / one.count
+                for one in (metrics.loss, metrics.second_loss, metrics.outline_loss)
+            ]
+        )
     return state, np.array(losses).transpose(2, 0, 1)
 
 
@@ -102,10 +113,10 @@ BOTH_WAYS = pytest.mark.parametrize(
 
 @BOTH_WAYS
 def test_member_i_equals_the_run_of_i_alone_over_ten_steps(
-    networks, recipe, examples, each_alone, one_by_one, devices, monkeypatch
+    networks, recipe, outlined, each_alone, one_by_one, devices, monkeypatch
 ):
     monkeypatch.setattr(training_step, "on_cpu", lambda: one_by_one)
-    state, losses = _together(networks, recipe, examples, devices)
+    state, losses = _together(networks, recipe, outlined, devices)
     for i, (theirs, their_losses) in enumerate(each_alone):
         assert_allclose(losses[i], their_losses, rtol=1e-5, atol=1e-5)
         for tree in ("params", "batch_stats", "average"):
@@ -122,14 +133,14 @@ def test_member_i_equals_the_run_of_i_alone_over_ten_steps(
 
 @BOTH_WAYS
 def test_a_network_without_a_valid_study_stays_as_it_is(
-    networks, recipe, examples, one_by_one, devices, monkeypatch
+    networks, recipe, outlined, one_by_one, devices, monkeypatch
 ):
     monkeypatch.setattr(training_step, "on_cpu", lambda: one_by_one)
     mesh = data_mesh(devices)
     step = make_step(recipe, mesh, len(SEEDS))
     before = _stack([_initial(network, recipe, mesh) for network in networks])
     before = jax.device_put(before, replicated(mesh))
-    batch = _batches(examples, 0)[0]
+    batch = _batches(outlined, 0)[0]
     idle = {**batch, "valid": np.zeros_like(batch["valid"])}
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), batch, idle)
     placed = jax.device_put(stacked, batch_sharding(mesh, axis=1))

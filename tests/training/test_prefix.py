@@ -3,11 +3,13 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from rich.console import Console
 
+from fracjax.augment.policy import augment_with_masks
 from fracjax.config import Augment, Config, Data, Freeze, Loss, Model, Phase
 from fracjax.errors import InputError
 from fracjax.inference.model_bundle import open_run
@@ -118,6 +120,30 @@ def test_activations_too_large_for_float16_are_refused(network, examples, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_map_takes_what_features_are_kept_of(config):
+    """Frozen up to its dense layer, a network with a map has its features kept before the map."""
+    model = Model(width=0.125, dropout=0.0, localise=True)
+    frozen = dataclasses.replace(
+        config, freeze=Freeze("frozen"), phases=(Phase(cut="head"),), model=model
+    )
+    assert init(frozen).frozen_prefix == "block3"
+    without = dataclasses.replace(frozen, model=Model(width=0.125, dropout=0.0))
+    assert init(without).frozen_prefix == "head"
+
+
+def test_the_masks_of_a_view_are_moved_as_its_pictures_are(outlined):
+    policy = Augment(flip=True, rotation=20.0, zoom=0.2, dihedral=True, brightness=0.2)
+    moved = training_data.drawn_outlines(outlined.outlines, policy, KEY)
+    masks, known = outlined.outlines.of(np.arange(20))
+    images = jnp.asarray(outlined.image)
+    _, expected = augment_with_masks(KEY, images, jnp.asarray(masks[..., None]), policy)
+    found, still_known = moved.of(np.arange(20))
+    assert_array_equal(still_known, known)
+    assert_allclose(found[known], np.asarray(expected)[known, ..., 0], atol=0.51)  # whole levels
+    assert len({mask.tobytes() for mask in found}) > 5
+    assert training_data.drawn_outlines(outlined.outlines, policy, None) is outlined.outlines
+
+
 # A whole run
 
 
@@ -130,9 +156,9 @@ def cached(phantoms, tmp_path_factory):
     config = Config(
         workdir=tmp_path_factory.mktemp("cached") / "run",
         data=Data(dir=phantoms, image_size=16, batch_size=12, mode="stream"),
-        model=Model(width=0.0625, dropout=0.0),
+        model=Model(width=0.0625, dropout=0.0, localise=True),
         freeze=Freeze(batch_norm="frozen", cached_views=2),
-        augment=Augment(brightness=0.2),
+        augment=Augment(brightness=0.2, flip=True),
         loss=Loss(second_task=("bones",)),
         phases=(Phase(epochs=2, learning_rate=1e-30, cut="dense"),),
     )

@@ -37,7 +37,7 @@ def config(phantoms, tmp_path_factory) -> Config:
     return Config(
         workdir=tmp_path_factory.mktemp("recipe") / "straight",
         data=Data(dir=phantoms, image_size=16, batch_size=12),
-        model=Model(width=0.0625),
+        model=Model(width=0.0625, localise=True),
         augment=Augment(flip=True),
         loss=Loss(second_task=("bones",), second_weight=0.5),
         phases=(phase,),
@@ -75,8 +75,13 @@ def test_a_second_task_is_learnt_beside_the_class_and_is_no_part_of_the_result(c
     assert straight.second_task == {"bones": ["1", "2"]}
     first, last = (row["train_second_loss"] for row in straight.history)
     assert last < first < 0.8  # nats; chance is 0.69
-    assert saved(config.workdir)["params"].keys() == {"backbone", "head", "second"}
-    assert saved(config.workdir, "best")["params"].keys() == {"backbone", "head"}
+    assert saved(config.workdir)["params"].keys() == {"backbone", "head", "pyramid", "second"}
+
+
+def test_a_map_is_learnt_from_outlines_and_is_part_of_the_result(config, straight):
+    first, last = (row["train_outline_loss"] for row in straight.history)
+    assert last < first
+    assert saved(config.workdir, "best")["params"].keys() == {"backbone", "head", "pyramid"}
 
 
 def test_a_run_that_starts_from_it_starts_from_the_average(config, straight, tmp_path):

@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 
 from fracjax.datasets.phantom.drawing import FRACTURE_TYPES, SMALLEST_SIDE, draw
-from fracjax.datasets.sources.archive import NO_BOXES, Contents, Study
+from fracjax.datasets.sources.archive import Contents, Study
+from fracjax.datasets.sources.findings import NO_BOXES
 from fracjax.errors import InputError
 from fracjax.imaging.read import in_threads
 

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from jaxtyping import Float
 
+from fracjax.datasets.sources.findings import NO_BOXES
 from fracjax.errors import InputError
 from fracjax.imaging.file_tree import (
     HEAD,
@@ -21,8 +22,6 @@ from fracjax.imaging.file_tree import (
 )
 from fracjax.imaging.grey_levels import Unreadable
 from fracjax.imaging.read import check_bytes, read_bytes
-
-NO_BOXES = np.zeros((0, 4), np.float32)
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,7 @@ class Study:
     boxes: Float[np.ndarray, "k 4"] = field(default_factory=lambda: NO_BOXES)
     # one outline per box, (y, x) points as the same fractions
     masks: tuple[Float[np.ndarray, "_ 2"], ...] = ()
+    note: str = ""  # what a careful reader should know of it, for the manifest
     # names of what it was made from (a figure, an export); studies that share one of them belong to
     # one group, alike or not.
     links: tuple[str, ...] = ()

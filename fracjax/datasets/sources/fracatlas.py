@@ -10,9 +10,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
 
-from fracjax.datasets.sources.archive import NO_BOXES, Contents, Source, Study
+from fracjax.datasets.sources.archive import Contents, Source, Study
+from fracjax.datasets.sources.findings import NO_BOXES, Findings, checked
 from fracjax.errors import InputError
 from fracjax.runtime.csv_table import read_table
 
@@ -29,7 +29,6 @@ SUBGROUPS = {
 _FOLDERS = {"images/Non_fractured/": "normal", "images/Fractured/": "fracture"}
 _TABLE = "dataset.csv"
 _OUTLINES = "Annotations/COCO JSON/COCO_fracture_masks.json"
-Outlines = tuple[Float32[np.ndarray, "k 4"], tuple[Float32[np.ndarray, "_ 2"], ...]]
 
 
 def fracatlas(path: Path) -> Contents:
@@ -41,9 +40,11 @@ def fracatlas(path: Path) -> Contents:
 
     def study(file: str, name: str, label: str) -> Study:
         row = table.get(name)
-        boxes, masks = outlines.get(name, (NO_BOXES, ()))
+        found = outlines.get(name, checked(NO_BOXES))
         problem = None
-        if row is None:
+        if row is None and file == name:
+            problem = f"missing: outlined in {_OUTLINES}, no such file"
+        elif row is None:
             problem = f"not in {_TABLE}: its attributes are unknown"
         elif file == name:
             problem = f"missing: listed in {_TABLE}, no such file"
@@ -51,14 +52,17 @@ def fracatlas(path: Path) -> Contents:
             problem = (
                 f"label conflict: it lies among {label}, {_TABLE} says fractured={row['fractured']}"
             )
+        elif len(found.boxes) and label == CLASSES[0]:
+            problem = f"label conflict: it lies among {label}, {_OUTLINES} outlines a fracture"
         return Study(
             study=PurePosixPath(name).stem,
             path=file,
             label=label,
             read=partial(source.read, file),
             attributes={flag: row[flag] for flag in FLAGS} if row else {},
-            boxes=boxes,
-            masks=masks,
+            boxes=found.boxes,
+            masks=found.outlines,
+            note=found.note,
             problem=problem,
         )
 
@@ -70,8 +74,8 @@ def fracatlas(path: Path) -> Contents:
     ]
     present = {PurePosixPath(study.path).name for study in studies}
     studies += [
-        study(name, name, CLASSES[row["fractured"]])
-        for name, row in table.items()
+        study(name, name, CLASSES[table[name]["fractured"]] if name in table else "fracture")
+        for name in dict.fromkeys((*table, *outlines))
         if name not in present
     ]
     return Contents(
@@ -100,7 +104,7 @@ def _read_table(data: bytes, path: str) -> dict[str, dict[str, int]]:
     return {name: {flag: int(row[flag]) for flag in wanted} for name, row in table.rows.items()}
 
 
-def _read_outlines(data: bytes, path: str) -> dict[str, Outlines]:
+def _read_outlines(data: bytes, path: str) -> dict[str, Findings]:
     """File name -> boxes and outlines of its fractures, as fractions of height and width.
 
     COCO sizes are those of the image as displayed, EXIF orientation applied.
@@ -117,10 +121,10 @@ def _read_outlines(data: bytes, path: str) -> dict[str, Outlines]:
             # The published file has one polygon per annotation.
             (polygon,) = annotation["segmentation"]
             points = np.array(polygon, np.float32).reshape(-1, 2)[:, ::-1] / size
-            found[image["file_name"]].append((box.clip(0, 1), points.clip(0, 1)))
+            found[image["file_name"]].append((box, points))
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not the COCO file of FracAtlas: {error!r}") from error
     return {
-        name: (np.stack([box for box, _ in both]), tuple(points for _, points in both))
+        name: checked(np.stack([box for box, _ in both]), [points for _, points in both])
         for name, both in found.items()
     }

@@ -12,7 +12,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from jaxtyping import Float
 
-from fracjax.datasets.sources.archive import NO_BOXES, Contents, Source, Study
+from fracjax.datasets.sources.archive import Contents, Source, Study
+from fracjax.datasets.sources.findings import NO_BOXES, checked
 from fracjax.errors import InputError
 from fracjax.runtime.csv_table import read_table
 
@@ -48,14 +49,14 @@ def grazpedwri(path: Path) -> Contents:
     def study(stem: str, files: list[str]) -> Study:
         row, problem = table.rows.get(stem), None
         label = CLASSES[_VISIBLE[row["fracture_visible"].strip()]] if row else ""
-        found = _boxes(source, boxes[stem]) if stem in boxes else NO_BOXES
+        found = checked(_boxes(source, boxes[stem]) if stem in boxes else NO_BOXES)
         if row is None:
             problem = f"no label: not in {_TABLE}"
         elif not files:
             problem = f"missing: listed in {_TABLE}, no such file"
         elif len(files) > 1:
             problem = f"ambiguous: it lies in {len(files)} places: {', '.join(files)}"
-        elif len(found) and label != CLASSES[1]:
+        elif len(found.boxes) and label != CLASSES[1]:
             problem = f"label conflict: it has a box of a fracture, {_TABLE} says that none is seen"
         where = files[0] if files else f"{stem}.png"
         attributes = {column: row[column].strip() if row else "" for column in columns}
@@ -66,7 +67,8 @@ def grazpedwri(path: Path) -> Contents:
             label=label,
             read=partial(source.read, where),
             attributes=attributes | {"patient": patient},
-            boxes=found,
+            boxes=found.boxes,
+            note=found.note,
             problem=problem,
         )
 
@@ -92,4 +94,4 @@ def _boxes(source: Source, file: str) -> Float[np.ndarray, "k 4"]:
     except (OSError, ValueError, IndexError) as error:
         raise InputError(f"{file}: not a label file of YOLO: {error}") from error
     corners = (y - height / 2, x - width / 2, y + height / 2, x + width / 2)
-    return np.stack(corners, axis=1).clip(0, 1)
+    return np.stack(corners, axis=1)
