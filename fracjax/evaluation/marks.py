@@ -148,6 +148,26 @@ class Marked:
         return [_inside(boxes, peaks) for boxes, peaks in both]
 
 
+def worst_misses(marked: Marked, threshold: float) -> Integer[np.ndarray, "m"]:
+    """Pictures with a fracture that is not marked at the threshold, the lowest score first.
+
+    The score of a picture is the lowest of the scores that its fractures are hit with; no hit at
+    all is below every one. Of equals the first picture.
+    """
+    lowest = np.full(marked.n, np.inf)
+    np.minimum.at(lowest, marked.picture, marked.best)
+    missed = np.flatnonzero(lowest < threshold)
+    return missed[np.argsort(lowest[missed], kind="stable")]
+
+
+def worst_alarms(marked: Marked, threshold: float) -> Integer[np.ndarray, "m"]:
+    """Pictures with a false mark at the threshold, those of the highest score first."""
+    highest = np.full(marked.n, -1.0)
+    np.maximum.at(highest, marked.owner[marked.false], marked.score[marked.false])
+    alarms = np.flatnonzero(highest >= threshold)
+    return alarms[np.argsort(-highest[alarms], kind="stable")]
+
+
 def _inside(boxes: Boxes, peaks: Points) -> Bool[np.ndarray, "b p"]:
     (top, left, bottom, right), (y, x) = boxes.T[:, :, None], peaks.T[:, None]
     return (top <= y) & (y <= bottom) & (left <= x) & (x <= right)

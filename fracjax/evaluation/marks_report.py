@@ -23,9 +23,9 @@ from fracjax.evaluation.subgroups import MIN_OF_A_CLASS, checked_masks
 # 32² and 96² would sort by the resolution of files, of which a network sees one size.
 SMALL, LARGE = 0.003, 0.006
 _SIZES = (
-    (f"small, below {SMALL:.1%} of the picture", 0.0, SMALL),
+    (f"small (below {100 * SMALL:g} %)", 0.0, SMALL),
     ("medium", SMALL, LARGE),
-    (f"large, from {LARGE:.1%} on", LARGE, np.inf),
+    (f"large (from {100 * LARGE:g} %)", LARGE, np.inf),
 )
 
 
@@ -174,7 +174,7 @@ def _pointing_game(marked: Marked, **resampling: int) -> PointingGame:
 def _at(marked: Marked, point: MarksPoint, **resampling: int) -> MarksAtThreshold:
     shown = marked.score >= point.threshold
     counts = np.bincount(marked.owner[shown], minlength=marked.n)
-    missed = (marked.best < point.threshold) | (marked.best < 0)
+    missed = marked.best < point.threshold
     all_marked = np.bincount(marked.picture[missed], minlength=marked.n) == 0
     with_one, without = marked.fractured, ~marked.fractured
     every = np.ones((marked.n, 1), bool)

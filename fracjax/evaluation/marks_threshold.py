@@ -118,8 +118,7 @@ def marked_fraction(marked: Marked, threshold: float, among: np.ndarray | None =
     Wilson's interval, by group.
     """
     kept = np.ones(marked.best.size, bool) if among is None else among
-    # -1 is no score: a fracture that nothing hits is not marked at any threshold.
-    found = (marked.best >= threshold) & (marked.best >= 0)
+    found = marked.best >= threshold
     return fraction(found[kept], marked.groups[marked.picture][kept], empty="no fracture")
 
 

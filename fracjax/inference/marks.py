@@ -30,14 +30,17 @@ _FINER = 5  # parts of a cell's side; odd, so that a cell's own value is among w
 
 
 def find_marks(
-    maps: Float[np.ndarray, "n gh gw"], sizes: Real[np.ndarray, "n 2"], form: ImageFormat
+    maps: Float[np.ndarray, "n gh gw"],
+    sizes: Real[np.ndarray, "n 2"],
+    form: ImageFormat,
+    stride: int,
 ) -> Marks:
     """Marks of n maps, on each picture from the highest score on.
 
-    `maps` are probabilities of equal cells that cover the square that pictures are decoded to in
-    this `form`; `sizes` are height and width of the pictures as displayed, pixels. Boxes, peaks and
-    outlines are in pixels of these, so resizing and padding are undone; cells of padding are left
-    out.
+    `maps` are probabilities of cells that are squares of `stride` pixels of the square to which
+    pictures are decoded in this `form`, the first one at its upper left corner; `sizes` are height
+    and width of the pictures as displayed, pixels. Boxes, peaks and outlines are in pixels of
+    these, so resizing and padding are undone; cells whose middle lies beyond are left out.
     """
     grid = np.array(maps.shape[1:])
     drawn_out = [_drawn_out(cells) for cells in grid.tolist()]
@@ -45,8 +48,9 @@ def find_marks(
     for heat, (height, width) in zip(maps.astype(np.float64), sizes.tolist(), strict=True):
         top, left, *extent = letterbox_box((width, height), form)
         # Cells to pixels of the picture: cells * scale - shift.
-        scale, limits = form.side / grid / extent * (height, width), np.array([height, width])
-        shift = np.array([top, left]) / extent * (height, width)
+        limits = np.array([height, width])
+        scale = stride * limits / extent
+        shift = np.array([top, left]) * limits / extent
         centres = [(np.arange(n) + 0.5) * scale[i] - shift[i] for i, n in enumerate(grid)]
         inside = [(centres[i] >= 0) & (centres[i] <= limits[i]) for i in (0, 1)]
         heat = np.where(np.outer(*inside), heat, 0)

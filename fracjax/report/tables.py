@@ -1,12 +1,13 @@
 """The figures of an evaluation as tables."""
 
 from collections.abc import Sequence
+from fractions import Fraction
 
-from fracjax.evaluation import BinaryReport, CascadeReport, Estimate, PerClassReport
+from fracjax.evaluation import BinaryReport, CascadeReport, Estimate, MarksReport, PerClassReport
 from fracjax.evaluation.cascade import EndToEnd
 from fracjax.evaluation.compare import Comparison
 from fracjax.evaluation.subgroups import Subgroup
-from fracjax.report.table import Table, pluralise, studies_of
+from fracjax.report.table import Table, pluralise, studies_of, threshold_text
 
 _AT_THRESHOLD = {
     "accuracy": "accuracy",
@@ -62,6 +63,47 @@ def subgroup_table(subgroups: Sequence[Subgroup]) -> Table:
     )
     header = ("subgroup (positive / n)", "AUC", "sensitivity", "specificity")
     return Table("Subgroups at the operating point", header, rows)
+
+
+def marks_tables(report: MarksReport) -> tuple[Table, Table, Table]:
+    """Figures of marks over all thresholds, those at the threshold, and by size and subgroup."""
+    game, at = report.pointing_game, report.at
+    overall: dict[str, Estimate] = {"CPM (mean of the next seven)": report.cpm}
+    for rate, estimate in report.sensitivity_at:
+        overall[f"marked at {Fraction(rate)} false a picture"] = estimate
+    overall |= {
+        "AP at IoU 0.5": report.average_precision_50,
+        "mAP at IoU 0.50 to 0.95": report.mean_average_precision,
+        "highest mark hits": game.marks,
+        "the middle of the picture hits": game.middle,
+        "by chance (area)": game.chance,
+    }
+    at_threshold = {
+        "fractures marked": at.sensitivity,
+        "false marks per picture": at.false_marks,
+        "every fracture marked": at.every_fracture,
+        "normal pictures without marks": at.unmarked,
+    }
+    rows = [
+        (
+            f"{row.attribute}: {row.value} ({row.n_fractures} / {row.n})",
+            row.sensitivity,
+            "–" if row.false_marks is None else row.false_marks,
+        )
+        for row in (*report.sizes, *report.subgroups)
+    ]
+    of = f"{pluralise(report.n_fractures, 'fracture')} on {report.n_fractured} of {report.n} "
+    of += f"pictures, {pluralise(report.n_groups, 'group')}"
+    header = ("part (fractures / pictures)", "fractures marked", "false marks per picture")
+    return (
+        Table(f"Marks: {of}", ("figure", "value"), tuple(overall.items())),
+        Table(
+            f"Marks from {threshold_text(at.threshold)} ({at.rule})",
+            ("figure", "value"),
+            tuple(at_threshold.items()),
+        ),
+        Table("Marks by part, at the threshold", header, tuple(rows)),
+    )
 
 
 def comparison_tables(report: Comparison) -> tuple[Table, Table]:

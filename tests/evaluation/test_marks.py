@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fracjax.errors import InputError
-from fracjax.evaluation.marks import Findings, Marked, Marks
+from fracjax.evaluation.marks import Findings, Marked, Marks, worst_alarms, worst_misses
 from tests.evaluation.pictures import boxes_of, findings_of, marks_of
 
 # Two fractures; three marks on the first, of which one lies beside it, and none on the second.
@@ -61,6 +61,22 @@ def test_marks_from_a_threshold_on():
     assert_array_equal(kept.peaks[0], [[13, 13], [75, 75]])
     assert [points[0, 0] for points in kept.outlines[0]] == [1, 2]
     assert MARKS.reaching(0.8).outlines == ()
+
+
+def test_the_worst_come_first():
+    truth = findings_of([(0, 0, 9, 9)], [(0, 0, 9, 9), (50, 50, 60, 60)], [], [(0, 0, 9, 9)])
+    marks = marks_of(
+        [(1, 1, 3, 3, 0.3)],
+        [(1, 1, 3, 3, 0.9), (80, 80, 90, 90, 0.6)],
+        [(1, 1, 3, 3, 0.8), (5, 5, 7, 7, 0.2)],
+        [(1, 1, 3, 3, 0.5)],
+    )
+    marked = Marked.checked(marks, truth)
+    assert worst_misses(marked, 0.4).tolist() == [1, 0]  # one of its two is not hit at all
+    assert worst_misses(marked, np.inf).tolist() == [1, 0, 3]
+    assert worst_alarms(marked, 0.6).tolist() == [2, 1]
+    assert worst_alarms(marked, 0.7).tolist() == [2]
+    assert worst_alarms(marked, 0.0).tolist() == [2, 1]
 
 
 def test_every_problem_is_named_at_once():

@@ -23,7 +23,7 @@ def _found() -> tuple[Marks, np.ndarray]:
     maps[0, 2:5, 3:9] = 1 / 3
     maps[0, 8:10, 8:10] = 0.25
     sizes = np.array([[120, 240], [300, 200]])
-    return find_marks(maps, sizes, ImageFormat(96)), sizes
+    return find_marks(maps, sizes, ImageFormat(96), 8), sizes
 
 
 def test_rows_have_number_score_box_and_peak():

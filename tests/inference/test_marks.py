@@ -35,8 +35,8 @@ def _cell(size, form, cells=CELLS):
     return form.side / cells * np.array(size) / extent
 
 
-def _find(heat, size=(SIDE, SIDE), form=FORMS[0]):
-    marks = find_marks(np.array(heat, np.float32)[None], np.array([size]), form)
+def _find(heat, size=(SIDE, SIDE), form=FORMS[0], stride=SIDE // CELLS):
+    marks = find_marks(np.array(heat, np.float32)[None], np.array([size]), form, stride)
     return marks.boxes[0], marks.scores[0], marks.peaks[0], marks.outlines[0]
 
 
@@ -106,6 +106,20 @@ def test_padding_is_no_picture():
     assert (boxes[0] > 0).all()
 
 
+def test_the_last_cells_may_reach_beyond_the_square():
+    form, heat = ImageFormat(40), np.zeros((3, 3))  # of strides of 16
+    heat[1:, 1] = 0.9
+    boxes, scores, peaks, _ = _find(heat, (400, 400), form, 16)
+    assert_allclose(scores, [0.9], rtol=1e-6)
+    assert_allclose(boxes, [[160, 160, 400, 320]], atol=0.25 * 160)
+    assert boxes[0, 2] == 400
+    assert_allclose(peaks, [[240, 240]])
+    # Of 33 pixels the third row of cells has one: its middle is no place of the picture.
+    assert_allclose(_find(heat, (330, 330), ImageFormat(33), 16)[2], [[240, 240]])
+    heat[1] = 0
+    assert len(_find(heat, (330, 330), ImageFormat(33), 16)[0]) == 0
+
+
 def _two(first, second, between):
     """Two peaks in a row, and the lowest point of the way from one to the other."""
     heat = np.zeros((CELLS, CELLS))
@@ -130,7 +144,7 @@ def test_a_mark_reaches_down_to_half_its_own_height_whatever_else_is_there():
     cell = SIDE / CELLS
     assert_allclose(scores, [0.9, 0.02], rtol=1e-6)
     assert_allclose(boxes, np.array([[4, 4, 8, 8], [15, 15, 18, 18]]) * cell, atol=0.25 * cell)
-    marks = find_marks(heat[None].astype(np.float32), np.array([[SIDE, SIDE]]), FORMS[0])
+    marks = find_marks(heat[None].astype(np.float32), np.array([[SIDE, SIDE]]), FORMS[0], 4)
     assert_allclose(marks.reaching(0.5).boxes[0], boxes[:1])
 
 

@@ -11,15 +11,25 @@ from fracjax.evaluation import (
     Predictions,
     binary_report,
     cascade_report,
+    choose_marks_threshold,
     choose_threshold,
+    marks_report,
 )
 from fracjax.evaluation.calibration import Reliability, ReliabilityBin
 from fracjax.evaluation.cascade import CascadeSweep
 from fracjax.evaluation.curves import Band, DecisionCurve
+from fracjax.evaluation.froc import froc_band
 from fracjax.evaluation.intervals import proportion, undefined
+from fracjax.evaluation.marks import Marked
 from fracjax.evaluation.subgroups import Subgroup
 from fracjax.report.charts.confusion import confusion_chart
-from fracjax.report.charts.curves import decision_chart, pr_chart, roc_chart, sweep_chart
+from fracjax.report.charts.curves import (
+    decision_chart,
+    froc_chart,
+    pr_chart,
+    roc_chart,
+    sweep_chart,
+)
 from fracjax.report.charts.flow import cascade_flow_chart, data_flow_chart
 from fracjax.report.charts.forest import forest_chart
 from fracjax.report.charts.reliability import reliability_chart
@@ -35,6 +45,7 @@ from fracjax.report.page import (
     Section,
 )
 from fracjax.report.table import Table
+from tests.evaluation.pictures import random_pictures
 
 EVIL = '<b>&"a$b$|_*`[x](y)'
 METHOD = "bootstrap of 90 groups, 200 resamples"
@@ -48,6 +59,16 @@ SCORES = np.clip(0.3 + 0.3 * LABELS + 0.2 * _rng.normal(size=90), 0, 1)
 REPORT = binary_report(LABELS, SCORES, choose_threshold("youden", LABELS, SCORES), resamples=50)
 ONE_CLASS = binary_report(
     np.zeros(90, int), SCORES, choose_threshold("fixed:0.5", LABELS, SCORES), resamples=50
+)
+
+_PICTURES = random_pictures(0, n=40)
+MARKED = Marked.checked(*_PICTURES)
+MARKS_POINT = choose_marks_threshold("false_marks:0.5", *_PICTURES, resamples=50)
+MARKS_REPORT = marks_report(
+    *_PICTURES,
+    MARKS_POINT,
+    masks={"region": {"hand": np.arange(40) < 20, "hip": np.arange(40) > 37}},
+    resamples=50,
 )
 
 
@@ -136,6 +157,7 @@ def all_charts() -> tuple:
         data_flow_chart(18, {f"not readable {EVIL}": 2}, PARTS),
         cascade_flow_chart(cascade()),
         sweep_chart(CascadeSweep(FALLING, FALLING, RISING), 0.3),
+        froc_chart(froc_band(MARKED, resamples=50), MARKS_REPORT),
     )
 
 

@@ -7,10 +7,18 @@ import pytest
 
 from fracjax.evaluation import Estimate
 from fracjax.evaluation.cascade import CascadeSweep
+from fracjax.evaluation.froc import froc_band
+from fracjax.evaluation.intervals import proportion, undefined
 from fracjax.report import svg
 from fracjax.report.charts.canvas import text_width, wrapped
 from fracjax.report.charts.confusion import confusion_chart
-from fracjax.report.charts.curves import decision_chart, pr_chart, roc_chart, sweep_chart
+from fracjax.report.charts.curves import (
+    decision_chart,
+    froc_chart,
+    pr_chart,
+    roc_chart,
+    sweep_chart,
+)
 from fracjax.report.charts.flow import LARGE, cascade_flow_chart, data_flow_chart
 from fracjax.report.charts.forest import forest_chart
 from fracjax.report.charts.reliability import reliability_chart
@@ -21,6 +29,8 @@ from tests.report.sample_page import (
     EMPTY,
     EVIL,
     FALLING,
+    MARKED,
+    MARKS_REPORT,
     ONE_CLASS,
     PARTS,
     REPORT,
@@ -225,3 +235,30 @@ def test_lines_break_at_spaces_and_hyphens_and_say_what_is_left_out():
     assert line.endswith("…")
     assert text_width(line) <= 60
     assert "".join(wrapped("x" * 30, 60, lines=9)) == "x" * 30
+
+
+def test_the_froc_curve_says_what_the_marks_find_and_at_which_price():
+    chart = froc_chart(froc_band(MARKED, resamples=50), MARKS_REPORT)
+    at = MARKS_REPORT.at
+    first, *curve = chart.table.rows
+    assert first[1:] == (at.false_marks, at.sensitivity)
+    assert [row[1] for row in curve][::20] == ["0.031", "8.000"]
+    for words in (MARKS_REPORT.cpm.figure, at.sensitivity.figure, at.false_marks.figure):
+        assert words in chart.alt
+        assert words in " ".join(_words(chart))
+    assert {"1/32", "1/8", "1", "8"} <= set(_words(chart))
+    assert "(false_marks:0.5)" in chart.alt
+
+
+def test_a_threshold_without_false_marks_and_pictures_without_fractures_have_a_chart():
+    band = froc_band(MARKED, resamples=50)
+    at = dataclasses.replace(MARKS_REPORT.at, false_marks=proportion(0, 40))
+    none = dataclasses.replace(MARKS_REPORT, at=at)
+    marked = [chart.svg for chart in (froc_chart(band, MARKS_REPORT), froc_chart(band, none))]
+    assert "marks from" in marked[0]
+    assert "marks from" not in marked[1]  # no place on an axis of doublings
+    nothing = undefined(0, "Wilson", "no fracture")
+    report = dataclasses.replace(MARKS_REPORT, cpm=nothing, n_fractures=0)
+    chart = froc_chart(dataclasses.replace(band, y=np.full(65, np.nan)), report)
+    assert chart.alt == "No FROC curve: it is undefined with 0 fractures on 40 pictures."
+    assert "undefined: no fracture" in _words(chart)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
-from fracjax.report.overlay import COLOURS, STRONGEST, overlay_png
+from fracjax.report.overlay import COLOURS, MARK, STRONGEST, overlay_png
 
 
 def _opened(*args) -> np.ndarray:
@@ -57,3 +57,22 @@ def test_a_box_is_drawn_around_its_pixels():
     assert shown[197:203, 150].tolist() == [90, 0, 255, 255, 0, 90]
     twice = _opened(image[:200, :200], np.zeros((200, 200)), np.array([[100.0, 50, 150, 100]]))
     assert twice[..., 0][250, 97:103].tolist() == [90, 0, 255, 255, 0, 90]
+
+
+def test_a_mark_has_its_colour_and_its_score_beside_it():
+    image = np.full((400, 400, 1), 90, np.uint8)
+    blue = [int(MARK[i : i + 2], 16) for i in (1, 3, 5)]
+    marks = np.array([[100.0, 50, 200, 300], [2, 350, 60, 398]])
+    bare = _opened(image, np.zeros((400, 400)), None, marks)
+    assert bare[150, 49].tolist() == blue
+    assert bare[150, 47:53, 0].tolist() == [90, 0, blue[0], blue[0], 0, 90]
+    scored = _opened(image, np.zeros((400, 400)), None, marks, np.array([0.87, 0.5]))
+    changed = np.argwhere((scored != bare).any(axis=-1))
+    above = changed[changed[:, 0] < 100]
+    first = above[above[:, 1] < 200]  # above its box
+    assert len(first)
+    assert first[:, 0].min() > 75
+    # No room above the second: below its box, and within the image.
+    second = changed[changed[:, 1] > 300]
+    assert second[:, 0].min() >= 60
+    assert len(first) + len(second) == len(changed)

@@ -12,7 +12,8 @@ from fracjax.evaluation import (
     per_class_report,
 )
 from fracjax.report.table import Cell, Table
-from fracjax.report.tables import binary_tables, cascade_tables, per_class_table
+from fracjax.report.tables import binary_tables, cascade_tables, marks_tables, per_class_table
+from tests.report.sample_page import MARKS_REPORT
 
 CLASSES = ("Intra-articular fracture", "Comminuted fracture", "Pathological fracture")
 # value [low, high] n=..., with the two-digit interval or more
@@ -71,8 +72,9 @@ def test_a_grid_by_hand():
         *binary_tables(_detector()),
         per_class_table(per_class_report(*_classifier(), CLASSES, resamples=50)),
         *cascade_tables(_cascade()),
+        *marks_tables(MARKS_REPORT)[:2],
     ],
-    ids=["overall", "threshold", "classes", "fates", "comparison"],
+    ids=["overall", "threshold", "classes", "fates", "comparison", "marks", "shown"],
 )
 def test_a_screen_of_80_columns_shows_every_figure_whole(table):
     text = _screen(table)

@@ -1,13 +1,14 @@
-"""Curves with their bands: ROC and precision-recall, net benefit, and the cascade by threshold."""
+"""Curves with their bands: ROC, precision-recall, FROC, net benefit, the cascade by threshold."""
 
 import math
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from fracjax.evaluation import AtThreshold, BinaryReport, Estimate
+from fracjax.evaluation import AtThreshold, BinaryReport, Estimate, MarksReport
 from fracjax.evaluation.cascade import CascadeSweep
 from fracjax.evaluation.curves import Band, DecisionCurve
 from fracjax.evaluation.intervals import complement, undefined
@@ -105,6 +106,43 @@ def _over_all_thresholds(
         f"{caption} Whiskers of the marks and the strip along the curve are 95 % intervals "
         f"({band.method}).",
         Table(title, ("point", *(label.partition(" (")[0] for label in labels)), tuple(rows)),
+    )
+
+
+def froc_chart(band: Band, report: MarksReport) -> Chart:
+    """`froc.froc_band` of the same pictures, with the threshold of the marks as a mark."""
+    of = f"{pluralise(report.n_fractures, 'fracture')} on {pluralise(report.n, 'picture')}"
+    at, missing = report.at, "no fracture"
+    name = f"marks from {threshold_text(at.threshold)} ({at.rule})"
+    said = {"fractures marked": at.sensitivity, "false marks per picture": at.false_marks}
+    words = [f"{word} {estimate.figure}" for word, estimate in said.items()]
+    with canvas(380) as figure:
+        axes = figure.add_subplot()
+        axes.set(xscale="log", xlim=(band.x[0], band.x[-1]), ylim=(0, 1))
+        axes.set(xlabel="false marks per picture", ylabel="fraction of fractures marked")
+        ticks = [x for x in band.x if math.log2(x).is_integer()]
+        axes.set_xticks(ticks, [str(Fraction(x)) for x in ticks])
+        axes.minorticks_off()
+        if not _say_if_undefined(axes, band, missing):
+            _draw_band(axes, band, BLUE, f"CPM {report.cpm.figure}, 95 % band")
+            if (at.false_marks.value or 0) >= band.x[0]:  # an axis of doublings has no 0
+                label = "\n".join((name, *words))
+                _draw_mark(axes, at.false_marks, at.sensitivity, ORANGE, "o", label)
+        drawing = to_svg(figure)
+    alt = (
+        f"FROC curve of {of}: mean sensitivity at 1/8 to 8 false marks per picture (CPM) "
+        f"{report.cpm.figure}. {name}: {', '.join(words)}."
+    )
+    if report.cpm.value is None:
+        alt = f"No FROC curve: it is undefined with {of}."
+    rows: list[tuple[str | Estimate, ...]] = [(name, at.false_marks, at.sensitivity)]
+    rows += [(f"curve at {x}", x, *ys) for _, x, ys in _points(band, reason=missing)]
+    return Chart(
+        drawing,
+        alt,
+        f"Free-response ROC curve of {of}: what is found for how many false marks. The whiskers "
+        f"and the strip along the curve are 95 % intervals ({band.method}).",
+        Table("FROC curve", ("point", *reversed(said)), tuple(rows)),
     )
 
 
