@@ -13,6 +13,7 @@ from fracjax.datasets.make_split import open_to
 from fracjax.datasets.prepared import MANIFEST, SPLITS, STUDIES, TAKEN, ManifestRow, undeclared_bits
 from fracjax.datasets.request import Request
 from fracjax.errors import DAMAGE, InputError
+from fracjax.runtime.csv_table import from_cell
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ def read_earlier(directory: Path) -> Earlier | None:
             directory,
             tuple(content["classes"]),
             content.get("group_by", ""),
-            {row["study"]: row["label"] for row in rows},
-            {row["study"]: row["sha256"] for row in rows},
+            {from_cell(row["study"] or ""): from_cell(row["label"] or "") for row in rows},
+            {from_cell(row["study"] or ""): row["sha256"] or "" for row in rows},
             {study: entry["part"] for study, entry in split["studies"].items()},
             split["seed"],
             tuple(split["fractions"]),

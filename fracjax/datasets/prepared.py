@@ -17,6 +17,7 @@ from fracjax.datasets.records import Records
 from fracjax.datasets.request import how_to
 from fracjax.datasets.sources import fracatlas
 from fracjax.errors import DAMAGE, InputError
+from fracjax.runtime.csv_table import as_cell, from_cell
 
 MANIFEST, SPLITS = "manifest.csv", "splits.json"
 STUDIES = "studies.json"  # what the records hold beside image and label, in their order
@@ -58,7 +59,7 @@ def write_manifest(rows: Sequence[ManifestRow], path: Path) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(ManifestRow)])
         writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
+        writer.writerows({n: as_cell(it) for n, it in asdict(row).items()} for row in rows)
 
 
 def read_manifest(path: Path) -> list[ManifestRow]:
@@ -68,7 +69,12 @@ def read_manifest(path: Path) -> list[ManifestRow]:
         kinds: dict[str, Any] = {field.name: field.type for field in fields(ManifestRow)}
         if absent := kinds.keys() - set(reader.fieldnames or ()):
             raise ValueError(f"columns missing: {', '.join(sorted(absent))}")
-        return [ManifestRow(**{n: kind(row[n]) for n, kind in kinds.items()}) for row in reader]
+        rows = []
+        for row in reader:
+            if None in row or None in row.values():
+                raise ValueError(f"line {reader.line_num} has other fields than the header")
+            rows.append(ManifestRow(**{n: kind(from_cell(row[n])) for n, kind in kinds.items()}))
+        return rows
 
 
 def refusals_by_reason(rows: Sequence[ManifestRow]) -> dict[str, int]:

@@ -102,7 +102,7 @@ def read_predicted_files(
 
 def _read(path: Path) -> _PredictedFiles:
     needed = ("status", "probability", "threshold", "decision")
-    table = read_table(path.read_bytes(), str(path), "path", needed)
+    table = read_table(path.read_bytes(), str(path), "path", needed, ours=True)
     status = {file: row["status"] for file, row in table.rows.items()}
     read, unreadable = ([file for file in status if status[file] == it] for it in _STATUS[:2])
     strange = sorted({*status.values()} - {*_STATUS})

@@ -15,10 +15,16 @@ from numpy.typing import ArrayLike
 from fracjax.errors import InputError
 from fracjax.evaluation import validation
 from fracjax.evaluation.predicted_files import read_predicted_files
+from fracjax.runtime.csv_table import as_cell, from_cell
 
 _SUM_TOLERANCE = 1e-4  # of float32 softmax over any number of classes; bfloat16 is refused
 _ATTRIBUTE_TYPES = {"U": "str", "i": "int", "u": "int", "f": "float", "b": "bool"}
-_READ = {"str": str, "int": int, "float": float, "bool": {"True": True, "False": False}.__getitem__}
+_READ = {
+    "str": from_cell,
+    "int": int,
+    "float": float,
+    "bool": {"True": True, "False": False}.__getitem__,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +131,8 @@ class Predictions:
                 *attributes.values(),
                 strict=True,
             ):
-                writer.writerow([study, self.classes[label], *row, *values])
+                texts = [as_cell(it) for it in (study, self.classes[label], *values)]
+                writer.writerow([*texts[:2], *row, *texts[2:]])
 
     @classmethod
     def from_csv(
@@ -184,8 +191,8 @@ class Predictions:
         problems = [problem for problem, wrong in checks.items() if wrong]
         validation.raise_problems(problems, str(path))
 
-        index = {name: i for i, name in enumerate(classes)}
-        readers = [str, index.__getitem__]
+        index = {as_cell(name): i for i, name in enumerate(classes)}
+        readers = [from_cell, index.__getitem__]
         readers += [_READ["float" if kind == "p" else kind] for kind, _ in typed[2:]]
         columns = [[] for _ in header]
         for number, line in enumerate(lines, start=2):

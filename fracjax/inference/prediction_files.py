@@ -15,6 +15,7 @@ from jaxtyping import Float32
 from fracjax.imaging.file_tree import NOT_ENTERED
 from fracjax.inference.input_files import DecodedFile
 from fracjax.runtime.atomic_files import replacing
+from fracjax.runtime.csv_table import as_cell
 
 
 @dataclass(eq=False)
@@ -74,7 +75,8 @@ def results_table(
 
         def add(result: Result) -> None:
             of_types = {f"p:{name}": value for name, value in result.types.items()}
-            table.writerow(result.to_dict() | of_types | {"threshold": threshold})
+            row = result.to_dict() | of_types | {"threshold": threshold}
+            table.writerow({column: as_cell(value) for column, value in row.items()})
 
         yield add
 

@@ -8,7 +8,10 @@ was saved. In both, a network used as a layer holds its own layers.
 """
 
 import io
+import json
+import math
 import re
+import sys
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +20,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from fracjax.errors import InputError
+from fracjax.errors import DAMAGE, InputError
+from fracjax.runtime.own_process import in_own_process, limit_own_process
 
 BATCH_NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 # What `vars/0, 1, ...` are, by the layer's class and the number of its variables.
@@ -29,36 +33,107 @@ _VARIABLES = {
     ("normalization", 3): ("mean", "variance", "count"),
 }
 _IN_ZIP = "model.weights.h5"
+MAX_BYTES = 4 * 2**30  # of all arrays together; the largest network here has a fortieth of it
+_ALONE = "expected one that has all in itself, as Keras writes it"
 
 
 def read(path: Path) -> dict[str, dict[str, np.ndarray]]:
     """Every weight of a Keras file of either layout, by "layer/variable": "conv2d_5/kernel".
 
     They are by network: "" is that of the file, others are its layers, whose own may be called as
-    layers beside them.
+    layers beside them. A damaged file makes HDF5 hang or crash: it is read in a process of its own.
 
     Raises:
-      InputError: the file is missing, is no HDF5 file, is cut short, or holds no Keras weights.
+      InputError: the file is missing, is no HDF5 file, is damaged, leads to other files, claims
+        more than `MAX_BYTES`, or holds no Keras weights.
     """
     if not path.is_file():
         raise InputError(f"no file {path}; give the .h5, .weights.h5 or .keras file of Keras")
     try:
+        written = io.BytesIO(in_own_process(Path(__file__), path.absolute(), _seconds(path)))
+    except InputError as error:
+        raise InputError(_damaged(path, error)) from error
+    header = json.loads(written.readline())
+    if problem := header.get("problem"):
+        raise InputError(problem.replace(str(path.absolute()), str(path)))
+    arrays: dict[str, dict[str, np.ndarray]] = {}
+    for network, name, dtype, shape in header["arrays"]:
+        count = math.prod(shape)
+        values = np.frombuffer(written.read(count * np.dtype(dtype).itemsize), dtype, count)
+        arrays.setdefault(network, {})[name] = values.reshape(shape).copy()
+    return arrays
+
+
+def _seconds(path: Path) -> float:
+    """Processor time that is far more than a sound file takes."""
+    return 4 + path.stat().st_size / 50e6
+
+
+def _damaged(path: Path, why: object) -> str:
+    return (
+        f"{path} cannot be read as a Keras weight file ({why}); if it is a download, "
+        "fetch it again and compare its checksum"
+    )
+
+
+def _send(path: Path) -> None:
+    """Write to the standard output what `read` reads: a line of JSON, then the arrays' bytes."""
+    arrays: dict[str, dict[str, np.ndarray]] = {}
+    try:
+        arrays = _read_here(path)
+        header: dict[str, Any] = {"arrays": [
+            (network, name, array.dtype.str, array.shape)
+            for network, named in arrays.items() for name, array in named.items()
+        ]}  # fmt: skip
+    except InputError as error:
+        header = {"problem": str(error)}
+    out = sys.stdout.buffer
+    out.write(json.dumps(header).encode() + b"\n")
+    for named in arrays.values():
+        for array in named.values():
+            out.write(np.ascontiguousarray(array).tobytes())
+
+
+def _read_here(path: Path) -> dict[str, dict[str, np.ndarray]]:
+    try:
         with h5py.File(_hdf5(path)) as file:
+            _check(file, path)
             if "layers" in file and "layer_names" not in file.attrs:
                 arrays = _read_keras_3(file, path)
             else:
                 arrays = _read_legacy(file.get("model_weights", file))
-    except (OSError, RuntimeError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(
-            f"{path} cannot be read as a Keras weight file ({error}); if it is a download, "
-            "fetch it again and compare its checksum"
-        ) from error
+    except InputError:
+        raise
+    except DAMAGE as error:
+        raise InputError(_damaged(path, error or type(error).__name__)) from error
     if not arrays:
         raise InputError(
             f"{path} is an HDF5 file without Keras weights; expected one that "
             "model.save_weights() wrote"
         )
     return arrays
+
+
+def _check(file: h5py.File, path: Path) -> None:
+    """Refuse what leads out of the file, and what would fill the memory; arrays of numbers stay."""
+    size = 0
+
+    def problem(name: str, link: Any) -> str | None:  # which ends the walk
+        nonlocal size
+        if isinstance(link, h5py.ExternalLink):
+            return f"{path} leads to another file ({link.filename}, at {name}); {_ALONE}"
+        found = file.get(name)
+        if not isinstance(found, h5py.Dataset):
+            return None
+        if found.external or found.is_virtual:
+            return f"{path} keeps {name} in other files; {_ALONE}"
+        size += found.size * found.dtype.itemsize if found.size else 0
+        if size > MAX_BYTES:
+            return _damaged(path, f"it claims more than the {MAX_BYTES:,} bytes allowed")
+        return None
+
+    if found := file.visititems_links(problem):
+        raise InputError(found)
 
 
 def _hdf5(path: Path) -> Path | io.BytesIO:
@@ -69,6 +144,9 @@ def _hdf5(path: Path) -> Path | io.BytesIO:
             raise InputError(
                 f"{path} is a zip file without {_IN_ZIP}; expected one that model.save() wrote"
             )
+        if (claimed := archive.getinfo(_IN_ZIP).file_size) > MAX_BYTES:
+            why = f"{_IN_ZIP} claims {claimed:,} bytes, more than the {MAX_BYTES:,} allowed"
+            raise InputError(_damaged(path, why))
         return io.BytesIO(archive.read(_IN_ZIP))
 
 
@@ -139,3 +217,8 @@ def by_build_order(arrays: dict[str, np.ndarray], kinds: Sequence[str]) -> dict[
         f"{renamed.get(layer, layer)}/{variable}": arrays[name]
         for name, (layer, _, variable) in by_layer.items()
     }
+
+
+if __name__ == "__main__":
+    limit_own_process()
+    _send(Path(sys.argv[1]))

@@ -7,11 +7,31 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import TypeVar
 
 from fracjax.errors import InputError
 
+T = TypeVar("T")
+
 _SHOWN = 20
 _NO_UTF8 = re.compile("[\udc80-\udcff]")  # what Python reads a byte as that is none
+
+
+# A spreadsheet takes a cell that begins so for a formula, and runs it.
+_FORMULA = re.compile("'*[=+@\t\r\n-]")
+
+
+def as_cell(value: T) -> T | str:
+    """A value to be written into a CSV: a text that a spreadsheet would run with a ' before it.
+
+    So has one that begins with ' and would be such a text without it: `from_cell` is the way back.
+    """
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
+
+
+def from_cell(text: str) -> str:
+    """The text that `as_cell` made a cell of."""
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
 
 
 @dataclass(frozen=True)
@@ -23,10 +43,13 @@ class CsvTable:
     line: Mapping[str, int]  # where in the file each row ends
 
 
-def read_table(data: bytes, what: str, key: str, others: Sequence[str] = ()) -> CsvTable:
+def read_table(
+    data: bytes, what: str, key: str, others: Sequence[str] = (), *, ours: bool = False
+) -> CsvTable:
     """Read a CSV (separated by comma, semicolon or tab) in which `key` and `others` are columns.
 
-    Keys may be names of files that are no UTF-8; as Python's own they have surrogates then.
+    Cells of one that is `ours` were made by `as_cell`. Keys may be names of files that are no
+    UTF-8; as Python's own they have surrogates then.
 
     Raises:
       InputError: no CSV in UTF-8, another header, or rows of too few fields or twice of one key.
@@ -54,6 +77,7 @@ def read_table(data: bytes, what: str, key: str, others: Sequence[str] = ()) -> 
         if None in row or None in row.values():
             problems.append(f"line {line} has not {len(columns)} fields")
             continue
+        row = {column: from_cell(text) for column, text in row.items()} if ours else row
         name = row.pop(key)
         if strange := [column for column, value in row.items() if _NO_UTF8.search(value)]:
             problems.append(f"line {line}: {', '.join(strange)} is no UTF-8; save the CSV as UTF-8")

@@ -9,6 +9,7 @@ from numpy.testing import assert_array_equal
 from fracjax.errors import InputError
 from fracjax.pretrained import keras_h5
 from fracjax.pretrained.keras_h5 import by_build_order
+from tests.damages import damaged, or_refusal
 from tests.paths import GOLDENS
 
 recipe = runpy.run_path(str(GOLDENS / "recipe.py"))
@@ -185,3 +186,45 @@ def test_a_keras_3_file_without_layer_names_is_refused(keras_3):
     message = refusal(keras_3)
     assert "does not record the names of its layers (1 without, such as conv2d)" in message
     assert message.endswith("save the weights again")
+
+
+@pytest.mark.parametrize("how", ["link", "storage", "virtual"])
+def test_a_file_that_takes_its_arrays_from_others_is_refused(keras_3, tmp_path, how):
+    (tmp_path / "secret").write_bytes(bytes(100))
+    with h5py.File(tmp_path / "other.h5", "w") as other:
+        other["secret"] = np.zeros(3)
+    with h5py.File(keras_3, "r+") as file:
+        del file["layers/conv2d/vars/0"]
+        if how == "link":
+            file["layers/conv2d/vars/0"] = h5py.ExternalLink("other.h5", "secret")
+        elif how == "storage":
+            outside = [(str(tmp_path / "secret"), 0, 24)]
+            file.create_dataset("layers/conv2d/vars/0", (3,), "f8", external=outside)
+        else:
+            layout = h5py.VirtualLayout((3,), "f8")
+            layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "secret", (3,))
+            file.create_virtual_dataset("layers/conv2d/vars/0", layout)
+    assert refusal(keras_3).endswith("expected one that has all in itself, as Keras writes it")
+
+
+def test_a_file_that_claims_terabytes_is_refused(keras_3):
+    with h5py.File(keras_3, "r+") as file:
+        file.create_dataset("layers/conv2d/vars/1", (10**6, 10**6), "f4", chunks=(1000, 1000))
+    assert "claims more than the 4,294,967,296 bytes allowed" in refusal(keras_3)
+
+
+def test_a_zip_that_claims_terabytes_is_refused(tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "net.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model.weights.h5", bytes(10**6))
+    monkeypatch.setattr(keras_h5, "MAX_BYTES", 10**5)
+    with pytest.raises(InputError, match="claims 1,000,000 bytes, more than the 100,000"):
+        keras_h5._read_here(tmp_path / "net.keras")
+
+
+def test_a_damaged_file_is_named_in_one_line(keras_3):
+    data = keras_3.read_bytes()
+    for seed in range(30):
+        keras_3.write_bytes(damaged(data, seed))
+        said = or_refusal(keras_h5._read_here, keras_3)[1]
+        assert "\n" not in said
+        assert not said or str(keras_3) in said
