@@ -1,6 +1,7 @@
 """Maps of findings of trained runs: views turned back, networks and runs averaged, exported."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import numpy as np
@@ -96,7 +97,8 @@ def test_a_run_without_a_map_is_refused(tmp_path):
 def test_an_export_carries_the_map(run):
     gate = open_detector_gate(run.workdir, data_mesh())
     stages = Stages(dataclasses.replace(gate, bundle=gate.bundle.in_views("flip")))
-    found = lower(stages).call(IMAGES)
+    program: Any = lower(stages).call
+    found = program(IMAGES)
     assert found.keys() == {"probability", "called", "map"}
     assert_allclose(found["map"], finding_maps(stages.detector.bundle, IMAGES), atol=1e-6)
     said = card(stages, {})
@@ -104,7 +106,7 @@ def test_an_export_carries_the_map(run):
     assert said["map_grid"]["pixels_of_a_cell"] == 4
 
     def other(*images):
-        return {**lower(stages).call(*images), "map": np.zeros((len(images[0]), 4, 4), "f4")}
+        return {**program(*images), "map": np.zeros((len(images[0]), 4, 4), "f4")}
 
     with pytest.raises(InputError, match=r"map differs by 0\.\d+ in batches of 1 \(allowed"):
         compare(stages, other, CheckImages("drawn", (IMAGES[:3],)))
