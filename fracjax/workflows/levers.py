@@ -46,6 +46,10 @@ LEVERS = (
     Lever("mixup", ("--augment.mixup", "0.2")),
     Lever("label_smoothing", ("--loss.label-smoothing", "0.1")),
     Lever("second_task", ("--loss.second-task", "region", "view")),
+    # where it looks
+    Lever("map", ("--model.localise",)),
+    Lever("map_of_boxes", ("--model.localise", "--loss.outline-shape", "box")),
+    Lever("map_without_outlines", ("--model.localise", "--loss.outline-weight", "0")),
     Lever("one_view", ("--augment.test-views", "1")),
     Lever("flip_views", ("--augment.test-views", "flip")),
 )

@@ -15,6 +15,7 @@ from fracjax.errors import InputError
 CORE = (
     "stage1",
     "stage1_paper",
+    "stage1_localise",
     "stage2_inception",
     "stage2_inception_paper",
     "stage2_cnn",
