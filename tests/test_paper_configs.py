@@ -162,13 +162,6 @@ def test_a_recommended_config_is_beside_it_and_differs(path):
 
 
 RECIPES = ["stage1", "stage1_localise", "stage1_localise_cpu", "stage1_mobilenet"]
-    "stage1",
-    "stage1_localise",
-    "stage1_localise_cpu",
-    "stage1_mobilenet",
-    "stage1_mobilenet_cpu",
-    "stage2_inception",
-]
 RECIPES += ["stage1_mobilenet_cpu", "stage2_inception", "stage2_efficientnet"]
 RECIPES += ["stage2_ensemble", "stage2_mobilenet"]
 
