@@ -1,6 +1,6 @@
 """How a run is trained, in words: its phases, and which network of it is the result."""
 
-from fracjax.config import Loss, Phase, Train
+from fracjax.config import Config, Phase, Train
 
 KEPT = {
     "lowest_loss": "lowest validation loss",
@@ -52,11 +52,17 @@ def result_text(train: Train) -> str:
     return words
 
 
-def second_task_text(loss: Loss) -> str:
-    """What a run learns beside the class, a sentence; empty if nothing."""
-    if not loss.second_task:
-        return ""
-    return (
-        f"Beside the class: {', '.join(loss.second_task)}, with a weight of {loss.second_weight:g} "
-        "in the loss, by a head that is there in training only."
-    )
+def beside_text(config: Config) -> str:
+    """What a run learns beside the class, in sentences; empty if nothing."""
+    loss, sentences = config.loss, []
+    if loss.second_task:
+        sentences.append(
+            f"Beside the class: {', '.join(loss.second_task)}, with a weight of "
+            f"{loss.second_weight:g} in the loss, by a head that is there in training only."
+        )
+    if config.model.localise:
+        shapes = "outlines" if loss.outline_shape == "outline" else "boxes"
+        weighed = f"the {shapes} of findings, with a weight of {loss.outline_weight:g} in the loss"
+        learns = weighed if loss.outline_weight else "the class alone"
+        sentences.append(f"A map of where the finding is learns from {learns}.")
+    return " ".join(sentences)

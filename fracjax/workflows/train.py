@@ -14,7 +14,7 @@ from fracjax.config.class_names import print_roles
 from fracjax.errors import InputError
 from fracjax.inference.ensemble_folder import folder_of
 from fracjax.inference.stages import DetectorGate, open_detector_gate
-from fracjax.report.recipe import KEPT, phase_text, result_text, second_task_text
+from fracjax.report.recipe import KEPT, beside_text, phase_text, result_text
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training.checkpoint import CheckpointMetadata, config_path
 from fracjax.training.checks import check_before_training, check_config
@@ -99,7 +99,7 @@ def show_model(config: Config, console: Console) -> None:
         console.print(table)
         console.print(f"{phase_text(phase, config.train)}.", highlight=False, soft_wrap=True)
     words = result_text(config.train)
-    words = f"{words[0].upper()}{words[1:]}. {second_task_text(config.loss)}"
+    words = f"{words[0].upper()}{words[1:]}. {beside_text(config)}"
     console.print(words.rstrip(), highlight=False, soft_wrap=True)
     console.print("Parameters include the running statistics of BatchNorm, as Keras counts them.")
 

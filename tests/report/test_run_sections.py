@@ -171,9 +171,11 @@ def test_what_is_learnt_beside_the_class_is_told():
     trained = dataclasses.replace(RUN, histories={"one": history()})
     assert "Beside the class" not in str(training_section(trained, None))
     loss = Loss(second_task=("region", "view"), second_weight=0.5)
-    rich = dataclasses.replace(RUN.config, loss=loss)
+    model = dataclasses.replace(RUN.config.model, localise=True)
+    rich = dataclasses.replace(RUN.config, loss=loss, model=model)
     said = str(training_section(dataclasses.replace(trained, config=rich), None))
     assert "Beside the class: region, view, with a weight of 0.5 in the loss" in said
+    assert "learns from the outlines of findings, with a weight of 1 in the loss." in said
 
 
 def test_a_class_cue_among_the_subgroups_is_called_one():

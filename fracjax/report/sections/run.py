@@ -11,7 +11,7 @@ from fracjax.report.charts.flow import data_flow_chart
 from fracjax.report.charts.training import training_chart
 from fracjax.report.facts import DataFacts, RunFacts, versions
 from fracjax.report.page import Facts, Section, text
-from fracjax.report.recipe import KEPT, phase_text, result_text, second_task_text
+from fracjax.report.recipe import KEPT, beside_text, phase_text, result_text
 from fracjax.report.table import Table
 
 YOURS = "yours to answer"
@@ -68,7 +68,7 @@ def _training(run: RunFacts) -> str:
     config = run.config
     phases = "; ".join(phase_text(phase, config.train) for phase in config.phases)
     epochs = ", ".join(str(len(history.epochs)) for history in run.histories.values())
-    learned = second_task_text(config.loss).removesuffix(".")
+    learned = beside_text(config).removesuffix(".")
     return (
         f"{config.model.name} at {config.data.image_size} pixels, batches of "
         f"{config.data.batch_size}: {phases}. Stopped after {epochs} epochs; "
