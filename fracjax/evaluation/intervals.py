@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float, Integer
-from scipy.special import gammaincinv
 
 LEVEL = 0.95
 Z = 1.959963984540054
@@ -170,8 +170,8 @@ def poisson(events: float | int, n: float | int) -> tuple[float, float]:
 
     Source: Garwood 1936, Biometrika 28:437-442, by quantiles of the gamma distribution.
     """
-    low = gammaincinv(events, (1 - LEVEL) / 2) if events else 0.0
-    return float(low / n), float(gammaincinv(events + 1, (1 + LEVEL) / 2) / n)
+    low = scipy.special.gammaincinv(events, (1 - LEVEL) / 2) if events else 0.0
+    return float(low / n), float(scipy.special.gammaincinv(events + 1, (1 + LEVEL) / 2) / n)
 
 
 def mover(

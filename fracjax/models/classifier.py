@@ -115,7 +115,7 @@ class Classifier(nnx.Module):
         if features.ndim == 4:
             features = features.mean(axis=(1, 2))
         if cells is None:
-            return features, jnp.zeros((len(features), 1), features.dtype), None
+            return features, jnp.zeros_like(features[:, :1]), None
         return features, evidence(cells)[:, None].astype(features.dtype), cells
 
 

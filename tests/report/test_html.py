@@ -85,7 +85,7 @@ def test_the_same_chart_twice_shares_no_id():
 
 
 def test_every_picture_says_what_it_shows(text, tree):
-    assert len(tree.all("svg")) == 11
+    assert len(tree.all("svg")) == 12
     for svg in re.findall(r"<svg.*?</svg>", text, re.DOTALL):
         root = ET.fromstring(svg)
         names = (root.get("aria-labelledby") or "").split()
@@ -120,9 +120,9 @@ def test_sections_are_named_and_listed(tree):
 
 def test_tables_have_captions_and_scopes(text, tree):
     tables = len(tree.all("table"))
-    assert tables == len(tree.all("caption")) == 11 + 3
+    assert tables == len(tree.all("caption")) == 12 + 3
     assert {h["scope"] for h in tree.all("th")} == {"col", "row"}
-    assert text.count("The numbers behind this chart") == 11
+    assert text.count("The numbers behind this chart") == 12
 
 
 def test_names_that_look_like_markup_are_text(text, tree):
@@ -167,7 +167,7 @@ def test_json_is_strict_and_whole(tmp_path):
     assert read["title"] == f"Report {EVIL}"
     kinds = [block["kind"] for section in read["sections"] for block in section["blocks"]]
     assert kinds[:4] == ["prose", "prose", "prose", "key figures"]
-    assert kinds.count("chart") == 11
+    assert kinds.count("chart") == 12
     table = read["sections"][2]["blocks"][0]
     assert table["rows"][0][1]["value"] == 0.912
     assert table["rows"][1][1]["value"] is None

@@ -24,7 +24,7 @@ def test_by_hand():
 def test_every_picture_lies_beside_it_and_has_words(written):
     text = written.read_text()
     links = re.findall(r"!\[(.+)\]\(([^)]+)\)\n", text)
-    assert len(links) == 11 + 2
+    assert len(links) == 12 + 2
     for _, name in links:
         assert "/" not in name
         file = written.with_name(name)
