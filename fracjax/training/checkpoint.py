@@ -17,7 +17,7 @@ from jax.sharding import Mesh
 
 from fracjax.config import Config, io
 from fracjax.config.class_names import flag_words, roles, says_the_opposite
-from fracjax.errors import InputError
+from fracjax.errors import DAMAGE, InputError, naming
 from fracjax.imaging.resize import ImageFormat
 from fracjax.models.backbone import ImageSpec, leaf_shapes
 from fracjax.runtime.atomic_files import read_json
@@ -27,6 +27,10 @@ from fracjax.training.step import TrainState
 VERSION = 5
 """Of what a checkpoint holds and of how its run draws its randomness. Raise it with every change
 after which a run cannot go on, or be evaluated, as it was trained."""
+
+# What its record of itself may have Orbax raise; a disk that is full is none.
+_MISREAD = (LookupError, RecursionError, TypeError, ValueError)
+_AGAIN = "restore that file, or train again into another --workdir"
 
 
 @dataclass(frozen=True)
@@ -170,7 +174,8 @@ class Checkpoints:
                     barrier_sync_key_prefix=own[:16]
                 ),
             )
-            return ocp.CheckpointManager(_folder(workdir, name), options=options)
+            with naming(folder := _folder(workdir, name), _AGAIN, _MISREAD):
+                return ocp.CheckpointManager(folder, options=options)
 
         self._last, self._best = manager("last"), manager("best")
 
@@ -207,7 +212,8 @@ class Checkpoints:
             return None
         state = ocp.args.StandardRestore(_on(vars(like), mesh))
         items = ocp.args.Composite(state=state, meta=ocp.args.JsonRestore())
-        restored = self._last.restore(step, args=items)
+        with naming(self._last.directory / str(step), _AGAIN, (Exception,)):  # Orbax raises it bare
+            restored = self._last.restore(step, args=items)
         return TrainState(**restored["state"]), CheckpointMetadata.from_dict(restored["meta"])
 
 
@@ -220,8 +226,7 @@ def newest(workdir: Path, which: str) -> Path | None:
 def read_meta(workdir: Path, which: str = "best") -> CheckpointMetadata:
     """What a checkpoint of a run says, without its arrays; refuses a folder without one."""
     path = _newest(workdir, which) / "meta" / "metadata"
-    again = "restore that file, or train again into another --workdir"
-    values = read_json(path, again)
+    values = read_json(path, _AGAIN)
     if (found := values.get("version", 1)) != VERSION:
         raise InputError(
             f"{workdir} is a run of another version of fracjax (its checkpoints are of version "
@@ -230,9 +235,9 @@ def read_meta(workdir: Path, which: str = "best") -> CheckpointMetadata:
     try:
         meta = CheckpointMetadata.from_dict(values)
     except InputError as error:
-        raise InputError(f"{workdir}: {error}; {again}") from error
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{path} is damaged ({error!r}); {again}") from error
+        raise InputError(f"{workdir}: {error}; {_AGAIN}") from error
+    except DAMAGE as error:
+        raise InputError(f"{path} is damaged ({error!r}); {_AGAIN}") from error
     if says_the_opposite(meta.classes):
         raise InputError(
             f"{workdir} was trained with {roles(meta.classes)}, the opposite of what the names "
@@ -250,8 +255,9 @@ def restore_network(workdir: Path, like: dict[str, Any], mesh: Mesh) -> dict[str
     """
     path = _newest(workdir, "best") / "state"
     with ocp.StandardCheckpointer() as checkpointer:
-        saved = checkpointer.metadata(path).item_metadata.tree
-        expected, found = leaf_shapes(like), leaf_shapes(saved)
+        with naming(path, _AGAIN, (Exception,)):  # Orbax raises it bare
+            found = leaf_shapes(checkpointer.metadata(path).item_metadata.tree)
+        expected = leaf_shapes(like)
         problems = [
             f"{name}: model {expected.get(name, 'none')}, checkpoint {found.get(name, 'none')}"
             for name in sorted(expected.keys() | found.keys())
@@ -262,7 +268,8 @@ def restore_network(workdir: Path, like: dict[str, Any], mesh: Mesh) -> dict[str
                 f"{path} does not hold the network of its config ({len(problems)} problems); "
                 "train it again into a new --workdir\n" + "\n".join(problems)
             )
-        return checkpointer.restore(path, _on(like, mesh))
+        with naming(path, _AGAIN, (Exception,)):  # Orbax raises it bare
+            return checkpointer.restore(path, _on(like, mesh))
 
 
 def _folder(workdir: Path, name: str) -> Path:
