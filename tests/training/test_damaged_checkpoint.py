@@ -12,9 +12,11 @@ from fracjax.config import Config
 from fracjax.errors import InputError
 from fracjax.models.backbone import ImageSpec
 from fracjax.runtime.sharding import data_mesh, replicate
+from fracjax.training import checkpoint
 from fracjax.training.checkpoint import (
     CheckpointMetadata,
     Checkpoints,
+    Replaced,
     newest,
     read_meta,
     restore_network,
@@ -104,3 +106,29 @@ def test_a_file_that_is_gone_is_missed(saved, tmp_path):
     shutil.rmtree(next(workdir.glob("checkpoints/best/*/state/ocdbt.process_0")))
     with pytest.raises(InputError, match=r"state is damaged \(.*train again into another"):
         network(workdir, state)
+
+
+def test_the_arrays_are_of_the_epoch_whose_metadata_was_read(saved, tmp_path):
+    """A run that trains has put its next best network in the place of the one that was read."""
+    whole, state = saved
+    workdir = shutil.copytree(whole, tmp_path / "run")
+    epoch = read_meta(workdir).epoch
+    restore_network(workdir, state.variables, data_mesh(), epoch)
+    (workdir / "checkpoints/best/1").rename(workdir / "checkpoints/best/2")
+    with pytest.raises(Replaced, match="epoch 1 was replaced while it was read; start this again"):
+        restore_network(workdir, state.variables, data_mesh(), epoch)
+
+
+def test_metadata_that_vanish_while_they_are_read_are_read_anew(saved, tmp_path, monkeypatch):
+    workdir = shutil.copytree(saved[0], tmp_path / "run")
+    read, folders = checkpoint.read_json, []
+
+    def late(path, way_out):
+        if not folders:
+            (workdir / "checkpoints/best/1").rename(workdir / "checkpoints/best/2")
+        folders.append(path.parents[1].name)
+        return read(path, way_out)
+
+    monkeypatch.setattr(checkpoint, "read_json", late)
+    read_meta(workdir)
+    assert folders == ["1", "2"]
