@@ -218,14 +218,21 @@ def open_run(workdir: Path, mesh: Mesh, metas: tuple[CheckpointMetadata, ...] = 
 
     `metas` are those of `read_metas`, if they have been read.
     """
-    metas = metas or read_metas(workdir)
+    given, metas = metas, metas or read_metas(workdir)
     config = metas[0].config
     note_if_edited(config.model.name, metas[0].source_digest, workdir)
     like = variables_of(abstract(config).model)
+    epochs = zip(member_dirs(workdir), (meta.epoch for meta in metas), strict=True)
+    try:
+        networks = tuple(checkpoint.restore_network(it, like, mesh, epoch) for it, epoch in epochs)
+    except checkpoint.Replaced:
+        if given:
+            raise
+        return open_run(workdir, mesh)
     return ModelBundle(
         workdir,
         metas,
-        tuple(checkpoint.restore_network(folder, like, mesh) for folder in member_dirs(workdir)),
+        networks,
         program(config, metas[0].image, mesh),
         mesh,
         batch_size=-(-config.data.batch_size // mesh.size) * mesh.size,

@@ -6,8 +6,6 @@ input range and the hash of the split.
 """
 
 import hashlib
-import math
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,133 +13,17 @@ import jax
 import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 
-from fracjax.config import Config, io
 from fracjax.config.class_names import flag_words, roles, says_the_opposite
-from fracjax.errors import InputError
-from fracjax.imaging.resize import ImageFormat
-from fracjax.models.backbone import ImageSpec, leaf_shapes
+from fracjax.errors import DAMAGE, InputError, naming
+from fracjax.models.backbone import leaf_shapes
 from fracjax.runtime.atomic_files import read_json
 from fracjax.runtime.sharding import replicated
+from fracjax.training.checkpoint_metadata import VERSION, CheckpointMetadata
 from fracjax.training.step import TrainState
 
-VERSION = 5
-"""Of what a checkpoint holds and of how its run draws its randomness. Raise it with every change
-after which a run cannot go on, or be evaluated, as it was trained."""
-
-
-@dataclass(frozen=True)
-class CheckpointMetadata:
-    """What the arrays of a checkpoint mean."""
-
-    config: Config  # the run's config
-    image: ImageSpec  # input range of its backbone
-    split_hash: str  # hash of the split file that it was trained on
-    epoch: int = 0  # epochs completed
-    history: list[dict[str, Any]] = field(default_factory=list)  # figures of every epoch so far
-    best_epoch: int = 0  # epoch that `train.keep` makes the result so far; 0 for none yet
-    best_loss: float = math.inf  # its validation loss, in nats
-    channels: int = 1  # of the images that the network is trained on: 1 (grey) or 3 (colour)
-    # bits of the values in files that declare no depth (`ImageFormat.depth`).
-    depth: int | None = None
-    # the detector that chose the examples of training (`DetectorGate.identity`), or None.
-    filter: dict[str, Any] | None = None
-    # steps taken of the epoch that has begun; 0 between epochs. With the seed and the epoch it is
-    # all the state that the order of the examples has.
-    step: int = 0
-    # figures of that epoch so far (`Metrics.sums`).
-    sums: dict[str, list[float | int]] = field(default_factory=dict)
-    # the run that the network was started from, the one that that was, ... (`starting_run.Start`).
-    started_from: list[dict[str, Any]] = field(default_factory=list)
-    # SHA-256 of the arrays that `model.weights` named, a file or a run; empty where it named none.
-    weights_digest: str = ""
-    # SHA-256 of each file of training and of validation, by part, for audits when they are gone
-    seen_files: dict[str, list[str]] = field(default_factory=dict)
-    # of the file that defines the backbone, where it is the user's own (`own_backbone`); else empty
-    source_digest: str = ""
-    # columns of the second task, each with its values, as they are numbered (`second_task.Values`)
-    second_task: dict[str, list[str]] = field(default_factory=dict)
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Class names in index order."""
-        return self.config.data.classes
-
-    @property
-    def form(self) -> ImageFormat:
-        """What the network's images are decoded to."""
-        data = self.config.data
-        return ImageFormat(data.image_size, data.fit, self.channels, self.depth)
-
-    def check_continues(self, new: "CheckpointMetadata") -> None:
-        """Refuse to go on with another split, other weights or images, or another detector."""
-        self.check_split(new.split_hash)
-        if new.filter != self.filter:
-            raise InputError(
-                f"{self.config.workdir} was trained on what the detector {self.filter} lets "
-                f"through, but data.filter is now {new.filter}; train into another --workdir"
-            )
-        if new.weights_digest != self.weights_digest:
-            before, now = (_weights(meta) for meta in (self, new))
-            raise InputError(
-                f"{self.config.workdir} was started from {before}, and model.weights names {now}, "
-                "which would be another run; put the former weights back, or train into another "
-                "--workdir"
-            )
-        if new.second_task != self.second_task:
-            raise InputError(
-                f"{self.config.workdir} learns the values {self.second_task} beside the class, but "
-                f"those of {self.config.data.name} are now {new.second_task}; prepare the dataset "
-                "as it was, or train into another --workdir"
-            )
-        if new.channels != self.channels:
-            raise InputError(
-                f"{self.config.workdir} was trained on images of {self.channels} channel(s), but "
-                f"{self.config.data.name} now makes {new.channels}; write --data.channels "
-                f"{'grey' if self.channels == 1 else 'colour'} into another --workdir, or prepare "
-                "the dataset as it was"
-            )
-        if new.depth != self.depth:
-            ours, theirs = (
-                f"as {it} bits" if it else "each by itself" for it in (self.depth, new.depth)
-            )
-            keep = f"with --depth {self.depth}" if self.depth else "as it was"
-            raise InputError(
-                f"{self.config.workdir} was trained on files without a declared depth read {ours}, "
-                f"but {self.config.data.name} now has them read {theirs}; prepare the dataset "
-                f"{keep}, or train into another --workdir"
-            )
-
-    def check_split(self, split_hash: str) -> None:
-        """Refuse a split other than the one of training: test studies may have been trained on."""
-        if split_hash != self.split_hash:
-            raise InputError(
-                f"{self.config.workdir} was trained on split {self.split_hash[:12]}, but the split "
-                f"file of {self.config.data.name} is now {split_hash[:12]}; restore that file, or "
-                "train again into another --workdir"
-            )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, fit for JSON."""
-        return {
-            "version": VERSION,
-            **{name: getattr(self, name) for name in self.__dataclass_fields__},
-            "config": io.to_dict(self.config),
-            "image": asdict(self.image),
-        }
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "CheckpointMetadata":
-        """Inverse of `to_dict`."""
-        config, image = io.from_dict(values["config"]), ImageSpec(**values["image"])
-        own = {name: value for name, value in values.items() if name != "version"}
-        return cls(**{**own, "config": config, "image": image})
-
-
-def _weights(meta: CheckpointMetadata) -> str:
-    """Where a network started, and what the arrays there are."""
-    if not meta.weights_digest:
-        return "random weights (none)"
-    return f"{meta.config.model.weights} (its arrays have SHA-256 {meta.weights_digest[:12]})"
+# What its record of itself may have Orbax raise; a disk that is full is none.
+_MISREAD = (LookupError, RecursionError, TypeError, ValueError)
+_AGAIN = "restore that file, or train again into another --workdir"
 
 
 def config_path(workdir: Path) -> Path:
@@ -172,10 +54,10 @@ class Checkpoints:
                 ),
                 create=not by_main,
             )
-            folder = _folder(workdir, name)
-            if by_main:  # Orbax does not, for some of the processes
-                folder.mkdir(parents=True, exist_ok=True)
-            return ocp.CheckpointManager(folder, options=options)
+            with naming(folder := _folder(workdir, name), _AGAIN, _MISREAD):
+                if by_main:  # Orbax does not, for some of the processes
+                    folder.mkdir(parents=True, exist_ok=True)
+                return ocp.CheckpointManager(folder, options=options)
 
         self._last, self._best = manager("last"), manager("best")
 
@@ -212,7 +94,8 @@ class Checkpoints:
             return None
         state = ocp.args.StandardRestore(_on(vars(like), mesh))
         items = ocp.args.Composite(state=state, meta=ocp.args.JsonRestore())
-        restored = self._last.restore(step, args=items)
+        with naming(self._last.directory / str(step), _AGAIN, (Exception,)):  # Orbax raises it bare
+            restored = self._last.restore(step, args=items)
         return TrainState(**restored["state"]), CheckpointMetadata.from_dict(restored["meta"])
 
 
@@ -224,9 +107,14 @@ def newest(workdir: Path, which: str) -> Path | None:
 
 def read_meta(workdir: Path, which: str = "best") -> CheckpointMetadata:
     """What a checkpoint of a run says, without its arrays; refuses a folder without one."""
-    path = _newest(workdir, which) / "meta" / "metadata"
-    again = "restore that file, or train again into another --workdir"
-    values = read_json(path, again)
+    folder = _newest(workdir, which)
+    path = folder / "meta" / "metadata"
+    try:
+        values = read_json(path, _AGAIN)
+    except InputError:
+        if folder.exists():
+            raise
+        return read_meta(workdir, which)  # a run that trains has put another in its place
     if (found := values.get("version", 1)) != VERSION:
         raise InputError(
             f"{workdir} is a run of another version of fracjax (its checkpoints are of version "
@@ -235,9 +123,9 @@ def read_meta(workdir: Path, which: str = "best") -> CheckpointMetadata:
     try:
         meta = CheckpointMetadata.from_dict(values)
     except InputError as error:
-        raise InputError(f"{workdir}: {error}; {again}") from error
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{path} is damaged ({error!r}); {again}") from error
+        raise InputError(f"{workdir}: {error}; {_AGAIN}") from error
+    except DAMAGE as error:
+        raise InputError(f"{path} is damaged ({error!r}); {_AGAIN}") from error
     if says_the_opposite(meta.classes):
         raise InputError(
             f"{workdir} was trained with {roles(meta.classes)}, the opposite of what the names "
@@ -247,16 +135,37 @@ def read_meta(workdir: Path, which: str = "best") -> CheckpointMetadata:
     return meta
 
 
-def restore_network(workdir: Path, like: dict[str, Any], mesh: Mesh) -> dict[str, Any]:
-    """The best network of a run, on the devices of the mesh.
+class Replaced(InputError):
+    """A run that trains has put another best network in the place of the one that was read."""
+
+
+def restore_network(
+    workdir: Path, like: dict[str, Any], mesh: Mesh, epoch: int | None = None
+) -> dict[str, Any]:
+    """The best network of a run, on the devices of the mesh; `Replaced` if not of this epoch.
 
     `like` is `{"params": ..., "batch_stats": ...}` with the shapes that its config builds; others
     on the disk are refused.
     """
     path = _newest(workdir, "best") / "state"
+    if epoch is not None:  # whose metadata was read: not of whichever is the best by now
+        path = _folder(workdir, "best") / str(epoch) / "state"
+    try:
+        return _restored(path, like, mesh)
+    except InputError as error:
+        if path.exists():
+            raise
+        raise Replaced(
+            f"{workdir} is being trained: its best network of epoch {epoch} was replaced while it "
+            "was read; start this again, or wait for its end"
+        ) from error
+
+
+def _restored(path: Path, like: dict[str, Any], mesh: Mesh) -> dict[str, Any]:
     with ocp.StandardCheckpointer() as checkpointer:
-        saved = checkpointer.metadata(path).item_metadata.tree
-        expected, found = leaf_shapes(like), leaf_shapes(saved)
+        with naming(path, _AGAIN, (Exception,)):  # Orbax raises it bare
+            found = leaf_shapes(checkpointer.metadata(path).item_metadata.tree)
+        expected = leaf_shapes(like)
         problems = [
             f"{name}: model {expected.get(name, 'none')}, checkpoint {found.get(name, 'none')}"
             for name in sorted(expected.keys() | found.keys())
@@ -267,7 +176,8 @@ def restore_network(workdir: Path, like: dict[str, Any], mesh: Mesh) -> dict[str
                 f"{path} does not hold the network of its config ({len(problems)} problems); "
                 "train it again into a new --workdir\n" + "\n".join(problems)
             )
-        return checkpointer.restore(path, _on(like, mesh))
+        with naming(path, _AGAIN, (Exception,)):  # Orbax raises it bare
+            return checkpointer.restore(path, _on(like, mesh))
 
 
 def _folder(workdir: Path, name: str) -> Path:

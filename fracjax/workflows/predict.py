@@ -45,6 +45,7 @@ from fracjax.runtime.multihost import (
     process_index_count,
     run_on_main,
 )
+from fracjax.runtime.workdir_lock import only_writer
 from fracjax.workflows.prediction_page import PAGE, TAGS, ImageTags, image_tags, write_page
 
 NOTICE = "research code, not a medical device"
@@ -132,81 +133,90 @@ def predict_into(
     if shard.count > 1:
         run_on_main(lambda: folder.mkdir(parents=True, exist_ok=True), "folder")
         check_shared(folder)
-    stages = open_stages(stage1, stage2, mesh)
-    stages.warn_if_mismatched(console)
-    print_roles(console, stages.detector.bundle.meta.classes)
-    run_on_main(lambda: _clear(folder), "cleared")
-    files, summary = shard.of(found.files), Summary(found)
-    detector, waiting = stages.detector.bundle, []  # for their overlays
-    training = training_images.read(stage1, detector.meta.split_hash)
-    keep = report or overlays != "none" or training is not None
-    how = {"batch_size": batch_size, "keep_images": keep, "meter": summary.meter}
-    how |= {"keep_features": features}
-    types = stages.classifier.meta.classes if stages.classifier else ()
-    table = shard.path(folder / CSV)
-    with (
-        closing(predict_files(stages, files, **how)) as results,
-        results_table(table, stages.detector.point.threshold, types) as add,
-        image_tags(shard.path(folder / TAGS), report) as tags,
-        feature_rows(folder, shard, stages.bundles, features) as vectors,
-    ):
-        into = None if overlays == "none" else folder / OVERLAYS
-        draw = partial(_draw, detector.runs[0], into, tags)
+    run_on_main(lambda: folder.mkdir(parents=True, exist_ok=True), "own folder")
+    with only_writer(folder, does="predicts into", instead="name another --out"):
+        refuse_existing(folder, (*_FILES, OVERLAYS, *parts), overwrite)  # of who was here before
+        stages = open_stages(stage1, stage2, mesh)
+        stages.warn_if_mismatched(console)
+        print_roles(console, stages.detector.bundle.meta.classes)
+        run_on_main(lambda: _clear(folder), "cleared")
+        files, summary = shard.of(found.files), Summary(found)
+        detector, waiting = stages.detector.bundle, []  # for their overlays
+        training = training_images.read(stage1, detector.meta.split_hash)
+        keep = report or overlays != "none" or training is not None
+        how = {"batch_size": batch_size, "keep_images": keep, "meter": summary.meter}
+        how |= {"keep_features": features}
+        types = stages.classifier.meta.classes if stages.classifier else ()
+        table = shard.path(folder / CSV)
+        with (
+            closing(predict_files(stages, files, **how)) as results,
+            results_table(table, stages.detector.point.threshold, types) as add,
+            image_tags(shard.path(folder / TAGS), report) as tags,
+            feature_rows(folder, shard, stages.bundles, features) as vectors,
+        ):
+            into = None if overlays == "none" else folder / OVERLAYS
+            draw = partial(_draw, detector.runs[0], into, tags)
 
-        def write_rest() -> None:
-            """What is made of all results, once they are there."""
-            if report:
-                write_page(folder, stages, training, summary.results, len(found.files))
-            if vectors is not None:
-                summary.features = vectors.write(summary.results)
-
-        try:
-            shown = track(results, "Predicting", total=len(files), console=console, transient=True)
-            for row, result in enumerate(shown, shard.first + 1):
-                result.reason = found.refused.get(result.path, result.reason)
-                if training is not None and result.images:
-                    unlike = training.unlike(result.images[0])
-                    result.note = "; ".join(filter(None, (result.note, unlike)))
-                add(result)
-                summary.results.append(result.to_dict())
+            def write_rest() -> None:
+                """What is made of all results, once they are there."""
+                if report:
+                    write_page(folder, stages, training, summary.results, len(found.files))
                 if vectors is not None:
-                    vectors.add(row, result)
+                    summary.features = vectors.write(summary.results)
+
+            try:
+                shown = track(
+                    results, "Predicting", total=len(files), console=console, transient=True
+                )
+                for row, result in enumerate(shown, shard.first + 1):
+                    result.reason = found.refused.get(result.path, result.reason)
+                    if training is not None and result.images:
+                        unlike = training.unlike(result.images[0])
+                        result.note = "; ".join(filter(None, (result.note, unlike)))
+                    add(result)
+                    summary.results.append(result.to_dict())
+                    if vectors is not None:
+                        vectors.add(row, result)
+                    if tags is not None:
+                        tags.add(row, result)
+                    called = result.decision == detector.meta.classes[1]
+                    wanted = called and (report or overlays != "none")
+                    if result.images and (wanted or overlays == "all"):
+                        waiting.append((row, result))
+                    if len(waiting) == detector.runs[0].batch_size:  # for there to be one program
+                        draw(waiting)
+                        waiting = []
+                draw(waiting)
+            except KeyboardInterrupt as stop:
+                kept = f"{len(summary.results)} of {len(found.files)} files are in {table}"
+                kept += f" and {shard.path(folder / JSON).name}"
+                if shard.count > 1:
+                    kept += (
+                        f"; what other processes finished is beside it in {CSV}, {CSV}.0001, ..."
+                    )
+                raise KeyboardInterrupt(f"interrupted: {kept}") from stop
+            finally:
+                write_results(shard.path(folder / JSON), _header(stages, summary), summary.results)
                 if tags is not None:
-                    tags.add(row, result)
-                called = result.decision == detector.meta.classes[1]
-                wanted = called and (report or overlays != "none")
-                if result.images and (wanted or overlays == "all"):
-                    waiting.append((row, result))
-                if len(waiting) == detector.runs[0].batch_size:  # for there to be one program
-                    draw(waiting)
-                    waiting = []
-            draw(waiting)
-        except KeyboardInterrupt as stop:
-            kept = f"{len(summary.results)} of {len(found.files)} files are in {table}"
-            kept += f" and {shard.path(folder / JSON).name}"
-            if shard.count > 1:
-                kept += f"; what other processes finished is beside it in {CSV}, {CSV}.0001, ..."
-            raise KeyboardInterrupt(f"interrupted: {kept}") from stop
-        finally:
-            write_results(shard.path(folder / JSON), _header(stages, summary), summary.results)
-            if tags is not None:
-                tags.close()
+                    tags.close()
+                if vectors is not None:
+                    vectors.close()
+                if shard.count == 1:
+                    write_rest()
+        # This waits for all: what they found is on the disk then.
+        summary.meter = ThroughputMeter(
+            *max(allgather([summary.meter.seconds, summary.meter.waited]))
+        )
+        if shard.count > 1 and shard.index == 0:
+            summary.results += shard.join(folder / CSV, folder / JSON)
+            write_results(folder / JSON, _header(stages, summary), summary.results)
+            if report:
+                shard.append(folder / TAGS)
             if vectors is not None:
-                vectors.close()
-            if shard.count == 1:
-                write_rest()
-    # This waits for all: what they found is on the disk then.
-    summary.meter = ThroughputMeter(*max(allgather([summary.meter.seconds, summary.meter.waited])))
-    if shard.count > 1 and shard.index == 0:
-        summary.results += shard.join(folder / CSV, folder / JSON)
-        write_results(folder / JSON, _header(stages, summary), summary.results)
-        if report:
-            shard.append(folder / TAGS)
-        if vectors is not None:
-            vectors.append()
-        write_rest()
-    show_summary(summary, console)
-    return summary
+                vectors.append()
+            write_rest()
+        show_summary(summary, console)
+        return summary
 
 
 def show_summary(summary: Summary, console: Console) -> None:

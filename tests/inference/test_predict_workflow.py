@@ -26,6 +26,7 @@ from fracjax.inference.prediction_files import FileShard, Result
 from fracjax.inference.stages import Stages
 from fracjax.runtime.atomic_files import to_json
 from fracjax.runtime.sharding import data_mesh
+from fracjax.runtime.workdir_lock import only_writer
 from fracjax.workflows import predict
 from fracjax.workflows.predict import predict_into
 from tests.datasets.dicoms import dicom
@@ -448,3 +449,11 @@ def test_features_of_no_readable_file_are_an_empty_array(stages, tmp_path):
 
 def _width(bundle) -> int:
     return bundle.networks[0]["params"]["head"]["kernel"].shape[0]
+
+
+def test_two_predictions_into_one_folder_do_not_mix(clinic, runs, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    with only_writer(out), pytest.raises(InputError, match=r"predicts into .*name another --out"):
+        _run(clinic, runs, out)
+    assert not (out / "predictions.csv").exists()

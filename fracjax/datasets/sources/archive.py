@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from fracjax.datasets.sources.findings import NO_BOXES
-from fracjax.errors import InputError
+from fracjax.errors import DAMAGE, InputError, naming
 from fracjax.imaging.file_tree import (
     HEAD,
     Found,
@@ -88,7 +88,10 @@ class Source:
                 else:
                     self._add(found.path.relative_to(self.path).as_posix(), found)
         elif zipfile.is_zipfile(self.path):
-            self._zip = zipfile.ZipFile(self.path)
+            with naming(
+                f"--source {self.path}", "fetch it again, or unpack it and name its folder"
+            ):
+                self._zip = zipfile.ZipFile(self.path)
             for member in self._zip.infolist():
                 if reason := why_skipped(PurePosixPath(member.filename).parts):
                     self.skipped[reason] += not member.is_dir()
@@ -124,8 +127,9 @@ class Source:
         try:
             check_bytes(member.file_size)
             return self._zip.read(member)
-        except (RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
-            raise OSError(f"cannot be read from the zip: {error}") from error
+        except DAMAGE as error:
+            said = str(error) or type(error).__name__
+            raise OSError(f"cannot be read from the zip: {said}") from error
 
     def why_no_image(self, name: str) -> str:
         """Why a file is no image, by its content, as in prediction; empty if it is to be read."""
@@ -137,7 +141,7 @@ class Source:
         try:
             with self._zip.open(member) as opened:
                 return why_not_by_head(name, opened.read(HEAD))
-        except (OSError, RuntimeError, NotImplementedError, zipfile.BadZipFile):
+        except DAMAGE:
             return ""  # that its reading fails is said in its own row
 
     def skip(self, names: Iterable[str]) -> list[str]:
