@@ -13,7 +13,7 @@ from typing import Any
 
 from fracjax.config import FixedViews, Precision, Views
 from fracjax.errors import InputError
-from fracjax.evaluation import OperatingPoint
+from fracjax.evaluation import MarksPoint, OperatingPoint
 from fracjax.evaluation.pool_by import Pool, PooledPoint
 from fracjax.evaluation.temperature import Temperature
 from fracjax.inference.ensemble_bundle import Bundle, EnsembleBundle
@@ -35,6 +35,7 @@ class Calibration:
     test_views: Views | tuple[Views, ...]
     precision: Precision | tuple[Precision, ...]
     pooled: PooledPoint | None = None  # where predictions were pooled, too
+    marks: MarksPoint | None = None  # of networks that learn where findings are
 
     def apply_to(self, bundle: Bundle) -> Bundle:
         """The same networks, their probabilities as they were when the threshold was chosen."""
@@ -102,7 +103,8 @@ def read(
         runs = len(joined_runs(workdir))
         views = _one_or_each(record["test_views"], _check_views, runs)
         precision = _one_or_each(record["precision"], _check_precision, runs)
-        return Calibration(point, temperature, views, precision, pooled)
+        marks = None if (kept := record.get("marks")) is None else MarksPoint.from_dict(kept)
+        return Calibration(point, temperature, views, precision, pooled, marks)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{place} is damaged ({error}); {hint}") from error
 
