@@ -35,6 +35,7 @@ def evaluate(
     leave_out_seen: bool = False,
     compare: tuple[Path, Path] | None = None,
     threshold: str | None = None,
+    marks: str | None = None,
     views: Views | None = None,
     precision: Precision | None = None,
     per: str | None = None,
@@ -63,6 +64,9 @@ def evaluate(
         the command `compare`.
       threshold: with --split validation, how to choose it: youden, sensitivity:X or fixed:X; by
         default as the run's config says.
+      marks: with --split validation, of a run with --model.localise, how to choose from which
+        score on a mark is shown: false_marks:X, the lowest with at most X false marks per picture;
+        by default 0.25.
       views: average the probabilities over several views of each study: so many, the study as it
         is and others drawn from the run's augmentation; or fixed ones, flip for the study and its
         mirror image, dihedral for the eight views of the square. A detector's threshold is chosen
@@ -86,7 +90,7 @@ def evaluate(
     if bool(checkpoint) == (compare is not None):
         raise InputError("write either --checkpoint DIR or --compare DIR DIR")
     if compare is not None:
-        if (threshold, views, precision, per) != (None, None, None, None):
+        if any(one is not None for one in (threshold, marks, views, precision, per)):
             raise InputError(
                 "--compare reads threshold, views and precision as validation stored them: leave "
                 "them out, and --per, too"
@@ -103,7 +107,7 @@ def evaluate(
     from fracjax.workflows.evaluate import evaluate
 
     how = {"rule": threshold, "views": views, "precision": precision, "data_dir": data_dir}
-    how |= {"per": per, "pool": pool, "on": on, "leave_out_seen": leave_out_seen}
+    how |= {"marks": marks, "per": per, "pool": pool, "on": on, "leave_out_seen": leave_out_seen}
     how["classes"] = show_dashes(classes)
     folder = evaluate(checkpoint, split, mesh, main_console(), gallery=gallery, out=out, **how)
     print_main(f"report.html, its Markdown, metrics.json and predictions.csv are in {folder}")

@@ -34,6 +34,15 @@ class Marks:
     def __len__(self) -> int:
         return len(self.boxes)
 
+    def take(self, index: Shaped[np.ndarray, " m"]) -> "Marks":
+        """Those of the pictures of these places: indices or a mask."""
+        places = np.arange(len(self))[index].tolist()
+        lines = tuple(self.outlines[i] for i in places) if self.outlines else ()
+        boxes, scores, peaks = (
+            tuple(of[i] for i in places) for of in (self.boxes, self.scores, self.peaks)
+        )
+        return Marks(boxes, scores, peaks, lines)
+
     def reaching(self, threshold: float) -> "Marks":
         """The marks whose score reaches a threshold."""
         kept = [scores >= threshold for scores in self.scores]
@@ -57,6 +66,11 @@ class Findings:
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    def take(self, index: Shaped[np.ndarray, " m"]) -> "Findings":
+        """Those of the pictures of these places: indices or a mask."""
+        places = np.arange(len(self))[index]
+        return Findings(tuple(self.boxes[i] for i in places.tolist()), self.sizes[places])
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from typing import Any
 
 from fracjax.config import FixedViews, Precision, Views
 from fracjax.errors import InputError
-from fracjax.evaluation import OperatingPoint
+from fracjax.evaluation import MarksPoint, OperatingPoint
 from fracjax.evaluation.pool_by import Pool, PooledPoint
 from fracjax.evaluation.temperature import Temperature
 from fracjax.inference import packed_run
@@ -39,6 +39,7 @@ class Calibration:
     pooled: PooledPoint | None = None  # where predictions were pooled, too
     # of the arrays of each network that it was chosen for; none in a record of an earlier version.
     digests: tuple[str, ...] = ()
+    marks: MarksPoint | None = None  # of networks that learn where findings are
 
     def apply_to(self, bundle: Bundle, out: Path | None = None) -> Bundle:
         """The same networks, their probabilities as they were when the threshold was chosen.
@@ -122,7 +123,8 @@ def read(
         views = _one_or_each(record["test_views"], _check_views, runs)
         precision = _one_or_each(record["precision"], _check_precision, runs)
         digests = tuple(record.get("digests", ()))
-        return Calibration(point, temperature, views, precision, pooled, digests)
+        marks = None if (kept := record.get("marks")) is None else MarksPoint.from_dict(kept)
+        return Calibration(point, temperature, views, precision, pooled, digests, marks)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{place} is damaged ({error}); {hint}") from error
 

@@ -15,6 +15,7 @@ from fracjax.datasets.leakage import Leakage
 from fracjax.errors import InputError
 from fracjax.evaluation import Predictions, aggregate, choose_threshold
 from fracjax.evaluation.drift import Drift
+from fracjax.evaluation.marks_threshold import RULE
 from fracjax.evaluation.pool_by import PooledPoint, check_within_groups, pool_by, unit_names
 from fracjax.evaluation.precision_shift import (
     PrecisionShift,
@@ -30,6 +31,7 @@ from fracjax.inference.drift import measure_drift
 from fracjax.inference.ensemble_bundle import Bundle, open_bundle, read_all_metas
 from fracjax.inference.evaluation_request import EvaluationRequest, checked_rule, stored_for
 from fracjax.inference.external import External, open_external
+from fracjax.inference.marked_part import MarkedPart, mark_part
 from fracjax.inference.model_bundle import is_cross_validation
 from fracjax.inference.trained_dataset import audit_part, open_as_trained
 from fracjax.loading.batch import Examples
@@ -64,6 +66,7 @@ class EvaluatedRun:
     # validation, if these are at hand.
     external: External | None = None
     drift: Drift | None = None
+    marked: MarkedPart | None = None  # of networks that say where findings are
 
     @property
     def title(self) -> str:
@@ -116,6 +119,13 @@ def evaluate_run(request: EvaluationRequest, mesh: Mesh) -> EvaluatedRun:
     if pooled is not None and (request.calibrate or chosen.point is None):
         chosen = dataclasses.replace(chosen, pooled=_pooled_point(request, pooled, rule))
     temperature, read = chosen.temperature.value, stored is not None
+    marked = None
+    if not folds:  # each study would have a map of another network
+        rule_of_marks = (request.marks or RULE) if request.calibrate else None
+        by_form = dict(zip((meta.form for meta in bundle.voters), examples, strict=True))
+        marked = mark_part(bundle, dataset, by_form, rule_of_marks or chosen.marks)
+    if marked is not None and request.calibrate:
+        chosen = dataclasses.replace(chosen, marks=marked.point)
     shift = _precision_shift(bundle, examples, predictions, join, temperature, read=read)
     if request.calibrate:
         calibration.store(request.out or request.workdir, chosen, metas)
@@ -126,7 +136,7 @@ def evaluate_run(request: EvaluationRequest, mesh: Mesh) -> EvaluatedRun:
         both = external.trained, external.dataset
         drift = measure_drift(*both, bundle.meta, validation, predictions, chosen.point)
     own = bundle, part, dataset, examples, each, predictions, chosen, leakage, shift, pooled
-    return EvaluatedRun(*own, folds, external, drift)
+    return EvaluatedRun(*own, folds, external, drift, marked)
 
 
 def _precision_shift(

@@ -7,6 +7,7 @@ from pathlib import Path
 from fracjax.config import Precision, Views
 from fracjax.errors import InputError
 from fracjax.evaluation import parse_rule
+from fracjax.evaluation.marks_threshold import RULE, parse_marks_rule
 from fracjax.evaluation.pool_by import Pool
 from fracjax.inference import calibration
 from fracjax.inference.calibration import Calibration, evaluate_command
@@ -27,6 +28,9 @@ class EvaluationRequest:
     calibrate: bool = False
     # how to choose the threshold on validation; the config's `threshold` by default.
     rule: str | None = None
+    # how to choose the threshold of marks on validation, of networks that make them; `RULE` of
+    # `marks_threshold` by default.
+    marks: str | None = None
     # views of each study whose probabilities are averaged; by default the config's
     # `augment.test_views`, and on test what validation was evaluated with.
     views: Views | None = None
@@ -70,6 +74,9 @@ def checked_rule(request: EvaluationRequest, metas: Sequence[CheckpointMetadata]
         "temperature are chosen there only": request.calibrate and request.part != "validation",
         f"threshold is {request.rule}: a rule chooses a detector's threshold, on validation only; "
         "leave it out": request.rule is not None and not (detector and request.calibrate),
+        f"marks is {request.marks}: a rule chooses the threshold of marks, of a run with "
+        "--model.localise, on validation only; leave it out": request.marks is not None
+        and not (request.calibrate and any(meta.config.model.localise for meta in metas)),
         f"views is {request.views}; write 1, the study as it is, or more, flip or dihedral": (
             isinstance(request.views, int) and request.views < 1
         ),
@@ -80,6 +87,7 @@ def checked_rule(request: EvaluationRequest, metas: Sequence[CheckpointMetadata]
     }
     _refuse(problem for problem, broken in problems.items() if broken)
     parse_rule(rule := request.rule or metas[0].config.threshold)
+    parse_marks_rule(request.marks or RULE)
     return rule if detector else None
 
 

@@ -14,6 +14,7 @@ runs where the fracture ends, within a third of a cell.
 from collections.abc import Iterator
 
 import contourpy
+import jax
 import numpy as np
 from jaxtyping import Bool, Float, Integer, Real
 from scipy import ndimage
@@ -72,6 +73,24 @@ def findings(prepared: Prepared, rows: Integer[np.ndarray, " n"]) -> Findings:
     sizes = picture_sizes(prepared, rows)
     both = zip(rows.tolist(), sizes, strict=True)
     return Findings(tuple(prepared.boxes[row] * np.tile(size, 2) for row, size in both), sizes)
+
+
+def in_square(
+    boxes: Real[np.ndarray, "k 4"], size: Real[np.ndarray, "2"], form: ImageFormat
+) -> Float[np.ndarray, "k 4"]:
+    """Boxes of a picture of this height and width in pixels of the square that it is decoded to."""
+    height, width = size.tolist()
+    top, left, *extent = letterbox_box((width, height), form)
+    return boxes * np.tile(extent / size, 2) + np.tile([top, left], 2)
+
+
+def square_map(
+    maps: Float[np.ndarray, "n gh gw"], form: ImageFormat, stride: int
+) -> Float[np.ndarray, "n side side"]:
+    """Maps on the pixels of the square, linear between the centres of cells."""
+    n, *grid = maps.shape
+    drawn = jax.image.resize(maps, (n, *(stride * cells for cells in grid)), "linear")
+    return np.asarray(drawn)[:, : form.side, : form.side]
 
 
 def _drawn_out(cells: int) -> Float[np.ndarray, "fine cells"]:

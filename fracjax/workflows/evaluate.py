@@ -11,7 +11,13 @@ from rich.console import Console
 from fracjax.config import value_of
 from fracjax.config.class_names import print_roles
 from fracjax.errors import InputError
-from fracjax.evaluation import OperatingPoint, Predictions, binary_report, per_class_report
+from fracjax.evaluation import (
+    MarksReport,
+    OperatingPoint,
+    Predictions,
+    binary_report,
+    per_class_report,
+)
 from fracjax.evaluation.calibration import recalibration, reliability
 from fracjax.evaluation.subgroups import masks_of, subgroup_report
 from fracjax.inference import training_images
@@ -36,11 +42,12 @@ from fracjax.report.sections.external import (
 from fracjax.report.sections.run import card_section, claim_section, data_section, training_section
 from fracjax.report.sections.summary import classifier_summary, detector_summary
 from fracjax.report.table import Table, threshold_text
-from fracjax.report.tables import binary_tables, per_class_table, subgroup_table
+from fracjax.report.tables import binary_tables, marks_tables, per_class_table, subgroup_table
 from fracjax.runtime.atomic_files import to_json
 from fracjax.training.checkpoint import newest, read_meta
 from fracjax.training.ensemble_configs import member_dirs
 from fracjax.training.starting_run import describe
+from fracjax.workflows import marks
 from fracjax.workflows.external import described, external_facts, show_external
 from fracjax.workflows.mistakes import find_mistakes
 from fracjax.workflows.pages import data_facts, facts_of_gone, run_text, today, write_report
@@ -90,8 +97,19 @@ def evaluate(
         record_look(out or workdir, evaluated.bundle.metas)
     print_roles(console, evaluated.bundle.meta.classes)
     run, point = _facts(evaluated), evaluated.calibration.point
-    made = _of_classifier(evaluated, run) if point is None else _of_detector(evaluated, run, point)
+    marked = evaluated.marked
+    found = None if marked is None else marks.report_of(evaluated, marked)
+    made = (
+        _of_classifier(evaluated, run)
+        if point is None
+        else _of_detector(evaluated, run, point, found)
+    )
     figures, tables, sections, in_short = made
+    if marked is not None and found is not None:
+        figures["localisation"] = marks.figures_of(marked, found)
+        tables += marks_tables(found)
+        sections.insert(1, marks.section_of(evaluated, marked, found, gallery))
+        in_short += f", highest mark right {found.pointing_game.marks}"
     if evaluated.pooled is not None:
         per, shown = _per_unit(evaluated, evaluated.pooled)
         figures["per"] = per
@@ -139,6 +157,8 @@ def evaluate(
     if external is not None:
         show_external(external, folder, console)
     evaluated.predictions.to_csv(folder / "predictions.csv")
+    if marked is not None:
+        marks.write_marks(folder, evaluated, marked)
     if evaluated.pooled is not None:
         evaluated.pooled.to_csv(folder / "predictions_pooled.csv")
     for number, one in enumerate(each if side_by_side else (), 1):
@@ -223,7 +243,9 @@ def _facts_of(trained: ModelBundle, evaluated: EvaluatedRun, data: DataFacts) ->
     )
 
 
-def _of_detector(evaluated: EvaluatedRun, run: RunFacts, point: OperatingPoint) -> Results:
+def _of_detector(
+    evaluated: EvaluatedRun, run: RunFacts, point: OperatingPoint, found: MarksReport | None
+) -> Results:
     predictions = evaluated.predictions
     data = (predictions.label, predictions.fracture_score)
     report = binary_report(*data, point, predictions.groups, predictions.classes)
@@ -242,7 +264,7 @@ def _of_detector(evaluated: EvaluatedRun, run: RunFacts, point: OperatingPoint) 
     }
     tables = list(binary_tables(report))
     sections = [
-        detector_summary(run.part, report),
+        detector_summary(run.part, report, found),
         performance.threshold_section(run, point, report),
         performance.ranking_section(predictions, report),
         performance.calibration_section(predictions, point.threshold, made, line),

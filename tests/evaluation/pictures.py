@@ -49,7 +49,4 @@ def random_pictures(seed, n=30, levels=0):
 
 def take(marks, findings, index):
     """These pictures, as often as they are named."""
-    chosen = Marks(
-        *(tuple(of[i] for i in index) for of in (marks.boxes, marks.scores, marks.peaks))
-    )
-    return chosen, Findings(tuple(findings.boxes[i] for i in index), findings.sizes[list(index)])
+    return marks.take(index), findings.take(index)

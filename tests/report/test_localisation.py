@@ -54,9 +54,9 @@ def test_the_words_say_how_often_it_points_right_and_beside_what():
     assert f"{found} of {at.sensitivity.n} fractures are marked, 0." in said
     for figure in (game.marks, at.sensitivity, game.middle, game.chance, at.false_marks):
         assert figure.figure in said
-    key = pointing_figure(MARKS_REPORT)
-    assert key.estimate == game.marks
-    assert f"in {hits} of {game.marks.n} pictures" in key.meaning
+    _, estimate, meaning = pointing_figure(MARKS_REPORT)
+    assert estimate == game.marks
+    assert f"in {hits} of {game.marks.n} pictures" in meaning
 
 
 def test_without_a_fracture_nothing_can_be_right_and_that_is_said(without):
@@ -64,7 +64,7 @@ def test_without_a_fracture_nothing_can_be_right_and_that_is_said(without):
     said = pointing_words(report)
     assert said.startswith("None of the 2 pictures has a fracture with a box")
     assert "0.500" in said
-    assert pointing_figure(report).meaning == "No picture has a fracture with a box."
+    assert pointing_figure(report)[2] == "No picture has a fracture with a box."
     section = localisation_section(band, report, point)
     page = to_dict(Page("t", (), (section,)))
     assert "undefined" in str(page)

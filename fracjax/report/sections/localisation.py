@@ -10,7 +10,7 @@ from fracjax.evaluation import Estimate, MarksPoint, MarksReport
 from fracjax.evaluation.curves import Band
 from fracjax.report.charts.curves import froc_chart
 from fracjax.report.overlay import overlay_png
-from fracjax.report.page import Block, Facts, Gallery, KeyFigure, Photo, Prose, Section, text
+from fracjax.report.page import Block, Facts, Gallery, Photo, Prose, Section, text
 from fracjax.report.table import pluralise, threshold_text
 from fracjax.report.tables import marks_tables
 
@@ -44,13 +44,13 @@ def pointing_words(report: MarksReport) -> str:
     )
 
 
-def pointing_figure(report: MarksReport) -> KeyFigure:
-    """The share of pictures in which the highest mark points right, with a sentence."""
+def pointing_figure(report: MarksReport) -> tuple[str, Estimate, str]:
+    """Name, the share of pictures in which the highest mark points right, and a sentence."""
     game = report.pointing_game
     meaning = "No picture has a fracture with a box."
     if game.marks.value is not None:
         meaning = f"The highest mark lies in a fracture in {_of(game.marks)} pictures."
-    return KeyFigure("Points right", game.marks, meaning)
+    return "Points right", game.marks, meaning
 
 
 def localisation_section(

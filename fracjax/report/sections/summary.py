@@ -1,8 +1,9 @@
 """The first screen of a report: what was found, in plain words, and how far to trust it."""
 
 from fracjax.config.class_names import roles
-from fracjax.evaluation import BinaryReport, CascadeReport, Estimate, PerClassReport
+from fracjax.evaluation import BinaryReport, CascadeReport, Estimate, MarksReport, PerClassReport
 from fracjax.report.page import KeyFigure, KeyFigures, Prose, Section, text
+from fracjax.report.sections.localisation import pointing_figure, pointing_words
 from fracjax.report.table import pluralise, studies_of, threshold_text
 
 _RESEARCH = (
@@ -24,8 +25,8 @@ _CASCADE_CHOSEN_ON = _CHOSEN_ON | {
 }
 
 
-def detector_summary(part: str, report: BinaryReport) -> Section:
-    """What a detector finds, misses and marks for nothing."""
+def detector_summary(part: str, report: BinaryReport, marks: MarksReport | None = None) -> Section:
+    """What a detector finds, misses and calls for nothing, and how often its marks point right."""
     at = report.at_operating_point
     (tn, fp), (fn, tp) = at.matrix
     negative, positive = report.classes
@@ -45,6 +46,7 @@ def detector_summary(part: str, report: BinaryReport) -> Section:
         ("Specificity", at.specificity, f"{alarms} are wrongly called {positive}."),
         *(() if alone else (("Precision", at.precision, right),)),
         ("AUC", report.auc, above),
+        *(() if marks is None else (pointing_figure(marks),)),
     )
     chosen = "was chosen on validation studies"
     if at.rule.startswith("fixed"):
@@ -55,6 +57,7 @@ def detector_summary(part: str, report: BinaryReport) -> Section:
         f"{found} and calls {alarms} {positive}. {_CHOSEN_ON[part]} The threshold {chosen}.",
         f"The classes: {roles(report.classes)}.",
         *alone,
+        *(() if marks is None else (pointing_words(marks),)),
         _intervals(report.n, report.n_groups),
     )
 
