@@ -4,9 +4,12 @@ import io
 import logging
 import os
 import re
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -64,6 +67,28 @@ def keep_on_after_closed_pipe() -> None:
         setattr(sys, name, new)
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, as Slurm, Kubernetes and `kill` send it: answered as Ctrl-C is."""
+
+
+@contextmanager
+def _hearing_sigterm() -> Iterator[None]:
+    def end(*_: Any) -> NoReturn:
+        signal.signal(
+            signal.SIGTERM, signal.SIG_IGN
+        )  # sent again, it would disturb the clearing up
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def exit_code(command: Callable[[], int | None]) -> int:
     """Run a command, which returns its exit code, or None for 0; a bad input is one message and 2.
 
@@ -72,14 +97,17 @@ def exit_code(command: Callable[[], int | None]) -> int:
     # Orbax warns of files that it does not need, and of saves that overlap.
     logging.getLogger("absl").setLevel(logging.ERROR)
     try:
-        code = command() or 0
+        with _hearing_sigterm():
+            code = command() or 0
     except (InputError, OSError) as error:  # OSError: a full disk, a folder that may not be written
         # Without a number it is not the system's, of a disk.
         if isinstance(error, TimeoutError) and error.errno is None and is_multihost():
             return fail(1, _late(error))
         return fail(2, f"error: {error}")
     except KeyboardInterrupt as stop:
-        return fail(130, str(stop) or "interrupted; what was finished is kept")
+        ended = isinstance(stop, _Terminated) or isinstance(stop.__cause__, _Terminated)
+        said = "ended by SIGTERM" if ended else "interrupted"
+        return fail(143 if ended else 130, str(stop) or f"{said}; what was finished is kept")
     except SystemExit as end:  # of a parser: its help page, or a flag that is none
         code = end.code if isinstance(end.code, int) else 0
     except Exception:

@@ -8,7 +8,7 @@ import fcntl
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 from fracjax.errors import InputError
@@ -39,14 +39,34 @@ def only_writer(
         yield
 
 
-def _holder(file: int) -> str | None:
-    """Who has the lock already, in words; None if it is now this process's."""
+def _holder(file: int, *, said: bool = True) -> str | None:
+    """Who has the lock already, in words, as `said` in it; None if it is now this process's."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
-        return os.pread(file, 200, 0).decode(errors="replace") or "another process"
+        written = os.pread(file, 200, 0) if said else b""
+        return written.decode(errors="replace") or "another process"
     except OSError:
         return None
-    os.ftruncate(file, 0)
-    os.write(file, f"process {os.getpid()} of {socket.gethostname()}".encode())
+    if said:
+        os.ftruncate(file, 0)
+        os.write(file, f"process {os.getpid()} of {socket.gethostname()}".encode())
     return None
+
+
+@contextmanager
+def only_user(folder: Path, *, does: str, instead: str) -> Iterator[None]:
+    """Hold a folder, of several processes the first for all, without a file in it.
+
+    Raises:
+      InputError: another run does `does` there; what to do `instead`.
+    """
+    with ExitStack() as stack:
+        taken = False
+        if is_main():
+            file = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+            stack.callback(os.close, file)
+            taken = _holder(file, said=False) is not None
+        if broadcast("yes" if taken else None):
+            raise InputError(f"another process {does} {folder}; wait for its end, or {instead}")
+        yield

@@ -45,7 +45,7 @@ from fracjax.runtime.multihost import (
     process_index_count,
     run_on_main,
 )
-from fracjax.runtime.workdir_lock import only_writer
+from fracjax.runtime.workdir_lock import only_user
 from fracjax.workflows.prediction_page import PAGE, TAGS, ImageTags, image_tags, write_page
 
 NOTICE = "research code, not a medical device"
@@ -130,11 +130,10 @@ def predict_into(
     refuse_existing(folder, (*_FILES, OVERLAYS, *parts), overwrite)
     if batch_size is not None and batch_size < 1:
         raise InputError(f"batch_size is {batch_size}; write 1 or more, or leave it out")
+    run_on_main(lambda: folder.mkdir(parents=True, exist_ok=True), "folder")
     if shard.count > 1:
-        run_on_main(lambda: folder.mkdir(parents=True, exist_ok=True), "folder")
         check_shared(folder)
-    run_on_main(lambda: folder.mkdir(parents=True, exist_ok=True), "own folder")
-    with only_writer(folder, does="predicts into", instead="name another --out"):
+    with only_user(folder, does="predicts into", instead="name another --out"):
         refuse_existing(folder, (*_FILES, OVERLAYS, *parts), overwrite)  # of who was here before
         stages = open_stages(stage1, stage2, mesh)
         stages.warn_if_mismatched(console)
@@ -165,9 +164,8 @@ def predict_into(
                     summary.features = vectors.write(summary.results)
 
             try:
-                shown = track(
-                    results, "Predicting", total=len(files), console=console, transient=True
-                )
+                bar = {"total": len(files), "console": console, "transient": True}
+                shown = track(results, "Predicting", **bar)
                 for row, result in enumerate(shown, shard.first + 1):
                     result.reason = found.refused.get(result.path, result.reason)
                     if training is not None and result.images:
@@ -191,9 +189,7 @@ def predict_into(
                 kept = f"{len(summary.results)} of {len(found.files)} files are in {table}"
                 kept += f" and {shard.path(folder / JSON).name}"
                 if shard.count > 1:
-                    kept += (
-                        f"; what other processes finished is beside it in {CSV}, {CSV}.0001, ..."
-                    )
+                    kept += f"; what others finished is beside it in {CSV}, {CSV}.0001, ..."
                 raise KeyboardInterrupt(f"interrupted: {kept}") from stop
             finally:
                 write_results(shard.path(folder / JSON), _header(stages, summary), summary.results)
@@ -274,7 +270,6 @@ def _draw(
 
 def _clear(folder: Path) -> None:
     """Remove the results of an earlier run: what is left of it must not look like this one's."""
-    folder.mkdir(parents=True, exist_ok=True)
     results = [part for name in _FILES for part in (folder / name, *parts_of(folder / name))]
     for path in (*results, *(folder / OVERLAYS).glob("[0-9]*_*.png")):
         path.unlink(missing_ok=True)

@@ -1,8 +1,10 @@
 """What a process says as it ends, above all when it is one of several."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -113,3 +115,32 @@ def test_a_closed_pipe_loses_nothing(closed, tmp_path):
     os.close(write)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "file").read_text() == "done"
+
+
+def test_sigterm_ends_a_command_in_good_order(capsys):
+    """As Ctrl-C does, but with the code that Slurm and Kubernetes look for."""
+    before, cleared = signal.getsignal(signal.SIGTERM), []
+
+    def works():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)  # sent again meanwhile
+            cleared.append(True)
+
+    assert exit_code(works) == 143
+    assert cleared == [True]
+    assert "ended by SIGTERM; what was finished is kept" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_partial_result_of_a_command_ended_by_sigterm_says_so_too():
+    def works():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except KeyboardInterrupt as stop:
+            raise KeyboardInterrupt("3 of 10 files are in it") from stop
+
+    assert exit_code(works) == 143

@@ -26,7 +26,7 @@ from fracjax.inference.prediction_files import FileShard, Result
 from fracjax.inference.stages import Stages
 from fracjax.runtime.atomic_files import to_json
 from fracjax.runtime.sharding import data_mesh
-from fracjax.runtime.workdir_lock import only_writer
+from fracjax.runtime.workdir_lock import only_user
 from fracjax.workflows import predict
 from fracjax.workflows.predict import predict_into
 from tests.datasets.dicoms import dicom
@@ -454,6 +454,7 @@ def _width(bundle) -> int:
 def test_two_predictions_into_one_folder_do_not_mix(clinic, runs, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
-    with only_writer(out), pytest.raises(InputError, match=r"predicts into .*name another --out"):
+    held = only_user(out, does="predicts into", instead="wait")
+    with held, pytest.raises(InputError, match=r"predicts into .*name another --out"):
         _run(clinic, runs, out)
-    assert not (out / "predictions.csv").exists()
+    assert not list(out.iterdir())
