@@ -2,7 +2,6 @@
 
 import io
 import json
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
@@ -44,6 +43,7 @@ from fracjax.datasets.sources.grazpedwri import grazpedwri
 from fracjax.datasets.sources.mura import mura
 from fracjax.datasets.sources.table import table
 from fracjax.errors import InputError
+from fracjax.runtime.unfinished_folder import clear_up, take_place, unfinished_folder
 
 _PUBLISHED = {
     "fracatlas": fracatlas,
@@ -107,11 +107,11 @@ def prepare(request: Request) -> Summary:
     """
     check(request)
     destination = request.destination
+    clear_up(destination)
     _check_replaceable(destination, request.source)
     earlier = read_earlier(destination)
     request.data_dir.mkdir(parents=True, exist_ok=True)
-    # A leading dot, and on the same disk: a rename must not become a copy.
-    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=request.data_dir) as scratch:
+    with unfinished_folder(destination) as scratch:
         contents = _contents(request)
         request = replace(request, group_by=request.group_by or contents.group_by or None)
         contents = with_columns(contents, request)
@@ -132,14 +132,12 @@ def prepare(request: Request) -> Summary:
         kept_as = kept_parts(earlier, request, contents.classes, rows, given, depth)
         how = {"fractions": request.fractions, "seed": request.seed}
         split = make_split(names, labels, groups, given=given, kept=kept_as, **how)
-        written = write_records(contents, taken, Path(scratch))
+        written = write_records(contents, taken, scratch)
         write_manifest(rows, written / MANIFEST)
         about = {"classes": contents.classes, "group_by": request.group_by or "", "depth": depth}
         _write_studies(about, taken, written)
         split.save(written / SPLITS)
-        if destination.exists():
-            destination.rename(Path(scratch) / "replaced")
-        written.rename(destination)
+        take_place(written, destination, scratch)
     count, sizes = Counter(labels), [size for size in Counter(groups).values() if size > 1]
     return Summary(
         directory=destination,
