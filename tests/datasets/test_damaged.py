@@ -1,17 +1,23 @@
 """A prepared dataset whose files are damaged says so in one line, or is what it was."""
 
 import json
+import random
 import sys
+import zipfile
 
 import pytest
 
+from fracjax.datasets.audit import examine
 from fracjax.datasets.earlier import read_earlier
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.prepared import VERSION, open_prepared
 from fracjax.datasets.request import Request
+from fracjax.datasets.sources.archive import Source
+from fracjax.datasets.sources.folder import folder
 from fracjax.datasets.splits import Split
 from fracjax.errors import InputError
 from tests.damages import damaged, or_refusal
+from tests.datasets.trees import encode, picture
 
 FILES = ("manifest.csv", "splits.json", "studies.json", f"{VERSION}/dataset_info.json",
          f"{VERSION}/features.json", "records")  # fmt: skip
@@ -85,3 +91,36 @@ def test_a_new_preparation_over_a_damaged_one_says_so(copy):
             (copy / name).write_bytes(damaged(data, seed))
             assert "\n" not in or_refusal(read_earlier, copy)[1]
         (copy / name).write_bytes(data)
+
+
+def test_a_damaged_member_of_a_zip_is_refused_by_name_and_the_others_are_read(tmp_path):
+    pictures = {
+        f"{it}/{i}.bmp": encode(picture(i + 9 * (it == "b")), "BMP")
+        for i in range(3)
+        for it in "ab"
+    }
+    with zipfile.ZipFile(tmp_path / "z.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in pictures.items():
+            archive.writestr(name, data)
+    whole = (tmp_path / "z.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "z.zip") as archive:
+        at = archive.getinfo("a/1.bmp").header_offset + 30 + len("a/1.bmp")
+    for seed in range(20):
+        change = random.Random(seed).randbytes(64)
+        (tmp_path / "z.zip").write_bytes(whole[:at] + change + whole[at + 64 :])
+        rows = examine(
+            folder(Request("folder", classes=("a", "b")), tmp_path / "z.zip").studies, None
+        )
+        refused = {row.path: row.reason for row in rows if row.status == "refused"}
+        assert refused.keys() == {"a/1.bmp"}
+        assert "cannot be read from the zip" in refused["a/1.bmp"]
+
+
+def test_a_damaged_zip_is_named_in_one_line(tmp_path):
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+        for name in "ab":
+            archive.writestr(f"{name}/0.png", encode(picture(1), "PNG"))
+    data = (tmp_path / "z.zip").read_bytes()
+    for seed in range(60):
+        (tmp_path / "z.zip").write_bytes(damaged(data, seed))
+        assert "\n" not in or_refusal(Source, tmp_path / "z.zip")[1]
