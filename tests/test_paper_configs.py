@@ -161,7 +161,7 @@ def test_a_recommended_config_is_beside_it_and_differs(path):
         assert ours.data.filter == _load("stage1").workdir
 
 
-RECIPES = ["stage1", "stage1_localise", "stage1_localise_cpu", "stage1_mobilenet"]
+RECIPES = ["stage1", "stage1_localise", "stage1_mobilenet"]
 RECIPES += ["stage1_mobilenet_cpu", "stage2_inception", "stage2_efficientnet"]
 RECIPES += ["stage2_ensemble", "stage2_mobilenet"]
 

@@ -189,7 +189,7 @@ def predict_into(
                 kept = f"{len(summary.results)} of {len(found.files)} files are in {table}"
                 kept += f" and {shard.path(folder / JSON).name}"
                 if shard.count > 1:
-                    kept += f"; what others finished is beside it in {CSV}, {CSV}.0001, ..."
+                    kept += f"; what other processes finished is in {CSV}, {CSV}.0001, ..."
                 raise KeyboardInterrupt(f"interrupted: {kept}") from stop
             finally:
                 write_results(shard.path(folder / JSON), _header(stages, summary), summary.results)
