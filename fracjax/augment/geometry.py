@@ -35,17 +35,22 @@ def arrange(
     """Show images in one view of the square: the same pixels, at other places."""
     if arrangement.transpose:
         images = jnp.swapaxes(images, -3, -2)
-    mirrored = {-3: arrangement.up_down, -2: arrangement.left_right}
-    return jnp.flip(images, [axis for axis, on in mirrored.items() if on])
+    return _mirrored(images, arrangement)
 
 
 def restore(
     images: Num[Array, "*b side side c"], arrangement: Arrangement
 ) -> Num[Array, "*b side side c"]:
     """Inverse of `arrange`."""
-    mirrored = {-3: arrangement.up_down, -2: arrangement.left_right}
-    images = jnp.flip(images, [axis for axis, on in mirrored.items() if on])
+    images = _mirrored(images, arrangement)
     return jnp.swapaxes(images, -3, -2) if arrangement.transpose else images
+
+
+def _mirrored(
+    images: Num[Array, "*b side side c"], arrangement: Arrangement
+) -> Num[Array, "*b side side c"]:
+    axes = {-3: arrangement.up_down, -2: arrangement.left_right}
+    return jnp.flip(images, [axis for axis, on in axes.items() if on])
 
 
 def random_arrangement(

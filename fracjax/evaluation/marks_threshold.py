@@ -2,20 +2,18 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from jaxtyping import Array, Float
 from numpy.typing import ArrayLike
 
 from fracjax.errors import InputError
-from fracjax.evaluation import validation
 from fracjax.evaluation.bootstrap import bootstrap
 from fracjax.evaluation.froc import Events, lowest_threshold
 from fracjax.evaluation.intervals import Estimate, fraction, poisson
 from fracjax.evaluation.marks import Findings, Marked, Marks
 from fracjax.evaluation.metrics import Floats
-from fracjax.evaluation.threshold import middle_of
+from fracjax.evaluation.threshold import middle_of, stored_values
 
 # Where a fifth of the pictures has a fracture, as in FracAtlas, about every second mark is right.
 RULE = "false_marks:0.25"
@@ -50,13 +48,8 @@ class MarksPoint:
     @classmethod
     def from_dict(cls, data: dict) -> "MarksPoint":
         """The way back from JSON, exactly; `InputError` names fields missing and unknown."""
-        validation.check_fields(cls, data, "a stored threshold of marks")
-        values: dict[str, Any] = dict(data)
-        for name in ("threshold", "low", "high"):
-            values[name] = None if data[name] is None else float(data[name])
-        for name in ("sensitivity", "false_marks"):
-            values[name] = Estimate(**data[name])
-        return cls(**values)
+        worth = ("sensitivity", "false_marks")
+        return cls(**stored_values(cls, data, worth, "a stored threshold of marks"))
 
 
 def choose_marks_threshold(

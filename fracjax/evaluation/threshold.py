@@ -4,6 +4,7 @@ Choose on validation only; on the test set a threshold is an input, never an out
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,13 +57,20 @@ class OperatingPoint:
     @classmethod
     def from_dict(cls, data: dict) -> "OperatingPoint":
         """The way back from JSON, exactly; `InputError` names fields missing and unknown."""
-        validation.check_fields(cls, data, "a stored operating point")
-        values: dict[str, Any] = dict(data)
-        for name in ("threshold", "low", "high"):
-            values[name] = None if data[name] is None else float(data[name])
-        for name in ("sensitivity", "specificity"):
-            values[name] = Estimate(**data[name])
-        return cls(**values)
+        worth = ("sensitivity", "specificity")
+        return cls(**stored_values(cls, data, worth, "a stored operating point"))
+
+
+def stored_values(cls: type, data: dict, worth: Sequence[str], what: str) -> dict[str, Any]:
+    """Of a chosen threshold that was stored as JSON what its class takes; `worth` are estimates.
+
+    Raises:
+      InputError: naming fields missing and unknown.
+    """
+    validation.check_fields(cls, data, what)
+    limits = ("threshold", "low", "high")
+    numbers = {name: None if data[name] is None else float(data[name]) for name in limits}
+    return data | numbers | {name: Estimate(**data[name]) for name in worth}
 
 
 def choose_threshold(
