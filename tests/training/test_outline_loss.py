@@ -1,7 +1,6 @@
 """What a map learns from outlines: its loss by hand, and what has no say in it."""
 
 import dataclasses
-import functools
 import math
 
 import jax
@@ -13,15 +12,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from fracjax.augment.mixing import mix
 from fracjax.config import Augment, Freeze, Loss, Phase
-from fracjax.loading.streaming import BatchSource
 from fracjax.models.feature_pyramid import PRIOR
-from fracjax.runtime.sharding import data_mesh
-from fracjax.training import freeze
-from fracjax.training.model import init
 from fracjax.training.outline_loss import cell_loss, marks_of, mean_of_cells, on_cells
-from fracjax.training.step import StepSpec, pure_step
-
-RATE = np.float32(0.1)
+from tests.training.gradient_steps import RATE, first_batch, gradient_step
 
 
 @pytest.fixture(scope="module")
@@ -34,24 +27,6 @@ def still(config):
         loss=Loss(outline_weight=0.5, outline_positive_weight=3.0),
         phases=(Phase(cut="dense"),),
     )
-
-
-@functools.cache  # compiling is what takes the time here
-def _step(config):
-    """A plain gradient step, and the state that it begins with."""
-    network = init(config)
-    tx = freeze.partial_updates(optax.identity(), network.freezes[0])
-    spec = StepSpec(network.training_view(0), tx, config)
-    state = network.initial_state(0, data_mesh(1))
-    step = jax.jit(pure_step(spec))
-    return lambda state, batch: step(state, batch, jax.random.key(4), RATE), dataclasses.replace(
-        state, opt_state=tx.init(state.params)
-    )
-
-
-def _batch(examples):
-    first = BatchSource(examples, np.arange(8), 8)[0]
-    return {name: np.asarray(part) for name, part in first.items()}
 
 
 def test_the_loss_of_a_cell_is_weighted_cross_entropy_and_0_where_nothing_is_known():
@@ -85,12 +60,12 @@ def test_a_step_adds_the_weighted_mean_over_known_cells(still, outlined):
 
     The last two studies of the batch do not count; of others nothing is known.
     """
-    step, before = _step(still)
+    step, before = gradient_step(still)
     # No feature reaches the cells: they say the prior, wherever they are.
     pyramid = {**before.params["pyramid"]}
     pyramid["cell"] = {**pyramid["cell"], "kernel": jnp.zeros_like(pyramid["cell"]["kernel"])}
     before = dataclasses.replace(before, params=before.params | {"pyramid": pyramid})
-    batch = {**_batch(outlined), "valid": np.arange(8) < 6}
+    batch = {**first_batch(outlined), "valid": np.arange(8) < 6}
     after, metrics = step(before, batch)
     known = batch["outlined"] & batch["valid"]
     positive = known & (batch["label"] == 1)
@@ -108,9 +83,9 @@ def test_the_class_is_measured_as_without_a_map(still, outlined, examples):
     alone = dataclasses.replace(
         still, model=dataclasses.replace(still.model, localise=False), loss=Loss()
     )
-    (step, ours), (step_alone, theirs) = _step(still), _step(alone)
-    _, metrics = step(ours, _batch(outlined))
-    _, others = step_alone(theirs, _batch(examples))
+    (step, ours), (step_alone, theirs) = gradient_step(still), gradient_step(alone)
+    _, metrics = step(ours, first_batch(outlined))
+    _, others = step_alone(theirs, first_batch(examples))
     assert metrics.sums().keys() == {"loss", "accuracy", "outline_loss"}
     assert others.sums().keys() == {"loss", "accuracy"}
     assert_allclose(metrics.loss.compute(), others.loss.compute(), rtol=1e-6)
@@ -119,13 +94,13 @@ def test_the_class_is_measured_as_without_a_map(still, outlined, examples):
 def test_where_nothing_is_known_or_weighs_the_map_has_no_gradient_at_first(still, outlined):
     """Its evidence has a weight of 0 in the head: the class does not reach it yet."""
     unweighted = dataclasses.replace(still, loss=Loss(outline_weight=0.0))
-    step, before = _step(unweighted)
-    after, _ = step(before, _batch(outlined))
+    step, before = gradient_step(unweighted)
+    after, _ = step(before, first_batch(outlined))
     jax.tree.map(assert_array_equal, after.params["pyramid"], before.params["pyramid"])
     assert (after.params["head"]["kernel"][-1] != 0).all()  # which the class does move
-    step, before = _step(still)
+    step, before = gradient_step(still)
     batch = {
-        **_batch(outlined),
+        **first_batch(outlined),
         "outlined": np.zeros(8, bool),
         "outline": np.zeros((8, 16, 16), "u1"),
     }
@@ -157,6 +132,6 @@ def test_a_step_trains_on_mixed_outlines(still, outlined):
     config = dataclasses.replace(
         still, augment=Augment(mixup=0.4, cutmix=1.0), freeze=Freeze("frozen")
     )
-    step, state = _step(config)
-    _, metrics = step(state, _batch(outlined))
+    step, state = gradient_step(config)
+    _, metrics = step(state, first_batch(outlined))
     assert math.isfinite(float(metrics.outline_loss.compute()))

@@ -1,32 +1,28 @@
 """A second task beside the class, step by step: its loss by hand, and what of it is nobody's."""
 
 import dataclasses
-import functools
 import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fracjax.augment.mixing import mix
 from fracjax.config import Augment, Freeze, Loss, Phase
 from fracjax.errors import InputError
-from fracjax.loading.streaming import BatchSource
 from fracjax.runtime.randomness import stream
 from fracjax.runtime.sharding import data_mesh
-from fracjax.training import freeze
 from fracjax.training.checkpoint import CheckpointMetadata
 from fracjax.training.checks import check_config
 from fracjax.training.forward import make_forward
 from fracjax.training.model import init
 from fracjax.training.second_head import mean_over_known, second_loss
-from fracjax.training.step import Metrics, StepSpec, pure_step
+from fracjax.training.step import Metrics
+from tests.training.gradient_steps import RATE, first_batch, gradient_step
 
 VALUES = (2, 3)  # of the columns of `examples`
-RATE = np.float32(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -41,22 +37,8 @@ def still(config):
     )
 
 
-@functools.cache  # compiling is what takes the time here
 def _step(config, values=VALUES):
-    """A plain gradient step, and the state that it begins with."""
-    network = init(config)
-    tx = freeze.partial_updates(optax.identity(), network.freezes[0])
-    spec = StepSpec(network.training_view(0), tx, config, second=values)
-    state = network.initial_state(0, data_mesh(1), values)
-    step = jax.jit(pure_step(spec))
-    return lambda state, batch: step(state, batch, jax.random.key(4), RATE), dataclasses.replace(
-        state, opt_state=tx.init(state.params)
-    )
-
-
-def _batch(examples):
-    first = BatchSource(examples, np.arange(8), 8)[0]
-    return {name: np.asarray(part) for name, part in first.items()}
+    return gradient_step(config, values)
 
 
 def _log_softmax(logits):
@@ -78,7 +60,7 @@ def test_a_step_goes_down_the_class_and_the_weighted_mean_over_known_values(stil
     The last two studies of the batch do not count; of the others not every value is known.
     """
     step, before = _step(still)
-    batch = {**_batch(examples), "valid": np.arange(8) < 6}
+    batch = {**first_batch(examples), "valid": np.arange(8) < 6}
     numbers = batch["second"][:6]
     assert 0 < (numbers < 0).sum() < 6
     after, metrics = step(before, batch)
@@ -100,7 +82,7 @@ def test_the_class_is_measured_as_without_and_the_backbone_learns_from_both(stil
     alone = dataclasses.replace(still, loss=Loss())
     (step, ours), (step_alone, theirs) = _step(still), _step(alone, ())
     assert ours.variables.keys() == theirs.variables.keys()
-    batch = _batch(examples)
+    batch = first_batch(examples)
     for number in range(2):
         (ours, metrics), (theirs, others) = step(ours, batch), step_alone(theirs, batch)
         assert metrics.sums().keys() == {"loss", "accuracy", "second_loss"}
@@ -120,7 +102,7 @@ def test_the_class_is_measured_as_without_and_the_backbone_learns_from_both(stil
 def test_a_batch_without_a_known_value_trains_the_class_alone(still, examples):
     assert mean_over_known(jnp.zeros((2, 1)), jnp.zeros((2, 1), bool)) == 0
     (step, ours), (step_alone, theirs) = _step(still), _step(still, ())
-    batch = _batch(examples)
+    batch = first_batch(examples)
     batch = {**batch, "second": np.full_like(batch["second"], -1)}
     (ours, metrics), (theirs, _) = step(ours, batch), step_alone(theirs, batch)
     jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-6), ours.variables, theirs.variables)
@@ -138,7 +120,7 @@ def test_the_second_task_of_a_mixed_pair_is_mixed_as_its_pictures_are(still, exa
     kernel = np.random.default_rng(0).normal(size=(64, 5)).astype(np.float32)
     second = {"kernel": jnp.asarray(kernel), "bias": jnp.arange(5) / 5}
     state = dataclasses.replace(state, params=state.params | {"second": second})
-    batch = _batch(examples)
+    batch = first_batch(examples)
     _, metrics = step(state, batch)
 
     pairs = jax.random.fold_in(stream(jax.random.key(4), "mix"), 0)
