@@ -6,7 +6,7 @@ Paper: §6.1, but for drawn studies.
 Changes: a quarter of the paper's width, 64 pixels, batches of 16, and a learning rate that goes up
 and down once. Dropout is 0.1: the paper's 0.3 takes this small network twice the epochs. The
 threshold finds 95 % of the fractures of validation.
-Gave: the report in docs/ is of this run.
+Gave: the report in docs/ is of `phantom_localise`, which adds a map.
 """
 
 from pathlib import Path

@@ -94,7 +94,7 @@ def _steps(text: str) -> int:
 
 
 def two_stages(
-    stage1: Path = Path("phantom_stage1"),
+    stage1: Path = Path("phantom_localise"),
     stage2: Path = Path("phantom_stage2"),
     cache_dir: Path | None = None,
 ) -> None:
