@@ -3,7 +3,7 @@
 fracjax train --config phantom_localise          (after `fracjax prepare phantom`)
 
 Paper: §6.1 and, for the pointing, §9, but for drawn studies.
-Changes of `phantom_stage1`: `model.localise`, which learns the boxes of the breaks, and nothing else.
+Changes of `phantom_stage1`: `model.localise`, which learns the boxes of breaks, and nothing else.
 Gave: the report in docs/ is of this run.
 """
 

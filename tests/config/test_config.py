@@ -508,7 +508,7 @@ def test_a_packaged_config_is_found_by_its_name_and_a_file_by_its_path(tmp_path,
     assert load("stage1") == load(Path("stage1.py")) == load(ROOT / "configs" / "stage1.py")
     _file(tmp_path, "def get_config(): return Config(folds=7)").rename(tmp_path / "stage1.py")
     assert load("stage1.py").folds == 7
-    with pytest.raises(InputError, match="no config file stage9; .*are phantom_localise, "):
+    with pytest.raises(InputError, match=r"no config file stage9; .*are phantom_localise, "):
         load("stage9")
 
 
