@@ -15,8 +15,13 @@ from rich.console import Console
 
 from fracjax.config import Config, Data, Freeze, Model, Phase
 from fracjax.errors import InputError
+from fracjax.evaluation import Estimate
+from fracjax.report.results_page import render
 from fracjax.runtime.sharding import data_mesh
+from fracjax.training.checkpoint import read_meta
 from fracjax.workflows.evaluate import evaluate
+from fracjax.workflows.system_state import result_of
+from fracjax.workflows.systems import System
 from fracjax.workflows.train import fit
 
 
@@ -106,3 +111,11 @@ def test_the_report_says_how_often_it_points_right(run):
 def test_rules_that_cannot_be_are_refused_before_any_prediction(run, part, rule, message):
     with pytest.raises(InputError, match=message):
         evaluate(run, part, data_mesh(), Console(quiet=True), marks=rule)
+
+
+def test_the_page_of_results_says_how_often_it_points_right(run):
+    system = System("here", (), (read_meta(run).config,))
+    page = render([result_of(system, None, "")], made_by=["fracjax"])
+    figures = _metrics(run, "test")["localisation"]["figures"]
+    assert f"| here | {Estimate(**figures['pointing_game']['marks'])} |" in page
+    assert page.count("## Where is the fracture?") == 1

@@ -39,6 +39,7 @@ class Result:
     # on the test part, by their column; none while they are not there
     figures: dict[str, Estimate] = field(default_factory=dict)
     rule: str = ""  # by which validation chose the threshold of a detector
+    marks: dict[str, Estimate] = field(default_factory=dict)  # of a network with a map, likewise
     detector: str = ""  # name of the system in front of it
     matched: bool = True  # whether it was trained behind that detector as it is now
     cascade: dict[str, Estimate] = field(default_factory=dict)  # figures of both
@@ -59,6 +60,7 @@ def render(
     tables = {
         "data": _data(with_figures),
         "detectors": _figures(detectors),
+        "marks": _marks(with_figures),
         "classifiers": _figures(classifiers),
         "cascades": _cascades(with_figures),
         "training": _training(results),
@@ -100,6 +102,13 @@ def _figures(results: Sequence[Result]) -> Iterable[Table]:
             rows, last = [row[:-1] for row in rows], ""
         header = tuple(filter(None, ("system", *columns, last)))
         yield Table(f"{task[0]}, {task[1]} classes, test part", header, tuple(rows))
+
+
+def _marks(results: Sequence[Result]) -> Iterable[Table]:
+    rows = [(one.name, *one.marks.values()) for one in results if one.marks]
+    if rows:
+        columns = next(tuple(one.marks) for one in results if one.marks)
+        yield Table("", ("system", *columns), tuple(rows))
 
 
 def _cascades(results: Sequence[Result]) -> Iterable[Table]:

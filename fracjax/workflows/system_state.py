@@ -32,6 +32,15 @@ _DETECTOR = {
     "specificity": ("at_operating_point", "specificity"),
 }
 _CLASSIFIER = {"accuracy": ("accuracy",), "macro F1": ("macro_f1",)}
+_MARKS = {
+    "highest mark hits": ("pointing_game", "marks"),
+    "the middle of the picture": ("pointing_game", "middle"),
+    "by chance": ("pointing_game", "chance"),
+    "fractures marked": ("at", "sensitivity"),
+    "false marks per picture": ("at", "false_marks"),
+    "CPM": ("cpm",),
+    "AP at IoU 0.5": ("average_precision_50",),
+}
 _CASCADE = {
     "let through": ("passed",),
     "accuracy without the filter": ("without_filter", "accuracy"),
@@ -155,11 +164,12 @@ def _with_figures(known: Result, system: System, detector: System | None) -> Res
         both = _read(_cascade(system))
         cascade = _estimates(both["figures"], _CASCADE)
         matched = both["source"]["trained_behind_this_detector"]
-    point = metrics.get("operating_point") or {}
+    point, marked = metrics.get("operating_point") or {}, metrics.get("localisation")
     complete = done and (detector is None or cascade)
     return replace(
         known,
         figures=_estimates(metrics["figures"], names) if done else {},
+        marks=_estimates(marked["figures"], _MARKS) if marked else {},
         rule=point.get("rule", ""),
         detector="" if detector is None else detector.name,
         matched=matched,
