@@ -1,259 +1,80 @@
-"""What damage does: files with lost, zeroed and changed parts, read as by prediction.
+"""What damage, kills, full disks and races do, by fixed seeds: a quarter of an hour, two cores.
 
-`python benchmarks/faults.py` draws pictures, encodes each as every kind that is read, damages the
-files by fixed seeds, and counts what became of them: refused by name, taken, taken although more
-than a tenth of the pixels are wrong, and whatever else was raised. docs/reliability.md has its
-table.
+python benchmarks/faults.py [--campaigns pictures stored kills disk races] [--damages]
+    [--pictures 3000] [--stored 150] [--kills 30] [--disks 0.03 0.3 0.6 0.9] [--races 2]
+    [--folder DIR]
+
+Pictures of every kind that is read are damaged and read as by prediction; what fracjax stored is
+damaged and used; commands are ended at random moments; their disk is full (a small tmpfs, which
+only root may mount); two of them meet. The table says how often each was tried, refused in a line,
+taken, and taken although it was wrong; how many tracebacks and hangs there were, and what was lost.
+docs/reliability.md has its figures.
 """
 
 import argparse
-import io
+import logging
+import os
 import sys
+import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
 from rich.console import Console
-from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-from fracjax.datasets.phantom.drawing import draw
-from fracjax.imaging.decoder_warnings import capture_decoder_warnings
-from fracjax.imaging.read import Rejection, open_image, read_image
-from tests.datasets.dicoms import compressed, dicom, run_length, transcoded
-from tests.datasets.trees import encode
+from fault_campaigns.count import show
+from fault_campaigns.full_disk import FRACTIONS, fill_disks, may_mount
+from fault_campaigns.kills import kill_at_random
+from fault_campaigns.pictures import damage_pictures
+from fault_campaigns.races import run_races
+from fault_campaigns.stored import damage_stored
+from fault_campaigns.world import make_world
 
-HANG = 10.0  # seconds
-WRONG, GREYS = 0.1, 2  # part of the pixels that may differ, by more than so many of 256 levels
-BASELINE, JPEG = "1.2.840.10008.1.2.4.50", "JPEG"
-
-
-def _deep(pixels: np.ndarray, seed: int = 0) -> np.ndarray:
-    noise = np.random.default_rng(seed).integers(16, size=pixels.shape, dtype=np.uint16)
-    return pixels.astype(np.uint16) * 16 + noise
-
-
-def _colour(pixels: np.ndarray) -> np.ndarray:
-    return np.stack([pixels, pixels[::-1], pixels[:, ::-1]], axis=-1)
-
-
-def _tiff(compression: str, bits: int = 8) -> Callable[[np.ndarray], bytes]:
-    def encoded(pixels: np.ndarray) -> bytes:
-        image = Image.fromarray(_deep(pixels) if bits == 16 else pixels)
-        buffer = io.BytesIO()
-        image = image.convert("1") if bits == 1 else image
-        image.save(buffer, "TIFF", compression=compression)
-        return buffer.getvalue()
-
-    return encoded
-
-
-Encode = Callable[[np.ndarray], bytes]
-# Entropy-coded, or with checksums: of damage to them nearly all can be seen.
-CODED: dict[str, Encode] = {
-    "JPEG": lambda p: encode(p),
-    "JPEG colour": lambda p: encode(_colour(p)),
-    "JPEG progressive": lambda p: encode(p, progressive=True),
-    "JPEG restarts": lambda p: encode(p, restart_marker_rows=1),
-    "PNG": lambda p: encode(p, "PNG"),
-    "PNG 16": lambda p: encode(_deep(p), "PNG"),
-    "TIFF LZW": _tiff("tiff_lzw"),
-    "TIFF deflate": _tiff("tiff_adobe_deflate"),
-    "TIFF PackBits": _tiff("packbits"),
-    "TIFF G4": _tiff("group4", 1),
-    "TIFF JPEG": _tiff("jpeg"),
-    "DICOM JPEG": lambda p: compressed(encode(p), BASELINE, p),
-    "DICOM RLE": lambda p: run_length(dicom(p)),
-    "DICOM RLE 16": lambda p: run_length(dicom(_deep(p), BitsStored=12)),
-    "DICOM JPEG lossless": lambda p: transcoded(dicom(p), "JPEGLosslessProcess14_1"),
-    "DICOM JPEG lossless 16": lambda p: transcoded(
-        dicom(_deep(p), BitsStored=12), "JPEGLosslessProcess14"
-    ),
-    "DICOM JPEG-LS": lambda p: transcoded(dicom(_deep(p), BitsStored=12), "JPEGLSLossless"),
-    "DICOM JPEG 2000": lambda p: transcoded(dicom(_deep(p), BitsStored=12), "JPEG2000Lossless"),
-}
-RAW: dict[str, Encode] = {
-    "BMP": lambda p: encode(p, "BMP"),
-    "TIFF raw": _tiff("raw"),
-    "TIFF raw 16": _tiff("raw", 16),
-    "DICOM raw": lambda p: dicom(p),
-    "DICOM raw 16": lambda p: dicom(_deep(p), BitsStored=12),
-}
-
-Damage = Callable[[bytes, np.random.Generator], bytes]
-
-
-def _place(data: bytes, size: int, rng: np.random.Generator) -> int:
-    return int(rng.integers(len(data) // 4, max(len(data) - size, len(data) // 4 + 1)))
-
-
-def _overwritten(size: int, fill: Callable[[bytes, int, np.random.Generator], bytes]) -> Damage:
-    def damage(data: bytes, rng: np.random.Generator) -> bytes:
-        at = _place(data, size, rng)
-        return data[:at] + fill(data, size, rng) + data[at + size :]
-
-    return damage
-
-
-def _zeros(data: bytes, size: int, rng: np.random.Generator) -> bytes:
-    return bytes(size)
-
-
-def _noise(data: bytes, size: int, rng: np.random.Generator) -> bytes:
-    return rng.bytes(size)
-
-
-def _other_part(data: bytes, size: int, rng: np.random.Generator) -> bytes:
-    at = _place(data, size, rng)
-    return data[at : at + size]
-
-
-def _lost(size: int) -> Damage:
-    return _overwritten(size, lambda data, size, rng: b"")
-
-
-def _cut(data: bytes, rng: np.random.Generator) -> bytes:
-    return data[: int(len(data) * rng.uniform(0.3, 0.95))]
-
-
-def _cut_and_closed(data: bytes, rng: np.random.Generator) -> bytes:
-    """What ends the file follows the cut: as of an upload that was closed too early."""
-    return (
-        _cut(data, rng) + data[-16:]
-        if data.startswith(b"\x89PNG")
-        else (_cut(data, rng) + b"\xff\xd9")
-    )
-
-
-def _zero_tail(data: bytes, rng: np.random.Generator) -> bytes:
-    return _cut(data, rng).ljust(len(data), b"\0")
-
-
-def _zero_tail_closed(data: bytes, rng: np.random.Generator) -> bytes:
-    return _cut(data, rng).ljust(len(data) - 64, b"\0") + data[-64:]
-
-
-def _middle_lost(data: bytes, rng: np.random.Generator) -> bytes:
-    at = int(len(data) * rng.uniform(0.3, 0.7))
-    return data[:at] + data[at + len(data) // 5 :]
-
-
-DAMAGES: dict[str, Damage] = {
-    "cut": _cut,
-    "cut, end closed": _cut_and_closed,
-    "tail of zeros": _zero_tail,
-    "tail of zeros, end kept": _zero_tail_closed,
-    "a fifth lost": _middle_lost,
-    "64 bytes lost": _lost(64),
-    "512 bytes lost": _lost(512),
-    "64 bytes zero": _overwritten(64, _zeros),
-    "512 bytes zero": _overwritten(512, _zeros),
-    "4096 bytes zero": _overwritten(4096, _zeros),
-    "64 bytes of noise": _overwritten(64, _noise),
-    "512 bytes from elsewhere": _overwritten(512, _other_part),
-}
-
-
-@dataclass
-class Count:
-    """What became of damaged inputs."""
-
-    tried: int = 0
-    refused: int = 0
-    taken: int = 0
-    wrong: int = 0  # taken, and more than a tenth of it is wrong
-    noted: int = 0  # of these, with a note that says so
-    tracebacks: int = 0
-    hangs: int = 0
-    lost: int = 0
-
-    def add(self, other: "Count") -> None:
-        """Count those of another one, too."""
-        for name in vars(other):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-
-
-def _read(data: bytes) -> tuple[np.ndarray, str] | Rejection:
-    def decode(data: bytes):
-        image = open_image(data, grey=True)
-        return image, np.asarray(image.upright())
-
-    return read_image(data, decode)
-
-
-def _one(data: bytes, truth: np.ndarray) -> Count:
-    count, start = Count(tried=1), time.perf_counter()
-    try:
-        read = _read(data)
-    except Exception:
-        return Count(tried=1, tracebacks=1)
-    count.hangs = int(time.perf_counter() - start > HANG)
-    if isinstance(read, Rejection):
-        count.refused = 1
-        return count
-    pixels, note = read
-    count.taken = 1
-    if (
-        pixels.shape != truth.shape
-        or (np.abs(pixels.astype(int) - truth.astype(int)) > GREYS).mean() > WRONG
-    ):
-        count.wrong, count.noted = 1, int("zeros" in note)
-    return count
-
-
-def pictures(count: int, console: Console, shown: bool) -> dict[str, Count]:
-    """Damage `count` files, spread over kinds and damages."""
-    found: dict[str, Count] = defaultdict(Count)
-    by_damage: dict[str, Count] = defaultdict(Count)
-    kinds = CODED | RAW
-    rounds = max(1, round(count / len(kinds) / len(DAMAGES)))
-    with capture_decoder_warnings():
-        for i in range(rounds):
-            side = (160, 256, 384)[i % 3]
-            drawn = draw(1000 + i, None, side).image
-            for kind, encoder in kinds.items():
-                whole = encoder(drawn)
-                sound = _read(whole)
-                if isinstance(sound, Rejection):
-                    found[kind].lost += 1
-                    console.print(f"[red]sound {kind} refused: {sound.reason}")
-                    continue
-                for j, (name, damage) in enumerate(DAMAGES.items()):
-                    rng = np.random.default_rng((i, j, *kind.encode()))
-                    damaged = damage(whole, rng)
-                    if damaged == whole:
-                        continue
-                    one = _one(damaged, sound[0])
-                    found[kind].add(one)
-                    by_damage[name].add(one)
-    table(found, "kind", console)
-    if shown:
-        table(by_damage, "damage", console)
-    return found
-
-
-def table(counts: dict[str, Count], what: str, console: Console) -> None:
-    columns = list(vars(Count()))
-    shown = Table(what, *columns)
-    total = Count()
-    for name, count in counts.items():
-        shown.add_row(name, *(str(getattr(count, column)) for column in columns))
-        total.add(count)
-    shown.add_row("all", *(str(getattr(total, column)) for column in columns))
-    console.print(shown)
+CAMPAIGNS = ("pictures", "stored", "kills", "disk", "races")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--campaigns", nargs="*", choices=CAMPAIGNS, default=CAMPAIGNS)
+    parser.add_argument("--damages", action="store_true", help="pictures also by kind of damage")
     parser.add_argument("--pictures", type=int, default=3000, help="damaged files to read")
-    parser.add_argument("--damages", action="store_true", help="also by the kind of damage")
+    parser.add_argument(
+        "--stored", type=int, default=150, help="damaged files of runs and datasets"
+    )
+    parser.add_argument("--kills", type=int, default=30, help="commands to end")
+    parser.add_argument("--disks", type=float, nargs="*", default=FRACTIONS, help="of the need")
+    parser.add_argument("--races", type=int, default=2, help="meetings of each pair of commands")
+    parser.add_argument("--folder", type=Path, help="to work in and leave as it is then")
     asked = parser.parse_args()
-    pictures(asked.pictures, Console(width=140), asked.damages)
+    console = Console(width=140)
+    logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax warns of what is refused
+    with ExitStack() as opened:
+        folder = asked.folder or Path(opened.enter_context(tempfile.TemporaryDirectory()))
+        world = make_world(folder.absolute()) if {*asked.campaigns} - {"pictures"} else None
+        for name in CAMPAIGNS:
+            if name not in asked.campaigns:
+                continue
+            start = time.perf_counter()
+            if name == "pictures":
+                counts = damage_pictures(asked.pictures, console, asked.damages)
+            elif world is None:
+                continue
+            elif name == "stored":
+                counts = damage_stored(world, asked.stored, console)
+            elif name == "kills":
+                counts = kill_at_random(world, asked.kills, console)
+            elif name == "races":
+                counts = run_races(world, asked.races, console)
+            elif why := may_mount(world.folder):
+                console.print(f"disk: not tried, there is none to fill up: {why}")
+                continue
+            else:
+                counts = fill_disks(world, console, tuple(asked.disks))
+            show(counts, name, console)
+            console.print(f"{name}: {time.perf_counter() - start:.0f} s")
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@
 Standard library only: it is part of the contenders, too, whose environments hold no fracjax.
 """
 
+import ctypes
 import os
 import platform
 import subprocess
 from collections.abc import Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ def machine_line(device: str) -> str:
     """
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     versions = ", ".join(f"{name} {version(name)}" for name in ("jax", "jaxlib", "flax"))
+    if not device.startswith("cpu"):
+        versions += f", cuDNN {_cudnn()}"
     return (
         f"{_cpu()}, {os.cpu_count()} cores, {memory:.0f} GiB; {device}; Python "
         f"{platform.python_version()}, {versions}; fracjax {_commit()}"
@@ -42,6 +45,20 @@ def in_huge_pages(environment: Mapping[str, str]) -> bool:
     words = environment.get("GLIBC_TUNABLES", "").split(":")
     said = [word.removeprefix(_TUNABLE) for word in words if word.startswith(_TUNABLE)]
     return bool(said) and said[-1] != "0"
+
+
+def _cudnn() -> str:
+    """Its version by the wheel that JAX loads it from, or by the library of the system."""
+    for wheel in ("nvidia-cudnn-cu13", "nvidia-cudnn-cu12"):
+        try:
+            return version(wheel)
+        except PackageNotFoundError:
+            continue
+    try:
+        number = ctypes.CDLL("libcudnn.so.9").cudnnGetVersion()
+    except OSError:
+        return "unknown"
+    return f"{number // 10000}.{number // 100 % 100}.{number % 100}"
 
 
 def _cpu() -> str:

@@ -25,7 +25,9 @@ from fracjax.cli.process import run_program
 from fracjax.config import Config, Precision
 from fracjax.config.io import load
 from fracjax.errors import InputError
+from fracjax.evaluation import Predictions
 from fracjax.evaluation.delong import auc_difference, auc_estimate
+from fracjax.evaluation.validation import group_indices
 from fracjax.inference.model_bundle import open_run
 from fracjax.loading.dataset_view import open_dataset
 from fracjax.runtime.atomic_files import write_json
@@ -58,10 +60,12 @@ def main() -> None:
     print(f"{found['machine']}\n{found['network']}")
     for seed in range(config.train.seed, config.train.seed + ours.seeds):
         rows = {p: _row(config, seed, p, ours.into) for p in OTHER}
-        labels, wide, moved = rows["float32"]
-        _, narrow, moved_back = rows["bfloat16"]
-        difference, _ = auc_difference(labels, wide, narrow, np.arange(len(labels)))
-        aucs = [auc_estimate(labels, scores) for scores in (wide, narrow)]
+        judged, moved = rows["float32"]
+        other, moved_back = rows["bfloat16"]
+        labels, groups = judged.label, group_indices(judged.groups, len(judged.label))
+        wide, narrow = judged.fracture_score, other.fracture_score
+        difference, _ = auc_difference(labels, wide, narrow, groups)
+        aucs = [auc_estimate(labels, scores, groups) for scores in (wide, narrow)]
         found["seeds"].append(
             {
                 "seed": seed,
@@ -86,10 +90,8 @@ def main() -> None:
         )
 
 
-def _row(
-    config: Config, seed: int, precision: Precision, into: Path
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Labels and scores of validation, and how far the other precision moves those of test."""
+def _row(config: Config, seed: int, precision: Precision, into: Path) -> tuple[Predictions, float]:
+    """What is said of validation, and how far the other precision moves the scores of test."""
     config = dataclasses.replace(
         config,
         workdir=into / f"{config.model.name}_{precision}_{seed}",
@@ -103,7 +105,7 @@ def _row(
     one, other = (
         each.predict(test).fracture_score for each in (run, run.in_precision(OTHER[precision]))
     )
-    return validation.label, validation.fracture_score, float(np.abs(one - other).max())
+    return validation, float(np.abs(one - other).max())
 
 
 if __name__ == "__main__":

@@ -1,3 +1,4 @@
+# pyright: reportMissingImports=false
 """Contenders of `benchmarks/input/run.py`: the policy by albumentations, on the host."""
 
 import multiprocessing

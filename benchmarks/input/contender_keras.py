@@ -1,3 +1,4 @@
+# pyright: reportMissingImports=false
 """Contender of `benchmarks/input/run.py`: the policy as Keras's layers, compiled on JAX."""
 
 from collections.abc import Iterator

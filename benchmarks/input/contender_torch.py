@@ -1,3 +1,4 @@
+# pyright: reportMissingImports=false
 """Contenders of `benchmarks/input/run.py`: torch's DataLoader over files, and over memory."""
 
 from collections.abc import Iterator

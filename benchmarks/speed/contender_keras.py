@@ -1,3 +1,4 @@
+# pyright: reportMissingImports=false
 """Contenders of `speed/run.py`: Keras 3's own networks, on JAX or on torch (KERAS_BACKEND).
 
 The step is what `model.fit` runs: `train_function`, jitted on JAX, eager on torch, as Keras chooses

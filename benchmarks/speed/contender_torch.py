@@ -1,3 +1,4 @@
+# pyright: reportMissingImports=false
 """Contenders of `speed/run.py`: timm's networks in torch; eager, or as one writes it for a GPU.
 
 `torch` is eager, `timm` is compiled by `torch.compile` and has a fused Adam. Both have their

@@ -3,7 +3,7 @@
 python benchmarks/speed/run.py --keras ENV_KERAS/bin/python --torch ENV_TORCH/bin/python
     [--networks inception_v3 ...] [--parts full all frozen] [--contenders fracjax keras_jax ...]
     [--batch 32] [--rounds 3] [--seconds 2] [--starts 1] [--precision float32]
-    [--all-in-huge-pages] [--json FILE]
+    [--side-by-side] [--all-in-huge-pages] [--json FILE]
 
 The environment of --keras has keras and jax, that of --torch has torch, keras and timm; what has no
 interpreter is left out. Contenders are fracjax; keras_jax and keras_torch, Keras's own networks on
@@ -43,6 +43,7 @@ import os
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -94,6 +95,9 @@ class Flags:
     """How often every contender is started."""
     precision: Literal["float32", "tensorfloat32", "bfloat16"] = "float32"
     """What the networks compute in; for bfloat16, Keras's mixed_bfloat16 and torch's autocast."""
+    side_by_side: bool = False
+    """Start all contenders at once, as a host with many cores can: it saves minutes of compiling,
+    and the starts are then those of a busy machine."""
     all_in_huge_pages: bool = False
     """Start every contender with glibc's tunable of huge pages, as fracjax starts itself."""
     json: Path | None = None
@@ -168,14 +172,21 @@ def _measure(
             )
 
         for number in range(flags.starts):
-            for name in environments:
+
+            def timed(name: Name, number: int = number) -> tuple[Contender | ContenderError, float]:
                 begun = time.perf_counter()
                 try:
                     process = start(name, number)
                 except ContenderError as error:
-                    fail(name, error)
+                    return error, 0.0
+                return process, time.perf_counter() - begun
+
+            pool = ThreadPoolExecutor(len(environments) if flags.side_by_side else 1)
+            started = opened.enter_context(pool).map(timed, environments)
+            for name, (process, seconds) in zip(environments, started, strict=True):
+                if isinstance(process, ContenderError):
+                    fail(name, process)
                     continue
-                seconds = time.perf_counter() - begun
                 if name in running:
                     process.close()
                 else:

@@ -17,7 +17,12 @@ TOY = {
     "input/run.py": "--count 64 --rounds 1 --gib 0.1 --workers 1",
     "predict.py": "--count 4 --rounds 1 --batch-size 2",
     "systems.py": "--configs configs/phantom_stage1.py --batch 2 --steps 1 --rounds 1",
-    "faults.py": "--pictures 30",
+    "faults.py": "--pictures 30 --stored 10 --kills 4 --races 1 --disks 0.5",
+    "accelerator.py": "--toy --only stage1_run kernels_inception_v3 --kept {tmp}/kept",
+    "stage1_run.py": "--config configs/phantom_stage1.py --studies 60 --side 48 --epochs 2 "
+    "--data.image-size 32 --model.width 0.1",
+    "kernels.py": "--config configs/phantom_stage1.py --studies 60 --steps 2 --data.batch-size 4 "
+    "--data.image-size 32 --model.width 0.1",
     "many_runs.py": "--of seeds --ks 1 --rounds 1 --width 0.1 --image-size 16 --studies 60 "
     "--batch-size 4 --epochs 1",
     "precision.py": "--seeds 1 --data.dir {tmp}/data --into {tmp}/runs --data.image-size 16 "
@@ -76,7 +81,7 @@ def test_it_runs_at_toy_size(script, tmp_path):
 
 
 def test_a_contender_answers_in_turn_and_tells_how_it_ended(import_path, tmp_path):
-    from contender import Contender, ContenderError  # pyright: ignore[reportMissingImports]
+    from contender import Contender, ContenderError
 
     script = tmp_path / "toy.py"
     script.write_text(
@@ -97,7 +102,7 @@ def test_a_contender_answers_in_turn_and_tells_how_it_ended(import_path, tmp_pat
 
 
 def test_the_table_of_speed_has_medians_of_ratios_of_rounds(import_path):
-    from table import tables  # pyright: ignore[reportMissingImports]
+    from table import tables
 
     def contender(training, start):
         return {
@@ -129,7 +134,7 @@ def test_the_table_of_speed_has_medians_of_ratios_of_rounds(import_path):
 
 
 def test_less_trains_above_a_cut_and_a_cnn_has_none(import_path):
-    from networks import System, systems  # pyright: ignore[reportMissingImports]
+    from networks import System, systems
 
     assert [s.part for s in systems(("basic_cnn",), ("full", "all", "frozen"))] == ["full"]
     parts = [System("inception_v3", part) for part in ("full", "all", "frozen")]

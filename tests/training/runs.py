@@ -59,14 +59,16 @@ def saved(workdir: Path, which: str = "last") -> dict[str, Any]:
         return checkpointer.restore(folder / "state", like)
 
 
-def scalars(workdir: Path) -> dict[tuple[int, str], float]:
-    """What the event files of a run say, by epoch and name."""
-    found = {}
-    for path in workdir.glob("events.out.tfevents.*"):
+def events(workdir: Path) -> Iterator[Event]:
+    """What the event files of a run hold, file by file."""
+    for path in sorted(workdir.glob("events.out.tfevents.*")):
         raw, place = path.read_bytes(), 0
         while place < len(raw):  # length, its checksum, the event, its checksum
             length = int.from_bytes(raw[place : place + 8], "little")
-            event = Event.FromString(raw[place + 12 : place + 12 + length])
-            found |= {(event.step, v.tag): v.simple_value for v in event.summary.value}
+            yield Event.FromString(raw[place + 12 : place + 12 + length])
             place += 12 + length + 4
-    return found
+
+
+def scalars(workdir: Path) -> dict[tuple[int, str], float]:
+    """What they say, by epoch and name."""
+    return {(it.step, v.tag): v.simple_value for it in events(workdir) for v in it.summary.value}
