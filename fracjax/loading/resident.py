@@ -18,7 +18,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float32, Int, Int32, Shaped, UInt8
 
 from fracjax.errors import InputError
-from fracjax.loading.batch import UNKNOWN, Batch, Examples, ImageStore, StoredRows
+from fracjax.loading.batch import UNKNOWN, Batch, Examples, ImageStore
+from fracjax.loading.stored_rows import StoredRows
 from fracjax.runtime.multihost import allgather
 from fracjax.runtime.sharding import batch_sharding, replicate
 

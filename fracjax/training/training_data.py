@@ -26,10 +26,11 @@ from fracjax.augment.policy import augment_with_masks
 from fracjax.config import Augment, Config, Data
 from fracjax.errors import InputError
 from fracjax.loading import streaming
-from fracjax.loading.batch import Examples, Outlines, StoredRows, write_rows
+from fracjax.loading.batch import Examples, Outlines
 from fracjax.loading.dataset_view import Dataset
 from fracjax.loading.outlines import outlines_of
 from fracjax.loading.sampling import subset_rows
+from fracjax.loading.stored_rows import StoredRows, write_rows
 from fracjax.models.backbone import ImageSpec
 from fracjax.models.classifier import Classifier
 from fracjax.runtime.multihost import barrier, broadcast, is_main
