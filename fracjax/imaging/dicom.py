@@ -183,8 +183,9 @@ def _check(file: Any) -> Coded | None:
         raise Unreadable(_EXTENDED)
     if coded and syntax in _JPEG_2000:
         check_jpeg_2000(frame)
-    if coded and syntax in _JPEG:
+    if frame.startswith(b"\xff\xd8"):  # whatever the syntax calls it
         check_scan_count(frame)
+    if coded and syntax in _JPEG:
         check_jpeg(frame)
     return coded
 

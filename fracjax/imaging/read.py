@@ -22,6 +22,7 @@ from fracjax.imaging.deep_grey import has_deep_colour, refuse_black, scaled_grey
 from fracjax.imaging.dicom import decode_dicom, is_dicom
 from fracjax.imaging.grey_levels import Unreadable, check_size, single_grey
 from fracjax.imaging.jpeg_scans import check_scan_count
+from fracjax.imaging.tiff_strips import check_tiff_scans
 from fracjax.imaging.whole_file import check_whole
 from fracjax.imaging.zero_rows import zero_rows
 
@@ -201,6 +202,8 @@ def _open(data: bytes, grey: bool, at_least: int | None, depth: int | None) -> D
         if kind == "JPEG":
             image.draft("L" if grey else None, None if at_least is None else (at_least, at_least))
             check_scan_count(data)
+        elif kind == "TIFF":
+            check_tiff_scans(data)
         scale = round(whole[0] / image.width)
         image.load()
         # Asked again: a TIFF is turned as it is loaded.
