@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from rich.console import Console
 from rich.progress import track
 
+from fracjax.imaging.decode_memory import claim, decoding
 from fracjax.imaging.decoder_warnings import decoder_warnings
 from fracjax.imaging.deep_grey import has_deep_colour, refuse_black, scaled_grey, stored_zero
 from fracjax.imaging.dicom import decode_dicom, is_dicom
@@ -98,7 +99,7 @@ def is_image_name(name: str) -> bool:
 def in_threads(work: Callable[[S], T], items: Sequence[S], what: str) -> list[T]:
     """Do `work` to every item on all cores (decoders release the GIL), with a bar named `what`."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        done, screen = pool.map(work, items), Console(stderr=True)
+        done, screen = pool.map(decoding()(work), items), Console(stderr=True)
         return list(track(done, what, total=len(items), console=screen, transient=True))
 
 
@@ -118,6 +119,7 @@ def check_bytes(size: int) -> None:
         raise OSError(f"{size:,} bytes, more than the {MAX_FILE_BYTES:,} allowed")
 
 
+@decoding()
 def read_image(
     data: bytes, decode: Callable[[bytes], tuple[DecodedImage, T]], name: str | PurePath = ""
 ) -> tuple[T, str] | Rejection:
@@ -145,6 +147,7 @@ def read_image(
     return wanted, "; ".join((*opened.notes, *complaints, *lies))
 
 
+@decoding()
 def open_image(
     data: bytes, *, grey: bool = False, at_least: int | None = None, depth: int | None = None
 ) -> DecodedImage:
@@ -205,6 +208,7 @@ def _open(data: bytes, grey: bool, at_least: int | None, depth: int | None) -> D
         elif kind == "TIFF":
             check_tiff_scans(data)
         scale = round(whole[0] / image.width)
+        claim(image.width * image.height)
         image.load()
         # Asked again: a TIFF is turned as it is loaded.
         turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
