@@ -15,6 +15,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 
 from fracjax.imaging.decode_memory import claim, decoding
@@ -100,7 +101,7 @@ def in_threads(work: Callable[[S], T], items: Sequence[S], what: str) -> list[T]
     """Do `work` to every item on all cores (decoders release the GIL), with a bar named `what`."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         done, screen = pool.map(decoding()(work), items), Console(stderr=True)
-        return list(track(done, what, total=len(items), console=screen, transient=True))
+        return list(track(done, escape(what), total=len(items), console=screen, transient=True))
 
 
 def read_bytes(path: Path) -> bytes:

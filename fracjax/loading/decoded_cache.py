@@ -17,6 +17,7 @@ import grain
 import numpy as np
 from jaxtyping import UInt8
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 
 from fracjax.datasets.cache_folder import cache_folder
@@ -96,6 +97,7 @@ def _write(prepared: Prepared, form: ImageFormat, path: Path) -> None:
     threads = grain.ReadOptions(num_threads=os.cpu_count() or 1, prefetch_buffer_size=64)
     images = grain.MapDataset.range(count).map(image).to_iter_dataset(threads)
     what = f"Decoding {prepared.name} to {form.side}×{form.side}×{form.channels}"
+    what = escape(what)  # the name of a folder may look like markup
     blocks = track(images, what, total=count, console=Console(stderr=True), transient=True)
     try:
         write_rows(path, count, blocks)

@@ -147,7 +147,9 @@ def make_training_data(
     cache = functools.partial(cache_view, prefix, batch_size=batch_size, mesh=mesh, folder=folder)
 
     def cached(examples: Examples, view: int, name: str) -> Examples:
-        console.print(f"computing the features before {stop}: {name}", highlight=False)
+        console.print(
+            f"computing the features before {stop}: {name}", markup=False, highlight=False
+        )
         key = jax.random.fold_in(root, view) if view else None
         images = dataclasses.replace(examples, outlines=None)
         return dataclasses.replace(

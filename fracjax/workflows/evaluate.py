@@ -153,7 +153,7 @@ def evaluate(
     page = _page(evaluated, run, sections)
     folder = write_report(place / name, {"source": source, **figures}, tables, page, console)
     for audit in evaluated.leakage:
-        console.print(f"leakage audit: {audit}", highlight=False, soft_wrap=True)
+        console.print(f"leakage audit: {audit}", markup=False, highlight=False, soft_wrap=True)
     if external is not None:
         show_external(external, folder, console)
     evaluated.predictions.to_csv(folder / "predictions.csv")

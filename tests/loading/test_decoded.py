@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from rich.text import Text
 
 from fracjax.datasets import cache_folder
 from fracjax.datasets import prepared as prepared_module
@@ -18,6 +19,7 @@ from fracjax.datasets.prepare import prepare
 from fracjax.datasets.prepared import open_prepared, open_records
 from fracjax.datasets.request import Request
 from fracjax.errors import InputError
+from fracjax.imaging import read as read_module
 from fracjax.imaging.resize import ImageFormat, decode
 from fracjax.loading import decoded_cache
 from fracjax.loading.decoded_cache import open_decoded
@@ -73,6 +75,22 @@ def test_records_are_opened_before_threads_read_them(prepared, monkeypatch, read
     monkeypatch.setattr(prepared_module, "open_records", opened)
     read(prepared)
     assert opened_in == [threading.main_thread()]
+
+
+@pytest.mark.parametrize("read", [lambda it: open_decoded(it, FORM), fingerprints])
+@pytest.mark.parametrize("name", ["[bold]a[/bold]", "a [/] b", "[/x]"])
+def test_the_name_of_a_dataset_is_no_markup_above_a_bar(prepared, read, name, monkeypatch):
+    shown = []
+
+    def track(items, what, **_):
+        shown.append(Text.from_markup(what).plain)
+        return items
+
+    for module in (decoded_cache, read_module):
+        monkeypatch.setattr(module, "track", track)
+    read(dataclasses.replace(prepared, name=name))
+    assert len(shown) == 1
+    assert name in shown[0]
 
 
 def test_the_second_run_decodes_nothing(prepared, calls):
