@@ -15,7 +15,7 @@ from jaxtyping import UInt8, UInt64
 from fracjax.datasets.common_depth import common_depth
 from fracjax.datasets.duplicates import dihedral, fingerprint, near_duplicate_groups
 from fracjax.datasets.prepared import REFUSED, TAKEN, ManifestRow, undeclared_bits
-from fracjax.datasets.sources.archive import Contents, Study
+from fracjax.datasets.sources.archive import Contents, Study, as_audited
 from fracjax.errors import InputError
 from fracjax.imaging.decoder_warnings import capture_decoder_warnings
 from fracjax.imaging.grey_levels import Unreadable, has_colour, usual_depth
@@ -112,7 +112,7 @@ def _read_alike(taken: Sequence[_File], depth: int | None) -> None:
     if depth is not None:
         with capture_decoder_warnings():
             how = f"Decoding what is not of {depth} bits"
-            found = in_threads(lambda file: _read(file, file.study.read(), depth), others, how)
+            found = in_threads(lambda file: _read(file, _again(file), depth), others, how)
         for file, (_, doubts) in zip(others, found, strict=True):
             file.doubts = doubts
         return
@@ -157,6 +157,10 @@ def _take(file: _File) -> None:
         note="" if image.orientation == 1 else f"EXIF orientation {image.orientation}",
     )
     file.note(file.study.note)
+
+
+def _again(file: _File) -> bytes:
+    return as_audited(file.study, file.row.sha256).read()
 
 
 def _read(file: _File, data: bytes, depth: int | None = None) -> tuple[DecodedImage, str]:

@@ -14,7 +14,7 @@ from fracjax.datasets.audit import check_classes, examine
 from fracjax.datasets.duplicates import similarity_of
 from fracjax.datasets.prepared import MANIFEST, TAKEN, Prepared, write_manifest
 from fracjax.datasets.request import Request
-from fracjax.datasets.sources.archive import Study
+from fracjax.datasets.sources.archive import Study, as_audited
 from fracjax.datasets.sources.folder import folder
 from fracjax.datasets.splits import Split
 
@@ -30,8 +30,8 @@ class LabelledFolder(Prepared):
     skipped: Mapping[str, int] = field(default_factory=dict)  # files without a row, by the reason
 
     def image_bytes(self, index: int) -> bytes:
-        """The encoded image of one record, byte for byte the file."""
-        return self.studies[index].read()
+        """The encoded image of one record, byte for byte the file; `InputError` if it changed."""
+        return as_audited(self.studies[index], self.sha256[index]).read()
 
 
 def open_labelled(

@@ -35,7 +35,7 @@ from fracjax.datasets.prepared import (
 )
 from fracjax.datasets.records import EVERYTHING, schema
 from fracjax.datasets.request import DRAWN, Request, check
-from fracjax.datasets.sources.archive import Contents, Study
+from fracjax.datasets.sources.archive import Changed, Contents, Study, as_audited
 from fracjax.datasets.sources.bone_break import bone_break
 from fracjax.datasets.sources.folder import folder
 from fracjax.datasets.sources.fracatlas import fracatlas
@@ -125,7 +125,9 @@ def prepare(request: Request) -> Summary:
         labels, groups = [row.label for row in kept], [row.group for row in kept]
         names = [row.study for row in kept]
         both = zip(contents.studies, rows, strict=True)
-        taken = {study.study: study for study, row in both if row.status == TAKEN}
+        taken = {
+            study.study: as_audited(study, row.sha256) for study, row in both if row.status == TAKEN
+        }
         check_values(request, taken.values())
         given = given_parts(taken)
         depth = depth_of(undeclared_bits(rows))
@@ -200,8 +202,14 @@ class _Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return {EVERYTHING: self._generate_examples()}
 
     def _generate_examples(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        changed = []
         for name, study in self.taken.items():
-            yield name, {"study": name, "image": study.read()}
+            try:
+                yield name, {"study": name, "image": study.read()}
+            except Changed as error:
+                changed.append(error)
+        if changed:
+            raise Changed(changed[0].path, changed[0].how, len(changed) - 1)
 
 
 def _write_studies(about: Mapping[str, Any], taken: Mapping[str, Study], directory: Path) -> None:

@@ -13,6 +13,7 @@ import scipy
 from jaxtyping import Bool, Integer, UInt8
 
 from fracjax.imaging.codestream import Coded, coded_header
+from fracjax.imaging.decode_memory import claim, decoding
 from fracjax.imaging.grey_levels import (
     Unreadable,
     check_size,
@@ -68,6 +69,7 @@ class DicomImage(NamedTuple):
     undeclared_bits: int  # as of `GreyRange`; 0 where a window or a table says the greys
 
 
+@decoding()
 def decode_dicom(data: bytes, depth: int | None = None) -> DicomImage:
     """Decode a file.
 
@@ -86,6 +88,7 @@ def decode_dicom(data: bytes, depth: int | None = None) -> DicomImage:
     notes: list[str] = []
     file = _read(data, notes)
     coded = _check(file)
+    claim(file.Columns * file.Rows)
     _note_processing(file, notes)
     syntax = file.file_meta.TransferSyntaxUID
     bits = SampleBits.of(file, compressed=syntax.is_encapsulated and syntax != RLELossless)
@@ -183,8 +186,9 @@ def _check(file: Any) -> Coded | None:
         raise Unreadable(_EXTENDED)
     if coded and syntax in _JPEG_2000:
         check_jpeg_2000(frame)
-    if coded and syntax in _JPEG:
+    if frame.startswith(b"\xff\xd8"):  # whatever the syntax calls it
         check_scan_count(frame)
+    if coded and syntax in _JPEG:
         check_jpeg(frame)
     return coded
 

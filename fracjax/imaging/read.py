@@ -15,13 +15,16 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 
+from fracjax.imaging.decode_memory import claim, decoding
 from fracjax.imaging.decoder_warnings import decoder_warnings
 from fracjax.imaging.deep_grey import has_deep_colour, refuse_black, scaled_grey, stored_zero
 from fracjax.imaging.dicom import decode_dicom, is_dicom
 from fracjax.imaging.grey_levels import Unreadable, check_size, single_grey
 from fracjax.imaging.jpeg_scans import check_scan_count
+from fracjax.imaging.tiff_strips import check_tiff_scans
 from fracjax.imaging.whole_file import check_whole
 from fracjax.imaging.zero_rows import zero_rows
 
@@ -97,8 +100,8 @@ def is_image_name(name: str) -> bool:
 def in_threads(work: Callable[[S], T], items: Sequence[S], what: str) -> list[T]:
     """Do `work` to every item on all cores (decoders release the GIL), with a bar named `what`."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        done, screen = pool.map(work, items), Console(stderr=True)
-        return list(track(done, what, total=len(items), console=screen, transient=True))
+        done, screen = pool.map(decoding()(work), items), Console(stderr=True)
+        return list(track(done, escape(what), total=len(items), console=screen, transient=True))
 
 
 def read_bytes(path: Path) -> bytes:
@@ -117,6 +120,7 @@ def check_bytes(size: int) -> None:
         raise OSError(f"{size:,} bytes, more than the {MAX_FILE_BYTES:,} allowed")
 
 
+@decoding()
 def read_image(
     data: bytes, decode: Callable[[bytes], tuple[DecodedImage, T]], name: str | PurePath = ""
 ) -> tuple[T, str] | Rejection:
@@ -144,6 +148,7 @@ def read_image(
     return wanted, "; ".join((*opened.notes, *complaints, *lies))
 
 
+@decoding()
 def open_image(
     data: bytes, *, grey: bool = False, at_least: int | None = None, depth: int | None = None
 ) -> DecodedImage:
@@ -201,7 +206,10 @@ def _open(data: bytes, grey: bool, at_least: int | None, depth: int | None) -> D
         if kind == "JPEG":
             image.draft("L" if grey else None, None if at_least is None else (at_least, at_least))
             check_scan_count(data)
+        elif kind == "TIFF":
+            check_tiff_scans(data)
         scale = round(whole[0] / image.width)
+        claim(image.width * image.height)
         image.load()
         # Asked again: a TIFF is turned as it is loaded.
         turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))

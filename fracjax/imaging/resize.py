@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import UInt8
 
+from fracjax.imaging.decode_memory import decoding
 from fracjax.imaging.read import DecodedImage, open_image
 
 DECODE_VERSION = 5  # raise it with every change that alters pixels
@@ -40,6 +41,7 @@ def decode(data: bytes, form: ImageFormat) -> UInt8[np.ndarray, "side side c"]:
     return decode_each(data, [form])[1][0]
 
 
+@decoding()
 def decode_each(
     data: bytes, forms: Sequence[ImageFormat]
 ) -> tuple[DecodedImage, list[UInt8[np.ndarray, "_ _ _"]]]:

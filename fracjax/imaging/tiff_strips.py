@@ -17,7 +17,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.TiffTags import TAGS_V2
 
 from fracjax.imaging.grey_levels import Unreadable
-from fracjax.imaging.jpeg_scans import check_jpeg
+from fracjax.imaging.jpeg_scans import check_jpeg, check_scan_count
 from fracjax.imaging.packbits import check_packed
 
 _TAG = {tag.name: number for number, tag in TAGS_V2.items()}
@@ -48,8 +48,21 @@ def check_tiff(data: bytes) -> None:
         elif compression == _PACKED and tags.get("PhotometricInterpretation") != _YCBCR:
             check_packed(strip.code, strip.size, "strip of the TIFF")
         elif compression == _JPEG:
-            tables = tags.get("JPEGTables", b"\xff\xd8\xff\xd9")
-            check_jpeg(tables[:-2] + strip.code[2:])
+            check_jpeg(_with_tables(strip, tags))
+
+
+def check_tiff_scans(data: bytes) -> None:
+    """As `check_scan_count`, of the strips of a TIFF that are JPEG, before they are decoded."""
+    with _opened(data) as image:
+        tags = _tags(image)
+        if tags.get("Compression") == _JPEG:
+            for strip in _strips(data, image.size, tags):
+                check_scan_count(_with_tables(strip, tags))
+
+
+def _with_tables(strip: _Strip, tags: Mapping[str, Any]) -> bytes:
+    """A strip as a JPEG of its own."""
+    return tags.get("JPEGTables", b"\xff\xd8\xff\xd9")[:-2] + strip.code[2:]
 
 
 def _opened(data: bytes) -> TiffImageFile:

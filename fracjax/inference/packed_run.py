@@ -21,13 +21,14 @@ import numpy as np
 
 from fracjax import __version__
 from fracjax.config.bounds import BACKBONES
-from fracjax.errors import InputError
+from fracjax.errors import DAMAGE, InputError
 from fracjax.models.backbone import leaf_name, leaf_shapes
 from fracjax.runtime.atomic_files import read_json, replacing
 from fracjax.runtime.multihost import run_on_main
 from fracjax.runtime.user_cache import VARIABLE, user_cache
 from fracjax.training import checkpoint
 from fracjax.training.checkpoint import CheckpointMetadata, Checkpoints
+from fracjax.training.checkpoint_digests import DIGESTS, check_digests
 from fracjax.training.model import abstract, variables_of
 from fracjax.training.step import TrainState
 
@@ -162,9 +163,16 @@ def _digest(data: bytes) -> str:
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether every file is there that was unpacked: caches are cleaned by age, file by file."""
-    names = folder / _FILES
-    return names.is_file() and all((folder / it).is_file() for it in json.loads(names.read_text()))
+    """Whether what was unpacked is all there, and as it was: caches are cleaned file by file."""
+    try:
+        names = json.loads((folder / _FILES).read_text())
+        best = checkpoint.newest(folder, "best") or folder
+        if not all(it.is_file() for it in (best / DIGESTS, *(folder / name for name in names))):
+            return False
+        check_digests(best, "")
+    except DAMAGE:  # also an InputError
+        return False
+    return True
 
 
 def _unpack(path: Path, folder: Path, again: str) -> None:

@@ -7,7 +7,9 @@ Where the dataset cannot be written, the file lies in a folder of the user (`cac
 
 import hashlib
 import os
+import sys
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,13 +17,14 @@ import grain
 import numpy as np
 from jaxtyping import UInt8
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 
 from fracjax.datasets.cache_folder import cache_folder
 from fracjax.datasets.prepared import Prepared
 from fracjax.errors import InputError
 from fracjax.imaging.resize import DECODE_VERSION, ImageFormat, decode
-from fracjax.loading.batch import StoredRows, write_rows
+from fracjax.loading.stored_rows import DamagedRows, StoredRows, inode, write_rows
 from fracjax.runtime.file_lock import waiting_lock
 from fracjax.runtime.multihost import barrier, run_on_main
 
@@ -29,7 +32,8 @@ from fracjax.runtime.multihost import barrier, run_on_main
 def open_decoded(prepared: Prepared, form: ImageFormat) -> StoredRows:
     """The decoded images of a prepared dataset, in the order of its records; made if need be.
 
-    Of two runs that start at once the second one waits for the first and shares its file.
+    Of two runs that start at once the second one waits for the first and shares its file. One that
+    is damaged, also while it is read, is made anew, and a line says so.
 
     Raises:
       InputError: a record cannot be decoded any more, or the disk is full.
@@ -40,17 +44,37 @@ def open_decoded(prepared: Prepared, form: ImageFormat) -> StoredRows:
     digest = hashlib.sha256(content.encode()).hexdigest()[:32]
     path = cache_folder(prepared, f"{digest}.npy") / f"{digest}.npy"
 
+    make_anew = partial(_make, prepared, form, path)
+
     def make() -> None:
-        if path.exists():
-            return
-        with waiting_lock(path.with_suffix(".lock")):
-            if not path.exists():  # the run that had the lock before may have made it
-                _write(prepared, form, path)
+        try:
+            StoredRows(path)
+        except FileNotFoundError:
+            make_anew(None)
+        except DamagedRows as damage:
+            make_anew(damage)
 
     run_on_main(make, path.name)
     make()  # for the other processes, where each host has a copy of the dataset
     barrier(path.name)  # their first computation together would not wait for one that decodes
-    return StoredRows(path)
+    return StoredRows(path, make_anew)
+
+
+def _make(
+    prepared: Prepared, form: ImageFormat, path: Path, damage: DamagedRows | None = None
+) -> None:
+    """Make the file, unless another process has done so since it was looked for, or damaged."""
+    try:
+        with waiting_lock(path.with_suffix(".lock")):
+            there = inode(path.stat()) if path.exists() else None
+            if there is not None and (damage is None or there != damage.inode):
+                return
+            if damage is not None:
+                said = f"note: {path} is damaged ({damage.what}): the images are decoded anew"
+                print(said, file=sys.stderr)
+            _write(prepared, form, path)
+    except OSError as error:  # it is another user's, or on a disk that is only read
+        raise damage or error from error
 
 
 def _write(prepared: Prepared, form: ImageFormat, path: Path) -> None:
@@ -73,6 +97,7 @@ def _write(prepared: Prepared, form: ImageFormat, path: Path) -> None:
     threads = grain.ReadOptions(num_threads=os.cpu_count() or 1, prefetch_buffer_size=64)
     images = grain.MapDataset.range(count).map(image).to_iter_dataset(threads)
     what = f"Decoding {prepared.name} to {form.side}×{form.side}×{form.channels}"
+    what = escape(what)  # the name of a folder may look like markup
     blocks = track(images, what, total=count, console=Console(stderr=True), transient=True)
     try:
         write_rows(path, count, blocks)

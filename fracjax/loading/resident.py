@@ -1,12 +1,10 @@
 """Resident mode: where they fit, all studies lie in the devices' memory and are batched there."""
 
-import os
 import socket
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 import jax
@@ -18,7 +16,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float32, Int, Int32, Shaped, UInt8
 
 from fracjax.errors import InputError
-from fracjax.loading.batch import UNKNOWN, Batch, Examples, ImageStore, StoredRows
+from fracjax.loading.batch import UNKNOWN, Batch, Examples, ImageStore
+from fracjax.loading.stored_rows import StoredRows
+from fracjax.runtime.free_memory import free_on_host
 from fracjax.runtime.multihost import allgather
 from fracjax.runtime.sharding import batch_sharding, replicate
 
@@ -70,26 +70,7 @@ def _free(device: Any) -> int:
     stats = device.memory_stats() or {}
     if "bytes_limit" in stats:
         return stats["bytes_limit"] - stats.get("bytes_in_use", 0)
-    return _free_on_host()
-
-
-def _free_on_host() -> int:
-    """Memory that the machine could give to a process, or what is left to this container of it."""
-    facts = Path("/proc/meminfo")
-    if not facts.exists():  # not Linux
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    free = _table(facts)["MemAvailable:"] * 1024
-    group = Path("/sys/fs/cgroup")
-    limit = group / "memory.max"
-    if limit.exists() and (most := limit.read_text().strip()) != "max":
-        # Cached files count as used, and are given up for the asking.
-        cached = _table(group / "memory.stat")["inactive_file"]
-        free = min(free, int(most) - int((group / "memory.current").read_text()) + cached)
-    return free
-
-
-def _table(path: Path) -> dict[str, int]:
-    return {words[0]: int(words[1]) for words in map(str.split, path.read_text().splitlines())}
+    return free_on_host()
 
 
 _CHUNK = 64 * 2**20  # bytes that are on the host at a time

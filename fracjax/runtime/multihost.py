@@ -115,8 +115,8 @@ def is_main() -> bool:
 
 
 def main_console() -> Console:
-    """Where to print; nothing comes of it but in the first process."""
-    return Console(quiet=not is_main())
+    """Where to print, names as they are; nothing comes of it but in the first process."""
+    return Console(quiet=not is_main(), markup=False, emoji=False)
 
 
 def print_main(text: str) -> None:

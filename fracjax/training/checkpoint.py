@@ -6,6 +6,7 @@ input range and the hash of the split.
 """
 
 import hashlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from fracjax.config.class_names import flag_words, roles, says_the_opposite
 from fracjax.errors import DAMAGE, InputError, naming
 from fracjax.models.backbone import leaf_shapes
 from fracjax.runtime.atomic_files import read_json
+from fracjax.runtime.multihost import is_main
 from fracjax.runtime.sharding import replicated
+from fracjax.training.checkpoint_digests import METADATA, check_digests, write_digests
 from fracjax.training.checkpoint_metadata import VERSION, CheckpointMetadata
 from fracjax.training.step import TrainState
 
@@ -34,9 +37,10 @@ def config_path(workdir: Path) -> Path:
 class Checkpoints:
     """The two checkpoint folders of a run: a context manager.
 
-    Saving is asynchronous and each folder appears whole or not at all, so a run killed at any
-    moment resumes from an epoch that was finished. Of several processes each writes its part, into
-    a workdir that they share; `by_main`, the first one alone is here and writes it all.
+    Saving is asynchronous and each folder appears whole or not at all, with the digests of its
+    files, so a run killed at any moment resumes from an epoch that was finished. Of several
+    processes each writes its part, into a workdir that they share; `by_main`, the first one alone
+    is here and writes it all.
     """
 
     def __init__(self, workdir: Path, *, by_main: bool = False) -> None:
@@ -45,20 +49,28 @@ class Checkpoints:
             # all folders: two folders written at once would take each other's for their own. The
             # name is of the path as it was given, which is the same on every host.
             own = hashlib.sha256(f"{workdir}/{name}".encode("utf-8", "surrogateescape")).hexdigest()
+            folder = _folder(workdir, name)
+
+            def written() -> None:  # by every process; told to the first, before the renaming
+                (unnamed,) = folder.glob("*.orbax-checkpoint-tmp")  # a folder for one save
+                write_digests(unnamed)
+
             options = ocp.CheckpointManagerOptions(
                 max_to_keep=1,
                 cleanup_tmp_directories=True,
+                async_options=ocp.options.AsyncOptions(post_finalization_callback=written),
                 multiprocessing_options=ocp.options.MultiprocessingOptions(
                     barrier_sync_key_prefix=own[:16],
                     active_processes={0} if by_main else None,
                 ),
                 create=not by_main,
             )
-            with naming(folder := _folder(workdir, name), _AGAIN, _MISREAD):
+            with naming(folder, _AGAIN, _MISREAD):
                 if by_main:  # Orbax does not, for some of the processes
                     folder.mkdir(parents=True, exist_ok=True)
                 return ocp.CheckpointManager(folder, options=options)
 
+        self._workdir = workdir
         self._last, self._best = manager("last"), manager("best")
 
     def __enter__(self) -> "Checkpoints":
@@ -89,14 +101,12 @@ class Checkpoints:
 
     def last(self, like: TrainState, mesh: Mesh) -> tuple[TrainState, CheckpointMetadata] | None:
         """The state to resume from, on this mesh's devices, or None in a new workdir."""
-        step = self._last.latest_step()
-        if step is None:
+        if newest(self._workdir, "last") is None:
             return None
-        state = ocp.args.StandardRestore(_on(vars(like), mesh))
-        items = ocp.args.Composite(state=state, meta=ocp.args.JsonRestore())
-        with naming(self._last.directory / str(step), _AGAIN, (Exception,)):  # Orbax raises it bare
-            restored = self._last.restore(step, args=items)
-        return TrainState(**restored["state"]), CheckpointMetadata.from_dict(restored["meta"])
+        meta = read_meta(self._workdir, "last")
+        folder = _newest(self._workdir, "last")
+        way_out = _way_out(self._workdir, "last")
+        return TrainState(**_restored(folder, vars(like), mesh, way_out)), meta
 
 
 def newest(workdir: Path, which: str) -> Path | None:
@@ -107,12 +117,13 @@ def newest(workdir: Path, which: str) -> Path | None:
 
 def read_meta(workdir: Path, which: str = "best") -> CheckpointMetadata:
     """What a checkpoint of a run says, without its arrays; refuses a folder without one."""
-    folder = _newest(workdir, which)
-    path = folder / "meta" / "metadata"
+    folder, way_out = _newest(workdir, which), _way_out(workdir, which)
+    path = folder / METADATA
     try:
-        values = read_json(path, _AGAIN)
+        check_digests(folder, way_out, "meta/")
+        values = read_json(path, way_out)
     except InputError:
-        if folder.exists():
+        if newest(workdir, which) == folder:
             raise
         return read_meta(workdir, which)  # a run that trains has put another in its place
     if (found := values.get("version", 1)) != VERSION:
@@ -123,9 +134,9 @@ def read_meta(workdir: Path, which: str = "best") -> CheckpointMetadata:
     try:
         meta = CheckpointMetadata.from_dict(values)
     except InputError as error:
-        raise InputError(f"{workdir}: {error}; {_AGAIN}") from error
+        raise InputError(f"{workdir}: {error}; {way_out}") from error
     except DAMAGE as error:
-        raise InputError(f"{path} is damaged ({error!r}); {_AGAIN}") from error
+        raise InputError(f"{path} is damaged ({error!r}); {way_out}") from error
     if says_the_opposite(meta.classes):
         raise InputError(
             f"{workdir} was trained with {roles(meta.classes)}, the opposite of what the names "
@@ -133,6 +144,20 @@ def read_meta(workdir: Path, which: str = "best") -> CheckpointMetadata:
             f"with --data.classes {flag_words(meta.classes[::-1])}"
         )
     return meta
+
+
+def read_history(workdir: Path) -> CheckpointMetadata:
+    """What the last checkpoint of a run says, of the epochs after the best one, too.
+
+    Where it is not there any more, or damaged, which is noted, what the best one says.
+    """
+    if newest(workdir, "last"):
+        try:
+            return read_meta(workdir, "last")
+        except InputError as error:
+            if is_main():
+                print(f"note: epochs after the best one are not shown: {error}", file=sys.stderr)
+    return read_meta(workdir)
 
 
 class Replaced(InputError):
@@ -147,23 +172,26 @@ def restore_network(
     `like` is `{"params": ..., "batch_stats": ...}` with the shapes that its config builds; others
     on the disk are refused.
     """
-    path = _newest(workdir, "best") / "state"
+    folder = _newest(workdir, "best")
     if epoch is not None:  # whose metadata was read: not of whichever is the best by now
-        path = _folder(workdir, "best") / str(epoch) / "state"
+        folder = folder.with_name(str(epoch))
     try:
-        return _restored(path, like, mesh)
+        return _restored(folder, like, mesh, _AGAIN)
     except InputError as error:
-        if path.exists():
+        if newest(workdir, "best") == folder:
             raise
         raise Replaced(
-            f"{workdir} is being trained: its best network of epoch {epoch} was replaced while it "
-            "was read; start this again, or wait for its end"
+            f"{workdir} is being trained: its best network of epoch {folder.name} was replaced "
+            "while it was read; start this again, or wait for its end"
         ) from error
 
 
-def _restored(path: Path, like: dict[str, Any], mesh: Mesh) -> dict[str, Any]:
+def _restored(folder: Path, like: dict[str, Any], mesh: Mesh, way_out: str) -> dict[str, Any]:
+    """The arrays in a checkpoint, compared with their digests, and with the shapes of `like`."""
+    check_digests(folder, way_out)
+    path = folder / "state"
     with ocp.StandardCheckpointer() as checkpointer:
-        with naming(path, _AGAIN, (Exception,)):  # Orbax raises it bare
+        with naming(path, way_out, (Exception,)):  # Orbax raises it bare
             found = leaf_shapes(checkpointer.metadata(path).item_metadata.tree)
         expected = leaf_shapes(like)
         problems = [
@@ -176,12 +204,24 @@ def _restored(path: Path, like: dict[str, Any], mesh: Mesh) -> dict[str, Any]:
                 f"{path} does not hold the network of its config ({len(problems)} problems); "
                 "train it again into a new --workdir\n" + "\n".join(problems)
             )
-        with naming(path, _AGAIN, (Exception,)):  # Orbax raises it bare
+        with naming(path, way_out, (Exception,)):  # Orbax raises it bare
             return checkpointer.restore(path, _on(like, mesh))
 
 
 def _folder(workdir: Path, name: str) -> Path:
     return workdir.absolute() / "checkpoints" / name
+
+
+def _way_out(workdir: Path, which: str) -> str:
+    """What to do about a checkpoint that is damaged."""
+    best = newest(workdir, "best") if which == "last" else None
+    if best is None:
+        return _AGAIN
+    return (
+        f"restore that file, or take the run's best network, of epoch {best.name}, which lies in "
+        f"another folder (`fracjax evaluate --checkpoint {workdir}`), or train again into another "
+        "--workdir"
+    )
 
 
 def _newest(workdir: Path, which: str) -> Path:

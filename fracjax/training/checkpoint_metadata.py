@@ -8,6 +8,7 @@ from fracjax.config import Config, io
 from fracjax.errors import InputError
 from fracjax.imaging.resize import ImageFormat
 from fracjax.models.backbone import ImageSpec
+from fracjax.training import checkpoint_digests
 
 VERSION = 5
 """Of what a checkpoint holds and of how its run draws its randomness. Raise it with every change
@@ -109,6 +110,7 @@ class CheckpointMetadata:
         """Plain values, fit for JSON."""
         return {
             "version": VERSION,
+            "digests": checkpoint_digests.DIGESTS,  # so that their loss is seen
             **{name: getattr(self, name) for name in self.__dataclass_fields__},
             "config": io.to_dict(self.config),
             "image": asdict(self.image),
@@ -118,7 +120,7 @@ class CheckpointMetadata:
     def from_dict(cls, values: dict[str, Any]) -> "CheckpointMetadata":
         """Inverse of `to_dict`."""
         config, image = io.from_dict(values["config"]), ImageSpec(**values["image"])
-        own = {name: value for name, value in values.items() if name != "version"}
+        own = {name: value for name, value in values.items() if name not in ("version", "digests")}
         return cls(**{**own, "config": config, "image": image})
 
 

@@ -95,10 +95,11 @@ def fit_members(
     if len(done) == len(configs):
         if profile_steps:
             console.print(
-                f"{config.workdir} is trained: nothing was profiled; name another --workdir"
+                f"{config.workdir} is trained: nothing was profiled; name another --workdir",
+                markup=False,
             )
         return done
-    say = partial(console.print, highlight=False, soft_wrap=True)
+    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
     for view in {view.data.fold: view for view in views}.values():
         for part in SEEN_BEFORE:
             for audit in starting_run.audit(starts, view, part):
@@ -123,6 +124,7 @@ def fit_members(
                 f"{meta.config.workdir}: {len(train)} studies of {dataset.prepared.name} to train "
                 f"on, {len(validation)} to validate on, split {meta.split_hash[:12]}, "
                 f"{mesh.size} device(s)",
+                markup=False,
                 highlight=False,
             )
             if meta.second_task:
@@ -154,7 +156,7 @@ def train_epochs(
     """Train until no network has an epoch ahead; each is validated and saved after each epoch."""
     first, watch, compiled = trainers[0], Stopwatch(), None
     loader, why = make_loader(trainers, mesh, watch)
-    console.print(why, highlight=False)
+    console.print(why, markup=False, highlight=False)
     forward = make_forward(
         first.model.model,
         image=first.model.image,

@@ -62,7 +62,7 @@ class Bar(Progress):
 
     def note(self, text: str) -> None:
         """Print a line above the bar."""
-        self.console.print(text, highlight=False)
+        self.console.print(text, markup=False, highlight=False)
 
 
 class Profile:
@@ -76,7 +76,7 @@ class Profile:
 
     def __init__(self, folder: Path, steps: int, console: Console) -> None:
         self._folder, self._steps, self._done, self._traces = folder, steps, 0, False
-        self._say = partial(console.print, highlight=False, soft_wrap=True)
+        self._say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
 
     def __enter__(self) -> "Profile":
         return self

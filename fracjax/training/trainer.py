@@ -110,7 +110,8 @@ class Trainer:
             # Where things lie now, and for how long to go on.
             self.meta = dataclasses.replace(saved, config=config)
             within = f", step {self.meta.step} of the next" if self.meta.step else ""
-            console.print(f"{config.workdir}: resumed after epoch {self.meta.epoch}{within}")
+            said = f"{config.workdir}: resumed after epoch {self.meta.epoch}{within}"
+            console.print(said, markup=False)
 
     @property
     def ahead(self) -> NextEpoch | None:

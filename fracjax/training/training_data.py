@@ -26,10 +26,11 @@ from fracjax.augment.policy import augment_with_masks
 from fracjax.config import Augment, Config, Data
 from fracjax.errors import InputError
 from fracjax.loading import streaming
-from fracjax.loading.batch import Examples, Outlines, StoredRows, write_rows
+from fracjax.loading.batch import Examples, Outlines
 from fracjax.loading.dataset_view import Dataset
 from fracjax.loading.outlines import outlines_of
 from fracjax.loading.sampling import subset_rows
+from fracjax.loading.stored_rows import StoredRows, write_rows
 from fracjax.models.backbone import ImageSpec
 from fracjax.models.classifier import Classifier
 from fracjax.runtime.multihost import barrier, broadcast, is_main
@@ -146,7 +147,9 @@ def make_training_data(
     cache = functools.partial(cache_view, prefix, batch_size=batch_size, mesh=mesh, folder=folder)
 
     def cached(examples: Examples, view: int, name: str) -> Examples:
-        console.print(f"computing the features before {stop}: {name}", highlight=False)
+        console.print(
+            f"computing the features before {stop}: {name}", markup=False, highlight=False
+        )
         key = jax.random.fold_in(root, view) if view else None
         images = dataclasses.replace(examples, outlines=None)
         return dataclasses.replace(

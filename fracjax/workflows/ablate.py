@@ -95,7 +95,10 @@ def ablate(request: Request, console: Console) -> bool:
                 p = "" if one.p_value is None else f", p {one.p_value:.2g}"
                 line = f"{one.name}: AUC {one.auc}{gain}{p}"
                 console.print(line, highlight=False, soft_wrap=True, markup=False)
-            console.print(f"kept in {_record(request.name)}, for the page of `fracjax reproduce`")
+            console.print(
+                f"kept in {_record(request.name)}, for the page of `fracjax reproduce`",
+                markup=False,
+            )
     return good
 
 

@@ -44,7 +44,7 @@ from fracjax.report.sections.summary import classifier_summary, detector_summary
 from fracjax.report.table import Table, threshold_text
 from fracjax.report.tables import binary_tables, marks_tables, per_class_table, subgroup_table
 from fracjax.runtime.atomic_files import to_json
-from fracjax.training.checkpoint import newest, read_meta
+from fracjax.training.checkpoint import read_history
 from fracjax.training.ensemble_configs import member_dirs
 from fracjax.training.starting_run import describe
 from fracjax.workflows import marks
@@ -153,7 +153,7 @@ def evaluate(
     page = _page(evaluated, run, sections)
     folder = write_report(place / name, {"source": source, **figures}, tables, page, console)
     for audit in evaluated.leakage:
-        console.print(f"leakage audit: {audit}", highlight=False, soft_wrap=True)
+        console.print(f"leakage audit: {audit}", markup=False, highlight=False, soft_wrap=True)
     if external is not None:
         show_external(external, folder, console)
     evaluated.predictions.to_csv(folder / "predictions.csv")
@@ -216,11 +216,7 @@ def _facts(evaluated: EvaluatedRun) -> RunFacts:
 
 def _facts_of(trained: ModelBundle, evaluated: EvaluatedRun, data: DataFacts) -> RunFacts:
     external = evaluated.external
-    # The last checkpoint has the epochs after the best one, too, if it is still there.
-    metas = [
-        read_meta(where, "last" if newest(where, "last") else "best")
-        for where in member_dirs(trained.workdir)
-    ]
+    metas = [read_history(where) for where in member_dirs(trained.workdir)]
     histories = {
         f"network {i}": History(meta.history, meta.best_epoch, meta.config.train.keep)
         for i, meta in enumerate(metas, 1)

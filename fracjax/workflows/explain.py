@@ -74,7 +74,8 @@ def explain_run(
         png = overlay_png(image, maps[place], where.boxes[place])
         (folder / f"{number:03d}_{name}.png").write_bytes(png)
     if not where.boxed.any():
-        console.print(f"{dataset.prepared.name} has no boxes: there is nothing to score maps with")
+        said = f"{dataset.prepared.name} has no boxes: there is nothing to score maps with"
+        console.print(said, markup=False)
         return
     best = None
     if part == "test":  # at levels at which validation has the best IoU

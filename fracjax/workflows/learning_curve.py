@@ -77,4 +77,4 @@ def show_learning_curve(
     for table in tables(curve):
         console.print(table.rich())
     for line in (*said, f"figures: {workdir / 'learning_curve.json'}", f"page: {written}"):
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -71,7 +71,7 @@ def reproduce(request: Request, console: Console) -> bool:
     with alone_in(FOLDER):
         plan = make_plan(systems, request.limits.sources)
         for name, why in plan.reasons.items():
-            console.print(f"{name}: {why}", highlight=False, soft_wrap=True)
+            console.print(f"{name}: {why}", markup=False, highlight=False, soft_wrap=True)
         outcomes: dict[str, Outcome] = {}
 
         def write(outcome: Outcome) -> None:  # after each, for who looks, or ends it, then
@@ -82,7 +82,7 @@ def reproduce(request: Request, console: Console) -> bool:
             return run_side_by_side(plan.jobs, FOLDER, request.limits, console, write)
         finally:
             write_page(request, systems, plan, outcomes)
-            console.print(f"the page is {request.out}", highlight=False)
+            console.print(f"the page is {request.out}", markup=False, highlight=False)
 
 
 def make_plan(systems: Sequence[System], sources: Sequence[Path]) -> Plan:

@@ -63,7 +63,7 @@ def run_side_by_side(
     outcomes = []
 
     def say(text: str) -> None:
-        console.print(text, highlight=False, soft_wrap=True)
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     say(f"{len(jobs)} jobs, {limits.jobs} at once, logs in {folder}")
     how = {"at_once": limits.jobs, "seconds": 60.0 * limits.minutes}

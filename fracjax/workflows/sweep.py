@@ -44,7 +44,7 @@ def show_sweep(workdir: Path, metas: Sequence[CheckpointMetadata], console: Cons
         f"figures: {path}",
         f"next: fracjax evaluate --checkpoint {run.workdir} --split validation",
     ):
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def runs_table(runs: Sequence[SweptRun], score: str, keep: str) -> Table:

@@ -96,11 +96,13 @@ def show_model(config: Config, console: Console) -> None:
             table.add_row(row.block, *counts, row.state, row.batch_norm, *rate)
         table.add_section()
         table.add_row("total", f"{total.parameters:,}", f"{total.trained:,}", "", "", style="bold")
-        console.print(table)
-        console.print(f"{phase_text(phase, config.train)}.", highlight=False, soft_wrap=True)
+        console.print(table, markup=False)
+        console.print(
+            f"{phase_text(phase, config.train)}.", markup=False, highlight=False, soft_wrap=True
+        )
     words = result_text(config.train)
     words = f"{words[0].upper()}{words[1:]}. {beside_text(config)}"
-    console.print(words.rstrip(), highlight=False, soft_wrap=True)
+    console.print(words.rstrip(), markup=False, highlight=False, soft_wrap=True)
     console.print("Parameters include the running statistics of BatchNorm, as Keras counts them.")
 
 
@@ -110,12 +112,12 @@ def show_estimate(config: Config, console: Console) -> None:
         said = str(estimate(config, data_mesh()))
     except InputError as error:
         said = f"no estimate of how long it takes: {error}"
-    console.print(f"{said}.", highlight=False, soft_wrap=True)
+    console.print(f"{said}.", markup=False, highlight=False, soft_wrap=True)
 
 
 def show_run(workdir: Path, metas: Sequence[CheckpointMetadata], console: Console) -> None:
     """Print how the networks of a run ended and where everything lies."""
-    say = partial(console.print, highlight=False, soft_wrap=True)
+    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
     for meta in metas:
         say(
             f"{meta.config.workdir}: stopped after epoch {meta.epoch}; kept is epoch "

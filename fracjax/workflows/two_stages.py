@@ -71,5 +71,9 @@ def run_two_stages(stage1: Config, stage2: Config, console: Console) -> Path:
 def _draw_phantoms(config: Config, console: Console) -> None:
     name, folder = config.data.name, config.data.dir / config.data.name
     if name in DRAWN and not folder.exists():
-        console.print(f"drawing phantoms into {folder}", highlight=False)
-        console.print(str(prepare(Request(name=name, data_dir=config.data.dir))), highlight=False)
+        console.print(f"drawing phantoms into {folder}", markup=False, highlight=False)
+        console.print(
+            str(prepare(Request(name=name, data_dir=config.data.dir))),
+            markup=False,
+            highlight=False,
+        )

@@ -1,12 +1,13 @@
 """What lost a part is refused, of every kind that lets it be seen; what is sound is taken."""
 
 import io
+import struct
 import zlib
 
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
-from PIL import Image
+from PIL import Image, ImageFile
 
 from fracjax.imaging import jpeg_scans
 from fracjax.imaging.decoder_warnings import capture_decoder_warnings
@@ -140,9 +141,33 @@ def test_a_cmyk_jpeg_is_taken():
     assert not isinstance(read(out.getvalue()), Rejection)
 
 
-def test_a_jpeg_of_hundreds_of_scans_is_refused_before_it_is_decoded(monkeypatch):
+def in_tiff(code: bytes, height: int, width: int) -> bytes:
+    """A grey TIFF whose one strip is a JPEG."""
+    at = 8 + 2 + 12 * 9 + 4
+    size = {256: width, 257: height, 278: height}
+    tags = sorted({**size, 258: 8, 259: 7, 262: 1, 273: at, 277: 1, 279: len(code)}.items())
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    return struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + entries + bytes(4) + code
+
+
+SCANS = {
+    "JPEG": lambda code: code,
+    "TIFF": lambda code: in_tiff(code, *GREY.shape),
+    "DICOM, baseline": lambda code: compressed(code, "1.2.840.10008.1.2.4.50", GREY),
+    "DICOM, extended": lambda code: compressed(code, "1.2.840.10008.1.2.4.51", GREY),
+    "DICOM, progressive": lambda code: compressed(code, "1.2.840.10008.1.2.4.55", GREY),
+    "DICOM, JPEG-LS": lambda code: compressed(code, "1.2.840.10008.1.2.4.80", GREY),
+}
+
+
+@pytest.mark.parametrize("kind", SCANS)
+def test_a_jpeg_of_hundreds_of_scans_is_refused_before_it_is_decoded(kind, monkeypatch):
+    data = SCANS[kind](encode(GREY, progressive=True))
+    if kind in ("JPEG", "TIFF"):
+        assert not isinstance(read(data), Rejection)
     monkeypatch.setattr(jpeg_scans, "MAX_SCANS", 5)
-    found = read(SOUND["JPEG, progressive"])
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda *_: pytest.fail("it was decoded"))
+    found = read(data)
     assert isinstance(found, Rejection)
     assert found.reason.startswith("decompression bomb: a JPEG of 6 scans, more than the 5")
 

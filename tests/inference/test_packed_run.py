@@ -168,6 +168,15 @@ def test_what_a_cleaning_of_the_cache_left_is_unpacked_again(packed):
     open_run(folder, data_mesh())
 
 
+def test_what_was_changed_in_the_cache_is_unpacked_again(packed):
+    folder = unpacked(packed)
+    arrays = max(folder.glob("checkpoints/best/*/state/**/*"), key=lambda it: it.stat().st_size)
+    whole = arrays.read_bytes()
+    arrays.write_bytes(whole[:-100] + bytes(100))
+    assert unpacked(packed) == folder
+    open_run(folder, data_mesh())
+
+
 @pytest.mark.parametrize("name", ["../outside.json", "run.py", "/tmp/a.json"])
 def test_a_file_that_would_write_elsewhere_is_refused(packed, tmp_path, name):
     planted = _changed(packed, tmp_path / "p.npz", record=_record(packed, beside={name: {}}))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
+from rich.text import Text
 
 from fracjax.datasets import cache_folder
 from fracjax.datasets import prepared as prepared_module
@@ -18,10 +19,11 @@ from fracjax.datasets.prepare import prepare
 from fracjax.datasets.prepared import open_prepared, open_records
 from fracjax.datasets.request import Request
 from fracjax.errors import InputError
+from fracjax.imaging import read as read_module
 from fracjax.imaging.resize import ImageFormat, decode
 from fracjax.loading import decoded_cache
-from fracjax.loading.batch import StoredRows
 from fracjax.loading.decoded_cache import open_decoded
+from fracjax.loading.stored_rows import StoredRows, write_rows
 
 FORM = ImageFormat(side=12)
 
@@ -73,6 +75,22 @@ def test_records_are_opened_before_threads_read_them(prepared, monkeypatch, read
     monkeypatch.setattr(prepared_module, "open_records", opened)
     read(prepared)
     assert opened_in == [threading.main_thread()]
+
+
+@pytest.mark.parametrize("read", [lambda it: open_decoded(it, FORM), fingerprints])
+@pytest.mark.parametrize("name", ["[bold]a[/bold]", "a [/] b", "[/x]"])
+def test_the_name_of_a_dataset_is_no_markup_above_a_bar(prepared, read, name, monkeypatch):
+    shown = []
+
+    def track(items, what, **_):
+        shown.append(Text.from_markup(what).plain)
+        return items
+
+    for module in (decoded_cache, read_module):
+        monkeypatch.setattr(module, "track", track)
+    read(dataclasses.replace(prepared, name=name))
+    assert len(shown) == 1
+    assert name in shown[0]
 
 
 def test_the_second_run_decodes_nothing(prepared, calls):
@@ -137,21 +155,90 @@ def test_a_record_that_does_not_decode_any_more_is_named(prepared, monkeypatch):
         open_decoded(prepared, FORM)
 
 
-@pytest.mark.parametrize("damage", [lambda b: b[:-1], lambda b: b + b"x", lambda b: b[3:]])
-def test_a_damaged_file_is_refused_with_the_way_out(prepared, damage):
+def zeros_from(share):
+    return lambda data: data[: int(share * len(data))] + bytes(len(data) - int(share * len(data)))
+
+
+DAMAGES = {
+    "cut": lambda data: data[:-1],
+    "longer": lambda data: data + b"x",
+    "begins later": lambda data: data[3:],
+    "empty": lambda data: b"",
+    "half zero": zeros_from(0.5),
+    "a hole of zeros": lambda data: data[:1000] + bytes(500) + data[1500:],
+    "one bit": lambda data: data[:2000] + bytes([data[2000] ^ 1]) + data[2001:],
+    "another kind of number": lambda data: data.replace(b"|u1", b"|i1", 1),
+    "of before there were checksums": lambda data: data[: -4 * 21],
+    "of another store": lambda data: data[:128] + data[272:-84] + data[128:272] + data[-84:],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_store_is_made_anew_and_one_line_says_so(prepared, calls, capsys, damage):
+    store = open_decoded(prepared, FORM)
+    whole = store.path.read_bytes()
+    store.path.write_bytes(damage(whole))
+    again = open_decoded(prepared, FORM)
+    assert_array_equal(again[np.arange(20)], np.load(store.path))
+    assert store.path.read_bytes() == whole
+    assert len(calls) == 40
+    said = capsys.readouterr().err
+    assert said.count("note: ") == said.count("): the images are decoded anew\n") == 1
+    assert f"note: {store.path} is damaged (" in said
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_damage_while_it_is_read_is_seen_by_every_reader_and_mended_once(prepared, calls, seed):
+    mine, theirs = open_decoded(prepared, FORM), open_decoded(prepared, FORM)
+    right = mine[np.arange(20)]
+    draw = np.random.default_rng(seed)
+    place = int(draw.integers(128, 128 + right.size - 64))  # in place: both have the file open
+    with mine.path.open("r+b") as file:
+        file.seek(place)
+        file.write(draw.bytes(int(draw.integers(1, 64))))
+    sent = pickle.loads(pickle.dumps(theirs))  # a worker process has it so
+    found = []
+    readers = [
+        threading.Thread(target=lambda it=it: found.append(it[np.arange(20)]))
+        for it in (mine, theirs, sent, mine)
+    ]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join()
+    assert len(found) == 4
+    for rows in found:
+        assert_array_equal(rows, right)
+    assert len(calls) == 40
+
+
+def test_a_damaged_store_that_cannot_be_replaced_is_refused(prepared, monkeypatch):
     path = open_decoded(prepared, FORM).path
-    path.write_bytes(damage(path.read_bytes()))
+    path.write_bytes(path.read_bytes()[:-1])
+
+    def refused(lock):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(decoded_cache, "waiting_lock", refused)
     with pytest.raises(InputError, match=r"is damaged .*; delete it and run again"):
         open_decoded(prepared, FORM)
 
 
-def test_a_row_that_the_file_lost_meanwhile_is_an_error(tmp_path):
-    np.save(tmp_path / "a.npy", np.zeros((4, 8), np.float16))
-    rows = StoredRows(tmp_path / "a.npy")
+def test_rows_that_nothing_can_make_anew_are_refused(tmp_path):
+    rows = np.arange(32, dtype=np.float16).reshape(4, 8)
+    write_rows(tmp_path / "a.npy", 4, [rows[:3], rows[3:]])
+    stored = StoredRows(tmp_path / "a.npy")
+    assert_array_equal(stored[np.array([3, 0])], rows[[3, 0]])
+    with (tmp_path / "a.npy").open("r+b") as file:
+        file.seek(128 + 2 * 16)
+        file.write(b"\1")
+    assert_array_equal(stored[np.array([3, 0])], rows[[3, 0]])
+    with pytest.raises(InputError, match=r"a.npy is damaged \(row 2 .*; delete it and run again"):
+        stored[np.array([0, 2])]
     with (tmp_path / "a.npy").open("r+b") as file:
         file.truncate(130)
-    with pytest.raises(OSError, match="bytes of row 3, expected 16"):
-        rows[np.array([3])]
+    with pytest.raises(InputError, match="2 bytes of row 0, expected 16"):
+        stored[np.array([0])]
 
 
 def test_a_dataset_with_its_store_may_be_prepared_again(prepared, tmp_path):

@@ -7,6 +7,7 @@ from fracjax.errors import InputError
 from fracjax.loading import resident
 from fracjax.loading.batch import Examples
 from fracjax.loading.resident import MemoryBudget, room_for
+from fracjax.runtime.free_memory import free_on_host
 from fracjax.runtime.sharding import data_mesh
 
 
@@ -28,7 +29,7 @@ def test_what_is_asked_for_is_done_if_it_can_be():
 
 @pytest.mark.parametrize("devices", [1, 4])
 def test_the_studies_are_counted_once_and_split_over_the_devices(devices, monkeypatch):
-    monkeypatch.setattr(resident, "_free_on_host", lambda: 4000)
+    monkeypatch.setattr(resident, "free_on_host", lambda: 4000)
     pictures, number = np.zeros((20, 4, 4, 1), np.uint8), np.arange(10)
     one = Examples(number, pictures, number, number, row=number)
     two = Examples(number, pictures, number, number, row=number + 5)  # five rows are both's
@@ -38,4 +39,4 @@ def test_the_studies_are_counted_once_and_split_over_the_devices(devices, monkey
 
 
 def test_the_free_memory_of_this_machine_is_a_number_of_bytes():
-    assert 2**20 < resident._free_on_host() < 2**50
+    assert 2**20 < free_on_host() < 2**50

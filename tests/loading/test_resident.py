@@ -9,9 +9,10 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from fracjax.loading import resident
-from fracjax.loading.batch import Examples, Outlines, StoredRows
+from fracjax.loading.batch import Examples, Outlines
 from fracjax.loading.resident import batch_at, evaluation_pass, make_resident, place, take
 from fracjax.loading.sampling import draw_order
+from fracjax.loading.stored_rows import StoredRows, write_rows
 from fracjax.loading.streaming import training_batches
 from fracjax.runtime.sharding import data_mesh
 
@@ -102,7 +103,7 @@ def test_parts_share_their_pictures_and_what_nobody_uses_is_not_placed():
 
 def test_two_openings_of_one_file_are_one_set_of_pictures(tmp_path):
     examples = _examples()
-    np.save(tmp_path / "a.npy", np.asarray(examples.image))
+    write_rows(tmp_path / "a.npy", len(examples.image), [np.asarray(examples.image)])
     stored = [Examples(examples.study, StoredRows(tmp_path / "a.npy"), LABEL, LABEL)] * 2
     stored = [Examples(e.study, StoredRows(tmp_path / "a.npy"), e.label, e.group) for e in stored]
     one, two = make_resident(stored, data_mesh(1))

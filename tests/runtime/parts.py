@@ -6,9 +6,10 @@ import jax
 import numpy as np
 from numpy.testing import assert_array_equal
 
-from fracjax.loading.batch import Examples, StoredRows
+from fracjax.loading.batch import Examples
 from fracjax.loading.resident import batch_at, make_resident
 from fracjax.loading.sampling import draw_order
+from fracjax.loading.stored_rows import StoredRows, write_rows
 from fracjax.loading.streaming import BatchSource, stream, training_batches
 from fracjax.runtime.multihost import barrier
 from fracjax.runtime.sharding import batch_sharding, data_mesh
@@ -32,7 +33,7 @@ def check_parts(folder: Path) -> None:
     pictures = np.arange(26 * 9, dtype=np.uint8).reshape(26, 3, 3, 1)
     label = np.arange(26) % 3
     if number == 0:
-        np.save(folder / "a.npy", pictures)
+        write_rows(folder / "a.npy", len(pictures), [pictures])
     barrier("written")
     store = Counted(folder / "a.npy")
     examples = Examples(label.astype(str), store, label, label)

@@ -13,8 +13,8 @@ from fracjax.augment.policy import augment_with_masks
 from fracjax.config import Augment, Config, Data, Freeze, Loss, Model, Phase
 from fracjax.errors import InputError
 from fracjax.inference.model_bundle import open_run
-from fracjax.loading.batch import StoredRows
 from fracjax.loading.dataset_view import open_dataset
+from fracjax.loading.stored_rows import StoredRows, write_rows
 from fracjax.models.backbone import ImageSpec
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training import training_data
@@ -107,7 +107,7 @@ def test_features_are_named_by_pictures_rows_and_weights(config, network, exampl
     reseeded = dataclasses.replace(config, train=dataclasses.replace(config.train, seed=1))
     assert training_data.digest(_prefix(network), brighter, KEY) != name
     assert training_data.digest(_prefix(init(reseeded)), examples, KEY) != name
-    np.save(tmp_path / "a.npy", examples.image)
+    write_rows(tmp_path / "a.npy", len(examples), [examples.image])
     stored = dataclasses.replace(examples, image=StoredRows(tmp_path / "a.npy"))
     other = [stored, stored.take(np.arange(20)[::-1]), stored.take(np.arange(10))]
     assert len({training_data.digest(_prefix(network), one, KEY) for one in other}) == 3

@@ -1,9 +1,10 @@
 """Where images come from: a folder or the zip it came in, and its studies before their audit."""
 
+import hashlib
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -48,6 +49,36 @@ class Study:
     part: str = ""
     # why it must be refused, where the source itself shows that; else None
     problem: str | None = None
+
+
+def as_audited(study: Study, sha256: str) -> Study:
+    """The same study, whose file is read again as it was audited or not at all.
+
+    Between both somebody may have written there: what was looked at is what is recorded.
+    """
+
+    def read() -> bytes:
+        try:
+            data = study.read()
+        except OSError as error:
+            raise Changed(study.path, f"cannot be read any more ({error})") from error
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise Changed(study.path, "has changed")
+        return data
+
+    return replace(study, read=read)
+
+
+class Changed(InputError):
+    """A file of a source is another than was audited; `path` is which, `how` in words."""
+
+    def __init__(self, path: str, how: str, more: int = 0):
+        others = f", as {more} others have" if more else ""
+        super().__init__(
+            f"{path} {how} since it was audited{others}: the source is being written to; wait for "
+            "the end of that, and start again"
+        )
+        self.path, self.how = path, how
 
 
 @dataclass(frozen=True)
