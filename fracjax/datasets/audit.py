@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import UInt8, UInt64
 
 from fracjax.datasets.common_depth import common_depth
-from fracjax.datasets.duplicates import dihedral, fingerprint, near_duplicate_groups
+from fracjax.datasets.duplicates import fingerprint, near_duplicate_groups
+from fracjax.datasets.fine_structure import dihedral
 from fracjax.datasets.prepared import REFUSED, TAKEN, ManifestRow, undeclared_bits
 from fracjax.datasets.sources.archive import Contents, Study, as_audited
 from fracjax.errors import InputError

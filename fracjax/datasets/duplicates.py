@@ -6,19 +6,29 @@ over each other and their fine structure (local contrast, not the grey of a limb
 agree. Pairs that pass are joined by union-find.
 """
 
+import hashlib
 from collections.abc import Hashable, Sequence
+from threading import Lock
 
 import imagehash
 import numpy as np
-import scipy
-from jaxtyping import Float32, Int, Shaped, UInt8, UInt64
+from jaxtyping import Int, UInt8, UInt64
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
-THUMBNAIL = 64  # pixels a side; what perceptual hash and alignment see
+from fracjax.datasets.fine_structure import (
+    THUMBNAIL,
+    UNDONE_BY,
+    FineStructures,
+    Views,
+    dihedral,
+    fine_similarity,
+)
+from fracjax.imaging.read import in_threads
+
 HASH_DISTANCE = 16  # bits of 64 that may differ for a pair to be looked at
-_MARGIN = 6  # thumbnail pixels left out at each border: film edges and letter boxes look alike
-_SHIFT = 4  # thumbnail pixels that a copy may be moved (a crop moves it)
-_BATCH = 2048
+# The pairs that are looked at together; in a row and a column lie 64 bits for each of 8 turns.
+ROWS, COLUMNS, BATCH = 64, 4096, 1024
 # From which correlation of the fine structure two images of a dataset count as one.
 _SIMILARITY = {
     # One detector, one protocol. Copies correlate above 0.9, retakes and other exposures of one
@@ -40,12 +50,6 @@ def similarity_of(dataset: str) -> float | None:
     return _SIMILARITY.get(dataset, _OF_A_CLINIC)
 
 
-def dihedral(square: Shaped[np.ndarray, "*b h w"]) -> list[np.ndarray]:
-    """The eight flips and rotations (D4) of an array's last two axes."""
-    turns = [np.rot90(square, k, axes=(-2, -1)) for k in range(4)]
-    return turns + [np.swapaxes(turn, -2, -1) for turn in turns]
-
-
 def fingerprint(
     grey: UInt8[np.ndarray, "h w"],
 ) -> tuple[UInt64[np.ndarray, "8"], UInt8[np.ndarray, "64 64"]]:
@@ -65,78 +69,110 @@ def near_duplicate_groups(
 ) -> Int[np.ndarray, "n"]:
     """For each image, by its `fingerprint`, the index of the first image of its group.
 
-    `similarity` is the smallest correlation of the fine structure, 0 to 1, that joins a pair; with
-    None none is joined for its looks.
+    `similarity` is the smallest correlation of the fine structure, above 0 and up to 1, that joins
+    a pair; with None none is joined for its looks.
     Images that share one of their `links` are joined, alike or not.
     """
-    joined = scipy.cluster.hierarchy.DisjointSet(range(len(hashes)))
-    if similarity is not None:
-        pairs = candidates_between(hashes, hashes)
-        first, second, turn = pairs[:, pairs[0] < pairs[1]]
-        alike = fine_similarity(thumbnails, first, second, turn) >= similarity
-        for a, b in zip(first[alike].tolist(), second[alike].tolist(), strict=True):
-            joined.merge(a, b)
+    groups = _Groups(len(hashes))
     seen: dict[Hashable, int] = {}
     for index, keys in enumerate(links):
         for key in keys:
-            joined.merge(index, seen.setdefault(key, index))
-    groups = np.arange(len(hashes))
-    for members in joined.subsets():
-        groups[list(members)] = min(members)
-    return groups
+            groups.join(index, seen.setdefault(key, index))
+    if similarity is not None:
+        _join_lookalikes(groups, hashes, thumbnails, similarity)
+    return groups.firsts()
 
 
-def candidates_between(
-    ours: UInt64[np.ndarray, "n 8"], theirs: UInt64[np.ndarray, "m 8"]
-) -> Int[np.ndarray, "3 p"]:
-    """Pairs i of ours, j of theirs within `HASH_DISTANCE`, and which turn of j is nearest to i."""
-    parts = [np.zeros((3, 0), np.int64)]
-    turns = np.ascontiguousarray(theirs.T)
-    for start in range(0, len(ours), 64):  # which the cache holds, as it would not all turns
-        here = ours[start : start + 64, :1]
-        least = np.bitwise_count(here ^ turns[0])
-        for turn in turns[1:]:
-            np.minimum(least, np.bitwise_count(here ^ turn), out=least)
-        i, j = np.nonzero(least <= HASH_DISTANCE)
-        nearest = np.bitwise_count(here[i] ^ theirs[j]).argmin(axis=-1)
-        parts.append(np.stack([i + start, j, nearest]))
-    return np.concatenate(parts, axis=1)
-
-
-def fine_similarity(
+def _join_lookalikes(
+    groups: "_Groups",
+    hashes: UInt64[np.ndarray, "n 8"],
     thumbnails: UInt8[np.ndarray, "n side side"],
-    first: Int[np.ndarray, "m"],
-    second: Int[np.ndarray, "m"],
-    turn: Int[np.ndarray, "m"],
-) -> Float32[np.ndarray, "m"]:
-    """Correlation of the fine structure of each pair, at the best of the small shifts.
+    similarity: float,
+) -> None:
+    """Join each pair that is alike, unless it is of one group already."""
+    structures = FineStructures(thumbnails, "Fine structure of every image")
+    copies: dict[bytes, list[int]] = {}  # what has one fingerprint is compared once
+    for index in np.flatnonzero(structures.norm > 0.5).tolist():  # a blank image is like none
+        both = hashes[index].tobytes() + thumbnails[index].tobytes()
+        copies.setdefault(hashlib.sha256(both).digest(), []).append(index)
+    for first, *others in copies.values():
+        for other in others:
+            groups.join(first, other)
+    # A pair's first image is compared with the turns of its second one: an image with those of
+    # all that come after it, and those of one with copies with all that come before the last copy.
+    ours = np.array([same[0] for same in copies.values()], np.int64)
+    first, last = np.array(
+        [(same[0], same[-1]) for same in copies.values() if len(same) > 1], np.int64
+    ).reshape(-1, 2).T  # fmt: skip
+    theirs = np.concatenate([ours, first])
+    after, before = np.concatenate([np.full(len(ours), -1), first]), np.concatenate([ours, last])
+    turns = np.ascontiguousarray(hashes[theirs].T)
 
-    1 for a copy; about 0.1 for unrelated images, up to about 0.7 for two hands on one detector.
-    """
-    structure = _fine_structure(thumbnails)
-    views = dihedral(structure)
-    size = structure.shape[-1]
-    shifts = np.r_[0 : _SHIFT + 1, -_SHIFT:0]
-    result = np.zeros(len(first), np.float32)
-    for start in range(0, len(first), _BATCH):
-        part = slice(start, start + _BATCH)
-        one = structure[first[part]]
-        other = np.stack([views[t][j] for t, j in zip(turn[part], second[part], strict=True)])
-        spectrum = np.asarray(scipy.fft.rfft2(one)) * np.conj(np.asarray(scipy.fft.rfft2(other)))
-        correlation = np.asarray(scipy.fft.irfft2(spectrum, s=(size, size)))
-        result[part] = correlation[:, shifts[:, None], shifts].max(axis=(1, 2))
-    return result
+    def compare(start: int) -> None:
+        rows = ours[start : start + ROWS]
+        views = Views(thumbnails[rows])
+        for start in range(0, len(theirs), COLUMNS):
+            part = slice(start, start + COLUMNS)
+            if rows[0] >= before[part].max() or rows[-1] <= after[part].min():
+                continue
+            i, j = close_pairs(hashes[rows, 0], turns[:, part])
+            a, b = rows[i], theirs[part][j]
+            pairs = np.stack([i, a, b])[:, (after[part][j] < a) & (a < before[part][j])]
+            while (pairs := pairs[:, groups.of[pairs[1]] != groups.of[pairs[2]]]).size:
+                (i, a, b), pairs = pairs[:, :BATCH], pairs[:, BATCH:]
+                turn, _ = nearest_turn(hashes[a, 0], hashes[b])
+                may, _ = structures.may_reach(similarity, views, i, UNDONE_BY[turn], b)
+                a, b = a[may], b[may]
+                alike = fine_similarity(thumbnails, a, b, turn[may]) >= similarity
+                for one, other in zip(a[alike].tolist(), b[alike].tolist(), strict=True):
+                    groups.join(one, other)
+
+    with threadpool_limits(1, "blas"):  # all cores have a thread of ours
+        in_threads(compare, range(0, len(ours), ROWS), "Looking for near duplicates")
 
 
-def _fine_structure(
-    thumbnails: UInt8[np.ndarray, "n side side"],
-) -> Float32[np.ndarray, "n inner inner"]:
-    """Thumbnails less their blur, over their local contrast; mean 0 and norm 1 each."""
-    grey = thumbnails.astype(np.float32)
-    detail = grey - scipy.ndimage.gaussian_filter(grey, (0, 1.5, 1.5))
-    # 3 grey levels: noise below that is not amplified into structure.
-    detail /= np.sqrt(scipy.ndimage.gaussian_filter(detail**2, (0, 4, 4))) + 3
-    detail = detail[:, _MARGIN : THUMBNAIL - _MARGIN, _MARGIN : THUMBNAIL - _MARGIN]
-    detail = detail - detail.mean(axis=(1, 2), keepdims=True)
-    # A blank image has no structure: it stays 0 and joins nothing.
-    return detail / np.maximum(np.linalg.norm(detail, axis=(1, 2), keepdims=True), 1e-6)
+class _Groups:
+    """Which images belong together so far; threads may join some while others read `of`."""
+
+    def __init__(self, n: int):
+        self.of = np.arange(n)  # of each image the name of its group
+        self._members = {name: [name] for name in range(n)}
+        self._lock = Lock()
+
+    def join(self, one: int, other: int) -> None:
+        """Make one group of those of two images."""
+        with self._lock:
+            a, b = self.of[one].item(), self.of[other].item()
+            if a == b:
+                return
+            # The smaller is renamed, so that no image is more than log2(n) times.
+            a, b = sorted((a, b), key=lambda name: len(self._members[name]))
+            gone = self._members.pop(a)
+            self.of[gone] = b
+            self._members[b] += gone
+
+    def firsts(self) -> Int[np.ndarray, "n"]:
+        """Of each image the first one of its group."""
+        firsts = np.empty_like(self.of)
+        for members in self._members.values():
+            firsts[members] = min(members)
+        return firsts
+
+
+def close_pairs(
+    ours: UInt64[np.ndarray, "n"], turns: UInt64[np.ndarray, "8 m"]
+) -> tuple[Int[np.ndarray, "p"], Int[np.ndarray, "p"]]:
+    """Pairs i of ours, j of theirs, of which some turn of j is within `HASH_DISTANCE` of i."""
+    least = np.bitwise_count(ours[:, None] ^ turns[0])
+    for turn in turns[1:]:
+        np.minimum(least, np.bitwise_count(ours[:, None] ^ turn), out=least)
+    i, j = np.nonzero(least <= HASH_DISTANCE)
+    return i, j
+
+
+def nearest_turn(
+    ours: UInt64[np.ndarray, "p"], theirs: UInt64[np.ndarray, "p 8"]
+) -> tuple[Int[np.ndarray, "p"], UInt8[np.ndarray, "p"]]:
+    """Of each pair, which turn of theirs is nearest to ours, and the bits that differ."""
+    distance = np.bitwise_count(ours[:, None] ^ theirs)
+    return distance.argmin(axis=1), distance.min(axis=1)

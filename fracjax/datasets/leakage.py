@@ -9,15 +9,26 @@ from dataclasses import dataclass, replace
 from zipfile import BadZipFile
 
 import numpy as np
-from jaxtyping import Float32, Int, UInt8, UInt64
+from jaxtyping import Int, UInt8, UInt64
+from threadpoolctl import threadpool_limits
 
 from fracjax.datasets.cache_folder import cache_folder
 from fracjax.datasets.duplicates import (
+    BATCH,
+    COLUMNS,
     HASH_DISTANCE,
-    candidates_between,
-    fine_similarity,
+    ROWS,
+    close_pairs,
     fingerprint,
+    nearest_turn,
     similarity_of,
+)
+from fracjax.datasets.fine_structure import (
+    ROUNDING,
+    UNDONE_BY,
+    FineStructures,
+    Views,
+    fine_similarity,
 )
 from fracjax.datasets.prepared import Prepared
 from fracjax.errors import InputError
@@ -111,11 +122,11 @@ def compare_studies(seen: Seen, evaluated: Studies) -> Comparison:
     similarity = None if one is None or other is None else max(one, other)
     compared, nearest = 0, None
     if similarity is not None:
-        i, j, alike = _lookalikes(seen, evaluated)
-        compared, nearest = len(alike), float(alike.max()) if len(alike) else None
+        pairs, compared = _lookalikes(seen, evaluated, similarity)
+        nearest = max((c for *_, c in pairs), default=None)
         shared += [
             (b, f"{evaluated.names[b]} and {seen.names[a]}: near duplicates, correlation {c:.2f}")
-            for a, b, c in zip(i.tolist(), j.tolist(), alike.tolist(), strict=True)
+            for a, b, c in pairs
             if c >= similarity
         ]
     return Comparison(tuple(shared), similarity, compared, nearest, groups)
@@ -178,20 +189,53 @@ def _shared(seen: Studies, evaluated: Studies, column: str, why: str) -> list[tu
 
 
 def _lookalikes(
-    seen: Studies, evaluated: Studies
-) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " m"], Float32[np.ndarray, " m"]]:
-    """Places of pairs whose hashes are close, and the correlation of their fine structure."""
+    seen: Studies, evaluated: Studies, similarity: float
+) -> tuple[list[tuple[int, int, float]], int]:
+    """Places and correlation of the pairs that are alike, and of the nearest ones.
+
+    And how many pairs were compared: those whose hashes are close.
+    """
     kept = [[of[it.index] for of in fingerprints(it.prepared)] for it in (seen, evaluated)]
-    hashes, thumbnails = zip(*kept, strict=True)
-    i, j, turn = candidates_between(*hashes)
-    # A hash is not quite the same after a turn. A copy is one from either side; what is one from a
-    # single side only, the preparation may have looked at from the other, and let pass.
-    back = np.bitwise_count(hashes[1][j, :1] ^ hashes[0][i])
-    mutual = back.min(axis=1) <= HASH_DISTANCE
-    i, j, turn, back = i[mutual], j[mutual], turn[mutual], back[mutual]
-    both, offset = np.concatenate(thumbnails), len(seen.index)
-    there = fine_similarity(both, i, j + offset, turn)
-    return i, j, np.minimum(there, fine_similarity(both, j + offset, i, back.argmin(axis=1)))
+    (ours, our_thumbnails), (theirs, their_thumbnails) = kept
+    both, offset = np.concatenate([our_thumbnails, their_thumbnails]), len(ours)
+    structures = FineStructures(their_thumbnails, f"Fine structure of {evaluated.what}")
+    turns = np.ascontiguousarray(theirs.T)
+    found: list[tuple[int, int, float]] = []
+    nearest = -1.0  # of the pairs so far, or a little less
+
+    def compare(start: int) -> int:
+        nonlocal nearest
+        here = ours[start : start + ROWS]
+        views = Views(our_thumbnails[start : start + ROWS])
+        compared = 0
+        for first in range(0, len(theirs), COLUMNS):
+            i, j = close_pairs(here[:, 0], turns[:, first : first + COLUMNS])
+            j += first
+            # A hash is not quite the same after a turn. A copy is one from either side; what is one
+            # from a single side only, the preparation may have looked at from the other, and let
+            # pass.
+            back, bits = nearest_turn(theirs[j, 0], here[i])
+            mutual = np.stack([i, j, back])[:, bits <= HASH_DISTANCE]
+            compared += mutual.shape[1]
+            for begin in range(0, mutual.shape[1], BATCH):
+                i, j, back = mutual[:, begin : begin + BATCH]
+                turn, _ = nearest_turn(here[i, 0], theirs[j])
+                wanted = min(similarity, nearest)
+                may, about = structures.may_reach(wanted, views, i, UNDONE_BY[turn], j)
+                i, j, turn, back = i[may], j[may], turn[may], back[may]
+                may, about_back = structures.may_reach(wanted, views, i, back, j)
+                about = np.minimum(about[may], about_back)
+                nearest = max(nearest, float(about.max(initial=-1)) - ROUNDING)
+                may = may[about >= min(similarity, nearest) - ROUNDING]
+                i, j = i[may] + start, j[may]
+                there = fine_similarity(both, i, j + offset, turn[may])
+                alike = np.minimum(there, fine_similarity(both, j + offset, i, back[may]))
+                found.extend(zip(i.tolist(), j.tolist(), alike.tolist(), strict=True))
+        return compared
+
+    with threadpool_limits(1, "blas"):  # all cores have a thread of ours
+        compared = in_threads(compare, range(0, len(ours), ROWS), "Looking for near duplicates")
+    return sorted(found), sum(compared)
 
 
 def fingerprints(

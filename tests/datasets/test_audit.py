@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageFile, TiffImagePlugin
 
 from fracjax.datasets.audit import examine
-from fracjax.datasets.duplicates import dihedral
+from fracjax.datasets.fine_structure import dihedral
 from fracjax.datasets.prepared import ManifestRow
 from fracjax.datasets.sources.archive import Source, Study
 from tests.datasets.dicoms import dataset, encoded

@@ -1,12 +1,17 @@
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.sparse.csgraph import connected_components
 
-from fracjax.datasets.duplicates import (
+from fracjax.datasets import duplicates
+from fracjax.datasets.duplicates import fingerprint, near_duplicate_groups
+from fracjax.datasets.fine_structure import (
+    ROUNDING,
+    UNDONE_BY,
+    FineStructures,
+    Views,
     dihedral,
     fine_similarity,
-    fingerprint,
-    near_duplicate_groups,
 )
 from fracjax.imaging.read import open_image
 from tests.datasets.trees import encode, picture
@@ -95,3 +100,81 @@ def test_groups_do_not_depend_on_the_order():
         frozenset(order[i] for i in np.flatnonzero(np.array(shuffled) == g)) for g in set(shuffled)
     }
     assert partition == again == {frozenset({0, 2, 4}), frozenset({1}), frozenset({3})}
+
+
+def plain_groups(hashes: np.ndarray, thumbnails: np.ndarray, similarity: float) -> list[int]:
+    """Each pair by itself."""
+    first, second = np.triu_indices(len(hashes), 1)
+    bits = np.bitwise_count(hashes[first, :1] ^ hashes[second])
+    close = bits.min(axis=1) <= 16
+    first, second, turn = first[close], second[close], bits.argmin(axis=1)[close]
+    alike = fine_similarity(thumbnails, first, second, turn) >= similarity
+    edges = np.zeros((len(hashes),) * 2, bool)
+    edges[first[alike], second[alike]] = True
+    _, name = connected_components(edges)
+    return [int(np.argmax(name == of_this)) for of_this in name]
+
+
+def hard_cases(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Few pictures, turned, moved, noisy by any degree, copied, blank; hashes near the limit."""
+    rng = np.random.default_rng(seed)
+    bases = [np.asarray(Image.fromarray(picture(seed + k)).resize((64, 64))) for k in range(6)]
+    found: list[Fingerprint] = []
+    for _ in range(n):
+        kind = rng.choice(["new", "copy", "blank"], p=[0.75, 0.15, 0.1])
+        if kind == "copy" and found:
+            found.append(found[rng.integers(len(found))])
+            continue
+        thumbnail = dihedral(bases[rng.integers(6)])[rng.integers(8)]
+        thumbnail = np.roll(thumbnail, rng.integers(-5, 6, 2), (0, 1))
+        noisy = thumbnail + rng.normal(size=(64, 64)) * rng.uniform(0, 40)
+        thumbnail = np.clip(noisy, 0, 255).astype(np.uint8)
+        if kind == "blank":
+            thumbnail = np.zeros_like(thumbnail)
+        hashes, _ = fingerprint(thumbnail)
+        for bit in rng.choice(64, rng.integers(0, 12), replace=False):
+            hashes[rng.integers(8)] ^= np.uint64(1) << np.uint64(bit)  # of one turn, not of all
+        found.append((hashes, thumbnail))
+    hashes, thumbnails = map(np.stack, zip(*found, strict=True))
+    return hashes, thumbnails
+
+
+@pytest.mark.parametrize("seed, similarity", [(0, 0.3), (1, 0.5), (2, 0.65), (3, 0.65), (4, 0.9)])
+def test_groups_are_those_of_the_plain_search(seed, similarity, monkeypatch):
+    for name, size in (("ROWS", 17), ("COLUMNS", 32), ("BATCH", 16)):  # many blocks
+        monkeypatch.setattr(duplicates, name, size)
+    hashes, thumbnails = hard_cases(100 * seed, 100)
+    found = near_duplicate_groups(hashes, thumbnails, similarity=similarity).tolist()
+    assert found == plain_groups(hashes, thumbnails, similarity)
+    assert 10 < len(set(found)) < 95
+
+
+def test_no_pair_is_given_up_that_would_be_alike():
+    _, thumbnails = hard_cases(7, 60)
+    structures, views = FineStructures(thumbnails, ""), Views(thumbnails)
+    first, second, turn = np.random.default_rng(0).integers(0, [[60], [60], [8]], (3, 2000))
+    exact = fine_similarity(thumbnails, first, second, turn)
+    for similarity in (-1.0, 0.3, 0.65, 0.95):
+        may, about = structures.may_reach(similarity, views, first, UNDONE_BY[turn], second)
+        given_up = np.delete(exact, may)
+        assert (given_up < similarity).all()
+        np.testing.assert_allclose(about, exact[may], atol=ROUNDING / 2)
+        assert (about >= similarity - ROUNDING).all()
+
+
+def test_of_many_lookalikes_few_pairs_are_laid_over_each_other(monkeypatch):
+    """120 pictures twice, each a little different: 28,000 pairs are alike."""
+    rng = np.random.default_rng(0)
+    base = np.asarray(Image.fromarray(picture(0)).resize((64, 64))).astype(int)
+    noisy = [np.clip(base + rng.integers(-2, 3, (64, 64)), 0, 255) for _ in range(120)]
+    found = [fingerprint(pixels.astype(np.uint8)) for pixels in noisy] * 2
+    compared = []
+
+    def counting(thumbnails, first, second, turn):
+        compared.append(len(first))
+        return fine_similarity(thumbnails, first, second, turn)
+
+    monkeypatch.setattr(duplicates, "fine_similarity", counting)
+    monkeypatch.setattr(duplicates, "BATCH", 16)
+    assert groups(found) == [0] * 240
+    assert 119 <= sum(compared) < 500

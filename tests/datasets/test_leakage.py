@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from fracjax.datasets import leakage
+from fracjax.datasets.fine_structure import fine_similarity
 from fracjax.datasets.leakage import Studies, audit_leakage
 from fracjax.datasets.prepared import Prepared
 from fracjax.errors import InputError
@@ -123,3 +124,27 @@ def test_many_pairs_are_counted_and_the_first_are_named(tmp_path):
     dataset = _dataset(tmp_path, [picture(i % 25) for i in range(50)], name="phantom")
     with pytest.raises(InputError, match=r"(?s)25 pair\(s\).*phantom44 and phantom19.*and 5 more$"):
         audit_leakage(*_halves(dataset))
+
+
+def test_what_is_compared_and_the_nearest_are_those_of_a_plain_search(tmp_path, monkeypatch):
+    """Lookalikes from next to the same picture to another one, of which none is refused."""
+    rng = np.random.default_rng(3)
+    pictures = [
+        np.clip(picture(i % 5) + rng.normal(size=(96, 80)) * 12 * (i // 5), 0, 255).astype(np.uint8)
+        for i in range(40)
+    ]
+    seen, evaluated = _halves(_dataset(tmp_path, pictures))
+    monkeypatch.setattr(leakage, "similarity_of", lambda _: 1.01)
+    monkeypatch.setattr(leakage, "BATCH", 4)
+    report = audit_leakage(seen, evaluated)
+    hashes, thumbnails = leakage.fingerprints(seen.prepared)
+    i, j = np.meshgrid(seen.index, evaluated.index, indexing="ij")
+    there = np.bitwise_count(hashes[i, :1] ^ hashes[j])
+    back = np.bitwise_count(hashes[j, :1] ^ hashes[i])
+    close = np.maximum(there.min(axis=-1), back.min(axis=-1)) <= 16
+    i, j, turn, undone = i[close], j[close], there.argmin(-1)[close], back.argmin(-1)[close]
+    alike = np.minimum(
+        fine_similarity(thumbnails, i, j, turn), fine_similarity(thumbnails, j, i, undone)
+    )
+    assert report.compared == len(alike) > 20
+    assert report.nearest == alike.max()
