@@ -30,7 +30,7 @@ def fill_disks(world: World, console: Console, fractions: tuple[float, ...]) -> 
         "predict": ["predict", world.pictures, "--stage1", "runs/sound", "--report",
                     "--out", disk / "predictions"],
         "pack": ["pack", "--checkpoint", "runs/sound", "--out", disk / "packed.npz"],
-        "export": ["export", "--checkpoint", "runs/sound", "--out", disk / "exported"],
+        "export": ["export", "--stage1", "runs/sound", "--out", disk / "exported"],
     }  # fmt: skip
     found = {}
     for name, words in commands.items():
@@ -40,7 +40,8 @@ def fill_disks(world: World, console: Console, fractions: tuple[float, ...]) -> 
                 shutil.copytree(before, disk / before.name)
             empty = _used(disk)
             sound = world.fracjax(words)
-            need = _used(disk) - empty
+            # A run that goes on replaces what it has: the new state lies beside the former one.
+            need = max(_used(disk) - empty, empty)
         if sound.code:
             raise RuntimeError(f"{name}: {sound.said}")
         found[name] = count = Count()
