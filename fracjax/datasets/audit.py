@@ -146,8 +146,7 @@ def _take(file: _File) -> None:
     upright = image.upright()
     grey = np.asarray(upright.convert("L"))
     file.fingerprint = fingerprint(grey)
-    views = [repr(view.shape).encode() + view.tobytes() for view in dihedral(grey)]
-    file.pixels = min(hashlib.blake2b(view, digest_size=16).hexdigest() for view in views)
+    file.pixels = pixel_digest(grey)
     file.row = replace(
         file.row,
         width=image.width,
@@ -162,6 +161,22 @@ def _take(file: _File) -> None:
 
 def _again(file: _File) -> bytes:
     return as_audited(file.study, file.row.sha256).read()
+
+
+def pixel_digest(grey: UInt8[np.ndarray, "h w"]) -> str:
+    """Digest of the pixels, the same for all eight flips and rotations."""
+    # Of one view: that whose sums down its rows and across its columns come first.
+    rows, columns = (grey.sum(axis=axis, dtype=np.int64) for axis in (1, 0))
+    sums = [(rows, columns), (columns[::-1], rows), (rows[::-1], columns[::-1]),
+            (columns, rows[::-1])]  # fmt: skip
+    marks = [(one.tobytes(), other.tobytes()) for one, other in sums]
+    marks += [(other, one) for one, other in marks]
+    views = zip(dihedral(grey), marks, strict=True)
+    first = [view for view, mark in views if mark == min(marks)]
+    return min(
+        hashlib.blake2b(repr(view.shape).encode() + view.tobytes(), digest_size=16).hexdigest()
+        for view in first
+    )
 
 
 def _read(file: _File, data: bytes, depth: int | None = None) -> tuple[DecodedImage, str]:
@@ -191,6 +206,8 @@ def _first_of_group(taken: Sequence[_File], similarity: float | None) -> Sequenc
         return []
     both = zip(*(file.fingerprint for file in taken if file.fingerprint), strict=True)
     hashes, thumbnails = (np.stack(of_all) for of_all in both)
+    for file in taken:
+        file.fingerprint = None  # the stacks are enough: 4 kB an image, once
     # The same pixels may have no structure to compare, as black exports have none.
     links = [(*file.study.links, file.pixels) for file in taken]
     return near_duplicate_groups(hashes, thumbnails, similarity=similarity, links=links).tolist()

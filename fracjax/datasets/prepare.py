@@ -25,6 +25,7 @@ from fracjax.datasets.prepared import (
     MANIFEST,
     SPLITS,
     STUDIES,
+    SUMS,
     TAKEN,
     VERSION,
     counted,
@@ -32,6 +33,7 @@ from fracjax.datasets.prepared import (
     refusals_by_reason,
     undeclared_bits,
     write_manifest,
+    write_sums,
 )
 from fracjax.datasets.records import EVERYTHING, schema
 from fracjax.datasets.request import DRAWN, Request, check
@@ -138,6 +140,7 @@ def prepare(request: Request) -> Summary:
         write_manifest(rows, written / MANIFEST)
         about = {"classes": contents.classes, "group_by": request.group_by or "", "depth": depth}
         _write_studies(about, taken, written)
+        write_sums(written)
         split.save(written / SPLITS)
         take_place(written, destination, scratch)
     count, sizes = Counter(labels), [size for size in Counter(groups).values() if size > 1]
@@ -235,7 +238,7 @@ def _check_replaceable(destination: Path, source: Path | None) -> None:
         )
     if destination.exists():
         records = {path.name for path in destination.glob("[0-9].[0-9].[0-9]")}  # of any version
-        ours = {MANIFEST, SPLITS, STUDIES, DECODED, *records}
+        ours = {MANIFEST, SPLITS, STUDIES, SUMS, DECODED, *records}
         if foreign := sorted({path.name for path in destination.iterdir()} - ours):
             raise InputError(
                 f"{destination} holds what no preparation wrote: {', '.join(foreign[:5])}; "

@@ -21,6 +21,7 @@ from fracjax.runtime.csv_table import as_cell, from_cell
 
 MANIFEST, SPLITS = "manifest.csv", "splits.json"
 STUDIES = "studies.json"  # what the records hold beside image and label, in their order
+SUMS = "SHA256SUMS"  # of manifest and studies, as `sha256sum --check` reads it
 DECODED = "decoded"  # folder for a cache of decoded images; a new preparation drops it
 TAKEN, REFUSED = "taken", "refused"
 # Of the records, and the folder's name: raise the first number when they read differently.
@@ -77,6 +78,16 @@ def read_manifest(path: Path) -> list[ManifestRow]:
         return rows
 
 
+def write_sums(directory: Path) -> None:
+    """Write the digests of what opening reads, by which `open_prepared` sees a change."""
+    lines = [_sum(directory / name) for name in (MANIFEST, STUDIES)]
+    (directory / SUMS).write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def _sum(path: Path) -> str:
+    return f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}"
+
+
 def refusals_by_reason(rows: Sequence[ManifestRow]) -> dict[str, int]:
     """How many files were refused for each kind of reason, the most frequent first."""
     return dict(
@@ -94,7 +105,7 @@ class Prepared:
     """Records of one dataset. Picklable: a worker opens the files anew."""
 
     name: str  # of the dataset
-    directory: Path  # DATA_DIR/NAME, with the records, manifest.csv, studies.json and splits.json
+    directory: Path  # DATA_DIR/NAME, with records, manifest, studies, their sums and split
     classes: tuple[str, ...]  # in the order of their indices
     study: np.ndarray  # unique name of each record
     label: Int32[np.ndarray, "n"]  # index into `classes`
@@ -169,8 +180,15 @@ def open_prepared(name: str, data_dir: Path) -> Prepared:
             f"dataset {name!r} was prepared by another version (records of {max(versions)}, this "
             f"one's are {VERSION}), which took other files or greys; {way_out}"
         )
-    file = STUDIES
+    file = SUMS
     try:
+        if (directory / SUMS).exists():  # a dataset of before has none, and is no other
+            lines = (directory / SUMS).read_text("utf-8").splitlines()
+            for line, name in zip(lines, (MANIFEST, STUDIES), strict=True):
+                if line != _sum(directory / name):
+                    file = name
+                    raise ValueError(f"{SUMS} says that it has changed since it was written")
+        file = STUDIES
         content = json.loads((directory / STUDIES).read_text("utf-8"))
         classes, known = tuple(content["classes"]), list(content["studies"].values())
         first = known[0]["attributes"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile, TiffImagePlugin
 
-from fracjax.datasets.audit import examine
+from fracjax.datasets.audit import examine, pixel_digest
 from fracjax.datasets.fine_structure import dihedral
 from fracjax.datasets.prepared import ManifestRow
 from fracjax.datasets.sources.archive import Source, Study
@@ -233,3 +233,15 @@ def test_sixteen_bit_pngs_keep_their_contrast():
     files = {"a.png": encode(picture(0), "PNG"), "b.png": encode(deep, "PNG")}
     rows = examine([study(name, data) for name, data in files.items()], similarity=0.9)
     assert [row.group for row in rows] == ["a.png", "a.png"]
+
+
+def test_a_digest_of_pixels_is_of_all_turns_and_of_no_other_picture():
+    """Small pictures of few greys, of which many have equal sums of rows and columns."""
+    rng, found = np.random.default_rng(0), {}
+    for shape in ((2, 3), (3, 3), (4, 4)):
+        for _ in range(150):
+            views = dihedral(rng.integers(0, 2, shape).astype(np.uint8))
+            (digest,) = {pixel_digest(view) for view in views}
+            same = min((view.shape, view.tobytes()) for view in views)
+            assert found.setdefault(digest, same) == same
+    assert len(found) == len(set(found.values())) > 50

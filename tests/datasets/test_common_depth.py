@@ -15,7 +15,7 @@ from fracjax.datasets.common_depth import common_depth, described
 from fracjax.datasets.labelled_folder import open_labelled
 from fracjax.datasets.leakage import Studies
 from fracjax.datasets.prepare import Summary, prepare
-from fracjax.datasets.prepared import STUDIES, Prepared, open_prepared, read_manifest
+from fracjax.datasets.prepared import STUDIES, SUMS, Prepared, open_prepared, read_manifest
 from fracjax.datasets.request import Request, check
 from fracjax.datasets.sources.archive import Study
 from fracjax.errors import InputError
@@ -237,6 +237,7 @@ def test_the_depth_is_as_written_and_is_not_changed_unasked(tmp_path):
     content = json.loads((prepared.directory / STUDIES).read_text())
     del content["depth"]  # as before version 3, when each was read by itself
     (prepared.directory / STUDIES).write_text(json.dumps(content))
+    (prepared.directory / SUMS).unlink()
     with pytest.raises(InputError, match=r"earlier version .*'depth'.*fracjax prepare folder"):
         open_prepared("folder", tmp_path / "data")
     assert prepared_of(tmp_path, more)[1].depth == 12

@@ -140,6 +140,9 @@ def test_a_manifest_of_an_earlier_version_is_answered_with_the_command(tmp_path,
     path = copy / "manifest.csv"
     kept = path.read_text()
     path.write_text(kept.replace(",channels,", ",x,"))
+    with pytest.raises(InputError, match=r"manifest.csv: SHA256SUMS says that it has changed"):
+        open_prepared("fracatlas", tmp_path)
+    (copy / "SHA256SUMS").unlink()
     with pytest.raises(
         InputError,
         match=r"earlier version \(manifest.csv: columns missing: channels\); "
@@ -194,7 +197,7 @@ def test_a_users_files_are_never_replaced(tmp_path):
 
 def test_the_same_source_gives_the_same_dataset(tmp_path, source, summary):
     prepare(Request("fracatlas", source=source, data_dir=tmp_path))
-    for name in ("manifest.csv", "splits.json", "studies.json"):
+    for name in ("manifest.csv", "splits.json", "studies.json", "SHA256SUMS"):
         again = (tmp_path / "fracatlas" / name).read_bytes()
         assert again == (summary.directory / name).read_bytes()
 
