@@ -4,6 +4,7 @@ import csv
 import gc
 import struct
 import sys
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ class InputError(ValueError):
 
 
 # What reading a damaged file raises, by whatever takes it apart: json (also RecursionError),
-# protobuf, zlib, zipfile, NumPy and our own looking into what it holds.
+# protobuf, zlib, zipfile, NumPy (the tokenizer in it) and our own looking into what it holds.
 DAMAGE = (
     ArithmeticError,
     AttributeError,
@@ -32,6 +33,7 @@ DAMAGE = (
     ValueError,
     csv.Error,
     struct.error,
+    tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,
 )

@@ -6,7 +6,6 @@ files themselves, and the images, across the parts.
 
 from collections.abc import Set
 from dataclasses import dataclass, replace
-from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Int, UInt8, UInt64
@@ -31,9 +30,10 @@ from fracjax.datasets.fine_structure import (
     fine_similarity,
 )
 from fracjax.datasets.prepared import Prepared
-from fracjax.errors import InputError
+from fracjax.errors import DAMAGE, InputError
 from fracjax.imaging.read import in_threads, open_image
 from fracjax.runtime.atomic_files import replacing
+from fracjax.runtime.npz_file import read_npz
 
 _SHOWN = 20
 
@@ -260,10 +260,10 @@ def fingerprints(
         with replacing(path) as unfinished, unfinished.open("wb") as file:
             np.savez(file, hashes=np.stack(hashes), thumbnails=np.stack(thumbnails))
     try:
-        with path.open("rb") as file, np.load(file) as kept:
-            hashes, thumbnails = kept["hashes"], kept["thumbnails"]
+        kept = read_npz(path)
+        hashes, thumbnails = kept["hashes"], kept["thumbnails"]
         if len(hashes) != len(prepared):
             raise ValueError(f"of {len(hashes)} records, not {len(prepared)}")
-    except (ValueError, KeyError, EOFError, BadZipFile) as error:
+    except DAMAGE as error:
         raise InputError(f"{path} is damaged ({error}); delete it and run again") from error
     return hashes, thumbnails

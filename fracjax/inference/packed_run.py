@@ -9,8 +9,6 @@ import json
 import os
 import shutil
 import uuid
-import zipfile
-import zlib
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -25,6 +23,7 @@ from fracjax.errors import DAMAGE, InputError
 from fracjax.models.backbone import leaf_name, leaf_shapes
 from fracjax.runtime.atomic_files import read_json, replacing
 from fracjax.runtime.multihost import run_on_main
+from fracjax.runtime.npz_file import read_npz
 from fracjax.runtime.user_cache import VARIABLE, user_cache
 from fracjax.training import checkpoint
 from fracjax.training.checkpoint import CheckpointMetadata, Checkpoints
@@ -36,10 +35,6 @@ from fracjax.training.step import TrainState
 VERSIONS = (1, checkpoint.VERSION)
 _RECORD = "record"
 _FILES = "unpacked.json"  # in an unpacked run: the names of its files, written last
-# What NumPy, zipfile and zlib raise for a damaged file, and what a record of another form does.
-_DAMAGE = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, RuntimeError,
-           zipfile.BadZipFile, zlib.error)  # fmt: skip
-
 BUILT_IN = Path(str(files("fracjax.pretrained") / "detector.npz"))
 """The detector that comes with fracjax; its card is beside it, detector.md."""
 
@@ -178,9 +173,8 @@ def _is_whole(folder: Path) -> bool:
 def _unpack(path: Path, folder: Path, again: str) -> None:
     """Write a packed file as a run into a folder."""
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            record = json.loads(str(file[_RECORD]))
-            arrays = {name: file[name] for name in file.files if name != _RECORD}
+        arrays = read_npz(path)
+        record = json.loads(str(arrays.pop(_RECORD)))
         if (found := (record["version"], record["meta"]["version"])) != VERSIONS:
             raise InputError(f"of versions {found}, these are {VERSIONS}; {again}")
         meta = CheckpointMetadata.from_dict(record["meta"])
@@ -191,7 +185,7 @@ def _unpack(path: Path, folder: Path, again: str) -> None:
             raise ValueError(f"it holds files named {', '.join(beside)}")
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise InputError(
             f"{path} is damaged, or no packed run ({type(error).__name__}: {error}); {again}"
         ) from error

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from fracjax.errors import InputError
+from fracjax.errors import DAMAGE, InputError
 from fracjax.models.backbone import leaf_name, leaf_shapes
 from fracjax.pretrained.names import NameTable, download_hint, published_status
 from fracjax.runtime.atomic_files import replacing
+from fracjax.runtime.npz_file import read_npz
 
 CONVERTER = 1  # raise it when files converted before must not be used any more
 _PROVENANCE = "provenance"
@@ -85,13 +85,10 @@ def load(path: Path, *, model: str) -> tuple[dict[str, np.ndarray], Provenance]:
 
 def _read(path: Path, *, arrays: bool = True) -> tuple[dict[str, np.ndarray], Provenance]:
     try:
-        # np.load leaves a damaged file open if it opened it itself.
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            record = json.loads(str(file[_PROVENANCE]))
-            provenance = Provenance(**{**record, "left_out": tuple(record["left_out"])})
-            names = [name for name in file.files if arrays and name != _PROVENANCE]
-            return {name: file[name] for name in names}, provenance
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        found = read_npz(path, lambda name: arrays or name == _PROVENANCE)
+        record = json.loads(str(found.pop(_PROVENANCE)))
+        return found, Provenance(**{**record, "left_out": tuple(record["left_out"])})
+    except DAMAGE as error:
         raise InputError(
             f"{path} is damaged, or was not written by `fracjax convert` ({error}); "
             f"{_convert_again(path)}"
