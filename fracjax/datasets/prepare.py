@@ -1,5 +1,6 @@
 """From a source to a prepared dataset: audit, records, manifest, split; all of it or nothing."""
 
+import hashlib
 import io
 import json
 from collections import Counter
@@ -30,6 +31,7 @@ from fracjax.datasets.prepared import (
     counted,
     open_records,
     refusals_by_reason,
+    sealed,
     undeclared_bits,
     write_manifest,
 )
@@ -222,8 +224,9 @@ def _write_studies(about: Mapping[str, Any], taken: Mapping[str, Study], directo
             "boxes": study.boxes.astype(np.float32).tolist(),
             "masks": [mask.tolist() for mask in study.masks],
         }
-    content = {**about, "studies": studies}
-    (directory / STUDIES).write_text(json.dumps(content, ensure_ascii=False) + "\n", "utf-8")
+    manifest = hashlib.sha256((directory / MANIFEST).read_bytes()).hexdigest()
+    text = json.dumps({**about, "studies": studies, "manifest": manifest}, ensure_ascii=False)
+    (directory / STUDIES).write_text(sealed(text) + "\n", "utf-8")
 
 
 def _check_replaceable(destination: Path, source: Path | None) -> None:

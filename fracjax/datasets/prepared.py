@@ -171,7 +171,8 @@ def open_prepared(name: str, data_dir: Path) -> Prepared:
         )
     file = STUDIES
     try:
-        content = json.loads((directory / STUDIES).read_text("utf-8"))
+        text = (directory / STUDIES).read_text("utf-8")
+        content = json.loads(text)
         classes, known = tuple(content["classes"]), list(content["studies"].values())
         first = known[0]["attributes"]
         columns = {column: [it["attributes"][column] for it in known] for column in first}
@@ -187,6 +188,13 @@ def open_prepared(name: str, data_dir: Path) -> Prepared:
         if absent := content["studies"].keys() - row_of.keys():
             raise ValueError(f"{len(absent)} records missing, first {min(absent)}")
         rows = [row_of[study] for study in content["studies"]]
+        # Of one that was prepared before there were digests nothing is compared.
+        found = hashlib.sha256((directory / MANIFEST).read_bytes()).hexdigest()
+        if content.get("manifest", found) != found:
+            raise ValueError("it has changed since it was written")
+        file = STUDIES
+        if not is_sealed(text) and "sha256" in content:
+            raise ValueError("it has changed since it was written")
         return Prepared(
             name=name,
             directory=directory,
@@ -207,6 +215,19 @@ def open_prepared(name: str, data_dir: Path) -> Prepared:
             f"dataset {name!r} is damaged or was prepared by an earlier version "
             f"({file}: {error or type(error).__name__}); {way_out}"
         ) from error
+
+
+_SEAL = ', "sha256": "'
+
+
+def sealed(text: str) -> str:
+    """The text of a JSON object, with its own SHA-256 as the last entry."""
+    return f'{text[:-1]}{_SEAL}{hashlib.sha256(text.encode()).hexdigest()}"}}'
+
+
+def is_sealed(text: str) -> bool:
+    """Whether a text is as `sealed` gave it."""
+    return sealed(text.rpartition(_SEAL)[0] + "}") == text.rstrip("\n")
 
 
 def open_records(directory: Path) -> Records:
