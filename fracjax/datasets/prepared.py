@@ -184,9 +184,8 @@ def open_prepared(name: str, data_dir: Path) -> Prepared:
     try:
         if (directory / SUMS).exists():  # a dataset of before has none, and is no other
             lines = (directory / SUMS).read_text("utf-8").splitlines()
-            for line, name in zip(lines, (MANIFEST, STUDIES), strict=True):
-                if line != _sum(directory / name):
-                    file = name
+            for line, file in zip(lines, (MANIFEST, STUDIES), strict=True):
+                if line != _sum(directory / file):
                     raise ValueError(f"{SUMS} says that it has changed since it was written")
         file = STUDIES
         content = json.loads((directory / STUDIES).read_text("utf-8"))

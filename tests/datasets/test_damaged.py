@@ -29,7 +29,26 @@ def content(folder) -> list:
     split = Split.load(folder / "splits.json")
     split.check(prepared)
     images = [prepared.image_bytes(i) for i in range(len(prepared))]
-    return [prepared.study.tolist(), prepared.label.tolist(), split.hash, images]
+    columns = {name: column.tolist() for name, column in prepared.attributes.items()}
+    boxes = [it.tolist() for it in prepared.boxes]
+    return [
+        *(prepared.name, prepared.study.tolist(), prepared.label.tolist(), split.hash),
+        *(images, columns, boxes),
+    ]
+
+
+@pytest.mark.parametrize(("file", "of", "to"), [
+    ("manifest.csv", b",normal,", b",fractured,"),
+    ("studies.json", b'"hand": 1', b'"hand": 0'),
+    ("studies.json", b"0.", b"1."),
+])  # fmt: skip
+def test_one_changed_value_is_seen(copy, file, of, to):
+    assert open_prepared(copy.name, copy.parent).name == copy.name
+    data = (copy / file).read_bytes()
+    assert of in data
+    (copy / file).write_bytes(data.replace(of, to, 1))
+    with pytest.raises(InputError, match=rf"\({file}: SHA256SUMS says that it has changed"):
+        open_prepared(copy.name, copy.parent)
 
 
 @pytest.mark.parametrize("file", FILES)
