@@ -140,6 +140,7 @@ def predict_files(
     *,
     out: Where = Path("predictions"),
     features: bool = False,
+    coco: bool = False,
     overwrite: bool = False,
     console: Console | None = None,
 ) -> Path:
@@ -151,7 +152,8 @@ def predict_files(
     detector that comes with fracjax. `stage2` is that of a classifier, which says the type of what
     the detector calls fractured. Each may be several that were evaluated together. `features`
     writes features.npz, too: what enters the head of each, with paths and row numbers
-    (docs/evaluation.md).
+    (docs/evaluation.md). Of a detector with a map marks.csv has its marks, and with `coco`
+    marks_coco.json, a COCO dataset.
 
     Returns:
       The path of predictions.csv, a row for each file, beside which predictions.json lies.
@@ -167,7 +169,6 @@ def predict_files(
     stage1 = _runs(BUILT_IN if stage1 is None else stage1)
     stage2 = None if stage2 is None else _runs(stage2)
     files, folder = [_path(it) for it in named], _path(out)
-    predict_into(
-        folder, stage1, stage2, files, mesh, screen, features=features, overwrite=overwrite
-    )
+    how: Any = {"features": features, "coco": coco, "overwrite": overwrite}
+    predict_into(folder, stage1, stage2, files, mesh, screen, **how)
     return folder / "predictions.csv"

@@ -16,6 +16,7 @@ from rich.console import Console
 from fracjax.config import Config, Data, Freeze, Model, Phase
 from fracjax.errors import InputError
 from fracjax.evaluation import Estimate
+from fracjax.inference import model_bundle
 from fracjax.report.results_page import render
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training.checkpoint import read_meta
@@ -57,6 +58,16 @@ def test_the_threshold_of_marks_is_chosen_on_validation_and_used_on_test(run):
     at = _metrics(run, "validation")["localisation"]["figures"]["at"]
     assert at["false_marks"]["value"] <= 0.25
     assert at["sensitivity"] == stored["sensitivity"]
+
+
+def test_the_network_sees_each_study_once(run, tmp_path, monkeypatch):
+    passes = []
+    predict = model_bundle.predict_logits
+    monkeypatch.setattr(
+        model_bundle, "predict_logits", lambda *a, **how: passes.append(a) or predict(*a, **how)
+    )
+    evaluate(run, "test", data_mesh(), Console(quiet=True), gallery=0, out=tmp_path)
+    assert len(passes) == 1
 
 
 def test_pycocotools_redoes_average_precision_from_the_files(run):

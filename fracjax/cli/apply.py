@@ -189,6 +189,8 @@ def explain(
 ) -> None:
     """Where did the network look? Maps over images, and their score against boxes and outlines.
 
+    The map that a run has learnt (--model.localise) is scored beside.
+
     Args:
       checkpoint: workdir of a trained run, or a packed one.
       split: part to explain.
@@ -219,6 +221,7 @@ def predict(
     overlays: Literal["none", "called", "all"] = "none",
     report: bool = False,
     features: bool = False,
+    coco: bool = False,
     batch_size: int | None = None,
     overwrite: bool = False,
     ignore_unreadable: bool = False,
@@ -235,13 +238,16 @@ def predict(
         the detector that comes with fracjax.
       stage2: workdir of the trained classifier, or several: the type of what the detector calls
         fractured.
-      out: folder for predictions.csv and predictions.json, and for overlays.
+      out: folder for predictions.csv and predictions.json, and for overlays; of a detector with a
+        map (--model.localise) marks.csv, too: boxes, in pixels of the picture, and scores.
       overlays: draw where the detector saw a fracture: on the images that it calls fractured, or
-        on all.
+        marks, or on all.
       report: write predictions.html, too: one page with every image, what is said of it and why,
         sorted by need, with filters; it needs no network.
       features: write features.npz, too: of every file that was read the numbers that enter the
         head of the detector, and of what it calls fractured those of the classifier.
+      coco: write marks_coco.json, too: the marks of a detector with a map as a COCO dataset, for
+        labelling tools.
       batch_size: images per batch; by default as in training. Accelerators want large ones.
       overwrite: replace the results of an earlier run in that folder.
       ignore_unreadable: exit with 0 even if files could not be read.
@@ -253,10 +259,10 @@ def predict(
     if not stage1:
         card = BUILT_IN.with_suffix(".md")
         print_main(f"stage 1 is the detector that comes with fracjax; {card} says what it is worth")
-    how = {"overlays": overlays, "report": report, "features": features}
+    how = {"overlays": overlays, "report": report, "features": features, "coco": coco}
     how |= {"batch_size": batch_size, "overwrite": overwrite}
     stages = stage1 or BUILT_IN, stage2 or None
     summary = predict_into(out, *stages, paths, mesh, main_console(), **how)
-    also = ", predictions.html" * report + ", features.npz" * features
+    also = ", predictions.html" * report + ", features.npz" * features + ", marks_coco.json" * coco
     print_main(f"predictions.csv and predictions.json{also} are in {out}")
     return int(broadcast(bool(summary.unreadable)) and not ignore_unreadable)

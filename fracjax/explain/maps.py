@@ -19,7 +19,8 @@ from jaxtyping import Array, Float, Float32, Int
 from fracjax.config import Config
 from fracjax.errors import InputError
 from fracjax.explain.cam import METHODS, Method, scaled
-from fracjax.inference.model_bundle import ModelBundle, check_images
+from fracjax.inference.model_bundle import ModelBundle
+from fracjax.inference.network_programs import check_images
 from fracjax.loading.batch import Examples
 from fracjax.loading.streaming import evaluation_batches, stream
 from fracjax.models.backbone import ImageSpec, as_map

@@ -21,10 +21,11 @@ from fracjax.errors import InputError
 from fracjax.evaluation import calls
 from fracjax.evaluation.temperature import scale_probabilities
 from fracjax.imaging.resize import ImageFormat
+from fracjax.inference.averaged_maps import map_views, mean_map, mean_of_runs
 from fracjax.inference.calibration import evaluate_command
 from fracjax.inference.ensemble_bundle import Bundle
-from fracjax.inference.finding_maps import map_views, mean_map, mean_of_runs
-from fracjax.inference.model_bundle import ModelBundle, program
+from fracjax.inference.model_bundle import ModelBundle
+from fracjax.inference.network_programs import program
 from fracjax.inference.stages import Stages
 from fracjax.ops.backend import tracing_for
 from fracjax.training import losses

@@ -1,10 +1,12 @@
 """A detector to ask about pictures from Python: the one that comes with fracjax, or one's own."""
 
 import io
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
@@ -15,6 +17,7 @@ from fracjax.imaging.decoder_warnings import capture_decoder_warnings
 from fracjax.inference import training_images
 from fracjax.inference.ensemble_folder import folder_of
 from fracjax.inference.input_files import DecodedFile, decode_file, read
+from fracjax.inference.mark_files import mark_dicts
 from fracjax.inference.packed_run import BUILT_IN
 from fracjax.inference.predict_files import StageProgram, ThroughputMeter
 from fracjax.inference.stages import DetectorGate, open_detector_gate
@@ -38,6 +41,10 @@ class Detection:
     note: str  # what is doubtful about its greys, and how it is unlike the training images; or ""
     # what enters the head, of the picture as it is: of several networks one row for each.
     features: Float32[np.ndarray, "..."]
+    # of a detector with a map of findings (`model.localise`) the marks that reach its threshold,
+    # the highest first, as `mark_dicts` gives them: number, score, box (ymin, xmin, ymax, xmax),
+    # peak (y, x), and outline, (y, x) points, in pixels of the picture as displayed; else None.
+    marks: list[dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +64,11 @@ class Detector:
     def threshold(self) -> float:
         """The probability from which on a picture is called positive."""
         return self.gate.point.threshold
+
+    @property
+    def marks_threshold(self) -> float | None:
+        """The score from which on a mark is given; None of a detector without a map."""
+        return None if self.gate.marker is None else self.gate.marker.threshold
 
     def predict(self, pictures: Picture | Sequence[Picture]) -> list[Detection]:
         """What it says of one picture or of several, in their order.
@@ -108,13 +120,17 @@ class Detector:
 
     def _detect(self, program: StageProgram, files: Sequence[DecodedFile]) -> list[Detection]:
         images = [file.images for file in files]
-        probabilities, features = program.start(images).result()
+        probabilities, features, maps = program.start(images).result()
         assert features is not None, "they are kept"
+        marks, marker = [None] * len(files), self.gate.marker
+        if marker is not None and maps is not None:
+            each = marker.mark(maps, [file.size for file in files])
+            marks = [mark_dicts(one, 0) for one in each]
         scores = probabilities[:, 1]
         return [
-            Detection(float(score), self.classes[int(called)], self._note(file), vector)
-            for file, score, called, vector in zip(
-                files, scores, self.gate.point.calls(scores), features, strict=True
+            Detection(float(score), self.classes[int(called)], self._note(file), vector, shown)
+            for file, score, called, vector, shown in zip(
+                files, scores, self.gate.point.calls(scores), features, marks, strict=True
             )
         ]
 
@@ -129,6 +145,8 @@ def load_detector(run: Path | str = BUILT_IN) -> Detector:
     That of fracjax is described in `fracjax/pretrained/detector.md`: its data, its figures with
     their intervals, and what it must not be used for. It is research code, not a medical device.
 
+    A warning says so where marks have no threshold that validation chose.
+
     Raises:
       InputError: no run of a detector there, several, one without a threshold, or a damaged file.
     """
@@ -139,4 +157,6 @@ def load_detector(run: Path | str = BUILT_IN) -> Detector:
             f"name one of {', '.join(map(str, runs))}"
         )
     gate = open_detector_gate(workdir, data_mesh(own=True))
+    if gate.marker is not None and gate.marker.point is None:
+        warnings.warn(gate.marker.words(gate.bundle), stacklevel=2)
     return Detector(gate, training_images.read(workdir, gate.bundle.meta.split_hash))

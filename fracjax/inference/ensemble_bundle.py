@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 
 from fracjax.config import Precision, Views
 from fracjax.evaluation import Predictions, aggregate
 from fracjax.evaluation.temperature import scale_probabilities, scaled
 from fracjax.imaging.resize import ImageFormat
+from fracjax.inference.averaged_maps import mean_of_runs
 from fracjax.inference.ensemble_folder import read_together
 from fracjax.inference.model_bundle import ModelBundle, open_run, read_metas
+from fracjax.inference.network_programs import BatchAnswer, Read
 from fracjax.loading.batch import Examples, ImageStore
 from fracjax.training.checkpoint import CheckpointMetadata
 from fracjax.training.ensemble_configs import joined_runs
@@ -125,6 +128,15 @@ class EnsembleBundle:
         """Probabilities of all examples by one run, as it gives them: at temperature 1."""
         return self.runs[index].predict(examples)
 
+    def read(self, *examples: Examples) -> Read:
+        """As `predict`, and the mean map of the runs that have one, of the same pass."""
+        each, maps = zip(*(run.read(own) for run, own in self._with_own(examples)), strict=True)
+        return Read(scaled(aggregate.mean(each), self.temperature), maps_together(maps))
+
+    def read_with(self, index: int, examples: Examples) -> Read:
+        """As `predict_with`, and the run's map, of the same pass."""
+        return self.runs[index].read(examples)
+
     def detect(self, *examples: Examples) -> Predictions:
         """As `ModelBundle.detect`."""
         each = [run.detect(own) for run, own in self._with_own(examples)]
@@ -133,6 +145,13 @@ class EnsembleBundle:
     def logits(self, *images: jax.Array) -> list[list[jax.Array]]:
         """As `ModelBundle.logits`: of each network of each run, of each view."""
         return [one for run, own in self._with_own(images) for one in run.logits(own)]
+
+    def answer(self, *images: jax.Array) -> BatchAnswer:
+        """As `ModelBundle.answer`; the map is the mean of the runs that have one."""
+        each = [run.answer(own) for run, own in self._with_own(images)]
+        maps = [one.map for one in each if one.map is not None]
+        logits = [of_one for one in each for of_one in one.logits]
+        return BatchAnswer(logits, [], mean_of_runs(maps) if maps else None)
 
     def probabilities_of(self, logits: Sequence[Sequence[np.ndarray]]) -> Float[np.ndarray, "b k"]:
         """What `probabilities` makes of such logits, once they are fetched."""
@@ -151,6 +170,14 @@ class EnsembleBundle:
 
 Bundle = ModelBundle | EnsembleBundle
 """A run, or several that answer as one."""
+
+
+def maps_together(
+    each: Sequence[Float32[np.ndarray, "n _g _g"] | None],
+) -> Float32[np.ndarray, "n g g"] | None:
+    """The mean map of networks or runs: of those that have one; None if none has."""
+    maps = [jnp.asarray(one) for one in each if one is not None]
+    return np.asarray(mean_of_runs(maps)) if maps else None
 
 
 def read_all_metas(workdir: Path) -> tuple[CheckpointMetadata, ...]:

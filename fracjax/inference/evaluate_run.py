@@ -28,10 +28,15 @@ from fracjax.imaging.resize import ImageFormat
 from fracjax.inference import calibration
 from fracjax.inference.calibration import Calibration
 from fracjax.inference.drift import measure_drift
-from fracjax.inference.ensemble_bundle import Bundle, open_bundle, read_all_metas
+from fracjax.inference.ensemble_bundle import (
+    Bundle,
+    maps_together,
+    open_bundle,
+    read_all_metas,
+)
 from fracjax.inference.evaluation_request import EvaluationRequest, checked_rule, stored_for
 from fracjax.inference.external import External, open_external
-from fracjax.inference.marked_part import MarkedPart, mark_part
+from fracjax.inference.marked_part import MarkedPart, mark_part, part_to_mark
 from fracjax.inference.model_bundle import is_cross_validation
 from fracjax.inference.trained_dataset import audit_part, open_as_trained
 from fracjax.loading.batch import Examples
@@ -110,7 +115,16 @@ def evaluate_run(request: EvaluationRequest, mesh: Mesh) -> EvaluatedRun:
         examples = tuple(these[meta.form] for meta in bundle.voters)
     folds = is_cross_validation(metas) and part == "validation"
     join = aggregate.pooled if folds else aggregate.mean
-    each = _predict_each(bundle, examples)
+    marks_by = (request.marks or RULE) if request.calibrate else stored and stored.marks
+    to_mark = None
+    if marks_by and not folds:  # of folds each study would have a map of another network
+        by_form = dict(zip((meta.form for meta in bundle.voters), examples, strict=True))
+        to_mark = part_to_mark(bundle, dataset, by_form)
+    if to_mark is None:
+        each, maps = _predict_each(bundle, examples), None
+    else:  # both from one pass through the networks
+        each, of_each = zip(*map(bundle.read_with, itertools.count(), examples), strict=True)
+        maps = maps_together(of_each)
     joined = join(each)
     chosen = _calibrated(bundle, joined, rule) if request.calibrate else stored
     chosen = chosen or _uncalibrated(bundle)
@@ -120,10 +134,8 @@ def evaluate_run(request: EvaluationRequest, mesh: Mesh) -> EvaluatedRun:
         chosen = dataclasses.replace(chosen, pooled=_pooled_point(request, pooled, rule))
     temperature, read = chosen.temperature.value, stored is not None
     marked = None
-    if not folds:  # each study would have a map of another network
-        rule_of_marks = (request.marks or RULE) if request.calibrate else None
-        by_form = dict(zip((meta.form for meta in bundle.voters), examples, strict=True))
-        marked = mark_part(bundle, dataset, by_form, rule_of_marks or chosen.marks)
+    if to_mark is not None and maps is not None and marks_by:
+        marked = mark_part(to_mark, maps, bundle.meta.classes, marks_by)
     if marked is not None and request.calibrate:
         chosen = dataclasses.replace(chosen, marks=marked.point)
     shift = _precision_shift(bundle, examples, predictions, join, temperature, read=read)

@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 from fracjax.errors import InputError
 from fracjax.imaging.decoder_warnings import capture_decoder_warnings
 from fracjax.imaging.file_tree import ARCHIVES, Found, printable, walk, why_no_image
-from fracjax.imaging.read import Rejection, read_bytes, read_image
+from fracjax.imaging.read import DecodedImage, Rejection, read_bytes, read_image
 from fracjax.imaging.resize import ImageFormat, decode_each
 
 
@@ -88,6 +88,7 @@ class DecodedFile:
     note: str = ""  # what is doubtful about its greys, and what its decoder complained of
     # the square of each form that was asked for, uint8[side, side, c]; none where it was refused.
     images: tuple[UInt8[np.ndarray, "..."], ...] = ()
+    size: tuple[int, int] = (0, 0)  # height and width as displayed, pixels
 
 
 def read(path: Path, forms: Sequence[ImageFormat]) -> DecodedFile:
@@ -103,11 +104,16 @@ def read(path: Path, forms: Sequence[ImageFormat]) -> DecodedFile:
 
 def decode_file(data: bytes, forms: Sequence[ImageFormat], path: Path) -> DecodedFile:
     """Decode the bytes of a file of this name, in full, or say why not."""
-    decoded = read_image(data, lambda data: decode_each(data, forms), path)
+
+    def decode(data: bytes) -> tuple[DecodedImage, tuple[DecodedImage, list]]:
+        opened, images = decode_each(data, forms)
+        return opened, (opened, images)
+
+    decoded = read_image(data, decode, path)
     if isinstance(decoded, Rejection):
         return DecodedFile(path, decoded.reason)
-    images, note = decoded
-    return DecodedFile(path, note=note, images=tuple(images))
+    (opened, images), note = decoded
+    return DecodedFile(path, "", note, tuple(images), (opened.height, opened.width))
 
 
 def read_ahead(

@@ -1,7 +1,8 @@
 """The marks of a run's networks on one part of a dataset, beside the boxes that are there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -10,12 +11,10 @@ from fracjax.evaluation import Findings, Marks, MarksPoint, choose_marks_thresho
 from fracjax.evaluation.marks import Marked
 from fracjax.imaging.resize import ImageFormat
 from fracjax.inference.ensemble_bundle import Bundle
-from fracjax.inference.finding_maps import MapGrid, finding_maps, map_grid
+from fracjax.inference.finding_maps import MapGrid, map_grid
 from fracjax.inference.marks import find_marks, findings, square_map
 from fracjax.loading.batch import Examples
 from fracjax.loading.dataset_view import Dataset
-
-_AT_ONCE = 1024  # images in memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,35 +36,42 @@ class MarkedPart:
         return square_map(self.maps[index], *self.grid)
 
 
-def mark_part(
-    bundle: Bundle,
-    dataset: Dataset,
-    examples: Mapping[ImageFormat, Examples],
-    point: MarksPoint | str | None,
-) -> MarkedPart | None:
-    """Mark the same studies, decoded to each form of the networks.
+class PartToMark(NamedTuple):
+    """Studies of which some have boxes, and networks that have a map of them."""
 
-    At a `point` that was chosen before, or one to be chosen on these studies by a rule. None of
-    networks without a map, of studies none of which has a box, and without a point.
+    grid: MapGrid  # the cells of the map
+    examples: Examples  # in the form of the grid
+    findings: Findings
+
+
+def part_to_mark(
+    bundle: Bundle, dataset: Dataset, examples: Mapping[ImageFormat, Examples]
+) -> PartToMark | None:
+    """What there is to mark on the same studies, decoded to each form of the networks.
+
+    None of networks without a map, and of studies none of which has a box.
     """
     grid = map_grid(bundle)
-    if grid is None or point is None:
+    if grid is None:
         return None
     seen = examples[grid.form]
-    places = findings(dataset.prepared, seen.rows)
-    boxed = np.array([len(boxes) > 0 for boxes in places.boxes], bool)
-    if not boxed.any():
+    if not any(len(dataset.prepared.boxes[row]) for row in seen.rows.tolist()):
         return None
-    pieces = []
-    for first in range(0, len(seen), _AT_ONCE):
-        index = np.arange(first, min(first + _AT_ONCE, len(seen)))
-        pieces.append(
-            finding_maps(bundle, *(examples[form].images(index) for form in bundle.forms))
-        )
-    maps = np.concatenate(pieces)
+    return PartToMark(grid, seen, findings(dataset.prepared, seen.rows))
+
+
+def mark_part(
+    part: PartToMark,
+    maps: Float[np.ndarray, "n g g"],
+    classes: Sequence[str],
+    point: MarksPoint | str,
+) -> MarkedPart:
+    """Mark studies by their maps, at a point that was chosen before, or that a rule chooses now."""
+    grid, seen, places = part
     marks = find_marks(maps, places.sizes, *grid)
+    boxed = np.array([len(boxes) > 0 for boxes in places.boxes], bool)
     # As in training: of two classes the first is the negative one.
-    judged = boxed | ((seen.label == 0) & (len(bundle.meta.classes) == 2))
+    judged = boxed | ((seen.label == 0) & (len(classes) == 2))
     scored = (marks.take(judged), places.take(judged), seen.group[judged])
     if isinstance(point, str):
         point = choose_marks_threshold(point, *scored)

@@ -1,9 +1,8 @@
 """A run that has been trained, opened from its workdir alone."""
 
 import dataclasses
-import functools
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,21 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Float
 
-from fracjax.config import Config, Data, Precision, Views
+from fracjax.config import Config, Precision, Views
 from fracjax.errors import InputError
 from fracjax.evaluation import Predictions
 from fracjax.evaluation.temperature import scale_probabilities
 from fracjax.imaging.resize import ImageFormat
+from fracjax.inference.averaged_maps import map_views, mean_map
+from fracjax.inference.network_programs import (
+    BatchAnswer,
+    Read,
+    check_images,
+    program,
+    unlabelled,
+)
 from fracjax.loading.batch import Examples, ImageStore
-from fracjax.models.backbone import HEAD, ImageSpec
+from fracjax.models.backbone import HEAD
 from fracjax.models.own_backbone import note_if_edited
 from fracjax.runtime.multihost import check_same_on_all_hosts
 from fracjax.runtime.randomness import stream
@@ -36,13 +43,15 @@ from fracjax.training.ensemble_configs import (
 from fracjax.training.forward import (
     FIXED_VIEWS,
     POOLED,
+    READING,
     Forward,
     View,
-    make_forward,
     predict_logits,
 )
 from fracjax.training.model import abstract, variables_of
 from fracjax.training.sweep import refuse_sweep
+
+_mean_map = jax.jit(mean_map, static_argnums=1)
 
 
 @dataclass(frozen=True)
@@ -100,8 +109,7 @@ class ModelBundle:
         if precision == self.precision:
             return self
         moved = dataclasses.replace(self, precision=precision)
-        forward = program(moved.config, self.meta.image, self.mesh)
-        return dataclasses.replace(moved, forward=forward)
+        return dataclasses.replace(moved, forward=moved._program())
 
     def probabilities(self, images: ImageStore) -> Float[np.ndarray, "n k"]:
         """Probabilities of images, uint8[n, side, side, channels], in their order.
@@ -109,27 +117,54 @@ class ModelBundle:
         The mean over views and networks, scaled by the temperature. Views that are not fixed are
         drawn by the place of an image. Images of another type or form are refused.
         """
-        names = np.arange(images.shape[0]).astype(str)
-        return self.predict(Examples(names, images, np.zeros(len(names), int), names)).probabilities
+        return self.predict(unlabelled(images)).probabilities
 
     def predict(self, examples: Examples) -> Predictions:
         """Probabilities of all examples, with their names and labels; as `probabilities`."""
         each = [self.predict_with(i, examples) for i in range(len(self.networks))]
-        joined = self._joined([one.probabilities for one in each])
-        return dataclasses.replace(each[0], probabilities=joined)
+        return self._mean_of_networks(each)
 
     def predict_with(self, index: int, examples: Examples) -> Predictions:
         """Probabilities of all examples by one network, as it gives them: at temperature 1."""
+        return self._predictions(examples, self._of_views(self.forward, index, examples))
+
+    def read(self, examples: Examples) -> Read:
+        """As `predict`, and the mean map of the networks, of the same pass through them."""
+        numbers = range(len(self.networks))
+        each, maps = zip(*(self.read_with(i, examples) for i in numbers), strict=True)
+        mean = np.mean(maps, axis=0) if self.config.model.localise else None
+        return Read(self._mean_of_networks(each), mean)
+
+    def read_with(self, index: int, examples: Examples) -> Read:
+        """As `predict_with`, and the network's map, of the same pass."""
+        if not self.config.model.localise:
+            return Read(self.predict_with(index, examples), None)
+        reading = self._program(stop=READING)
+
+        def forward(*arguments: Any) -> tuple[jax.Array, jax.Array]:
+            found = reading(*arguments)
+            return found.logits, found.cells
+
+        views = map_views(self.test_views)
+        logits, cells = zip(*self._of_views(forward, index, examples), strict=True)
+        maps = mean_map(map(jnp.asarray, cells[: len(views)]), views)
+        return Read(self._predictions(examples, logits), np.asarray(maps))
+
+    def _of_views(self, forward: Forward, index: int, examples: Examples) -> Iterator[Any]:
+        """What a program of one network gives for each view of all examples."""
         check_images(examples.image, self.meta.form)
-        network, how = self.networks[index], {"batch_size": self.batch_size, "mesh": self.mesh}
-        probabilities = _mean_of_views(
-            predict_logits(self.forward, network, examples, view=view, **how)
-            for view in self._views()
-        )
+        how = {"batch_size": self.batch_size, "mesh": self.mesh}
+        for view in self._views():
+            yield predict_logits(forward, self.networks[index], examples, view=view, **how)
+
+    def _predictions(self, examples: Examples, logits: Iterable[np.ndarray]) -> Predictions:
         attributes = {**examples.attributes, "group": examples.group}
-        return Predictions(
-            examples.study, examples.label, probabilities, self.meta.classes, attributes
-        )
+        of_each = examples.study, examples.label, _mean_of_views(logits)
+        return Predictions(*of_each, self.meta.classes, attributes)
+
+    def _mean_of_networks(self, each: Sequence[Predictions]) -> Predictions:
+        joined = self._joined([one.probabilities for one in each])
+        return dataclasses.replace(each[0], probabilities=joined)
 
     def _joined(self, each: Sequence[np.ndarray]) -> Float[np.ndarray, "n k"]:
         return scale_probabilities(np.mean(each, axis=0), self.temperature)
@@ -139,22 +174,35 @@ class ModelBundle:
 
         Drawn views of an image are those of the first example of a part, in whatever batch it is.
         """
-        seen = [view.of(images, np.zeros(len(images), np.int32)) for view in self._views()]
-        return [[self.forward(own, *view) for view in seen] for own in self.networks]
+        return self._of_batch(self.forward, images)
 
-    def features(self, images: jax.Array) -> list[list[jax.Array]]:
-        """As `logits`: what enters the head of each network, float32[b, d], of each view."""
-        forward = program(self.config, self.meta.image, self.mesh, stop=POOLED)
-        return dataclasses.replace(self, forward=forward).logits(images)
-
-    def logits_of(self, features: Sequence[Sequence[jax.Array]]) -> list[list[jax.Array]]:
-        """What the heads make of such features: `logits`."""
-        head = program(self.config, self.meta.image, self.mesh, start=HEAD)
+    def answer(self, images: jax.Array, *, features: bool = False) -> BatchAnswer:
+        """`logits` of a batch, any map, and the features if they are wanted, of one pass."""
+        if self.config.model.localise:
+            each = self._of_batch(self._program(stop=READING), images)
+            views = map_views(self.test_views)
+            maps = [_mean_map(tuple(it.cells for it in own[: len(views)]), views) for own in each]
+            return BatchAnswer(
+                [[it.logits for it in own] for own in each],
+                [own[0].features for own in each if features],
+                jnp.stack(maps).mean(axis=0),
+            )
+        if not features:
+            return BatchAnswer(self.logits(images), [], None)
+        pooled, head = self._of_batch(self._program(stop=POOLED), images), self._program(start=HEAD)
         place = batch_sharding(self.mesh)
-        return [
+        logits = [
             [head(own, jax.device_put(view, place), None) for view in views]
-            for own, views in zip(self.networks, features, strict=True)
+            for own, views in zip(self.networks, pooled, strict=True)
         ]
+        return BatchAnswer(logits, [views[0] for views in pooled], None)
+
+    def _of_batch(self, forward: Forward, images: jax.Array) -> list[list[Any]]:
+        seen = [view.of(images, np.zeros(len(images), np.int32)) for view in self._views()]
+        return [[forward(own, *view) for view in seen] for own in self.networks]
+
+    def _program(self, **places: str) -> Forward:
+        return program(self.config, self.meta.image, self.mesh, **places)
 
     def probabilities_of(self, logits: Sequence[Sequence[np.ndarray]]) -> Float[np.ndarray, "b k"]:
         """What `probabilities` makes of such logits, once they are fetched."""
@@ -239,34 +287,6 @@ def open_run(workdir: Path, mesh: Mesh, metas: tuple[CheckpointMetadata, ...] = 
         test_views=config.augment.test_views,
         precision=config.model.precision,
     )
-
-
-def program(config: Config, image: ImageSpec, mesh: Mesh, **places: str) -> Forward:
-    """One program for all networks of a kind: a command opens its runs more than once.
-
-    `places` are the `start` and `stop` of `make_forward`.
-    """
-    of = config.data
-    data = Data(classes=of.classes, image_size=of.image_size, colormap=of.colormap)
-    like = Config(data=data, model=config.model, augment=config.augment)
-    return _cached_program(like, image, mesh, **places)
-
-
-@functools.lru_cache(maxsize=8)
-def _cached_program(config: Config, image: ImageSpec, mesh: Mesh, **places: str) -> Forward:
-    how: dict[str, Any] = {"colormap": config.data.colormap, "policy": config.augment, **places}
-    return make_forward(abstract(config).model, image=image, mesh=mesh, **how)
-
-
-def check_images(images: ImageStore, form: ImageFormat) -> None:
-    """Refuse what is no uint8 batch of decoded images, as images scaled to [0, 1] would be."""
-    expected = (form.side, form.side, form.channels)
-    if images.dtype != np.uint8 or tuple(images.shape[1:]) != expected:
-        raise InputError(
-            f"images are {images.dtype}{list(images.shape)}; this network takes "
-            f"uint8[n, {', '.join(map(str, expected))}], values from 0 to 255 as they "
-            "are in the file: it scales them itself"
-        )
 
 
 def refuse_folds(workdir: Path, metas: Sequence[CheckpointMetadata]) -> None:

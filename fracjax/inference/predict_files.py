@@ -20,7 +20,7 @@ from jaxtyping import Float, Float32, UInt8
 from fracjax.errors import InputError
 from fracjax.inference.ensemble_bundle import Bundle
 from fracjax.inference.input_files import read_ahead
-from fracjax.inference.model_bundle import ModelBundle
+from fracjax.inference.network_programs import BatchAnswer
 from fracjax.inference.prediction_files import Result
 from fracjax.inference.stages import Stages
 from fracjax.runtime.sharding import batch_sharding
@@ -81,10 +81,10 @@ def predict_files(
     study of a part.
 
     Batches of either stage hold `batch_size` images, by default as in training. `keep_images`
-    leaves in each result what the detector (of several runs the first) saw, `keep_features` what
-    entered the heads, of stages that are one run; the `meter`
-    is told how long the devices waited for images. Close what is returned if it is not used up: its
-    threads end then.
+    leaves in each result what the detector (of several runs the first) saw, its map, if there is
+    one, and what that is a map of; `keep_features` what entered the heads, of stages that are one
+    run. The `meter` is told how long the devices waited for images. Close what is returned if it is
+    not used up: its threads end then.
     """
     meter = meter or ThroughputMeter()
     fetching = ThreadPoolExecutor(1, "fetch")
@@ -101,7 +101,8 @@ def predict_files(
         for program in programs:
             program.warm_up()
         meter.begin()
-        kept = int(keep_images)
+        marker = stages.detector.marker
+        kept = 1 + (0 if marker is None else forms.index(marker.grid.form)) if keep_images else 0
         done = _detected((Result(**vars(read)) for read in reads), stages, programs[0], kept)
         if stages.classifier is not None:
             window = _PATIENCE * programs[0].batch_size
@@ -121,6 +122,7 @@ class Answer(NamedTuple):
 
     probabilities: Float[np.ndarray, "m k"]
     features: Float32[np.ndarray, "m ..."] | None  # what entered the heads, if it is wanted
+    maps: Float32[np.ndarray, "m g g"] | None  # of findings, of networks that have one
 
 
 _Squares = tuple[UInt8[np.ndarray, "_ _ _"], ...]
@@ -147,37 +149,27 @@ class StageProgram:
         batches = [np.stack(squares) for squares in zip(*filled, strict=True)]  # by form
         started = perf_counter()
         seen = jax.device_put(batches, batch_sharding(self.bundle.mesh))
-        if not self.keep_features:
-            return self.fetching.submit(
-                self._fetch, self.bundle.logits(*seen), [], len(images), started
-            )
-        assert isinstance(self.bundle, ModelBundle), "one run"
-        features = self.bundle.features(*seen)
-        logits, shown = self.bundle.logits_of(features), [views[0] for views in features]
-        return self.fetching.submit(self._fetch, logits, shown, len(images), started)
+        # An ensemble has no features to give.
+        how = {"features": True} if self.keep_features else {}
+        answer = self.bundle.answer(*seen, **how)
+        return self.fetching.submit(self._fetch, answer, len(images), started)
 
     def warm_up(self) -> None:
         """Compile the program, on a black image."""
         sizes = [(form.side, form.side, form.channels) for form in self.bundle.forms]
         self.start([tuple(np.zeros(size, np.uint8) for size in sizes)]).result()
 
-    def _fetch(
-        self,
-        logits: list[list[jax.Array]],
-        features: list[jax.Array],
-        count: int,
-        started: float,
-    ) -> Answer:
-        fetched, each = jax.device_get((logits, features))
+    def _fetch(self, answer: BatchAnswer, count: int, started: float) -> Answer:
+        logits, each, maps = jax.device_get(answer)
         self.meter.finished(started)
-        if not all(np.isfinite(view).all() for views in fetched for view in views):
+        if not all(np.isfinite(view).all() for views in logits for view in views):
             raise InputError(
                 f"{self.bundle.workdir} answers with numbers that are not finite: its network is "
                 "damaged; train it again, or restore its checkpoints"
             )
         joined = each[0] if len(each) == 1 else np.stack(each, axis=1) if each else None
-        probabilities = self.bundle.probabilities_of(fetched)[:count]
-        return Answer(probabilities, None if joined is None else joined[:count])
+        rest = (None if of is None else of[:count] for of in (joined, maps))
+        return Answer(self.bundle.probabilities_of(logits)[:count], *rest)
 
 
 def _detected(
@@ -187,8 +179,13 @@ def _detected(
     classes, point = stages.detector.bundle.meta.classes, stages.detector.point
     runs = _runs(files, lambda file: not file.reason, program.batch_size)
     own = slice(len(stages.detector.bundle.forms))
-    for run, batch, (probabilities, features) in _answered(runs, program, own):
+    marker = stages.detector.marker
+    for run, batch, (probabilities, features, maps) in _answered(runs, program, own):
         scores = probabilities[:, 1]
+        if marker is not None and maps is not None:
+            marks = marker.mark(maps, [file.size for file in batch])
+            for file, heat, shown in zip(batch, maps, marks, strict=True):
+                file.marks, file.map = shown, heat if kept else None
         for file, row in zip(batch, () if features is None else features, strict=False):
             file.features = row
         for file, score, called in zip(batch, scores, point.calls(scores), strict=True):
@@ -205,7 +202,7 @@ def _typed(
     fracture, types = (bundle.meta.classes for bundle in stages.bundles)
     own = slice(len(stages.detector.bundle.forms), None)
     runs = _runs(files, lambda file: file.decision == fracture[1], program.batch_size, window)
-    for run, batch, (probabilities, features) in _answered(runs, program, own):
+    for run, batch, (probabilities, features, _) in _answered(runs, program, own):
         for file, row in zip(batch, () if features is None else features, strict=False):
             file.features_stage2 = row
         for file, row in zip(batch, probabilities, strict=True):
@@ -244,7 +241,7 @@ def _answered(
 ) -> Iterator[tuple[list[Result], list[Result], Answer]]:
     """The files of each run, its batch, and the answer to that, to its images of `own` forms."""
     nothing: Future[Answer] = Future()
-    nothing.set_result(Answer(np.zeros((0, 2)), None))
+    nothing.set_result(Answer(np.zeros((0, 2)), None, None))
     flying: deque[tuple[_Run, Future[Answer]]] = deque()
     for run in runs:
         images = [file.images[own] for file in run[1]]

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
+from fracjax.evaluation import Marks
 from fracjax.imaging.file_tree import NOT_ENTERED
 from fracjax.inference.input_files import DecodedFile
+from fracjax.inference.mark_files import mark_dicts
 from fracjax.runtime.atomic_files import replacing
 from fracjax.runtime.csv_table import as_cell
 
@@ -34,6 +36,10 @@ class Result(DecodedFile):
     # classifier's, if they are kept: of the image as it is, whatever views are averaged.
     features: Float32[np.ndarray, "..."] | None = None
     features_stage2: Float32[np.ndarray, "..."] | None = None
+    # of a detector with a map of findings the marks that are shown, as of one picture, and the map
+    # if images are kept.
+    marks: Marks | None = None
+    map: Float32[np.ndarray, "g g"] | None = None
 
     @property
     def status(self) -> str:
@@ -43,8 +49,8 @@ class Result(DecodedFile):
         return "unreadable" if self.reason else "read"
 
     def to_dict(self) -> dict[str, Any]:
-        """A dict that strict JSON can hold; images and features are left out."""
-        return {
+        """A dict that strict JSON can hold; images, features and map are left out."""
+        said = {
             "path": str(self.path),
             "status": self.status,
             "probability": self.probability,
@@ -54,20 +60,24 @@ class Result(DecodedFile):
             "reason": self.reason,
             "note": self.note,
         }
+        if self.marks is not None:
+            height, width = self.size
+            said |= {"height": height, "width": width, "marks": mark_dicts(self.marks, 0)}
+        return said
 
 
 @contextmanager
 def results_table(
-    path: Path, threshold: float, types: Iterable[str] = ()
+    path: Path, threshold: float, types: Iterable[str] = (), *, marks: bool = False
 ) -> Iterator[Callable[[Result], None]]:
     """A CSV that holds every result as soon as it is there, even if the process is killed.
 
     What is given appends a result. Columns: path, status, probability, threshold (of the detector),
-    decision, type, p:TYPE for each type, reason, note. Probabilities are written to the last bit. A
-    name that is no UTF-8 keeps its own bytes.
+    decision, type, p:TYPE for each type, marks (how many, of a detector with a map), reason, note.
+    Probabilities are written to the last bit. A name that is no UTF-8 keeps its own bytes.
     """
     columns = ["path", "status", "probability", "threshold", "decision", "type"]
-    columns += [*(f"p:{name}" for name in types), "reason", "note"]
+    columns += [*(f"p:{name}" for name in types), *["marks"] * marks, "reason", "note"]
     # Buffered by the line (1): each is on the disk at once.
     with path.open("w", 1, "utf-8", "surrogateescape", newline="") as file:
         table = csv.DictWriter(file, columns, extrasaction="ignore")
@@ -75,7 +85,8 @@ def results_table(
 
         def add(result: Result) -> None:
             of_types = {f"p:{name}": value for name, value in result.types.items()}
-            row = result.to_dict() | of_types | {"threshold": threshold}
+            count = None if result.marks is None else len(result.marks.scores[0])
+            row = result.to_dict() | of_types | {"threshold": threshold, "marks": count}
             table.writerow({column: as_cell(value) for column, value in row.items()})
 
         yield add

@@ -13,6 +13,7 @@ from fracjax.errors import InputError
 from fracjax.evaluation import OperatingPoint
 from fracjax.inference import calibration
 from fracjax.inference.ensemble_bundle import Bundle, open_bundle, read_all_metas
+from fracjax.inference.marker import Marker, marker_of
 from fracjax.inference.model_bundle import epochs_of, refuse_folds
 from fracjax.inference.trained_dataset import examples_of
 from fracjax.loading.dataset_view import Dataset
@@ -26,6 +27,7 @@ class DetectorGate:
 
     bundle: Bundle
     point: OperatingPoint
+    marker: Marker | None = None  # of networks that have a map of findings
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -50,7 +52,8 @@ def open_detector_gate(workdir: Path, mesh: Mesh) -> DetectorGate:
     metas = read_detector(workdir)
     chosen = calibration.read(workdir, metas)  # before the arrays
     assert chosen.point is not None, "a detector's calibration has a threshold"
-    return DetectorGate(chosen.apply_to(open_bundle(workdir, mesh)), chosen.point)
+    bundle = chosen.apply_to(open_bundle(workdir, mesh))
+    return DetectorGate(bundle, chosen.point, marker_of(bundle, chosen))
 
 
 def read_detector(workdir: Path) -> tuple[CheckpointMetadata, ...]:

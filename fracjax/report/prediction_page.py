@@ -36,7 +36,8 @@ class PredictionPage:
     classes: tuple[str, str]  # negative and positive, as the detector calls them
     threshold: float
     # the dicts of `prediction_files.Result`, in the order of the files, their paths printable, each
-    # with `unlike`: whether it looks like no training image.
+    # with `unlike`: whether it looks like no training image. Of a detector with a map `marks` are
+    # the scores of those that are drawn.
     results: Sequence[Mapping[str, Any]]
 
 

@@ -120,11 +120,12 @@ def predict_logits(
     batch_size: int,
     mesh: Mesh,
     view: View = View(),
-) -> Float[np.ndarray, "n k"]:
-    """Logits of a view of all examples, in their order."""
+) -> Any:
+    """Logits of a view of all examples, in their order; of another `Forward` what it gives."""
     source = evaluation_batches(examples, batch_size=batch_size)
     batches = stream(source, batch_sharding(mesh))
-    return logits_of(forward, variables, batches, view)[: len(examples)]
+    rows = logits_of(forward, variables, batches, view)
+    return jax.tree.map(lambda array: array[: len(examples)], rows)
 
 
 def logits_of(
@@ -133,8 +134,8 @@ def logits_of(
     batches: Iterable[Batch],
     view: View = View(),
     watch: Stopwatch | None = None,
-) -> Float[np.ndarray, "m k"]:
-    """Logits of all batches, those of the examples that fill up the last one included."""
+) -> Any:
+    """As `predict_logits`, of all batches, with the examples that fill up the last one."""
     watch = watch or Stopwatch()
     rows = []
     for batch in batches:
@@ -142,4 +143,4 @@ def logits_of(
         # Without end ahead, the batches themselves would pile up in the device's memory.
         watch.results(rows[-_AHEAD:][0])
     watch.results(rows)
-    return np.concatenate(jax.device_get(rows))
+    return jax.tree.map(lambda *each: np.concatenate(each), *jax.device_get(rows))

@@ -106,7 +106,7 @@ def evaluate(
     )
     figures, tables, sections, in_short = made
     if marked is not None and found is not None:
-        figures["localisation"] = marks.figures_of(marked, found)
+        figures["localisation"] = marks.figures_of(evaluated, marked, found)
         tables += marks_tables(found)
         sections.insert(1, marks.section_of(evaluated, marked, found, gallery))
         in_short += f", highest mark right {found.pointing_game.marks}"
@@ -158,7 +158,7 @@ def evaluate(
         show_external(external, folder, console)
     evaluated.predictions.to_csv(folder / "predictions.csv")
     if marked is not None:
-        marks.write_marks(folder, evaluated, marked)
+        marks.write_marks(folder, evaluated, marked, console)
     if evaluated.pooled is not None:
         evaluated.pooled.to_csv(folder / "predictions_pooled.csv")
     for number, one in enumerate(each if side_by_side else (), 1):

@@ -1,12 +1,12 @@
 """What an evaluation says of marks: figures, tables, a section of the report, and files."""
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int
+from rich.console import Console
 
 from fracjax.datasets.request import DRAWN
 from fracjax.evaluation import Marks, MarksReport, marks_report
@@ -14,7 +14,8 @@ from fracjax.evaluation.froc import froc_band
 from fracjax.evaluation.marks import worst_alarms, worst_misses
 from fracjax.evaluation.subgroups import masks_of
 from fracjax.inference.evaluate_run import EvaluatedRun
-from fracjax.inference.mark_files import COLUMNS, coco_dataset, mark_rows
+from fracjax.inference.finding_maps import runs_with_map
+from fracjax.inference.mark_files import coco_dataset, mark_dicts, marks_table
 from fracjax.inference.marked_part import MarkedPart
 from fracjax.inference.marks import in_square
 from fracjax.report.page import Section
@@ -35,11 +36,14 @@ def report_of(evaluated: EvaluatedRun, marked: MarkedPart) -> MarksReport:
     return marks_report(each.marks, each.findings, marked.point, each.groups, masks)
 
 
-def figures_of(marked: MarkedPart, report: MarksReport) -> dict[str, Any]:
+def figures_of(evaluated: EvaluatedRun, marked: MarkedPart, report: MarksReport) -> dict[str, Any]:
     """For metrics.json."""
-    left_out = int((~marked.judged).sum())
-    about = {"threshold": to_json(marked.point), "left_out": left_out}
-    return about | {"figures": to_json(report)}
+    return {
+        "maps_of": [str(run.workdir) for run in runs_with_map(evaluated.bundle)],
+        "threshold": to_json(marked.point),
+        "left_out": int((~marked.judged).sum()),
+        "figures": to_json(report),
+    }
 
 
 def section_of(
@@ -52,12 +56,15 @@ def section_of(
         _images(evaluated, marked, places[worst(marked.marked, threshold)[:half]])
         for worst in (worst_misses, worst_alarms)
     )
+    runs, with_map = evaluated.bundle.runs, runs_with_map(evaluated.bundle)
+    maps_of = f"{len(with_map)} of {len(runs)} runs, that learnt where findings are"
     return localisation_section(
         froc_band(marked.marked),
         report,
         marked.point,
         misses,
         alarms,
+        maps_of=maps_of if len(runs) > 1 else "",
         left_out=int((~marked.judged).sum()),
         drawn=evaluated.dataset.prepared.name in DRAWN,
     )
@@ -86,18 +93,18 @@ def _images(
     ]
 
 
-def write_marks(folder: Path, evaluated: EvaluatedRun, marked: MarkedPart) -> None:
+def write_marks(
+    folder: Path, evaluated: EvaluatedRun, marked: MarkedPart, console: Console
+) -> None:
     """All marks, whatever their score, as CSV, and as COCO's files beside the boxes.
 
     `pycocotools` redoes AP from these: `COCO(coco_truth.json).loadRes(coco_results.json)`. They
-    have the studies that are scored.
+    have the studies that are scored. `loadRes` takes no empty list: without a mark there is none.
     """
     studies = evaluated.predictions.study
-    with (folder / MARKS).open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(("study", *COLUMNS))
+    with marks_table(folder / MARKS, "study") as add:
         for i, study in enumerate(studies.tolist()):
-            table.writerows((study, *row.values()) for row in mark_rows(marked.marks, i))
+            add(study, marked.marks, i)
     names = [str(study) for study in studies[marked.judged]]
     each, category = marked.marked, evaluated.bundle.meta.classes[-1]
     truth = each.findings
@@ -106,6 +113,14 @@ def write_marks(folder: Path, evaluated: EvaluatedRun, marked: MarkedPart) -> No
         scores=tuple(np.ones(len(boxes)) for boxes in truth.boxes),
         peaks=tuple((boxes[:, :2] + boxes[:, 2:]) / 2 for boxes in truth.boxes),
     )
-    known, found = (coco_dataset(of, names, truth.sizes, category) for of in (certain, each.marks))
+    known, found = (
+        coco_dataset([mark_dicts(of, i) for i in range(len(of))], names, truth.sizes, category)
+        for of in (certain, each.marks)
+    )
     (folder / TRUTH).write_text(json.dumps(known))
-    (folder / RESULTS).write_text(json.dumps(found["annotations"]))
+    results = found["annotations"]
+    (folder / RESULTS).unlink(missing_ok=True)
+    if results:
+        (folder / RESULTS).write_text(json.dumps(results))
+        return
+    console.print(f"no mark at all: {RESULTS} is not written, pycocotools takes no empty one")

@@ -117,4 +117,4 @@ def _localisation(evaluated: EvaluatedRun) -> Table | None:
         return None
     target = "positive" if evaluated.calibration.point is not None else "called"
     maps = explain(run, examples, target=target, method=_METHOD)
-    return localisation_table(localisation_report(maps, where, examples.group), _METHOD)
+    return localisation_table(localisation_report(maps, where, examples.group), NAMES[_METHOD])

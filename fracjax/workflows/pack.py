@@ -28,9 +28,9 @@ def pack(
 ) -> None:
     """Write a detector of one network into an .npz, with kernels in half precision.
 
-    Temperature and threshold are those of the rounded network, chosen on validation by the rule,
-    the views and the precision that the run's own were chosen by, or those that `evaluate --out`
-    stored in the folder `calibrated`.
+    Temperature and thresholds (of marks as well, of a detector with a map) are those of the rounded
+    network, chosen on validation by the rules, the views and the precision that the run's own were
+    chosen by, or those that `evaluate --out` stored in the folder `calibrated`.
 
     Raises:
       InputError: a name that is no .npz, a file that is there already, no detector of one network,
@@ -51,6 +51,7 @@ def pack(
     if chosen := calibration.read_if_stored(workdir, metas, calibrated):
         assert chosen.point is not None, "a detector's calibration has a threshold"
         how = {"views": chosen.test_views, "precision": chosen.precision, "rule": chosen.point.rule}
+        how["marks"] = chosen.marks and chosen.marks.rule
     if meta.config.model.name not in BACKBONES:
         raise InputError(f"{workdir} is of your own {meta.config.model.name}: code is not packed")
     like = variables_of(abstract(meta.config).model)

@@ -1,16 +1,14 @@
 """Predictions of a user's files: CSV as they come, JSON at the end, overlays, and a summary."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
-import numpy as np
 from jax.sharding import Mesh
 from rich.console import Console
 from rich.progress import track
@@ -18,25 +16,22 @@ from rich.progress import track
 import fracjax
 from fracjax.config.class_names import print_roles
 from fracjax.errors import InputError
-from fracjax.explain.maps import explain
 from fracjax.imaging.file_tree import NOT_ENTERED
 from fracjax.inference import training_images
 from fracjax.inference.calibration import about
 from fracjax.inference.ensemble_folder import Runs, folder_of
 from fracjax.inference.feature_files import FEATURES, ROWS, feature_rows, refuse_several
+from fracjax.inference.finding_maps import runs_with_map
 from fracjax.inference.input_files import FileList, find_files
-from fracjax.inference.model_bundle import ModelBundle
+from fracjax.inference.mark_files import marks_table, write_coco
 from fracjax.inference.predict_files import ThroughputMeter, predict_files
 from fracjax.inference.prediction_files import (
     FileShard,
-    Result,
     parts_of,
     results_table,
     write_results,
 )
 from fracjax.inference.stages import Stages, open_stages
-from fracjax.loading.batch import Examples
-from fracjax.report.overlay import overlay_png
 from fracjax.runtime.atomic_files import refuse_existing, to_json
 from fracjax.runtime.multihost import (
     allgather,
@@ -46,15 +41,14 @@ from fracjax.runtime.multihost import (
     run_on_main,
 )
 from fracjax.runtime.workdir_lock import only_user
-from fracjax.workflows.prediction_page import PAGE, TAGS, ImageTags, image_tags, write_page
+from fracjax.workflows.prediction_overlays import Overlays, Wanted
+from fracjax.workflows.prediction_page import PAGE, TAGS, image_tags, write_page
 
 NOTICE = "research code, not a medical device"
 CSV, JSON, OVERLAYS = "predictions.csv", "predictions.json", "overlays"
+MARKS, COCO = "marks.csv", "marks_coco.json"
 
-_FILES = (CSV, JSON, PAGE, TAGS, FEATURES, *ROWS)
-
-Wanted = Literal["none", "called", "all"]
-"""Of which files to draw an overlay: of none, of those called fractured, of all that were read."""
+_FILES = (CSV, JSON, MARKS, COCO, PAGE, TAGS, FEATURES, *ROWS)
 
 
 @dataclass
@@ -99,6 +93,7 @@ def predict_into(
     overlays: Wanted = "none",
     report: bool = False,
     features: bool = False,
+    coco: bool = False,
     batch_size: int | None = None,
     overwrite: bool = False,
 ) -> Summary:
@@ -110,7 +105,8 @@ def predict_into(
 
     `report` writes a page of them, too, with overlays of what is called fractured, and `features`
     the file of `FeatureRows`. Images that are unlike those of training, where the run knows these,
-    have a note.
+    have a note. The marks of a detector with a map, which reach their threshold, are in the JSON,
+    in marks.csv, on overlays and page, and, with `coco`, in a COCO dataset.
 
     Of several processes each predicts a part of the files on devices of its own, beside the CSV in
     one with its number, and the first one puts the results together.
@@ -136,11 +132,18 @@ def predict_into(
     with only_user(folder, does="predicts into", instead="name another --out"):
         refuse_existing(folder, (*_FILES, OVERLAYS, *parts), overwrite)  # of who was here before
         stages = open_stages(stage1, stage2, mesh)
+        detector, marker = stages.detector.bundle, stages.detector.marker
+        if coco and marker is None:
+            raise InputError(
+                f"{stage1} has no map of findings, and marks are made of one: leave coco out, or "
+                "predict with a run of --model.localise"
+            )
         stages.warn_if_mismatched(console)
-        print_roles(console, stages.detector.bundle.meta.classes)
+        if marker is not None and marker.point is None:
+            console.print(marker.words(detector), markup=False, highlight=False, soft_wrap=True)
+        print_roles(console, detector.meta.classes)
         run_on_main(lambda: _clear(folder), "cleared")
         files, summary = shard.of(found.files), Summary(found)
-        detector, waiting = stages.detector.bundle, []  # for their overlays
         training = training_images.read(stage1, detector.meta.split_hash)
         keep = report or overlays != "none" or training is not None
         how = {"batch_size": batch_size, "keep_images": keep, "meter": summary.meter}
@@ -149,17 +152,19 @@ def predict_into(
         table = shard.path(folder / CSV)
         with (
             closing(predict_files(stages, files, **how)) as results,
-            results_table(table, stages.detector.point.threshold, types) as add,
+            results_table(table, stages.detector.point.threshold, types, marks=bool(marker)) as add,
+            marks_table(shard.path(folder / MARKS), "path") if marker else nullcontext() as mark,
             image_tags(shard.path(folder / TAGS), report) as tags,
             feature_rows(folder, shard, stages.bundles, features) as vectors,
         ):
-            into = None if overlays == "none" else folder / OVERLAYS
-            draw = partial(_draw, detector.runs[0], into, tags)
+            drawn = Overlays(stages.detector, overlays, folder / OVERLAYS, tags)
 
             def write_rest() -> None:
                 """What is made of all results, once they are there."""
                 if report:
                     write_page(folder, stages, training, summary.results, len(found.files))
+                if coco:
+                    write_coco(folder / COCO, summary.results, detector.meta.classes[1])
                 if vectors is not None:
                     summary.features = vectors.write(summary.results)
 
@@ -175,16 +180,10 @@ def predict_into(
                     summary.results.append(result.to_dict())
                     if vectors is not None:
                         vectors.add(row, result)
-                    if tags is not None:
-                        tags.add(row, result)
-                    called = result.decision == detector.meta.classes[1]
-                    wanted = called and (report or overlays != "none")
-                    if result.images and (wanted or overlays == "all"):
-                        waiting.append((row, result))
-                    if len(waiting) == detector.runs[0].batch_size:  # for there to be one program
-                        draw(waiting)
-                        waiting = []
-                draw(waiting)
+                    if mark is not None and result.marks is not None:
+                        mark(str(result.path), result.marks, 0)
+                    drawn.add(row, result)
+                drawn.draw()
             except KeyboardInterrupt as stop:
                 kept = f"{len(summary.results)} of {len(found.files)} files are in {table}"
                 kept += f" and {shard.path(folder / JSON).name}"
@@ -206,6 +205,8 @@ def predict_into(
         if shard.count > 1 and shard.index == 0:
             summary.results += shard.join(folder / CSV, folder / JSON)
             write_results(folder / JSON, _header(stages, summary), summary.results)
+            if marker is not None:
+                shard.append(folder / MARKS, header=True)
             if report:
                 shard.append(folder / TAGS)
             if vectors is not None:
@@ -233,6 +234,10 @@ def show_summary(summary: Summary, console: Console) -> None:
     for what, key in (("called", "decision"), ("of those", "type")):
         if most := Counter(summary.each(key)).most_common():
             say(f"{what}: " + ", ".join(f"{name} {n}" for name, n in most))
+    if marked := [it["marks"] for it in summary.results if "marks" in it]:
+        say(
+            f"marked: {sum(map(bool, marked))} of {len(marked)}, with {sum(map(len, marked))} marks"
+        )
     if summary.features:
         say(summary.features)
     if summary.read and meter.seconds:
@@ -241,31 +246,6 @@ def show_summary(summary: Summary, console: Console) -> None:
             f"{meter.waited / meter.seconds:.1%} of the time"
         )
     say(f"{NOTICE[0].upper()}{NOTICE[1:]}.")
-
-
-def _draw(
-    detector: ModelBundle,
-    folder: Path | None,
-    tags: ImageTags | None,
-    waiting: list[tuple[int, Result]],
-) -> None:
-    """Overlays of a batch of files, each with its row; into the folder and the page, if any."""
-    if not waiting:
-        return
-    # A file's name in letters that any disk takes, and not too many of them.
-    plain = [(row, re.sub(r"[^\w-]+", "_", file.path.stem)[:40]) for row, file in waiting]
-    names = np.array([f"{row:06d}_{name}" for row, name in plain])
-    images = np.stack([file.images[0] for _, file in waiting])
-    none = np.zeros(len(names), np.int64)
-    examples = Examples(study=names, image=images, label=none, group=names)
-    maps = explain(detector, examples, target="positive")
-    for name, image, seen, (row, _) in zip(names, images, maps, waiting, strict=True):
-        png = overlay_png(image, seen)
-        if folder is not None:
-            folder.mkdir(exist_ok=True)
-            (folder / f"{name}.png").write_bytes(png)
-        if tags is not None:
-            tags.add_overlay(row, png)
 
 
 def _clear(folder: Path) -> None:
@@ -277,17 +257,24 @@ def _clear(folder: Path) -> None:
 
 def _header(stages: Stages, summary: Summary) -> dict[str, Any]:
     found, device = summary.found, jax.devices()[0]
+    marker, drawn = stages.detector.marker, stages.detector.bundle.runs[:1]
+    about_marks = {}
+    if marker is not None:
+        about_marks["marks_threshold"] = to_json(marker.threshold)
+        about_marks["marks_chosen"] = to_json(marker.point)
+        drawn = runs_with_map(stages.detector.bundle)
     return {
         "notice": NOTICE,
         "fracjax": fracjax.__version__,
         "stage1": about(stages.detector.bundle),
         "stage2": None if stages.classifier is None else about(stages.classifier),
-        "maps_of": str(stages.detector.bundle.runs[0].workdir),
+        "maps_of": ", ".join(str(run.workdir) for run in drawn),
         "trained_behind_this_detector": stages.matched if stages.classifier else None,
         "classes": dict(
             zip(("negative", "positive"), stages.detector.bundle.meta.classes, strict=True)
         ),
         "operating_point": to_json(stages.detector.point),
+        **about_marks,
         "device": f"{device.platform} {device.device_kind}",
         "files": len(found.files),
         "complete": len(summary.results) == len(found.files),

@@ -6,11 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 
 from fracjax.imaging.file_tree import printable
 from fracjax.inference.calibration import about
-from fracjax.inference.prediction_files import Result
+from fracjax.inference.finding_maps import runs_with_map
 from fracjax.inference.stages import Stages
 from fracjax.inference.training_images import UNLIKE, TrainingImages
 from fracjax.report.prediction_page import PredictionPage, image_tag, write
@@ -27,10 +29,9 @@ class ImageTags:
     def __init__(self, path: Path):
         self._file = path.open("w", encoding="ascii")
 
-    def add(self, row: int, result: Result) -> None:
-        """What the network saw of the file in a row, if anything."""
-        if result.images:
-            self._file.write(image_tag(row, result.images[0], overlay=False))
+    def add(self, row: int, image: UInt8[np.ndarray, "side side c"]) -> None:
+        """What the network saw of the file in a row."""
+        self._file.write(image_tag(row, image, overlay=False))
 
     def add_overlay(self, row: int, png: bytes) -> None:
         """The same under its map."""
@@ -62,7 +63,10 @@ def write_page(
 ) -> None:
     """Write the page of results, the first of `files`; the images in the folder move into it."""
     rows = [{**it, "path": printable(it["path"]), "unlike": UNLIKE in it["note"]} for it in results]
-    detector, point = stages.detector.bundle, stages.detector.point
+    for row in rows:
+        if "marks" in row:  # their boxes are on the overlay
+            row["marks"] = [mark["score"] for mark in row["marks"]]
+    detector, point, marker = stages.detector.bundle, stages.detector.point, stages.detector.marker
     negative, positive = detector.meta.classes
     data = detector.meta.config.data.name
     threshold = (
@@ -73,6 +77,7 @@ def write_page(
     classifier = stages.classifier
     facts = [
         ("Threshold", threshold),
+        *([("Marks", f"{marker.point}, on validation")] if marker and marker.point else []),
         ("Detector", f"{run_text(detector)}, temperature {detector.temperature:.3g}"),
         *([("Classifier", run_text(classifier))] if classifier else []),
         ("Split", about(detector)["split_hash"][:12]),
@@ -91,12 +96,22 @@ def _remarks(
 ) -> Iterator[str]:
     if len(rows) < files:
         yield f"Only {len(rows)} of {files} files were predicted: the prediction was cut short."
-    first, *others = stages.detector.bundle.runs
-    if others:
+    detector, marker = stages.detector.bundle, stages.detector.marker
+    first, *others = detector.runs
+    if others and marker is None:
         yield (
             f"The detector is the mean of {1 + len(others)} runs; what is bright on an image is "
             f"what the first of them alone looked at, {first.workdir}."
         )
+    with_map = runs_with_map(detector)
+    if marker is not None and len(with_map) <= len(others):
+        yield (
+            f"The detector is the mean of {1 + len(others)} runs; colours and marks are of the "
+            f"{len(with_map)} of them that learnt where findings are."
+        )
+    if marker is not None and marker.point is None:
+        said = marker.words(detector)
+        yield f"{said[0].upper()}{said[1:]}."
     if stages.classifier is not None and not stages.matched:
         yield "The classifier was not trained on what this detector lets through."
     if training is None:

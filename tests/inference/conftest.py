@@ -34,8 +34,10 @@ def examples_of(files: list[bytes], trained) -> Examples:
     return Examples(study=names, image=image, label=np.zeros(len(files), int), group=names)
 
 
-def save_untrained(config: Config, channels: int, behind=None, seed: int = 0, **facts) -> None:
-    """A run as training leaves one, of networks of random numbers."""
+def save_untrained(
+    config: Config, channels: int, behind=None, seed: int = 0, cells: float = 2.0, **facts
+) -> None:
+    """A run as training leaves one, of random numbers; the more `cells`, the higher its peaks."""
     rng = np.random.default_rng(seed)
 
     def drawn(path, leaf):
@@ -43,7 +45,7 @@ def save_untrained(config: Config, channels: int, behind=None, seed: int = 0, **
         if kind != "kernel":
             return np.full(leaf.shape, float(kind in ("var", "scale")), np.float32)
         # The head far apart, so that an answer given to another file would be seen.
-        scale = (400.0 if path[0].key == "head" else 2.0) / np.prod(leaf.shape[:-1])
+        scale = {"head": 400.0, "cell": cells}.get(path[-2].key, 2.0) / np.prod(leaf.shape[:-1])
         return (scale**0.5 * rng.normal(size=leaf.shape)).astype(np.float32)
 
     for member in member_configs(config):

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -13,10 +14,13 @@ from fracjax.errors import InputError
 from fracjax.export.card import card
 from fracjax.export.program import lower
 from fracjax.export.verify import CheckImages, compare
+from fracjax.inference import model_bundle
 from fracjax.inference.ensemble_bundle import EnsembleBundle
 from fracjax.inference.finding_maps import finding_maps, map_grid
 from fracjax.inference.model_bundle import open_run
+from fracjax.inference.network_programs import program
 from fracjax.inference.stages import Stages, open_detector_gate
+from fracjax.loading.batch import Examples
 from fracjax.runtime.sharding import data_mesh
 from tests.inference.conftest import calibrate, save_untrained
 
@@ -57,6 +61,35 @@ def test_of_every_image_the_mean_over_networks(run, maps):
     assert np.abs(alone[0] - alone[1]).max() > 1e-3
     assert_allclose(maps, np.mean(alone, axis=0), atol=1e-6)
     assert_allclose(finding_maps(run.in_views(1), IMAGES[:3]), maps[:3], atol=1e-6)
+
+
+@pytest.mark.parametrize("views", [1, "flip", 2])
+def test_one_pass_gives_probabilities_and_maps(run, views, monkeypatch):
+    """Of examples and of a batch: each network once for each view."""
+    run = run.in_views(views)
+    names, none = np.arange(8).astype(str), np.zeros(8, int)
+    examples = Examples(names, IMAGES[:8], none, names)
+    expected, maps = run.predict(examples).probabilities, finding_maps(run, IMAGES[:8])
+    passes = []
+
+    def counted(*given, **places):
+        forward = program(*given, **places)
+        return lambda *arguments: passes.append(len(arguments[1])) or forward(*arguments)
+
+    monkeypatch.setattr(model_bundle, "program", counted)
+    found = run.read(examples)
+    assert passes == [8] * 2 * (1 if views == 1 else 2)
+    passes.clear()
+    answer = jax.device_get(run.answer(jnp.asarray(IMAGES[:8]), features=True))
+    assert passes == [8] * 2 * (1 if views == 1 else 2)
+    assert_allclose(found.predictions.probabilities, expected, atol=1e-6)
+    assert_allclose(found.maps, maps, atol=1e-6)
+    assert_allclose(answer.map, maps, atol=1e-6)
+    if views != 2:  # a drawn view of a batch is that of the first example
+        assert_allclose(run.probabilities_of(answer.logits), expected, atol=1e-6)
+    head = run.networks[1]["params"]["head"]
+    logits = answer.features[1] @ np.asarray(head["kernel"]) + np.asarray(head["bias"])
+    assert_allclose(logits, answer.logits[1][0], atol=1e-4)
 
 
 def test_fixed_views_are_turned_back_and_averaged(run, maps):

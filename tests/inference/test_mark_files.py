@@ -54,7 +54,8 @@ def _loaded(dataset: dict) -> Any:
 
 def test_coco_opens_the_dataset_and_takes_its_annotations_as_results():
     marks, sizes = _found()
-    dataset = coco_dataset(marks, ["a/wide.png", "high.dcm"], sizes, "fracture")
+    each = [mark_dicts(marks, picture) for picture in range(2)]
+    dataset = coco_dataset(each, ["a/wide.png", "high.dcm"], sizes, "fracture")
     with contextlib.redirect_stdout(io.StringIO()):
         truth = _loaded(dataset)
         results = truth.loadRes(json.loads(json.dumps(dataset["annotations"])))

@@ -81,6 +81,8 @@ def test_a_section_has_threshold_curve_tables_and_no_gallery_without_images():
     assert "Left out" not in facts
     more = localisation_section(band, MARKS_REPORT, MARKS_POINT, left_out=3)
     assert dict(more.blocks[1].rows)["Left out"] == "3 pictures with a fracture that has no box"
+    more = localisation_section(band, MARKS_REPORT, MARKS_POINT, maps_of="2 of 3 runs")
+    assert dict(more.blocks[1].rows)["Map"] == "the mean of 2 of 3 runs"
 
 
 def test_galleries_show_misses_then_alarms_and_whose_images_they_are():

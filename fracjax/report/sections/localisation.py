@@ -60,13 +60,15 @@ def localisation_section(
     misses: Sequence[MarkedImage] = (),
     alarms: Sequence[MarkedImage] = (),
     *,
+    maps_of: str = "",
     left_out: int = 0,
     drawn: bool = False,
 ) -> Section:
     """FROC and every figure of marks, and the worst of them as images, if any are given.
 
-    `band` is `froc.froc_band` of the same pictures. Of `left_out` pictures nobody knows where the
-    fracture is. Images that are not `drawn` are of patients.
+    `band` is `froc.froc_band` of the same pictures. `maps_of` says which of several runs make the
+    map. Of `left_out` pictures nobody knows where the fracture is. Images that are not `drawn` are
+    of patients.
     """
     low = "" if None in (point.low, point.high) else f" [{point.low:.3g}, {point.high:.3g}]"
     facts = {
@@ -77,6 +79,8 @@ def localisation_section(
         "On those pictures": f"fractures marked {point.sensitivity}, false marks per picture "
         f"{point.false_marks}",
     }
+    if maps_of:
+        facts["Map"] = f"the mean of {maps_of}"
     if left_out:
         facts["Left out"] = f"{pluralise(left_out, 'picture')} with a fracture that has no box"
     words = text(

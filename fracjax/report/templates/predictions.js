@@ -52,6 +52,10 @@ function card(one) {
   title.title = one.path;
   element.append(title, made("p", answer(one), "answer"));
   if (one.type) element.append(made("p", `${one.type}, probability ${one.types[one.type].toFixed(3)}`));
+  if (one.marks) {
+    const scores = one.marks.map(score => score.toFixed(2)).join(", ");
+    element.append(made("p", one.marks.length ? `marked, score ${scores}` : "no mark"));
+  }
   if (one.reason) element.append(made("p", one.reason, "note"));
   if (one.note) element.append(made("p", one.note, one.unlike ? "unlike" : "note"));
   one.element = element;
