@@ -74,11 +74,8 @@ def _write(prepared: Prepared, form: ImageFormat, path: Path) -> None:
     images = grain.MapDataset.range(count).map(image).to_iter_dataset(threads)
     what = f"Decoding {prepared.name} to {form.side}×{form.side}×{form.channels}"
     blocks = track(images, what, total=count, console=Console(stderr=True), transient=True)
+    way_out = "make room there, or name another folder with --cache-dir"
     try:
-        write_rows(path, count, blocks)
+        write_rows(path, count, blocks, way_out)
     except OSError as error:
-        need = count * form.side**2 * form.channels / 2**30
-        raise InputError(
-            f"{path} cannot be written ({error}): the decoded images take {need:.2f} GiB; make "
-            "room there, or name another folder with --cache-dir"
-        ) from error
+        raise InputError(f"{path} cannot be written ({error}); {way_out}") from error

@@ -22,7 +22,7 @@ from fracjax.loading.regions import Regions, regions
 from fracjax.report.overlay import overlay_png
 from fracjax.report.table import Table
 from fracjax.runtime.atomic_files import to_json, write_json
-from fracjax.runtime.multihost import folder_of_first
+from fracjax.workflows.pages import report_files
 
 NAMES: dict[Method, str] = {
     "gradcam": "Grad-CAM",
@@ -65,24 +65,24 @@ def explain_run(
     maps_of = partial(explain, trained, target=target, method=method)
     examples, where = located(dataset, part, trained)
     maps = maps_of(examples)
-    folder = folder_of_first(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    shown = np.unique(np.linspace(0, len(examples) - 1, studies).round().astype(int))
-    for number, (place, image) in enumerate(zip(shown, examples.images(shown), strict=True), 1):
-        # As much of it as a disk takes, four bytes a letter; its end is the file.
-        name = str(examples.study[place]).replace("/", "_")[-60:]
-        png = overlay_png(image, maps[place], where.boxes[place])
-        (folder / f"{number:03d}_{name}.png").write_bytes(png)
-    if not where.boxed.any():
-        console.print(f"{dataset.prepared.name} has no boxes: there is nothing to score maps with")
-        return
-    best = None
-    if part == "test":  # at levels at which validation has the best IoU
-        others, findings = located(dataset, "validation", trained)
-        best = best_levels(maps_of(others), findings)
-    report = localisation_report(maps, where, examples.group, best=best)
-    source = {"part": part, "method": method, "target": target, **about(trained)}
-    write_json(folder / "localisation.json", {"source": source, "figures": to_json(report)})
+    with report_files(folder) as files:
+        shown = np.unique(np.linspace(0, len(examples) - 1, studies).round().astype(int))
+        for number, (place, image) in enumerate(zip(shown, examples.images(shown), strict=True), 1):
+            # As much of it as a disk takes, four bytes a letter; its end is the file.
+            name = str(examples.study[place]).replace("/", "_")[-60:]
+            png = overlay_png(image, maps[place], where.boxes[place])
+            (files / f"{number:03d}_{name}.png").write_bytes(png)
+        if not where.boxed.any():
+            said = f"{dataset.prepared.name} has no boxes: there is nothing to score maps with"
+            console.print(said)
+            return
+        best = None
+        if part == "test":  # at levels at which validation has the best IoU
+            others, findings = located(dataset, "validation", trained)
+            best = best_levels(maps_of(others), findings)
+        report = localisation_report(maps, where, examples.group, best=best)
+        source = {"part": part, "method": method, "target": target, **about(trained)}
+        write_json(files / "localisation.json", {"source": source, "figures": to_json(report)})
     console.print(localisation_table(report, method).rich())
 
 

@@ -37,7 +37,8 @@ from fracjax.inference.prediction_files import (
 from fracjax.inference.stages import Stages, open_stages
 from fracjax.loading.batch import Examples
 from fracjax.report.overlay import overlay_png
-from fracjax.runtime.atomic_files import refuse_existing, to_json
+from fracjax.runtime.atomic_files import refuse_existing, to_json, write_bytes
+from fracjax.runtime.disk_space import naming_full_disk
 from fracjax.runtime.multihost import (
     allgather,
     check_same_on_all_hosts,
@@ -133,7 +134,8 @@ def predict_into(
     run_on_main(lambda: folder.mkdir(parents=True, exist_ok=True), "folder")
     if shard.count > 1:
         check_shared(folder)
-    with only_user(folder, does="predicts into", instead="name another --out"):
+    holding = only_user(folder, does="predicts into", instead="name another --out")
+    with holding, naming_full_disk(folder, "make room there, or name another --out"):
         refuse_existing(folder, (*_FILES, OVERLAYS, *parts), overwrite)  # of who was here before
         stages = open_stages(stage1, stage2, mesh)
         stages.warn_if_mismatched(console)
@@ -200,9 +202,8 @@ def predict_into(
                 if shard.count == 1:
                     write_rest()
         # This waits for all: what they found is on the disk then.
-        summary.meter = ThroughputMeter(
-            *max(allgather([summary.meter.seconds, summary.meter.waited]))
-        )
+        slowest = max(allgather([summary.meter.seconds, summary.meter.waited]))
+        summary.meter = ThroughputMeter(*slowest)
         if shard.count > 1 and shard.index == 0:
             summary.results += shard.join(folder / CSV, folder / JSON)
             write_results(folder / JSON, _header(stages, summary), summary.results)
@@ -263,7 +264,7 @@ def _draw(
         png = overlay_png(image, seen)
         if folder is not None:
             folder.mkdir(exist_ok=True)
-            (folder / f"{name}.png").write_bytes(png)
+            write_bytes(folder / f"{name}.png", png)
         if tags is not None:
             tags.add_overlay(row, png)
 
@@ -277,6 +278,7 @@ def _clear(folder: Path) -> None:
 
 def _header(stages: Stages, summary: Summary) -> dict[str, Any]:
     found, device = summary.found, jax.devices()[0]
+    classes = stages.detector.bundle.meta.classes
     return {
         "notice": NOTICE,
         "fracjax": fracjax.__version__,
@@ -284,9 +286,7 @@ def _header(stages: Stages, summary: Summary) -> dict[str, Any]:
         "stage2": None if stages.classifier is None else about(stages.classifier),
         "maps_of": str(stages.detector.bundle.runs[0].workdir),
         "trained_behind_this_detector": stages.matched if stages.classifier else None,
-        "classes": dict(
-            zip(("negative", "positive"), stages.detector.bundle.meta.classes, strict=True)
-        ),
+        "classes": dict(zip(("negative", "positive"), classes, strict=True)),
         "operating_point": to_json(stages.detector.point),
         "device": f"{device.platform} {device.device_kind}",
         "files": len(found.files),

@@ -1,7 +1,10 @@
 """What whole runs leave on the disk, and how they are cut short."""
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +16,10 @@ from rich.console import Console
 from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
 
 from fracjax.config import Config
+from fracjax.training import loop
 from fracjax.training.checkpoint import CheckpointMetadata, Checkpoints, newest
 from fracjax.training.loop import fit_members
+from fracjax.training.progress import Profile
 
 
 def fit(config: Config, console: Console) -> CheckpointMetadata:
@@ -60,13 +65,35 @@ def saved(workdir: Path, which: str = "last") -> dict[str, Any]:
 
 
 def scalars(workdir: Path) -> dict[tuple[int, str], float]:
-    """What the event files of a run say, by epoch and name."""
-    found = {}
+    """What the event files of a run say, by epoch and name, each of which is there once."""
+    found: dict[tuple[int, str], float] = {}
     for path in workdir.glob("events.out.tfevents.*"):
         raw, place = path.read_bytes(), 0
         while place < len(raw):  # length, its checksum, the event, its checksum
             length = int.from_bytes(raw[place : place + 8], "little")
             event = Event.FromString(raw[place + 12 : place + 12 + length])
-            found |= {(event.step, v.tag): v.simple_value for v in event.summary.value}
+            said = {(event.step, v.tag): v.simple_value for v in event.summary.value}
+            assert not found.keys() & said.keys()
+            found |= said
             place += 12 + length + 4
     return found
+
+
+@contextmanager
+def asked_to_end(where: str, time: int = 1) -> Iterator[None]:
+    """A block in which a run has SIGTERM where its `time`-th step, validation or save begins."""
+    home, name = {
+        "step": (Profile, "dispatch"),
+        "validation": (loop, "logits_of"),
+        "save": (Checkpoints, "save_last"),
+    }[where]
+    does, times = getattr(home, name), count(1)
+
+    def interrupted(*args: Any, **kwargs: Any) -> Any:
+        if next(times) == time:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return does(*args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(home, name, interrupted)
+        yield
