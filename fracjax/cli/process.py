@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -15,8 +16,16 @@ from typing import Any, NoReturn
 
 from fracjax.errors import InputError
 from fracjax.runtime import compilation_cache
+from fracjax.runtime.disk_space import DiskFull, described, is_full
 from fracjax.runtime.huge_pages import start_in_huge_pages
-from fracjax.runtime.multihost import fail, finish, is_multihost, process_index_count
+from fracjax.runtime.multihost import (
+    fail,
+    finish,
+    is_main,
+    is_multihost,
+    process_index_count,
+)
+from fracjax.runtime.termination import Ended
 from fracjax.runtime.user_cache import VARIABLE
 
 
@@ -67,17 +76,13 @@ def keep_on_after_closed_pipe() -> None:
         setattr(sys, name, new)
 
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, as Slurm, Kubernetes and `kill` send it: answered as Ctrl-C is."""
-
-
 @contextmanager
 def _hearing_sigterm() -> Iterator[None]:
     def end(*_: Any) -> NoReturn:
         signal.signal(
             signal.SIGTERM, signal.SIG_IGN
         )  # sent again, it would disturb the clearing up
-        raise _Terminated
+        raise Ended
 
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -94,8 +99,7 @@ def exit_code(command: Callable[[], int | None]) -> int:
 
     In several processes an error ends them all, and this does not return.
     """
-    # Orbax warns of files that it does not need, and of saves that overlap.
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    _quieten_orbax()
     try:
         with _hearing_sigterm():
             code = command() or 0
@@ -103,14 +107,25 @@ def exit_code(command: Callable[[], int | None]) -> int:
         # Without a number it is not the system's, of a disk.
         if isinstance(error, TimeoutError) and error.errno is None and is_multihost():
             return fail(1, _late(error))
+        if is_full(error) and not isinstance(error, DiskFull):
+            return fail(2, _full(error))
         return fail(2, f"error: {error}")
     except KeyboardInterrupt as stop:
-        ended = isinstance(stop, _Terminated) or isinstance(stop.__cause__, _Terminated)
-        said = "ended by SIGTERM" if ended else "interrupted"
-        return fail(143 if ended else 130, str(stop) or f"{said}; what was finished is kept")
+        asked = next((e for e in (stop, stop.__cause__) if isinstance(e, Ended)), None)
+        number = asked.number if asked else signal.SIGINT
+        said = "interrupted" if number == signal.SIGINT else f"ended by {number.name}"
+        text, code = str(stop) or f"{said}; what was finished is kept", 128 + number
+        if asked and asked.together and is_multihost():
+            if is_main():
+                print(text, file=sys.stderr)
+            finish()
+            return code
+        return fail(code, text)
     except SystemExit as end:  # of a parser: its help page, or a flag that is none
         code = end.code if isinstance(end.code, int) else 0
-    except Exception:
+    except Exception as error:
+        if is_full(error):
+            return fail(2, _full(error))
         if not is_multihost():
             raise
         # The others wait for this process, and would do so for ever.
@@ -127,6 +142,35 @@ def run_program(main: Callable[[], int | None]) -> NoReturn:
     """`set_up`, then `exit_code` of a program that is no command, as a benchmark is."""
     set_up()
     sys.exit(exit_code(main))
+
+
+def _quieten_orbax() -> None:
+    """It warns of files that it does not need, and of saves that overlap.
+
+    Of a full disk it logs a traceback for each array, and raises it besides.
+    """
+    for name in ("absl", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    sys.unraisablehook = _say_unraisable
+
+
+def _say_unraisable(unraisable: Any, said: Callable[[Any], None] = sys.unraisablehook) -> None:
+    error = unraisable.exc_value
+    if not is_full(error) and "Event loop is closed" not in str(error):
+        said(unraisable)
+
+
+def _full(error: BaseException) -> str:
+    """What to say of a disk that is full where no writer has named it."""
+    name = getattr(error, "filename", None)
+    path = Path(os.fsdecode(name)) if name else Path(tempfile.gettempdir())
+    said = " ".join(str(error).split())[:300]
+    return (
+        f"error: {described(path)} ({said}); make room there and start the same command again"
+        if name
+        else f"error: a disk, or a quota on it, is full ({said}): that of the results, of "
+        f"--cache-dir or of {path}; make room there and start the same command again"
+    )
 
 
 def _late(error: TimeoutError) -> str:

@@ -58,8 +58,8 @@ class Train:
     plateau_factor: Annotated[float, ABOVE_0, Bound("not below 1", lambda x: x < 1)] = 0.1
     """Factor by which it is reduced."""
     steps_per_dispatch: Annotated[int, AT_LEAST_0] = 0
-    """Training steps per call of the compiled program, in resident mode; 0 is the whole
-    epoch on an accelerator, and 1 on a CPU."""
+    """Training steps per call of the compiled program, in resident mode; 0 is 32 on an
+    accelerator, and 1 on a CPU. SIGTERM and Ctrl-C wait for the end of two calls."""
     checkpoint_steps: Annotated[int, AT_LEAST_0] = 0
     """Steps after which the state is saved within an epoch, too; 0 saves after each epoch only."""
     seed: Annotated[int, AT_LEAST_0] = 0

@@ -37,7 +37,7 @@ from fracjax.datasets.prepared import (
 )
 from fracjax.datasets.records import EVERYTHING, schema
 from fracjax.datasets.request import DRAWN, Request, check
-from fracjax.datasets.sources.archive import Changed, Contents, Study, as_audited
+from fracjax.datasets.sources.archive import Changed, Contents, Study, as_audited, bytes_of
 from fracjax.datasets.sources.bone_break import bone_break
 from fracjax.datasets.sources.folder import folder
 from fracjax.datasets.sources.fracatlas import fracatlas
@@ -45,8 +45,10 @@ from fracjax.datasets.sources.grazpedwri import grazpedwri
 from fracjax.datasets.sources.mura import mura
 from fracjax.datasets.sources.table import table
 from fracjax.errors import InputError
+from fracjax.runtime.disk_space import check_room, naming_full_disk
 from fracjax.runtime.unfinished_folder import clear_up, take_place, unfinished_folder
 
+_ROOM = "make room there, or choose another --data-dir"
 _PUBLISHED = {
     "fracatlas": fracatlas,
     "bone_break": bone_break,
@@ -113,8 +115,11 @@ def prepare(request: Request) -> Summary:
     _check_replaceable(destination, request.source)
     earlier = read_earlier(destination)
     request.data_dir.mkdir(parents=True, exist_ok=True)
-    with unfinished_folder(destination) as scratch:
+    full = naming_full_disk(destination, _ROOM)
+    with full, unfinished_folder(destination) as scratch:
         contents = _contents(request)
+        need = bytes_of(request.source, contents.studies)
+        check_room(request.data_dir, need, f"preparing {request.name}", _ROOM)
         request = replace(request, group_by=request.group_by or contents.group_by or None)
         contents = with_columns(contents, request)
 

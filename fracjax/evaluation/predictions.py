@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from fracjax.errors import InputError
 from fracjax.evaluation import validation
 from fracjax.evaluation.predicted_files import read_predicted_files
+from fracjax.runtime.atomic_files import replacing
 from fracjax.runtime.csv_table import as_cell, from_cell
 
 _SUM_TOLERANCE = 1e-4  # of float32 softmax over any number of classes; bfloat16 is refused
@@ -121,7 +122,10 @@ class Predictions:
             f"{_ATTRIBUTE_TYPES[a.dtype.kind]}:{name}": a.tolist()
             for name, a in self.attributes.items()
         }
-        with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        with (
+            replacing(Path(path)) as unfinished,
+            unfinished.open("w", -1, "utf-8", "surrogateescape", newline="") as file,
+        ):
             writer = csv.writer(file)
             writer.writerow(["study", "label", *(f"p:{c}" for c in self.classes), *attributes])
             for study, label, row, *values in zip(

@@ -99,11 +99,8 @@ def _write(prepared: Prepared, form: ImageFormat, path: Path) -> None:
     what = f"Decoding {prepared.name} to {form.side}×{form.side}×{form.channels}"
     what = escape(what)  # the name of a folder may look like markup
     blocks = track(images, what, total=count, console=Console(stderr=True), transient=True)
+    way_out = "make room there, or name another folder with --cache-dir"
     try:
-        write_rows(path, count, blocks)
+        write_rows(path, count, blocks, way_out)
     except OSError as error:
-        need = count * form.side**2 * form.channels / 2**30
-        raise InputError(
-            f"{path} cannot be written ({error}): the decoded images take {need:.2f} GiB; make "
-            "room there, or name another folder with --cache-dir"
-        ) from error
+        raise InputError(f"{path} cannot be written ({error}); {way_out}") from error

@@ -2,7 +2,7 @@
 
 import socket
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -222,7 +222,7 @@ def batch_at(
     return batch
 
 
-def evaluation_pass(studies: Resident, *, batch_size: int, mesh: Mesh) -> Iterator[Batch]:
+def evaluation_pass(studies: Resident, *, batch_size: int, mesh: Mesh) -> Generator[Batch]:
     """Every study once, in order; those that fill up the last batch come again."""
     for number in range(-(-studies.row.size // batch_size)):
         yield _in_order(studies, number, batch_size, mesh)

@@ -18,6 +18,7 @@ from jaxtyping import Int, Shaped
 
 from fracjax.errors import InputError
 from fracjax.runtime.atomic_files import replacing
+from fracjax.runtime.disk_space import check_room
 
 _CRC = np.dtype("<u4")
 
@@ -115,18 +116,28 @@ def inode(file: os.stat_result) -> tuple[int, int]:
     return file.st_dev, file.st_ino
 
 
-def write_rows(path: Path, count: int, blocks: Iterable[Shaped[np.ndarray, "_ *dims"]]) -> None:
+def write_rows(
+    path: Path,
+    count: int,
+    blocks: Iterable[Shaped[np.ndarray, "_ *dims"]],
+    way_out: str = "make room there and start it again",
+) -> None:
     """Write `count` rows that come in blocks; the file gets its name when it is whole.
 
+    `way_out` is what to do where there is no room for it.
+
     Raises:
+      DiskFull: there is no room for them, which is seen as the first block comes.
       OSError: it cannot be written. Nothing of it is left then.
     """
-    with replacing(path) as unfinished, unfinished.open("wb") as file:
+    with replacing(path, way_out) as unfinished, unfinished.open("wb") as file:
         head, each = BytesIO(), []
         for number, block in enumerate(blocks):
             if number == 0:
                 descr = np.lib.format.dtype_to_descr(block.dtype)
                 shape = (count, *block.shape[1:])
+                need = math.prod(shape) * block.dtype.itemsize
+                check_room(path.parent, need, path.name, way_out)
                 header = {"descr": descr, "fortran_order": False, "shape": shape}
                 np.lib.format.write_array_header_1_0(head, header)
                 file.write(head.getvalue())

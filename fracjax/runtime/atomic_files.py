@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from fracjax.errors import DAMAGE, InputError
+from fracjax.runtime.disk_space import naming_full_disk
 from fracjax.runtime.multihost import run_on_main
 
 
@@ -39,14 +40,24 @@ def to_json(value: Any) -> Any:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Where to write what is to replace `path`: renamed to it at the end, removed on an error."""
+def replacing(path: Path, way_out: str = "make room there and start it again") -> Iterator[Path]:
+    """Where to write what is to replace `path`: renamed to it at the end, removed on an error.
+
+    A full disk is `DiskFull`, with the way out.
+    """
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.unfinished")
     try:
-        yield unfinished
-        unfinished.replace(path)
+        with naming_full_disk(path, way_out):
+            yield unfinished
+            unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file in place of what was there."""
+    with replacing(path) as unfinished:
+        unfinished.write_bytes(data)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -13,6 +13,7 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,27 @@ def barrier(what: str) -> None:
         from jax.experimental import multihost_utils
 
         multihost_utils.sync_global_devices(what)
+
+
+def stop_together(number: int, moment: int) -> int:
+    """The signal by which all processes stop at this moment of their common work; 0 for none.
+
+    `number` is of the signal that this one has had, if any. Moments are numbered alike by all, and
+    who is at one may not be two behind another: so the second after the news is a moment at which
+    all have it.
+    """
+    from jax._src import distributed  # its key-value store is not public
+
+    key, client = "fracjax/stop", distributed.global_state.client
+    assert client is not None, "asked of several processes"
+    if number:
+        with suppress(RuntimeError):  # another one was asked to, and was faster
+            client.key_value_set(key, f"{moment + 2} {number}")
+    try:
+        when, asked = map(int, client.key_value_try_get(key).split())
+    except RuntimeError:  # nobody was asked to
+        return 0
+    return asked if moment >= when else 0
 
 
 def allgather(value: Any) -> list[Any]:

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fracjax.errors import InputError
+from fracjax.runtime.disk_space import naming_full_disk
 from fracjax.runtime.file_lock import open_lock
 
 _PREFIX, _LOCK, _REPLACED = ".unfinished-{}-", ".held", "replaced"
@@ -37,6 +38,39 @@ def unfinished_folder(destination: Path) -> Iterator[Path]:
         with suppress(OSError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield Path(folder)
+
+
+@contextmanager
+def replacing_files(destination: Path) -> Iterator[Path]:
+    """Where to write the files of a report; on an error nothing comes of them.
+
+    At the end all of them take the place of those of a former report in one step. Where there are
+    other files in `destination`, too, or it cannot be moved, they do so one after the other, each
+    of them whole.
+    """
+    destination = Path(os.path.realpath(destination))
+    parent = destination.parent
+    parent.mkdir(parents=True, exist_ok=True)
+    movable = os.access(parent, os.W_OK) and not destination.is_mount()
+    movable = movable and not Path.cwd().is_relative_to(destination)
+    if not movable:
+        destination.mkdir(exist_ok=True)
+    beside = destination if movable else destination / destination.name
+    clear_up(beside)
+    again = "make room there and start it again"
+    with naming_full_disk(destination, again), unfinished_folder(beside) as scratch:
+        made = scratch / "made"
+        made.mkdir()
+        yield made
+        there = {entry.name for entry in os.scandir(destination)} if destination.exists() else set()
+        if movable and there <= set(os.listdir(made)):
+            take_place(made, destination, scratch)
+            return
+        for entry in made.iterdir():
+            if entry.is_dir():
+                take_place(entry, destination / entry.name, scratch)
+            else:
+                entry.replace(destination / entry.name)
 
 
 def clear_up(destination: Path) -> None:

@@ -1,12 +1,13 @@
 """What a run leaves behind: its last and its best state, each usable by itself.
 
-`WORKDIR/checkpoints/last/STEP` resumes a run; `WORKDIR/checkpoints/best/EPOCH` is what evaluation
-takes, of the epoch that `train.keep` names. Both carry a `CheckpointMetadata`: config, classes,
-input range and the hash of the split.
+`WORKDIR/checkpoints/last/NUMBER`, of steps and epochs together, resumes a run;
+`WORKDIR/checkpoints/best/EPOCH` is what evaluation takes, of the epoch that `train.keep` names.
+Both carry a `CheckpointMetadata`: config, classes, input range and the hash of the split.
 """
 
 import hashlib
 import sys
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from fracjax.config.class_names import flag_words, roles, says_the_opposite
 from fracjax.errors import DAMAGE, InputError, naming
 from fracjax.models.backbone import leaf_shapes
 from fracjax.runtime.atomic_files import read_json
+from fracjax.runtime.disk_space import naming_full_disk
 from fracjax.runtime.multihost import is_main
 from fracjax.runtime.sharding import replicated
 from fracjax.training.checkpoint_digests import METADATA, check_digests, write_digests
@@ -77,8 +79,14 @@ class Checkpoints:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._last.close()
-        self._best.close()
+        with self._naming_full_disk(), ExitStack() as both:
+            both.callback(self._best.close)
+            both.callback(self._last.close)
+
+    def _naming_full_disk(self) -> AbstractContextManager[None]:
+        """What Orbax's threads met with is raised by whatever waits for them, in other words."""
+        way_out = "what was saved before is kept: make room there, and the same command goes on"
+        return naming_full_disk(Path(self._last.directory), way_out)
 
     def save_best(self, state: TrainState, meta: CheckpointMetadata) -> None:
         """Keep the network of this epoch in place of the former best one."""
@@ -89,14 +97,17 @@ class Checkpoints:
     def save_last(self, state: TrainState, meta: CheckpointMetadata) -> None:
         """Keep the whole state after this epoch, or within the next, in place of the former one."""
         # `last` names a best epoch that must be on the disk by the time it is.
-        self._best.wait_until_finished()
-        self._save(self._last, int(state.step), vars(state), meta)
+        with self._naming_full_disk():
+            self._best.wait_until_finished()
+        # An epoch that ended before its validation is saved once more after it.
+        if (number := int(state.step) + meta.epoch) not in self._last.all_steps():
+            self._save(self._last, number, vars(state), meta)
 
     def _save(
         self, manager: ocp.CheckpointManager, number: int, tree: dict, meta: CheckpointMetadata
     ) -> None:
         state, record = ocp.args.StandardSave(tree), ocp.args.JsonSave(meta.to_dict())
-        with jax.profiler.TraceAnnotation("checkpoint"):
+        with jax.profiler.TraceAnnotation("checkpoint"), self._naming_full_disk():
             manager.save(number, args=ocp.args.Composite(state=state, meta=record))
 
     def last(self, like: TrainState, mesh: Mesh) -> tuple[TrainState, CheckpointMetadata] | None:

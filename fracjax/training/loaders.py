@@ -1,13 +1,14 @@
 """How the examples of a run reach its steps: from the devices' own memory, or from the disk.
 
 A loader makes the program of a phase (`compile`), makes ready for an epoch (`start`), takes its
-steps from one to another (`take`, which donates the state) and has the validation examples of a
-network, in their order (`validation_batches`). Its `chunk` is the number of steps of a dispatch at
-most, 0 for all of an epoch. Of several networks, states, figures, keys and learning rates are
-stacked, networks first (`step.stack_trees`).
+steps from one to another (`take`, which donates the state), is told that no more are taken (`end`)
+and has the validation examples of a network, in their order (`validation_batches`). Its `chunk` is
+the number of steps of a dispatch at most. Of several networks, states, figures, keys and learning
+rates are stacked, networks first (`step.stack_trees`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from functools import partial
 
 import jax
@@ -25,13 +26,15 @@ from fracjax.runtime.stopwatch import Stopwatch
 from fracjax.training.step import Metrics, StepSpec, TrainState, make_step, pure_step, stack_trees
 from fracjax.training.trainer import Trainer
 
+CHUNK = 32  # steps of a dispatch on an accelerator: whoever asks for the end waits for two of them
+
 
 class ResidentLoader:
     """All examples lie in the devices' memory; epochs are drawn, and batches gathered, there."""
 
     def __init__(self, trainers: Sequence[Trainer], mesh: Mesh, watch: Stopwatch) -> None:
         self.trainers, self.mesh, self.watch = trainers, mesh, watch
-        self.chunk = trainers[0].config.train.steps_per_dispatch or (1 if on_cpu() else 0)
+        self.chunk = trainers[0].config.train.steps_per_dispatch or (1 if on_cpu() else CHUNK)
         parts = [part for trainer in trainers for part in trainer.data.parts]
         weights = [trainer.class_weights for trainer in trainers for _ in trainer.data.parts]
         placed = iter(make_resident(parts, mesh, weights))
@@ -79,7 +82,10 @@ class ResidentLoader:
         first, end = np.int32(steps.start), np.int32(steps.stop)
         return self._dispatch(state, total, *self._epoch, first, end)
 
-    def validation_batches(self, trainer: Trainer) -> Iterator[Batch]:
+    def end(self) -> None:
+        """Nothing is under way on the host."""
+
+    def validation_batches(self, trainer: Trainer) -> Generator[Batch]:
         """Every validation example of a network; the last batch is filled up."""
         resident = self._parts[self.trainers.index(trainer)][-1]
         return evaluation_pass(resident, batch_size=trainer.config.data.batch_size, mesh=self.mesh)
@@ -102,33 +108,32 @@ class StreamingLoader:
         """Begin to read; arguments as of `ResidentLoader.start`."""
         networks = zip(self.trainers, active, strict=True)
         source = StackedSource([t.batches() if busy else None for t, busy in networks], begin)
-        self._key, self._rates, self._steps = key, rates, len(source)
+        self._key, self._rates = key, rates
         sharding = batch_sharding(self.mesh, axis=int(len(self.trainers) > 1))
         workers = self.trainers[0].config.data.workers
         self._batches = stream(source, sharding, workers=workers)
 
     def take(self, state: TrainState, total: Metrics, steps: range) -> tuple[TrainState, Metrics]:
         """Take steps one by one."""
-        try:
-            for step in steps:
-                with self.watch.waiting_for("input"):
-                    batch = next(self._batches)
-                rates = self._rates[:, step]
-                rate = rates[0] if len(rates) == 1 else rates
-                state, metrics = self._step(state, batch, self._key, rate)
-                total = self._merge(total, metrics)
-        except BaseException:  # an interrupt, too: the readers must not outlive it
-            self._batches.close()
-            raise
-        if steps.stop == self._steps:
-            self._batches.close()
+        for step in steps:
+            with self.watch.waiting_for("input"):
+                batch = next(self._batches)
+            rates = self._rates[:, step]
+            rate = rates[0] if len(rates) == 1 else rates
+            state, metrics = self._step(state, batch, self._key, rate)
+            total = self._merge(total, metrics)
         return state, total
 
-    def validation_batches(self, trainer: Trainer) -> Iterator[Batch]:
+    def end(self) -> None:
+        """Have the readers end, also before the epoch does."""
+        self._batches.close()
+
+    def validation_batches(self, trainer: Trainer) -> Generator[Batch]:
         """As of `ResidentLoader`."""
         size = trainer.config.data.batch_size
         source = evaluation_batches(trainer.data.validation, batch_size=size)
-        return self.watch.inputs(stream(source, batch_sharding(self.mesh)))
+        with closing(stream(source, batch_sharding(self.mesh))) as batches:
+            yield from self.watch.inputs(batches)
 
 
 Loader = ResidentLoader | StreamingLoader

@@ -6,14 +6,12 @@ is idle in the program, which has one shape.
 """
 
 import dataclasses
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 import jax
-import numpy as np
 from jax.sharding import Mesh
 from rich.console import Console
 
@@ -24,18 +22,20 @@ from fracjax.loading.second_task import numbers, second_task
 from fracjax.models.build import images_of
 from fracjax.models.own_backbone import source_digest
 from fracjax.runtime.atomic_files import write_json
-from fracjax.runtime.multihost import check_same_on_all_hosts, check_shared
-from fracjax.runtime.sharding import data_mesh, replicate
+from fracjax.runtime.disk_space import check_room, naming_full_disk
+from fracjax.runtime.multihost import check_same_on_all_hosts, check_shared, run_on_main
+from fracjax.runtime.sharding import data_mesh
 from fracjax.runtime.stopwatch import Stopwatch
+from fracjax.runtime.termination import Ended, HeldBack, held_back
 from fracjax.runtime.workdir_lock import only_writer
 from fracjax.training import checkpoint, checks, starting_run
 from fracjax.training.checkpoint import CheckpointMetadata
 from fracjax.training.ensemble_configs import is_sweep, member_configs
+from fracjax.training.epoch import train_epoch
 from fracjax.training.forward import logits_of, make_forward
-from fracjax.training.loaders import Loader, make_loader
+from fracjax.training.loaders import make_loader
 from fracjax.training.model import init
 from fracjax.training.progress import Bar, Profile
-from fracjax.training.step import Metrics, stack_trees, unstack_trees
 from fracjax.training.trainer import RunLog, Trainer
 from fracjax.training.training_data import Detector, examples_of, make_training_data, with_outlines
 from fracjax.training.training_record import TrainingRecord
@@ -110,7 +110,9 @@ def fit_members(
     if config.model.localise:
         examples = with_outlines(config, dataset, examples)
     config.workdir.mkdir(parents=True, exist_ok=True)
+    way_out = "make room there, or name another --workdir"
     with ExitStack() as opened:
+        opened.enter_context(naming_full_disk(config.workdir, way_out))
         opened.enter_context(only_writer(config.workdir))
         checks.check_workdir(config)  # again: another run may have ended there since
         resumes = any(checkpoint.newest(one.workdir, "last") for one in configs)
@@ -135,8 +137,12 @@ def fit_members(
             trainers.append(Trainer(meta, model, data, log, mesh, ends_alone=is_sweep(config)))
         for trainer in trainers:
             trainer.resume_or_init(console)
+        need = sum(trainer.bytes_to_save for trainer in trainers)
+        run_on_main(lambda: check_room(config.workdir, need, "training", way_out), "room")
         profile = Profile(config.workdir / "profile", profile_steps, console)
-        train_epochs(trainers, mesh, console, profile, record)
+        # What is under way is closed within, too: a save is not broken off.
+        with held_back("the step is finished and saved") as stop, opened.pop_all():
+            train_epochs(trainers, mesh, console, profile, record, stop)
     return [trainer.meta for trainer in trainers]
 
 
@@ -152,8 +158,13 @@ def train_epochs(
     console: Console,
     profile: Profile,
     record: TrainingRecord,
+    stop: HeldBack,
 ) -> None:
-    """Train until no network has an epoch ahead; each is validated and saved after each epoch."""
+    """Train until no network has an epoch ahead; each is validated and saved after each epoch.
+
+    Raises:
+      Ended: this process, or another one of the run, was asked to; all networks are saved.
+    """
     first, watch, compiled = trainers[0], Stopwatch(), None
     loader, why = make_loader(trainers, mesh, watch)
     console.print(why, markup=False, highlight=False)
@@ -180,111 +191,33 @@ def train_epochs(
             for trainer in active:
                 trainer.start_epoch()
             bar.epoch(min(trainer.meta.epoch for trainer in active) + 1, epochs)
-            each = _train_epoch(loader, active, bar, profile)
-            for trainer, figures in zip(active, each, strict=True):
-                line = trainer.diverged
-                if line is None:
-                    with jax.profiler.TraceAnnotation("validate"):
-                        batches = loader.validation_batches(trainer)
-                        logits = logits_of(forward, trainer.state.variables, batches, watch=watch)
-                    line = trainer.finish_epoch(figures, logits[: len(trainer.data.validation)])
-                bar.note(line if len(trainers) == 1 else f"{trainer.config.workdir.name}  {line}")
-            time = watch.breakdown
-            for trainer in active:  # not in the history, which a resumed run repeats to the bit
-                parts = {f"time_{what}": part for what, part in vars(time).items()}
-                trainer.log.write_events(trainer.meta.epoch, parts)
-            bar.note(f"time: {time}")
+            try:
+                each = train_epoch(loader, active, bar, profile, stop)
+                for trainer, figures in zip(active, each, strict=True):
+                    line = trainer.diverged
+                    if line is None:
+                        with jax.profiler.TraceAnnotation("validate"):
+                            batches = stop.until_asked(loader.validation_batches(trainer))
+                            variables = trainer.state.variables
+                            logits = logits_of(forward, variables, batches, watch=watch)
+                        line = trainer.finish_epoch(figures, logits[: len(trainer.data.validation)])
+                    bar.note(
+                        line if len(trainers) == 1 else f"{trainer.config.workdir.name}  {line}"
+                    )
+                time = watch.breakdown
+                for trainer in active:  # not in the history, which a resumed run repeats to the bit
+                    parts = {f"time_{what}": part for what, part in vars(time).items()}
+                    trainer.log.write_events(trainer.meta.epoch, parts)
+                bar.note(f"time: {time}")
+                if stop.now():
+                    raise Ended
+            except Ended:
+                for trainer in active:
+                    if trainer.meta.step and trainer.diverged is None:
+                        trainer.save_within_epoch()
+                record.save()
+                saved = f"{first.config.workdir} is saved {first.standing}"
+                if len(trainers) > 1:
+                    saved = f"all {len(trainers)} networks are saved where they stand"
+                stop.end(f"{saved}; the same command goes on from there")
             record.save()
-
-
-def _train_epoch(
-    loader: Loader, active: list[Trainer], bar: Bar, profile: Profile
-) -> list[dict[str, float]]:
-    """One epoch of the active networks, or what is left of it; their figures."""
-    trainers, count = loader.trainers, len(loader.trainers)
-    # A stand-in for an idle network: its own state may be that of another phase.
-    stand_ins = [t if t in active else active[0] for t in trainers]
-    state = stack_trees([t.state for t in stand_ins])
-    total = stack_trees([Metrics.of(t.meta.sums if t in active else {}) for t in trainers])
-    key = stack_trees([t.key for t in trainers])
-    state, total, key = replicate(loader.mesh, (state, total, key))
-    begin = [t.meta.step if t in active else 0 for t in trainers]
-    # Of all networks, active or not, and of all steps: another length would be another program.
-    longest = max(t.steps for t in trainers)
-    rates = [
-        t.learning_rate[np.minimum(first + np.arange(longest), t.steps - 1)]
-        for t, first in zip(stand_ins, begin, strict=True)
-    ]
-    loader.start([t in active for t in trainers], begin, key, np.stack(rates))
-    steps = max(t.steps - t.meta.step for t in active)
-    every = trainers[0].config.train.checkpoint_steps
-    reached = [(0, total)]
-    for chunk in plan(steps, loader.chunk, every, profile):
-        take = partial(loader.take, state, total, chunk)
-        state, total = profile.dispatch(chunk, take)
-        reached.append((chunk.stop, total))
-        # The figures of the dispatch before: asking for this one's would stall the devices.
-        if len(reached) > 2:
-            _report(loader, active, bar, reached.pop(0), reached[0])
-        if every and chunk.stop % every == 0:
-            loader.watch.results(total)
-            states, totals = unstack_trees(state, count), unstack_trees(total, count)
-            for i, trainer in enumerate(trainers):
-                step, sums = begin[i] + chunk.stop, totals[i].sums()
-                goes_on = trainer in active and step < trainer.steps
-                if goes_on and _is_finite(trainer, sums["loss"][0]):
-                    trainer.save_within_epoch(states[i], step, sums)
-    _report(loader, active, bar, *reached)
-    states, totals = unstack_trees(state, count), unstack_trees(total, count)
-    figures = []
-    for trainer, own, metrics in zip(trainers, states, totals, strict=True):
-        if trainer in active:
-            trainer.state = own
-            figures.append(metrics.means())
-    return figures
-
-
-def plan(steps: int, most: int, every: int, profile: Profile) -> Iterator[range]:
-    """The dispatches of an epoch, of `most` steps at most; 0 for no limit.
-
-    One ends after `every` so many steps, for a checkpoint (0 for none), and where a trace does.
-    """
-    done = 0
-    while done < steps:
-        stop = min(done + (most or steps), steps)
-        if every:
-            stop = min(stop, (done // every + 1) * every)
-        chunk = range(done, done + profile.clip(stop - done))
-        yield chunk
-        done = chunk.stop
-
-
-def _report(
-    loader: Loader,
-    active: list[Trainer],
-    bar: Bar,
-    before: tuple[int, Metrics],
-    now: tuple[int, Metrics],
-) -> None:
-    """Show the mean loss of the steps between two moments; stop at one that is not finite."""
-    loader.watch.results(now[1])
-    # Fetched before they are summed: JAX's own sum would queue behind the step that is running.
-    loss, count, loss_before, count_before = (
-        np.atleast_1d(np.asarray(x))
-        for metrics in (now[1], before[1])
-        for x in (metrics.loss.total, metrics.loss.count)
-    )
-    for trainer, total in zip(loader.trainers, loss, strict=True):
-        if trainer in active:
-            _is_finite(trainer, float(total))
-    finite = np.isfinite(loss)
-    gained, examples = loss[finite] - loss_before[finite], (count - count_before)[finite]
-    mean = gained.sum() / max(examples.sum(), 1)
-    bar.step(float(mean), now[0] - before[0])
-
-
-def _is_finite(trainer: Trainer, loss: float) -> bool:
-    """Whether a loss is a number; if not, the network is stopped."""
-    if not math.isfinite(loss) and trainer.diverged is None:
-        trainer.stop_at_nonfinite_loss(f"loss in epoch {trainer.meta.epoch + 1}", loss)
-    return trainer.diverged is None

@@ -2,26 +2,31 @@
 
 import dataclasses
 import math
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Float, Float32
 from rich.console import Console
-from tensorboardX import SummaryWriter
 
 from fracjax.errors import InputError
 from fracjax.evaluation import auc
 from fracjax.loading.streaming import BatchSource, steps_per_epoch, training_batches
 from fracjax.models.own_backbone import note_if_edited
 from fracjax.runtime.atomic_files import write_json
-from fracjax.runtime.multihost import broadcast, folder_of_first
+from fracjax.runtime.disk_space import DiskFull
+from fracjax.runtime.multihost import broadcast, is_main
 from fracjax.runtime.randomness import root
 from fracjax.runtime.sharding import replicate
 from fracjax.training import checkpoint, losses
 from fracjax.training.checkpoint import CheckpointMetadata, Checkpoints
+from fracjax.training.event_file import EventFile
 from fracjax.training.model import TrainableModel
 from fracjax.training.schedule import NextEpoch, kept_epoch, learning_rates, next_epoch
 from fracjax.training.step import StepSpec, Sums, TrainState
@@ -29,19 +34,12 @@ from fracjax.training.training_data import TrainingData
 
 
 class RunLog(Checkpoints):
-    """What one network writes: checkpoints, `history.json` and TensorBoard events.
-
-    The metrics are clu's; its event writer needs TensorFlow, so the events are tensorboardX's.
-    """
+    """What one network writes: checkpoints, `history.json` and TensorBoard events."""
 
     def __init__(self, workdir: Path) -> None:
         super().__init__(workdir)
         self._history = workdir / "history.json"
-        self._events = SummaryWriter(str(folder_of_first(workdir)))
-
-    def __exit__(self, *_: object) -> None:
-        self._events.close()
-        super().__exit__()
+        self._workdir, self._events = workdir, EventFile(workdir) if is_main() else None
 
     def save_epoch(self, state: TrainState, meta: CheckpointMetadata) -> None:
         """Save the state after an epoch, twice if it is the one to keep, and its figures."""
@@ -53,10 +51,28 @@ class RunLog(Checkpoints):
 
     def write_events(self, epoch: int, figures: dict[str, Any]) -> None:
         """Write those figures of an epoch for TensorBoard that are no whole numbers."""
-        for name, value in figures.items():
-            if isinstance(value, float):
-                self._events.add_scalar(name, value, epoch)
-        self._events.flush()  # at once, so that a killed run keeps its curves
+        with self._noting_failure():
+            if self._events is not None:
+                self._events.add(epoch, figures)
+
+    def forget_events_after(self, epoch: int) -> None:
+        """Leave out what a session that was killed wrote of epochs that come again."""
+        with self._noting_failure():
+            if self._events is not None:
+                self._events.forget_after(epoch)
+
+    @contextmanager
+    def _noting_failure(self) -> Iterator[None]:
+        """Curves are no reason to end a training: say once that there are no more of them."""
+        try:
+            yield
+        except (OSError, DiskFull) as error:
+            self._events = None
+            print(
+                f"note: no more events for TensorBoard in {self._workdir} ({error}); training goes "
+                f"on, and {self._history.name} has the figures",
+                file=sys.stderr,
+            )
 
 
 class Trainer:
@@ -109,14 +125,26 @@ class Trainer:
             note_if_edited(config.model.name, saved.source_digest, config.workdir)
             # Where things lie now, and for how long to go on.
             self.meta = dataclasses.replace(saved, config=config)
-            within = f", step {self.meta.step} of the next" if self.meta.step else ""
-            said = f"{config.workdir}: resumed after epoch {self.meta.epoch}{within}"
-            console.print(said, markup=False)
+            console.print(f"{config.workdir}: resumed {self.standing}", markup=False)
+        self.log.forget_events_after(self.meta.epoch)
 
     @property
     def ahead(self) -> NextEpoch | None:
         """The epoch that comes next; None if training is over."""
         return None if self.diverged else next_epoch(self.meta.history, self.config)
+
+    @property
+    def bytes_to_save(self) -> int:
+        """What its checkpoints will take beside what is there, at the least.
+
+        The best one, the last one, and beside that the next; compressed, by less than a fifth.
+        """
+        best, last = (
+            sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
+            for tree in (self.state.variables, vars(self.state))
+        )
+        resumes = checkpoint.newest(self.config.workdir, "last") is not None
+        return round(0.8 * (last if resumes else best + 2 * last))
 
     def step_spec(self, phase: int) -> StepSpec:
         """What the steps of a phase are made of."""
@@ -153,11 +181,20 @@ class Trainer:
             class_weights=self.class_weights,
         )
 
-    def save_within_epoch(self, state: TrainState, step: int, sums: Sums) -> None:
-        """Save an epoch that is not over: after so many steps, with the figures so far."""
+    def stand(self, state: TrainState, step: int, sums: Sums) -> None:
+        """Be within an epoch: after so many steps, with the figures so far."""
         self.state = state
         self.meta = dataclasses.replace(self.meta, step=step, sums=sums)
-        self.log.save_last(state, self.meta)
+
+    def save_within_epoch(self) -> None:
+        """Save an epoch that is not over; its steps may be, and its validation is not."""
+        self.log.save_last(self.state, self.meta)
+
+    @property
+    def standing(self) -> str:
+        """Where it stands, in words."""
+        within = f", step {self.meta.step} of the next" if self.meta.step else ""
+        return f"after epoch {self.meta.epoch}{within}"
 
     def finish_epoch(self, trained: dict[str, float], logits: Float[np.ndarray, "n k"]) -> str:
         """Record and save an epoch by its figures and validation logits; return a line on it."""

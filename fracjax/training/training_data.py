@@ -214,7 +214,8 @@ def cache_view(
         folder.mkdir(parents=True, exist_ok=True)
         batches = features(prefix, examples, key, batch_size, mesh)
         if is_main():
-            write_rows(path, len(examples), batches)
+            way_out = "make room there, or train with --freeze.cached-views 0"
+            write_rows(path, len(examples), batches, way_out)
         else:
             deque(batches, maxlen=0)  # every process computes its part of them
         barrier(path.name)

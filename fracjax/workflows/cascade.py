@@ -13,7 +13,7 @@ from fracjax.report.sections.run import data_section
 from fracjax.report.sections.summary import cascade_summary
 from fracjax.report.tables import cascade_tables, end_to_end_table, misses_table
 from fracjax.runtime.atomic_files import to_json
-from fracjax.workflows.pages import data_facts, run_text, today, write_report
+from fracjax.workflows.pages import data_facts, report_files, run_text, today, write_report
 
 
 def report_cascade(cascade: Cascade, folder: Path, console: Console) -> None:
@@ -38,9 +38,10 @@ def report_cascade(cascade: Cascade, folder: Path, console: Console) -> None:
         "sweep": to_json(cascade.sweep.columns()),
     }
     tables = [*cascade_tables(report), misses_table(report), end_to_end_table(cascade.end_to_end)]
-    folder = write_report(folder, metrics, tables, _page(cascade), console)
-    cascade.detector.to_csv(folder / "detector.csv")
-    cascade.classifier.to_csv(folder / "classifier.csv")
+    with report_files(folder) as files:
+        write_report(files, metrics, tables, _page(cascade), console)
+        cascade.detector.to_csv(files / "detector.csv")
+        cascade.classifier.to_csv(files / "classifier.csv")
 
 
 def _page(cascade: Cascade) -> Page:

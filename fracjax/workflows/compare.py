@@ -19,7 +19,7 @@ from fracjax.report.sections.summary import NOT_A_DEVICE
 from fracjax.report.table import threshold_text
 from fracjax.report.tables import comparison_tables
 from fracjax.runtime.atomic_files import to_json
-from fracjax.workflows.pages import data_facts, run_text, write_report
+from fracjax.workflows.pages import data_facts, report_files, run_text, write_report
 
 
 def compare(
@@ -51,7 +51,8 @@ def compare(
     source = {"part": part, "first": about(runs[0].bundle), "second": about(runs[1].bundle)}
     metrics = {"source": source, "figures": to_json(comparison)}
     page, tables = _page(runs, comparison), comparison_tables(comparison)
-    write_report(folder, metrics, tables, page, console)
+    with report_files(folder) as files:
+        write_report(files, metrics, tables, page, console)
 
 
 def _check_comparable(*workdirs: Path) -> None:

@@ -47,10 +47,9 @@ from fracjax.runtime.atomic_files import to_json
 from fracjax.training.checkpoint import read_history
 from fracjax.training.ensemble_configs import member_dirs
 from fracjax.training.starting_run import describe
-from fracjax.workflows import marks
+from fracjax.workflows import marks, pages
 from fracjax.workflows.external import described, external_facts, show_external
 from fracjax.workflows.mistakes import find_mistakes
-from fracjax.workflows.pages import data_facts, facts_of_gone, run_text, today, write_report
 
 # For metrics.json, for the screen, for the report, and the main figures in one line.
 Results = tuple[dict[str, Any], list[Table], list[Section], str]
@@ -88,6 +87,7 @@ def evaluate(
             results_in(run)
     calibrate = part == "validation" and on is None
     workdir = join(runs, out) if calibrate else folder_of(runs, out)
+    pages.check_report_fits(out or workdir)
     request = EvaluationRequest(workdir, part or "all", calibrate=calibrate, out=out, **options)
     evaluated = evaluate_run(request, mesh)
     if request.calibrate and evaluated.calibration.point is not None and not evaluated.folds:
@@ -96,15 +96,13 @@ def evaluate(
     if request.part == "test" and on is None:
         record_look(out or workdir, evaluated.bundle.metas)
     print_roles(console, evaluated.bundle.meta.classes)
-    run, point = _facts(evaluated), evaluated.calibration.point
-    marked = evaluated.marked
+    run, point, marked = _facts(evaluated), evaluated.calibration.point, evaluated.marked
     found = None if marked is None else marks.report_of(evaluated, marked)
-    made = (
+    figures, tables, sections, in_short = (
         _of_classifier(evaluated, run)
         if point is None
         else _of_detector(evaluated, run, point, found)
     )
-    figures, tables, sections, in_short = made
     if marked is not None and found is not None:
         figures["localisation"] = marks.figures_of(evaluated, marked, found)
         tables += marks_tables(found)
@@ -151,19 +149,21 @@ def evaluate(
     # The folder that stands for several runs has its results where a run has them.
     place = workdir / "evaluation" if out in (None, workdir) else out
     page = _page(evaluated, run, sections)
-    folder = write_report(place / name, {"source": source, **figures}, tables, page, console)
-    for audit in evaluated.leakage:
-        console.print(f"leakage audit: {audit}", markup=False, highlight=False, soft_wrap=True)
-    if external is not None:
-        show_external(external, folder, console)
-    evaluated.predictions.to_csv(folder / "predictions.csv")
-    if marked is not None:
-        marks.write_marks(folder, evaluated, marked, console)
-    if evaluated.pooled is not None:
-        evaluated.pooled.to_csv(folder / "predictions_pooled.csv")
-    for number, one in enumerate(each if side_by_side else (), 1):
-        # As each gives them: their mean, scaled, is predictions.csv.
-        one.to_csv(folder / f"member_{number}.csv")
+    folder = place / name
+    with pages.report_files(folder) as files:
+        pages.write_report(files, {"source": source, **figures}, tables, page, console)
+        for audit in evaluated.leakage:
+            console.print(f"leakage audit: {audit}", markup=False, highlight=False, soft_wrap=True)
+        if external is not None:
+            show_external(external, files, console)
+        evaluated.predictions.to_csv(files / "predictions.csv")
+        if marked is not None:
+            marks.write_marks(files, evaluated, marked, console)
+        if evaluated.pooled is not None:
+            evaluated.pooled.to_csv(files / "predictions_pooled.csv")
+        for number, one in enumerate(each if side_by_side else (), 1):
+            # As each gives them: their mean, scaled, is predictions.csv.
+            one.to_csv(files / f"member_{number}.csv")
     return folder
 
 
@@ -195,10 +195,10 @@ def _page(evaluated: EvaluatedRun, run: RunFacts, sections: Sequence[Section]) -
     return Page(
         f"{'Detector' if run.point else 'Classifier'} on {evaluated.title}",
         (
-            ("Checkpoint", run_text(evaluated.bundle)),
+            ("Checkpoint", pages.run_text(evaluated.bundle)),
             ("Studies", f"{run.n} of {run.external.name if run.external else run.part}"),
             *trained,
-            ("Made", today()),
+            ("Made", pages.today()),
         ),
         tuple(sections),
     )
@@ -207,9 +207,9 @@ def _page(evaluated: EvaluatedRun, run: RunFacts, sections: Sequence[Section]) -
 def _facts(evaluated: EvaluatedRun) -> RunFacts:
     """What a report says of a run, or of several that answer as one."""
     external, trained = evaluated.external, evaluated.trained
-    data = facts_of_gone(evaluated.bundle.meta)
+    data = pages.facts_of_gone(evaluated.bundle.meta)
     if trained is not None:
-        data = data_facts(trained, () if external else evaluated.leakage)
+        data = pages.data_facts(trained, () if external else evaluated.leakage)
     first, *others = (_facts_of(run, evaluated, data) for run in evaluated.bundle.runs)
     return replace(first, others=others)
 

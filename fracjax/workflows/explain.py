@@ -31,7 +31,7 @@ from fracjax.loading.regions import Regions, regions
 from fracjax.report.overlay import overlay_png
 from fracjax.report.table import Table
 from fracjax.runtime.atomic_files import to_json, write_json
-from fracjax.runtime.multihost import folder_of_first
+from fracjax.workflows.pages import report_files
 
 NAMES: dict[Method, str] = {
     "gradcam": "Grad-CAM",
@@ -79,32 +79,31 @@ def explain_run(
         maps_of[LEARNED] = partial(_learned, trained, grid)
     examples, where = located(dataset, part, trained)
     maps = {name: of(examples) for name, of in maps_of.items()}
-    folder = folder_of_first(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    shown = np.unique(np.linspace(0, len(examples) - 1, studies).round().astype(int))
-    for number, (place, image) in enumerate(zip(shown, examples.images(shown), strict=True), 1):
-        # As much of it as a disk takes, four bytes a letter; its end is the file.
-        study = str(examples.study[place]).replace("/", "_")[-60:]
-        for name, each in maps.items():
-            png = overlay_png(image, each[place], where.boxes[place])
-            end = "_learned" if name == LEARNED else ""
-            (folder / f"{number:03d}_{study}{end}.png").write_bytes(png)
-    if not where.boxed.any():
-        said = f"{dataset.prepared.name} has no boxes: there is nothing to score maps with"
-        console.print(said, markup=False)
-        return
-    best: dict[str, Levels | None] = dict.fromkeys(maps)
-    if part == "test":  # at levels at which validation has the best IoU
-        others, findings = located(dataset, "validation", trained)
-        best = {name: best_levels(of(others), findings) for name, of in maps_of.items()}
-    reports = {
-        name: localisation_report(each, where, examples.group, best=best[name])
-        for name, each in maps.items()
-    }
-    source = {"part": part, "method": method, "target": target, **about(trained)}
-    keys = {NAMES[method]: "figures", LEARNED: "learned_map"}
-    figures = {keys[name]: to_json(report) for name, report in reports.items()}
-    write_json(folder / "localisation.json", {"source": source, **figures})
+    with report_files(folder) as files:
+        shown = np.unique(np.linspace(0, len(examples) - 1, studies).round().astype(int))
+        for number, (place, image) in enumerate(zip(shown, examples.images(shown), strict=True), 1):
+            # As much of it as a disk takes, four bytes a letter; its end is the file.
+            study = str(examples.study[place]).replace("/", "_")[-60:]
+            for name, each in maps.items():
+                png = overlay_png(image, each[place], where.boxes[place])
+                end = "_learned" if name == LEARNED else ""
+                (files / f"{number:03d}_{study}{end}.png").write_bytes(png)
+        if not where.boxed.any():
+            said = f"{dataset.prepared.name} has no boxes: there is nothing to score maps with"
+            console.print(said, markup=False)
+            return
+        best: dict[str, Levels | None] = dict.fromkeys(maps)
+        if part == "test":  # at levels at which validation has the best IoU
+            others, findings = located(dataset, "validation", trained)
+            best = {name: best_levels(of(others), findings) for name, of in maps_of.items()}
+        reports = {
+            name: localisation_report(each, where, examples.group, best=best[name])
+            for name, each in maps.items()
+        }
+        source = {"part": part, "method": method, "target": target, **about(trained)}
+        keys = {NAMES[method]: "figures", LEARNED: "learned_map"}
+        figures = {keys[name]: to_json(report) for name, report in reports.items()}
+        write_json(files / "localisation.json", {"source": source, **figures})
     for name, report in reports.items():
         console.print(localisation_table(report, name).rich())
     if grid is not None:

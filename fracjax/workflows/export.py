@@ -1,6 +1,5 @@
 """Trained runs to a folder with the export, its card, and nothing that was not checked."""
 
-import tempfile
 from pathlib import Path
 
 from jax.sharding import Mesh
@@ -14,6 +13,7 @@ from fracjax.export.verify import Checked, compare, images_of
 from fracjax.inference.ensemble_folder import Runs, folder_of
 from fracjax.inference.stages import open_stages
 from fracjax.runtime.atomic_files import refuse_existing, write_json
+from fracjax.runtime.unfinished_folder import replacing_files
 
 CARD = "card.json"
 
@@ -47,19 +47,16 @@ def export_into(
     stages.warn_if_mismatched(console)
     print_roles(console, stages.detector.bundle.meta.classes)
     images = images_of(stages, check_on, data_dir)
-    folder.mkdir(parents=True, exist_ok=True)
     checked, entries = {}, {}
-    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=folder) as place:
+    with replacing_files(folder) as place:
         for each in formats:
-            path = Path(place, each.file)
+            path = place / each.file
             each.write(stages, path)
             checked[each.name] = compare(stages, each.load(path), images, each.device)
             entries[each.name] = file_entry(path, each, checked[each.name])
-        write_json(Path(place, CARD), card(stages, entries))
-        for name in names:
-            (folder / name).unlink(missing_ok=True)
-        for made in sorted(Path(place).iterdir()):
-            made.replace(folder / made.name)
+        write_json(place / CARD, card(stages, entries))
+    if not onnx:  # the card is of these files alone
+        (folder / ONNX.file).unlink(missing_ok=True)
     for kind, found in checked.items():
         differences = ", ".join(f"{name} {most:.1e}" for name, most in found.differences.items())
         console.print(

@@ -13,7 +13,7 @@ from fracjax.report.page import Page, Section
 from fracjax.report.sections.learning_curve import answers, learning_section, tables
 from fracjax.report.sections.run import data_section
 from fracjax.report.sections.summary import NOT_A_DEVICE
-from fracjax.runtime.atomic_files import to_json, write_json
+from fracjax.runtime.atomic_files import replacing, to_json, write_json
 from fracjax.runtime.multihost import folder_of_first
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training.checkpoint import CheckpointMetadata
@@ -73,7 +73,8 @@ def show_learning_curve(
         ),
     )
     written = folder_of_first(workdir) / "learning_curve.html"
-    written.write_text(html.render(page), "utf-8", "backslashreplace")
+    with replacing(written) as unfinished:
+        unfinished.write_text(html.render(page), "utf-8", "backslashreplace")
     for table in tables(curve):
         console.print(table.rich())
     for line in (*said, f"figures: {workdir / 'learning_curve.json'}", f"page: {written}"):

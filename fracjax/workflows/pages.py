@@ -2,7 +2,8 @@
 
 import datetime
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,27 +21,45 @@ from fracjax.report.facts import DataFacts
 from fracjax.report.page import Page, to_dict
 from fracjax.report.table import Table
 from fracjax.runtime.atomic_files import write_json
-from fracjax.runtime.multihost import folder_of_first
+from fracjax.runtime.disk_space import check_room
+from fracjax.runtime.multihost import folder_of_first, is_main
+from fracjax.runtime.unfinished_folder import replacing_files
 from fracjax.training.checkpoint import CheckpointMetadata
+
+_REPORT = 500_000  # bytes at the least: its charts are in it twice, as HTML and as Markdown
+
+
+def check_report_fits(folder: Path) -> None:
+    """Refuse to begin what ends in a report for which there is no room."""
+    check_room(folder, _REPORT, "a report", "make room there, or name another --out")
+
+
+@contextmanager
+def report_files(folder: Path) -> Iterator[Path]:
+    """Where this process writes the files of a report, for all of them to be there at once.
+
+    Of several processes that is a temporary folder but for the first one.
+    """
+    if not is_main():
+        yield folder_of_first(folder)
+        return
+    with replacing_files(folder) as made:
+        yield made
 
 
 def write_report(
     folder: Path, metrics: dict[str, Any], tables: Sequence[Table], page: Page, console: Console
-) -> Path:
+) -> None:
     """Write metrics.json, report.html, report.json and Markdown with its images; show the tables.
 
-    Returns:
-      Where more can be written: the folder, or of several processes that of this one.
+    `folder` is one of `report_files`.
     """
-    folder = folder_of_first(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "metrics.json", metrics)
     for table in tables:
         console.print(table.rich())
     (folder / "report.html").write_text(html.render(page), "utf-8", "backslashreplace")
     write_json(folder / "report.json", to_dict(page))
     markdown.write(page, folder / "markdown")
-    return folder
 
 
 def run_text(trained: Bundle) -> str:

@@ -33,6 +33,7 @@ from fracjax.inference.prediction_files import (
 )
 from fracjax.inference.stages import Stages, open_stages
 from fracjax.runtime.atomic_files import refuse_existing, to_json
+from fracjax.runtime.disk_space import naming_full_disk
 from fracjax.runtime.multihost import (
     allgather,
     check_same_on_all_hosts,
@@ -129,7 +130,8 @@ def predict_into(
     run_on_main(lambda: folder.mkdir(parents=True, exist_ok=True), "folder")
     if shard.count > 1:
         check_shared(folder)
-    with only_user(folder, does="predicts into", instead="name another --out"):
+    holding = only_user(folder, does="predicts into", instead="name another --out")
+    with holding, naming_full_disk(folder, "make room there, or name another --out"):
         refuse_existing(folder, (*_FILES, OVERLAYS, *parts), overwrite)  # of who was here before
         stages = open_stages(stage1, stage2, mesh)
         detector, marker = stages.detector.bundle, stages.detector.marker
@@ -199,9 +201,8 @@ def predict_into(
                 if shard.count == 1:
                     write_rest()
         # This waits for all: what they found is on the disk then.
-        summary.meter = ThroughputMeter(
-            *max(allgather([summary.meter.seconds, summary.meter.waited]))
-        )
+        slowest = max(allgather([summary.meter.seconds, summary.meter.waited]))
+        summary.meter = ThroughputMeter(*slowest)
         if shard.count > 1 and shard.index == 0:
             summary.results += shard.join(folder / CSV, folder / JSON)
             write_results(folder / JSON, _header(stages, summary), summary.results)
@@ -257,6 +258,7 @@ def _clear(folder: Path) -> None:
 
 def _header(stages: Stages, summary: Summary) -> dict[str, Any]:
     found, device = summary.found, jax.devices()[0]
+    classes = stages.detector.bundle.meta.classes
     marker, drawn = stages.detector.marker, stages.detector.bundle.runs[:1]
     about_marks = {}
     if marker is not None:
@@ -270,9 +272,7 @@ def _header(stages: Stages, summary: Summary) -> dict[str, Any]:
         "stage2": None if stages.classifier is None else about(stages.classifier),
         "maps_of": ", ".join(str(run.workdir) for run in drawn),
         "trained_behind_this_detector": stages.matched if stages.classifier else None,
-        "classes": dict(
-            zip(("negative", "positive"), stages.detector.bundle.meta.classes, strict=True)
-        ),
+        "classes": dict(zip(("negative", "positive"), classes, strict=True)),
         "operating_point": to_json(stages.detector.point),
         **about_marks,
         "device": f"{device.platform} {device.device_kind}",

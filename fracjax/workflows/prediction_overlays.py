@@ -18,6 +18,7 @@ from fracjax.inference.prediction_files import Result
 from fracjax.inference.stages import DetectorGate
 from fracjax.loading.batch import Examples
 from fracjax.report.overlay import overlay_png
+from fracjax.runtime.atomic_files import write_bytes
 from fracjax.workflows.prediction_page import ImageTags
 
 Wanted = Literal["none", "called", "all"]
@@ -56,7 +57,7 @@ class Overlays:
         for (row, result), png in zip(self._waiting, drawn, strict=True):
             if self._wanted != "none":
                 self._folder.mkdir(exist_ok=True)
-                (self._folder / f"{_name(row, result)}.png").write_bytes(png)
+                write_bytes(self._folder / f"{_name(row, result)}.png", png)
             if self._tags is not None:
                 self._tags.add_overlay(row, png)
         self._waiting = []

@@ -25,6 +25,7 @@ from fracjax.datasets.prepared import open_prepared
 from fracjax.errors import InputError
 from fracjax.loading.batch import Examples
 from fracjax.loading.dataset_view import open_dataset
+from fracjax.runtime.atomic_files import replacing
 
 # Of each augmentation: the strength that is shown of what a config leaves off, and its label.
 _PANELS = {
@@ -181,7 +182,8 @@ def contact_sheet_png(panels: list[Panel], path: Path, *, title: str, studies: s
         draw.text((left, top), label, "black" if panel.on else "#8A5A00", font)
         for number, image in enumerate(panel.images):
             sheet.paste(_tile(image), (left + number * _SIDE, top + _LINE))
-    sheet.save(path)
+    with replacing(path) as unfinished:
+        sheet.save(unfinished, "PNG")
 
 
 def _rows(examples: Examples, count: int, seed: int) -> np.ndarray:
@@ -219,4 +221,5 @@ def phantoms_png(path: Path, *, seed: int = 0, side: int = 256) -> None:
             y0, x0, y1, x1 = phantom.box
             box = Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, color="orange", linewidth=1)
             axes.add_patch(box)
-    figure.savefig(path, metadata={"Software": None})
+    with replacing(path) as unfinished:
+        figure.savefig(unfinished, format="png", metadata={"Software": None})

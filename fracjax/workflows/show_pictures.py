@@ -16,6 +16,7 @@ from fracjax.imaging.decoder_warnings import capture_decoder_warnings
 from fracjax.imaging.file_tree import printable
 from fracjax.imaging.read import Rejection, open_image, read_bytes, read_image
 from fracjax.inference.input_files import find_files
+from fracjax.runtime.atomic_files import replacing
 
 MOST = 40  # pictures on a sheet
 _WIDTH, _HEIGHT, _DPI = 10, 2.6, 100  # inches of the sheet and of a row; pixels to the inch
@@ -63,7 +64,8 @@ def show_pictures(paths: Sequence[Path], out: Path, depth: int | None = None) ->
     rows = figure.subplots(len(pictures), 2, squeeze=False, width_ratios=(1, 2))
     for picture, (shown, levels) in zip(pictures, rows, strict=True):
         _draw(picture, shown, levels)
-    figure.savefig(out, metadata={"Software": None})
+    with replacing(out) as unfinished:
+        figure.savefig(unfinished, format="png", metadata={"Software": None})
     return pictures
 
 

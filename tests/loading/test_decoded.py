@@ -257,7 +257,7 @@ def test_a_full_disk_leaves_nothing_and_says_what_is_needed(prepared, monkeypatc
             yield block
 
     monkeypatch.setattr(decoded_cache, "track", full)
-    with pytest.raises(InputError, match=r"cannot be written \(.*No space left.*make room there"):
+    with pytest.raises(InputError, match=r"is full \(.*; make room there, or name .* --cache-dir"):
         open_decoded(prepared, FORM)
     assert not list((prepared.directory / "decoded").glob("*.unfinished"))
 

@@ -1,4 +1,4 @@
-"""Two processes of two devices: they train as one process does, are killed, continue, evaluate."""
+"""Two processes of two devices: they train as one does, are killed or asked to end, and go on."""
 
 import json
 import os
@@ -50,6 +50,14 @@ def get_config():
             if int(state.step) == 13:
                 os.kill(os.getpid(), signal.SIGKILL)
         Checkpoints.save_last = save_and_die
+    if "ASKED" in os.environ and os.environ["ASKED"] == os.environ["JAX_PROCESS_ID"]:
+        from fracjax.training.progress import Profile
+        dispatch = Profile.dispatch
+        def asked(self, steps, take):
+            if steps.start == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return dispatch(self, steps, take)
+        Profile.dispatch = asked
     return Config(
         data=Data(dir=Path({data!r}), image_size=16, batch_size=8),
         model=Model(width=0.05),
@@ -171,6 +179,20 @@ def test_another_number_of_devices_continues_it_to_the_same_place(
 ):
     workdir = tmp_path / "run"
     shutil.copytree(killed.workdir, workdir)
+    fit_members(_config(config_path, workdir), QUIET)
+    _assert_equal(straight, workdir)
+
+
+def test_when_one_process_is_asked_to_end_all_end_at_the_same_step_and_it_continues(
+    straight, config_path, tmp_path
+):
+    workdir = tmp_path / "run"
+    ended = run_pair(
+        tmp_path, "scripts/train.py", "--config", config_path, "--workdir", workdir, ASKED="1"
+    )
+    assert [process.code for process in ended] == [143, 143], ended[0].errors + ended[1].errors
+    # Two dispatches later, of a step each: that much another one may be ahead.
+    assert "is saved after epoch 0, step 4 of the next; the same command goes" in ended[0].errors
     fit_members(_config(config_path, workdir), QUIET)
     _assert_equal(straight, workdir)
 

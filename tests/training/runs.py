@@ -1,7 +1,10 @@
 """What whole runs leave on the disk, and how they are cut short."""
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +16,10 @@ from rich.console import Console
 from tensorboardX.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
 
 from fracjax.config import Config
+from fracjax.training import loop
 from fracjax.training.checkpoint import CheckpointMetadata, Checkpoints, newest
 from fracjax.training.loop import fit_members
+from fracjax.training.progress import Profile
 
 
 def fit(config: Config, console: Console) -> CheckpointMetadata:
@@ -70,5 +75,27 @@ def events(workdir: Path) -> Iterator[Event]:
 
 
 def scalars(workdir: Path) -> dict[tuple[int, str], float]:
-    """What they say, by epoch and name."""
-    return {(it.step, v.tag): v.simple_value for it in events(workdir) for v in it.summary.value}
+    """What they say, by epoch and name, each of which is there once."""
+    said = [((it.step, v.tag), v.simple_value) for it in events(workdir) for v in it.summary.value]
+    assert len(dict(said)) == len(said)
+    return dict(said)
+
+
+@contextmanager
+def asked_to_end(where: str, time: int = 1) -> Iterator[None]:
+    """A block in which a run has SIGTERM where its `time`-th step, validation or save begins."""
+    home, name = {
+        "step": (Profile, "dispatch"),
+        "validation": (loop, "logits_of"),
+        "save": (Checkpoints, "save_last"),
+    }[where]
+    does, times = getattr(home, name), count(1)
+
+    def interrupted(*args: Any, **kwargs: Any) -> Any:
+        if next(times) == time:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return does(*args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(home, name, interrupted)
+        yield

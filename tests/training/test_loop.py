@@ -24,8 +24,10 @@ from fracjax.evaluation import auc
 from fracjax.inference.model_bundle import open_run
 from fracjax.loading.dataset_view import open_dataset
 from fracjax.runtime.sharding import data_mesh
+from fracjax.runtime.termination import Ended
 from fracjax.training.checkpoint import CheckpointMetadata, read_meta
 from fracjax.training.checks import check_config, check_workdir
+from fracjax.training.event_file import EventFile
 from fracjax.training.loop import fit_members
 from fracjax.training.model import abstract
 from fracjax.training.schedule import learning_rates
@@ -33,7 +35,7 @@ from fracjax.training.trainer import RunLog, Trainer
 from fracjax.training.training_data import TrainingData
 from fracjax.training.training_record import read_sessions
 from tests.paths import ROOT
-from tests.training.runs import cut_short, fit, saved, scalars
+from tests.training.runs import asked_to_end, cut_short, fit, saved, scalars
 
 QUIET = Console(quiet=True)
 
@@ -162,12 +164,15 @@ def test_a_finished_run_is_not_trained_again(config, straight):
 def test_more_epochs_continue_a_finished_run(config, straight, tmp_path):
     """Where their phase is the last one, whose rates do not hang on their number."""
     copy = shutil.copytree(config.workdir, tmp_path / "copy")
+    # As of a session that was killed before that epoch was saved.
+    EventFile(copy).add(5, {"validation_loss": 0.5})
     first, last = config.phases
     longer = (first, dataclasses.replace(last, epochs=3))
     more = _with(config, copy, train={"checkpoint_steps": 1}, phases=longer)
     with cut_short(lambda meta: meta.step == 1):
         fit(more, QUIET)
     assert (read_meta(copy, "last").epoch, read_meta(copy, "last").step) == (4, 1)
+    assert {epoch for epoch, _ in scalars(copy)} == {1, 2, 3, 4}
     for phases in ((dataclasses.replace(first, epochs=3), last), (*longer, last)):
         with pytest.raises(InputError, match=r"run of another config \(phases"):
             check_workdir(dataclasses.replace(more, phases=phases))
@@ -181,6 +186,7 @@ from pathlib import Path
 from rich.console import Console
 from fracjax.config import io
 from fracjax.training.checkpoint import Checkpoints
+from fracjax.training.event_file import EventFile
 from fracjax.training.loop import fit_members
 
 save = Checkpoints.save_last
@@ -273,6 +279,45 @@ def test_a_run_says_where_its_time_went(config, straight, killed):
         parts = [written[4, f"time_{what}"] for what in ("input", "device", "host")]
         assert sum(parts) == pytest.approx(1.0, abs=1e-6)
         assert (parts[0] > 0) == waits_for_input
+
+
+# Asked to end, by SIGTERM
+
+
+@pytest.fixture(scope="module")
+def ended(config, straight, tmp_path_factory):
+    """The same run, asked to end at each kind of moment and started again; where it stood."""
+    run = _with(config, tmp_path_factory.mktemp("ended") / "run")
+    stood = []
+    for where, time, mode in (
+        ("step", 2, "stream"),
+        ("step", 3, "resident"),  # the last one of the first epoch
+        ("validation", 2, "stream"),  # the first one is of the epoch that had ended
+        ("save", 1, "resident"),
+    ):
+        with asked_to_end(where, time), pytest.raises(Ended) as stop:
+            fit(_with(run, run.workdir, data={"mode": mode}), QUIET)
+        last = read_meta(run.workdir, "last")
+        stood.append((last.epoch, last.step, str(stop.value)))
+    fit(run, QUIET)
+    return run, stood
+
+
+def test_a_run_that_is_asked_to_end_saves_the_step_that_it_is_at(ended):
+    run, stood = ended
+    assert [place[:2] for place in stood] == [(0, 2), (0, 5), (1, 5), (2, 0)]
+    assert stood[0][2] == (
+        f"ended by SIGTERM: {run.workdir} is saved after epoch 0, step 2 of the next; the same "
+        "command goes on from there"
+    )
+    assert len(read_sessions(run.workdir)) == 1
+
+
+def test_a_run_that_was_asked_to_end_continues_to_the_same_bits(config, straight, ended):
+    run, _ = ended
+    assert read_meta(run.workdir, "last").history == straight.meta.history
+    for which in ("last", "best"):
+        jax.tree.map(assert_array_equal, saved(run.workdir, which), saved(config.workdir, which))
 
 
 def test_many_steps_at_a_time_are_the_same_training(config, straight, tmp_path):

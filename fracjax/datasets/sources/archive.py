@@ -96,6 +96,18 @@ class Contents:
     group_by: str = ""
 
 
+def bytes_of(source: Path | None, studies: Iterable[Study]) -> int:
+    """How large the files of these studies are together, of those that lie in the source."""
+    paths = [study.path for study in studies]
+    if source is None or not source.is_dir():
+        if source is None or not zipfile.is_zipfile(source):
+            return 0
+        with zipfile.ZipFile(source) as archive:
+            sizes = {member.filename: member.file_size for member in archive.infolist()}
+        return sum(sizes.get(path, 0) for path in paths)
+    return sum(place.stat().st_size for path in paths if (place := source / path).is_file())
+
+
 class Source:
     """Files by their path inside a folder or a zip. Nothing is unpacked: no member can escape.
 
