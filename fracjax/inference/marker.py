@@ -10,7 +10,6 @@ from fracjax.evaluation import Marks, MarksPoint
 from fracjax.inference.calibration import Calibration, evaluate_command
 from fracjax.inference.ensemble_bundle import Bundle
 from fracjax.inference.finding_maps import MapGrid, map_grid
-from fracjax.inference.marks import find_marks
 
 UNCHOSEN = 0.5  # the score from which on marks are shown where no threshold was chosen
 
@@ -31,6 +30,9 @@ class Marker:
         self, maps: Float[np.ndarray, "n g g"], sizes: Sequence[tuple[int, int]]
     ) -> list[Marks]:
         """The marks that are shown on each picture, by (height, width) as displayed, pixels."""
+        # SciPy's images take a second of every start, and a training run has no marks.
+        from fracjax.inference.marks import find_marks
+
         shown = find_marks(maps, np.array(sizes).reshape(-1, 2), *self.grid)
         shown = shown.reaching(self.threshold)
         return [shown.take(np.array([i])) for i in range(len(shown))]

@@ -131,8 +131,9 @@ def read_meta(workdir: Path, which: str = "best") -> CheckpointMetadata:
     folder, way_out = _newest(workdir, which), _way_out(workdir, which)
     path = folder / METADATA
     try:
-        check_digests(folder, way_out, "meta/")
         values = read_json(path, way_out)
+        if values.get("version", 1) == VERSION:
+            check_digests(folder, way_out, "meta/")
     except InputError:
         if newest(workdir, which) == folder:
             raise

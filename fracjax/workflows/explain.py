@@ -108,7 +108,8 @@ def explain_run(
         console.print(localisation_table(report, name).rich())
     if grid is not None:
         hits = ", ".join(f"{name} {report.scores[0].maps}" for name, report in reports.items())
-        console.print(f"The highest point lies in a box: {hits}", highlight=False, soft_wrap=True)
+        said = f"The highest point lies in a box: {hits}"
+        console.print(said, markup=False, highlight=False, soft_wrap=True)
 
 
 def _learned(

@@ -123,4 +123,5 @@ def write_marks(
     if results:
         (folder / RESULTS).write_text(json.dumps(results))
         return
-    console.print(f"no mark at all: {RESULTS} is not written, pycocotools takes no empty one")
+    said = f"no mark at all: {RESULTS} is not written, pycocotools takes no empty one"
+    console.print(said, markup=False)

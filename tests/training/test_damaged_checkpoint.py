@@ -89,7 +89,7 @@ def test_a_damaged_state_is_not_resumed_and_the_best_network_is_pointed_to(saved
         resumed(workdir, saved[1])
     name = path.relative_to(last)
     assert re.fullmatch(
-        rf"\S+/3 is not what its {DIGESTS} says: {name} has changed; restore that file, or take "
+        rf"\S+/4 is not what its {DIGESTS} says: {name} has changed; restore that file, or take "
         rf"the run's best network, of epoch 1, .*`fracjax evaluate --checkpoint {workdir}`\), or "
         "train again into another --workdir",
         str(refused.value),

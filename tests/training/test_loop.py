@@ -26,6 +26,7 @@ from fracjax.loading.dataset_view import open_dataset
 from fracjax.runtime.sharding import data_mesh
 from fracjax.runtime.termination import Ended
 from fracjax.training.checkpoint import CheckpointMetadata, read_meta
+from fracjax.training.checkpoint_digests import write_digests
 from fracjax.training.checks import check_config, check_workdir
 from fracjax.training.event_file import EventFile
 from fracjax.training.loop import fit_members
@@ -433,6 +434,7 @@ def test_a_checkpoint_of_another_network_is_refused_with_every_difference(
     meta = json.loads(meta_path.read_text())
     meta["config"]["model"]["width"] = 0.125
     meta_path.write_text(json.dumps(meta))
+    write_digests(meta_path.parents[1])
     with pytest.raises(
         InputError, match=r"\(43 problems\)[\s\S]*block1/conv1/kernel: model .*, checkpoint"
     ):

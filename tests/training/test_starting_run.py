@@ -19,6 +19,7 @@ from fracjax.pretrained import store
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training import starting_run
 from fracjax.training.checkpoint import CheckpointMetadata, read_meta
+from fracjax.training.checkpoint_digests import write_digests
 from fracjax.training.checks import check_before_training
 from fracjax.training.loop import fit_members
 from fracjax.training.model import abstract, init, variables_of
@@ -199,6 +200,7 @@ def test_weights_that_are_others_under_the_same_name_are_refused(world_copy, tmp
     other = jax.tree.map(lambda leaf: leaf + 1, saved(world_copy.stage1.workdir, "best"))
     with ocp.StandardCheckpointer() as checkpointer:
         checkpointer.save(moved / "checkpoints" / "best" / "1" / "state", other)
+    write_digests(moved / "checkpoints" / "best" / "1")
     assert _digest(_from(world_copy.stage1, moved, run)) != new.weights_digest
 
 

@@ -14,6 +14,7 @@ from fracjax.errors import InputError
 from fracjax.models.backbone import ImageSpec
 from fracjax.runtime.atomic_files import write_json
 from fracjax.training.checkpoint import CheckpointMetadata, config_path
+from fracjax.training.checkpoint_digests import write_digests
 from fracjax.training.sweep import (
     RateSummary,
     best_rate,
@@ -121,6 +122,7 @@ def _on_disk(root: Path, meta: CheckpointMetadata) -> CheckpointMetadata:
     write_json(config_path(workdir), io.to_dict(meta.config))
     if meta.history:
         write_json(kept, meta.to_dict())
+        write_digests(kept.parents[1])
     return meta
 
 
