@@ -27,8 +27,8 @@ from fracjax.datasets.fine_structure import (
 from fracjax.imaging.read import in_threads
 
 HASH_DISTANCE = 16  # bits of 64 that may differ for a pair to be looked at
-# The pairs that are looked at together; in a row and a column lie 64 bits for each of 8 turns.
-ROWS, COLUMNS, BATCH = 64, 4096, 1024
+ROWS, COLUMNS = 64, 4096  # hashes compared at a time, with each other: what a cache holds
+BATCH = 1024  # near pairs that are laid over each other at a time
 # From which correlation of the fine structure two images of a dataset count as one.
 _SIMILARITY = {
     # One detector, one protocol. Copies correlate above 0.9, retakes and other exposures of one
@@ -111,8 +111,8 @@ def _join_lookalikes(
     def compare(start: int) -> None:
         rows = ours[start : start + ROWS]
         views = Views(thumbnails[rows])
-        for start in range(0, len(theirs), COLUMNS):
-            part = slice(start, start + COLUMNS)
+        for begin in range(0, len(theirs), COLUMNS):
+            part = slice(begin, begin + COLUMNS)
             if rows[0] >= before[part].max() or rows[-1] <= after[part].min():
                 continue
             i, j = close_pairs(hashes[rows, 0], turns[:, part])

@@ -37,10 +37,9 @@ def _forward(x, side):
     best, *others = _strided.taps(x, (side, side), (STRIDE, STRIDE))
     place = jnp.zeros(best.shape, jnp.uint8)
     for number, tap in enumerate(others, start=1):
-        higher = jnp.maximum(best, tap)  # a NaN comes through from wherever it is
-        best, place = higher, jnp.where(higher != best, jnp.uint8(number), place)
-    # Else XLA keeps values of several taps, and looks for the place once more on the way back.
-    best, place = jax.lax.optimization_barrier((best, place))
+        # A NaN must come through from wherever it is.
+        better = (tap > best) | (jnp.isnan(tap) & ~jnp.isnan(best))
+        best, place = jnp.where(better, tap, best), jnp.where(better, jnp.uint8(number), place)
     # Of x only the shape is needed on the way back, and an empty image carries it.
     return best, (place, x[:0])
 

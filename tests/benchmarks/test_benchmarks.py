@@ -25,6 +25,7 @@ TOY = {
     "--data.image-size 32 --model.width 0.1",
     "many_runs.py": "--of seeds --ks 1 --rounds 1 --width 0.1 --image-size 16 --studies 60 "
     "--batch-size 4 --epochs 1",
+    "near_duplicates.py": "--dataset {tmp}/data/phantom --pictures 100",
     "precision.py": "--seeds 1 --data.dir {tmp}/data --into {tmp}/runs --data.image-size 16 "
     "--data.batch-size 4 --model.width 0.1 --phases.0.epochs 1",
 }
@@ -64,7 +65,7 @@ def test_every_name_that_they_import_from_fracjax_is_there():
 @pytest.mark.slow
 @pytest.mark.parametrize("script", TOY)
 def test_it_runs_at_toy_size(script, tmp_path):
-    if script == "precision.py":
+    if "{tmp}/data" in TOY[script]:
         from fracjax.datasets.prepare import prepare
         from fracjax.datasets.request import Request
 

@@ -178,3 +178,17 @@ def test_of_many_lookalikes_few_pairs_are_laid_over_each_other(monkeypatch):
     monkeypatch.setattr(duplicates, "BATCH", 16)
     assert groups(found) == [0] * 240
     assert 119 <= sum(compared) < 500
+
+
+def test_a_copy_behind_an_image_is_compared_with_it_from_the_other_side():
+    """A pair's second image is turned, the first is not: that can tell, with hashes as here."""
+    (hashes, thumbnail), view = pictures(picture(0))[0], 4
+    turned = np.ascontiguousarray(dihedral(thumbnail)[view])
+    turned[0, 0] ^= 1
+    far = np.full(8, ~hashes[0])
+    far[0] = hashes[view]
+    one, other = (hashes, thumbnail), (far, turned)
+    assert np.bitwise_count(hashes[0] ^ far[0]) > 16
+    assert groups([one, other]) == [0, 1]
+    assert groups([other, one]) == [0, 0]
+    assert groups([one, other, one]) == [0, 0, 0]
