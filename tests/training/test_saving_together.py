@@ -97,4 +97,5 @@ def test_networks_saved_at_one_step_do_not_wait_for_each_other_s_processes(tmp_p
     # A part that is not there yet when the checkpoint gets its name would be missing from it.
     assert [what for what in committed if committed[what] < written[what]] == []
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.glob("*/checkpoints/*/*")}
-    assert left == {f"{a}/checkpoints/{b}/4" for a in ("one", "two") for b in ("last", "best")}
+    # The last one by step and epoch together.
+    assert left == {f"{a}/checkpoints/{b}" for a in ("one", "two") for b in ("last/8", "best/4")}
