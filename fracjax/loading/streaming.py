@@ -1,5 +1,6 @@
 """Stream mode: batches read from the disk by grain, ahead of the step, onto the devices."""
 
+import signal
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -117,6 +118,15 @@ class StackedSource:
         return jax.tree.map(lambda *leaves: np.stack(leaves), *(batch or idle for batch in batches))
 
 
+def _leave_signals(*_: int) -> None:
+    """Of a worker: what ends a run reaches all of its processes, and the first one ends the others.
+
+    It reads on until its step is finished and saved.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def stream(
     source: BatchSource | StackedSource, sharding: NamedSharding, *, workers: int = 0
 ) -> Generator[Batch, None, None]:
@@ -137,7 +147,7 @@ def stream(
     if workers:
         if not flags.FLAGS.is_parsed():  # grain reads absl's flags, which are not this program's
             flags.FLAGS.mark_as_parsed()
-        ahead = ahead.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers))
+        ahead = ahead.mp_prefetch(grain.MultiprocessingOptions(num_workers=workers), _leave_signals)
     placed = ahead.map(lambda batch: jax.tree.map(to_devices, batch))
     batches = iter(grain.experimental.ThreadPrefetchIterDataset(placed, prefetch_buffer_size=2))
     try:
