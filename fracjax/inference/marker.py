@@ -31,8 +31,8 @@ class Marker:
         self, maps: Float[np.ndarray, "n g g"], sizes: Sequence[tuple[int, int]]
     ) -> list[Marks]:
         """The marks that are shown on each picture, by (height, width) as displayed, pixels."""
-        shown = find_marks(maps, np.array(sizes).reshape(-1, 2), *self.grid)
-        shown = shown.reaching(self.threshold)
+        pixels = np.array(sizes).reshape(-1, 2)
+        shown = find_marks(maps, pixels, *self.grid, least=self.threshold)
         return [shown.take(np.array([i])) for i in range(len(shown))]
 
     def words(self, bundle: Bundle) -> str:
