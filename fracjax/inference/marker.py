@@ -33,8 +33,8 @@ class Marker:
         # SciPy's images take a second of every start, and a training run has no marks.
         from fracjax.inference.marks import find_marks
 
-        shown = find_marks(maps, np.array(sizes).reshape(-1, 2), *self.grid)
-        shown = shown.reaching(self.threshold)
+        pixels = np.array(sizes).reshape(-1, 2)
+        shown = find_marks(maps, pixels, *self.grid, least=self.threshold)
         return [shown.take(np.array([i])) for i in range(len(shown))]
 
     def words(self, bundle: Bundle) -> str:

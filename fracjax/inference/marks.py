@@ -35,8 +35,9 @@ def find_marks(
     sizes: Real[np.ndarray, "n 2"],
     form: ImageFormat,
     stride: int,
+    least: float = LEAST,
 ) -> Marks:
-    """Marks of n maps, on each picture from the highest score on.
+    """Marks of n maps that score `least` or more, on each picture from the highest score on.
 
     `maps` are probabilities of cells that are squares of `stride` pixels of the square to which
     pictures are decoded in this `form`, the first one at its upper left corner; `sizes` are height
@@ -56,7 +57,7 @@ def find_marks(
         inside = [(centres[i] >= 0) & (centres[i] <= limits[i]) for i in (0, 1)]
         heat = np.where(np.outer(*inside), heat, 0)
         boxes, scores, peaks, outlines = [], [], [], []
-        for peak, region in _regions(heat):
+        for peak, region in _regions(heat, max(least, LEAST)):
             points = _outline(heat, peak, region, drawn_out) * scale - shift
             points = points.clip(0, limits)
             boxes.append(np.concatenate([points.min(axis=0), points.max(axis=0)]))
@@ -100,10 +101,10 @@ def _drawn_out(cells: int) -> Float[np.ndarray, "fine cells"]:
 
 
 def _regions(
-    heat: Float[np.ndarray, "h w"],
+    heat: Float[np.ndarray, "h w"], least: float
 ) -> Iterator[tuple[Integer[np.ndarray, "2"], Bool[np.ndarray, "h w"]]]:
     """The cells that are the peak of a mark, highest first, each with the cells of its mark."""
-    tops = np.argwhere((heat == ndimage.maximum_filter(heat, 3)) & (heat >= LEAST))
+    tops = np.argwhere((heat == ndimage.maximum_filter(heat, 3)) & (heat >= least))
     taken, count = np.zeros(heat.shape, bool), 0
     for peak in tops[np.argsort(-heat[tuple(tops.T)], kind="stable")]:
         place = tuple(peak)

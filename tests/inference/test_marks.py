@@ -148,6 +148,19 @@ def test_a_mark_reaches_down_to_half_its_own_height_whatever_else_is_there():
     assert_allclose(marks.reaching(0.5).boxes[0], boxes[:1])
 
 
+@pytest.mark.parametrize("least", [0.3, 0.8, np.inf])
+def test_marks_from_a_score_on_are_those_of_all_that_reach_it(least):
+    heat = np.random.default_rng(0).beta(0.3, 2, (3, CELLS, CELLS)).astype(np.float32)
+    where = (np.array([(90, 60)] * 3), FORMS[1], SIDE // CELLS)
+    every, found = find_marks(heat, *where), find_marks(heat, *where, least=least)
+    expected = every.reaching(least)
+    assert sum(map(len, expected.scores)) < sum(map(len, every.scores))
+    for name in ("boxes", "scores", "peaks"):
+        for one, other in zip(getattr(found, name), getattr(expected, name), strict=True):
+            assert_allclose(one, other)
+    assert [len(lines) for lines in found.outlines] == [len(scores) for scores in found.scores]
+
+
 def test_a_map_that_says_nothing_has_no_marks_and_a_flat_one_has_one():
     boxes, scores, peaks, outlines = _find(np.full((CELLS, CELLS), 0.9 * LEAST))
     assert (boxes.shape, scores.shape, peaks.shape, outlines) == ((0, 4), (0,), (0, 2), ())
