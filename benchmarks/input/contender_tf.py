@@ -1,3 +1,4 @@
+# pyright: reportMissingModuleSource=false
 """Contenders of `benchmarks/input/run.py`: tf.data over files, and with its cache in memory."""
 
 from collections.abc import Iterator
