@@ -21,8 +21,8 @@ class TimeBreakdown:
     """
 
     input: float  # waiting for the next batch to be read (stream mode)
-    # waiting for results of the devices: the figures of the dispatch before, and the logits of
-    # validation.
+    # waiting for results of the devices: in a call that loops there, for the figures of the
+    # dispatch before, and for the logits of validation.
     device: float
     host: float  # the rest: compiling and dispatching programs, figures, checkpoints, Python
 

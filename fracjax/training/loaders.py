@@ -8,7 +8,7 @@ rates are stacked, networks first (`step.stack_trees`).
 """
 
 from collections.abc import Generator, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from functools import partial
 
 import jax
@@ -65,6 +65,7 @@ class ResidentLoader:
             return lax.fori_loop(start, stop, take_step, (state, total))
 
         self._dispatch = jax.jit(dispatch, donate_argnums=0, out_shardings=replicated(mesh))
+        self._compiled = False
 
     def start(self, active: list[bool], begin: list[int], key: Array, rates: np.ndarray) -> None:
         """Draw the orders of an epoch on the devices.
@@ -80,7 +81,12 @@ class ResidentLoader:
     def take(self, state: TrainState, total: Metrics, steps: range) -> tuple[TrainState, Metrics]:
         """Take steps: one program, however many there are."""
         first, end = np.int32(steps.start), np.int32(steps.stop)
-        return self._dispatch(state, total, *self._epoch, first, end)
+        # A GPU keeps the host in the call while it loops. The first call compiles, on the host.
+        waits = self._compiled and self.chunk != 1
+        with self.watch.waiting_for("device") if waits else nullcontext():
+            result = self._dispatch(state, total, *self._epoch, first, end)
+        self._compiled = True
+        return result
 
     def end(self) -> None:
         """Nothing is under way on the host."""

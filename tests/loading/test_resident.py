@@ -103,7 +103,7 @@ def test_parts_share_their_pictures_and_what_nobody_uses_is_not_placed():
 
 def test_two_openings_of_one_file_are_one_set_of_pictures(tmp_path):
     examples = _examples()
-    write_rows(tmp_path / "a.npy", len(examples), [np.asarray(examples.image)])
+    write_rows(tmp_path / "a.npy", examples.image.shape[0], [np.asarray(examples.image)])
     stored = [Examples(examples.study, StoredRows(tmp_path / "a.npy"), LABEL, LABEL)] * 2
     stored = [Examples(e.study, StoredRows(tmp_path / "a.npy"), e.label, e.group) for e in stored]
     one, two = make_resident(stored, data_mesh(1))

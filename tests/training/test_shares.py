@@ -7,7 +7,9 @@ import pytest
 from rich.console import Console
 
 from fracjax.runtime.stopwatch import Stopwatch, TimeBreakdown
+from fracjax.training.loaders import ResidentLoader
 from fracjax.training.progress import Bar
+from fracjax.training.step import Metrics, TrainState
 
 
 class Clock:
@@ -52,6 +54,24 @@ def test_what_is_done_with_a_batch_is_no_waiting_for_it():
         clock.now += 15.5
     assert seen == ["a", "b"]
     assert watch.breakdown.input == pytest.approx(9 / 40)
+
+
+@pytest.mark.parametrize(("chunk", "device"), [(32, 30.0), (1, 0.0)])
+def test_a_call_that_loops_on_the_device_is_waited_for_and_one_that_compiles_is_not(chunk, device):
+    """As of a GPU; a dispatch of one step comes back at once, and its result is waited for."""
+    clock = Clock()
+    loader = object.__new__(ResidentLoader)
+    loader.watch, loader.chunk, loader._epoch, loader._compiled = Stopwatch(clock), chunk, (), False
+
+    def slow(state, total, first, end):
+        clock.now += 10
+        return state, total
+
+    loader._dispatch = slow  # pyright: ignore[reportAttributeAccessIssue]
+    begun = TrainState(0, {}, {}, {}), Metrics.of({})
+    for number in range(4):
+        assert loader.take(*begun, range(number, number + 3)) == begun
+    assert loader.watch.breakdown.device == pytest.approx(device / 40)
 
 
 def test_no_time_at_all_is_the_hosts():
