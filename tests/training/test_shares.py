@@ -61,13 +61,13 @@ def test_a_call_that_loops_on_the_device_is_waited_for_and_one_that_compiles_is_
     """As of a GPU; a dispatch of one step comes back at once, and its result is waited for."""
     clock = Clock()
     loader = object.__new__(ResidentLoader)
-    loader.watch, loader.chunk, loader._epoch, loader._compiled = Stopwatch(clock), chunk, (), False
 
     def slow(state, total, first, end):
         clock.now += 10
         return state, total
 
-    loader._dispatch = slow  # pyright: ignore[reportAttributeAccessIssue]
+    own = {"watch": Stopwatch(clock), "chunk": chunk, "_epoch": ()}
+    vars(loader).update(own, _compiled=False, _dispatch=slow)
     begun = TrainState(0, {}, {}, {}), Metrics.of({})
     for number in range(4):
         assert loader.take(*begun, range(number, number + 3)) == begun
