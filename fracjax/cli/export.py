@@ -51,7 +51,7 @@ def pack(
 ) -> None:
     """Pack a trained detector into one small file, in place of its workdir in other commands.
 
-    Kernels are rounded to half precision, then temperature and threshold are chosen on validation
+    Kernels are rounded to half precision, then temperature and thresholds are chosen on validation
     once more. The file holds arrays and JSON, no code.
 
     Args:
