@@ -14,6 +14,7 @@ docs/reliability.md has its figures.
 import argparse
 import logging
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -50,6 +51,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="to work in and leave as it is then")
     asked = parser.parse_args()
     console = Console(width=140)
+    # What a shell starts in the background ignores Ctrl-C, and so would all that starts here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax warns of what is refused
     with ExitStack() as opened:
         folder = asked.folder or Path(opened.enter_context(tempfile.TemporaryDirectory()))

@@ -10,7 +10,8 @@ from typing import Any
 from PIL import ImageFile
 
 _DECODERS = r"(PIL|pydicom|fracjax\.imaging)(\.|$)"
-
+# Where pydicom says once more what it warns of, and the traceback of what a decoder raised.
+_LOGGERS = ("pydicom", "pydicom.pixels.utils", "pydicom.pixels.decoders.base")
 
 _local = threading.local()  # its `messages`: a list while this thread reads a file
 
@@ -33,9 +34,10 @@ def capture_decoder_warnings() -> Iterator[None]:
         return getattr(_local, "messages", None) is None
 
     lenient, before = ImageFile.LOAD_TRUNCATED_IMAGES, warnings.showwarning
-    logger = logging.getLogger("pydicom")  # where it says once more what it warns of
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
     with warnings.catch_warnings():
-        logger.addFilter(is_of_others)
+        for logger in loggers:
+            logger.addFilter(is_of_others)
         warnings.filterwarnings("always", module=_DECODERS)
         # A bomb, or arithmetic that went wrong.
         warnings.filterwarnings("error", category=RuntimeWarning, module=_DECODERS)
@@ -45,7 +47,8 @@ def capture_decoder_warnings() -> Iterator[None]:
             yield
         finally:
             ImageFile.LOAD_TRUNCATED_IMAGES = lenient
-            logger.removeFilter(is_of_others)
+            for logger in loggers:
+                logger.removeFilter(is_of_others)
 
 
 @contextmanager

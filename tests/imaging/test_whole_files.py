@@ -216,3 +216,12 @@ def test_deflate_without_its_end_is_cut():
     assert isinstance(
         read(data[:at] + data[at : at + 200] + bytes(len(data) - at - 200)), Rejection
     )
+
+
+def test_what_a_decoder_raises_is_the_reason_and_not_on_the_screen(caplog):
+    """pydicom logs the traceback of each decoder that it tried."""
+    whole = SOUND["DICOM, JPEG-LS"]
+    found = read(zeroed(whole, 512, 0.6))
+    assert isinstance(found, Rejection)
+    assert "does not decode" in found.reason
+    assert caplog.records == []
