@@ -82,9 +82,11 @@ class World:
         """Start `fracjax WORDS` here."""
         out = (self.folder / f"out-{time.monotonic_ns()}.txt").open("w+b")
         Path(out.name).unlink()
-        command = [sys.executable, "-c", "import sys; from fracjax.cli.main import main; "
-                   "sys.exit(main(sys.argv[1:]))", *map(str, words)]  # fmt: skip
-        env = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(self.folder / "cache")}
+        program = "from fracjax.cli.main import run; run()"
+        command = [sys.executable, "-c", program, *map(str, words)]
+        own = {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(self.folder / "cache")}
+        # It does not start itself again, for huge pages: a signal would come to nobody then.
+        env = {**os.environ, **own, "GLIBC_TUNABLES": "glibc.malloc.hugetlb=0"}
         process = subprocess.Popen(
             command, cwd=self.folder, env=env | environment, stdout=out, stderr=out
         )
