@@ -61,7 +61,9 @@ def _beside_training(world: World, count: int, console: Console) -> Count:
     started.wait()
     history = {row["epoch"]: row for row in json.loads((workdir / "history.json").read_text())}
     for run in opened:
-        part = open_dataset(run.config.data).part("validation", run.meta.form)
+        part = open_dataset(run.config.data, world.folder / "data").part(
+            "validation", run.meta.form
+        )
         said = run.predict(part)
         loss = -np.log(said.probabilities[np.arange(len(said.label)), said.label]).mean()
         kept = history[run.meta.epoch]["validation_loss"]
