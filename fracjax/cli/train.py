@@ -84,7 +84,8 @@ def train(words: Sequence[str], prog: str) -> None:
             command = f"fracjax evaluate --checkpoint {runs} --split validation --out {together}"
             print_main(f"then all of them as one: {command}")
     except InputError as error:
-        raise type(error)(io.fields_as_flags(str(error))) from error
+        error.args = (io.fields_as_flags(str(error)),)  # of whichever kind it is
+        raise
 
 
 def _steps(text: str) -> int:

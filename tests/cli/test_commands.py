@@ -3,10 +3,14 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from fracjax.cli import main as cli
+from fracjax.datasets.sources.archive import Changed
+from fracjax.errors import InputError
+from fracjax.loading.stored_rows import DamagedRows
 from tests.cli_runner import run_cli
 from tests.paths import ROOT
 
@@ -96,6 +100,25 @@ def test_a_bad_input_is_one_line_and_exit_code_2(words, message, tmp_path):
     assert answer.stderr.startswith("error: ")
     assert len(answer.stderr.strip().splitlines()) == 1, answer.stderr
     assert message in answer.stderr
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        InputError("data.batch_size is 0"),
+        DamagedRows(Path("features/a.npy"), (0, 0), "row 2; data.batch_size"),
+        Changed("a.png", "has data.batch_size"),
+    ],
+)
+def test_a_refusal_of_any_kind_from_training_is_one_line_of_flags(error, monkeypatch):
+    def fit(*_, **__):
+        raise error
+
+    said = str(error)
+    monkeypatch.setattr("fracjax.workflows.train.fit", fit)
+    answer = run_cli("train", "--config", "phantom_stage1")
+    expected = said.replace("data.batch_size", "--data.batch-size")
+    assert (answer.returncode, answer.stderr) == (2, f"error: {expected}\n")
 
 
 def test_a_misspelt_field_is_answered_with_the_right_one():
