@@ -65,8 +65,9 @@ def test_the_losses_of_both_fall_alike(trained):
     assert len(wide) == 60
     assert wide[-6:].mean() < 0.5 * wide[:6].mean()
     assert (wide != narrow).any()
-    by_epoch = [losses.reshape(EPOCHS, 3).mean(axis=1) for losses in (narrow, wide)]
-    assert_allclose(*by_epoch, atol=0.03)
+    # An epoch alone, of three steps, moves by 0.04 with the version of XLA.
+    by_half = [losses.reshape(2, -1).mean(axis=1) for losses in (narrow, wide)]
+    assert_allclose(*by_half, atol=0.01)
 
 
 def test_predicting_in_bfloat16_moves_probabilities_by_a_hundredth_or_two(trained, examples):
