@@ -74,6 +74,13 @@ def _kernels(network: str, title: str) -> Measurement:
     return Measurement(f"kernels_{network}", f"Kernels of a training step, {title}", words, toy)
 
 
+def _levers(network: str, title: str, batch: int, levers: str) -> Measurement:
+    words = f"levers.py --network {network} --batch {batch} --levers {levers} --json {{json}}"
+    toy = "--network basic_cnn --levers flat_adam --batch 1 --rounds 1 --steps 1"
+    name = f"levers_{network}_{batch}"
+    return Measurement(name, f"Levers of a training step, {title}, batch {batch}", words, toy)
+
+
 _ALL = "--side-by-side --torch {torch} --keras {keras}"
 MEASUREMENTS = (
     _speed("inception_v3", "InceptionV3", "inception_v3", 256, _ALL),
@@ -90,6 +97,15 @@ MEASUREMENTS = (
     _speed("efficientnet_b0", "EfficientNet-B0", "efficientnet_b0", 32, _ALL),
     _kernels("inception_v3", "InceptionV3"),
     _kernels("efficientnet_b0", "EfficientNet-B0"),
+    _levers("inception_v3", "InceptionV3", 256, "stem_bfloat16 stem_both flat_adam xla_pooling"),
+    _levers("inception_v3", "InceptionV3", 32, "flat_adam"),
+    _levers("efficientnet_b0", "EfficientNet-B0", 256, "flat_adam shifted_depthwise"),
+    Measurement(
+        "saving",
+        "What saving costs an epoch",
+        "saving.py --model.weights none",
+        "--config ../configs/phantom_stage1.py --epochs 1 --seconds 0 --model.width 0.1",
+    ),
     _flag("conv_fusion", "--xla_gpu_experimental_enable_conv_fusion=true"),
     _flag("runtime_fusion", "--xla_gpu_use_runtime_fusion=true"),
     Measurement(

@@ -1,13 +1,15 @@
 """Kernels and bytes of a training step on a GPU that is not here, as XLA compiles it for one.
 
-ENV/bin/python benchmarks/gpu_program.py [--network inception_v3] [--batch 256] [--rows 25]
-    [--precision bfloat16] [--hlo FILE] [--json FILE]
+ENV/bin/python benchmarks/gpu_program.py [--network inception_v3] [--batch 256] [--steps 32]
+    [--lever NAME] [--rows 25] [--precision bfloat16] [--hlo FILE] [--json FILE]
 
 ENV has fracjax, jax[cuda13] and no GPU; Linux and some minutes are needed. XLA compiles for an
 H100 by its figures: it fuses as on the card, but cannot try which algorithm of cuDNN is fastest, so
 nothing is said of the convolutions' own time. Of each kernel the bytes of its operands and results
-are counted; a kernel that is limited by memory takes at least these at 3.35 TB/s. Compare two
-checkouts: what a change does to kernels and bytes is seen without a card, what it is worth is not.
+are counted; a kernel that is limited by memory takes at least these at 3.35 TB/s. Counted is a step
+of those that a dispatch takes in a loop, and apart from that what comes before and after the loop.
+Compare two checkouts, or a lever of `levers.py`: what a change does to kernels and bytes is seen
+without a card, what it is worth is not.
 """
 
 import argparse
@@ -53,6 +55,7 @@ class Kernel:
     shape: str  # of its results
     bytes: int  # of operands and results
     source: str  # the operation of ours that it comes from, or a call of a library
+    looped: bool  # whether it runs in each step of the loop
 
     @property
     def kind(self) -> str:
@@ -74,6 +77,7 @@ def size(shape: str) -> int:
 
 def kernels(hlo: str) -> list[Kernel]:
     """Every kernel of a compiled module, in order; of a loop those of one turn."""
+    hlo = re.sub(r"/\*index=\d+\*/", "", hlo)  # in tuples of many
     computations: dict[str, list[tuple[str, ...]]] = {}
     entry = name = ""
     for line in hlo.splitlines():
@@ -84,60 +88,49 @@ def kernels(hlo: str) -> list[Kernel]:
         elif (found := _INSTRUCTION.match(line)) and name:
             computations[name].append(found.groups())
 
-    def of(name: str) -> Iterator[Kernel]:
+    def of(name: str, looped: bool) -> Iterator[Kernel]:
         shapes = {one[0]: one[1] for one in computations[name]}
         for own, shape, operation, operands, rest in computations[name]:
             if operation in _NO_KERNEL:
                 continue
             if operation in _CALLS:
                 for called in _CALLED.findall(rest):
-                    yield from of(called)
+                    yield from of(called, looped or operation == "while")
                 continue
             read = sum(size(shapes.get(it, "")) for it in re.findall(r"%([\w.\-]+)", operands))
             library = re.search(r'custom_call_target="([^"]*)"', rest)
             source = library or re.search(r'op_name="([^"]*)"', rest)
-            yield Kernel(own, shape, read + size(shape), source[1] if source else "")
+            yield Kernel(own, shape, read + size(shape), source[1] if source else "", looped)
 
-    return list(of(entry))
+    return list(of(entry, False))
 
 
-def compiled_step(network: str, batch: int, precision: str) -> str:
-    """The HLO of the whole network's training step, compiled for the card."""
+def compiled_steps(network: str, batch: int, precision: str, steps: int, lever: str | None) -> str:
+    """The HLO of a dispatch of the whole network's training steps, compiled for the card."""
     os.environ["JAX_SKIP_CUDA_CONSTRAINTS_CHECK"] = "1"  # there is no driver to ask
     import jax
     import jax.numpy as jnp
     import numpy as np
     from jax.experimental import topologies
     from jax.sharding import Mesh, NamedSharding, PartitionSpec
+    from levers import LEVERS, program
     from noise import noise_batch
 
-    from fracjax.config import Config, Data, Model, Phase
     from fracjax.ops.backend import tracing_for
-    from fracjax.runtime.sharding import data_mesh
-    from fracjax.training.model import init
-    from fracjax.training.step import StepSpec, make_step
 
     card = topologies.get_topology_desc("card", "cuda", target_config=TARGET, topology="1x1x1")
-    config = Config(
-        data=Data(classes=("a", "b"), image_size=224, batch_size=batch),
-        model=Model(name=network, precision=precision),  # pyright: ignore[reportArgumentType]
-        phases=(Phase(cut="none"),),
-    )
-    here = data_mesh(1)
-    mesh = Mesh(np.array(card.devices).reshape(here.devices.shape), here.axis_names)
-    everywhere = NamedSharding(mesh, PartitionSpec())
+    everywhere = NamedSharding(Mesh(np.array(card.devices), ("card",)), PartitionSpec())
 
     def there(tree: Any) -> Any:
         return jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=everywhere), tree
         )
 
-    model = init(config)
-    state = model.initial_state(0, here)
-    inputs = (state, noise_batch(batch, 224, 2), jax.random.key(0), jnp.float32(0))
+    own = program(network, batch, precision, LEVERS[lever] if lever else None)
+    inputs = (own.state, noise_batch(batch, 224, 2), jax.random.key(0), jnp.float32(0))
     with tracing_for("gpu"):
-        spec = StepSpec(model.training_view(0), model.optimizer(0), config)
-        return make_step(spec, mesh).lower(*there(inputs)).compile().as_text()
+        jitted = jax.jit(own.run(steps), donate_argnums=0)
+        return jitted.lower(*there(inputs)).compile().as_text() or ""
 
 
 def main() -> None:
@@ -145,21 +138,26 @@ def main() -> None:
     parser.add_argument("--network", default="inception_v3")
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--precision", default="bfloat16")
+    parser.add_argument("--steps", type=int, default=32, help="of a dispatch; 1: no loop")
+    parser.add_argument("--lever", help="a change, of levers.py")
     parser.add_argument("--rows", type=int, default=25)
     parser.add_argument("--hlo", type=Path, help="file for the compiled program")
     parser.add_argument("--json", type=Path, help="file for kernels and bytes by kind")
     asked = parser.parse_args()
-    text = compiled_step(asked.network, asked.batch, asked.precision)
+    text = compiled_steps(asked.network, asked.batch, asked.precision, asked.steps, asked.lever)
     if asked.hlo:
         asked.hlo.write_text(text)
-    found = kernels(text)
-    total = sum(one.bytes for one in found)
+    every = kernels(text)
+    found = [one for one in every if one.looped == (asked.steps > 1)]
+    total, once = (sum(one.bytes for one in part) for part in (found, every))
     by_kind: dict[str, list[int]] = defaultdict(list)
     for one in found:
         by_kind[one.source if one.source.startswith("__") else one.kind].append(one.bytes)
+    what = f"{asked.network}, batch {asked.batch}, {asked.precision}, {asked.lever or 'as it is'}"
     print(
-        f"{asked.network}, batch {asked.batch}, {asked.precision}: {len(found)} kernels, "
-        f"{total / 1e9:.1f} GB, {1e3 * total / BANDWIDTH:.1f} ms at the memory's rate\n"
+        f"{what}: {len(found)} kernels a step, {total / 1e9:.1f} GB, "
+        f"{1e3 * total / BANDWIDTH:.1f} ms at the memory's rate; "
+        f"{len(every) - len(found)} kernels, {(once - total) / 1e9:.1f} GB a dispatch\n"
     )
     print("| kind | kernels | GB |\n|---|---|---|")
     kinds = sorted(by_kind.items(), key=lambda item: -sum(item[1]))

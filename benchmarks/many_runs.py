@@ -110,7 +110,7 @@ def _measure(flags: Flags, folder: Path) -> Iterator[dict[str, Any]]:
     )
     quiet = Console(quiet=True)
 
-    def is_multihost(of: Of, k: int) -> Config:
+    def config_of(of: Of, k: int) -> Config:
         if of == "folds":
             return dataclasses.replace(base, folds=k)
         if of == "seeds":
@@ -122,7 +122,7 @@ def _measure(flags: Flags, folder: Path) -> Iterator[dict[str, Any]]:
     def seconds(of: Of, k: int, seed: int, *, together: bool) -> float:
         workdir = folder / f"{of}_{k}_{seed}_{together}"
         train = dataclasses.replace(base.train, seed=seed)
-        config = dataclasses.replace(is_multihost(of, k), workdir=workdir, train=train)
+        config = dataclasses.replace(config_of(of, k), workdir=workdir, train=train)
         start = time.perf_counter()
         for one in [config] if together else member_configs(config):
             fit_members(one, quiet)

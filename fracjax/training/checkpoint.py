@@ -9,7 +9,7 @@ import hashlib
 import sys
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import jax
 import orbax.checkpoint as ocp
@@ -75,7 +75,7 @@ class Checkpoints:
         self._workdir = workdir
         self._last, self._best = manager("last"), manager("best")
 
-    def __enter__(self) -> "Checkpoints":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
