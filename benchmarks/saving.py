@@ -74,7 +74,7 @@ def _waits(
     """For how long each epoch but the first waits, and the end of the run after the last one."""
     config, waits = dataclasses.replace(config, workdir=folder), []
     meta = CheckpointMetadata(config, model.image, "hash")
-    with RunLog(folder) as log:
+    with (log := RunLog(folder)):
         for epoch in range(1, epochs + 2):
             state = dataclasses.replace(state, step=state.step + 1)
             meta = dataclasses.replace(

@@ -9,7 +9,7 @@ import hashlib
 import sys
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
@@ -56,6 +56,8 @@ class Checkpoints:
             def written() -> None:  # by every process; told to the first, before the renaming
                 (unnamed,) = folder.glob("*.orbax-checkpoint-tmp")  # a folder for one save
                 write_digests(unnamed)
+                if name == "last":  # it names a best epoch, which must have its own name by then
+                    self._best.wait_until_finished()
 
             options = ocp.CheckpointManagerOptions(
                 max_to_keep=1,
@@ -75,7 +77,7 @@ class Checkpoints:
         self._workdir = workdir
         self._last, self._best = manager("last"), manager("best")
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Checkpoints":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -96,9 +98,6 @@ class Checkpoints:
 
     def save_last(self, state: TrainState, meta: CheckpointMetadata) -> None:
         """Keep the whole state after this epoch, or within the next, in place of the former one."""
-        # `last` names a best epoch that must be on the disk by the time it is.
-        with self._naming_full_disk():
-            self._best.wait_until_finished()
         # An epoch that ended before its validation is saved once more after it.
         if (number := int(state.step) + meta.epoch) not in self._last.all_steps():
             self._save(self._last, number, vars(state), meta)

@@ -12,6 +12,14 @@ from fracjax.runtime import multihost, termination
 from fracjax.runtime.termination import Ended, held_back
 
 
+@pytest.fixture
+def heard():
+    """Ctrl-C, which a shell has what runs in its background ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def _send(number: int) -> None:
     os.kill(os.getpid(), number)
 
@@ -19,7 +27,7 @@ def _send(number: int) -> None:
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "Ctrl-C"]
 )
-def test_what_is_held_back_ends_the_command_afterwards(number, code, capfd):
+def test_what_is_held_back_ends_the_command_afterwards(number, code, capfd, heard):
     before, done = signal.getsignal(number), []
 
     def command():

@@ -1,5 +1,7 @@
 """Two processes save several networks at one step, whichever of them is late."""
 
+import itertools
+
 from tests.pairs import run_pair
 
 # Orbax commits in a thread of its own: each process is late, in seconds, where `late` says so.
@@ -33,14 +35,16 @@ def main():
 
     def slow_commit(directory, futures, on_commit, **more):
         name = directory.parents[2].name
-        if (ours, name) in late:
+        if {(ours, name), (ours, directory.parent.name)} & late:
             time.sleep(0.7)
         what = f"{name}/{directory.parent.name}/{directory.name.partition('.')[0]}"
         say("written", what)
 
         def committed():
             say("committed", what)
-            return on_commit()
+            done = on_commit()
+            say("named", what)
+            return done
 
         return commit(directory, futures, committed, **more)
 
@@ -74,7 +78,7 @@ def main():
     save(1)
     late = {(0, "one"), (1, "two")}
     save(2)
-    late = {(0, "removing")}
+    late = {(0, "removing"), (1, "best")}
     save(3, best=True)
     save(4, best=True)
     for store in stores.values():
@@ -96,6 +100,10 @@ def test_networks_saved_at_one_step_do_not_wait_for_each_other_s_processes(tmp_p
     assert set(committed) == set(written)
     # A part that is not there yet when the checkpoint gets its name would be missing from it.
     assert [what for what in committed if committed[what] < written[what]] == []
+    # The last state names the best epoch, which is there by then, however late.
+    named = _times(first.out, "named")
+    for name, step in itertools.product(("one", "two"), (3, 4)):
+        assert named[f"{name}/best/{step}"] < named[f"{name}/last/{2 * step}"]
     left = {str(path.relative_to(tmp_path)) for path in tmp_path.glob("*/checkpoints/*/*")}
     saved = ("last/8", "best/4")  # of step 4 after epoch 4
     assert left == {f"{a}/checkpoints/{b}" for a in ("one", "two") for b in saved}
