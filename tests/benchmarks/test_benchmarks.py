@@ -46,8 +46,8 @@ def test_each_one_is_run_below():
         for path in BENCHMARKS.rglob("*.py")
         if "python benchmarks/" in path.read_text().split('"""')[1]
     ]
-    compiles_for_a_gpu = "gpu_program.py"  # which needs jax[cuda13]
-    assert sorted(scripts) == sorted([*TOY, compiles_for_a_gpu])
+    elsewhere = "gpu_program.py", "speed/layers.py"  # which need jax[cuda13] and torch
+    assert sorted(scripts) == sorted([*TOY, *elsewhere])
 
 
 def test_every_name_that_they_import_from_fracjax_is_there():
