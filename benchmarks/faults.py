@@ -26,6 +26,10 @@ from rich.console import Console
 sys.path.insert(0, str(Path(__file__).parents[1]))
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
+from fracjax.runtime import compilation_cache
+
+compilation_cache.enable()
+
 from fault_campaigns.count import show
 from fault_campaigns.full_disk import FRACTIONS, fill_disks, may_mount
 from fault_campaigns.kills import kill_at_random

@@ -11,6 +11,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jax
@@ -32,22 +33,29 @@ _CODES = {"SIGKILL": -9, "SIGTERM": 143, "SIGINT": 130}
 
 
 def kill_at_random(world: World, count: int, console: Console) -> dict[str, Count]:
-    """End `count` commands: three of four trainings, then preparations and evaluations."""
-    found = {}
-    for name in SIGNALS:
-        found[f"training, {name}"] = _trainings(world, name, max(1, count // 4), console)
-    found["preparation, SIGKILL"] = _preparations(world, max(1, count // 8), console)
-    found["evaluation, SIGKILL"] = _evaluations(world, max(1, count // 8), console)
-    return found
+    """End `count` commands: three of four trainings, then preparations and evaluations.
 
-
-def _trainings(world: World, name: str, count: int, console: Console) -> Count:
-    """A run that is ended so often, and then comes to its end; it must be the straight one."""
+    Two kinds at a time: a command leaves one of two cores to others for most of its time.
+    """
     straight = world.folder / "runs" / "straight"
     if not straight.exists():
         world.fracjax(world.train(str(straight), _EPOCHS))
         shutil.rmtree(straight)  # the first one compiled
         _whole(world.fracjax(world.train(str(straight), _EPOCHS)))
+    with ThreadPoolExecutor(2) as pool:
+        jobs = {
+            f"training, {name}": pool.submit(_trainings, world, name, max(1, count // 4), console)
+            for name in SIGNALS
+        }
+        few = world, max(1, count // 8), console
+        jobs["preparation, SIGKILL"] = pool.submit(_preparations, *few)
+        jobs["evaluation, SIGKILL"] = pool.submit(_evaluations, *few)
+    return {name: job.result() for name, job in jobs.items()}
+
+
+def _trainings(world: World, name: str, count: int, console: Console) -> Count:
+    """A run that is ended so often, and then comes to its end; it must be the straight one."""
+    straight = world.folder / "runs" / "straight"
     seconds = _seconds(straight)
     total, tries = Count(), 0
     workdir = world.folder / "runs" / name
