@@ -6,6 +6,7 @@
 import shutil
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,9 +21,18 @@ FRACTIONS = (0.03, 0.3, 0.6, 0.9)  # of what the command writes on a disk that i
 
 
 def fill_disks(world: World, console: Console, fractions: tuple[float, ...]) -> dict[str, Count]:
-    """Run each command on disks of these fractions of what it needs."""
-    disk = world.folder / "disk"
-    commands: dict[str, list[str | Path]] = {
+    """Run each command on disks of these fractions of what it needs, two commands at a time."""
+    with ThreadPoolExecutor(2) as pool:
+        jobs = {
+            name: pool.submit(_fill, world, name, console, fractions)
+            for name in _commands(world, Path())
+        }
+    return {name: job.result() for name, job in jobs.items()}
+
+
+def _commands(world: World, disk: Path) -> dict[str, list[str | Path]]:
+    """What writes to a disk."""
+    return {
         "train": [*world.train(str(disk / "run"), EPOCHS)],
         "train on": [*world.train(str(disk / "sound"), EPOCHS + 4)],
         "prepare": ["prepare", "phantom", "--count", "400", "--side", "64", "--data-dir", disk],
@@ -32,40 +42,44 @@ def fill_disks(world: World, console: Console, fractions: tuple[float, ...]) -> 
         "pack": ["pack", "--checkpoint", "runs/sound", "--out", disk / "packed.npz"],
         "export": ["export", "--stage1", "runs/sound", "--out", disk / "exported"],
     }  # fmt: skip
-    found = {}
-    for name, words in commands.items():
-        before = world.run if name == "train on" else None
-        with _disk(disk, 256 << 20):
+
+
+def _fill(world: World, name: str, console: Console, fractions: tuple[float, ...]) -> Count:
+    """One of the commands, on a disk of its own."""
+    disk = world.folder / f"disk-{name.replace(' ', '-')}"
+    words = _commands(world, disk)[name]
+    before = world.run if name == "train on" else None
+    with _disk(disk, 256 << 20):
+        if before:
+            shutil.copytree(before, disk / before.name)
+        empty = _used(disk)
+        sound = world.fracjax(words)
+        # A run that goes on replaces what it has: the new state lies beside the former one.
+        need = max(_used(disk) - empty, empty)
+    if sound.code:
+        raise RuntimeError(f"{name}: {sound.said}")
+    count = Count()
+    for fraction in fractions:
+        with _disk(disk, empty + int(need * fraction)):
             if before:
                 shutil.copytree(before, disk / before.name)
-            empty = _used(disk)
-            sound = world.fracjax(words)
-            # A run that goes on replaces what it has: the new state lies beside the former one.
-            need = max(_used(disk) - empty, empty)
-        if sound.code:
-            raise RuntimeError(f"{name}: {sound.said}")
-        found[name] = count = Count()
-        for fraction in fractions:
-            with _disk(disk, empty + int(need * fraction)):
-                if before:
-                    shutil.copytree(before, disk / before.name)
-                ended = world.fracjax(words)
-                one = judged(ended, sound.seconds)
-                if ended.code == 0:  # it writes less on a disk that has less, or says what failed
-                    one.wrong = int("error" in ended.said)
-                elif not one.refused:
-                    one.wrong = 1
-                if ended.traceback or one.wrong:
-                    console.print(f"{name}, {fraction:g} of {need} bytes: exit code {ended.code}: "
-                                  f"{ended.said[-1500:]}", markup=False)  # fmt: skip
-                if before:
-                    try:
-                        fracjax.open_run(disk / before.name)
-                    except InputError as error:
-                        console.print(f"{name}, {fraction:g}: {error}", markup=False)
-                        one.lost = 1
-                count.add(one)
-    return found
+            ended = world.fracjax(words)
+            one = judged(ended, sound.seconds)
+            if ended.code == 0:  # it writes less on a disk that has less, or says what failed
+                one.wrong = int("error" in ended.said)
+            elif not one.refused:
+                one.wrong = 1
+            if ended.traceback or one.wrong:
+                console.print(f"{name}, {fraction:g} of {need} bytes: exit code {ended.code}: "
+                              f"{ended.said[-1500:]}", markup=False)  # fmt: skip
+            if before:
+                try:
+                    fracjax.open_run(disk / before.name)
+                except InputError as error:
+                    console.print(f"{name}, {fraction:g}: {error}", markup=False)
+                    one.lost = 1
+            count.add(one)
+    return count
 
 
 def may_mount(folder: Path) -> str:

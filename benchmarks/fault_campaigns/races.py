@@ -18,6 +18,7 @@ from fracjax.errors import InputError
 from fracjax.inference.looks import LOOKS
 from fracjax.loading.dataset_view import open_dataset
 from fracjax.runtime.atomic_files import read_json
+from fracjax.training.checkpoint import newest
 
 _EPOCHS = 400
 
@@ -40,10 +41,7 @@ def _beside_training(world: World, count: int, console: Console) -> Count:
     words = world.train(str(workdir), _EPOCHS)
     started, total, opened = world.start(words), Count(), []
     while started.process.poll() is None and total.tried < count:
-        if (
-            not (workdir / "checkpoints" / "best").is_dir()
-            or not (workdir / "history.json").exists()
-        ):
+        if newest(workdir, "best") is None:
             time.sleep(0.1)
             continue
         total.tried += 1
