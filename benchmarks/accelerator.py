@@ -97,7 +97,7 @@ MEASUREMENTS = (
     _speed("efficientnet_b0", "EfficientNet-B0", "efficientnet_b0", 32, _ALL),
     _kernels("inception_v3", "InceptionV3"),
     _kernels("efficientnet_b0", "EfficientNet-B0"),
-    _levers("inception_v3", "InceptionV3", 256, "stem_bfloat16 stem_both flat_adam xla_pooling"),
+    _levers("inception_v3", "InceptionV3", 256, "stem_bfloat16 stem_both flat_adam native"),
     _levers("inception_v3", "InceptionV3", 32, "flat_adam"),
     _levers("efficientnet_b0", "EfficientNet-B0", 256, "flat_adam shifted_depthwise"),
     Measurement(

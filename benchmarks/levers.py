@@ -79,7 +79,7 @@ def _stem_of_one_channel_in_bfloat16(model: Classifier) -> None:
 
 
 @contextmanager
-def _xla_pooling() -> Iterator[None]:
+def _native() -> Iterator[None]:
     with mock.patch.dict(os.environ, FRACJAX_OPS="native"):
         yield
 
@@ -100,7 +100,7 @@ LEVERS = {
     "stem_one_channel": Lever("the first convolution of one channel", _stem_of_one_channel),
     "stem_both": Lever("the same, in bfloat16", _stem_of_one_channel_in_bfloat16),
     "flat_adam": Lever("Adam of all parameters as one vector", optimizer=optax.flatten),
-    "xla_pooling": Lever("XLA's backward pass of max pooling", tracing=_xla_pooling),
+    "native": Lever("layers of Flax and XLA; on a GPU, max pooling's", tracing=_native),
     "shifted_depthwise": Lever("depthwise by shifted products", tracing=_shifted_depthwise),
 }
 
