@@ -1,4 +1,4 @@
-"""What damage, kills, full disks and races do, by fixed seeds: a quarter of an hour, two cores.
+"""What damage, kills, full disks and races do, by fixed seeds: some twenty minutes, two cores.
 
 python benchmarks/faults.py [--campaigns pictures stored kills disk races] [--damages]
     [--pictures 3000] [--stored 150] [--kills 18] [--disks 0.03 0.3 0.9] [--races 2]
