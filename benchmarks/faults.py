@@ -1,7 +1,7 @@
-"""What damage, kills, full disks and races do, by fixed seeds: some twenty minutes, two cores.
+"""What damage, kills, full disks and races do, by fixed seeds: a quarter of an hour, two cores.
 
 python benchmarks/faults.py [--campaigns pictures stored kills disk races] [--damages]
-    [--pictures 3000] [--stored 150] [--kills 18] [--disks 0.03 0.3 0.9] [--races 2]
+    [--pictures 3000] [--stored 150] [--kills 12] [--disks 0.03 0.9] [--races 2]
     [--folder DIR]
 
 Pictures of every kind that is read are damaged and read as by prediction; what fracjax stored is
@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument(
         "--stored", type=int, default=150, help="damaged files of runs and datasets"
     )
-    parser.add_argument("--kills", type=int, default=18, help="commands to end")
+    parser.add_argument("--kills", type=int, default=12, help="commands to end")
     parser.add_argument("--disks", type=float, nargs="*", default=FRACTIONS, help="of the need")
     parser.add_argument("--races", type=int, default=2, help="meetings of each pair of commands")
     parser.add_argument("--folder", type=Path, help="to work in and leave as it is then")

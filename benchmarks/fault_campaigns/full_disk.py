@@ -17,7 +17,7 @@ from rich.console import Console
 import fracjax
 from fracjax.errors import InputError
 
-FRACTIONS = (0.03, 0.3, 0.9)  # of what the command writes on a disk that is large enough
+FRACTIONS = (0.03, 0.9)  # of what the command writes on a disk that is large enough
 
 
 def fill_disks(world: World, console: Console, fractions: tuple[float, ...]) -> dict[str, Count]:
