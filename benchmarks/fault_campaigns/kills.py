@@ -109,9 +109,9 @@ def _evaluations(world: World, count: int, console: Console) -> Count:
     _whole(whole)
     sound, total = contents(out), Count()
 
-    def others(than: dict[str, str]) -> list[str]:
+    def others() -> list[str]:
         there = contents(out)
-        return [name for name in there if name != LOOKS and there[name] != than.get(name)]
+        return [name for name in there if name != LOOKS and there[name] != sound.get(name)]
 
     for case in range(count):
         if case % 2 == 0:
@@ -119,11 +119,11 @@ def _evaluations(world: World, count: int, console: Console) -> Count:
         moment = stream("evaluate", case).uniform(0.5, 1) * whole.seconds
         killed = _ended_within(world, [*words, "--out", out], "SIGKILL", moment)
         total.add(_after_signal(killed, "SIGKILL", console))
-        if halves := [name for name in others(sound) if not name.startswith(".unfinished-")]:
+        if halves := [name for name in others() if not name.startswith(".unfinished-")]:
             console.print(f"killed evaluation {case}: {halves} are others than of a whole one")
             total.lost += 1
     _whole(world.fracjax([*words, "--out", out]))
-    if left := others(sound):
+    if left := others():
         console.print(f"an evaluation after killed ones: {left} are left, or others")
         total.wrong += 1
     return total

@@ -65,7 +65,9 @@ def test_the_losses_of_both_fall_alike(trained):
     assert len(wide) == 60
     assert wide[-6:].mean() < 0.5 * wide[:6].mean()
     assert (wide != narrow).any()
-    # An epoch alone, of three steps, moves by 0.04 with the version of XLA.
+    by_epoch = [losses.reshape(EPOCHS, 3).mean(axis=1) for losses in (narrow, wide)]
+    # Of the first two, where the loss falls fastest, one differs by 0.04 with jax 0.12.
+    assert_allclose(by_epoch[0][2:], by_epoch[1][2:], atol=0.03)
     by_half = [losses.reshape(2, -1).mean(axis=1) for losses in (narrow, wide)]
     assert_allclose(*by_half, atol=0.01)
 
