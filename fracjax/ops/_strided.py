@@ -4,7 +4,9 @@ import operator
 from collections.abc import Callable
 from functools import reduce
 
+import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
 
 At = tuple[slice, slice, slice]
@@ -14,12 +16,40 @@ def taps(
     x: Float[Array, "b h w c"], window: tuple[int, ...], strides: tuple[int, ...]
 ) -> list[Float[Array, "b h2 w2 c"]]:
     """What each place of the window sees, by rows; rows that fill no window are left out."""
-    ends = [((n - k) // s) * s + 1 for n, k, s in zip(x.shape[1:3], window, strides, strict=True)]
+    rows, columns = _spans(x, window, strides)
     return [
-        x[:, i : i + ends[0] : strides[0], j : j + ends[1] : strides[1]]
+        x[:, i : i + rows : strides[0], j : j + columns : strides[1]]
         for i in range(window[0])
         for j in range(window[1])
     ]
+
+
+def map_taps(
+    each: Callable[[Float[Array, "b h2 w2 c"]], Array],
+    x: Float[Array, "b h w c"],
+    window: tuple[int, ...],
+    strides: tuple[int, ...],
+) -> Float[Array, "taps ..."]:
+    """`each` of what each place of the window sees: in a loop, which keeps `x` and cuts it.
+
+    Written out, XLA's CPU backend makes the map anew, of what it was made of, for every tap. But
+    several devices would have to add up their sums at every turn.
+    """
+    if jax.device_count() > 1:
+        return jnp.stack([each(seen) for seen in taps(x, window, strides)])
+    spans = _spans(x, window, strides)
+
+    def at(place: tuple[Array, Array]) -> Array:
+        cut = lax.dynamic_slice(x, (0, *place, 0), (x.shape[0], *spans, x.shape[-1]))
+        return each(cut[:, :: strides[0], :: strides[1]])
+
+    return lax.map(at, tuple(jnp.indices(window).reshape(2, -1)))
+
+
+def _spans(x, window: tuple[int, ...], strides: tuple[int, ...]) -> list[int]:
+    """How many rows and columns lie between the first and the last that a tap sees."""
+    sides = zip(x.shape[1:3], window, strides, strict=True)
+    return [((side - k) // step) * step + 1 for side, k, step in sides]
 
 
 def margins(window: tuple[int, ...], stride: int) -> tuple[tuple[int, ...], ...]:

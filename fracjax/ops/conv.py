@@ -6,10 +6,12 @@ bfloat16, the layer is XLA's own.
 - A kernel 1×1 is a matrix product, forwards and backwards.
 - A convolution without padding takes up to four times as long as one with it. So rows of zeros are
   added, and what comes of them is cut off.
+- A picture's few channels leave a vector unit idle. With strides, what all taps see is laid side by
+  side for one matrix product.
 - The gradient of a kernel is a convolution whose window is the whole map, and whose channels are
-  the images. Where the kernel is one row or column, or takes strides, a matrix product per tap is
-  faster. Else a large map is taken two images at a time, which fit the caches: on a single
-  device, since a batch that is split over several has few on each.
+  the images. A matrix product per tap is faster. A large map of a square kernel without strides is
+  taken two images at a time instead, which fit the caches: on a single device, since a batch that
+  is split over several has few on each.
 """
 
 import operator
@@ -29,8 +31,9 @@ from fracjax.ops.draws import glorot_uniform
 Pads = tuple[tuple[int, int], tuple[int, int]]
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 _UNPADDED = ((0, 0), (0, 0))
-_LARGE = 2000  # places of a map: 25² gains little from parts, 52² twofold
+_LARGE = 2000  # places of a map: 25² gains nothing from parts, 52² does
 _PARTS = 16  # of a batch at most: each is a convolution in the program
+_FEW = 4  # channels
 
 
 class Conv(nnx.Conv):
@@ -81,9 +84,9 @@ def _backward(strides, pads, residuals, g):
         to_kernel = x.reshape(-1, x.shape[-1]).T @ g.reshape(-1, g.shape[-1])
         return g @ kernel[0, 0].T, to_kernel[None, None]
     (to_x,) = jax.linear_transpose(lambda x: _padded(x, kernel, strides, pads), x)(g)
-    if 1 in kernel.shape[:2] or strides != (1, 1):
-        return to_x, _by_tap(x, kernel, g, strides, pads)
-    return to_x, _by_part(x, kernel, g, pads)
+    if strides == (1, 1) and 1 not in kernel.shape[:2] and _in_parts(g):
+        return to_x, _by_part(x, kernel, g, pads)
+    return to_x, _by_tap(x, kernel, g, strides, pads)
 
 
 _on_cpu.defvjp(lambda *args: (_on_cpu(*args), args[:2]), _backward)
@@ -94,6 +97,10 @@ def _is_product(kernel, strides, pads) -> bool:
 
 
 def _padded(x, kernel, strides, pads):
+    if strides != (1, 1) and x.shape[-1] <= _FEW:
+        padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+        seen = jnp.concatenate(_strided.taps(padded, kernel.shape[:2], strides), -1)
+        return seen @ kernel.reshape(-1, kernel.shape[-1])
     more = kernel.shape[0] - 1 if strides == (1, 1) and pads == _UNPADDED else 0
     (top, bottom), sides = pads
     around = ((top + more, bottom + more), sides)
@@ -103,28 +110,27 @@ def _padded(x, kernel, strides, pads):
 
 def _by_tap(x, kernel, g, strides, pads):
     """Gradient of the kernel: what each tap saw, times the gradient of what came of it."""
-    padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
     flat = g.reshape(-1, g.shape[-1])
-    seen = _strided.taps(padded, kernel.shape[:2], strides)
-    products = [tap.reshape(-1, x.shape[-1]).T @ flat for tap in seen]
-    return jnp.stack(products).reshape(kernel.shape)
+
+    def product(seen):
+        return seen.reshape(-1, x.shape[-1]).T @ flat
+
+    padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+    products = _strided.map_taps(product, padded, kernel.shape[:2], strides)
+    return products.reshape(kernel.shape)
 
 
 def _by_part(x, kernel, g, pads):
     """The same of a kernel without strides: the sum over parts of the batch."""
 
-    def of(x, g):
-        return jax.linear_transpose(lambda k: _padded(x, k, (1, 1), pads), kernel)(g)[0]
+    def of(part):
+        return jax.linear_transpose(lambda k: _padded(x[part], k, (1, 1), pads), kernel)(g[part])[0]
 
-    return reduce(operator.add, [of(x[part], g[part]) for part in _parts(g)])
+    size = max(2, -(-len(g) // _PARTS))
+    return reduce(operator.add, [of(slice(i, i + size)) for i in range(0, len(g), size)])
 
 
-def _parts(maps) -> list[slice]:
-    """Two images at a time where a map is large, else all of them."""
-    count = maps.shape[0]
+def _in_parts(maps) -> bool:
+    count, h, w, _ = maps.shape
     # An export is for batches of any size: then it is no number.
-    whole = jax.device_count() > 1 or not isinstance(count, int)
-    if whole or count <= 2 or maps.shape[1] * maps.shape[2] <= _LARGE:
-        return [slice(None)]
-    size = max(2, -(-count // _PARTS))
-    return [slice(i, i + size) for i in range(0, count, size)]
+    return jax.device_count() == 1 and isinstance(count, int) and h * w > _LARGE

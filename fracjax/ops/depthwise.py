@@ -75,8 +75,12 @@ def shifted_products(
 def _backward(stride, residuals, g):
     x, kernel = residuals
     window, (_, h, w, _) = kernel.shape[:2], x.shape
-    taps = _taps(x, window, stride)
-    to_kernel = jnp.stack([(tap * g).sum((0, 1, 2)) for tap in taps]).reshape(kernel.shape)
+    to_kernel = _strided.map_taps(
+        lambda seen: (seen * g).sum((0, 1, 2)),
+        jnp.pad(x, ((0, 0), *_same(x, window, stride), (0, 0))),
+        window,
+        (stride, stride),
+    )
     padded = jnp.pad(g, _strided.margins(window, stride))
     whole = _strided.seen_by(
         window,
@@ -85,7 +89,7 @@ def _backward(stride, residuals, g):
         lambda i, j, at: padded[at] * kernel[i, j, 0][None, None, None],
     )
     (top, _), (left, _) = _same(x, window, stride)
-    return whole[:, top : top + h, left : left + w], to_kernel
+    return whole[:, top : top + h, left : left + w], to_kernel.reshape(kernel.shape)
 
 
 shifted_products.defvjp(lambda *args: (shifted_products(*args), args[:2]), _backward)

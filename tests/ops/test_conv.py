@@ -34,9 +34,11 @@ def test_by_hand():
 
 @pytest.mark.parametrize("padding", ["SAME", "VALID", ((2, 0), (0, 1))])
 @pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("side", [(1, 1), (3, 3), (4, 2), (7, 1), (1, 7)])
-def test_values_and_both_gradients_equal_xla(side, stride, padding):
-    x, kernel = draw(2, 9, 8, 3), draw(*side, 3, 5)
+@pytest.mark.parametrize("side", [(1, 1), (3, 3), (4, 2), (1, 7)])
+@pytest.mark.parametrize(("devices", "channels"), [(1, 6), (4, 3)])  # 3 as of pictures
+def test_values_and_both_gradients_equal_xla(devices, channels, side, stride, padding, monkeypatch):
+    monkeypatch.setattr(jax, "device_count", lambda: devices)
+    x, kernel = draw(2, 9, 8, channels), draw(*side, channels, 5)
     ours, theirs = (
         jax.jit(value_and_gradients, static_argnums=(0, 3, 4))(
             conv, x, kernel, (stride, stride), padding
@@ -46,11 +48,22 @@ def test_values_and_both_gradients_equal_xla(side, stride, padding):
     jax.tree.map(lambda a, b: assert_allclose(a, b, rtol=1e-5, atol=1e-5), ours, theirs)
 
 
-def convolutions(x, kernel) -> int:
+def program(x, kernel, strides=(1, 1)) -> str:
+    """A layer and its gradients, as JAX prints them."""
+    return str(jax.make_jaxpr(lambda: value_and_gradients(convolve, x, kernel, strides, "SAME"))())
+
+
+def convolutions(x, kernel, strides=(1, 1)) -> int:
     """How many a layer and its gradients consist of."""
-    arguments = (x, kernel, (1, 1), "SAME")
-    jaxpr = jax.make_jaxpr(lambda: value_and_gradients(convolve, *arguments))()
-    return str(jaxpr).count("conv_general_dilated[")
+    return program(x, kernel, strides).count("conv_general_dilated[")
+
+
+def test_the_first_layer_of_a_network_is_one_product():
+    few, many = (
+        convolutions(draw(1, 9, 9, channels), draw(3, 3, channels, 4), (2, 2))
+        for channels in (3, 8)
+    )
+    assert (few, many) == (0, 2)
 
 
 def test_a_large_map_is_taken_in_parts_the_last_of_them_smaller(monkeypatch):
@@ -79,7 +92,14 @@ def test_a_batch_that_is_split_over_devices_is_not_taken_in_parts(monkeypatch):
     """Each part would be spread over all of them again."""
     monkeypatch.setattr(conv, "_LARGE", 10)
     monkeypatch.setattr(jax, "device_count", lambda: 4)
-    assert convolutions(draw(5, 6, 7, 3), draw(3, 3, 3, 4)) == 2 + 1
+    assert convolutions(draw(5, 6, 7, 3), draw(3, 3, 3, 4)) == 2
+
+
+@pytest.mark.parametrize(("devices", "loops"), [(1, 1), (4, 0)])
+def test_only_a_single_device_takes_the_taps_in_a_loop(devices, loops, monkeypatch):
+    """Several would add up their sums at every turn."""
+    monkeypatch.setattr(jax, "device_count", lambda: devices)
+    assert program(draw(5, 6, 7, 3), draw(3, 3, 3, 4)).count("scan[") == loops
 
 
 def test_float64_takes_the_same_forms():

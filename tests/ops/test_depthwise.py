@@ -35,9 +35,10 @@ def test_by_hand():
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("side", [3, 5])
+@pytest.mark.parametrize(("devices", "side"), [(1, 3), (4, 3), (1, 5)])
 @pytest.mark.parametrize("picture", [(7, 6), (8, 5), (1, 2)])  # odd and even
-def test_values_and_both_gradients_equal_xla(picture, side, stride):
+def test_values_and_both_gradients_equal_xla(devices, picture, side, stride, monkeypatch):
+    monkeypatch.setattr(jax, "device_count", lambda: devices)
     x, kernel = draw(2, *picture, 3), draw(side, side, 1, 3)
     ours, theirs = (
         jax.jit(value_and_gradients, static_argnums=(0, 3))(conv, x, kernel, stride)
