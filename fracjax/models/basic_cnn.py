@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from fracjax import ops
 from fracjax.models.backbone import Backbone, ImageSpec, MapLevel
 
-_batch_norm = partial(nnx.BatchNorm, momentum=0.99, epsilon=1e-3, use_running_average=True)
+_batch_norm = partial(ops.BatchNorm, momentum=0.99, epsilon=1e-3, use_running_average=True)
 
 
 class ConvBlock(nnx.Module):

@@ -31,7 +31,7 @@ STAGES = (
     (3, 6, 320, 1, 1),
 )
 
-_batch_norm = partial(nnx.BatchNorm, momentum=0.99, epsilon=1e-3, use_running_average=True)
+_batch_norm = partial(ops.BatchNorm, momentum=0.99, epsilon=1e-3, use_running_average=True)
 
 
 def _conv(c_in: int, c_out: int, side: int = 1, **options) -> ops.Conv:

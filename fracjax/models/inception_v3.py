@@ -18,7 +18,7 @@ from fracjax.models.backbone import HEAD, Backbone, ImageSpec, MapLevel
 
 _max_pool = partial(ops.max_pool, side=3)
 _batch_norm = partial(
-    nnx.BatchNorm, momentum=0.99, epsilon=1e-3, use_scale=False, use_running_average=True
+    ops.BatchNorm, momentum=0.99, epsilon=1e-3, use_scale=False, use_running_average=True
 )
 
 

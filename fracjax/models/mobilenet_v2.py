@@ -24,7 +24,7 @@ ROWS = (
     (6, 320, 1, 1),
 )
 
-_batch_norm = partial(nnx.BatchNorm, momentum=0.999, epsilon=1e-3, use_running_average=True)
+_batch_norm = partial(ops.BatchNorm, momentum=0.999, epsilon=1e-3, use_running_average=True)
 
 
 def _conv(c_in: int, c_out: int, side: int, *, stride: int = 1, rngs: nnx.Rngs) -> ops.Conv:

@@ -7,6 +7,7 @@ Dimension names: b batch, h height, w width, c channels (in), o channels out, i 
 kernel or window.
 """
 
+from fracjax.ops.batch_norm import BatchNorm as BatchNorm
 from fracjax.ops.conv import Conv as Conv
 from fracjax.ops.depthwise import DepthwiseConv as DepthwiseConv
 from fracjax.ops.draws import Dropout as Dropout
