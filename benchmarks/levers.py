@@ -33,7 +33,7 @@ from record import Record
 
 from fracjax.config import Config, Data, Model, Phase, Precision
 from fracjax.models.classifier import Classifier
-from fracjax.ops import depthwise
+from fracjax.ops import batch_norm, depthwise
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training.forward import network_input
 from fracjax.training.model import TrainableModel, init
@@ -95,11 +95,18 @@ def _shifted_depthwise() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _written_out_batch_norm() -> Iterator[None]:
+    with mock.patch.object(batch_norm, "_written_out", return_value=True):
+        yield
+
+
 LEVERS = {
     "stem_bfloat16": Lever("the first convolution in bfloat16", _stem_in_bfloat16),
     "stem_one_channel": Lever("the first convolution of one channel", _stem_of_one_channel),
     "stem_both": Lever("the same, in bfloat16", _stem_of_one_channel_in_bfloat16),
     "flat_adam": Lever("Adam of all parameters as one vector", optimizer=optax.flatten),
+    "batch_norm": Lever("BatchNorm's gradient written out", tracing=_written_out_batch_norm),
     "native": Lever("layers of Flax and XLA; on a GPU, max pooling's", tracing=_native),
     "shifted_depthwise": Lever("depthwise by shifted products", tracing=_shifted_depthwise),
 }

@@ -1,11 +1,12 @@
 """Batch normalisation in training, with the gradient written out, as a CPU is fast at it.
 
 Flax's is differentiated term by term, which sums four maps and keeps the centred one. Written out
-(Ioffe and Szegedy 2015, section 3) the gradient needs two sums, of what is there anyway. Elsewhere, in
-bfloat16, and with running statistics the layer is Flax's own.
+(Ioffe and Szegedy 2015, section 3) the gradient needs two sums, of what is there anyway. Elsewhere,
+in bfloat16, and with running statistics the layer is Flax's own.
 """
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,39 +16,44 @@ from jaxtyping import Array, Float
 
 from fracjax.ops import backend
 
-_PLACES = (0, 1, 2)
-
 
 class BatchNorm(nnx.BatchNorm):
-    """`nnx.BatchNorm` of maps, by `normalise`."""
+    """`nnx.BatchNorm` of the last axis, by `normalise`."""
 
     def __call__(
-        self, x: Float[Array, "b h w c"], use_running_average: bool | None = None, **options
-    ) -> Float[Array, "b h w c"]:
+        self, x: Float[Array, "... c"], use_running_average: bool | None = None, **options
+    ) -> Float[Array, "... c"]:
         running = self.use_running_average if use_running_average is None else use_running_average
-        if running or options or self.dtype is not None or not backend.cpu_forms():
+        if running or options or not _written_out(self.dtype):
             return super().__call__(x, use_running_average, **options)
-        ones = jnp.ones(x.shape[-1], x.dtype)
-        scale = ones if self.scale is None else self.scale[...].astype(x.dtype)
-        bias = 0 * ones if self.bias is None else self.bias[...].astype(x.dtype)
-        y, mean, var = normalise(x, scale, bias, self.epsilon)
-        for running_value, value in ((self.mean, mean), (self.var, var)):
-            kept = self.momentum * running_value[...] + (1 - self.momentum) * value
-            running_value[...] = lax.stop_gradient(kept)
-        return y
+        # Statistics are of float32 at least, as Flax's.
+        maps = x.reshape(-1, x.shape[-1]).astype(jnp.promote_types(x.dtype, jnp.float32))
+        ones = jnp.ones(x.shape[-1], maps.dtype)
+        scale = ones if self.scale is None else self.scale[...].astype(maps.dtype)
+        bias = 0 * ones if self.bias is None else self.bias[...].astype(maps.dtype)
+        y, *statistics = normalise(maps, scale, bias, self.epsilon)
+        for kept, value in zip((self.mean, self.var), statistics, strict=True):
+            moved = self.momentum * kept[...] + (1 - self.momentum) * value
+            kept[...] = lax.stop_gradient(moved)
+        return y.astype(self.dtype or x.dtype).reshape(x.shape)
+
+
+def _written_out(dtype: Any) -> bool:
+    return dtype is None and backend.cpu_forms()
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
 def normalise(
-    x: Float[Array, "b h w c"], scale: Float[Array, "c"], bias: Float[Array, "c"], epsilon: float
-) -> tuple[Float[Array, "b h w c"], Float[Array, "c"], Float[Array, "c"]]:
-    """The maps with mean and variance of their own made `bias` and `scale`²; both as they were.
+    x: Float[Array, "n c"], scale: Float[Array, "c"], bias: Float[Array, "c"], epsilon: float
+) -> tuple[Float[Array, "n c"], Float[Array, "c"], Float[Array, "c"]]:
+    """`x` with a mean of `bias` and a deviation of `scale`; and its mean and variance before that.
 
-    No gradient flows back through mean and variance themselves: they go into running averages.
+    No gradient flows back through the mean and variance given, which running averages are made of.
     """
-    mean = x.mean(_PLACES)
-    var = jnp.maximum(0, (x * x).mean(_PLACES) - mean * mean)
-    return (x - mean) * (lax.rsqrt(var + epsilon) * scale) + bias, mean, var
+    mean = x.mean(0)
+    var = jnp.maximum(0, (x * x).mean(0) - mean * mean)
+    by = lax.rsqrt(var + epsilon) * scale
+    return (x - mean[None]) * by[None] + bias[None], mean, var
 
 
 def _forward(x, scale, bias, epsilon):
@@ -58,11 +64,11 @@ def _forward(x, scale, bias, epsilon):
 def _backward(epsilon, residuals, gradients):
     x, scale, mean, over_deviation = residuals
     g, _, _ = gradients
-    to_bias = g.sum(_PLACES)
-    to_scale = over_deviation * ((g * x).sum(_PLACES) - mean * to_bias)
-    n = x.size // x.shape[-1]
-    through_both = to_bias / n + (x - mean) * (over_deviation * to_scale / n)
-    return over_deviation * scale * (g - through_both), to_scale, to_bias
+    to_bias = g.sum(0)
+    to_scale = over_deviation * ((g * x).sum(0) - mean * to_bias)
+    through_mean, through_deviation = to_bias / len(x), over_deviation * to_scale / len(x)
+    own = g - through_mean[None] - (x - mean[None]) * through_deviation[None]
+    return (over_deviation * scale)[None] * own, to_scale, to_bias
 
 
 normalise.defvjp(_forward, _backward)
