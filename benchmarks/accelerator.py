@@ -97,9 +97,9 @@ MEASUREMENTS = (
     _speed("efficientnet_b0", "EfficientNet-B0", "efficientnet_b0", 32, _ALL),
     _kernels("inception_v3", "InceptionV3"),
     _kernels("efficientnet_b0", "EfficientNet-B0"),
-    _levers("inception_v3", "InceptionV3", 256, "stem_bfloat16 stem_both flat_adam native"),
-    _levers("inception_v3", "InceptionV3", 32, "flat_adam"),
-    _levers("efficientnet_b0", "EfficientNet-B0", 256, "flat_adam shifted_depthwise"),
+    _levers("inception_v3", "InceptionV3", 256, "stem_bfloat16 stem_both batch_norm native"),
+    _levers("inception_v3", "InceptionV3", 32, "flat_adam batch_norm"),
+    _levers("efficientnet_b0", "EfficientNet-B0", 256, "batch_norm shifted_depthwise"),
     Measurement(
         "saving",
         "What saving costs an epoch",
