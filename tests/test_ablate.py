@@ -70,6 +70,20 @@ def test_everything_wrong_is_said_at_once(tmp_path):
         assert words in str(error.value)
 
 
+def test_arms_of_a_frozen_prefix_keep_its_features_together(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):  # the same command goes on
+        for base in ("phantom_stage1", "stage1_frozen_cpu"):
+            arms = make_arms(_request(base, ("gamma", "erase")))
+            ablate._share_features(arms, ablate.FOLDER / base / "features")
+    assert [folder.name for folder in ablate.FOLDER.iterdir()] == ["stage1_frozen_cpu"]
+    stores = {arm.system.folder / "features" for arm in arms}
+    assert len(stores) == 6
+    assert {it.resolve() for it in stores} == {
+        tmp_path / ablate.FOLDER / "stage1_frozen_cpu" / "features"
+    }
+
+
 @pytest.fixture
 def scores(monkeypatch, tmp_path):
     """Forty studies: the base guesses, gamma knows better, of seed 1 there is only the base."""

@@ -7,6 +7,7 @@ base are compared study by study.
 
 import difflib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -75,6 +76,7 @@ def ablate(request: Request, console: Console) -> bool:
         lacking = dict.fromkeys(preparations(arms[0].system.configs[0], (), request.limits.sources))
         if by_hand := [one.by_hand for one in lacking if one.by_hand]:
             raise InputError("; ".join(by_hand))
+        _share_features(arms, folder / "features")
         jobs: list[Job] = [job_of(name, [words]) for name, words, _ in lacking]
         after = [job.name for job in jobs]
         for arm in arms:
@@ -100,6 +102,20 @@ def ablate(request: Request, console: Console) -> bool:
                 markup=False,
             )
     return good
+
+
+def _share_features(arms: Sequence[Arm], store: Path) -> None:
+    """Have all arms keep the features of a frozen prefix in one folder, by what they are of.
+
+    A lever of what trains, or of how, has the base's, whose making takes most of such a run.
+    """
+    for arm in arms:
+        (config,) = arm.system.configs
+        if config.freeze.cached_views:
+            store.mkdir(parents=True, exist_ok=True)
+            arm.system.folder.mkdir(exist_ok=True)
+            with suppress(FileExistsError):
+                (arm.system.folder / store.name).symlink_to(f"../{store.name}")
 
 
 def make_arms(request: Request) -> list[Arm]:
