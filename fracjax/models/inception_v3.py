@@ -22,16 +22,6 @@ _batch_norm = partial(
 )
 
 
-def _avg_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
-    # A sum of bfloat16 would lose digits with each of its nine terms.
-    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    # TensorFlow leaves the border padding out of the mean; Flax counts it by default.
-    # By name: jax2onnx puts a function of its own here, which takes nothing by position.
-    return nnx.avg_pool(
-        wide, window_shape=(3, 3), strides=(1, 1), padding="SAME", count_include_pad=False
-    )
-
-
 class ConvBN(nnx.Module):
     """Bias-free convolution, BatchNorm, ReLU: the only layer the paper uses."""
 
@@ -77,7 +67,7 @@ class InceptionA(nnx.Module):
             self.b1x1(x),
             self.b5x5_2(self.b5x5_1(x)),
             self.b3x3dbl_3(self.b3x3dbl_2(self.b3x3dbl_1(x))),
-            self.pool(_avg_pool(x)),
+            self.pool(ops.mean_pool(x)),
         ]
         return jnp.concatenate(branches, axis=-1)
 
@@ -119,7 +109,7 @@ class InceptionB(nnx.Module):
             self.b1x1(x),
             self.b7x7_3(self.b7x7_2(self.b7x7_1(x))),
             self.b7x7dbl_5(self.b7x7dbl_4(twice)),
-            self.pool(_avg_pool(x)),
+            self.pool(ops.mean_pool(x)),
         ]
         return jnp.concatenate(branches, axis=-1)
 
@@ -169,7 +159,7 @@ class InceptionC(nnx.Module):
             self.b3x3_2b(single),
             self.b3x3dbl_3a(double),
             self.b3x3dbl_3b(double),
-            self.pool(_avg_pool(x)),
+            self.pool(ops.mean_pool(x)),
         ]
         return jnp.concatenate(branches, axis=-1)
 

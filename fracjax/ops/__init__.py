@@ -16,3 +16,4 @@ from fracjax.ops.draws import fan_out_normal as fan_out_normal
 from fracjax.ops.draws import glorot_uniform as glorot_uniform
 from fracjax.ops.draws import normal_002 as normal_002
 from fracjax.ops.pooling import max_pool as max_pool
+from fracjax.ops.pooling import mean_pool as mean_pool

@@ -1,10 +1,12 @@
-"""Max pooling of stride 2 with a backward pass that is fast on CPUs, too.
+"""Max pooling of stride 2, and the mean of every place's neighbours, in forms fast on CPUs, too.
 
 XLA turns the gradient of a max pooling into a search for the place of each maximum, which is slow
-on CPUs. Here the way forward keeps the place, one byte a value. What all forms of this folder are
-worth together, `benchmarks/levers.py --levers native` measures.
+on CPUs. Here the way forward keeps the place, one byte a value. Its sum over windows is slow there
+as well, forwards and backwards: it is the sum of three rows, and of three columns of that. What all
+forms of this folder are worth together, `benchmarks/levers.py --levers native` measures.
 """
 
+import operator
 from functools import partial, reduce
 from typing import Any
 
@@ -62,3 +64,37 @@ def _backward(side, residuals, g):
 
 
 _pool.defvjp(_forward, _backward)
+
+
+def mean_pool(x: Float[Array, "b h w c"]) -> Float[Array, "b h w c"]:
+    """Mean of the 3×3 places around each, of as many as there are at a border; float32 at least.
+
+    TensorFlow leaves the border's padding out of the mean; Flax counts it by default.
+    """
+    # A sum of bfloat16 would lose digits with each of its nine terms.
+    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    if backend.cpu_forms():
+        return _mean(x)
+    # By name: jax2onnx puts a function of its own here, which takes nothing by position.
+    return nnx.avg_pool(
+        x, window_shape=(3, 3), strides=(1, 1), padding="SAME", count_include_pad=False
+    )
+
+
+@jax.custom_vjp
+def _mean(x) -> Any:
+    return _sums(x) / _counts(x)
+
+
+def _sums(x):
+    rows = _strided.taps(jnp.pad(x, ((0, 0), (1, 1), (0, 0), (0, 0))), (3, 1), (1, 1))
+    columns = jnp.pad(reduce(operator.add, rows), ((0, 0), (0, 0), (1, 1), (0, 0)))
+    return reduce(operator.add, _strided.taps(columns, (1, 3), (1, 1)))
+
+
+def _counts(x):
+    return _sums(jnp.ones((1, *x.shape[1:3], 1), x.dtype))
+
+
+# A place is in the mean of those that are in its own.
+_mean.defvjp(lambda x: (_mean(x), None), lambda _, g: (_sums(g / _counts(g)),))
