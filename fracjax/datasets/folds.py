@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -49,6 +50,13 @@ def left_out_indices(
 
 def stratified(label: Any, group: Any, folds: int, seed: int) -> list[tuple[Any, Any]]:
     """Rows of the others and rows of each fold, groups whole and classes in like fractions."""
+    return _stratified(
+        tuple(np.asarray(label).tolist()), tuple(np.asarray(group).tolist()), folds, seed
+    )
+
+
+@lru_cache(2)  # it takes seconds, and each fold asks for its parts one by one
+def _stratified(label: tuple, group: tuple, folds: int, seed: int) -> list[tuple[Any, Any]]:
     # Here, not above: it takes its time to import, and who reads a split makes none.
     from sklearn.model_selection import StratifiedGroupKFold
 
