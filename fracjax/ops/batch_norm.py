@@ -5,7 +5,6 @@ Flax's is differentiated term by term, which sums four maps and keeps the centre
 in bfloat16, and with running statistics the layer is Flax's own.
 """
 
-from functools import partial
 from typing import Any
 
 import jax
@@ -42,9 +41,9 @@ def _written_out(dtype: Any) -> bool:
     return dtype is None and backend.cpu_forms()
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(3,))
+@jax.custom_vjp
 def normalise(
-    x: Float[Array, "n c"], scale: Float[Array, "c"], bias: Float[Array, "c"], epsilon: float
+    x: Float[Array, "n c"], scale: Float[Array, "c"], bias: Float[Array, "c"], epsilon: Any
 ) -> tuple[Float[Array, "n c"], Float[Array, "c"], Float[Array, "c"]]:
     """`x` with a mean of `bias` and a deviation of `scale`; and its mean and variance before that.
 
@@ -61,14 +60,14 @@ def _forward(x, scale, bias, epsilon):
     return (y, mean, var), (x, scale, mean, lax.rsqrt(var + epsilon))
 
 
-def _backward(epsilon, residuals, gradients):
+def _backward(residuals, gradients):
     x, scale, mean, over_deviation = residuals
     g, _, _ = gradients
     to_bias = g.sum(0)
     to_scale = over_deviation * ((g * x).sum(0) - mean * to_bias)
     through_mean, through_deviation = to_bias / len(x), over_deviation * to_scale / len(x)
     own = g - through_mean[None] - (x - mean[None]) * through_deviation[None]
-    return (over_deviation * scale)[None] * own, to_scale, to_bias
+    return (over_deviation * scale)[None] * own, to_scale, to_bias, None
 
 
 normalise.defvjp(_forward, _backward)
