@@ -101,6 +101,12 @@ MEASUREMENTS = (
     _levers("inception_v3", "InceptionV3", 32, "flat_adam batch_norm"),
     _levers("efficientnet_b0", "EfficientNet-B0", 256, "batch_norm shifted_depthwise"),
     Measurement(
+        "start",
+        "Where the time of a start goes, InceptionV3, batch 256",
+        "start.py --batch 256 --precision bfloat16 --json {json}",
+        "--network basic_cnn --batch 1 --precision float32",
+    ),
+    Measurement(
         "saving",
         "What saving costs an epoch",
         "saving.py --model.weights none",

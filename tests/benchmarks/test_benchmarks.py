@@ -24,6 +24,7 @@ TOY = {
     "kernels.py": "--config configs/phantom_stage1.py --studies 60 --steps 2 --data.batch-size 4 "
     "--data.image-size 32 --model.width 0.1",
     "levers.py": "--network basic_cnn --levers flat_adam --batch 2 --rounds 1 --steps 1",
+    "start.py": "--network basic_cnn --batch 1",
     "saving.py": "--config configs/phantom_stage1.py --epochs 1 --seconds 0 --model.width 0.1",
     "many_runs.py": "--of seeds --ks 1 --rounds 1 --width 0.1 --image-size 16 --studies 60 "
     "--batch-size 4 --epochs 1",
