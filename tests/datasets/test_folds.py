@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from fracjax.config import Data, fold_of
-from fracjax.datasets.folds import fold_indices, left_out_indices
+from fracjax.datasets.folds import fold_indices, left_out_indices, stratified
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.request import Request
 from fracjax.errors import InputError
@@ -25,6 +25,13 @@ def _studies(count: int = 300):
 
 def _cut(label, group, fold, seed=0):
     return fold_indices(label, group, fold=fold_of(fold) or (0, 0), seed=seed, source="tiny")
+
+
+def test_the_folds_of_the_same_studies_are_cut_once():
+    label, group = _studies()
+    cut = stratified(label, group, 5, 0)
+    assert stratified(label.copy(), group.copy(), 5, 0) is cut
+    assert stratified(label, group, 5, 1) is not cut
 
 
 def test_a_fold_is_named_by_number_and_count():
