@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Mapping
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,14 @@ def machine_line(device: str) -> str:
 def describe(device: Any) -> str:
     """Platform and kind of one of `jax.devices()`."""
     return f"{device.platform} {device.device_kind}"
+
+
+def settings(flags: Any) -> dict[str, Any]:
+    """A command's flags, a dataclass, as JSON takes them: of a file its name."""
+    return {
+        name: value.name if isinstance(value, Path) else value
+        for name, value in asdict(flags).items()
+    }
 
 
 def in_huge_pages(environment: Mapping[str, str]) -> bool:

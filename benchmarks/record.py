@@ -1,12 +1,11 @@
 """What a benchmark of this process keeps: machine, settings, load, and every row as it is made."""
 
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import jax
-from machine import describe, in_huge_pages, machine_line
+from machine import describe, in_huge_pages, machine_line, settings
 
 from fracjax.runtime.atomic_files import write_json
 
@@ -26,7 +25,7 @@ class Record:
         self._path = path
         self._found: dict[str, Any] = {
             "machine": self.machine,
-            "settings": {**asdict(flags), "json": None, "huge_pages": huge},
+            "settings": {**settings(flags), "huge_pages": huge},
             "load": [os.getloadavg()[0]],
             "rows": [],
         }

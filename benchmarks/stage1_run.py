@@ -15,14 +15,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import tyro
-from machine import machine_line
+from machine import machine_line, settings
 
 from fracjax.datasets.prepare import prepare
 from fracjax.datasets.request import Request
@@ -53,7 +53,7 @@ def main() -> None:
     device = subprocess.run([sys.executable, "-c", DEVICE], capture_output=True, text=True)
     found: dict[str, Any] = {
         "machine": machine_line(device.stdout.strip()),
-        "settings": {**asdict(flags), "json": None, "overrides": overrides},
+        "settings": {**settings(flags), "overrides": overrides},
         "load": os.getloadavg()[0],
     }
     with tempfile.TemporaryDirectory() as temporary:

@@ -15,11 +15,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tyro
+from machine import settings
 
 from fracjax.config.schema import Precision
 from fracjax.runtime.atomic_files import write_json
@@ -124,7 +125,7 @@ def main() -> None:
     sums = [sum(rows[name][i] for name in counted) for rows in (cold, warm) for i in (0, 1)]
     print(f"| to the end of the first step | {' | '.join(f'{x:.1f}' for x in sums)} |")
     if flags.json:
-        found: dict[str, Any] = {"machine": machine, "settings": {**asdict(flags), "json": None}}
+        found: dict[str, Any] = {"machine": machine, "settings": settings(flags)}
         write_json(flags.json, {**found, "load": load, "cold": cold, "warm": warm})
 
 

@@ -53,7 +53,7 @@ import tyro
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # of what all benchmarks share
 from contender import Contender, ContenderError
-from machine import machine_line
+from machine import machine_line, settings
 from networks import NETWORKS, Part, System, systems
 from table import tables
 
@@ -120,7 +120,7 @@ def main() -> None:
             print(f"{name}: left out, as its flag names no interpreter", file=sys.stderr)
     found: dict[str, Any] = {
         "machine": machine_line(roof["device"]),
-        "settings": {**asdict(flags), **dict.fromkeys(("json", "keras", "torch"))},
+        "settings": settings(flags),
         "load": [os.getloadavg()[0]],
         "roof": [roof],
         "rows": [],
