@@ -39,7 +39,7 @@ from fracjax.training.model import init
 class Flags:
     """Which network, and how often."""
 
-    torch: str
+    torch: Path
     """Interpreter of an environment with torch."""
     network: str = "inception_v3"
     """Whose convolutions."""

@@ -69,7 +69,9 @@ def shifted_products(
 ) -> Float[Array, "b h2 w2 c"]:
     """The same, as a sum over the kernel's taps of a shifted image times a weight."""
     weights = kernel.reshape(-1, 1, 1, 1, kernel.shape[-1])
-    return reduce(operator.add, map(operator.mul, _taps(x, kernel.shape[:2], stride), weights))
+    window, strides = kernel.shape[:2], (stride, stride)
+    seen = _strided.taps(_padded(x, window, stride), window, strides)
+    return reduce(operator.add, map(operator.mul, seen, weights))
 
 
 def _backward(stride, residuals, g):
@@ -77,7 +79,7 @@ def _backward(stride, residuals, g):
     window, (_, h, w, _) = kernel.shape[:2], x.shape
     to_kernel = _strided.map_taps(
         lambda seen: (seen * g).sum((0, 1, 2)),
-        jnp.pad(x, ((0, 0), *_same(x, window, stride), (0, 0))),
+        _padded(x, window, stride),
         window,
         (stride, stride),
     )
@@ -99,6 +101,5 @@ def _same(x, window: tuple[int, ...], stride: int) -> Sequence[tuple[int, int]]:
     return lax.padtype_to_pads(x.shape[1:3], window, (stride, stride), "SAME")
 
 
-def _taps(x, window: tuple[int, ...], stride: int) -> list[Array]:
-    padded = jnp.pad(x, ((0, 0), *_same(x, window, stride), (0, 0)))
-    return _strided.taps(padded, window, (stride, stride))
+def _padded(x, window: tuple[int, ...], stride: int) -> Array:
+    return jnp.pad(x, ((0, 0), *_same(x, window, stride), (0, 0)))
