@@ -3,9 +3,11 @@
 python benchmarks/saving.py [--config configs/stage1.py] [--epochs 8] [--seconds 0 1 4]
     [--model.width 0.1 ...]
 
-A run saves its whole state after each epoch, and the network itself where the epoch is the best so
-far, here every one. It writes while the next epoch runs, which is a sleep here; an epoch that is
-shorter than its writing waits. The state is the config's, with random weights, on the device.
+A run saves its whole state after each epoch, and the network itself where it is the one that
+`train.keep` names so far: the last of all, or every one, as the loss falls here. It writes while
+the next epoch runs, which is a sleep here. An epoch that ends while a state is being written is
+left out, but for the last one and those whose network is kept, which wait. The state is the
+config's, with random weights, on the device.
 """
 
 import dataclasses
@@ -24,6 +26,7 @@ from fracjax.config.io import load
 from fracjax.runtime.sharding import data_mesh
 from fracjax.training.checkpoint import CheckpointMetadata
 from fracjax.training.model import TrainableModel, init
+from fracjax.training.schedule import kept_epoch, next_epoch
 from fracjax.training.step import TrainState
 from fracjax.training.trainer import RunLog
 
@@ -37,7 +40,7 @@ class Flags:
     config: Path = ROOT / "configs" / "stage1.py"
     """Whose network and optimiser are saved."""
     epochs: int = 8
-    """To save, after one that is not counted."""
+    """To save, after one that is not counted and before the last one."""
     seconds: tuple[float, ...] = (0.0, 1.0, 4.0)
     """How long an epoch takes; one row each."""
 
@@ -71,25 +74,23 @@ def _waits(
     seconds: float,
     epochs: int,
 ) -> tuple[list[float], float]:
-    """For how long each epoch but the first waits, and the end of the run after the last one."""
-    config, waits = dataclasses.replace(config, workdir=folder), []
+    """For how long each epoch but the first and the last waits; and the last and the run's end."""
+    phases, waits = (dataclasses.replace(config.phases[-1], epochs=epochs + 2),), []
+    config = dataclasses.replace(config, workdir=folder, phases=phases)
     meta = CheckpointMetadata(config, model.image, "hash")
     with (log := RunLog(folder)):
-        for epoch in range(1, epochs + 2):
+        for epoch in range(1, epochs + 3):
             state = dataclasses.replace(state, step=state.step + 1)
-            meta = dataclasses.replace(
-                meta,
-                epoch=epoch,
-                best_epoch=epoch,
-                best_loss=1 / epoch,
-                history=[*meta.history, {"epoch": epoch, "phase": 1, "validation_loss": 1 / epoch}],
-            )
+            row = {"epoch": epoch, "validation_loss": 1 / epoch, "validation_auc": 1 - 1 / epoch}
+            history = [*meta.history, row]
+            best = kept_epoch(history, config)
+            meta = dataclasses.replace(meta, epoch=epoch, best_epoch=best, history=history)
             time.sleep(seconds)
             begin = time.perf_counter()
-            log.save_epoch(state, meta)
+            log.save_epoch(state, meta, over=next_epoch(history, config) is None)
             waits.append(time.perf_counter() - begin)
-        begin = time.perf_counter()
-    return waits[1:], time.perf_counter() - begin
+        end = time.perf_counter()
+    return waits[1:-1], waits[-1] + time.perf_counter() - end
 
 
 if __name__ == "__main__":

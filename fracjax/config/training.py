@@ -61,6 +61,6 @@ class Train:
     """Training steps per call of the compiled program, in resident mode; 0 is 32 on an
     accelerator, and 1 on a CPU. SIGTERM and Ctrl-C wait for the end of two calls."""
     checkpoint_steps: Annotated[int, AT_LEAST_0] = 0
-    """Steps after which the state is saved within an epoch, too; 0 saves after each epoch only."""
+    """Steps after which the state is saved within an epoch, too; 0 saves after epochs only."""
     seed: Annotated[int, AT_LEAST_0] = 0
     """Seed of the initial weights, the order of the studies, augmentation and dropout."""

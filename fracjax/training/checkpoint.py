@@ -20,7 +20,7 @@ from fracjax.errors import DAMAGE, InputError, naming
 from fracjax.models.backbone import leaf_shapes
 from fracjax.runtime.atomic_files import read_json
 from fracjax.runtime.disk_space import naming_full_disk
-from fracjax.runtime.multihost import is_main
+from fracjax.runtime.multihost import broadcast, is_main
 from fracjax.runtime.sharding import replicated
 from fracjax.training.checkpoint_digests import METADATA, check_digests, write_digests
 from fracjax.training.checkpoint_metadata import VERSION, CheckpointMetadata
@@ -101,6 +101,10 @@ class Checkpoints:
         # An epoch that ended before its validation is saved once more after it.
         if (number := int(state.step) + meta.epoch) not in self._last.all_steps():
             self._save(self._last, number, vars(state), meta)
+
+    def is_writing_last(self) -> bool:
+        """Whether the last state is still being written; the same on all hosts."""
+        return broadcast(self._last.is_saving_in_progress())
 
     def _save(
         self, manager: ocp.CheckpointManager, number: int, tree: dict, meta: CheckpointMetadata

@@ -55,8 +55,8 @@ def train_epoch(
                 if ends:
                     raise Ended
                 for trainer in active:
-                    if trainer.diverged is None and trainer.meta.step < trainer.steps:
-                        trainer.save_within_epoch()
+                    if trainer.meta.step < trainer.steps:
+                        trainer.save()
     finally:
         loader.end()
     if len(reached) > 1:  # else a run goes on that had ended before its validation

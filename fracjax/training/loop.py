@@ -212,9 +212,8 @@ def train_epochs(
                 if stop.now():
                     raise Ended
             except Ended:
-                for trainer in active:
-                    if trainer.meta.step and trainer.diverged is None:
-                        trainer.save_within_epoch()
+                for trainer in trainers:
+                    trainer.save()
                 record.save()
                 saved = f"{first.config.workdir} is saved {first.standing}"
                 if len(trainers) > 1:

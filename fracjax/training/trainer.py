@@ -41,11 +41,17 @@ class RunLog(Checkpoints):
         self._history = workdir / "history.json"
         self._workdir, self._events = workdir, EventFile(workdir) if is_main() else None
 
-    def save_epoch(self, state: TrainState, meta: CheckpointMetadata) -> None:
-        """Save the state after an epoch, twice if it is the one to keep, and its figures."""
-        if meta.best_epoch == meta.epoch:
+    def save_epoch(self, state: TrainState, meta: CheckpointMetadata, *, over: bool) -> None:
+        """Save the state after an epoch, twice if it is the one to keep, and its figures.
+
+        Epochs shorter than their writing do not wait for it: the state of one is left out while
+        an earlier one is being written, unless it is to be kept, or the training is `over`.
+        """
+        keep = meta.best_epoch == meta.epoch
+        if keep:
             self.save_best(state, meta)
-        self.save_last(state, meta)
+        if keep or over or not self.is_writing_last():
+            self.save_last(state, meta)
         write_json(self._history, meta.history)
         self.write_events(meta.epoch, meta.history[-1])
 
@@ -186,9 +192,10 @@ class Trainer:
         self.state = state
         self.meta = dataclasses.replace(self.meta, step=step, sums=sums)
 
-    def save_within_epoch(self) -> None:
-        """Save an epoch that is not over; its steps may be, and its validation is not."""
-        self.log.save_last(self.state, self.meta)
+    def save(self) -> None:
+        """Save it where it stands, unless nothing of it is trained, or it diverged."""
+        if self.diverged is None and (self.meta.epoch or self.meta.step):
+            self.log.save_last(self.state, self.meta)
 
     @property
     def standing(self) -> str:
@@ -222,7 +229,7 @@ class Trainer:
             step=0,
             sums={},
         )
-        self.log.save_epoch(self.state, self.meta)
+        self.log.save_epoch(self.state, self.meta, over=self.ahead is None)
         return "  ".join(
             f"{name} {value}" if isinstance(value, int) else f"{name} {value:.4g}"
             for name, value in row.items()
@@ -238,7 +245,7 @@ class Trainer:
             self.diverged = f"diverged: the {what} is {loss}; it ends here, the others go on"
             return self.diverged
         if checkpoint.newest(self.config.workdir, "last"):
-            kept = "the checkpoints of the last finished epoch are kept; try another --workdir with"
+            kept = "its last checkpoint is kept; try another --workdir with"
         else:
             kept = "no epoch was finished; try"
         raise InputError(

@@ -1,6 +1,8 @@
 """A run with the whole recipe on: what is kept, and that it goes on to the same bits."""
 
 import dataclasses
+import os
+import signal
 
 import jax
 import numpy as np
@@ -13,7 +15,8 @@ from fracjax.errors import InputError
 from fracjax.inference.model_bundle import open_run, read_metas
 from fracjax.loading.dataset_view import open_dataset
 from fracjax.runtime.sharding import data_mesh
-from fracjax.training.checkpoint import read_meta
+from fracjax.runtime.termination import Ended
+from fracjax.training.checkpoint import Checkpoints, read_meta
 from fracjax.training.checks import check_workdir
 from fracjax.training.starting_run import initial_arrays, starts_of
 from tests.training.runs import cut_short, fit, saved
@@ -103,6 +106,23 @@ def test_it_goes_on_to_the_same_bits(config, straight, tmp_path):
         fit(streamed, QUIET)
     with pytest.raises(InputError, match="a run that keeps its last epoch, and is not over"):
         read_metas(tmp_path)
+    assert fit(run, QUIET).history == straight.history
+    for which in ("last", "best"):
+        jax.tree.map(assert_array_equal, saved(tmp_path, which), saved(config.workdir, which))
+
+
+def test_an_epoch_that_ends_while_another_is_written_is_saved_at_the_latest_when_the_run_ends(
+    config, straight, tmp_path, monkeypatch
+):
+    def busy(checkpoints):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return True
+
+    run = dataclasses.replace(config, workdir=tmp_path)
+    monkeypatch.setattr(Checkpoints, "is_writing_last", busy)
+    with pytest.raises(Ended, match="is saved after epoch 1;"):
+        fit(run, QUIET)
+    assert read_meta(tmp_path, "last").epoch == 1
     assert fit(run, QUIET).history == straight.history
     for which in ("last", "best"):
         jax.tree.map(assert_array_equal, saved(tmp_path, which), saved(config.workdir, which))
