@@ -1,22 +1,20 @@
 """Dense convolution in the forms that XLA's CPU backend is fast at.
 
-Three of its choices cost a CPU dearly (`benchmarks/RESULTS.md`, levers); elsewhere, and in
+Four of its choices cost a CPU dearly (`benchmarks/RESULTS.md`, levers); elsewhere, and in
 bfloat16, the layer is XLA's own.
 
 - A kernel 1×1 is a matrix product, forwards and backwards.
-- A convolution without padding takes up to four times as long as one with it. So rows of zeros are
-  added, and what comes of them is cut off.
+- A convolution whose output is no larger than its input goes to YNNPACK, which takes one core for
+  many shapes. With rows of zeros below, what comes of which is cut off, Eigen takes all of them.
 - A picture's few channels leave a vector unit idle. With strides, what all taps see is laid side by
   side for one matrix product.
 - The gradient of a kernel is a convolution whose window is the whole map, and whose channels are
-  the images. A matrix product per tap is faster. A large map of a square kernel without strides is
-  taken two images at a time instead, which fit the caches: on a single device, since a batch that
-  is split over several has few on each.
+  the images: fast with such rows, and not at all of strides and of kernels of one column. Of these
+  it is a matrix product per tap.
 """
 
-import operator
 from collections.abc import Sequence
-from functools import partial, reduce
+from functools import partial
 from typing import Any
 
 import jax
@@ -31,8 +29,7 @@ from fracjax.ops.draws import glorot_uniform
 Pads = tuple[tuple[int, int], tuple[int, int]]
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 _UNPADDED = ((0, 0), (0, 0))
-_LARGE = 2000  # places of a map: 25² gains nothing from parts, 52² does
-_PARTS = 16  # of a batch at most: each is a convolution in the program
+_SMALL = 8  # rows of a map: of fewer, one row more is too much to add
 _FEW = 4  # channels
 
 
@@ -75,7 +72,9 @@ def convolve(
 def _on_cpu(x, kernel, strides: tuple[int, int], pads: Pads):
     if _is_product(kernel, strides, pads):
         return x @ kernel[0, 0]
-    return _padded(x, kernel, strides, pads)
+    if strides == (1, 1):
+        return _without_strides(x, kernel, pads)
+    return _strided_layer(x, kernel, strides, pads)
 
 
 def _backward(strides, pads, residuals, g):
@@ -83,10 +82,18 @@ def _backward(strides, pads, residuals, g):
     if _is_product(kernel, strides, pads):
         to_kernel = x.reshape(-1, x.shape[-1]).T @ g.reshape(-1, g.shape[-1])
         return g @ kernel[0, 0].T, to_kernel[None, None]
-    (to_x,) = jax.linear_transpose(lambda x: _padded(x, kernel, strides, pads), x)(g)
-    if strides == (1, 1) and 1 not in kernel.shape[:2] and _in_parts(g):
-        return to_x, _by_part(x, kernel, g, pads)
-    return to_x, _by_tap(x, kernel, g, strides, pads)
+    padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+    if strides != (1, 1):
+        (to_x,) = jax.linear_transpose(lambda x: _strided_layer(x, kernel, strides, pads), x)(g)
+        return to_x, _by_tap(padded, kernel, g, strides)
+    turned = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
+    (top, bottom), (left, right) = pads
+    h, w = (side - 1 for side in kernel.shape[:2])
+    to_x = _without_strides(g, turned, ((h - top, h - bottom), (w - left, w - right)))
+    if kernel.shape[1] == 1:
+        return to_x, _by_tap(padded, kernel, g, strides)
+    (to_kernel,) = jax.linear_transpose(lambda k: _with_rows(padded, k, _UNPADDED), kernel)(g)
+    return to_x, to_kernel
 
 
 _on_cpu.defvjp(lambda *args: (_on_cpu(*args), args[:2]), _backward)
@@ -96,41 +103,35 @@ def _is_product(kernel, strides, pads) -> bool:
     return kernel.shape[:2] == strides == (1, 1) and pads == _UNPADDED
 
 
-def _padded(x, kernel, strides, pads):
-    if strides != (1, 1) and x.shape[-1] <= _FEW:
-        padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
-        seen = jnp.concatenate(_strided.taps(padded, kernel.shape[:2], strides), -1)
-        return seen @ kernel.reshape(-1, kernel.shape[-1])
-    more = kernel.shape[0] - 1 if strides == (1, 1) and pads == _UNPADDED else 0
+def _without_strides(x, kernel, pads: Pads):
+    if x.shape[1] < _SMALL:
+        return lax.conv_general_dilated(x, kernel, (1, 1), pads, dimension_numbers=_LAYOUT)
+    return _with_rows(x, kernel, pads)
+
+
+def _with_rows(x, kernel, pads: Pads):
+    """A convolution without strides, with rows of zeros below until it gives more than it takes."""
     (top, bottom), sides = pads
-    around = ((top + more, bottom + more), sides)
-    y = lax.conv_general_dilated(x, kernel, strides, around, dimension_numbers=_LAYOUT)
-    return y[:, more : y.shape[1] - more]
+    more = max(0, kernel.shape[0] - top - bottom)
+    around = ((top, bottom + more), sides)
+    y = lax.conv_general_dilated(x, kernel, (1, 1), around, dimension_numbers=_LAYOUT)
+    return y[:, : y.shape[1] - more]
 
 
-def _by_tap(x, kernel, g, strides, pads):
+def _strided_layer(x, kernel, strides: tuple[int, int], pads: Pads):
+    if x.shape[-1] > _FEW:
+        return lax.conv_general_dilated(x, kernel, strides, pads, dimension_numbers=_LAYOUT)
+    padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+    seen = jnp.concatenate(_strided.taps(padded, kernel.shape[:2], strides), -1)
+    return seen @ kernel.reshape(-1, kernel.shape[-1])
+
+
+def _by_tap(padded, kernel, g, strides: tuple[int, int]):
     """Gradient of the kernel: what each tap saw, times the gradient of what came of it."""
     flat = g.reshape(-1, g.shape[-1])
 
     def product(seen):
-        return seen.reshape(-1, x.shape[-1]).T @ flat
+        return seen.reshape(-1, padded.shape[-1]).T @ flat
 
-    padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
     products = _strided.map_taps(product, padded, kernel.shape[:2], strides)
     return products.reshape(kernel.shape)
-
-
-def _by_part(x, kernel, g, pads):
-    """The same of a kernel without strides: the sum over parts of the batch."""
-
-    def of(part):
-        return jax.linear_transpose(lambda k: _padded(x[part], k, (1, 1), pads), kernel)(g[part])[0]
-
-    size = max(2, -(-len(g) // _PARTS))
-    return reduce(operator.add, [of(slice(i, i + size)) for i in range(0, len(g), size)])
-
-
-def _in_parts(maps) -> bool:
-    count, h, w, _ = maps.shape
-    # An export is for batches of any size: then it is no number.
-    return jax.device_count() == 1 and isinstance(count, int) and h * w > _LARGE
