@@ -53,6 +53,27 @@ def test_features_without_places_too():
     equal(trained(ops.BatchNorm, x, g), trained(nnx.BatchNorm, x, g))
 
 
+@pytest.mark.parametrize("form", ["", "native"])
+def test_a_statistic_that_is_traced_is_not_asked_where_it_lies(form, monkeypatch):
+    """For each of its layers JAX would search all that was traced of a network so far."""
+
+    def asked(tracer):
+        raise AssertionError("searched")
+
+    monkeypatch.setenv("FRACJAX_OPS", form)
+    norm = layer(ops.BatchNorm)
+
+    def run(x):
+        norm = layer(ops.BatchNorm)
+        with monkeypatch.context() as patch:
+            patch.setattr(jax.core.Tracer, "sharding", property(asked))
+            norm(x)
+        return norm.mean[...]
+
+    norm(X)
+    assert_allclose(jax.jit(run)(X), norm.mean[...], rtol=1e-6)
+
+
 def test_members_with_statistics_of_their_own_are_the_members_one_by_one():
     def run(x):
         return normalise(x, jnp.ones(3), jnp.zeros(3), 1e-3)
