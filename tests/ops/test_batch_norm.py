@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jax.core import Tracer
 from numpy.testing import assert_allclose, assert_array_equal
 
 from fracjax import ops
@@ -66,7 +67,7 @@ def test_a_statistic_that_is_traced_is_not_asked_where_it_lies(form, monkeypatch
     def run(x):
         norm = layer(ops.BatchNorm)
         with monkeypatch.context() as patch:
-            patch.setattr(jax.core.Tracer, "sharding", property(asked))
+            patch.setattr(Tracer, "sharding", property(asked))
             norm(x)
         return norm.mean[...]
 
